@@ -1,0 +1,30 @@
+"""The CDK app: reads one deployment file and makes its stacks. `cdk.json` names the file; `-c deployment=…` another."""
+
+from pathlib import Path
+
+from aws_cdk import App
+
+from stacks.deployment import Deployment, DeploymentError
+from stacks.lambda_subscriber import LambdaSubscriberStack
+from stacks.publisher import PublisherStack
+from stacks.sqs_subscriber import SqsSubscriberStack
+
+
+def main() -> None:
+    app = App()
+    try:
+        deployment = Deployment.load(Path(app.node.get_context("deployment")))
+    except DeploymentError as error:
+        raise SystemExit(str(error)) from None
+    PublisherStack(app, deployment)
+    for subscriber in deployment.subscribers:
+        match subscriber.kind:
+            case "sqs":
+                SqsSubscriberStack(app, deployment, subscriber)
+            case "lambda":
+                LambdaSubscriberStack(app, deployment, subscriber)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

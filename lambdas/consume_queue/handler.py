@@ -1,0 +1,67 @@
+"""Entry point of the consume function of an SQS subscriber."""
+
+import json
+import os
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    SqsFifoPartialProcessor,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from claim_check import ClaimCheckError, Dereferencer, Store
+from consume_queue.dead_letter import send_to_dead_letters
+from consume_queue.execution import start_execution
+from handover import take_over
+
+logger = Logger()
+metrics = Metrics()
+inbox = Store.from_dict(json.loads(os.environ["INBOX"]))
+inbox_s3 = boto3.client("s3", region_name=inbox.region)
+dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])])
+state_machine_arn = os.environ["STATE_MACHINE_ARN"]
+states = boto3.client("stepfunctions")
+dead_letter_queue_url = os.environ["DEAD_LETTER_QUEUE_URL"]
+sqs = boto3.client("sqs")
+
+
+def consume(record: SQSRecord) -> None:
+    """One record. What it raises makes this record, and no other, visible again after its time-out."""
+    logger.append_keys(sqs_message_id=record.message_id)
+    try:
+        message = dereferencer.message(record.raw_event)
+        logger.append_keys(message_id=message.id)
+        handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
+    except ClaimCheckError as error:
+        metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+        if not error.permanent:
+            raise
+        # Trying again cannot help, so it does not wait for the last of many receives.
+        send_to_dead_letters(record.raw_event, error, queue_url=dead_letter_queue_url, sqs=sqs)
+        logger.error("dead-lettered", reason=type(error).__name__, error=str(error))
+        return
+    arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
+    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
+    logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """A batch of SQS records; answers with those that failed."""
+    fifo = any(record["eventSourceARN"].endswith(".fifo") for record in event["Records"])
+    # A FIFO batch stops at its first failure: what follows must not overtake it.
+    processor = (
+        SqsFifoPartialProcessor(skip_group_on_error=True)
+        if fifo
+        else BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    )
+    return process_partial_response(event, record_handler=consume, processor=processor, context=context)

@@ -1,0 +1,5 @@
+"""Is subscribed to the topic, dereferences each message and runs an ECS task with it.
+
+handler.py   environment -> arguments
+task.py      a handover -> a task
+"""

@@ -1,0 +1,5 @@
+"""What a consume function hands on to the application behind it: a pointer and a summary, never the payload."""
+
+from handover.handover import Handover, take_over
+
+__all__ = ["Handover", "take_over"]

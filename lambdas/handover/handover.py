@@ -1,0 +1,64 @@
+"""From a message to what is handed on."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from claim_check import Message, Store, offload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where a payload can be read, and what a reader has to check: the bucket's owner."""
+
+    bucket: str
+    key: str
+    owner: str
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """A payload that was read through once: what was counted and digested on the way, not what the message says."""
+
+    message_id: str
+    pointer: Location
+    bytes: int
+    sha256: str
+    subject: str | None
+    attributes: dict[str, str]
+
+    def to_input(self) -> dict[str, Any]:
+        """As JSON-ready fields: `message_id`, `pointer`, and the rest under `summary`."""
+        fields = asdict(self)
+        return {"message_id": fields.pop("message_id"), "pointer": fields.pop("pointer"), "summary": fields}
+
+
+def take_over(message: Message, *, inbox: Store, inbox_s3: "S3Client") -> Handover:
+    """Read the payload through, in constant memory, and say where it is.
+
+    A payload that came inside its message is put into the inbox first, so that the application always finds it behind a
+    pointer. Doing so twice is harmless.
+
+    Raises:
+        ClaimCheckError: the payload cannot be read, or is not what the message says.
+    """
+    digest = message.payload.verify()
+    if message.pointer and message.store:
+        store, pointer = message.store, message.pointer
+    else:
+        body = message.payload.read(limit=message.size)
+        store, pointer = inbox, offload(body, store=inbox, message_id=message.id, s3=inbox_s3).pointer
+    return Handover(
+        message_id=message.id,
+        pointer=Location(bucket=pointer.bucket, key=pointer.key, owner=store.owner, region=store.region),
+        bytes=digest.size,
+        sha256=digest.sha256,
+        subject=message.subject,
+        # Binary attributes are the application's business with the message, not part of a summary.
+        attributes={
+            name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
+        },
+    )

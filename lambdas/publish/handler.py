@@ -1,0 +1,50 @@
+"""Entry point of the publish function. EventBridge invokes it asynchronously: what it raises is tried again twice, then
+goes to the dead-letter queue with its reason."""
+
+import json
+import os
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from claim_check import Publisher, Store
+from publish.event import publish_event
+from publish.upload import publish_upload
+
+logger = Logger()
+metrics = Metrics()
+store = Store.from_dict(json.loads(os.environ["STORE"]))
+s3 = boto3.client("s3", region_name=store.region)
+publisher = Publisher(
+    topic_arn=os.environ["TOPIC_ARN"],
+    store=store,
+    threshold=int(os.environ["THRESHOLD_BYTES"]),
+    always_offload=json.loads(os.environ["ALWAYS_OFFLOAD"]),
+    s3=s3,
+)
+outbox = os.environ["OUTBOX_PREFIX"]
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+    """Publish one EventBridge event."""
+    logger.append_keys(event_id=event["id"], source=event["source"])
+    # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
+    if event["source"] == "aws.s3":
+        published = publish_upload(event, publisher=publisher, outbox=outbox, s3=s3)
+    else:
+        published = publish_event(event, publisher=publisher)
+    metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
+    logger.info(
+        "published",
+        message_id=published.message_id,
+        sns_message_id=published.sns_message_id,
+        bytes=published.size,
+        sha256=published.sha256,
+        offloaded=published.pointer is not None,
+    )
+    return {"message_id": published.message_id}

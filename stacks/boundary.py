@@ -1,0 +1,139 @@
+"""What is let across an account boundary: one explicit statement with a Sid each, on the resource's side.
+
+Every statement names the other *account* as principal and pins the one role by `aws:PrincipalArn`: AWS refuses a policy
+that names a role which does not exist yet, and the publisher is deployed before its subscribers.
+"""
+
+from collections.abc import Mapping
+
+from aws_cdk import aws_iam as iam
+
+from stacks import names
+from stacks.deployment import Deployment, Subscriber
+
+
+def read_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
+    """Payload bucket: the subscriber's reader roles may get what is under `payloads/`."""
+    return iam.PolicyStatement(
+        sid=_sid("ReadPayloads", subscriber),
+        principals=[_account(subscriber.account, subscriber.region)],
+        actions=["s3:GetObject"],
+        resources=[f"{names.payload_bucket_arn(deployment)}/{names.PAYLOADS}*"],
+        conditions=_only(deployment, ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)}),
+    )
+
+
+def decrypt_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
+    """Key: the same roles may decrypt, but only through S3 in the bucket's Region and only for that bucket."""
+    return iam.PolicyStatement(
+        sid=_sid("DecryptPayloads", subscriber),
+        principals=[_account(subscriber.account, subscriber.region)],
+        actions=["kms:Decrypt"],
+        resources=["*"],
+        conditions=_only(
+            deployment,
+            ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)},
+            StringEquals=through_s3(deployment),
+        ),
+    )
+
+
+def through_s3(deployment: Deployment) -> dict[str, str]:
+    """Conditions on a use of the key: by S3, for its caller, and for the payload bucket (with a bucket key, the
+    encryption context is the bucket's ARN)."""
+    return {
+        "kms:ViaService": names.s3_endpoint(deployment.publisher.region),
+        "kms:EncryptionContext:aws:s3:arn": names.payload_bucket_arn(deployment),
+    }
+
+
+def subscribe(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
+    """Topic: the subscriber's account may subscribe its own endpoint and nothing else."""
+    return iam.PolicyStatement(
+        sid=_sid("Subscribe", subscriber),
+        principals=[_account(subscriber.account, subscriber.region)],
+        actions=["sns:Subscribe"],
+        resources=[names.topic_arn(deployment)],
+        conditions=_only(
+            deployment,
+            StringEquals={
+                "sns:Protocol": subscriber.kind,
+                "sns:Endpoint": names.endpoint_arn(deployment, subscriber),
+            },
+        ),
+    )
+
+
+def subscribe_nothing_else(deployment: Deployment) -> iam.PolicyStatement:
+    """Topic: nobody, the publisher's own administrators included, subscribes an endpoint that is not configured."""
+    return iam.PolicyStatement(
+        sid="DenySubscribingOtherEndpoints",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["sns:Subscribe"],
+        resources=[names.topic_arn(deployment)],
+        conditions={
+            "StringNotEquals": {"sns:Endpoint": [names.endpoint_arn(deployment, s) for s in deployment.subscribers]}
+        },
+    )
+
+
+def topic_over_tls_only(deployment: Deployment) -> iam.PolicyStatement:
+    """Topic: no request in the clear."""
+    return iam.PolicyStatement(
+        sid="DenyWithoutTls",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["sns:Publish", "sns:Subscribe"],
+        resources=[names.topic_arn(deployment)],
+        conditions={"Bool": {"aws:SecureTransport": "false"}},
+    )
+
+
+def put_events(deployment: Deployment, sender: str) -> iam.PolicyStatement:
+    """Event bus: the sender's account may put events."""
+    return iam.PolicyStatement(
+        sid=f"PutEventsFrom{sender}",
+        principals=[_account(sender, deployment.publisher.region)],
+        actions=["events:PutEvents"],
+        resources=[names.event_bus_arn(deployment)],
+        conditions=_only(deployment, Bool={"aws:SecureTransport": "true"}),
+    )
+
+
+def deliver(deployment: Deployment, *, queue_arn: str, queue_region: str) -> iam.PolicyStatement:
+    """Queue: SNS may send what comes from the topic."""
+    return iam.PolicyStatement(
+        sid="DeliverFromTopic",
+        principals=[_sns(deployment, queue_region)],
+        actions=["sqs:SendMessage"],
+        resources=[queue_arn],
+        conditions={"ArnEquals": {"aws:SourceArn": names.topic_arn(deployment)}},
+    )
+
+
+def invoke_principal(deployment: Deployment, region: str) -> iam.ServicePrincipal:
+    """Function: whom the permission to invoke is given to (with the topic as its source)."""
+    return _sns(deployment, region)
+
+
+def _sns(deployment: Deployment, endpoint_region: str) -> iam.ServicePrincipal:
+    return iam.ServicePrincipal(
+        names.sns_principal(topic_region=deployment.publisher.region, endpoint_region=endpoint_region)
+    )
+
+
+def _account(account: str, region: str) -> iam.ArnPrincipal:
+    return iam.ArnPrincipal(names.account_principal_arn(account, region))
+
+
+def _only(deployment: Deployment, **conditions: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """The conditions, and membership of the organisation where one is configured."""
+    merged = {operator: dict(keys) for operator, keys in conditions.items()}
+    if deployment.organization:
+        merged.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = deployment.organization
+    return merged
+
+
+def _sid(purpose: str, subscriber: Subscriber) -> str:
+    return purpose + "".join(word.capitalize() for word in subscriber.name.split("-"))

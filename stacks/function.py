@@ -1,0 +1,60 @@
+"""A Lambda function of ours: its code, its own role, its log group."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.bundle import bundle
+
+
+class Function(lambda_.Function):
+    """Runs `<package>.handler.handler`. `environment` is all it is told of where it runs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        function_name: str,
+        role_name: str | None = None,
+        package: str,
+        shared: Sequence[str] = ("claim_check",),
+        timeout: Duration,
+        environment: Mapping[str, str],
+        on_failure: lambda_.IDestination | None = None,
+    ) -> None:
+        role = iam.Role(
+            scope, f"{id}Role", role_name=role_name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        )
+        log_group = logs.LogGroup(
+            scope,
+            f"{id}Logs",
+            log_group_name=f"/aws/lambda/{function_name}",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        log_group.grant_write(role)
+        super().__init__(
+            scope,
+            id,
+            function_name=function_name,
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"{package}.handler.handler",
+            code=bundle(*shared, package),
+            role=role,
+            log_group=log_group,
+            timeout=timeout,
+            # Memory buys CPU and network, not room: a payload goes through in pieces.
+            memory_size=1024,
+            on_failure=on_failure,
+            environment={
+                "POWERTOOLS_SERVICE_NAME": function_name,
+                "POWERTOOLS_METRICS_NAMESPACE": "coatcheck",
+                **environment,
+            },
+        )

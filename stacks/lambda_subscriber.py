@@ -1,0 +1,66 @@
+"""A subscriber with a function subscribed directly: topic -> function -> ECS task (application C)."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from constructs import Construct
+
+from stacks import boundary, names
+from stacks.deployment import Deployment, LambdaSubscriber
+from stacks.payload_task import PayloadTask
+from stacks.subscriber import SubscriberStack
+
+
+class LambdaSubscriberStack(SubscriberStack):
+    """Deployed after the publisher's stack."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: LambdaSubscriber) -> None:
+        super().__init__(
+            scope,
+            deployment,
+            subscriber,
+            description="coatcheck: receives messages of any size in a function, runs an ECS task with each.",
+        )
+        task = PayloadTask(self, "Task", deployment=deployment, subscriber=subscriber)
+        self.grant_read_payloads(task.definition.task_role)
+        self.inbox.grant_read(task.definition.task_role, f"{names.INLINE}*")
+
+        # ECS forgets a client token within a day; a dead letter can be sent back weeks later.
+        handed_on = dynamodb.TableV2(
+            self,
+            "HandedOn",
+            partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
+            billing=dynamodb.Billing.on_demand(),
+            time_to_live_attribute="expiration",
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=self.removal_policy,
+        )
+        consume = self.consume_function(
+            "consume_topic",
+            environment={
+                "CLUSTER_ARN": task.cluster.cluster_arn,
+                "TASK_DEFINITION_ARN": task.definition.task_definition_arn,
+                "CONTAINER": task.container.container_name,
+                "SUBNETS": ",".join(task.subnets),
+                "SECURITY_GROUP": task.security_group.security_group_id,
+                "HANDED_ON_TABLE": handed_on.table_name,
+                "REMEMBERED_SECONDS": str(Duration.days(deployment.publisher.payload_lifetime_days).to_seconds()),
+            },
+            on_failure=destinations.SqsDestination(self.dead_letters),
+        )
+        handed_on.grant_read_write_data(consume)
+        task.definition.grant_run(consume)
+
+        permission = lambda_.CfnPermission(
+            self,
+            "InvokeFromTopic",
+            action="lambda:InvokeFunction",
+            function_name=consume.function_arn,
+            principal=boundary.invoke_principal(deployment, subscriber.region).service,
+            source_arn=names.topic_arn(deployment),
+        )
+        subscription = self.subscribe(raw=False)
+        subscription.node.add_dependency(permission)

@@ -1,0 +1,54 @@
+"""The bucket that holds payloads while their pointers travel, and the outbox."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks import names
+from stacks.deployment import Deployment
+
+
+class PayloadBucket(s3.Bucket):
+    """`payloads/` expires with the payload lifetime; `outbox/` holds uploads until they are published.
+
+    Versioned for the outbox: what is copied, published and deleted is the very version that was uploaded, even when the
+    same key is uploaded again meanwhile.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, deployment: Deployment, key: kms.IKey, removal_policy: RemovalPolicy
+    ) -> None:
+        lifetime = Duration.days(deployment.publisher.payload_lifetime_days)
+        super().__init__(
+            scope,
+            id,
+            bucket_name=names.payload_bucket(deployment),
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="ExpirePayloads",
+                    prefix=names.PAYLOADS,
+                    expiration=lifetime,
+                    noncurrent_version_expiration=Duration.days(1),
+                ),
+                # An upload that was overwritten before it was published waits as long as its dead letter may.
+                s3.LifecycleRule(
+                    id="ExpireOverwrittenUploads", prefix=names.OUTBOX, noncurrent_version_expiration=lifetime
+                ),
+                s3.LifecycleRule(id="RemoveDeleteMarkers", expired_object_delete_marker=True),
+                s3.LifecycleRule(id="AbortUnfinishedUploads", abort_incomplete_multipart_upload_after=Duration.days(2)),
+            ],
+            removal_policy=removal_policy,
+            auto_delete_objects=deployment.ephemeral,
+        )
+        cfn = self.node.default_child
+        assert isinstance(cfn, s3.CfnBucket)
+        # CloudFormation does this by itself; the L2 property would add a function with wide rights to do it.
+        cfn.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)

@@ -1,0 +1,87 @@
+"""Application C: an ECS task on Fargate, run once per message, that reads the payload its environment points to."""
+
+from aws_cdk import Fn, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks import names
+from stacks.deployment import Deployment, LambdaSubscriber
+
+IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.31.0"
+# A starting point that does real work: stream the payload and compare its digest. Put the application's image and
+# command in place of it; the environment stays the same.
+COMMAND = (
+    'aws s3api get-object --region "$PAYLOAD_REGION" --expected-bucket-owner "$PAYLOAD_OWNER"'
+    ' --bucket "$PAYLOAD_BUCKET" --key "$PAYLOAD_KEY" /dev/fd/3 3>&1 >/dev/null'
+    " | sha256sum | { read -r digest _; "
+    'echo "message $MESSAGE_ID: $PAYLOAD_BYTES bytes, sha256 $digest"; [ "$digest" = "$PAYLOAD_SHA256" ]; }'
+)
+
+
+class PayloadTask(Construct):
+    """`cluster`, `definition`, `container`, `subnets`, `security_group`: what it takes to run the task."""
+
+    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: LambdaSubscriber) -> None:
+        super().__init__(scope, id)
+        vpc = ec2.Vpc(
+            self,
+            "Network",
+            # Named without asking AWS, so that synth works anywhere.
+            availability_zones=[Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())],
+            nat_gateways=0,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False)
+            ],
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
+            },
+        )
+        self.subnets = [subnet.subnet_id for subnet in vpc.public_subnets]
+        self.security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=vpc, description="Out, and nothing in.", allow_all_outbound=True
+        )
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            vpc=vpc,
+            cluster_name=names.cluster(deployment, subscriber),
+            container_insights_v2=ecs.ContainerInsights.ENABLED,
+            enable_fargate_capacity_providers=True,
+        )
+        self.definition = ecs.FargateTaskDefinition(
+            self,
+            "Definition",
+            family=names.cluster(deployment, subscriber),
+            cpu=512,
+            memory_limit_mib=1024,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+            ),
+            task_role=iam.Role(
+                self,
+                "Role",
+                role_name=names.task_role(deployment, subscriber),
+                assumed_by=iam.ServicePrincipal(
+                    "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+                ),
+            ),
+        )
+        self.container = self.definition.add_container(
+            "application",
+            image=ecs.ContainerImage.from_registry(IMAGE),
+            entry_point=["sh", "-ec"],
+            command=[COMMAND],
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix="task",
+                log_group=logs.LogGroup(
+                    self,
+                    "Logs",
+                    log_group_name=f"/aws/ecs/{names.cluster(deployment, subscriber)}",
+                    retention=logs.RetentionDays.ONE_MONTH,
+                    removal_policy=RemovalPolicy.DESTROY,
+                ),
+            ),
+        )

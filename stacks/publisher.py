@@ -1,0 +1,147 @@
+"""The publisher's account: topic, payload bucket, event bus, and the function that publishes.
+
+events  -> bus    -> rule -> publish function -> topic (and bucket, over the threshold)
+uploads -> outbox -> rule -> publish function -> topic and bucket
+"""
+
+import json
+
+from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks import boundary, names
+from stacks.dead_letter_queue import DeadLetterQueue
+from stacks.deployment import Deployment
+from stacks.function import Function
+from stacks.payload_bucket import PayloadBucket
+from stacks.removal import removal_policy
+from stacks.store import publisher_store
+
+
+class PublisherStack(Stack):
+    """Deployed first: a subscriber cannot subscribe before the topic knows it."""
+
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        publisher = deployment.publisher
+        super().__init__(
+            scope,
+            names.publisher_stack(deployment),
+            env=Environment(account=publisher.account, region=publisher.region),
+            termination_protection=not deployment.ephemeral,
+            description="coatcheck: publishes messages of any size to subscribers in other accounts and Regions.",
+        )
+        removal = removal_policy(deployment)
+
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"{deployment.name}: payloads and messages",
+            enable_key_rotation=True,
+            removal_policy=removal,
+        )
+        bucket = PayloadBucket(self, "PayloadBucket", deployment=deployment, key=key, removal_policy=removal)
+        topic = _topic(self, deployment, key)
+        bus = events.EventBus(self, "EventBus", event_bus_name=names.event_bus(deployment))
+
+        for subscriber in deployment.subscribers:
+            bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber))
+            key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber))
+            topic.add_to_resource_policy(boundary.subscribe(deployment, subscriber))
+        topic.add_to_resource_policy(boundary.subscribe_nothing_else(deployment))
+        topic.add_to_resource_policy(boundary.topic_over_tls_only(deployment))
+        for sender in publisher.senders:
+            bus.add_to_resource_policy(boundary.put_events(deployment, sender))
+
+        dead_letters = DeadLetterQueue(
+            self,
+            "PublishDeadLetters",
+            queue_name=names.publish_dead_letter_queue(deployment),
+            retention=Duration.days(14),
+            removal_policy=removal,
+        )
+        publish = Function(
+            self,
+            "Publish",
+            function_name=names.publish_function(deployment),
+            package="publish",
+            timeout=Duration.minutes(15),  # S3 needs minutes to copy an upload of many gigabytes
+            on_failure=destinations.SqsDestination(dead_letters),
+            environment={
+                "TOPIC_ARN": topic.topic_arn,
+                "STORE": json.dumps(publisher_store(deployment)),
+                "OUTBOX_PREFIX": names.OUTBOX,
+                "THRESHOLD_BYTES": str(publisher.maximum_message_bytes),
+                "ALWAYS_OFFLOAD": json.dumps(publisher.always_offload),
+            },
+        )
+        assert publish.role
+        _grant_publish(publish.role, topic, bucket, key)
+        # The outbox: the uploaded version is copied, published, and only then deleted.
+        bucket.grant_read(publish.role, f"{names.OUTBOX}*")
+        bucket.grant_delete(publish.role, f"{names.OUTBOX}*")
+
+        role = iam.Role(
+            self,
+            "PublisherRole",
+            role_name=names.publisher_role(deployment),
+            description="Assumed by applications of this account that publish with the claim_check library.",
+            assumed_by=iam.AccountPrincipal(publisher.account),
+        )
+        _grant_publish(role, topic, bucket, key)
+        bucket.grant_put(role, f"{names.OUTBOX}*")
+
+        target = targets.LambdaFunction(publish, dead_letter_queue=dead_letters)
+        events.Rule(
+            self,
+            "EventsRule",
+            description="Events that applications put on the bus.",
+            event_bus=bus,
+            # Everything but what AWS services say of themselves; a pattern has to name something.
+            event_pattern=events.EventPattern(source=events.Match.anything_but_prefix("aws.")),
+            targets=[target],
+        )
+        events.Rule(
+            self,
+            "OutboxRule",
+            description="Uploads to the outbox.",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [bucket.bucket_name]},
+                    "object": {"key": events.Match.prefix(names.OUTBOX)},
+                },
+            ),
+            targets=[target],
+        )
+
+
+def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic:
+    topic = sns.Topic(
+        scope,
+        "Topic",
+        topic_name=names.topic(deployment),
+        master_key=key,
+        fifo=deployment.publisher.fifo or None,
+        signature_version="2",
+    )
+    cfn = topic.node.default_child
+    assert isinstance(cfn, sns.CfnTopic)
+    cfn.maximum_message_size = deployment.publisher.maximum_message_bytes
+    return topic
+
+
+def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: kms.Key) -> None:
+    topic.grant_publish(role)
+    bucket.grant_put(role, f"{names.PAYLOADS}*")
+    # To tell a retry from another payload of the same id, and to take back what SNS refused.
+    bucket.grant_read(role, f"{names.PAYLOADS}*")
+    bucket.grant_delete(role, f"{names.PAYLOADS}*")
+    key.grant_encrypt_decrypt(role)

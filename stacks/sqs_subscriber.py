@@ -1,0 +1,62 @@
+"""A subscriber with a queue: topic -> queue -> function -> state machine (application B)."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from stacks import boundary, names
+from stacks.deployment import Deployment, SqsSubscriber
+from stacks.state_machine import StateMachine
+from stacks.subscriber import SubscriberStack
+
+
+class SqsSubscriberStack(SubscriberStack):
+    """Deployed after the publisher's stack."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: SqsSubscriber) -> None:
+        super().__init__(
+            scope,
+            deployment,
+            subscriber,
+            description="coatcheck: receives messages of any size through a queue, starts a state machine with each.",
+        )
+        queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=names.queue(deployment, subscriber),
+            fifo=deployment.publisher.fifo or None,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(subscriber.queue_retention_days),
+            visibility_timeout=Duration.seconds(subscriber.visibility_timeout),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=subscriber.maximum_receives
+            ),
+            removal_policy=self.removal_policy,
+        )
+        queue.add_to_resource_policy(
+            boundary.deliver(deployment, queue_arn=queue.queue_arn, queue_region=subscriber.region)
+        )
+        # Raw: the queue holds the publisher's own message, attributes included, as any claim-check client reads it.
+        subscription = self.subscribe(raw=True)
+        subscription.node.add_dependency(queue)
+
+        state_machine = StateMachine(self, "StateMachine", deployment=deployment, subscriber=subscriber)
+        consume = self.consume_function(
+            "consume_queue",
+            environment={
+                "STATE_MACHINE_ARN": state_machine.state_machine_arn,
+                "DEAD_LETTER_QUEUE_URL": self.dead_letters.queue_url,
+            },
+        )
+        state_machine.grant_start_execution(consume)
+        self.dead_letters.grant_send_messages(consume)
+        consume.add_event_source(
+            event_sources.SqsEventSource(
+                queue,
+                batch_size=subscriber.batch_size,
+                max_concurrency=subscriber.maximum_concurrency,
+                report_batch_item_failures=True,
+            )
+        )

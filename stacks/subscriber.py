@@ -1,0 +1,132 @@
+"""What subscribers of both kinds have in common: the stack, the inbox, the queues for failures, reading payloads."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks import boundary, names
+from stacks.dead_letter_queue import DeadLetterQueue
+from stacks.deployment import Deployment, Subscriber
+from stacks.function import Function
+from stacks.inbox_bucket import InboxBucket
+from stacks.removal import removal_policy
+from stacks.store import inbox_store, publisher_store
+
+
+class SubscriberStack(Stack):
+    """In the subscriber's account and Region."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: Subscriber, *, description: str) -> None:
+        super().__init__(
+            scope,
+            names.subscriber_stack(deployment, subscriber),
+            env=Environment(account=subscriber.account, region=subscriber.region),
+            termination_protection=not deployment.ephemeral,
+            description=description,
+        )
+        self.deployment = deployment
+        self.subscriber = subscriber
+        self.removal_policy = removal_policy(deployment)
+        self.inbox = InboxBucket(
+            self, "Inbox", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
+        )
+        self.dead_letters = DeadLetterQueue(
+            self,
+            "DeadLetters",
+            queue_name=names.dead_letter_queue(deployment, subscriber),
+            retention=Duration.days(subscriber.dead_letter_retention_days),
+            removal_policy=self.removal_policy,
+        )
+
+    def consume_function(self, package: str, environment: Mapping[str, str], **options: object) -> Function:
+        """The function that dereferences, as the reader role of the contract."""
+        function = Function(
+            self,
+            "Consume",
+            function_name=names.consume_function(self.deployment, self.subscriber),
+            role_name=names.reader_role(self.deployment, self.subscriber),
+            package=package,
+            shared=("claim_check", "handover"),
+            timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
+            environment={
+                "TRUSTED_STORES": json.dumps([publisher_store(self.deployment)]),
+                "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
+                **environment,
+            },
+            **options,  # type: ignore[arg-type]
+        )
+        assert function.role
+        self.grant_read_payloads(function.role)
+        self.inbox.grant_put(function.role, f"{names.INLINE}*")
+        # To tell a retry from another payload of the same id.
+        self.inbox.grant_read(function.role, f"{names.INLINE}*")
+        return function
+
+    def grant_read_payloads(self, role: iam.IRole) -> None:
+        """The caller's side of the boundary: the one action on the one prefix, and the key behind it."""
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                sid="ReadPayloads",
+                actions=["s3:GetObject"],
+                resources=[f"{names.payload_bucket_arn(self.deployment)}/{names.PAYLOADS}*"],
+            )
+        )
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                sid="DecryptPayloads",
+                actions=["kms:Decrypt"],
+                resources=[names.any_key_arn(self.deployment)],
+                conditions={"StringEquals": boundary.through_s3(self.deployment)},
+            )
+        )
+
+    def subscribe(self, *, raw: bool) -> sns.CfnSubscription:
+        """Subscribe the contract's endpoint. Refused by SNS until the publisher's stack knows this subscriber."""
+        redrive_queue = self._redrive_queue()
+        subscription = sns.CfnSubscription(
+            self,
+            "Subscription",
+            topic_arn=names.topic_arn(self.deployment),
+            region=self.deployment.publisher.region,  # a subscription lives where its topic does
+            protocol=self.subscriber.kind,
+            endpoint=names.endpoint_arn(self.deployment, self.subscriber),
+            raw_message_delivery=raw or None,
+            redrive_policy={"deadLetterTargetArn": names.redrive_queue_arn(self.deployment, self.subscriber)},
+        )
+        if redrive_queue.stack is self:
+            subscription.node.add_dependency(redrive_queue)
+        else:
+            self.add_stack_dependency(redrive_queue.stack)
+        return subscription
+
+    def _redrive_queue(self) -> DeadLetterQueue:
+        """For what SNS cannot deliver. SNS wants it in the topic's Region, so a subscriber elsewhere has a second,
+        small stack there; `cdk deploy` of the subscriber brings it along."""
+        queue = DeadLetterQueue(
+            _stack_in_topic_region(self),
+            "Redrive",
+            queue_name=names.redrive_queue(self.deployment, self.subscriber),
+            retention=Duration.days(self.subscriber.dead_letter_retention_days),
+            removal_policy=self.removal_policy,
+        )
+        queue.add_to_resource_policy(
+            boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
+        )
+        return queue
+
+
+def _stack_in_topic_region(stack: SubscriberStack) -> Stack:
+    if stack.region == stack.deployment.publisher.region:
+        return stack
+    return Stack(
+        cast(Construct, stack.node.scope),
+        names.redrive_stack(stack.deployment, stack.subscriber),
+        env=Environment(account=stack.subscriber.account, region=stack.deployment.publisher.region),
+        termination_protection=stack.termination_protection,
+        description=f"coatcheck: what could not be delivered to {stack.stack_name}, in the topic's Region.",
+    )
