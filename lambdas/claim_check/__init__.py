@@ -1,0 +1,59 @@
+"""claim_check: messages of any size through SNS.
+
+A payload that does not fit into a message is *offloaded*: written to a *store* in S3, while the message carries a
+*pointer*. A subscriber *dereferences* it, from the stores it trusts and from no other place.
+
+    publisher = Publisher(topic_arn=…, store=Store("payloads-111111111111", "payloads/", "111111111111", "eu-west-1"))
+    publisher.publish(Path("scan.tiff"), message_id="scan-0815")
+
+    dereferencer = Dereferencer(stores=[Store(…)])
+    for outcome in dereferencer.outcomes(event["Records"]):
+        if outcome.error: …                     # this record alone; outcome.error.permanent: dead-letter it
+        else: outcome.message.payload.download_to("/tmp/scan.tiff")
+
+Needs boto3, reads no environment variable, patches nothing, and deletes nothing on a message's word.
+"""
+
+from claim_check.attribute import Attribute
+from claim_check.dereferencer import Dereferencer, Outcome
+from claim_check.errors import (
+    ClaimCheckError,
+    InvalidMessage,
+    MalformedMessage,
+    PayloadConflict,
+    PayloadCorrupt,
+    PayloadMissing,
+    PayloadTooLarge,
+    PayloadUnavailable,
+    UntrustedStore,
+)
+from claim_check.message import Message
+from claim_check.offloading import Offloaded, offload
+from claim_check.payload import Digest, Payload
+from claim_check.pointer import Pointer
+from claim_check.publisher import Published, Publisher
+from claim_check.store import Store
+
+__all__ = [
+    "Attribute",
+    "ClaimCheckError",
+    "Dereferencer",
+    "Digest",
+    "InvalidMessage",
+    "MalformedMessage",
+    "Message",
+    "Offloaded",
+    "Outcome",
+    "Payload",
+    "PayloadConflict",
+    "PayloadCorrupt",
+    "PayloadMissing",
+    "PayloadTooLarge",
+    "PayloadUnavailable",
+    "Pointer",
+    "Published",
+    "Publisher",
+    "Store",
+    "UntrustedStore",
+    "offload",
+]

@@ -1,0 +1,124 @@
+"""Dereference: from a received record to a message whose payload can be read. Nothing in a record is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from claim_check import claim
+from claim_check.attribute import Attribute
+from claim_check.claim import Claim, claim_of
+from claim_check.envelope import Envelope, open_envelope
+from claim_check.errors import ClaimCheckError, MalformedMessage, UntrustedStore
+from claim_check.identity import is_message_id
+from claim_check.inline import InlineBytes
+from claim_check.message import Message
+from claim_check.payload import Payload
+from claim_check.pointer import MARKERS, Pointer, marked_size
+from claim_check.s3 import client
+from claim_check.store import Store
+from claim_check.stored import StoredBytes
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_ours = frozenset({*MARKERS, claim.NAME})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record: a message, or the error that it alone met."""
+
+    record: Mapping[str, Any]
+    message: Message | None
+    error: ClaimCheckError | None
+
+
+class Dereferencer:
+    """Turns records into messages, for a subscriber that trusts `stores` and no other place.
+
+    `s3` reads from every store; without it a client is made for each store's Region when it is first needed.
+    """
+
+    def __init__(self, *, stores: Iterable[Store], s3: S3Client | None = None) -> None:
+        self._stores = tuple(stores)
+        self._s3 = s3
+        self._clients: dict[str, S3Client] = {}
+
+    def message(self, record: Mapping[str, Any]) -> Message:
+        """The message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope. Calls no service.
+
+        Raises MalformedMessage or UntrustedStore, and nothing else, whatever the record holds.
+        """
+        envelope = open_envelope(record)
+        declared = claim_of(envelope.attributes)
+        identity = declared or Claim(_delivery_id(envelope))
+        try:
+            return self._message(envelope, identity)
+        except MalformedMessage as error:
+            if error.message_id is None:
+                raise MalformedMessage(str(error), message_id=identity.id) from None
+            raise
+
+    def outcomes(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
+        """One outcome a record, in order: a bad record is its own error and nobody else's."""
+        for record in records:
+            try:
+                yield Outcome(record, self.message(record), None)
+            except ClaimCheckError as error:
+                yield Outcome(record, None, error)
+
+    def _message(self, envelope: Envelope, identity: Claim) -> Message:
+        marked = marked_size(envelope.attributes)
+        if marked is None:
+            pointer = store = None
+            data = envelope.body.encode("utf-8")
+            size = len(data)
+            payload = Payload(InlineBytes(data, message_id=identity.id), size=size, claim=identity)
+        else:
+            size = marked
+            pointer = Pointer.parse(envelope.body)
+            store = self._store_of(pointer, identity)
+            origin = StoredBytes(self._client(store), store=store, pointer=pointer, size=size, claim=identity)
+            payload = Payload(origin, size=size, claim=identity)
+        return Message(
+            id=identity.id,
+            payload=payload,
+            attributes=_senders(envelope.attributes),
+            subject=envelope.subject,
+            topic_arn=envelope.topic_arn,
+            pointer=pointer,
+            store=store,
+            size=size,
+            sha256=identity.sha256,
+        )
+
+    def _store_of(self, pointer: Pointer, identity: Claim) -> Store:
+        for store in self._stores:
+            if store.holds(pointer):
+                return store
+        trusted = ", ".join(f"s3://{store.bucket}/{store.prefix}" for store in self._stores) or "none"
+        raise UntrustedStore(
+            f"the pointer leads outside the trusted stores ({trusted}); to trust its publisher, add its store",
+            message_id=identity.id,
+            pointer=pointer,
+        )
+
+    def _client(self, store: Store) -> S3Client:
+        if self._s3 is not None:
+            return self._s3
+        if store.region not in self._clients:
+            self._clients[store.region] = client(store.region)
+        return self._clients[store.region]
+
+
+def _delivery_id(envelope: Envelope) -> str:
+    if envelope.id is None or not is_message_id(envelope.id):
+        raise MalformedMessage("the record has no usable message id, neither the sender's nor SNS's or SQS's")
+    return envelope.id
+
+
+def _senders(attributes: Mapping[str, Attribute]) -> Mapping[str, Attribute]:
+    return MappingProxyType({name: attribute for name, attribute in attributes.items() if name not in _ours})

@@ -1,0 +1,110 @@
+"""A message to be published, checked as far as it can be before its payload is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from claim_check import claim
+from claim_check.attribute import Attribute, checked, total_size
+from claim_check.claim import Claim
+from claim_check.errors import InvalidMessage
+from claim_check.identity import checked_id, fresh_id
+from claim_check.pointer import MARKER, Pointer
+from claim_check.text import is_publishable
+
+SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
+
+_most_attributes = 10  # SQS's limit; a raw delivery with more is dropped
+_longest_subject = 100
+_token = re.compile(r"[!-~]{1,128}")
+
+# Stand-ins of the greatest length, to size a message before its payload is known.
+_any_sha256 = "0" * 64
+_any_size = 10**13
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All of a message but its payload. Raises InvalidMessage when SNS would refuse it.
+
+    `attributes` are the caller's, copied and checked; `fifo` says whether the topic is one.
+    """
+
+    id: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    subject: str | None = None
+    group_id: str | None = None
+    deduplication_id: str | None = None
+    fifo: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        message_id: str | None,
+        attributes: Mapping[str, str | float | bytes | Attribute] | None,
+        subject: str | None,
+        group_id: str | None,
+        deduplication_id: str | None,
+        fifo: bool,
+    ) -> Draft:
+        """The draft of what a caller of `publish` asks for."""
+        identity = fresh_id() if message_id is None else checked_id(message_id)
+        return cls(identity, checked(attributes or {}), subject, group_id, deduplication_id, fifo)
+
+    def __post_init__(self) -> None:
+        self._refuse_more_than(_most_attributes - 1, "the ClaimCheck attribute takes one")
+        subject = self.subject
+        if subject is not None and not (
+            0 < len(subject) <= _longest_subject and subject.isprintable() and is_publishable(subject)
+        ):
+            raise InvalidMessage(f"subject: must be 1 to {_longest_subject} printable characters on one line")
+        if self.fifo and self.group_id is None:
+            raise InvalidMessage("group_id: a FIFO topic needs one; messages of the same group stay in order")
+        if not self.fifo and self.deduplication_id is not None:
+            raise InvalidMessage("deduplication_id: only a FIFO topic takes one; leave it out")
+        for name in ("group_id", "deduplication_id"):
+            value = getattr(self, name)
+            if value is not None and not _token.fullmatch(value):
+                raise InvalidMessage(f"{name} = {value!r}: must be 1 to 128 printable ASCII characters without blanks")
+
+    @property
+    def overhead(self) -> int:
+        """Bytes an inline message has beside its payload."""
+        return total_size(self.inline(_any_sha256))
+
+    def inline(self, sha256: str) -> dict[str, Attribute]:
+        """The attributes of the message that carries its payload itself."""
+        return {**self.attributes, claim.NAME: Claim(self.id, sha256).attribute()}
+
+    def pointing(self, size: int, declared: Claim) -> dict[str, Attribute]:
+        """The attributes of the message that carries a pointer to a payload of `size` bytes."""
+        marker = Attribute("Number", str(size))
+        return {**self.attributes, MARKER: marker, claim.NAME: declared.attribute()}
+
+    def refuse_unless_it_can_point(self, pointer: Pointer, threshold: int) -> None:
+        """Raises InvalidMessage when even a pointer leaves no room for these attributes: before anything is stored."""
+        self._refuse_more_than(_most_attributes - 2, "with an offloaded payload two of ours travel along")
+        size = len(pointer.body().encode()) + total_size(self.pointing(_any_size, Claim(self.id, _any_sha256)))
+        most = max(threshold, SMALLEST_MAXIMUM)
+        if size > most:
+            raise InvalidMessage(
+                f"attributes: with a pointer they make {size} bytes, more than {most}: move some into the payload",
+                message_id=self.id,
+            )
+
+    def options(self) -> dict[str, str]:
+        """The further parameters of SNS's Publish. A FIFO message is deduplicated by its id unless told otherwise."""
+        options = {"Subject": self.subject, "MessageGroupId": self.group_id}
+        if self.fifo:
+            options["MessageDeduplicationId"] = self.deduplication_id or self.id
+        return {name: value for name, value in options.items() if value is not None}
+
+    def _refuse_more_than(self, most: int, reason: str) -> None:
+        if len(self.attributes) > most:
+            raise InvalidMessage(
+                f"attributes: {len(self.attributes)} are more than {most} ({reason}; a message has {_most_attributes})",
+                message_id=self.id,
+            )

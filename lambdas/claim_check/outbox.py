@@ -1,0 +1,62 @@
+"""The way in for payloads that are in S3 already: S3 copies an uploaded object into the store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from claim_check.copying import Copied, Place, copy_object, hex_sha256
+from claim_check.errors import PayloadConflict
+from claim_check.pointer import Pointer
+from claim_check.s3 import MISSING, code, s3_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from claim_check.store import Store
+
+# A user-metadata entry of the copy, so that a repeated call knows its own earlier copy from somebody else's payload.
+_source_name = "claim-check-source"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A copy in the store, and whether this call made it (False: an earlier one did)."""
+
+    pointer: Pointer
+    copied: Copied
+    created: bool
+
+
+def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, message_id: str) -> Moved:
+    """Has S3 copy an uploaded object of `size` bytes to `store.key(message_id)`.
+
+    Repeating it is harmless, even after the source was deleted: the earlier copy is found and described again. Raises
+    PayloadMissing (neither source nor copy), PayloadConflict (the key holds another payload) and PayloadUnavailable.
+    """
+    pointer = Pointer(store.bucket, store.key(message_id))
+    origin = hashlib.sha256(f"{source.bucket}/{source.key}?versionId={source.version_id}".encode()).hexdigest()
+    target = Place(pointer.bucket, pointer.key, store.owner)
+    with s3_errors("copy the object into the store", pointer=Pointer(source.bucket, source.key), message_id=message_id):
+        try:
+            copied = copy_object(
+                s3, source=source, target=target, size=size, metadata={_source_name: origin}, only_if_new=True
+            )
+        except ClientError as error:
+            if code(error) not in MISSING | {"PreconditionFailed"}:
+                raise
+        else:
+            return Moved(pointer, copied, created=True)
+        found = s3.head_object(
+            Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
+        )
+    if found["Metadata"].get(_source_name) != origin or found["ContentLength"] != size:
+        raise PayloadConflict(
+            "another payload is stored under this message id: give every payload an id of its own",
+            message_id=message_id,
+            pointer=pointer,
+        )
+    return Moved(pointer, Copied(size, hex_sha256(found), found.get("ChecksumCRC64NVME")), created=False)

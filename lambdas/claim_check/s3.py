@@ -1,0 +1,75 @@
+"""How this library talks to S3: the client it makes when none is handed in, and boto's errors in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from claim_check.errors import PayloadMissing, PayloadUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from claim_check.pointer import Pointer
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
+_denied = frozenset({"AccessDenied", "403"})
+
+
+def client(region: str) -> S3Client:
+    """An S3 client for one Region.
+
+    Responses are not checked by botocore as well ("when_required"): the SHA-256 a message declares is checked here as
+    the bytes go by, and a second checksum over gigabytes costs seconds. Whoever hands in a client may configure it
+    alike.
+    """
+    # Here and not above: a function that never meets a pointer, or is handed its client, starts without it.
+    import boto3
+    from botocore.config import Config
+
+    retries = Config(
+        retries={"mode": "standard", "total_max_attempts": 5}, response_checksum_validation="when_required"
+    )
+    return boto3.client("s3", region_name=region, config=retries)
+
+
+def code(error: ClientError) -> str:
+    """S3's own word for the error, such as `NoSuchKey`; for a HEAD request, which has no body, the HTTP status."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def s3_errors(action: str, *, pointer: Pointer, message_id: str | None) -> Iterator[None]:
+    """Translates what boto raises while we `action`: PayloadMissing when there is no such object, else
+    PayloadUnavailable."""
+    try:
+        yield
+    except ClientError as error:
+        if code(error) in MISSING:
+            raise PayloadMissing(
+                f"cannot {action}: there is no such object; its lifetime in the store may have expired, so ask the "
+                "publisher to publish it again",
+                message_id=message_id,
+                pointer=pointer,
+            ) from error
+        # S3 answers AccessDenied for an expired key, too, to whoever may not list the bucket.
+        hint = (
+            "; the caller lacks permission, or the bucket has another owner than the store says, or the object is gone "
+            "and the caller may not list the bucket"
+            if code(error) in _denied
+            else ""
+        )
+        raise PayloadUnavailable(
+            f"cannot {action}: S3 answered {code(error)}{hint}", message_id=message_id, pointer=pointer
+        ) from error
+    except BotoCoreError as error:
+        raise PayloadUnavailable(
+            f"cannot {action}: {type(error).__name__}", message_id=message_id, pointer=pointer
+        ) from error

@@ -1,0 +1,124 @@
+"""A payload's bytes as they lie in the store, read as one stream however often the connection drops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    ClientError,
+    FlexibleChecksumError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from claim_check.copying import Copied, Place, copy_object
+from claim_check.errors import PayloadCorrupt, PayloadUnavailable
+from claim_check.s3 import code, s3_errors
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.client import S3Client
+
+    from claim_check.claim import Claim
+    from claim_check.pointer import Pointer
+    from claim_check.store import Store
+
+RESUMES = 5
+_first_pause = 0.05  # seconds; doubled at every resume
+
+_dropped = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+
+
+class StoredBytes:
+    """The bytes of one object: `size` and `claim` are what the message declares of it."""
+
+    def __init__(self, s3: S3Client, *, store: Store, pointer: Pointer, size: int, claim: Claim) -> None:
+        self._s3 = s3
+        self.store = store
+        self.pointer = pointer
+        self._size = size
+        self._claim = claim
+
+    def chunks(self, size: int) -> Generator[bytes]:
+        """All bytes, `size` at a time. A dropped connection is resumed where it broke, on the same object (its ETag),
+        at most five times. Closing the generator closes the connection."""
+        offset, etag = 0, None
+        for pause in range(RESUMES + 1):
+            body, etag = self._open(offset, etag)
+            try:
+                with closing(body):
+                    while chunk := body.read(size):
+                        offset += len(chunk)
+                        yield chunk
+            except _dropped as error:
+                if pause == RESUMES:
+                    raise PayloadUnavailable(
+                        f"the connection dropped {RESUMES + 1} times; {offset} of {self._size} bytes were read",
+                        **self._known,
+                    ) from error
+                time.sleep(_first_pause * 2**pause)
+            except FlexibleChecksumError as error:
+                raise PayloadCorrupt(
+                    "the bytes received differ from S3's own checksum of them", **self._known
+                ) from error
+            else:
+                return
+
+    def copy_to(self, s3: S3Client, target: Place) -> Copied:
+        """Has S3 copy the object, as it was when its size and S3's checksum were compared with the message's."""
+        with s3_errors("look at the payload", **self._known):
+            found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
+        self._compare(found, 0)
+        source = Place(self.pointer.bucket, self.pointer.key, self.store.owner)
+        with s3_errors(f"copy the payload to s3://{target.bucket}/{target.key}", **self._known):
+            copied = copy_object(s3, source=source, target=target, size=self._size, etag=found["ETag"])
+        if _differ(copied.crc64nvme, found.get("ChecksumCRC64NVME")):
+            raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
+        return copied
+
+    def _open(self, offset: int, etag: str | None) -> tuple[StreamingBody, str | None]:
+        request = dict(self._object)
+        if offset:
+            request |= {"Range": f"bytes={offset}-"} | ({"IfMatch": etag} if etag else {})
+        if self._claim.sha256 is None:
+            request["ChecksumMode"] = "ENABLED"  # nothing of ours to check by, so S3's own checksum has to do
+        with s3_errors("read the payload", **self._known):
+            try:
+                answer = self._s3.get_object(**request)
+            except ClientError as error:
+                if code(error) == "PreconditionFailed":
+                    raise PayloadUnavailable(
+                        "the object was replaced while it was read: read it again", **self._known
+                    ) from error
+                raise
+        try:
+            self._compare(answer, offset)
+        except PayloadCorrupt:
+            answer["Body"].close()
+            raise
+        return answer["Body"], answer.get("ETag")
+
+    def _compare(self, found: Mapping[str, Any], offset: int) -> None:
+        if offset + found["ContentLength"] != self._size:
+            raise PayloadCorrupt(
+                f"the object has {offset + found['ContentLength']} bytes, the message declares {self._size}",
+                **self._known,
+            )
+        if _differ(self._claim.crc64nvme, found.get("ChecksumCRC64NVME")):
+            raise PayloadCorrupt("S3's CRC64NVME of the object is not the one the message declares", **self._known)
+
+    @property
+    def _object(self) -> dict[str, Any]:
+        return {"Bucket": self.pointer.bucket, "Key": self.pointer.key, "ExpectedBucketOwner": self.store.owner}
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        return {"pointer": self.pointer, "message_id": self._claim.id}
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
