@@ -23,8 +23,13 @@ def bundle(*packages: str) -> lambda_.Code:
         str(LAMBDAS),
         # The hash of what is staged, so that it depends on this function's packages only.
         asset_hash_type=AssetHashType.OUTPUT,
-        # CDK asks for an image to fall back on; staging never fails over to it.
-        bundling=BundlingOptions(image=DockerImage.from_registry("unused"), local=_Staging(packages)),
+        bundling=BundlingOptions(
+            local=_Staging(packages),
+            # CDK asks for an image to fall back on; staging never does. The command is never run either: CDK stages two
+            # assets of one folder once, unless something that it can compare tells them apart.
+            image=DockerImage.from_registry("unused"),
+            command=list(packages),
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """A subscriber with a function subscribed directly: topic -> function -> ECS task (application C)."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Fn
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -14,6 +14,11 @@ from stacks.subscriber import SubscriberStack
 
 class LambdaSubscriberStack(SubscriberStack):
     """Deployed after the publisher's stack."""
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Two, chosen by CloudFormation: CDK would ask AWS for their names, and synth could not work offline."""
+        return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
 
     def __init__(self, scope: Construct, deployment: Deployment, subscriber: LambdaSubscriber) -> None:
         super().__init__(

@@ -46,7 +46,7 @@ def consume(record: SQSRecord) -> None:
             raise
         # Trying again cannot help, so it does not wait for the last of many receives.
         send_to_dead_letters(record.raw_event, error, queue_url=dead_letter_queue_url, sqs=sqs)
-        logger.error("dead-lettered", reason=type(error).__name__, error=str(error))
+        logger.warning("dead-lettered", reason=type(error).__name__, error=str(error))
         return
     arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)

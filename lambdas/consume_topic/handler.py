@@ -39,7 +39,7 @@ idempotency = IdempotencyConfig(expires_after_seconds=int(os.environ["REMEMBERED
 @idempotent_function(
     data_keyword_argument="message_id", persistence_store=remembered, config=idempotency, key_prefix="hand-on"
 )
-def hand_on(*, message_id: str, message: Message) -> str:
+def hand_on(*, message_id: str, message: Message) -> str:  # noqa: ARG001 - the decorator reads message_id
     """Once per message id, for as long as its payload lives."""
     handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
     arn = run_task(handover, runner=runner, ecs=ecs)

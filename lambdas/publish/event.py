@@ -9,8 +9,8 @@ from claim_check import Published, Publisher
 def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
     """Publish an EventBridge event.
 
-    The payload is the detail as compact JSON, keys in the sender's order, UTF-8. The message's id is the event's own, so
-    that a second try is the same message. `account` is EventBridge's word on who sent it, not the sender's.
+    The payload is the detail as compact JSON, keys in the sender's order, UTF-8. The message's id is the event's own,
+    so that a second try is the same message. `account` is EventBridge's word on who sent it, not the sender's.
 
     Raises:
         ClaimCheckError: as `Publisher.publish`.

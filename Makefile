@@ -1,0 +1,46 @@
+# What people type. Everything is installed below this folder by the first target that needs it.
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export CDK_DISABLE_CLI_TELEMETRY := true
+export CDK_DISABLE_VERSION_CHECK := true
+installed := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports synth format lock clean
+
+help: ## Show what there is to type
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
+	@python -m local.demo $(if $(FILE),--file "$(FILE)") $(if $(SIZE),--size "$(SIZE)")
+
+test: $(installed) ## Run all tests, the local world included
+	@python -m pytest
+
+check: lint types imports test ## Everything CI checks
+
+lint: $(installed) ## Style and common mistakes
+	@ruff check . && ruff format --check .
+
+types: $(installed) ## Types, strictly
+	@mypy
+
+imports: $(installed) ## Who may import whom
+	@PYTHONPATH=.:lambdas lint-imports
+
+synth: $(installed) ## Write all templates to cdk.out, with no network and no credentials
+	@cdk synth --quiet $(if $(DEPLOYMENT),-c deployment=$(DEPLOYMENT)) && echo "Templates are in cdk.out/"
+
+format: $(installed) ## Format the code
+	@ruff check --fix-only . ; ruff format .
+
+lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json anew
+	uv pip compile pyproject.toml --group local --group test --group check --generate-hashes --no-emit-index-url \
+		--no-header --universal --python-version 3.11 --quiet --output-file requirements.txt
+	npm install --package-lock-only
+
+clean: ## Remove everything that was installed or built
+	rm -rf .venv node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(installed): requirements.txt package-lock.json tools/install
+	@tools/install
