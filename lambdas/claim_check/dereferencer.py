@@ -53,14 +53,13 @@ class Dereferencer:
         Raises MalformedMessage or UntrustedStore, and nothing else, whatever the record holds.
         """
         envelope = open_envelope(record)
-        declared = claim_of(envelope.attributes)
-        identity = declared or Claim(_delivery_id(envelope))
+        known = envelope.id
         try:
+            identity = claim_of(envelope.attributes) or Claim(_delivery_id(envelope))
+            known = identity.id
             return self._message(envelope, identity)
         except MalformedMessage as error:
-            if error.message_id is None:
-                raise MalformedMessage(str(error), message_id=identity.id) from None
-            raise
+            raise MalformedMessage(str(error), message_id=known) from None
 
     def outcomes(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
         """One outcome a record, in order: a bad record is its own error and nobody else's."""

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from claim_check.store import Store
 
 PART = 8 * MIB
-_workers = (
-    2  # parts on their way while the next one fills: three parts of memory at most, and one more while it is joined
-)
+# Parts on their way while the next one fills: four parts of memory at most, the fourth while the third is joined.
+_workers = 2
 _flat_parts = 1_000
 _growth = 60
 _put_attempts = 3
