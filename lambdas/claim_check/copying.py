@@ -112,7 +112,7 @@ def _copy_source(place: Place) -> dict[str, str]:
 
 
 def _understood(s3: S3Client, **parameters: str) -> dict[str, str]:
-    # The Lambda runtime's boto3 trails PyPI's by months, and boto3 refuses a parameter it does not know. These two only
+    # The Lambda runtime's boto3 is older than PyPI's, and boto3 refuses a parameter it does not know. These two only
     # save work: without them S3 copies annotations, too, and copies once more over the same bytes.
     shape = s3.meta.service_model.operation_model("CopyObject").input_shape
     return {name: value for name, value in parameters.items() if shape and name in shape.members}

@@ -25,8 +25,8 @@ class ClaimCheckError(Exception):
     permanent: ClassVar[bool] = True
 
     def __init__(self, problem: str, *, message_id: str | None = None, pointer: Pointer | None = None) -> None:
-        # repr and a limit: ids and keys of a hostile message may hold line breaks or go on for ever, and this is one log
-        # line. A key cannot be longer than 1,024 bytes.
+        # repr and a limit: ids and keys of a hostile message may hold line breaks or go on for ever, and this is one
+        # log line. A key cannot be longer than 1,024 bytes.
         known = [f"message {message_id[:_shown]!r}"] if message_id is not None else []
         known += [f"payload {str(pointer)!r}"] if pointer is not None else []
         super().__init__(f"{problem} ({', '.join(known)})" if known else problem)

@@ -54,8 +54,8 @@ class Publisher:
 
     `threshold` is in bytes and the topic's MaximumMessageSize at most: a message (body and attributes, ours included)
     that is strictly larger is offloaded to `store`, and with `always_offload` every one is. `sns` and `s3` are
-    clients of the topic's and the store's Regions, made when first needed if None. Raises ValueError for an unusable
-    topic or threshold.
+    clients of the topic's and the store's Regions, made when first needed if None. `topic_arn`, `store`, `threshold`
+    and `fifo` (whether the topic is one) can be read back. Raises ValueError for an unusable topic or threshold.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Publisher:
             raise ValueError(f"topic_arn = {topic_arn!r}: must be an SNS topic's ARN")
         if not 0 < threshold <= LARGEST_THRESHOLD:
             raise ValueError(f"threshold = {threshold!r}: must be from 1 to {LARGEST_THRESHOLD} bytes")
-        self._topic_arn = topic_arn
+        self.topic_arn = topic_arn
+        self.fifo = topic["fifo"] is not None
+        self.store = store
+        self.threshold = threshold
         self._region = topic["region"]
-        self._is_fifo = topic["fifo"] is not None
-        self._store = store
-        self._threshold = threshold
         self._always_offload = always_offload
         self._sns_given = sns
         self._s3_given = s3
@@ -108,7 +108,7 @@ class Publisher:
         parameter invalid).
         """
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
-        room = 0 if self._always_offload else self._threshold - draft.overhead
+        room = 0 if self._always_offload else self.threshold - draft.overhead
         with closing(chunks_of(payload)) as chunks:
             head = _more_than(room, chunks)
             text = publishable_text(head) if len(head) <= room else None
@@ -117,7 +117,7 @@ class Publisher:
                 sent = self._send(draft, text, draft.inline(sha256))
                 return Published(draft.id, sent, len(head), sha256, None)
             self._refuse_unless_it_can_point(draft)
-            stored = offload_chunks(chain([head], chunks), store=self._store, message_id=draft.id, s3=self._s3)
+            stored = offload_chunks(chain([head], chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
         sent = self._point(draft, stored.pointer, stored.size, declared, created=stored.created)
         return Published(draft.id, sent, stored.size, stored.sha256, stored.pointer)
@@ -144,8 +144,8 @@ class Publisher:
         """
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
         self._refuse_unless_it_can_point(draft)
-        source = Place(bucket, key, self._store.owner, version_id)
-        moved = copy_into_store(self._s3, source=source, size=size, store=self._store, message_id=draft.id)
+        source = Place(bucket, key, self.store.owner, version_id)
+        moved = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
         declared = Claim(draft.id, moved.copied.sha256, None if moved.copied.sha256 else moved.copied.crc64nvme)
         sent = self._point(draft, moved.pointer, size, declared, created=moved.created)
         return Published(draft.id, sent, size, moved.copied.sha256, moved.pointer)
@@ -164,12 +164,12 @@ class Publisher:
             subject=subject,
             group_id=group_id,
             deduplication_id=deduplication_id,
-            fifo=self._is_fifo,
+            fifo=self.fifo,
         )
 
     def _refuse_unless_it_can_point(self, draft: Draft) -> None:
-        pointer = Pointer(self._store.bucket, self._store.key(draft.id))
-        draft.refuse_unless_it_can_point(pointer, self._threshold)
+        pointer = Pointer(self.store.bucket, self.store.key(draft.id))
+        draft.refuse_unless_it_can_point(pointer, self.threshold)
 
     def _point(self, draft: Draft, pointer: Pointer, size: int, declared: Claim, *, created: bool) -> str:
         try:
@@ -182,7 +182,7 @@ class Publisher:
     def _send(self, draft: Draft, body: str, attributes: Mapping[str, Attribute]) -> str:
         try:
             answer = self._sns.publish(
-                TopicArn=self._topic_arn,
+                TopicArn=self.topic_arn,
                 Message=body,
                 MessageAttributes={name: attribute.wire() for name, attribute in attributes.items()},
                 **draft.options(),
@@ -191,7 +191,7 @@ class Publisher:
             if code(error) in _invalid:
                 raise InvalidMessage(
                     f"SNS refused the message ({code(error)}); if it is too long, set the threshold of "
-                    f"{self._threshold} to the topic's MaximumMessageSize",
+                    f"{self.threshold} to the topic's MaximumMessageSize",
                     message_id=draft.id,
                 ) from error
             raise
@@ -199,13 +199,13 @@ class Publisher:
 
     def _delete(self, pointer: Pointer, reason: Exception) -> None:
         try:
-            self._s3.delete_object(Bucket=pointer.bucket, Key=pointer.key, ExpectedBucketOwner=self._store.owner)
+            self._s3.delete_object(Bucket=pointer.bucket, Key=pointer.key, ExpectedBucketOwner=self.store.owner)
         except (ClientError, BotoCoreError) as failure:
             reason.add_note(f"{pointer} was not deleted ({type(failure).__name__}); it expires with its lifetime")
 
     @property
     def _s3(self) -> S3Client:
-        self._s3_given = self._s3_given or client(self._store.region)
+        self._s3_given = self._s3_given or client(self.store.region)
         return self._s3_given
 
     @property
