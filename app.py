@@ -16,6 +16,11 @@ def main() -> None:
         deployment = Deployment.load(Path(app.node.get_context("deployment")))
     except DeploymentError as error:
         raise SystemExit(str(error)) from None
+    add_stacks(app, deployment)
+    app.synth()
+
+
+def add_stacks(app: App, deployment: Deployment) -> None:
     PublisherStack(app, deployment)
     for subscriber in deployment.subscribers:
         match subscriber.kind:
@@ -23,7 +28,6 @@ def main() -> None:
                 SqsSubscriberStack(app, deployment, subscriber)
             case "lambda":
                 LambdaSubscriberStack(app, deployment, subscriber)
-    app.synth()
 
 
 if __name__ == "__main__":

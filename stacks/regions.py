@@ -43,5 +43,4 @@ def is_opt_in(region: str) -> bool:
 
 def dns_suffix(region: str) -> str:
     """What the names of the Region's endpoints end with: `amazonaws.com`, in China `amazonaws.com.cn`."""
-    resolver = _session().get_component("endpoint_resolver")
-    return str(resolver.get_partition_dns_suffix(partition(region)))
+    return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"

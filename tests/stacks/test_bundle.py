@@ -1,0 +1,74 @@
+"""What is in a function's bundle, and what moves its hash."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks import bundle
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def staged(target: Path, *packages: str) -> dict[str, bytes]:
+    target.mkdir()
+    bundle.stage(packages, target)
+    return files(target)
+
+
+def test_a_bundle_holds_its_own_packages_and_powertools(tmp_path: Path) -> None:
+    found = staged(tmp_path / "publish", "claim_check", "publish")
+    assert "publish/handler.py" in found
+    assert "claim_check/__init__.py" in found
+    assert "aws_lambda_powertools/__init__.py" in found
+    assert not [name for name in found if name.startswith(("consume_", "handover", "boto"))]
+    assert not [name for name in found if "__pycache__" in name or name.endswith((".pyc", "RECORD", "INSTALLER"))]
+    assert [name for name in found if "LICENSE" in name]
+
+
+def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lambdas = tmp_path / "lambdas"
+    subprocess.run(["cp", "-r", str(bundle.LAMBDAS), str(lambdas)], check=True)
+    monkeypatch.setattr(bundle, "LAMBDAS", lambdas)
+    before = staged(tmp_path / "before", "claim_check", "consume_queue")
+    (lambdas / "publish" / "handler.py").write_text("changed = True\n")
+    (lambdas / "consume_queue" / "__pycache__").mkdir(exist_ok=True)
+    (lambdas / "consume_queue" / "__pycache__" / "handler.pyc").write_bytes(b"compiled by a test run")
+    assert staged(tmp_path / "after", "claim_check", "consume_queue") == before
+    (lambdas / "consume_queue" / "handler.py").write_text("changed = True\n")
+    assert staged(tmp_path / "edited", "claim_check", "consume_queue") != before
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        ("claim_check", "publish"),
+        ("claim_check", "handover", "consume_queue"),
+        ("claim_check", "handover", "consume_topic"),
+    ],
+)
+def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, packages: tuple[str, ...]) -> None:
+    """Every module imports with the bundle and boto3 alone on the path, as in Lambda."""
+    target = tmp_path / "bundle"
+    staged(target, *packages)
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    here = Path(sys.executable).parent.parent
+    (site,) = here.glob("lib/python*/site-packages")
+    for name in ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six.py"):
+        (runtime / name).symlink_to(site / name)
+    modules = [
+        ".".join(path.relative_to(target).with_suffix("").parts)
+        for package in packages
+        for path in sorted((target / package).rglob("*.py"))
+        if path.name not in ("handler.py", "__init__.py")
+    ]
+    libraries = ["aws_lambda_powertools.utilities.batch", "aws_lambda_powertools.utilities.idempotency"]
+    # -S and -I: no site-packages, no environment.
+    code = f"import sys; sys.path[:0] = {[str(target), str(runtime)]!r}; " + "; ".join(
+        f"import {module}" for module in [*modules, *libraries]
+    )
+    subprocess.run([sys.executable, "-S", "-I", "-W", "error::ImportWarning", "-c", code], check=True)

@@ -1,0 +1,132 @@
+"""The deployment file: what is refused, and that everything wrong is said at once."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.deployment import Deployment, DeploymentError, ways_to_be_late
+
+ROOT = Path(__file__).parents[2]
+
+SOUND: dict[str, Any] = {
+    "name": "coatcheck",
+    "publisher": {"account": "111111111111", "region": "us-east-1", "senders": ["444444444444"]},
+    "subscribers": [
+        {"name": "orders", "kind": "sqs", "account": "222222222222", "region": "us-west-2"},
+        {"name": "billing", "kind": "lambda", "account": "333333333333", "region": "us-east-1"},
+    ],
+}
+
+
+def changed(*path: str | int, to: object) -> dict[str, Any]:
+    """The sound deployment with one value changed."""
+    table: Any = deepcopy(SOUND)
+    target = table
+    for step in path[:-1]:
+        target = target[step]
+    target[path[-1]] = to
+    return table  # type: ignore[no-any-return]
+
+
+def problems(table: dict[str, Any]) -> list[str]:
+    with pytest.raises(DeploymentError) as refused:
+        Deployment.parse(table)
+    return refused.value.problems
+
+
+def test_the_example_loads_frozen() -> None:
+    deployment = Deployment.load(ROOT / "deployments" / "example.toml")
+    assert [(s.name, s.kind, s.account, s.region) for s in deployment.subscribers] == [
+        ("orders", "sqs", "222222222222", "us-west-2"),
+        ("billing", "lambda", "333333333333", "us-east-1"),
+    ]
+    with pytest.raises(ValueError, match="frozen"):
+        deployment.name = "other"  # type: ignore[misc]
+
+
+def test_a_subscriber_may_share_the_publishers_account() -> None:
+    assert Deployment.parse(changed("subscribers", 0, "account", to="111111111111"))
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (changed("publisher", "account", to="1234"), "publisher.account = '1234': must be the 12 digits"),
+        (changed("publisher", "account", to=111111111111), "publisher.account = 111111111111: must be the 12 digits"),
+        (changed("publisher", "senders", to=["12"]), "publisher.senders.0 = '12': must be the 12 digits"),
+        (changed("publisher", "senders", to=["444444444444"] * 2), "'444444444444' is there 2 times"),
+        (changed("publisher", "region", to="us-east-9"), "publisher.region = 'us-east-9': is not an AWS Region"),
+        (changed("publisher", "regoin", to="x"), "publisher.regoin = 'x': is not a key of this file"),
+        (changed("publisher", to=7), "publisher = 7: must be"),
+        (changed("colour", to="red"), "colour = 'red': is not a key of this file"),
+        (changed("name", to="Coat_Check"), "name = 'Coat_Check': must be lower-case words"),
+        (changed("organization", to="acme"), "organization = 'acme': must be an AWS Organizations id"),
+        (changed("ephemeral", to="yes"), "ephemeral = 'yes': must be a valid boolean"),
+        (changed("subscribers", to=[]), "at least one [[subscribers]] table"),
+        (changed("subscribers", 0, "kind", to="email"), 'subscribers[0].kind = \'email\': must be "sqs" or "lambda"'),
+        (changed("subscribers", 1, "name", to="orders"), "subscribers[1].name = 'orders': 'orders' already names"),
+        (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
+        (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
+        (changed("subscribers", 0, "batch_size", to=11), "subscribers[0].batch_size = 11: must be less than or equal"),
+        (changed("subscribers", 1, "batch_size", to=5), "subscribers[1].batch_size = 5: is not a key"),
+        (
+            changed("subscribers", 0, "visibility_timeout_seconds", to=1799),
+            "subscribers[0].visibility_timeout_seconds = 1799: must be at least 6 x function_timeout_seconds = 1800",
+        ),
+        (changed("publisher", "fifo", to=True), "a FIFO topic delivers to SQS queues only"),
+        (changed("publisher", "maximum_message_bytes", to=1_048_577), "maximum_message_bytes = 1048577: must be less"),
+        (changed("publisher", "maximum_message_bytes", to=1_048_576), "with a lambda subscriber at most 262144"),
+        (changed("subscribers", 0, "region", to="cn-north-1"), "is in the partition aws-cn"),
+        (changed("subscribers", 1, "region", to="ap-east-1"), "does not deliver from another Region to a function"),
+        (
+            changed("publisher", "payload_lifetime_days", to=54),
+            "payload_lifetime_days = 54: a pointer can reach subscribers[0] ('orders') 55 days late (SNS retries 23 + "
+            "redrive queue 14 + queue 4 + dead-letter queue 14), when its payload is gone; use at least 55",
+        ),
+        (changed("name", to="c" * 32), "the payload bucket's name"),
+        (changed("subscribers", 0, "name", to="o" * 30), "the inbox bucket's name"),
+        (changed("subscribers", 0, "name", to="o" * 60), "the reader role's name"),
+    ],
+)
+def test_refused_with_key_and_value(table: dict[str, Any], expected: str) -> None:
+    found = problems(table)
+    assert [problem for problem in found if expected in problem], found
+
+
+def test_every_problem_is_said_at_once() -> None:
+    table = changed("publisher", "account", to="1")
+    table["subscribers"][0] |= {"account": "2", "visibility_timeout_seconds": "soon"}
+    table["subscribers"][1] |= {"name": "orders", "region": "mars-1"}
+    table["unknown"] = 1
+    said = "\n".join(problems(table))
+    for key in (
+        "publisher.account",
+        "subscribers[0].account",
+        "subscribers[0].visibility_timeout_seconds",
+        "subscribers[1].name",
+        "subscribers[1].region",
+        "unknown",
+    ):
+        assert f"{key} = " in said
+
+
+def test_the_lifetime_holds_at_the_sum_and_can_be_waived_by_name() -> None:
+    deployment = Deployment.parse(changed("publisher", "payload_lifetime_days", to=55))
+    assert max(sum(ways_to_be_late(s).values()) for s in deployment.subscribers) == 55
+    waived = changed("publisher", "payload_lifetime_days", to=1)
+    waived["publisher"]["accept_expired_pointers"] = True
+    assert Deployment.parse(waived)
+
+
+def test_a_missing_file_names_those_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "prod.toml").write_text("")
+    with pytest.raises(DeploymentError, match=r"no such file.*prod\.toml"):
+        Deployment.load(tmp_path / "production.toml")
+
+
+def test_what_is_not_toml_is_said(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(DeploymentError, match="cannot be read as TOML"):
+        Deployment.load(tmp_path / "bad.toml")
