@@ -18,7 +18,7 @@ _CONFIG = Config(
     retries={"total_max_attempts": 2, "mode": "standard"},
     proxies={},
 )
-# The user's own AWS profile and files stay out of it: a profile named in the environment would be looked up, and missed.
+# The user's own AWS profile and files stay out of it: a profile named in the environment would be looked up and missed.
 _NO_PROFILE = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -63,7 +63,7 @@ class Accounts:
                 "aws_secret_access_key": issued["SecretAccessKey"],
                 "aws_session_token": issued["SessionToken"],
             }
-        session = boto3.session.Session(
+        session: Any = boto3.session.Session(
             botocore_session=botocore.session.Session(session_vars=_NO_PROFILE), region_name=region, **credentials
         )
         return session.client(

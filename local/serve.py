@@ -60,7 +60,7 @@ async def _serve(socket_descriptor: int) -> None:
     config.certfile, config.keyfile = tls.resolve_tls_material()
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 75
-    # With a trigger of ours hypercorn leaves SIGTERM alone, which then ends the process at once: nothing is to be saved.
+    # With a trigger of ours hypercorn leaves SIGTERM alone, which then ends the process at once: nothing is saved.
     await serve(app.app, config, shutdown_trigger=asyncio.Event().wait)
 
 

@@ -1,4 +1,4 @@
-"""ECS's gap. (There is no container engine: a task is recorded and can be described, and never runs.)"""
+"""ECS's gaps. (There is no container engine: a task is recorded and can be described, and never runs.)"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecs
+from ministack.services.cloudformation import provisioners
 
 from local.gaps.fill import instead_of
 
@@ -18,6 +19,7 @@ _REMEMBERED_SECONDS = 24 * 3600
 def install() -> None:
     """Fill every gap of this file."""
     client_token_is_idempotent()
+    capacity_providers_by_cloudformation()
 
 
 def client_token_is_idempotent() -> None:
@@ -50,3 +52,37 @@ def client_token_is_idempotent() -> None:
             return answer
 
     ecs._ACTION_MAP["RunTask"] = run_task
+
+
+def capacity_providers_by_cloudformation() -> None:
+    """AWS: AWS::ECS::ClusterCapacityProviderAssociations says what a cluster's tasks may run on.
+
+    The emulator: refuses the resource type.
+    """
+
+    def put(_logical_id: str, properties: dict[str, Any], _stack: str) -> tuple[str, dict[str, str]]:
+        answer = ecs._put_cluster_capacity_providers(
+            {
+                "cluster": properties["Cluster"],
+                "capacityProviders": properties.get("CapacityProviders", []),
+                "defaultCapacityProviderStrategy": [
+                    {name[0].lower() + name[1:]: value for name, value in strategy.items()}
+                    for strategy in properties.get("DefaultCapacityProviderStrategy", [])
+                ],
+            }
+        )
+        if answer[0] != 200:
+            raise ValueError(f"ECS refused the capacity providers: {answer[2]!r}")
+        return properties["Cluster"], {}
+
+    def update(_physical_id: str, _old: Any, new: dict[str, Any], stack: str, logical_id: str = "") -> Any:
+        return put(logical_id, new, stack)
+
+    def delete(physical_id: str, _properties: Any) -> None:
+        ecs._put_cluster_capacity_providers({"cluster": physical_id})
+
+    provisioners._RESOURCE_HANDLERS["AWS::ECS::ClusterCapacityProviderAssociations"] = {
+        "create": put,
+        "update": update,
+        "delete": delete,
+    }

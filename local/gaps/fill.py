@@ -1,6 +1,6 @@
 """How a gap is filled: a function of the emulator is replaced by one of ours that may call it.
 
-The emulator has no plug-in points, so these reach into its modules. Each fails loudly when what it replaces is not there.
+The emulator has no plug-in points, so these reach into its modules. Each fails loudly when what it replaces is gone.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def instead_of_handler(resource_type: str, operation: str) -> Callable[[Callable
 
 
 def rewrite(module: ModuleType, name: str, old: str, new: str) -> None:
-    """Replace the one occurrence of the expression `old` in the source of `module.name`, where no call can be wrapped."""
+    """Replace the one occurrence of `old` in the source of `module.name`, where there is no call to replace."""
     source = inspect.getsource(getattr(module, name))
     exec(replace_once(source, old, new), module.__dict__)  # noqa: S102 - the emulator's own source, of a pinned version
 

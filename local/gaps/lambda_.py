@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import importlib.metadata
-import os
 import tempfile
 import threading
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.core.responses import request_scope
 from ministack.services import lambda_svc
 
 from local.gaps.fill import instead_of, instead_of_handler, replace_once

@@ -121,7 +121,7 @@ def _denied(access_key: str, action: str, bucket: str, key: str, version: str, h
 def _stored(bucket: str, key: str, version: str) -> dict[str, str]:
     if version:
         versions = s3._object_versions.get((bucket, key), [])
-        record = next((one for one in versions if one["version_id"] == version), {})
+        record: dict[str, Any] = next((one for one in versions if one["version_id"] == version), {})
     else:
         record = (s3._buckets.get(bucket) or {"objects": {}})["objects"].get(key, {})
     stored: dict[str, str] = record.get("preserved_headers", {})

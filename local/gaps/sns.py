@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
@@ -33,7 +34,8 @@ def install() -> None:
 # --- subscribing ------------------------------------------------------------------------------------------------------
 
 # What the policies are asked with: the keys of the subscription being made.
-_subscription_keys: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("subscription_keys", default={})
+_NO_KEYS: Mapping[str, str] = MappingProxyType({})
+_subscription_keys = contextvars.ContextVar("subscription_keys", default=_NO_KEYS)
 
 
 @contextlib.contextmanager
@@ -215,47 +217,16 @@ def undeliverable_is_redriven() -> None:
             _redrive(topic_arn, "sqs", endpoint, envelope, **ordering)
 
 
-def _redrive(
-    topic_arn: str,
-    protocol: str,
-    endpoint: str,
-    body: str,
-    attributes: dict[str, Any] | None = None,
-    message_group_id: str = "",
-    message_dedup_id: str = "",
-) -> None:
-    topic = sns._topic_by_arn_any_scope(topic_arn) or _topic(topic_arn)
+def _redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes: Any = None, **ordering: str) -> None:
+    topic = sns._topic_by_arn_any_scope(topic_arn)
     for subscription in topic["subscriptions"]:
         policy = subscription["attributes"].get("RedrivePolicy")
-        if (subscription["protocol"], subscription["endpoint"]) != (protocol, endpoint) or not policy:
-            continue
-        target = (json.loads(policy) if isinstance(policy, str) else policy)["deadLetterTargetArn"]
-        sender = parse_arn(topic_arn).account_id
-        if not sqs._queue_by_arn(target) or not sqs.queue_policy_allows(target, "sns.amazonaws.com", topic_arn, sender):
-            sns.logger.warning("%s may not send to the redrive queue %s, or there is none", topic_arn, target)
-            continue
-        _send(target, body, attributes or {}, topic_arn, message_group_id, message_dedup_id)
-
-
-def _topic(topic_arn: str) -> dict[str, Any]:
-    spec = parse_arn(topic_arn)
-    topic: dict[str, Any] = sns._topics.get_scoped(spec.account_id, spec.region, topic_arn)
-    return topic
-
-
-def _send(
-    queue_arn: str, body: str, attributes: dict[str, Any], topic_arn: str, group: str, deduplication: str
-) -> None:
-    sns._deliver_to_sqs(
-        queue_arn,
-        body,
-        True,
-        body,
-        message_group_id=group,
-        message_dedup_id=deduplication,
-        message_attributes=attributes,
-        topic_arn=topic_arn,
-    )
+        if policy and (subscription["protocol"], subscription["endpoint"]) == (protocol, endpoint):
+            queue = (json.loads(policy) if isinstance(policy, str) else policy)["deadLetterTargetArn"]
+            # A delivery like any other: the redrive queue's policy is asked too, and a refusal is the end of it.
+            sns._deliver_to_sqs(
+                queue, body, True, body, message_attributes=attributes or {}, topic_arn=topic_arn, **ordering
+            )
 
 
 # --- topics -----------------------------------------------------------------------------------------------------------
