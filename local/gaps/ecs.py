@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecs
 from ministack.services.cloudformation import provisioners
@@ -19,6 +20,7 @@ _REMEMBERED_SECONDS = 24 * 3600
 def install() -> None:
     """Fill every gap of this file."""
     client_token_is_idempotent()
+    running_a_task_is_allowed_by_its_definition()
     capacity_providers_by_cloudformation()
 
 
@@ -52,6 +54,23 @@ def client_token_is_idempotent() -> None:
             return answer
 
     ecs._ACTION_MAP["RunTask"] = run_task
+
+
+def running_a_task_is_allowed_by_its_definition() -> None:
+    """AWS: the resource of ecs:RunTask is the task definition, with its revision.
+
+    The emulator: the cluster, so that the policy AWS wants never allows.
+    """
+
+    @instead_of(iam_actions, "extract_resource_arn")
+    def resource(original: Any, service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        if service != "ecs" or not headers.get("x-amz-target", "").endswith(".RunTask"):
+            return original(service, method, path, headers, body, *rest)
+        name = json.loads(body).get("taskDefinition", "")
+        revision = name if name.startswith("arn:") else ecs._resolve_td_key(name)
+        if revision.startswith("arn:"):
+            return revision
+        return f"arn:aws:ecs:{get_region()}:{get_account_id()}:task-definition/{revision}"
 
 
 def capacity_providers_by_cloudformation() -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import botocore.serialize
 import botocore.session
+from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import s3
 
@@ -17,6 +18,7 @@ from local.gaps.fill import instead_of, instead_of_handler, rewrite
 def install() -> None:
     """Fill every gap of S3, those of its other files included."""
     expected_owner_is_checked()
+    bucket_policy_sees_the_caller()
     copy_has_the_digest_asked_for()
     event_names_the_version()
     bucket_properties_by_cloudformation()
@@ -42,6 +44,20 @@ def expected_owner_is_checked() -> None:
             if expected and owner and expected != owner:
                 return s3._error("AccessDenied", "Access Denied", 403, f"/{name}")
         return await original(method, path, headers, *rest, **named)
+
+
+def bucket_policy_sees_the_caller() -> None:
+    """AWS: a bucket's policy decides about the very role that calls from another account.
+
+    The emulator: does so once, then again as if the account's root had called, so a pin to a role refuses everybody.
+    """
+    s3._caller_arn = iam_evaluator.caller_arn
+    rewrite(
+        s3,
+        "_foreign_bucket_allows",
+        'principal_arn=f"arn:aws:iam::{caller}:root" if caller else "*"',
+        'principal_arn=_caller_arn() if caller else "*"',
+    )
 
 
 def copy_has_the_digest_asked_for() -> None:

@@ -1,0 +1,148 @@
+"""Run the demo. Exits with 0 only if every payload arrived whole everywhere and everything that must be refused was."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from local import cdk
+from local.accounts import Accounts
+from local.cdk import CdkError
+from local.demo import payload, refusal, route
+from local.demo.delivery import Delivery, follow
+from local.demo.report import FunctionMemory, Report
+from local.emulator import EmulatorError
+from local.memory import peak_memory
+from local.world import World
+from stacks import names
+from stacks.deployment import Deployment, DeploymentError, Subscriber
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "demo"
+SLOWEST_BYTES_PER_SECOND = 10 * 2**20
+
+
+def main() -> int:
+    arguments = _arguments()
+    console = Console(highlight=False)
+    try:
+        with ExitStack() as resources:
+            return 0 if _run(arguments, console, resources) else 1
+    except (DeploymentError, CdkError, EmulatorError) as error:
+        console.print(f"[red]{error}[/]", markup=True)
+        return 2
+    except KeyboardInterrupt:
+        console.print("Stopped; the emulated accounts are gone.")
+        return 130
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--deployment", type=Path, default=ROOT / "deployments" / "example.toml")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--file", type=_existing_file, help="a file of yours to send")
+    chosen.add_argument("--size", type=_size, help="the size of a generated file to send, such as 2GiB")
+    return parser.parse_args()
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file; give the path of a file to send, FILE=path")
+    return path
+
+
+def _size(text: str) -> int:
+    try:
+        return payload.parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) -> bool:
+    seconds: dict[str, float] = {}
+    deployment = Deployment.load(arguments.deployment)
+    file = _payload(arguments, resources)
+    console.print(f"Sending {file.path.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
+
+    with _stage(console, seconds, "synthesize the stacks"):
+        assembly = cdk.synth(
+            Path(resources.enter_context(TemporaryDirectory(prefix="coatcheck-"))), deployment=arguments.deployment
+        )
+    with _stage(console, seconds, "deploy into emulated accounts") as tell:
+        world = resources.enter_context(
+            World.start(assembly, publisher=deployment.publisher.account, progress=lambda a, line: tell(f"{a} {line}"))
+        )
+    with _stage(console, seconds, "send payloads, wait for every subscriber") as tell:
+        sent = []
+        for door in (
+            lambda: route.by_event(world.accounts, deployment),
+            lambda: route.by_library(world.accounts, deployment, file),
+            lambda: route.by_outbox(world.accounts, deployment, file),
+        ):
+            sent.append(door())
+            console.print(f"  sent {sent[-1].what} by {sent[-1].route}")
+
+        def arrived(delivery: Delivery, subscriber: Subscriber) -> None:
+            arrival = delivery.arrivals[subscriber.name]
+            what = f"{delivery.sent.what} by {delivery.sent.route}"
+            console.print(f"  {what} reached {subscriber.name}: {arrival.kind} {arrival.status}")
+
+        deliveries = follow(
+            world.accounts,
+            deployment,
+            sent,
+            seconds=120 + 4 * file.bytes / SLOWEST_BYTES_PER_SECOND,
+            progress=arrived,
+        )
+    with _stage(console, seconds, "try what must be refused"):
+        offloaded = deliveries[1].message_id
+        assert offloaded
+        refusals = list(refusal.try_all(world.accounts, deployment, message_id=offloaded))
+
+    report = Report(deployment, deliveries, refusals, _functions(world.accounts, deployment), seconds)
+    console.print()
+    report.show(console)
+    report.write(BUILD / "report.json")
+    console.print(f"The same as JSON: {(BUILD / 'report.json').relative_to(ROOT)}")
+    if not report.ok:
+        log = BUILD / "emulator.log"
+        log.write_bytes(world.emulator.log_path.read_bytes())
+        console.print(f"[red]Not everything held.[/] What the emulator logged: {log.relative_to(ROOT)}")
+    return report.ok
+
+
+def _payload(arguments: argparse.Namespace, resources: ExitStack) -> payload.Payload:
+    if arguments.size is not None:
+        return resources.enter_context(payload.generated(arguments.size, BUILD))
+    return payload.of_file(arguments.file) if arguments.file else payload.installed_file()
+
+
+def _functions(accounts: Accounts, deployment: Deployment) -> list[FunctionMemory]:
+    publisher = deployment.publisher
+    places = [(names.publish_function(deployment), publisher.account, publisher.region)]
+    places += [(names.consume_function(deployment, s), s.account, s.region) for s in deployment.subscribers]
+    return [
+        FunctionMemory(
+            name, account, region, peak_memory(accounts.client("logs", account=account, region=region), name)
+        )
+        for name, account, region in places
+    ]
+
+
+@contextmanager
+def _stage(console: Console, seconds: dict[str, float], name: str) -> Iterator[Callable[[str], None]]:
+    """A step with its time; yields a function that shows what it is at."""
+    start = time.monotonic()
+    with console.status(name) as status:
+        yield lambda line: status.update(f"{name} [dim]{line[:100]}[/]")
+    seconds[name] = time.monotonic() - start
+    console.print(f"[green]✓[/] {name} ({seconds[name]:.1f} s)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
