@@ -1,6 +1,7 @@
 # What people type. Everything is installed below this folder by the first target that needs it.
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 installed := .venv/installed
@@ -26,7 +27,7 @@ types: $(installed) ## Types, strictly
 	@mypy
 
 imports: $(installed) ## Who may import whom
-	@PYTHONPATH=.:lambdas lint-imports
+	@lint-imports
 
 synth: $(installed) ## Write all templates to cdk.out, with no network and no credentials
 	@cdk synth --quiet $(if $(DEPLOYMENT),-c deployment=$(DEPLOYMENT)) && echo "Templates are in cdk.out/"

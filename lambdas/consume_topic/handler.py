@@ -36,7 +36,7 @@ remembered = DynamoDBPersistenceLayer(table_name=os.environ["HANDED_ON_TABLE"])
 idempotency = IdempotencyConfig(expires_after_seconds=int(os.environ["REMEMBERED_SECONDS"]))
 
 
-@idempotent_function(
+@idempotent_function(  # type: ignore[untyped-decorator]
     data_keyword_argument="message_id", persistence_store=remembered, config=idempotency, key_prefix="hand-on"
 )
 def hand_on(*, message_id: str, message: Message) -> str:  # noqa: ARG001 - the decorator reads message_id

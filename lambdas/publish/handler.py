@@ -35,6 +35,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     logger.append_keys(event_id=event["id"], source=event["source"])
     # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
     if event["source"] == "aws.s3":
+        logger.append_keys(upload=event["detail"]["object"]["key"])
         published = publish_upload(event, publisher=publisher, outbox=outbox, s3=s3)
     else:
         published = publish_event(event, publisher=publisher)

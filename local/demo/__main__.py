@@ -29,6 +29,8 @@ SLOWEST_BYTES_PER_SECOND = 10 * 2**20
 def main() -> int:
     arguments = _arguments()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 150  # a log file wraps nothing
     try:
         with ExitStack() as resources:
             return 0 if _run(arguments, console, resources) else 1

@@ -33,7 +33,7 @@ def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
     """(a) A small event, put on the publisher's bus by a sender in another account."""
     publisher = deployment.publisher
     sender = publisher.senders[0] if publisher.senders else publisher.account
-    detail = {"order": 4711, "text": "Wintermantel, grün – Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
+    detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
     answer = accounts.client("events", account=sender, region=publisher.region).put_events(
