@@ -1,0 +1,67 @@
+"""One store, one topic, and an S3 that enforces what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from claim_check import Dereferencer, Publisher, Store
+from tests.claim_check.deliveries import NotedSns
+from tests.claim_check.fake_s3 import OWNER, FakeS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+settings.register_profile("house", max_examples=60, deadline=None, derandomize=True)
+settings.load_profile("house")
+
+TOPIC = f"arn:aws:sns:eu-west-1:{OWNER}:events"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[FakeS3]:
+    with FakeS3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_of_session(server: FakeS3) -> S3Client:
+    return server.client()
+
+
+@pytest.fixture
+def fake_s3(server: FakeS3) -> FakeS3:
+    """The server, empty and well-behaved."""
+    for state in (server.objects, server.uploads):
+        state.clear()
+    for plan in (server.requests, server.headers, server.refusals, server.drops, server.lost):
+        plan.clear()
+    return server
+
+
+@pytest.fixture
+def s3(fake_s3: FakeS3, s3_of_session: S3Client) -> S3Client:
+    return s3_of_session
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store("payloads-one", "payloads/", OWNER, "eu-west-1")
+
+
+@pytest.fixture
+def sns() -> NotedSns:
+    return NotedSns()
+
+
+@pytest.fixture
+def publisher(sns: NotedSns, s3: S3Client, store: Store) -> Publisher:
+    return Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
+
+
+@pytest.fixture
+def dereferencer(s3: S3Client, store: Store) -> Dereferencer:
+    return Dereferencer(stores=[store], s3=s3)

@@ -1,0 +1,90 @@
+"""What SNS makes of one `publish`: the records in which subscribers receive it, and a client that takes note of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns.client import SNSClient
+
+SNS_ID = "0b1c2d3e-0000-4000-8000-000000000001"
+SQS_ID = "0b1c2d3e-0000-4000-8000-000000000002"
+
+Published = dict[str, Any]
+Record = dict[str, Any]
+
+
+class NotedSns:
+    """Stands in for a client where thousands of messages are published and only their content matters."""
+
+    def __init__(self) -> None:
+        self.published: list[Published] = []
+
+    def publish(self, **request: Any) -> dict[str, str]:
+        self.published.append(request)
+        return {"MessageId": SNS_ID}
+
+    def client(self) -> SNSClient:
+        return cast("SNSClient", self)
+
+
+def _notification(published: Published) -> Record:
+    return {
+        "Type": "Notification",
+        "MessageId": SNS_ID,
+        "TopicArn": published["TopicArn"],
+        "Message": published["Message"],
+        "Timestamp": "2026-01-01T00:00:00.000Z",
+        **({"Subject": published["Subject"]} if "Subject" in published else {}),
+        "MessageAttributes": {
+            name: {"Type": value["DataType"], "Value": value.get("StringValue") or _base64(value["BinaryValue"])}
+            for name, value in published["MessageAttributes"].items()
+        },
+    }
+
+
+def _raw_api(published: Published) -> Record:
+    return {"MessageId": SQS_ID, "Body": published["Message"], "MessageAttributes": published["MessageAttributes"]}
+
+
+def _raw_event(published: Published) -> Record:
+    attributes = {
+        name: {
+            "dataType": value["DataType"],
+            "stringListValues": [],
+            "binaryListValues": [],
+            **({"stringValue": value["StringValue"]} if "StringValue" in value else {}),
+            **({"binaryValue": _base64(value["BinaryValue"])} if "BinaryValue" in value else {}),
+        }
+        for name, value in published["MessageAttributes"].items()
+    }
+    return {"messageId": SQS_ID, "body": published["Message"], "attributes": {}, "messageAttributes": attributes}
+
+
+def _enveloped_api(published: Published) -> Record:
+    return {"MessageId": SQS_ID, "Body": json.dumps(_notification(published), indent=2)}
+
+
+def _enveloped_event(published: Published) -> Record:
+    return {"messageId": SQS_ID, "body": json.dumps(_notification(published)), "messageAttributes": {}}
+
+
+def _sns_event(published: Published) -> Record:
+    return {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": _notification(published)}
+
+
+RAW: dict[str, Callable[[Published], Record]] = {"SQS API, raw": _raw_api, "SQS event, raw": _raw_event}
+ENVELOPED: dict[str, Callable[[Published], Record]] = {
+    "SQS API, enveloped": _enveloped_api,
+    "SQS event, enveloped": _enveloped_event,
+    "SNS event": _sns_event,
+    "SNS envelope": _notification,
+}
+DELIVERIES = RAW | ENVELOPED
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -1,0 +1,379 @@
+"""A small S3 on 127.0.0.1 that enforces what moto does not, and misbehaves on demand.
+
+Enforced: ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match on every write, If-Match on reads and copies,
+SHA-256 of a request, MpuObjectSize, part order and checksums on completion, ranges.
+On demand: a refused request (`refuse`), a connection that drops in the middle of a body (`drop`), an answer that gets lost
+after the work was done (`lose_answer`).
+
+Objects of nothing but zeros are kept as their length, so that gigabytes cost nothing here. The CRC64NVME is made up: to a
+client it is opaque, as the real one is where botocore cannot compute it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+OWNER = "111111111111"
+PIECE = 1024 * 1024
+
+
+@dataclass
+class Zeros:
+    """That many zero bytes."""
+
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, where: slice) -> Zeros:
+        return Zeros(len(range(*where.indices(self.size))))
+
+
+Blob = bytes | Zeros
+
+
+def blob(data: bytes) -> Blob:
+    return Zeros(len(data)) if len(data) > 1024 and data.count(0) == len(data) else data
+
+
+def pieces(data: Blob) -> Iterator[bytes]:
+    for start in range(0, len(data), PIECE):
+        piece = data[start : start + PIECE]
+        yield bytes(len(piece)) if isinstance(piece, Zeros) else piece
+
+
+def joined(parts: list[Blob]) -> Blob:
+    if all(isinstance(part, Zeros) for part in parts):
+        return Zeros(sum(map(len, parts)))
+    return b"".join(piece for part in parts for piece in pieces(part))
+
+
+@dataclass
+class Stored:
+    data: Blob
+    etag: str
+    sha256: str | None = None
+    crc64nvme: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Upload:
+    key: tuple[str, str]
+    headers: dict[str, str]
+    parts: dict[int, tuple[Blob, str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Refusal:
+    method: str
+    status: int
+    code: str
+    times: int
+    on: str
+
+
+class Refused(Exception):
+    def __init__(self, status: int, code: str) -> None:
+        self.status, self.code = status, code
+
+
+class FakeS3:
+    """A context manager; `client()` talks to it. `requests` lists what was asked: "METHOD /bucket/key?query"."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Stored] = {}
+        self.uploads: dict[str, Upload] = {}
+        self.requests: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.refusals: list[Refusal] = []
+        self.drops: list[int] = []
+        self.lost: list[str] = []
+        self._serial = 0
+        self._lock = threading.Lock()
+        fake = self
+
+        class Handler(_Handler):
+            s3 = fake
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FakeS3:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def client(self, **config: Any) -> S3Client:
+        settings = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2, "mode": "standard"})
+        return boto3.client(
+            "s3",
+            region_name="eu-west-1",
+            endpoint_url=self.url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=settings.merge(Config(**config)),
+        )
+
+    def put(self, bucket: str, key: str, data: bytes | Zeros) -> None:
+        self.objects[bucket, key] = self.stored(blob(data) if isinstance(data, bytes) else data)
+
+    def stored(self, data: Blob, **more: Any) -> Stored:
+        return Stored(data, f'"{self.serial()}"', **more)
+
+    def serial(self) -> int:
+        with self._lock:
+            self._serial += 1
+            return self._serial
+
+    def refuse(self, method: str, status: int, code: str, *, times: int = 1, on: str = "") -> None:
+        """The next `times` requests with this method, and `on` in their path and query, fail."""
+        self.refusals.append(Refusal(method, status, code, times, on))
+
+    def drop(self, *after: int) -> None:
+        """The next GETs break off after so many bytes of their body, one number a GET."""
+        self.drops += after
+
+    def lose_answer(self, method: str) -> None:
+        """The next request of this method is done, and its connection closed without an answer."""
+        self.lost.append(method)
+
+    def asked(self, method: str) -> list[str]:
+        return [request for request in self.requests if request.startswith(method + " ")]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    s3: FakeS3
+
+    def do_GET(self) -> None:
+        self._answered(self._get)
+
+    def do_HEAD(self) -> None:
+        self._answered(self._get)
+
+    def do_PUT(self) -> None:
+        self._answered(self._put)
+
+    def do_POST(self) -> None:
+        self._answered(self._post)
+
+    def do_DELETE(self) -> None:
+        self._answered(self._delete)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _answered(self, action: Any) -> None:
+        url = urlsplit(self.path)
+        bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
+        self.target = (bucket, key)
+        self.query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.s3.requests.append(f"{self.command} {self.path}")
+        self.s3.headers.append({name.lower(): value for name, value in self.headers.items()})
+        try:
+            self._refuse()
+            action()
+        except Refused as refused:
+            body = f"<Error><Code>{refused.code}</Code><Message>refused</Message></Error>".encode()
+            self._reply(refused.status, b"" if self.command == "HEAD" else body)
+
+    def _refuse(self) -> None:
+        for refusal in self.s3.refusals:
+            if refusal.times and refusal.method == self.command and refusal.on in self.path:
+                refusal.times -= 1
+                raise Refused(refusal.status, refusal.code)
+        for header in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):
+            if self.headers.get(header, OWNER) != OWNER:
+                raise Refused(403, "AccessDenied")
+
+    def _get(self) -> None:
+        found = self.s3.objects.get(self.target)
+        if found is None:
+            raise Refused(404, "NoSuchKey")
+        if self.headers.get("if-match", found.etag) != found.etag:
+            raise Refused(412, "PreconditionFailed")
+        first = int(re.sub(r"bytes=(\d+)-.*", r"\1", self.headers.get("range", "bytes=0-")))
+        data = found.data[first:]
+        self.send_response(206 if first else 200)
+        self.send_header("etag", found.etag)
+        self.send_header("content-length", str(len(data)))
+        for name, value in found.metadata.items():
+            self.send_header(f"x-amz-meta-{name}", value)
+        if self.headers.get("x-amz-checksum-mode") == "ENABLED":
+            for name, checksum in {"sha256": found.sha256, "crc64nvme": found.crc64nvme}.items():
+                if checksum and not first:
+                    self.send_header(f"x-amz-checksum-{name}", checksum)
+        self.end_headers()
+        if self.command == "GET":
+            self._send_body(data)
+
+    def _send_body(self, data: Blob) -> None:
+        allowed = self.s3.drops.pop(0) if self.s3.drops else None
+        try:
+            for piece in pieces(data):
+                if allowed is not None and len(piece) > allowed:
+                    self.wfile.write(piece[:allowed])
+                    self.close_connection = True
+                    return
+                self.wfile.write(piece)
+                allowed = None if allowed is None else allowed - len(piece)
+        except ConnectionError:
+            self.close_connection = True
+
+    def _put(self) -> None:
+        if "uploadId" in self.query:
+            self._put_part()
+            return
+        self._require_new()
+        if "x-amz-copy-source" in self.headers:
+            self._copy()
+            return
+        declared = self.headers.get("x-amz-checksum-sha256")
+        if declared and declared != _sha256(self.body):
+            raise Refused(400, "BadDigest")
+        stored = self.s3.stored(blob(self.body), sha256=declared, metadata=self._metadata())
+        self.s3.objects[self.target] = stored
+        self._reply(200, b"", etag=stored.etag)
+
+    def _copy(self) -> None:
+        data = self._copy_source().data
+        digest = hashlib.sha256()
+        for piece in pieces(data):
+            digest.update(piece)
+        sha256 = base64.b64encode(digest.digest()).decode()
+        stored = self.s3.stored(data, sha256=sha256, metadata=self._metadata())
+        self.s3.objects[self.target] = stored
+        body = f"<ETag>{escape(stored.etag)}</ETag><ChecksumSHA256>{sha256}</ChecksumSHA256>"
+        self._reply(200, f"<CopyObjectResult>{body}</CopyObjectResult>".encode())
+
+    def _put_part(self) -> None:
+        upload = self._upload()
+        number = int(self.query["partNumber"])
+        etag = f'"{self.s3.serial()}"'
+        if "x-amz-copy-source" in self.headers:
+            first, last = map(int, self.headers["x-amz-copy-source-range"].removeprefix("bytes=").split("-"))
+            source = self._copy_source().data
+            if last >= len(source):
+                raise Refused(400, "InvalidRange")
+            data: Blob = source[first : last + 1]
+            crc = _made_up(len(data))
+            upload.parts[number] = (data, etag, crc)
+            body = f"<ETag>{escape(etag)}</ETag><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>"
+            self._reply(200, f"<CopyPartResult>{body}</CopyPartResult>".encode())
+            return
+        crc = base64.b64encode(zlib.crc32(self.body).to_bytes(4, "big")).decode()
+        if self.headers.get("x-amz-checksum-crc32") != crc:
+            raise Refused(400, "BadDigest")
+        upload.parts[number] = (blob(self.body), etag, crc)
+        self._reply(200, b"", etag=etag, **{"x-amz-checksum-crc32": crc})
+
+    def _post(self) -> None:
+        if "uploads" in self.query:
+            name = f"upload-{self.s3.serial()}"
+            headers = {header.lower(): value for header, value in self.headers.items()}
+            self.s3.uploads[name] = Upload(self.target, headers)
+            body = f"<UploadId>{name}</UploadId>"
+            self._reply(200, f"<InitiateMultipartUploadResult>{body}</InitiateMultipartUploadResult>".encode())
+            return
+        upload = self._upload()
+        self._require_new()
+        asked = _parts_of(self.body)
+        if asked != [(number, etag, crc) for number, (_, etag, crc) in sorted(upload.parts.items())]:
+            raise Refused(400, "InvalidPart")
+        data = joined([part for part, _, _ in (upload.parts[number] for number, _, _ in asked)])
+        if int(self.headers.get("x-amz-mp-object-size", len(data))) != len(data):
+            raise Refused(400, "InvalidRequest")
+        whole = upload.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+        crc = _made_up(len(data)) if whole else None
+        metadata = {name[11:]: value for name, value in upload.headers.items() if name.startswith("x-amz-meta-")}
+        self.s3.objects[self.target] = self.s3.stored(data, crc64nvme=crc, metadata=metadata)
+        del self.s3.uploads[self.query["uploadId"]]
+        body = f"<Key>x</Key><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>" if crc else "<Key>x</Key>"
+        self._reply(200, f"<CompleteMultipartUploadResult>{body}</CompleteMultipartUploadResult>".encode())
+
+    def _delete(self) -> None:
+        if "uploadId" in self.query:
+            self._upload()
+            del self.s3.uploads[self.query["uploadId"]]
+        else:
+            self.s3.objects.pop(self.target, None)
+        self._reply(204, b"")
+
+    def _require_new(self) -> None:
+        if self.headers.get("if-none-match") == "*" and self.target in self.s3.objects:
+            raise Refused(412, "PreconditionFailed")
+
+    def _copy_source(self) -> Stored:
+        bucket, _, key = unquote(self.headers["x-amz-copy-source"]).partition("?")[0].partition("/")
+        found = self.s3.objects.get((bucket, key))
+        if found is None:
+            raise Refused(404, "NoSuchKey")
+        if self.headers.get("x-amz-copy-source-if-match", found.etag) != found.etag:
+            raise Refused(412, "PreconditionFailed")
+        return found
+
+    def _upload(self) -> Upload:
+        upload = self.s3.uploads.get(self.query["uploadId"])
+        if upload is None or upload.key != self.target:
+            raise Refused(404, "NoSuchUpload")
+        return upload
+
+    def _metadata(self) -> dict[str, str]:
+        return {name[11:].lower(): value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
+
+    def _reply(self, status: int, body: bytes, **headers: str) -> None:
+        if status < 300 and self.command in self.s3.lost:
+            self.s3.lost.remove(self.command)
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _parts_of(request: bytes) -> list[tuple[int, str, str]]:
+    """Number, ETag and checksum of every part a CompleteMultipartUpload names."""
+    parts = []
+    for part in ElementTree.fromstring(request):
+        texts = {child.tag.rpartition("}")[2]: child.text or "" for child in part}
+        checksum = next(text for tag, text in texts.items() if tag.startswith("Checksum"))
+        parts.append((int(texts["PartNumber"]), texts["ETag"], checksum))
+    return parts
+
+
+def _made_up(size: int) -> str:
+    return base64.b64encode(hashlib.sha256(str(size).encode()).digest()[:8]).decode()
