@@ -1,12 +1,12 @@
 """A small S3 on 127.0.0.1 that enforces what moto does not, and misbehaves on demand.
 
-Enforced: ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match on every write, If-Match on reads and copies,
-SHA-256 of a request, MpuObjectSize, part order and checksums on completion, ranges.
-On demand: a refused request (`refuse`), a connection that drops in the middle of a body (`drop`), an answer that gets lost
-after the work was done (`lose_answer`).
+Enforced: ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match on every write, If-Match on reads and
+copies, SHA-256 of a request, MpuObjectSize, part order and checksums on completion, ranges. On demand: a refused
+request (`refuse`), a connection that drops in the middle of a body (`drop`), an answer that gets lost after the work
+was done (`lose_answer`).
 
-Objects of nothing but zeros are kept as their length, so that gigabytes cost nothing here. The CRC64NVME is made up: to a
-client it is opaque, as the real one is where botocore cannot compute it.
+Objects of nothing but zeros are kept as their length, so that gigabytes cost nothing here. The CRC64NVME is made up:
+to a client it is opaque, as the real one is where botocore cannot compute it.
 """
 
 from __future__ import annotations
@@ -346,7 +346,9 @@ class _Handler(BaseHTTPRequestHandler):
         return upload
 
     def _metadata(self) -> dict[str, str]:
-        return {name[11:].lower(): value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
+        return {
+            name[11:].lower(): value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")
+        }
 
     def _reply(self, status: int, body: bytes, **headers: str) -> None:
         if status < 300 and self.command in self.s3.lost:

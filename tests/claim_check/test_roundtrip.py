@@ -22,7 +22,9 @@ shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 payloads = st.one_of(st.binary(max_size=3000), st.text(max_size=1500).filter(lambda t: "\ud800" not in t))
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=50)
-names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=30).filter(lambda n: n not in RESERVED)
+names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=30).filter(
+    lambda n: n not in RESERVED
+)
 values = st.one_of(
     texts,
     st.integers(-(10**30), 10**30),
@@ -61,9 +63,7 @@ def test_every_payload_arrives_in_every_delivery(
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 2**20 - 1, 8 * 2**20, 8 * 2**20 + 1, 25_000_000])
-def test_sizes_around_a_part_arrive(
-    size: int, publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer
-) -> None:
+def test_sizes_around_a_part_arrive(size: int, publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:
     data = (bytes(range(256)) * (size // 256 + 1))[:size]
     publisher.publish(data, message_id="whole")
     publisher.publish((data[start : start + 777_777] for start in range(0, size, 777_777)), message_id="streamed")

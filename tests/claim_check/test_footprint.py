@@ -1,0 +1,80 @@
+"""What the library costs: memory that does not grow with a payload, and imports that a cold start can afford."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.claim_check.fake_s3 import OWNER, FakeS3
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+
+PUBLISH_AND_VERIFY = f"""
+import resource, sys
+import boto3
+from botocore.config import Config
+from claim_check import Dereferencer, Publisher, Store
+
+class Sns:
+    def publish(self, **request):
+        self.request = request
+        return {{"MessageId": "s-1"}}
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 1024 * 1024)
+
+s3 = boto3.client("s3", region_name="eu-west-1", endpoint_url=sys.argv[1], aws_access_key_id="test",
+                  aws_secret_access_key="test", config=Config(s3={{"addressing_style": "path"}}))
+store, sns = Store("payloads-one", "payloads/", "{OWNER}", "eu-west-1"), Sns()
+publisher = Publisher(topic_arn="arn:aws:sns:eu-west-1:{OWNER}:events", store=store, sns=sns, s3=s3)
+publisher.publish(b"\\0", message_id="warm-up")
+before = peak()
+size = int(sys.argv[2])
+published = publisher.publish((bytes(1_000_000) for _ in range(size // 1_000_000)), message_id="large")
+after_publish = peak()
+record = {{"MessageId": "m", "Body": sns.request["Message"], "MessageAttributes": sns.request["MessageAttributes"]}}
+assert Dereferencer(stores=[store], s3=s3).message(record).payload.verify().sha256 == published.sha256
+print(published.size, after_publish - before, peak() - before)
+"""
+
+
+def run(code: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    environment = {"PYTHONPATH": str(LAMBDAS), "AWS_EC2_METADATA_DISABLED": "true"}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource is a Unix module")
+def test_a_quarter_of_a_gigabyte_costs_a_few_parts_of_memory(fake_s3: FakeS3) -> None:
+    size, to_publish, to_verify = map(int, run(PUBLISH_AND_VERIFY, fake_s3.url, "256000000").split())
+    assert size == 256_000_000
+    assert to_publish < 60, "MiB of peak memory, over what the imports take"
+    assert to_verify < 60, "MiB of peak memory, over what the imports take"
+
+
+def test_importing_it_does_not_import_boto3_or_read_the_environment() -> None:
+    code = """
+import os, sys
+class Watched(dict):
+    def __getitem__(self, name): raise AssertionError(name)
+    get = __contains__ = __getitem__
+import botocore.exceptions
+os.environ = Watched()
+import claim_check
+print([name for name in ("boto3", "botocore.session", "s3transfer") if name in sys.modules])
+"""
+    assert run(code).strip() == "[]"
+
+
+def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None:
+    allowed = {"claim_check", "boto3", "botocore", "mypy_boto3_s3", "mypy_boto3_sns", "_typeshed"}
+    imported = set()
+    for path in (LAMBDAS / "claim_check").glob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                imported.add(words[1].split(".")[0])
+    assert imported - set(sys.stdlib_module_names) <= allowed

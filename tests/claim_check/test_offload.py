@@ -1,0 +1,197 @@
+"""Writing into a store: once, in parts, never half."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from claim_check import InvalidMessage, PayloadConflict, PayloadTooLarge, PayloadUnavailable, Pointer, Store, offload
+from claim_check import offloading as offloading_module
+from claim_check.offloading import part_size
+from tests.claim_check.fake_s3 import FakeS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+SMALL = b"abc"
+LARGE = bytes(range(256)) * 70_000  # 17.92 MB: three parts
+KEY = ("payloads-one", "payloads/m-1")
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offloading_module, "_pause", 0)
+
+
+def test_a_small_payload_is_one_request_s3_verifies(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    offloaded = offload(SMALL, store=store, message_id="m-1", s3=s3)
+    assert offloaded.pointer == Pointer(*KEY)
+    assert (offloaded.size, offloaded.sha256) == (3, hashlib.sha256(SMALL).hexdigest())
+    assert offloaded.created
+    assert fake_s3.requests == ["PUT /payloads-one/payloads/m-1"]
+    assert fake_s3.headers[0]["if-none-match"] == "*"
+    assert fake_s3.headers[0]["x-amz-expected-bucket-owner"] == store.owner
+    assert "x-amz-checksum-sha256" in fake_s3.headers[0]
+
+
+def test_a_large_payload_goes_in_parts_of_8_mib(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    offloaded = offload(LARGE, store=store, message_id="m-1", s3=s3)
+    assert (offloaded.size, offloaded.sha256) == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    assert fake_s3.objects[KEY].data == LARGE
+    assert len(fake_s3.asked("PUT")) == 3
+    assert all(headers["x-amz-expected-bucket-owner"] == store.owner for headers in fake_s3.headers)
+    completion = fake_s3.headers[-1]
+    assert (completion["if-none-match"], completion["x-amz-mp-object-size"]) == ("*", str(len(LARGE)))
+
+
+@pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
+def test_the_same_payload_again_is_a_retry(payload: bytes, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    first = offload(payload, store=store, message_id="m-1", s3=s3)
+    second = offload(iter([payload]), store=store, message_id="m-1", s3=s3)
+    assert (first.pointer, first.size, first.sha256) == (second.pointer, second.size, second.sha256)
+    assert (first.created, second.created) == (True, False)
+    assert fake_s3.uploads == {}
+
+
+def test_a_small_retry_is_told_by_its_checksum_without_reading_it_back(
+    s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    for _ in range(2):
+        offload(SMALL, store=store, message_id="m-1", s3=s3)
+    assert fake_s3.asked("GET") == []
+
+
+@pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("change", ["shorter", "other"])
+def test_another_payload_under_the_same_id_is_a_conflict(
+    payload: bytes, change: str, s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    offload(payload, store=store, message_id="m-1", s3=s3)
+    other = payload[:-1] if change == "shorter" else payload[:-1] + b"!"
+    with pytest.raises(PayloadConflict, match="an id of its own") as caught:
+        offload(other, store=store, message_id="m-1", s3=s3)
+    assert caught.value.permanent
+    assert fake_s3.objects[KEY].data == payload
+    assert fake_s3.uploads == {}
+
+
+@pytest.mark.parametrize(("payload", "method"), [(SMALL, "PUT"), (LARGE, "POST")], ids=["small", "large"])
+def test_an_answer_that_got_lost_is_no_failure(
+    payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    if payload is LARGE:
+
+        def losing_the_last_answer() -> Iterator[bytes]:
+            yield LARGE
+            fake_s3.lose_answer("POST")
+
+        source: Any = losing_the_last_answer()
+    else:
+        fake_s3.lose_answer("PUT")
+        source = payload
+    assert offload(source, store=store, message_id="m-1", s3=s3).size == len(payload)
+    assert fake_s3.objects[KEY].data == payload
+
+
+def test_a_small_payload_survives_another_writer_who_leaves(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    fake_s3.refuse("PUT", 409, "ConditionalRequestConflict", times=2)
+    assert offload(SMALL, store=store, message_id="m-1", s3=s3).created
+
+
+@pytest.mark.parametrize(("payload", "method"), [(SMALL, "PUT"), (LARGE, "POST")], ids=["small", "large"])
+def test_a_writer_who_is_always_in_the_way_is_worth_a_retry_later(
+    payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    on = "uploadId" if payload is LARGE else ""
+    fake_s3.refuse(method, 409, "ConditionalRequestConflict", times=9, on=on)
+    with pytest.raises(PayloadUnavailable, match="publish again") as caught:
+        offload(payload, store=store, message_id="m-1", s3=s3)
+    assert not caught.value.permanent
+    assert fake_s3.uploads == {}
+
+
+def test_a_source_that_fails_leaves_nothing_behind_and_its_error_alone(
+    s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    failure = ClientError({"Error": {"Code": "NoSuchKey", "Message": "the caller's own S3 object"}}, "GetObject")
+
+    def failing() -> Iterator[bytes]:
+        yield LARGE
+        raise failure
+
+    with pytest.raises(ClientError) as caught:
+        offload(failing(), store=store, message_id="m-1", s3=s3)
+    assert caught.value is failure
+    assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
+    assert len(fake_s3.asked("DELETE")) == 1
+
+
+def test_an_interrupt_leaves_nothing_behind(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    def interrupted() -> Iterator[bytes]:
+        yield LARGE
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        offload(interrupted(), store=store, message_id="m-1", s3=s3)
+    assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
+
+
+@pytest.mark.parametrize("on", ["uploads", "partNumber=2", "uploadId"])
+def test_a_refusal_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    method = "PUT" if on.startswith("part") else "POST"
+    fake_s3.refuse(method, 403, "AccessDenied", on=on)
+    with pytest.raises(PayloadUnavailable, match="AccessDenied") as caught:
+        offload(LARGE, store=store, message_id="m-1", s3=s3)
+    assert isinstance(caught.value.__cause__, ClientError)
+    assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
+
+
+def test_an_upload_that_cannot_be_aborted_is_noted(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    fake_s3.refuse("PUT", 403, "AccessDenied", on="partNumber=3")
+    fake_s3.refuse("DELETE", 403, "AccessDenied")
+    with pytest.raises(PayloadUnavailable) as caught:
+        offload(LARGE, store=store, message_id="m-1", s3=s3)
+    assert "was not aborted" in caught.value.__notes__[0]
+
+
+def test_a_bucket_of_another_owner_is_not_written_to(s3: S3Client, fake_s3: FakeS3) -> None:
+    store = Store("payloads-one", "payloads/", "999999999999", "eu-west-1")
+    for payload in (SMALL, LARGE):
+        with pytest.raises(PayloadUnavailable, match="another owner"):
+            offload(payload, store=store, message_id="m-1", s3=s3)
+    assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
+
+
+def test_an_id_that_is_none_is_refused(s3: S3Client, store: Store) -> None:
+    with pytest.raises(InvalidMessage, match="pass a digest"):
+        offload(SMALL, store=store, message_id="../x", s3=s3)
+
+
+def test_ten_thousand_parts_hold_five_tebibytes_and_two_gigabytes_stay_flat() -> None:
+    assert sum(part_size(number) for number in range(1, 10_001)) > 5 * 2**40
+    assert max(part_size(number) for number in range(1, 10_001)) < 5 * 2**30
+    assert {part_size(number) for number in range(1, 2**31 // part_size(1) + 1)} == {8 * 2**20}
+
+
+def test_parts_grow_without_losing_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offloading_module, "PART", 10)
+    monkeypatch.setattr(offloading_module, "_flat_parts", 2)
+    monkeypatch.setattr(offloading_module, "_growth", 1)
+    data = bytes(range(200))
+    for step in (1, 7, 10, 64, 200):
+        parts = list(offloading_module._parts(data[start : start + step] for start in range(0, 200, step)))
+        assert b"".join(parts) == data
+        assert [len(part) for part in parts] == [10, 10, 20, 30, 40, 50, 40]
+
+
+def test_more_than_s3_holds_is_too_large(
+    s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offloading_module, "MOST_PARTS", 2)
+    with pytest.raises(PayloadTooLarge, match="16777216 bytes"):
+        offload(LARGE, store=store, message_id="m-1", s3=s3)
+    assert (fake_s3.uploads, fake_s3.objects) == ({}, {})

@@ -1,0 +1,310 @@
+"""Reading a payload: the same inline and stored, whole or not at all, whatever the network does."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claim_check import (
+    ClaimCheckError,
+    Dereferencer,
+    Digest,
+    MalformedMessage,
+    Message,
+    PayloadCorrupt,
+    PayloadMissing,
+    PayloadTooLarge,
+    PayloadUnavailable,
+    Publisher,
+    Store,
+)
+from claim_check import stored as stored_module
+from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.claim_check.fake_s3 import OWNER, FakeS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+DATA = json.dumps({"rows": list(range(300_000))}).encode()  # 2.3 MB
+KEY = ("payloads-one", "payloads/m-1")
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_module, "_first_pause", 0)
+
+
+def received(data: bytes, s3: S3Client, store: Store, *, threshold: int = 262_144) -> Message:
+    sns = NotedSns()
+    Publisher(topic_arn=TOPIC, store=store, threshold=threshold, sns=sns.client(), s3=s3).publish(
+        data, message_id="m-1"
+    )
+    return Dereferencer(stores=[store], s3=s3).message(DELIVERIES["SQS event, raw"](sns.published[0]))
+
+
+@pytest.fixture
+def stored(s3: S3Client, store: Store, fake_s3: FakeS3) -> Message:
+    message = received(DATA, s3, store)
+    assert message.pointer
+    fake_s3.requests.clear()
+    fake_s3.headers.clear()
+    return message
+
+
+@pytest.fixture
+def inline(s3: S3Client, store: Store) -> Message:
+    message = received(b'{"rows":[1]}', s3, store)
+    assert message.pointer is None
+    return message
+
+
+@pytest.fixture(params=["stored", "inline"])
+def either(request: pytest.FixtureRequest) -> tuple[Message, bytes]:
+    message: Message = request.getfixturevalue(request.param)
+    return message, DATA if request.param == "stored" else b'{"rows":[1]}'
+
+
+def test_every_way_of_reading_gives_the_same_bytes(either: tuple[Message, bytes], tmp_path: Path) -> None:
+    message, data = either
+    payload = message.payload
+    digest = Digest(len(data), hashlib.sha256(data).hexdigest())
+    assert payload.size == len(data)
+    assert payload.read() == data
+    assert payload.text() == data.decode()
+    assert payload.json() == json.loads(data)
+    assert b"".join(payload.iter_chunks()) == data
+    assert all(len(chunk) <= 1000 for chunk in payload.iter_chunks(chunk_size=1000))
+    assert payload.verify() == digest
+    assert payload.download_to(tmp_path / "file") == digest
+    assert (tmp_path / "file").read_bytes() == data
+    with payload.open() as stream:
+        assert stream.read(5) + stream.read() == data
+    with payload.open() as stream:
+        assert json.load(stream) == json.loads(data)
+
+
+def test_more_than_the_limit_is_refused_before_anything_is_read(either: tuple[Message, bytes], fake_s3: FakeS3) -> None:
+    message, data = either
+    fake_s3.requests.clear()
+    for read in (message.payload.read, message.payload.text, message.payload.json):
+        with pytest.raises(PayloadTooLarge, match="stream it") as caught:
+            read(limit=len(data) - 1)
+        assert caught.value.message_id == "m-1"
+    assert fake_s3.requests == []
+    assert message.payload.read(limit=len(data)) == data
+
+
+def test_what_is_no_text_or_no_json_is_malformed_and_not_quoted(s3: S3Client, store: Store) -> None:
+    secret = b"secret \xff"
+    payload = received(secret, s3, store).payload
+    for read in (payload.text, payload.json):
+        with pytest.raises(MalformedMessage) as caught:
+            read()
+        assert "secret" not in repr(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"9" * 5000 + b"x"])
+def test_bad_json_is_malformed(data: bytes, s3: S3Client, store: Store) -> None:
+    with pytest.raises(MalformedMessage, match="the payload is not JSON"):
+        received(data, s3, store).payload.json()
+
+
+def test_reads_name_the_buckets_owner(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+    stored.payload.verify()
+    stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    assert len(fake_s3.headers) == 3
+    assert all(headers["x-amz-expected-bucket-owner"] == OWNER for headers in fake_s3.headers)
+
+
+def test_a_bucket_of_another_owner_is_not_read(stored: Message, s3: S3Client) -> None:
+    store = Store("payloads-one", "payloads/", "999999999999", "eu-west-1")
+    message = received_from(store, stored, s3)
+    with pytest.raises(PayloadUnavailable, match="another owner") as caught:
+        message.payload.read()
+    assert not caught.value.permanent
+    with pytest.raises(PayloadUnavailable, match="another owner"):
+        message.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+
+
+def received_from(store: Store, message: Message, s3: S3Client) -> Message:
+    assert message.pointer
+    marker = {"DataType": "Number", "StringValue": str(message.size)}
+    record = {"MessageId": "m-1", "Body": message.pointer.body(), "MessageAttributes": {"ExtendedPayloadSize": marker}}
+    return Dereferencer(stores=[store], s3=s3).message(record)
+
+
+def test_an_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+    del fake_s3.objects[KEY]
+    with pytest.raises(PayloadMissing, match="lifetime") as caught:
+        stored.payload.verify()
+    assert caught.value.permanent
+    assert (caught.value.message_id, caught.value.pointer) == ("m-1", stored.pointer)
+    with pytest.raises(PayloadMissing, match="lifetime"):
+        stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (403, "AccessDenied")])
+def test_what_may_pass_is_worth_a_retry(status: int, code: str, stored: Message, fake_s3: FakeS3) -> None:
+    fake_s3.refuse("GET", status, code, times=2)
+    with pytest.raises(PayloadUnavailable, match=code) as caught:
+        stored.payload.verify()
+    assert not caught.value.permanent
+    assert caught.value.__cause__ is not None
+
+
+def test_no_server_is_worth_a_retry(store: Store, stored: Message) -> None:
+    with FakeS3() as server:
+        client = server.client(connect_timeout=1)
+    with pytest.raises(PayloadUnavailable, match="EndpointConnectionError"):
+        received_from(store, stored, client).payload.read()
+
+
+def corrupted(data: bytes, how: str) -> bytes:
+    return {"shorter": data[:-1], "longer": data + b"x", "flipped": data[:-1] + bytes([data[-1] ^ 1])}[how]
+
+
+@pytest.mark.parametrize("how", ["shorter", "longer", "flipped"])
+def test_other_bytes_than_declared_are_corrupt(how: str, stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
+    fake_s3.put(*KEY, corrupted(DATA, how))
+    payload = stored.payload
+    ways: list[Any] = [payload.read, payload.verify, lambda: list(payload.iter_chunks()), lambda: payload.open().read()]
+    for way in [*ways, lambda: payload.download_to(tmp_path / "file")]:
+        with pytest.raises(PayloadCorrupt) as caught:
+            way()
+        assert caught.value.permanent
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_inline_payload_is_checked_too(publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:
+    publisher.publish("hello", message_id="m-1")
+    record = DELIVERIES["SNS event"](sns.published[0])
+    record["Sns"]["Message"] = "hullo"
+    with pytest.raises(PayloadCorrupt, match="the message declares"):
+        dereferencer.message(record).payload.read()
+
+
+def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
+    stored: Message, store: Store, fake_s3: FakeS3
+) -> None:
+    found = fake_s3.objects[KEY]
+    small = dataclasses.replace(found, data=b"abc", sha256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
+    fake_s3.objects[KEY] = small
+    foreign = received_from(store, dataclasses.replace(stored, size=3), fake_s3.client())
+    assert foreign.payload.read() == b"abc"
+    fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
+    with pytest.raises(PayloadCorrupt, match="S3's own checksum"):
+        foreign.payload.read()
+
+
+def test_a_stored_object_with_another_crc64nvme_than_declared_is_corrupt(
+    stored: Message, store: Store, fake_s3: FakeS3, s3: S3Client
+) -> None:
+    assert stored.pointer
+    fake_s3.objects[KEY].crc64nvme = "AAAAAAAAAAE="
+    record = {
+        "MessageId": "m-1",
+        "Body": stored.pointer.body(),
+        "MessageAttributes": {
+            "ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(stored.size)},
+            "ClaimCheck": {"DataType": "String", "StringValue": '{"id":"m-1","crc64nvme":"AAAAAAAAAAA="}'},
+        },
+    }
+    payload = Dereferencer(stores=[store], s3=s3).message(record).payload
+    with pytest.raises(PayloadCorrupt, match="CRC64NVME"):
+        payload.verify()
+    with pytest.raises(PayloadCorrupt, match="CRC64NVME"):
+        payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    fake_s3.objects[KEY].crc64nvme = "AAAAAAAAAAA="
+    assert payload.verify().size == len(DATA)
+
+
+@pytest.mark.parametrize("after", [0, 1, 1_000_000, len(DATA) - 1])
+def test_a_dropped_connection_is_resumed_where_it_broke(after: int, stored: Message, fake_s3: FakeS3) -> None:
+    fake_s3.drop(after)
+    assert stored.payload.read() == DATA
+    again = fake_s3.headers[1]
+    assert again.get("range", f"bytes={after}-") == f"bytes={after}-"
+    assert again.get("if-match", fake_s3.objects[KEY].etag) == fake_s3.objects[KEY].etag
+    assert ("range" in again) is (after > 0)
+
+
+def test_many_drops_are_resumed_and_too_many_are_not(stored: Message, fake_s3: FakeS3) -> None:
+    fake_s3.drop(*[1000] * 5)
+    assert stored.payload.verify().size == len(DATA)
+    fake_s3.drop(*[1000] * 6)
+    with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes"):
+        stored.payload.verify()
+
+
+def test_an_object_replaced_while_it_is_read_is_noticed(stored: Message, fake_s3: FakeS3) -> None:
+    chunks = stored.payload.iter_chunks(chunk_size=100_000)
+    fake_s3.drop(1_500_000)
+    next(chunks)
+    fake_s3.put(*KEY, DATA)
+    with pytest.raises(PayloadUnavailable, match="read it again"):
+        list(chunks)
+
+
+def test_stopping_early_closes_the_connection(stored: Message, fake_s3: FakeS3) -> None:
+    chunks = stored.payload.iter_chunks(chunk_size=10)
+    next(chunks)
+    chunks.close()
+    with stored.payload.open() as stream:
+        stream.read(10)
+    assert len(fake_s3.requests) == 2
+    assert stored.payload.verify().size == len(DATA)
+
+
+def test_a_download_replaces_a_file_whole_or_not_at_all(stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    fake_s3.drop(*[1000] * 6)
+    with pytest.raises(PayloadUnavailable):
+        stored.payload.download_to(target)
+    assert target.read_bytes() == b"old"
+    stored.payload.download_to(os.fspath(target))
+    assert target.read_bytes() == DATA
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_copy_is_made_by_s3_and_checked(either: tuple[Message, bytes], s3: S3Client, fake_s3: FakeS3) -> None:
+    message, data = either
+    fake_s3.requests.clear()
+    copied = message.payload.copy_to(bucket="landed-one", key="in/x", expected_owner=OWNER, s3=s3)
+    assert fake_s3.objects["landed-one", "in/x"].data == data
+    assert (copied.size, copied.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert fake_s3.asked("GET") == []
+
+
+def test_a_copy_of_other_bytes_is_corrupt(stored: Message, s3: S3Client, fake_s3: FakeS3) -> None:
+    fake_s3.put(*KEY, corrupted(DATA, "flipped"))
+    with pytest.raises(PayloadCorrupt):
+        stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    fake_s3.put(*KEY, corrupted(DATA, "longer"))
+    with pytest.raises(PayloadCorrupt):
+        stored.payload.copy_to(bucket="landed-one", key="y", expected_owner=OWNER, s3=s3)
+    assert ("landed-one", "y") not in fake_s3.objects
+
+
+def test_a_copy_into_a_bucket_of_another_owner_is_refused(
+    either: tuple[Message, bytes], s3: S3Client, fake_s3: FakeS3
+) -> None:
+    message, _ = either
+    with pytest.raises(PayloadUnavailable, match="another owner"):
+        message.payload.copy_to(bucket="landed-one", key="x", expected_owner="999999999999", s3=s3)
+    assert ("landed-one", "x") not in fake_s3.objects
+
+
+def test_errors_are_one_tree_and_say_whether_to_retry() -> None:
+    kinds = ClaimCheckError.__subclasses__()
+    assert {kind.__name__ for kind in kinds if not kind.permanent} == {"PayloadUnavailable"}
+    assert len(kinds) == 8
