@@ -48,6 +48,7 @@ class SqsSubscriberStack(SubscriberStack):
             environment={
                 "STATE_MACHINE_ARN": state_machine.state_machine_arn,
                 "DEAD_LETTER_QUEUE_URL": self.dead_letters.queue_url,
+                "MAXIMUM_RECEIVES": str(subscriber.maximum_receives),
             },
         )
         state_machine.grant_start_execution(consume)

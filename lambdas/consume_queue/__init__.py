@@ -2,5 +2,5 @@
 
 handler.py       environment -> arguments; the batch, record by record
 execution.py     a handover -> an execution
-dead_letter.py   a record that can never succeed -> the dead-letter queue, with its reason
+dead_letter.py   a record there is no hope for -> the dead-letter queue, with its reason
 """

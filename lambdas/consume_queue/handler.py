@@ -30,27 +30,8 @@ dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loa
 state_machine_arn = os.environ["STATE_MACHINE_ARN"]
 states = boto3.client("stepfunctions")
 dead_letter_queue_url = os.environ["DEAD_LETTER_QUEUE_URL"]
+maximum_receives = int(os.environ["MAXIMUM_RECEIVES"])
 sqs = boto3.client("sqs")
-
-
-def consume(record: SQSRecord) -> None:
-    """One record. What it raises makes this record, and no other, visible again after its time-out."""
-    logger.append_keys(sqs_message_id=record.message_id)
-    try:
-        message = dereferencer.message(record.raw_event)
-        logger.append_keys(message_id=message.id)
-        handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
-    except ClaimCheckError as error:
-        metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
-        if not error.permanent:
-            raise
-        # Trying again cannot help, so it does not wait for the last of many receives.
-        send_to_dead_letters(record.raw_event, error, queue_url=dead_letter_queue_url, sqs=sqs)
-        logger.warning("dead-lettered", reason=type(error).__name__, error=str(error))
-        return
-    arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
-    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
-    logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -58,10 +39,36 @@ def consume(record: SQSRecord) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """A batch of SQS records; answers with those that failed."""
     fifo = any(record["eventSourceARN"].endswith(".fifo") for record in event["Records"])
-    # A FIFO batch stops at its first failure: what follows must not overtake it.
-    processor = (
-        SqsFifoPartialProcessor(skip_group_on_error=True)
-        if fifo
-        else BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    )
+    # In a FIFO queue, what follows a failed record in its group must not overtake it.
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True) if fifo else BatchProcessor(event_type=EventType.SQS)
+    processor.raise_on_entire_batch_failure = False
     return process_partial_response(event, record_handler=consume, processor=processor, context=context)
+
+
+def consume(record: SQSRecord) -> None:
+    """One record. What it raises makes this record, and no other, visible again after its time-out."""
+    logger.append_keys(sqs_message_id=record.message_id)
+    try:
+        hand_on(record)
+    except Exception as error:
+        metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+        logger.exception("failed")
+        if not is_hopeless(record, error):
+            raise
+        send_to_dead_letters(record.raw_event, error, queue_url=dead_letter_queue_url, sqs=sqs)
+
+
+def hand_on(record: SQSRecord) -> None:
+    message = dereferencer.message(record.raw_event)
+    logger.append_keys(message_id=message.id)
+    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
+    arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
+    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
+    logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)
+
+
+def is_hopeless(record: SQSRecord, error: Exception) -> bool:
+    """Whether to dead-letter the record here and now, with its reason: trying again cannot help, or SQS would move it
+    without one next."""
+    permanent = isinstance(error, ClaimCheckError) and error.permanent
+    return permanent or int(record.attributes.approximate_receive_count or 0) >= maximum_receives

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import ClaimCheckError, Dereferencer, Message, Store
+from claim_check import Dereferencer, Message, Store
 from consume_topic.task import Runner, run_task
 from handover import take_over
 
@@ -54,10 +54,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """An SNS event."""
     idempotency.register_lambda_context(context)
     for record in event["Records"]:
+        metrics.add_metric(name="ReceivedMessages", unit=MetricUnit.Count, value=1)
         try:
             message = dereferencer.message(record)
             logger.append_keys(message_id=message.id)
             hand_on(message_id=message.id, message=message)
-        except ClaimCheckError as error:
+        except Exception as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             raise

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Publisher, Store
+from claim_check import Published, Publisher, Store
 from publish.event import publish_event
 from publish.upload import publish_upload
 
@@ -33,12 +33,11 @@ outbox = os.environ["OUTBOX_PREFIX"]
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Publish one EventBridge event."""
     logger.append_keys(event_id=event["id"], source=event["source"])
-    # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
-    if event["source"] == "aws.s3":
-        logger.append_keys(upload=event["detail"]["object"]["key"])
-        published = publish_upload(event, publisher=publisher, outbox=outbox, s3=s3)
-    else:
-        published = publish_event(event, publisher=publisher)
+    try:
+        published = publish(event)
+    except Exception as error:
+        metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+        raise
     metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
     logger.info(
         "published",
@@ -49,3 +48,12 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         offloaded=published.pointer is not None,
     )
     return {"message_id": published.message_id}
+
+
+def publish(event: dict[str, Any]) -> Published:
+    """By the door that the event came through."""
+    # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
+    if event["source"] == "aws.s3":
+        logger.append_keys(upload=event["detail"]["object"]["key"])
+        return publish_upload(event, publisher=publisher, outbox=outbox, s3=s3)
+    return publish_event(event, publisher=publisher)

@@ -137,12 +137,8 @@ def _dead_letter_reason(sqs: Any, url: str, pointer: Pointer) -> str | None:
         for message in answer.get("Messages", []):
             if message["Body"] == pointer.body():
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                attributes = message.get("MessageAttributes", {})
-                return ": ".join(
-                    attributes[name]["StringValue"]
-                    for name in ("DeadLetterReason", "DeadLetterError")
-                    if name in attributes
-                )
+                reason = message.get("MessageAttributes", {}).get("DeadLetterReason", {})
+                return str(reason.get("StringValue", "dead-lettered without a reason"))
     return None
 
 

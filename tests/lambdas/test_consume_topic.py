@@ -1,0 +1,125 @@
+"""The consume function of a Lambda subscriber: one task a message, however often it is delivered."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from claim_check import UntrustedStore
+from tests.lambdas.conftest import STORE, environment
+
+CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
+DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/billing:1"
+TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
+
+
+@pytest.fixture
+def consume(load: Callable[..., ModuleType], aws: None) -> ModuleType:
+    boto3.client("dynamodb").create_table(
+        TableName="handed-on",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return load(
+        "consume_topic",
+        CLUSTER_ARN=CLUSTER,
+        TASK_DEFINITION_ARN=DEFINITION,
+        CONTAINER="application",
+        SUBNETS="subnet-1,subnet-2",
+        SECURITY_GROUP="sg-1",
+        HANDED_ON_TABLE="handed-on",
+        REMEMBERED_SECONDS="5184000",
+        **environment(),
+    )
+
+
+def sns_event(body: bytes, message_id: str) -> dict[str, Any]:
+    boto3.client("s3").put_object(Bucket=STORE["bucket"], Key=f"payloads/{message_id}", Body=body)
+    claim = {"id": message_id, "sha256": hashlib.sha256(body).hexdigest()}
+    return pointing(STORE["bucket"], f"payloads/{message_id}", len(body), claim)
+
+
+def pointing(bucket: str, key: str, size: int, claim: dict[str, str]) -> dict[str, Any]:
+    pointer = ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": bucket, "s3Key": key}]
+    return {
+        "Records": [
+            {
+                "EventSource": "aws:sns",
+                "Sns": {
+                    "Type": "Notification",
+                    "MessageId": "1ae8c0d3-9f1d-5b5c-8d6c-9b3f7d0a0001",
+                    "TopicArn": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
+                    "Message": json.dumps(pointer, separators=(",", ":")),
+                    "MessageAttributes": {
+                        "ExtendedPayloadSize": {"Type": "Number", "Value": str(size)},
+                        "ClaimCheck": {"Type": "String", "Value": json.dumps(claim)},
+                    },
+                },
+            }
+        ]
+    }
+
+
+def request(message_id: str, body: bytes) -> dict[str, Any]:
+    """The RunTask that a payload leads to."""
+    variables = {
+        "MESSAGE_ID": message_id,
+        "PAYLOAD_BUCKET": STORE["bucket"],
+        "PAYLOAD_KEY": f"payloads/{message_id}",
+        "PAYLOAD_OWNER": STORE["owner"],
+        "PAYLOAD_REGION": STORE["region"],
+        "PAYLOAD_BYTES": str(len(body)),
+        "PAYLOAD_SHA256": hashlib.sha256(body).hexdigest(),
+    }
+    return {
+        "cluster": CLUSTER,
+        "taskDefinition": DEFINITION,
+        "clientToken": message_id,
+        "launchType": "FARGATE",
+        "networkConfiguration": {
+            "awsvpcConfiguration": {
+                "subnets": ["subnet-1", "subnet-2"],
+                "securityGroups": ["sg-1"],
+                "assignPublicIp": "ENABLED",
+            }
+        },
+        "overrides": {
+            "containerOverrides": [
+                {"name": "application", "environment": [{"name": n, "value": v} for n, v in variables.items()]}
+            ]
+        },
+    }
+
+
+def test_a_message_runs_one_task_however_often_it_is_delivered(consume: ModuleType, context: SimpleNamespace) -> None:
+    body = b"scan" * 100
+    event = sns_event(body, "scan-1")
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-1", body))
+        for _ in range(3):
+            consume.handler(event, context)
+        ecs.assert_no_pending_responses()
+
+
+def test_a_task_that_was_not_placed_is_tried_again(consume: ModuleType, context: SimpleNamespace) -> None:
+    body = b"scan"
+    event = sns_event(body, "scan-2")
+    with Stubber(consume.ecs) as ecs:
+        failure = {"arn": CLUSTER, "reason": "RESOURCE:CPU"}
+        ecs.add_response("run_task", {"tasks": [], "failures": [failure]}, request("scan-2", body))
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-2", body))
+        with pytest.raises(Exception, match=r"placed no task for message scan-2.*RESOURCE:CPU"):
+            consume.handler(event, context)
+        consume.handler(event, context)
+        ecs.assert_no_pending_responses()
+
+
+def test_a_forged_pointer_is_raised_for_the_dead_letter_queue(consume: ModuleType, context: SimpleNamespace) -> None:
+    with Stubber(consume.ecs), pytest.raises(UntrustedStore, match="outside the trusted stores"):
+        consume.handler(pointing("a-stranger", "payloads/x", 7, {"id": "forged"}), context)

@@ -1,0 +1,176 @@
+"""The publish function: both doors, and that nothing is lost when it dies between any two steps."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from claim_check import Dereferencer, Store
+from tests.lambdas.conftest import STORE, environment, received, subscribed_topic
+
+Load = Callable[..., ModuleType]
+KEY = "outbox/shop/scan.bin"
+
+
+@pytest.fixture
+def delivered(aws: None, queue: Callable[[str], str]) -> str:
+    return queue("delivered")
+
+
+@pytest.fixture
+def publish(load: Load, delivered: str) -> ModuleType:
+    return load(
+        "publish",
+        TOPIC_ARN=subscribed_topic(delivered),
+        OUTBOX_PREFIX="outbox/",
+        THRESHOLD_BYTES="262144",
+        ALWAYS_OFFLOAD="false",
+        **environment(),
+    )
+
+
+class Died(Exception):
+    """The function's process ended here."""
+
+
+def bus_event(detail: Any) -> dict[str, Any]:
+    return {
+        "id": "7bf73129-1428-4cd3-a780-95db273d1602",
+        "source": "shop.orders",
+        "detail-type": "Order placed",
+        "account": "444444444444",
+        "detail": detail,
+    }
+
+
+def upload(body: bytes, key: str = KEY) -> dict[str, Any]:
+    """Put an object into the outbox; answers the event that S3 sends of it."""
+    s3 = boto3.client("s3")
+    version = s3.put_object(Bucket=STORE["bucket"], Key=key, Body=body)["VersionId"]
+    return {
+        "id": "event",
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "account": "111111111111",
+        "detail": {
+            "bucket": {"name": STORE["bucket"]},
+            "object": {"key": key, "size": len(body), "version-id": version},
+        },
+    }
+
+
+def keys(prefix: str) -> list[str]:
+    listed = boto3.client("s3").list_object_versions(Bucket=STORE["bucket"], Prefix=prefix)
+    return [version["Key"] for version in listed.get("Versions", [])]
+
+
+def test_an_event_becomes_a_message_of_its_detail(
+    publish: ModuleType, delivered: str, context: SimpleNamespace
+) -> None:
+    detail = {"order": 4711, "text": "grün 🧥"}
+    publish.handler(bus_event(detail), context)
+    (message,) = received(delivered)
+    dereferenced = Dereferencer(stores=[]).message(message)
+    assert dereferenced.id == "7bf73129-1428-4cd3-a780-95db273d1602"
+    assert dereferenced.payload.json() == detail
+    assert {name: attribute.value for name, attribute in dereferenced.attributes.items()} == {
+        "source": "shop.orders",
+        "detail-type": "Order placed",
+        "account": "444444444444",
+    }
+
+
+def test_an_event_over_the_threshold_is_offloaded(
+    publish: ModuleType, delivered: str, context: SimpleNamespace
+) -> None:
+    detail = {"text": "x" * 300_000}
+    publish.handler(bus_event(detail), context)
+    (message,) = received(delivered)
+    dereferenced = Dereferencer(stores=[Store(**STORE)]).message(message)
+    assert dereferenced.pointer
+    assert dereferenced.payload.json() == detail
+
+
+def test_an_upload_is_copied_published_and_deleted(
+    publish: ModuleType, delivered: str, context: SimpleNamespace
+) -> None:
+    body = b"\x00binary\xff" * 1000
+    publish.handler(upload(body), context)
+    (message,) = received(delivered)
+    dereferenced = Dereferencer(stores=[Store(**STORE)]).message(message)
+    assert dereferenced.payload.read() == body
+    assert dereferenced.attributes["outbox-key"].value == "shop/scan.bin"
+    assert keys("outbox/") == []
+
+
+def test_an_upload_is_deleted_by_version(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
+    """A file uploaded again under the same key, before the first was published, is another message."""
+    first, second = upload(b"first"), upload(b"second")
+    publish.handler(first, context)
+    assert keys("outbox/") == [KEY]
+    publish.handler(second, context)
+    stored = Dereferencer(stores=[Store(**STORE)])
+    assert sorted(stored.message(m).payload.read() for m in received(delivered)) == [b"first", b"second"]
+    assert keys("outbox/") == []
+
+
+@pytest.mark.parametrize("dies_at", ["CopyObject", "Publish", "DeleteObject"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_dying_at_any_step_loses_nothing_and_a_retry_is_the_same_message(
+    publish: ModuleType, delivered: str, context: SimpleNamespace, dies_at: str, moment: str
+) -> None:
+    body = b"precious" * 100
+    event = upload(body)
+    client = publish.publisher._sns if dies_at == "Publish" else publish.s3
+    service = client.meta.service_model.service_name
+    died: list[bool] = []
+
+    def die(**_: Any) -> None:
+        if not died:
+            died.append(True)
+            raise Died
+
+    hook = f"{'before-call' if moment == 'before' else 'after-call'}.{service}.{dies_at}"
+    client.meta.events.register(hook, die)
+    with pytest.raises(Died):
+        publish.handler(event, context)
+    client.meta.events.unregister(hook, die)
+
+    publish.handler(event, context)
+    stored = Dereferencer(stores=[Store(**STORE)])
+    messages = [stored.message(message) for message in received(delivered)]
+    assert {message.payload.read() for message in messages} == {body}
+    # Subscribers tell a repeated message by its id.
+    assert len({message.id for message in messages}) == 1
+    told_already = dies_at == "DeleteObject" or (dies_at, moment) == ("Publish", "after")
+    assert len(messages) == (2 if told_already else 1)
+    assert keys("outbox/") == []
+
+
+def test_a_failed_publication_is_raised_for_lambda_to_retry_and_dead_letter(
+    publish: ModuleType, context: SimpleNamespace
+) -> None:
+    boto3.client("sns").delete_topic(TopicArn=publish.publisher.topic_arn)
+    event = upload(b"stays")
+    with pytest.raises(ClientError):
+        publish.handler(event, context)
+    assert keys("outbox/") == [KEY]
+
+
+def test_the_log_names_the_message_and_not_its_content(
+    publish: ModuleType, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(publish.logger.registered_handler, "stream", log)
+    publish.handler(bus_event({"secret": "nobody may log this"}), context)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    (line,) = (line for line in lines if line["message"] == "published")
+    assert line["message_id"] == line["event_id"] == "7bf73129-1428-4cd3-a780-95db273d1602"
+    assert line["sha256"] == hashlib.sha256(b'{"secret":"nobody may log this"}').hexdigest()
+    assert "nobody may log this" not in json.dumps(lines)
