@@ -1,0 +1,107 @@
+"""ECS's gaps."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.accounts import Accounts
+from tests.local.support import PUBLISHER, Account, unique
+
+pytestmark = pytest.mark.system
+
+
+def _definition(account: Account) -> str:
+    registered = account.client("ecs").register_task_definition(
+        family=unique("task"), containerDefinitions=[{"name": "application", "image": "unused", "memory": 64}]
+    )
+    arn: str = registered["taskDefinition"]["taskDefinitionArn"]
+    return arn
+
+
+def _run(account: Account, definition: str, message: str, role: str | None = None, **settings: Any) -> dict[str, Any]:
+    environment = [{"name": "MESSAGE_ID", "value": message}]
+    overrides = {"containerOverrides": [{"name": "application", "environment": environment}]}
+    answer = account.client("ecs", role=role).run_task(
+        cluster="default", taskDefinition=definition, overrides=overrides, **settings
+    )
+    task: dict[str, Any] = answer["tasks"][0]
+    return task
+
+
+def test_a_client_token_starts_one_task(publisher: Account) -> None:
+    definition = _definition(publisher)
+
+    first = _run(publisher, definition, "a", clientToken="token-1")  # noqa: S106
+    again = _run(publisher, definition, "a", clientToken="token-1")  # noqa: S106
+    other = _run(publisher, definition, "a", clientToken="token-2")  # noqa: S106
+
+    assert first["taskArn"] == again["taskArn"] != other["taskArn"]
+    with pytest.raises(ClientError, match="ConflictException"):
+        _run(publisher, definition, "b", clientToken="token-1")  # noqa: S106
+
+
+def test_gap_client_token(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+    definition = _definition(account)
+
+    first = _run(account, definition, "a", clientToken="token-1")  # noqa: S106
+    again = _run(account, definition, "a", clientToken="token-1")  # noqa: S106
+
+    assert first["taskArn"] != again["taskArn"]
+
+
+def test_a_task_can_be_described_with_its_overrides(publisher: Account) -> None:
+    arn = _run(publisher, _definition(publisher), "message-1")["taskArn"]
+
+    task = publisher.client("ecs").describe_tasks(cluster="default", tasks=[arn])["tasks"][0]
+
+    assert task["overrides"]["containerOverrides"][0]["environment"] == [{"name": "MESSAGE_ID", "value": "message-1"}]
+
+
+def test_running_a_task_is_allowed_by_its_definition(publisher: Account) -> None:
+    definition, other = _definition(publisher), _definition(publisher)
+    role = publisher.role({"Action": "ecs:RunTask", "Resource": definition})
+
+    _run(publisher, definition, "a", role)
+    _run(publisher, definition.rsplit("/", 1)[1], "a", role)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        _run(publisher, other, "a", role)
+
+
+def test_gap_running_a_task_by_its_definition(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+    definition = _definition(account)
+    role = account.role({"Action": "ecs:RunTask", "Resource": definition})
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        _run(account, definition, "a", role)
+
+
+def _associations(cluster: str) -> dict[str, Any]:
+    return {
+        "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": cluster}},
+        "Providers": {
+            "Type": "AWS::ECS::ClusterCapacityProviderAssociations",
+            "Properties": {
+                "Cluster": {"Ref": "Cluster"},
+                "CapacityProviders": ["FARGATE"],
+                "DefaultCapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],
+            },
+        },
+    }
+
+
+def test_capacity_providers_by_cloudformation(publisher: Account) -> None:
+    name = unique("cluster")
+
+    assert publisher.deploy(_associations(name)) == ("CREATE_COMPLETE", "")
+
+    cluster = publisher.client("ecs").describe_clusters(clusters=[name])["clusters"][0]
+    assert cluster["capacityProviders"] == ["FARGATE"]
+    assert cluster["defaultCapacityProviderStrategy"][0]["capacityProvider"] == "FARGATE"
+
+
+def test_gap_capacity_providers(bare: Accounts) -> None:
+    with pytest.raises(ClientError, match="Unrecognized resource types"):
+        Account(bare, PUBLISHER).deploy(_associations(unique("cluster")))
