@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ from local.demo import payload, refusal, route
 from local.demo.delivery import Delivery, follow
 from local.demo.report import FunctionMemory, Report
 from local.emulator import EmulatorError
-from local.memory import peak_memory
+from local.peak_memory import peak_memory
 from local.world import World
 from stacks import names
 from stacks.deployment import Deployment, DeploymentError, Subscriber
@@ -80,12 +81,13 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
             World.start(assembly, publisher=deployment.publisher.account, progress=lambda a, line: tell(f"{a} {line}"))
         )
     with _stage(console, seconds, "send payloads, wait for every subscriber") as tell:
+        doors: list[Callable[[], route.Sent]] = [
+            partial(route.by_event, world.accounts, deployment),
+            partial(route.by_library, world.accounts, deployment, file),
+            partial(route.by_outbox, world.accounts, deployment, file),
+        ]
         sent = []
-        for door in (
-            lambda: route.by_event(world.accounts, deployment),
-            lambda: route.by_library(world.accounts, deployment, file),
-            lambda: route.by_outbox(world.accounts, deployment, file),
-        ):
+        for door in doors:
             sent.append(door())
             console.print(f"  sent {sent[-1].what} by {sent[-1].route}")
 

@@ -90,7 +90,7 @@ class Report:
         console.print(self._memory_table())
         console.print("[bold]What the emulator does not enforce[/] (AWS does; the templates are what to trust):")
         for limit in NOT_ENFORCED:
-            console.print(f"  • [bold]{limit.name}[/]: {limit.missing}", soft_wrap=True, highlight=False)
+            console.print(f"  • [bold]{limit.name}[/]: {limit.here}", soft_wrap=True, highlight=False)
         console.print()
 
     def _payload_table(self) -> Table:

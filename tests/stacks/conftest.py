@@ -1,7 +1,7 @@
 """Templates of deployments, each synthesized once a session: the first synth of a process takes seconds."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ Template = dict[str, Any]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quick_synth() -> None:
+def _quick_synth() -> Iterator[None]:
     """CDK's own template validation takes most of a synth; one test of its own runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CDK_VALIDATION", "false")
