@@ -1,6 +1,7 @@
 """What the local world does not enforce: what AWS would refuse, slow down or carry out, and this machine does not.
 
-Whoever shows something locally shows this list with it. Policies are proved apart from it, from the synthesized templates.
+Whoever shows something locally shows this list with it. Policies are proved from the synthesized templates, apart from
+this.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     Limit(
         "Roles of services",
         "CloudFormation creates with its execution role; Lambda polls a queue, sends to an on-failure destination and "
-        "writes logs with the function's role; Step Functions calls with the state machine's. Each needs the permission.",
+        "writes logs with the function's role; Step Functions calls with the state machine's. Each must be allowed.",
         "they act without asking the role. What a function's own code does is asked, with its role's policies.",
     ),
     Limit(

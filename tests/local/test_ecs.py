@@ -32,21 +32,21 @@ def _run(account: Account, definition: str, message: str, role: str | None = Non
 def test_a_client_token_starts_one_task(publisher: Account) -> None:
     definition = _definition(publisher)
 
-    first = _run(publisher, definition, "a", clientToken="token-1")  # noqa: S106
-    again = _run(publisher, definition, "a", clientToken="token-1")  # noqa: S106
-    other = _run(publisher, definition, "a", clientToken="token-2")  # noqa: S106
+    first = _run(publisher, definition, "a", clientToken="token-1")
+    again = _run(publisher, definition, "a", clientToken="token-1")
+    other = _run(publisher, definition, "a", clientToken="token-2")
 
     assert first["taskArn"] == again["taskArn"] != other["taskArn"]
     with pytest.raises(ClientError, match="ConflictException"):
-        _run(publisher, definition, "b", clientToken="token-1")  # noqa: S106
+        _run(publisher, definition, "b", clientToken="token-1")
 
 
 def test_gap_client_token(bare: Accounts) -> None:
     account = Account(bare, PUBLISHER)
     definition = _definition(account)
 
-    first = _run(account, definition, "a", clientToken="token-1")  # noqa: S106
-    again = _run(account, definition, "a", clientToken="token-1")  # noqa: S106
+    first = _run(account, definition, "a", clientToken="token-1")
+    again = _run(account, definition, "a", clientToken="token-1")
 
     assert first["taskArn"] != again["taskArn"]
 
