@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from claim_check.copying import Copied, Place, copy_object, hex_sha256
-from claim_check.errors import PayloadConflict
+from claim_check.errors import PayloadConflict, PayloadMissing
 from claim_check.pointer import Pointer
 from claim_check.s3 import MISSING, code, s3_errors
 
@@ -50,9 +50,18 @@ def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, mes
                 raise
         else:
             return Moved(pointer, copied, created=True)
-        found = s3.head_object(
-            Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
-        )
+    try:
+        with s3_errors("look for an earlier copy", pointer=pointer, message_id=message_id):
+            found = s3.head_object(
+                Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
+            )
+    except PayloadMissing:
+        raise PayloadMissing(
+            "there is neither the uploaded object nor an earlier copy of it in the store: it was deleted, or "
+            "has expired, before it was published, so upload it again",
+            message_id=message_id,
+            pointer=Pointer(source.bucket, source.key),
+        ) from None
     if found["Metadata"].get(_source_name) != origin or found["ContentLength"] != size:
         raise PayloadConflict(
             "another payload is stored under this message id: give every payload an id of its own",

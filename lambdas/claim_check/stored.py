@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 RESUMES = 5
 _first_pause = 0.05  # seconds; doubled at every resume
 
-_dropped = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-
 
 class StoredBytes:
     """The bytes of one object: `size` and `claim` are what the message declares of it."""
@@ -54,17 +52,19 @@ class StoredBytes:
                     while chunk := body.read(size):
                         offset += len(chunk)
                         yield chunk
-            except _dropped as error:
+            except FlexibleChecksumError as error:
+                raise PayloadCorrupt(
+                    "the bytes received differ from S3's own checksum of them", **self._known
+                ) from error
+            except Exception as error:
+                if not _is_drop(error):
+                    raise
                 if pause == RESUMES:
                     raise PayloadUnavailable(
                         f"the connection dropped {RESUMES + 1} times; {offset} of {self._size} bytes were read",
                         **self._known,
                     ) from error
                 time.sleep(_first_pause * 2**pause)
-            except FlexibleChecksumError as error:
-                raise PayloadCorrupt(
-                    "the bytes received differ from S3's own checksum of them", **self._known
-                ) from error
             else:
                 return
 
@@ -118,6 +118,14 @@ class StoredBytes:
     @property
     def _known(self) -> dict[str, Any]:
         return {"pointer": self.pointer, "message_id": self._claim.id}
+
+
+def _is_drop(error: Exception) -> bool:
+    # Late, as in s3.py. botocore translates what urllib3 raises while a body is read, but not all: TLS errors come as
+    # is.
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, IncompleteReadError | ReadTimeoutError | ResponseStreamingError | HTTPError)
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.response import StreamingBody
+from urllib3.exceptions import SSLError
 
 from claim_check import (
     ClaimCheckError,
@@ -17,6 +19,7 @@ from claim_check import (
     Digest,
     MalformedMessage,
     Message,
+    Payload,
     PayloadCorrupt,
     PayloadMissing,
     PayloadTooLarge,
@@ -25,9 +28,11 @@ from claim_check import (
     Store,
 )
 from claim_check import stored as stored_module
+from claim_check.claim import Claim
+from claim_check.inline import InlineBytes
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -198,7 +203,8 @@ def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
     found = fake_s3.objects[KEY]
     small = dataclasses.replace(found, data=b"abc", sha256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
     fake_s3.objects[KEY] = small
-    foreign = received_from(store, dataclasses.replace(stored, size=3), fake_s3.client())
+    s3 = fake_s3.client(response_checksum_validation="when_required")
+    foreign = received_from(store, dataclasses.replace(stored, size=3), s3)
     assert foreign.payload.read() == b"abc"
     fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
     with pytest.raises(PayloadCorrupt, match="S3's own checksum"):
@@ -254,14 +260,39 @@ def test_an_object_replaced_while_it_is_read_is_noticed(stored: Message, fake_s3
         list(chunks)
 
 
-def test_stopping_early_closes_the_connection(stored: Message, fake_s3: FakeS3) -> None:
-    chunks = stored.payload.iter_chunks(chunk_size=10)
+def test_an_error_of_tls_in_the_middle_is_a_dropped_connection(
+    stored: Message, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, failures = StreamingBody.read, [SSLError("bad record mac")]
+
+    def failing(body: StreamingBody, amt: int | None = None) -> bytes:
+        if len(fake_s3.requests) == 1 and failures:
+            raise failures.pop()
+        return read(body, amt)
+
+    monkeypatch.setattr(StreamingBody, "read", failing)
+    assert stored.payload.read() == DATA
+    assert len(fake_s3.requests) == 2
+
+
+def test_stopping_early_closes_the_connection(stored: Message, store: Store, fake_s3: FakeS3) -> None:
+    bodies: list[Any] = []
+    s3 = fake_s3.client()
+    s3.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
+    payload = received_from(store, stored, s3).payload
+    chunks = payload.iter_chunks(chunk_size=10)
     next(chunks)
     chunks.close()
-    with stored.payload.open() as stream:
+    with payload.open() as stream:
         stream.read(10)
-    assert len(fake_s3.requests) == 2
-    assert stored.payload.verify().size == len(DATA)
+    assert [body._raw_stream.closed for body in bodies] == [True, True]
+    assert payload.verify().size == len(DATA)
+
+
+def test_fewer_bytes_than_declared_are_corrupt_wherever_they_come_from() -> None:
+    payload = Payload(InlineBytes(b"abc", message_id="m-1"), size=4, claim=Claim("m-1"))
+    with pytest.raises(PayloadCorrupt, match="read 3 bytes"):
+        payload.verify()
 
 
 def test_a_download_replaces_a_file_whole_or_not_at_all(stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
@@ -293,6 +324,21 @@ def test_a_copy_of_other_bytes_is_corrupt(stored: Message, s3: S3Client, fake_s3
     with pytest.raises(PayloadCorrupt):
         stored.payload.copy_to(bucket="landed-one", key="y", expected_owner=OWNER, s3=s3)
     assert ("landed-one", "y") not in fake_s3.objects
+
+
+def test_a_copy_is_of_the_object_that_was_looked_at(stored: Message, s3: S3Client, fake_s3: FakeS3) -> None:
+    stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    assert fake_s3.headers[-1]["x-amz-copy-source-if-match"] == fake_s3.objects[KEY].etag
+
+
+def test_a_copy_in_parts_with_another_crc64nvme_than_its_source_is_corrupt(
+    stored: Message, store: Store, s3: S3Client, fake_s3: FakeS3
+) -> None:
+    size = 6 * 2**30
+    fake_s3.objects[KEY] = fake_s3.stored(Zeros(size), crc64nvme="AAAAAAAAAAE=")
+    foreign = received_from(store, dataclasses.replace(stored, size=size), s3)
+    with pytest.raises(PayloadCorrupt, match="CRC64NVME of the copy"):
+        foreign.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
 
 
 def test_a_copy_into_a_bucket_of_another_owner_is_refused(

@@ -356,7 +356,7 @@ def test_another_source_under_the_same_id_is_a_conflict(publisher: Publisher, fa
 
 
 def test_neither_source_nor_copy_is_missing(publisher: Publisher) -> None:
-    with pytest.raises(PayloadMissing) as caught:
+    with pytest.raises(PayloadMissing, match="upload it again") as caught:
         publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
     assert caught.value.pointer == Pointer("uploads-one", "outbox/a")
 
