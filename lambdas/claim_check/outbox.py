@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -22,16 +21,7 @@ if TYPE_CHECKING:
 _source_name = "claim-check-source"
 
 
-@dataclass(frozen=True)
-class Moved:
-    """A copy in the store, and whether this call made it (False: an earlier one did)."""
-
-    pointer: Pointer
-    copied: Copied
-    created: bool
-
-
-def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, message_id: str) -> Moved:
+def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, message_id: str) -> Copied:
     """Has S3 copy an uploaded object of `size` bytes to `store.key(message_id)`.
 
     Repeating it is harmless, even after the source was deleted: the earlier copy is found and described again. Raises
@@ -42,14 +32,12 @@ def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, mes
     target = Place(pointer.bucket, pointer.key, store.owner)
     with s3_errors("copy the object into the store", pointer=Pointer(source.bucket, source.key), message_id=message_id):
         try:
-            copied = copy_object(
+            return copy_object(
                 s3, source=source, target=target, size=size, metadata={_source_name: origin}, only_if_new=True
             )
         except ClientError as error:
             if code(error) not in MISSING | {"PreconditionFailed"}:
                 raise
-        else:
-            return Moved(pointer, copied, created=True)
     try:
         with s3_errors("look for an earlier copy", pointer=pointer, message_id=message_id):
             found = s3.head_object(
@@ -68,4 +56,4 @@ def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, mes
             message_id=message_id,
             pointer=pointer,
         )
-    return Moved(pointer, Copied(size, hex_sha256(found), found.get("ChecksumCRC64NVME")), created=False)
+    return Copied(size, hex_sha256(found), found.get("ChecksumCRC64NVME"))

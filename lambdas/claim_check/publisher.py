@@ -119,7 +119,12 @@ class Publisher:
             self._refuse_unless_it_can_point(draft)
             stored = offload_chunks(chain([head], chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
-        sent = self._point(draft, stored.pointer, stored.size, declared, created=stored.created)
+        try:
+            sent = self._send(draft, stored.pointer.body(), draft.pointing(stored.size, declared))
+        except (ClientError, InvalidMessage) as error:
+            if stored.created and _is_final(error):
+                self._delete(stored.pointer, error)
+            raise
         return Published(draft.id, sent, stored.size, stored.sha256, stored.pointer)
 
     def publish_object(
@@ -139,16 +144,17 @@ class Publisher:
 
         S3 copies it into the store and digests it: with SHA-256 up to 5 GiB, above with CRC64NVME, which the message
         then declares in its place (`Published.sha256` is None). The source stays: delete it, by its version, after
-        this has returned. Calling again with the same arguments is harmless, even when the source is gone by then.
-        Raises as `publish` does, and PayloadMissing when there is neither source nor copy.
+        this has returned. The copy stays, too, even when SNS refuses the message. Calling again with the same
+        arguments is harmless, even when the source is gone by then. Raises as `publish` does, and PayloadMissing when there is neither source nor copy.
         """
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
         self._refuse_unless_it_can_point(draft)
         source = Place(bucket, key, self.store.owner, version_id)
-        moved = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
-        declared = Claim(draft.id, moved.copied.sha256, None if moved.copied.sha256 else moved.copied.crc64nvme)
-        sent = self._point(draft, moved.pointer, size, declared, created=moved.created)
-        return Published(draft.id, sent, size, moved.copied.sha256, moved.pointer)
+        copied = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
+        pointer = Pointer(self.store.bucket, self.store.key(draft.id))
+        declared = Claim(draft.id, copied.sha256, None if copied.sha256 else copied.crc64nvme)
+        sent = self._send(draft, pointer.body(), draft.pointing(size, declared))
+        return Published(draft.id, sent, size, copied.sha256, pointer)
 
     def _draft(
         self,
@@ -170,14 +176,6 @@ class Publisher:
     def _refuse_unless_it_can_point(self, draft: Draft) -> None:
         pointer = Pointer(self.store.bucket, self.store.key(draft.id))
         draft.refuse_unless_it_can_point(pointer, self.threshold)
-
-    def _point(self, draft: Draft, pointer: Pointer, size: int, declared: Claim, *, created: bool) -> str:
-        try:
-            return self._send(draft, pointer.body(), draft.pointing(size, declared))
-        except (ClientError, InvalidMessage) as error:
-            if created and _is_final(error):
-                self._delete(pointer, error)
-            raise
 
     def _send(self, draft: Draft, body: str, attributes: Mapping[str, Attribute]) -> str:
         try:

@@ -344,6 +344,34 @@ def test_copying_again_is_harmless_even_when_the_source_is_gone(publisher: Publi
     assert first == second == publish()
 
 
+def test_an_earlier_copy_is_looked_for_when_s3_misses_the_source_first(publisher: Publisher, fake_s3: FakeS3) -> None:
+    fake_s3.put("uploads-one", "outbox/a", b"abc")
+    first = publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+    fake_s3.refuse("PUT", 404, "NoSuchVersion")
+    assert publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1") == first
+
+
+def test_an_object_that_cannot_be_announced_is_not_copied(publisher: Publisher, fake_s3: FakeS3) -> None:
+    fake_s3.put("uploads-one", "outbox/a", b"abc")
+    attributes = {f"a{number}": number for number in range(9)}
+    with pytest.raises(InvalidMessage, match="9 are more than 8"):
+        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1", attributes=attributes)
+    assert fake_s3.requests == []
+
+
+def test_a_copy_stays_when_sns_refuses(
+    stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    sns, stub = stubbed
+    stub.add_client_error("publish", "NotFound", http_status_code=404)
+    fake_s3.put("uploads-one", "outbox/a", b"abc")
+    with pytest.raises(ClientError):
+        Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish_object(
+            bucket="uploads-one", key="outbox/a", size=3, message_id="u-1"
+        )
+    assert ("payloads-one", "payloads/u-1") in fake_s3.objects
+
+
 def test_another_source_under_the_same_id_is_a_conflict(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     for version, error in {"v1": None, "v2": PayloadConflict}.items():
