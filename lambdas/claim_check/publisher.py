@@ -145,7 +145,8 @@ class Publisher:
         S3 copies it into the store and digests it: with SHA-256 up to 5 GiB, above with CRC64NVME, which the message
         then declares in its place (`Published.sha256` is None). The source stays: delete it, by its version, after
         this has returned. The copy stays, too, even when SNS refuses the message. Calling again with the same
-        arguments is harmless, even when the source is gone by then. Raises as `publish` does, and PayloadMissing when there is neither source nor copy.
+        arguments is harmless, even when the source is gone by then. Raises as `publish` does, and PayloadMissing when
+        there is neither source nor copy.
         """
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
         self._refuse_unless_it_can_point(draft)

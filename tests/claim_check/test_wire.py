@@ -105,6 +105,12 @@ def test_an_inline_message_carries_its_payload_and_one_attribute_of_ours(s3: S3C
     assert published.pointer is None
 
 
+def test_a_key_is_written_as_it_is_and_not_escaped() -> None:
+    written = '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"b","s3Key":"größe/k"}]'
+    assert Pointer("b", "größe/k").body() == written
+    assert Pointer.parse(written) == Pointer("b", "größe/k")
+
+
 def test_a_claim_of_what_only_s3_digested() -> None:
     assert Claim("m-1", crc64nvme="AAAAAAAAAAA=").attribute().value == '{"id":"m-1","crc64nvme":"AAAAAAAAAAA="}'
 
