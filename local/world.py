@@ -43,9 +43,12 @@ class World:
 
         publisher: the account deployed before the others, whose subscriptions need its topic; all others then go in
         parallel, one CLI process each. progress: called with (account, line) for every line of the CLI, from several
-        threads. Raises EmulatorError or CdkError, and leaves nothing running then.
+        threads. Raises EmulatorError or CdkError, and leaves nothing running then; ValueError for a publisher without a
+        stack.
         """
         stacks = read_stacks(assembly)
+        if publisher not in {stack.account for stack in stacks}:
+            raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
         emulator = Emulator().start()
         try:
             _deploy(Cdk(emulator, progress), stacks, publisher, assembly)
@@ -95,8 +98,6 @@ def _deploy(cdk: Cdk, stacks: Sequence[Stack], publisher: str, assembly: Path) -
     by_account: dict[str, list[Stack]] = defaultdict(list)
     for stack in stacks:
         by_account[stack.account].append(stack)
-    if publisher not in by_account:
-        raise ValueError(f"publisher={publisher!r} has no stack in {assembly}: it has {sorted(by_account)}.")
 
     def bootstrap(account: str) -> None:
         cdk.bootstrap(account, list(dict.fromkeys(stack.region for stack in by_account[account])))

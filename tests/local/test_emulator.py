@@ -1,0 +1,125 @@
+"""The emulator's process: what it opens, and that nothing of it is left, however it ends."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.accounts import Accounts
+from local.emulator import Emulator, EmulatorError
+from local.serve import MINISTACK_VERSION, check_version
+from tests.local.support import PUBLISHER, Account, eventually
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def _processes(group: int) -> set[int]:
+    """The ids of a process group's living members."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = status.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(member_of) == group and state != "Z":
+            found.add(int(status.parent.name))
+    return found
+
+
+def _listening(processes: set[int]) -> set[tuple[str, int]]:
+    """(address in hex, port) of every TCP or UDP socket these processes wait at."""
+    inodes = set()
+    for process in processes:
+        for descriptor in Path(f"/proc/{process}/fd").iterdir():
+            try:
+                inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+            except FileNotFoundError:
+                continue
+    found = set()
+    for table, waiting in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == waiting and rest[5] in inodes:
+                address, _, port = local.partition(":")
+                found.add((address, int(port, 16)))
+    return found
+
+
+_LOOPBACK = "0100007F"
+_USE = "import os\n\ndef handler(event, context):\n    return sorted(os.environ)\n"
+
+
+@pytest.mark.system
+@linux
+def test_it_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "somebody-elses")
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere")
+    with Emulator() as emulator:
+        account = Account(Accounts(emulator), PUBLISHER)
+        account.client("s3").put_object(Bucket=account.bucket(), Key="key", Body=b"x" * (5 << 20))
+        environment = account.invoke(account.function(_USE))
+        group, folder = emulator.pid, emulator.folder
+
+        assert len(_processes(group)) == 2  # the emulator, and the function it keeps warm
+        assert _listening(_processes(group)) == {(_LOOPBACK, emulator.port)}
+        assert "AWS_PROFILE" not in environment
+
+    assert _processes(group) == set()
+    assert not folder.exists()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", emulator.port)) != 0
+
+
+_PARENT = """
+import sys, time
+from local.emulator import Emulator
+with Emulator() as emulator:
+    print(emulator.pid, emulator.folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.system
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_its_parent(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        group, folder = parent.stdout.readline().split()
+        assert _processes(int(group))
+        parent.send_signal(number)
+
+    eventually(lambda: not _processes(int(group)))
+    eventually(lambda: not Path(folder).exists())
+
+
+@pytest.mark.system
+def test_a_start_that_fails_shows_the_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("local.emulator._REPOSITORY", tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    with pytest.raises(EmulatorError, match=r"exited while starting(.|\n)*No module named"):
+        Emulator().start()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_when_it_is_not_running() -> None:
+    emulator = Emulator()
+
+    emulator.stop()
+    for ask in ("folder", "pid", "ca_bundle", "log_path"):
+        with pytest.raises(EmulatorError, match="call start"):
+            getattr(emulator, ask)
+
+
+def test_another_ministack_is_refused() -> None:
+    check_version(MINISTACK_VERSION)
+
+    with pytest.raises(SystemExit, match=rf"ministack 9\.9\.9 is installed(.|\n)*ministack=={MINISTACK_VERSION}"):
+        check_version("9.9.9")

@@ -1,0 +1,124 @@
+"""The local world: the app's own assembly, deployed by the real CDK CLI into its accounts and Regions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import cdk
+from local.cdk import Cdk, CdkError
+from local.emulator import Emulator
+from local.world import Stack, World, read_stacks
+
+PUBLISHER, QUEUE, FUNCTION = "111111111111", "222222222222", "333333333333"
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cdk.synth(tmp_path_factory.mktemp("assembly"))
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def world(assembly: Path, lines: list[tuple[str, str]]) -> Iterator[World]:
+    with World.start(assembly, publisher=PUBLISHER, progress=lambda *line: lines.append(line)) as started:
+        yield started
+
+
+@pytest.mark.system
+def test_every_stack_is_deployed_where_it_belongs(world: World) -> None:
+    assert {stack.account for stack in world.stacks} == {PUBLISHER, QUEUE, FUNCTION}
+    for stack in world.stacks:
+        client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
+        assert client.describe_stacks(StackName=stack.name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+        assert isinstance(world.outputs(stack), dict)
+
+
+@pytest.mark.system
+def test_every_environment_is_bootstrapped_by_cdks_own_template(world: World) -> None:
+    for account, region in {(stack.account, stack.region) for stack in world.stacks}:
+        resources = world.accounts.client("cloudformation", account=account, region=region).describe_stack_resources(
+            StackName="CDKToolkit"
+        )["StackResources"]
+        assert {"StagingBucket", "DeploymentActionRole", "CloudFormationExecutionRole"} <= {
+            resource["LogicalResourceId"] for resource in resources
+        }
+
+
+@pytest.mark.system
+def test_subscribers_of_both_kinds_are_subscribed(world: World) -> None:
+    publisher = next(stack for stack in world.stacks if stack.account == PUBLISHER)
+    sns = world.accounts.client("sns", account=PUBLISHER, region=publisher.region)
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=sns.list_topics()["Topics"][0]["TopicArn"])
+
+    assert {(one["Owner"], one["Protocol"]) for one in subscriptions["Subscriptions"]} == {
+        (QUEUE, "sqs"),
+        (FUNCTION, "lambda"),
+    }
+
+
+@pytest.mark.system
+def test_progress_names_the_account_of_every_line(world: World, lines: list[tuple[str, str]]) -> None:
+    for account in (PUBLISHER, QUEUE, FUNCTION):
+        mine = [line for of, line in lines if of == account]
+        assert any("bootstrapped" in line for line in mine)
+        assert any("✅" in line for line in mine)
+        assert not any("\x1b" in line for line in mine)
+
+
+# --- assemblies ---
+
+
+def _assembly(folder: Path, environment: str, resources: dict[str, object]) -> Path:
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": environment,
+        "properties": {"templateFile": "Broken.template.json", "stackName": "broken"},
+    }
+    manifest = {
+        "version": "55.0.0",
+        "artifacts": {"Broken": stack, "Tree": {"type": "cdk:tree", "properties": {"file": "tree.json"}}},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "Broken.template.json").write_text(json.dumps({"Resources": resources}))
+    return folder
+
+
+_QUEUE: dict[str, object] = {"Queue": {"Type": "AWS::SQS::Queue"}}
+
+
+def test_stacks_are_read_from_the_manifest(tmp_path: Path) -> None:
+    stacks = read_stacks(_assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE))
+
+    assert stacks == [Stack("Broken", "broken", "111111111111", "us-east-1")]
+
+
+def test_a_stack_without_an_environment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Stack Broken has environment .* give it an account and a Region"):
+        read_stacks(_assembly(tmp_path, "aws://unknown-account/unknown-region", _QUEUE))
+
+
+def test_a_publisher_without_a_stack_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="publisher='222222222222' has no stack"):
+        World.start(
+            _assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE), publisher=QUEUE, progress=lambda *_: None
+        )
+
+
+@pytest.mark.system
+def test_a_failed_deployment_says_what_the_cli_said(emulator: Emulator, tmp_path: Path) -> None:
+    assembly = _assembly(tmp_path, "aws://111111111111/us-east-1", {"Nothing": {"Type": "AWS::Nothing::AtAll"}})
+    cli = Cdk(emulator, lambda *_: None)
+
+    with pytest.raises(CdkError, match=r"cdk deploy(.|\n)*account 111111111111(.|\n)*AWS::Nothing::AtAll"):
+        cli.deploy("111111111111", "us-east-1", ["Broken"], assembly)
+
+
+def test_a_deployment_file_that_is_wrong_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CdkError, match=r"missing\.toml"):
+        cdk.synth(tmp_path / "out", deployment=tmp_path / "missing.toml")
