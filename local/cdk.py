@@ -33,6 +33,8 @@ class Cdk:
     def __init__(self, emulator: Emulator, progress: Progress) -> None:
         self._emulator = emulator
         self._progress = progress
+        self._running: set[int] = set()
+        self._stopped = False
 
     def bootstrap(self, account: str, regions: Sequence[str]) -> None:
         """Deploy CDK's own bootstrap template to an account's Regions. Raises CdkError."""
@@ -45,6 +47,12 @@ class Cdk:
         # Without a change set the CLI has nothing to wait for before it starts; all stacks of the account at once.
         speed = ["--method", "direct", "--concurrency", str(len(stacks))]
         self._run(account, region, ["deploy", "--app", str(assembly), *stacks, *choices, *speed])
+
+    def stop(self) -> None:
+        """End every CLI process, from another thread, and let none start: who waits for one gets a CdkError."""
+        self._stopped = True
+        for process in list(self._running):
+            _kill(process)
 
     def _run(self, account: str, region: str, arguments: Sequence[str]) -> None:
         command = [str(_node()), str(_cli()), *arguments, *_COMMON]
@@ -60,16 +68,20 @@ class Cdk:
             errors="replace",
             start_new_session=True,
         ) as process:
+            self._running.add(process.pid)
+            if self._stopped:
+                _kill(process.pid)
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
                     last.append(line.rstrip())
                     self._progress(account, line.rstrip())
-                code = process.wait()
             except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _kill(process.pid)
                 raise
+            finally:
+                code = process.wait()
+                self._running.discard(process.pid)
         if code != 0:
             raise CdkError(
                 f"`cdk {' '.join(arguments)}` for account {account} ended with code {code}. Its last lines:\n"
@@ -86,8 +98,6 @@ class Cdk:
             "CDK_HOME": str(folder / "cdk"),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NO_COLOR": "1",
-            # Node keeps the CLI's compiled code there: every process but the first starts in half the time.
-            "NODE_COMPILE_CACHE": str(folder / "node"),
             "NODE_EXTRA_CA_CERTS": str(self._emulator.ca_bundle),
             "AWS_ENDPOINT_URL": self._emulator.endpoint,
             "AWS_ACCESS_KEY_ID": account,
@@ -120,6 +130,11 @@ def synth(output: Path, *, deployment: Path | None = None) -> Path:
     if run.returncode != 0:
         raise CdkError(f"`app.py` ended with code {run.returncode}. It said:\n{run.stderr[-4000:]}")
     return output
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _node() -> Path:

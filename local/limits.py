@@ -21,91 +21,114 @@ class Limit:
 NOT_ENFORCED: tuple[Limit, ...] = (
     # --- permissions ---
     Limit(
-        "Roles of services",
+        "Roles that services act with",
         "CloudFormation creates with its execution role; Lambda polls a queue, sends to an on-failure destination and "
         "writes logs with the function's role; Step Functions calls with the state machine's. Each must be allowed.",
-        "they act without asking the role. What a function's own code does is asked, with its role's policies.",
+        "these act without asking their role. What a function's own code does is asked, with its role's policies.",
     ),
     Limit(
         "iam:PassRole",
-        "needed to hand a role to a function, a task or a state machine.",
-        "never asked.",
+        "whoever hands a role to a function, a task or a state machine needs it.",
+        "it is never asked.",
     ),
     Limit(
-        "KMS for topics, queues, logs and tables",
-        "an encrypted topic, queue, log group or table needs its key: publishers, SNS and Lambda included.",
-        "only S3 objects need their key.",
+        "Keys of topics, queues, logs and tables",
+        "publishers, SNS and Lambda need the KMS key of an encrypted topic, queue, log group or table.",
+        "only reading and writing S3 objects needs the key.",
     ),
     Limit(
         "Organisations",
         "`aws:PrincipalOrgID` is the organisation of the caller's account.",
-        "no account has one; a statement that demands it allows nobody.",
+        "no account has an organisation; a statement that demands one allows nobody.",
     ),
     Limit(
         "ARN patterns",
-        "ArnLike and ArnEquals match an ARN part by part, wildcards within a part.",
-        "an ARN is matched as one text: a wildcard also runs across its colons.",
+        "ArnLike and ArnEquals match an ARN part by part, a wildcard within its part.",
+        "an ARN is matched as one text, so a wildcard also runs across its colons.",
     ),
     Limit(
-        "Secrets of access keys",
-        "every request is signed with a secret only its account has.",
-        "an account's own number is its root's key, and that signature is not checked. Those of roles are.",
+        "Root's signature",
+        "every request is signed with a secret that only its sender has.",
+        "an account's own number signs in as its root, unchecked; requests of roles are checked.",
     ),
     # --- encryption and networks ---
-    Limit("Encryption at rest", "payloads are stored encrypted under the key.", "they are stored as they are."),
+    Limit(
+        "Encryption at rest",
+        "payloads are stored encrypted under the key.",
+        "payloads are stored in the clear, in a private folder that is removed at the end.",
+    ),
     Limit(
         "Networks",
-        "a VPC's subnets, security groups, routes and endpoints decide what reaches what.",
-        "they are recorded, and nothing runs in them.",
+        "subnets, security groups, routes and endpoints decide what reaches what.",
+        "a VPC is recorded, and nothing runs in it.",
     ),
     # --- Lambda ---
     Limit(
         "Lambda's machine",
-        "Python 3.14 on arm64, with the memory, processor share, /tmp and network of the function's settings.",
-        "this machine's Python and processors, with all its memory; `Max Memory Used` is measured, its limit is not "
-        "enforced. After an exception the process is replaced, where Lambda would use it again.",
+        "Python 3.14 on arm64, with the memory, processor share and /tmp of the function's settings; after an "
+        "exception the same process takes the next event.",
+        "functions run on this machine's Python, processors and memory; `Max Memory Used` is measured, no maximum is "
+        "enforced; after an exception the next event finds a new process.",
     ),
     Limit(
         "Lambda's payload sizes",
-        "6 MB for a synchronous invocation, a batch or an answer, 1 MB for an asynchronous event.",
-        "no limit.",
+        "6 MB for a synchronous invocation, a batch or an answer; 1 MB for an asynchronous event.",
+        "no size is refused.",
     ),
     Limit(
         "Lambda's asynchronous retries",
-        "after one minute, then after two more.",
-        "after one second, then after two more; as many, and to the same on-failure destination.",
+        "the first after one minute, the second after two more.",
+        "the first after one second, the second after two more; then the on-failure destination, as there.",
     ),
-    # --- SNS, SQS, EventBridge ---
     Limit(
-        "SNS delivery retries",
-        "an endpoint that fails is tried 100,015 times over 23 days before its redrive queue gets the message.",
-        "the redrive queue gets it at once.",
+        "Partial batch responses",
+        "a response that names no message, or not properly, returns the whole batch to the queue.",
+        "what is not named properly counts as handled.",
     ),
-    Limit("SNS signatures", "every delivered message is signed by SNS.", "its signature is a placeholder."),
+    # --- SNS, EventBridge ---
     Limit(
-        "SNS raw delivery's attributes",
+        "Delivery retries of SNS and EventBridge",
+        "SNS tries a failing endpoint 100,015 times over 23 days, EventBridge a failing target for 24 hours, before "
+        "the redrive or dead-letter queue gets the message.",
+        "the redrive or dead-letter queue gets it at once.",
+    ),
+    Limit(
+        "Signatures of SNS",
+        "every message that is not delivered raw is signed.",
+        "the signature is a placeholder.",
+    ),
+    Limit(
+        "Attributes of raw messages",
         "a message with more than 10 attributes is not delivered raw to a queue.",
-        "it is delivered with all of them.",
+        "it is delivered, with all of them.",
     ),
-    Limit("EventBridge entry size", "a PutEvents entry has fewer than 1 MB.", "no limit."),
+    Limit(
+        "Size of EventBridge entries",
+        "an entry of PutEvents has fewer than 1 MB.",
+        "no size is refused.",
+    ),
     # --- S3 ---
     Limit(
-        "S3 sizes",
-        "5 GB for a single PUT or CopyObject, 5 MiB for a part that is not the last.",
-        "no limit but this machine's disk.",
+        "Sizes in S3",
+        "5 GB for a single PUT or CopyObject; at least 5 MiB for every part but the last.",
+        "no size is refused.",
     ),
     Limit(
-        "S3 default checksums",
-        "every object has one: CRC64NVME of the whole object where none was asked for.",
+        "Default checksums of S3",
+        "every object has one: CRC64NVME of the whole object where no other was asked for.",
         "an object has the checksums that were asked for, and a copy those of its source.",
     ),
     Limit(
-        "S3 lifecycle",
+        "Lifecycle of S3 objects",
         "objects, old versions and unfinished uploads expire as the rules say.",
         "the rules are kept and can be read; nothing expires.",
     ),
     # --- Step Functions, ECS, CloudWatch, CloudFormation ---
-    Limit("Step Functions input size", "262,144 bytes at most.", "no limit."),
+    Limit(
+        "Input of Step Functions",
+        "262,144 bytes at most.",
+        "no size is refused.",
+    ),
     Limit(
         "ECS tasks",
         "a task's containers run, with the task's role.",
@@ -114,16 +137,16 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     Limit(
         "Alarms",
         "an alarm on a queue's length goes off.",
-        "queues send no metrics: an alarm can be described, and stays as it is.",
+        "queues send no metrics: an alarm can be described, and keeps its first state.",
     ),
     Limit(
-        "CloudFormation properties",
-        "every property of a template takes effect or fails the deployment.",
-        "some are dropped without a word (those the project relies on are filled in or named here).",
+        "Properties in templates",
+        "every property takes effect, or fails the deployment.",
+        "some are dropped without a word, such as a state machine's logging.",
     ),
     Limit(
         "Time and quotas",
-        "requests take network time, can be throttled, and count against account quotas.",
-        "everything is on this machine; only reserved and maximum concurrency throttle.",
+        "requests take network time, permissions take seconds to spread, and accounts have quotas.",
+        "everything happens at once; only a function's own concurrency settings throttle.",
     ),
 )

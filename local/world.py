@@ -50,9 +50,11 @@ class World:
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
         emulator = Emulator().start()
+        cli = Cdk(emulator, progress)
         try:
-            _deploy(Cdk(emulator, progress), stacks, publisher, assembly)
-        except BaseException:
+            _deploy(cli, stacks, publisher, assembly)
+        except BaseException:  # Ctrl-C too, which finds this thread waiting for those that run the CLI
+            cli.stop()
             emulator.stop()
             raise
         return cls(emulator, stacks)

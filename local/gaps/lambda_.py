@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib.metadata
+import os
 import tempfile
 import threading
 import time
@@ -16,12 +17,15 @@ from ministack.services import lambda_svc
 from local.gaps.fill import instead_of, instead_of_handler, replace_once
 from local.gaps.policy import scope_of, service_may
 
+# Of the emulator's environment, what a process needs; and the authority its endpoint is to be trusted by.
+_INHERITED = {"PATH", "LANG", "TZ", "HOME", "TMPDIR", "AWS_CA_BUNDLE"}
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
 
 
 def install() -> None:
     """Fill every gap of this file."""
     only_the_runtimes_packages()
+    environment_is_lambdas()
     peak_memory_is_the_functions_own()
     errors_keep_their_type()
     throttled_events_wait()
@@ -63,6 +67,16 @@ def only_the_runtimes_packages() -> None:
     lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + lambda_runtime._PYTHON_WORKER_SCRIPT
 
 
+def environment_is_lambdas() -> None:
+    """AWS: a function's environment holds Lambda's variables and its own.
+
+    The emulator: all of the emulator's own settings as well, so that a function could tell where it runs.
+    """
+    settings = sorted(set(os.environ) - _INHERITED)
+    preamble = f"import os\nfor name in {settings!r}:\n    os.environ.pop(name, None)\n"
+    lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + lambda_runtime._PYTHON_WORKER_SCRIPT
+
+
 def _link_package(package: str, folder: Path) -> None:
     distribution = importlib.metadata.distribution(package)
     names = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
@@ -95,9 +109,9 @@ def peak_memory_is_the_functions_own() -> None:
         return response
 
     @instead_of(lambda_svc, "_probe_peak_memory_mb")
-    def probe(original: Any, function: Any) -> Any:
-        peak = getattr(_last, "response", {}).get("peak_kib")
-        return original(function) if peak is None else max(1, round(peak / 1024))
+    def probe(_original: Any, _function: Any) -> int:
+        # A process that died or was ended at its timeout has told nobody: 0, as the emulator says where it cannot tell.
+        return round(getattr(_last, "response", {}).get("peak_kib", 0) / 1024)
 
 
 # The worker process's answer to the invocation this thread carried out: the emulator takes only parts of it.

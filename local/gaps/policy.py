@@ -10,14 +10,14 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import request_scope
 
 
-def service_may(policy: Any, *, service: str, action: str, resource: str, source: str, principal: str = "*") -> bool:
+def service_may(policy: Any, *, service: str, action: str, resource: str, source: str) -> bool:
     """Whether a resource's policy lets an AWS service act for a source.
 
     policy: a document, or its JSON. service: such as sns.amazonaws.com. resource, source: ARNs; the source's account is
     `aws:SourceAccount`.
     """
     context = iam_evaluator.EvalContext(
-        principal_arn=principal,
+        principal_arn="*",
         principal_type="Service",
         principal_account="",
         action=action,

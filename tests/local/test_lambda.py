@@ -59,6 +59,25 @@ def test_gap_packages(bare: Accounts) -> None:
     assert {"aws_lambda_powertools", "ministack", "pytest"} <= set(found)
 
 
+_ENVIRONMENT = "import os\n\ndef handler(event, context):\n    return dict(os.environ)\n"
+
+
+def test_environment_is_lambdas(publisher: Account) -> None:
+    function = publisher.function(_ENVIRONMENT, Environment={"Variables": {"STORE": "payloads"}})
+
+    environment = publisher.invoke(function)
+
+    assert environment["STORE"] == "payloads"
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == function.rsplit(":", 1)[1]
+    assert not {"AUTH", "USE_SSL", "MINISTACK_SSL_KEY", "DOCKER_HOST"} & set(environment)
+
+
+def test_gap_environment(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+
+    assert {"AUTH", "USE_SSL", "MINISTACK_SSL_KEY"} <= set(account.invoke(account.function(_ENVIRONMENT)))
+
+
 _USE = """
 def handler(event, context):
     data = bytearray(event << 20)
@@ -116,12 +135,12 @@ def test_gap_error_type(bare: Accounts) -> None:
 
 
 _SLOW = (
-    "import json, time\n\ndef handler(event, context):\n    time.sleep(0.6)\n    print('EVENT ' + json.dumps(event))\n"
+    "import json, time\n\ndef handler(event, context):\n    time.sleep(0.3)\n    print('EVENT ' + json.dumps(event))\n"
 )
 
 
 def _burst(account: Account, count: int) -> tuple[str, str]:
-    """(function, its on-failure queue) after asynchronous events for a function that runs 0.6 s, one at a time."""
+    """(function, its on-failure queue) after asynchronous events for a function that runs 0.3 s, one at a time."""
     kept, function = account.queue(), account.function(_SLOW)
     functions = account.client("lambda")
     functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)

@@ -1,6 +1,7 @@
 """SNS's gaps: subscriptions and deliveries across accounts and Regions."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -228,6 +229,53 @@ def test_a_redrive_queue_that_lets_nobody_gets_nothing(publisher: Account) -> No
 
 def test_gap_redrive(bare: Accounts) -> None:
     assert _undeliverable(Account(bare, PUBLISHER), raw=True, missing=True) == []
+
+
+def test_a_fifo_topic_delivers_in_its_groups_once(publisher: Account, subscriber: Account) -> None:
+    statement = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    topics, queues = publisher.client("sns"), subscriber.client("sqs")
+    attributes = {"FifoTopic": "true", "Policy": document(statement)}
+    topic = topics.create_topic(Name=unique("topic") + ".fifo", Attributes=attributes)["TopicArn"]
+    send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    name = unique("queue") + ".fifo"
+    url = queues.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "Policy": document(send)})["QueueUrl"]
+    queue = f"arn:aws:sqs:{subscriber.region}:{SUBSCRIBER}:{name}"
+    status, reasons = subscriber.deploy(_subscription(topic, "sqs", queue, RawMessageDelivery=True))
+    assert status == "CREATE_COMPLETE", reasons
+
+    for body, identity in (("first", "1"), ("first", "1"), ("second", "2")):
+        topics.publish(TopicArn=topic, Message=body, MessageGroupId="orders", MessageDeduplicationId=identity)
+
+    received = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    assert [message["Body"] for message in received] == ["first", "second"]
+    assert {message["Attributes"]["MessageGroupId"] for message in received} == {"orders"}
+
+
+@pytest.mark.parametrize("secure", ["false", "true"])
+def test_a_deny_by_transport_sees_tls(publisher: Account, secure: str) -> None:
+    """Denied without TLS, everything here is allowed; denied with it, to see that the key is there, nothing is."""
+    deny = {"Effect": "Deny", "Principal": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": secure}}}
+    send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    role = publisher.role({"Action": ["sns:Publish", "sqs:SendMessage"], "Resource": "*"})
+    shut_topic, open_topic = publisher.topic(document({**deny, "Action": "sns:Publish"})), publisher.topic()
+    queue = publisher.queue(document(send, {**deny, "Action": "sqs:SendMessage"}))
+    publisher.client("sns").subscribe(TopicArn=open_topic, Protocol="sqs", Endpoint=queue)
+    sqs = publisher.client("sqs", role)
+    url = publisher.client("sqs").get_queue_url(QueueName=queue.rsplit(":", 1)[1])["QueueUrl"]
+    calls: list[Callable[[], Any]] = [
+        lambda: publisher.client("sns", role).publish(TopicArn=shut_topic, Message="payload"),
+        lambda: sqs.send_message(QueueUrl=url, MessageBody="payload"),
+    ]
+
+    for call in calls:
+        if secure == "false":
+            call()
+        else:
+            with pytest.raises(ClientError, match=r"AuthorizationError|AccessDenied"):
+                call()
+    publisher.client("sns").publish(TopicArn=open_topic, Message="payload")
+
+    assert len(publisher.messages(queue)) == (2 if secure == "false" else 0)
 
 
 # --- topics ---

@@ -1,6 +1,11 @@
 """The local world: the app's own assembly, deployed by the real CDK CLI into its accounts and Regions."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,7 @@ from local import cdk
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
 from local.world import Stack, World, read_stacks
+from tests.local.support import eventually
 
 PUBLISHER, QUEUE, FUNCTION = "111111111111", "222222222222", "333333333333"
 
@@ -117,6 +123,46 @@ def test_a_failed_deployment_says_what_the_cli_said(emulator: Emulator, tmp_path
 
     with pytest.raises(CdkError, match=r"cdk deploy(.|\n)*account 111111111111(.|\n)*AWS::Nothing::AtAll"):
         cli.deploy("111111111111", "us-east-1", ["Broken"], assembly)
+
+
+_INTERRUPTED = """
+import sys
+from pathlib import Path
+from local.world import World
+World.start(Path(sys.argv[1]), publisher="111111111111", progress=lambda account, line: print(line, flush=True))
+"""
+
+
+@pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
+    assembly = _assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE)
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    with subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED, str(assembly)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert "Bootstrapping" in parent.stdout.readline()
+        parent.send_signal(signal.SIGINT)
+        parent.wait(20)
+
+    eventually(lambda: not _processes_in(tmp_path))
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """The processes that run in a folder: the CLI's own is the emulator's, within the temporary one."""
+    found = []
+    for working in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if working.readlink().is_relative_to(folder):
+                found.append(working.parent.name)
+    return found
 
 
 def test_a_deployment_file_that_is_wrong_is_named(tmp_path: Path) -> None:
