@@ -111,7 +111,8 @@ def peak_memory_is_the_functions_own() -> None:
     @instead_of(lambda_svc, "_probe_peak_memory_mb")
     def probe(_original: Any, _function: Any) -> int:
         # A process that died or was ended at its timeout has told nobody: 0, as the emulator says where it cannot tell.
-        return round(getattr(_last, "response", {}).get("peak_kib", 0) / 1024)
+        peak: int = getattr(_last, "response", {}).get("peak_kib", 0)
+        return round(peak / 1024)
 
 
 # The worker process's answer to the invocation this thread carried out: the emulator takes only parts of it.
