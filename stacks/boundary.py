@@ -78,13 +78,26 @@ def subscribe_nothing_else(deployment: Deployment) -> iam.PolicyStatement:
     )
 
 
+TOPIC_ACTIONS = (
+    "sns:AddPermission",
+    "sns:DeleteTopic",
+    "sns:GetTopicAttributes",
+    "sns:ListSubscriptionsByTopic",
+    "sns:Publish",
+    "sns:RemovePermission",
+    "sns:SetTopicAttributes",
+    "sns:Subscribe",
+)
+"""What a topic's policy can speak of; SNS refuses `sns:*` there. (SNS developer guide, "Amazon SNS access control".)"""
+
+
 def topic_over_tls_only(deployment: Deployment) -> iam.PolicyStatement:
     """Topic: no request in the clear."""
     return iam.PolicyStatement(
         sid="DenyWithoutTls",
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
-        actions=["sns:Publish", "sns:Subscribe"],
+        actions=list(TOPIC_ACTIONS),
         resources=[names.topic_arn(deployment)],
         conditions={"Bool": {"aws:SecureTransport": "false"}},
     )

@@ -61,13 +61,10 @@ class PayloadTask(Construct):
                 cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),
             task_role=iam.Role(
-                self,
-                "Role",
-                role_name=names.task_role(deployment, subscriber),
-                assumed_by=iam.ServicePrincipal(
-                    "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
-                ),
+                self, "Role", role_name=names.task_role(deployment, subscriber), assumed_by=_ecs(subscriber)
             ),
+            # CDK's own execution role would trust ECS on anybody's behalf.
+            execution_role=iam.Role(self, "ExecutionRole", assumed_by=_ecs(subscriber)),
         )
         self.container = self.definition.add_container(
             "application",
@@ -85,3 +82,10 @@ class PayloadTask(Construct):
                 ),
             ),
         )
+
+
+def _ecs(subscriber: LambdaSubscriber) -> iam.ServicePrincipal:
+    """ECS, acting for the subscriber's own account."""
+    return iam.ServicePrincipal(
+        "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+    )

@@ -1,18 +1,13 @@
-"""Templates of deployments, each synthesized once a session: the first synth of a process takes seconds."""
+"""Templates of deployments, each synthesized once a session."""
 
-import json
 from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App
 
-from app import add_stacks
 from stacks.deployment import Deployment
+from tests.templates import ROOT, synthesize
 
-ROOT = Path(__file__).parents[2]
 Template = dict[str, Any]
 
 
@@ -24,11 +19,8 @@ def _quick_synth() -> Iterator[None]:
         yield
 
 
-@cache
 def _templates(deployment: Deployment) -> dict[str, Template]:
-    app = App(context=json.loads((ROOT / "cdk.json").read_text())["context"])
-    add_stacks(app, deployment)
-    return {stack.stack_name: stack.template for stack in app.synth().stacks}
+    return {stack.name: stack.template for stack in synthesize(deployment)}
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def test_services_assume_roles_for_their_own_account_only(templates: dict[str, T
             if service in ("states.amazonaws.com", "ecs-tasks.amazonaws.com") and "Condition" in statement:
                 assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] in ("222222222222", "333333333333")
                 checked += 1
-    assert checked == 2
+    assert checked == 3
 
 
 def test_the_tasks_network_lets_nothing_in(templates: dict[str, Template]) -> None:
