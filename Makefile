@@ -7,13 +7,16 @@ export CDK_DISABLE_VERSION_CHECK := true
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports synth format lock clean
+.PHONY: help demo local test check lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
 	@python -m local.demo $(if $(FILE),--file "$(FILE)") $(if $(SIZE),--size "$(SIZE)")
+
+local: $(installed) ## Run emulated accounts to rehearse a deployment on
+	@python -m local
 
 test: $(installed) ## Run all tests, the local world included
 	@python -m pytest

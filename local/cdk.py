@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.emulator import Emulator
+from local.sign_in import sign_in
 
 Progress = Callable[[str, str], None]
 """Called with (account, line) for every line the CLI prints, from the thread that runs the CLI."""
@@ -98,15 +99,7 @@ class Cdk:
             "CDK_HOME": str(folder / "cdk"),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NO_COLOR": "1",
-            "NODE_EXTRA_CA_CERTS": str(self._emulator.ca_bundle),
-            "AWS_ENDPOINT_URL": self._emulator.endpoint,
-            "AWS_ACCESS_KEY_ID": account,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": region,
-            # The user's own profiles and instance credentials stay out of it.
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **sign_in(self._emulator, account, region),
         }
 
 

@@ -26,7 +26,7 @@ class SubscriberStack(Stack):
             scope,
             names.subscriber_stack(deployment, subscriber),
             env=Environment(account=subscriber.account, region=subscriber.region),
-            termination_protection=not deployment.ephemeral,
+            # No termination protection: a stack deployed before its publisher has to be deletable to be tried again.
             description=description,
         )
         self.deployment = deployment
@@ -127,6 +127,5 @@ def _stack_in_topic_region(stack: SubscriberStack) -> Stack:
         cast(Construct, stack.node.scope),
         names.redrive_stack(stack.deployment, stack.subscriber),
         env=Environment(account=stack.subscriber.account, region=stack.deployment.publisher.region),
-        termination_protection=stack.termination_protection,
         description=f"coatcheck: what could not be delivered to {stack.stack_name}, in the topic's Region.",
     )
