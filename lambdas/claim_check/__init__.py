@@ -15,6 +15,7 @@ Needs boto3, reads no environment variable, patches nothing, and deletes nothing
 """
 
 from claim_check.attribute import Attribute
+from claim_check.batch import Entry, EntryOutcome
 from claim_check.dereferencer import Dereferencer, Outcome
 from claim_check.errors import (
     ClaimCheckError,
@@ -31,7 +32,8 @@ from claim_check.message import Message
 from claim_check.offloading import Offloaded, offload
 from claim_check.payload import Digest, Payload
 from claim_check.pointer import Pointer
-from claim_check.publisher import Published, Publisher
+from claim_check.publisher import Publisher
+from claim_check.ready import Published
 from claim_check.store import Store
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "ClaimCheckError",
     "Dereferencer",
     "Digest",
+    "Entry",
+    "EntryOutcome",
     "InvalidMessage",
     "MalformedMessage",
     "Message",

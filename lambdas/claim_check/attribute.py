@@ -18,7 +18,9 @@ name_pattern = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 number_pattern = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 # Written by us or by another claim-check library; a caller's attribute of the same name would change what a reader
-# does.
+# does. `S3Key`, by which AWS's libraries let a caller name the object's key, is refused with them: a key derives from
+# the message id, so that a retry finds its own object, no caller leaves the store's prefix, and no key is used twice.
+# Who wants a key of their own passes it as the message id.
 RESERVED = frozenset({"ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key"})
 
 

@@ -11,10 +11,8 @@ from claim_check.attribute import Attribute, checked, total_size
 from claim_check.claim import Claim
 from claim_check.errors import InvalidMessage
 from claim_check.identity import checked_id, fresh_id
-from claim_check.pointer import MARKER, Pointer
+from claim_check.pointer import Pointer
 from claim_check.text import is_publishable
-
-SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
 
 _most_attributes = 10  # SQS's limit; a raw delivery with more is dropped
 _longest_subject = 100
@@ -52,7 +50,7 @@ class Draft:
     ) -> Draft:
         """The draft of what a caller of `publish` asks for."""
         identity = fresh_id() if message_id is None else checked_id(message_id)
-        return cls(identity, checked(attributes or {}), subject, group_id, deduplication_id, fifo)
+        return cls(identity, checked(attributes) if attributes else {}, subject, group_id, deduplication_id, fifo)
 
     def __post_init__(self) -> None:
         self._refuse_more_than(_most_attributes - 1, "the ClaimCheck attribute takes one")
@@ -79,16 +77,16 @@ class Draft:
         """The attributes of the message that carries its payload itself."""
         return {**self.attributes, claim.NAME: Claim(self.id, sha256).attribute()}
 
-    def pointing(self, size: int, declared: Claim) -> dict[str, Attribute]:
+    def pointing(self, size: int, declared: Claim, marker: str) -> dict[str, Attribute]:
         """The attributes of the message that carries a pointer to a payload of `size` bytes."""
-        marker = Attribute("Number", str(size))
-        return {**self.attributes, MARKER: marker, claim.NAME: declared.attribute()}
+        return {**self.attributes, marker: Attribute("Number", str(size)), claim.NAME: declared.attribute()}
 
-    def refuse_unless_it_can_point(self, pointer: Pointer, threshold: int) -> None:
-        """Raises InvalidMessage when even a pointer leaves no room for these attributes: before anything is stored."""
+    def refuse_unless_it_can_point(self, pointer: Pointer, marker: str, most: int) -> None:
+        """Raises InvalidMessage when a pointer and these attributes are more than `most` bytes: before anything is
+        stored."""
         self._refuse_more_than(_most_attributes - 2, "with an offloaded payload two of ours travel along")
-        size = len(pointer.body().encode()) + total_size(self.pointing(_any_size, Claim(self.id, _any_sha256)))
-        most = max(threshold, SMALLEST_MAXIMUM)
+        attributes = self.pointing(_any_size, Claim(self.id, _any_sha256), marker)
+        size = len(pointer.body().encode()) + total_size(attributes)
         if size > most:
             raise InvalidMessage(
                 f"attributes: with a pointer they make {size} bytes, more than {most}: move some into the payload",

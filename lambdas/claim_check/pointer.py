@@ -1,8 +1,8 @@
 """The pointer: what stands in a message's body in the place of its payload.
 
-Written: the form of AWS's Java library for SNS, which every AWS claim-check library reads. Read: all forms of the AWS
-libraries for Java and Python, of PyPI's sqs-extended-client and of co-go. They differ in class name, blanks and
-marker only.
+Written: the form of AWS's Java library for SNS, which every AWS claim-check library reads; with `LEGACY_MARKER` that
+of its library for SQS, for readers that know no other marker. Read: all forms of the AWS libraries for Java and Python,
+of PyPI's sqs-extended-client and of co-go. They differ in class name, blanks and marker only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from claim_check.text import is_utf8
 from claim_check.untrusted import parsed
 
 MARKER = "ExtendedPayloadSize"
-MARKERS = (MARKER, "SQSLargePayloadSize")
+LEGACY_MARKER = "SQSLargePayloadSize"
+MARKERS = (MARKER, LEGACY_MARKER)
 
 _written_class = "software.amazon.payloadoffloading.PayloadS3Pointer"
 _read_classes = frozenset({_written_class, "com.amazon.sqs.javamessaging.MessageS3Pointer"})

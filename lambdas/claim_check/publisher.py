@@ -6,20 +6,21 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from claim_check.attribute import Attribute
+from claim_check.batch import Batch, Entry, EntryOutcome
 from claim_check.claim import Claim
 from claim_check.copying import Place
 from claim_check.draft import Draft
 from claim_check.errors import InvalidMessage
 from claim_check.offloading import offload_chunks
 from claim_check.outbox import copy_into_store
-from claim_check.pointer import Pointer
+from claim_check.pointer import LEGACY_MARKER, MARKER, Pointer
+from claim_check.ready import Published, Ready
 from claim_check.s3 import client, code
 from claim_check.source import Source, chunks_of
 from claim_check.text import publishable_text
@@ -32,30 +33,30 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD = 262_144  # bytes; SNS's own default for a topic's MaximumMessageSize
 LARGEST_THRESHOLD = 1_048_576
+SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
+SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
 
 _topic = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
-_invalid = frozenset({"InvalidParameter", "ParameterValueInvalid", "InvalidParameterValue", "ValidationException"})
-
-
-@dataclass(frozen=True)
-class Published:
-    """What was published: our id, SNS's id, the payload's bytes and SHA-256 (hex; None when S3 alone saw all of it),
-    and the pointer (None for an inline payload)."""
-
-    message_id: str
-    sns_message_id: str
-    size: int
-    sha256: str | None
-    pointer: Pointer | None
+_invalid = frozenset(
+    {
+        "InvalidParameter",
+        "ParameterValueInvalid",
+        "InvalidParameterValue",
+        "ValidationException",
+        "BatchRequestTooLong",
+        "AWS.SimpleNotificationService.BatchRequestTooLong",
+    }
+)
 
 
 class Publisher:
     """Publishes payloads of any size to one topic.
 
     `threshold` is in bytes and the topic's MaximumMessageSize at most: a message (body and attributes, ours included)
-    that is strictly larger is offloaded to `store`, and with `always_offload` every one is. `sns` and `s3` are
-    clients of the topic's and the store's Regions, made when first needed if None. `topic_arn`, `store`, `threshold`
-    and `fifo` (whether the topic is one) can be read back. Raises ValueError for an unusable topic or threshold.
+    that is strictly larger is offloaded to `store`, and with `always_offload` every one is. `legacy_marker` marks
+    pointers for readers that know no marker but `SQSLargePayloadSize`. `sns` and `s3` are clients of the topic's and
+    the store's Regions, made when first needed if None. `topic_arn`, `store`, `threshold` and `fifo` (whether the topic
+    is one) can be read back. Raises ValueError for an unusable topic or threshold.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Publisher:
         store: Store,
         threshold: int = DEFAULT_THRESHOLD,
         always_offload: bool = False,
+        legacy_marker: bool = False,
         sns: SNSClient | None = None,
         s3: S3Client | None = None,
     ) -> None:
@@ -77,8 +79,10 @@ class Publisher:
         self.fifo = topic["fifo"] is not None
         self.store = store
         self.threshold = threshold
+        self._maximum = max(threshold, SMALLEST_MAXIMUM)
         self._region = topic["region"]
         self._always_offload = always_offload
+        self._marker = LEGACY_MARKER if legacy_marker else MARKER
         self._sns_given = sns
         self._s3_given = s3
 
@@ -91,13 +95,15 @@ class Publisher:
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
+        **others: Never,
     ) -> Published:
         """Publishes one payload, in constant memory: bytes, text, a path, a binary file or an iterable of bytes.
 
         Publishing again under the same `message_id` is a retry: consumers can tell, and nothing is stored twice.
         Without one, a fresh id is made. A payload that SNS cannot carry as text (empty, not UTF-8, control
         characters) is offloaded whatever its size. `attributes`: at most 9, and 8 with an offloaded payload. On a
-        FIFO topic `group_id` is required and `deduplication_id` is the message id unless given.
+        FIFO topic `group_id` is required and `deduplication_id` is the message id unless given. `others` are refused:
+        SNS's MessageStructure with InvalidMessage that says why, anything else with TypeError.
 
         When SNS refuses the message outright (a 4xx at the first try, and not throttling), an object that this call
         wrote is deleted again, as best it can be. After a timeout or a 5xx it stays: the message may have gone out.
@@ -107,25 +113,39 @@ class Publisher:
         whatever the caller's file or iterable raises, and what boto raises for SNS (InvalidMessage when SNS calls a
         parameter invalid).
         """
+        _refuse(others)
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
-        room = 0 if self._always_offload else self.threshold - draft.overhead
-        with closing(chunks_of(payload)) as chunks:
-            head = _more_than(room, chunks)
-            text = publishable_text(head) if len(head) <= room else None
-            if text is not None:
-                sha256 = hashlib.sha256(head).hexdigest()
-                sent = self._send(draft, text, draft.inline(sha256))
-                return Published(draft.id, sent, len(head), sha256, None)
-            self._refuse_unless_it_can_point(draft)
-            stored = offload_chunks(chain([head], chunks), store=self.store, message_id=draft.id, s3=self._s3)
-        declared = Claim(draft.id, stored.sha256)
-        try:
-            sent = self._send(draft, stored.pointer.body(), draft.pointing(stored.size, declared))
-        except (ClientError, InvalidMessage) as error:
-            if stored.created and _is_final(error):
-                self._delete(stored.pointer, error)
-            raise
-        return Published(draft.id, sent, stored.size, stored.sha256, stored.pointer)
+        return self._send(self._ready(draft, payload))
+
+    def publish_batch(self, entries: Iterable[Entry]) -> list[EntryOutcome]:
+        """Publishes many messages by SNS's PublishBatch, in calls of at most ten and filled to the topic's maximum.
+
+        One outcome an entry, in their order: an entry that fails fails alone, with what `publish` would have raised.
+        Payloads are offloaded where `publish` would, one at a time, so that beside the entries themselves one batch is
+        held in memory. Messages are sent in the entries' order; but when SNS refuses one, it may take a later one of
+        the same call all the same, also in a FIFO group.
+        """
+        outcomes: dict[int, EntryOutcome] = {}
+        batch = Batch(self._maximum)
+        ids: set[str] = set()
+        places = dict(enumerate(entries))
+        for place, entry in places.items():
+            try:
+                draft = self._draft(
+                    entry.message_id, entry.attributes, entry.subject, entry.group_id, entry.deduplication_id
+                )
+                _refuse_again(draft, ids)
+                message = self._ready(draft, entry.payload)
+            except Exception as error:
+                outcomes[place] = EntryOutcome(entry, entry.message_id, None, error)
+                continue
+            if not batch.takes(message):
+                outcomes |= self._send_batch(batch, places)
+                batch = Batch(self._maximum)
+            batch.add(place, message)
+        if batch.messages:
+            outcomes |= self._send_batch(batch, places)
+        return [outcomes[place] for place in places]
 
     def publish_object(
         self,
@@ -152,10 +172,8 @@ class Publisher:
         self._refuse_unless_it_can_point(draft)
         source = Place(bucket, key, self.store.owner, version_id)
         copied = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
-        pointer = Pointer(self.store.bucket, self.store.key(draft.id))
         declared = Claim(draft.id, copied.sha256, None if copied.sha256 else copied.crc64nvme)
-        sent = self._send(draft, pointer.body(), draft.pointing(size, declared))
-        return Published(draft.id, sent, size, copied.sha256, pointer)
+        return self._send(self._pointing(draft, self._pointer(draft), size, declared))
 
     def _draft(
         self,
@@ -174,27 +192,78 @@ class Publisher:
             fifo=self.fifo,
         )
 
-    def _refuse_unless_it_can_point(self, draft: Draft) -> None:
-        pointer = Pointer(self.store.bucket, self.store.key(draft.id))
-        draft.refuse_unless_it_can_point(pointer, self.threshold)
+    def _ready(self, draft: Draft, payload: Source) -> Ready:
+        """The message of a draft and its payload, which is stored by then if it has to be."""
+        room = 0 if self._always_offload else self.threshold - draft.overhead
+        with closing(chunks_of(payload)) as chunks:
+            head = _more_than(room, chunks)
+            text = publishable_text(head) if len(head) <= room else None
+            if text is not None:
+                sha256 = hashlib.sha256(head).hexdigest()
+                return Ready(draft, text, draft.inline(sha256), len(head), sha256)
+            self._refuse_unless_it_can_point(draft)
+            stored = offload_chunks(chain([head], chunks), store=self.store, message_id=draft.id, s3=self._s3)
+        declared = Claim(draft.id, stored.sha256)
+        return self._pointing(draft, stored.pointer, stored.size, declared, deletable=stored.created)
 
-    def _send(self, draft: Draft, body: str, attributes: Mapping[str, Attribute]) -> str:
+    def _pointing(
+        self, draft: Draft, pointer: Pointer, size: int, declared: Claim, *, deletable: bool = False
+    ) -> Ready:
+        attributes = draft.pointing(size, declared, self._marker)
+        return Ready(draft, pointer.body(), attributes, size, declared.sha256, pointer, deletable)
+
+    def _pointer(self, draft: Draft) -> Pointer:
+        return Pointer(self.store.bucket, self.store.key(draft.id))
+
+    def _refuse_unless_it_can_point(self, draft: Draft) -> None:
+        draft.refuse_unless_it_can_point(self._pointer(draft), self._marker, self._maximum)
+
+    def _send(self, message: Ready) -> Published:
         try:
-            answer = self._sns.publish(
-                TopicArn=self.topic_arn,
-                Message=body,
-                MessageAttributes={name: attribute.wire() for name, attribute in attributes.items()},
-                **draft.options(),
-            )
+            answer = self._sns.publish(TopicArn=self.topic_arn, **message.request())
         except ClientError as error:
-            if code(error) in _invalid:
-                raise InvalidMessage(
-                    f"SNS refused the message ({code(error)}); if it is too long, set the threshold of "
-                    f"{self.threshold} to the topic's MaximumMessageSize",
-                    message_id=draft.id,
-                ) from error
-            raise
-        return answer["MessageId"]
+            raise self._refused(message, error)  # noqa: B904 - most often it is this error itself
+        return message.published(answer["MessageId"])
+
+    def _send_batch(self, batch: Batch, entries: Mapping[int, Entry]) -> dict[int, EntryOutcome]:
+        try:
+            answer = self._sns.publish_batch(
+                TopicArn=self.topic_arn,
+                PublishBatchRequestEntries=[message.entry(str(place)) for place, message in batch.messages.items()],
+            )
+        except (ClientError, BotoCoreError) as error:
+            return {place: self._failed(entries[place], message, error) for place, message in batch.messages.items()}
+        sent = {int(entry["Id"]): entry["MessageId"] for entry in answer.get("Successful", [])}
+        errors = {int(entry["Id"]): _error_of(entry, answer) for entry in answer.get("Failed", [])}
+        return {
+            place: EntryOutcome(entries[place], message.draft.id, message.published(sent[place]), None)
+            if place in sent
+            else self._failed(entries[place], message, errors.get(place) or _error_of({}, answer))
+            for place, message in batch.messages.items()
+        }
+
+    def _failed(self, entry: Entry, message: Ready, error: ClientError | BotoCoreError) -> EntryOutcome:
+        reason = self._refused(message, error) if isinstance(error, ClientError) else error
+        return EntryOutcome(entry, message.draft.id, None, reason)
+
+    def _refused(self, message: Ready, error: ClientError) -> ClientError | InvalidMessage:
+        """What to tell the caller of SNS's no, after what this call stored for the message is deleted again."""
+        reason = self._understood(message, error)
+        if message.pointer and message.deletable and _is_final(error):
+            self._delete(message.pointer, reason)
+        return reason
+
+    def _understood(self, message: Ready, error: ClientError) -> ClientError | InvalidMessage:
+        if code(error) not in _invalid:
+            return error
+        invalid = InvalidMessage(
+            f"SNS refused the message ({code(error)}); if it is too long, set the threshold of {self.threshold} to the "
+            "topic's MaximumMessageSize",
+            message_id=message.draft.id,
+            pointer=message.pointer,
+        )
+        invalid.__cause__ = error
+        return invalid
 
     def _delete(self, pointer: Pointer, reason: Exception) -> None:
         try:
@@ -228,12 +297,37 @@ def _more_than(size: int, chunks: Iterable[bytes]) -> bytes:
     return b"".join(held)
 
 
-def _is_final(error: Exception) -> bool:
+def _is_final(error: ClientError) -> bool:
     """Whether SNS said no and means it: the message has certainly not gone out, and the same call will not succeed."""
-    answer = error.__cause__ if isinstance(error, InvalidMessage) else error
-    if not isinstance(answer, ClientError):
-        return False
-    metadata = answer.response.get("ResponseMetadata", {})
+    metadata = error.response.get("ResponseMetadata", {})
     status, retries = metadata.get("HTTPStatusCode", 0), metadata.get("RetryAttempts", 0)
     # After a retry the first attempt, whose answer was lost, may have succeeded.
-    return 400 <= status < 500 and status not in {408, 429} and "Throttl" not in code(answer) and not retries
+    return 400 <= status < 500 and status not in {408, 429} and "Throttl" not in code(error) and not retries
+
+
+def _error_of(entry: Mapping[str, Any], answer: Mapping[str, Any]) -> ClientError:
+    """What boto would have raised, had the refused entry of a batch been a call of its own."""
+    status = 400 if entry.get("SenderFault") else 500
+    metadata = {**answer.get("ResponseMetadata", {}), "HTTPStatusCode": status}
+    said = {"Code": entry.get("Code", "NoAnswer"), "Message": entry.get("Message", "SNS said nothing of this entry")}
+    response: Any = {"Error": said, "ResponseMetadata": metadata}
+    return ClientError(response, "PublishBatch")
+
+
+def _refuse_again(draft: Draft, ids: set[str]) -> None:
+    if draft.id in ids:
+        raise InvalidMessage(
+            "message_id: an earlier entry of the batch has it already; give every message an id of its own",
+            message_id=draft.id,
+        )
+    ids.add(draft.id)
+
+
+def _refuse(others: Mapping[str, object]) -> None:
+    if "MessageStructure" in others or "message_structure" in others:
+        raise InvalidMessage(
+            "MessageStructure: a message that differs by protocol has no one payload to offload or to digest; publish "
+            "one payload, or call SNS yourself for such messages"
+        )
+    if others:
+        raise TypeError(f"publish() got unexpected arguments: {', '.join(others)}")

@@ -22,10 +22,16 @@ class NotedSns:
 
     def __init__(self) -> None:
         self.published: list[Published] = []
+        self.batches: list[list[Published]] = []
 
     def publish(self, **request: Any) -> dict[str, str]:
         self.published.append(request)
         return {"MessageId": SNS_ID}
+
+    def publish_batch(self, *, TopicArn: str, PublishBatchRequestEntries: list[Any]) -> dict[str, Any]:  # noqa: N803
+        self.batches.append(PublishBatchRequestEntries)
+        self.published += [{"TopicArn": TopicArn, **entry} for entry in PublishBatchRequestEntries]
+        return {"Successful": [{"Id": entry["Id"], "MessageId": SNS_ID} for entry in PublishBatchRequestEntries]}
 
     def client(self) -> SNSClient:
         return cast("SNSClient", self)

@@ -207,6 +207,22 @@ def test_a_standard_topic_takes_no_deduplication_id(publisher: Publisher, sns: N
     assert sns.published[0]["MessageGroupId"] == "tenant"
 
 
+@pytest.mark.parametrize("name", ["MessageStructure", "message_structure"])
+@pytest.mark.parametrize("payload", [b"x", b"\x00"], ids=["inline", "offloaded"])
+def test_a_message_that_differs_by_protocol_is_refused_before_anything_is_stored(
+    name: str, payload: bytes, publisher: Publisher, sns: NotedSns, fake_s3: FakeS3
+) -> None:
+    with pytest.raises(InvalidMessage, match="differs by protocol"):
+        publisher.publish(payload, **{name: "json"})  # type: ignore[arg-type]
+    assert (sns.published, fake_s3.requests) == ([], [])
+
+
+def test_an_unknown_argument_is_a_type_error(publisher: Publisher, fake_s3: FakeS3) -> None:
+    with pytest.raises(TypeError, match=r"publish\(\) got unexpected arguments: PhoneNumber, TargetArn"):
+        publisher.publish(b"\x00", PhoneNumber="+100", TargetArn="x")  # type: ignore[arg-type]
+    assert fake_s3.requests == []
+
+
 @pytest.mark.parametrize("arn", ["", "topic", "arn:aws:sqs:eu-west-1:111111111111:q", TOPIC + ":x"])
 def test_a_topic_must_be_one(arn: str, store: Store) -> None:
     with pytest.raises(ValueError, match="topic_arn"):

@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 from claim_check import Dereferencer, MalformedMessage, Pointer, Publisher, Store
 from claim_check.claim import Claim
 from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import NotedSns
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -87,6 +88,18 @@ def test_a_pointer_message_is_written_as_the_java_library_for_sns_writes_it(s3: 
         stub.assert_no_pending_responses()
     assert published.pointer == Pointer("payloads-one", "payloads/m-1")
     assert (published.message_id, published.sns_message_id, published.size) == ("m-1", "s-1", 3)
+
+
+def test_the_legacy_marker_makes_it_the_java_library_for_sqs(s3: S3Client, store: Store, sns: NotedSns) -> None:
+    publisher = Publisher(
+        topic_arn=TOPIC, store=store, always_offload=True, legacy_marker=True, sns=sns.client(), s3=s3
+    )
+    publisher.publish(b"abc", message_id="m-1")
+    (published,) = sns.published
+    body, marker = READ["G2 SQS Java 1.1"]
+    assert published["Message"] == body.replace("payloads/k", "payloads/m-1")
+    assert set(published["MessageAttributes"]) == {marker, "ClaimCheck"}
+    assert published["MessageAttributes"][marker] == {"DataType": "Number", "StringValue": "3"}
 
 
 def test_an_inline_message_carries_its_payload_and_one_attribute_of_ours(s3: S3Client, store: Store) -> None:

@@ -1,0 +1,249 @@
+"""Many messages in few calls: how batches are filled, and that every entry has an outcome of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.stub import Stubber
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from claim_check import Dereferencer, Entry, InvalidMessage, PayloadConflict, Pointer, Publisher, Store
+from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.claim_check.fake_s3 import FakeS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sns.client import SNSClient
+
+
+def entries(count: int, **more: Any) -> list[Entry]:
+    return [Entry(payload=f"payload {number}", message_id=f"m-{number}", **more) for number in range(count)]
+
+
+def weight(published: dict[str, Any]) -> int:
+    """As SNS counts: the body, and name, type and value of every attribute."""
+    attributes = published["MessageAttributes"]
+    values = [(name, value["DataType"], value.get("StringValue", "")) for name, value in attributes.items()]
+    binary = sum(len(value.get("BinaryValue", b"")) for value in attributes.values())
+    return len(published["Message"].encode()) + sum(len("".join(three).encode()) for three in values) + binary
+
+
+def test_ten_go_in_a_call_and_outcomes_are_in_order(publisher: Publisher, sns: NotedSns) -> None:
+    outcomes = publisher.publish_batch(entries(23))
+    assert [len(batch) for batch in sns.batches] == [10, 10, 3]
+    assert [outcome.published and outcome.published.message_id for outcome in outcomes] == [
+        f"m-{number}" for number in range(23)
+    ]
+    assert [outcome.error for outcome in outcomes] == [None] * 23
+    assert [published["Message"] for published in sns.published] == [f"payload {number}" for number in range(23)]
+
+
+def test_nothing_to_publish_is_no_call(publisher: Publisher, sns: NotedSns) -> None:
+    assert publisher.publish_batch([]) == []
+    assert sns.batches == []
+
+
+def test_a_batch_is_filled_to_the_last_byte_and_no_further(s3: S3Client, store: Store, sns: NotedSns) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
+    publisher.publish("", message_id="m-0")
+    overhead = len("ClaimCheck") + len("String") + len('{"id":"m-0","sha256":""}') + 64
+    half = 131_072 - overhead
+    publisher.publish_batch([Entry(payload="x" * half, message_id=f"m-{n}") for n in range(2)])
+    assert [len(batch) for batch in sns.batches] == [2]
+    assert sum(map(weight, sns.batches[0])) == 262_144
+    sns.batches.clear()
+    publisher.publish_batch(
+        [Entry(payload="ü" * (half // 2) + "x" * (half % 2 + n), message_id=f"n-{n}") for n in (0, 1)]
+    )
+    assert [len(batch) for batch in sns.batches] == [1, 1]
+
+
+@pytest.mark.parametrize(("threshold", "total"), [(1_000, 262_144), (1_048_576, 1_048_576)])
+def test_the_total_is_the_topics_maximum_and_not_a_lower_threshold(
+    threshold: int, total: int, s3: S3Client, store: Store, sns: NotedSns
+) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, threshold=threshold, sns=sns.client(), s3=s3)
+    publisher.publish_batch(entries(10, attributes={"a": "x" * (total // 5)}))
+    assert [len(batch) for batch in sns.batches] == [4, 4, 2]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(sizes=st.lists(st.integers(1, 300_000), max_size=25))
+def test_every_batch_is_within_the_limits_and_none_could_have_taken_the_next(
+    sizes: list[int], s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    fake_s3.objects.clear()
+    sns = NotedSns()
+    publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
+    outcomes = publisher.publish_batch(
+        [Entry(payload=b"x" * size, message_id=f"m-{place}") for place, size in enumerate(sizes)]
+    )
+    assert [outcome.published and outcome.published.size for outcome in outcomes] == sizes
+    totals = [sum(map(weight, batch)) for batch in sns.batches]
+    assert all(len(batch) <= 10 and total <= 262_144 for batch, total in zip(sns.batches, totals, strict=True))
+    for place, batch in enumerate(sns.batches[1:]):
+        assert len(sns.batches[place]) == 10 or totals[place] + weight(batch[0]) > 262_144
+
+
+def test_what_does_not_fit_is_offloaded_entry_by_entry(
+    publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer, fake_s3: FakeS3
+) -> None:
+    payloads = [b"small", b"x" * 300_000, b"\x00", b"also small"]
+    outcomes = publisher.publish_batch([Entry(payload=payload) for payload in payloads])
+    assert [bool(outcome.published and outcome.published.pointer) for outcome in outcomes] == [False, True, True, False]
+    assert len(sns.batches) == 1
+    assert len(fake_s3.asked("PUT")) == 2
+    messages = [dereferencer.message(DELIVERIES["SQS event, raw"](published)) for published in sns.published]
+    assert [message.payload.read() for message in messages] == payloads
+    assert [message.id for message in messages] == [outcome.message_id for outcome in outcomes]
+
+
+def test_an_entry_that_fails_fails_alone(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError("disk")
+
+    fake_s3.put("payloads-one", "payloads/taken", b"another")
+    outcomes = publisher.publish_batch(
+        [
+            Entry(payload="good", message_id="m-0"),
+            Entry(payload="x", message_id="a b"),
+            Entry(payload="x", attributes={"ClaimCheck": "x"}),
+            Entry(payload=failing(), message_id="m-3"),
+            Entry(payload=b"\x00", message_id="taken"),
+            Entry(payload="good too", message_id="m-5", subject="s"),
+        ]
+    )
+    errors = [type(outcome.error) for outcome in outcomes]
+    assert errors == [type(None), InvalidMessage, InvalidMessage, OSError, PayloadConflict, type(None)]
+    assert [published["Message"] for published in sns.published] == ["good", "good too"]
+    assert sns.published[1]["Subject"] == "s"
+    assert [outcome.message_id for outcome in outcomes] == ["m-0", "a b", None, "m-3", "taken", "m-5"]
+
+
+def test_an_id_is_given_once_in_a_batch(publisher: Publisher, sns: NotedSns) -> None:
+    first, second = publisher.publish_batch([Entry(payload="a", message_id="m"), Entry(payload="b", message_id="m")])
+    assert first.published
+    with pytest.raises(InvalidMessage, match="an id of its own"):
+        raise second.error or AssertionError
+    assert len(sns.published) == 1
+
+
+def test_a_fifo_batch_has_groups_and_deduplication_ids(s3: S3Client, store: Store, sns: NotedSns) -> None:
+    publisher = Publisher(topic_arn=f"{TOPIC}.fifo", store=store, sns=sns.client(), s3=s3)
+    publisher.publish_batch(
+        [
+            Entry(payload="x", message_id="m-1", group_id="g"),
+            Entry(payload="x", message_id="m-2", group_id="g", deduplication_id="d"),
+        ]
+    )
+    (batch,) = sns.batches
+    assert [(entry["MessageGroupId"], entry["MessageDeduplicationId"]) for entry in batch] == [("g", "m-1"), ("g", "d")]
+
+
+# What SNS refuses, and what then stays in the store.
+
+
+@pytest.fixture
+def stubbed() -> Iterator[tuple[SNSClient, Stubber]]:
+    client = boto3.client("sns", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    with Stubber(client) as stub:
+        yield client, stub
+
+
+@pytest.fixture
+def stubbed_publisher(stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: Store) -> Publisher:
+    return Publisher(topic_arn=TOPIC, store=store, sns=stubbed[0], s3=s3)
+
+
+def failed(place: int, code: str, *, sender: bool) -> dict[str, Any]:
+    return {"Id": str(place), "Code": code, "Message": "no", "SenderFault": sender}
+
+
+def test_sns_takes_some_and_refuses_others(
+    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
+) -> None:
+    answer = {
+        "Successful": [{"Id": "0", "MessageId": "s-0"}],
+        "Failed": [
+            failed(1, "InvalidParameter", sender=True),
+            failed(2, "InternalError", sender=False),
+            failed(3, "Throttled", sender=True),
+            failed(4, "AuthorizationError", sender=True),
+        ],
+    }
+    stubbed[1].add_response("publish_batch", answer)
+    outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00", message_id=f"m-{n}") for n in range(6)])
+    assert [outcome.published and outcome.published.sns_message_id for outcome in outcomes] == ["s-0"] + [None] * 5
+    assert [type(outcome.error).__name__ for outcome in outcomes] == ["NoneType", "InvalidMessage"] + [
+        "ClientError"
+    ] * 4
+    codes = [outcome.error.response["Error"]["Code"] for outcome in outcomes if isinstance(outcome.error, ClientError)]
+    assert codes == ["InternalError", "Throttled", "AuthorizationError", "NoAnswer"]
+    assert isinstance(outcomes[1].error, InvalidMessage)
+    assert (outcomes[1].error.message_id, outcomes[1].error.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
+    assert isinstance(outcomes[1].error.__cause__, ClientError)
+    # Gone is what SNS refused outright; what may yet have gone out, or can simply be sent again, stays.
+    assert [key.rpartition("-")[2] for _, key in fake_s3.objects] == ["0", "2", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "left"), [("AuthorizationError", 403, []), ("InternalError", 500, ["m-0", "m-1"])]
+)
+def test_a_call_that_fails_is_the_outcome_of_all_its_entries(
+    code: str,
+    status: int,
+    left: list[str],
+    stubbed: tuple[SNSClient, Stubber],
+    stubbed_publisher: Publisher,
+    fake_s3: FakeS3,
+) -> None:
+    stubbed[1].add_client_error("publish_batch", code, http_status_code=status)
+    outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00", message_id=f"m-{n}") for n in range(2)])
+    assert all(isinstance(outcome.error, ClientError) for outcome in outcomes)
+    assert [key.removeprefix("payloads/") for _, key in fake_s3.objects] == left
+
+
+def test_a_total_beyond_the_topics_own_is_explained(
+    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher
+) -> None:
+    stubbed[1].add_client_error("publish_batch", "BatchRequestTooLong", http_status_code=400)
+    (outcome,) = stubbed_publisher.publish_batch(entries(1))
+    with pytest.raises(InvalidMessage, match=r"threshold of 262144 .* MaximumMessageSize"):
+        raise outcome.error or AssertionError
+
+
+def test_a_lost_connection_is_an_outcome_too(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+    class Lost(NotedSns):
+        def publish_batch(self, **_: Any) -> dict[str, Any]:
+            raise ReadTimeoutError(endpoint_url="sns")
+
+    publisher = Publisher(topic_arn=TOPIC, store=store, sns=Lost().client(), s3=s3)
+    (outcome,) = publisher.publish_batch([Entry(payload=b"\x00", message_id="m-0")])
+    assert isinstance(outcome.error, ReadTimeoutError)
+    assert ("payloads-one", "payloads/m-0") in fake_s3.objects
+
+
+def test_boto_accepts_what_we_send(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
+    claim = '{"id":"m-0","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}'
+    expected = {
+        "TopicArn": TOPIC,
+        "PublishBatchRequestEntries": [
+            {
+                "Id": "0",
+                "Message": "abc",
+                "MessageAttributes": {"ClaimCheck": {"DataType": "String", "StringValue": claim}},
+                "Subject": "a scan",
+            }
+        ],
+    }
+    stubbed[1].add_response("publish_batch", {"Successful": [{"Id": "0", "MessageId": "s-0"}]}, expected)
+    (outcome,) = stubbed_publisher.publish_batch([Entry(payload="abc", message_id="m-0", subject="a scan")])
+    assert outcome.published
+    assert outcome.published.sns_message_id == "s-0"
