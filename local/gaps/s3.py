@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import botocore.serialize
 import botocore.session
 from ministack.core import iam_evaluator
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.core.router import extract_access_key_id
 from ministack.services import s3
 
 from local.gaps import s3_bodies, s3_encryption
@@ -18,6 +19,7 @@ from local.gaps.fill import instead_of, instead_of_handler, rewrite
 def install() -> None:
     """Fill every gap of S3, those of its other files included."""
     expected_owner_is_checked()
+    missing_object_is_told_to_who_may_list()
     bucket_policy_sees_the_caller()
     copy_has_the_digest_asked_for()
     event_names_the_version()
@@ -44,6 +46,30 @@ def expected_owner_is_checked() -> None:
             if expected and owner and expected != owner:
                 return s3._error("AccessDenied", "Access Denied", 403, f"/{name}")
         return await original(method, path, headers, *rest, **named)
+
+
+def missing_object_is_told_to_who_may_list() -> None:
+    """AWS: getting what is not there is answered with 404 to a caller with s3:ListBucket, to any other with 403.
+
+    The emulator: tells everybody.
+    """
+
+    @instead_of(s3, "handle_request")
+    async def handle(
+        original: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Any, *rest: Any, **named: Any
+    ) -> Any:
+        caller, region = get_account_id(), get_region()
+        answer = await original(method, path, headers, body, query, *rest, **named)
+        bucket, key = s3._parse_bucket_key(path, headers)
+        access_key = extract_access_key_id(headers, query)
+        missing = answer[0] == 404 and method in ("GET", "HEAD") and key and s3._bucket_owner_account(bucket)
+        if not missing or not access_key:
+            return answer
+        with request_scope(caller, region):
+            denied = iam_evaluator.enforce(
+                access_key, "s3:ListBucket", "s3", region, resource_arn=f"arn:aws:s3:::{bucket}"
+            )
+        return answer if denied is None else s3._error("AccessDenied", "Access Denied", 403, f"/{bucket}/{key}")
 
 
 def bucket_policy_sees_the_caller() -> None:

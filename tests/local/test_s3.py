@@ -47,6 +47,39 @@ def test_gap_expected_owner(bare: Accounts) -> None:
     account.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload", ExpectedBucketOwner=SUBSCRIBER)
 
 
+# --- missing objects ---
+
+
+def _missing(account: Account, *actions: str) -> str:
+    """What a role with these actions is told of an object that is not there."""
+    bucket = account.bucket()
+    role = account.role({"Action": list(actions), "Resource": "*"})
+    with pytest.raises(ClientError) as refused:
+        account.client("s3", role).get_object(Bucket=bucket, Key="expired")
+    code: str = refused.value.response["Error"]["Code"]
+    return code
+
+
+def test_a_missing_object_is_told_to_who_may_list(publisher: Account) -> None:
+    assert _missing(publisher, "s3:GetObject", "s3:ListBucket") == "NoSuchKey"
+    assert _missing(publisher, "s3:GetObject") == "AccessDenied"
+
+
+def test_a_missing_object_is_not_told_across_accounts(publisher: Account, subscriber: Account) -> None:
+    """What a subscriber's reader role meets when a payload has expired: it may get, and not list."""
+    role = subscriber.role({"Action": "s3:GetObject", "Resource": "*"})
+    pin = {"ArnEquals": {"aws:PrincipalArn": subscriber.role_arn(role)}}
+    allow = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/*", "Condition": pin}
+    bucket = publisher.bucket(document(allow))
+    with pytest.raises(ClientError) as refused:
+        subscriber.client("s3", role).get_object(Bucket=bucket, Key="expired", ExpectedBucketOwner=PUBLISHER)
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_gap_missing_object(bare: Accounts) -> None:
+    assert _missing(Account(bare, PUBLISHER), "s3:GetObject") == "NoSuchKey"
+
+
 # --- callers of other accounts ---
 
 
