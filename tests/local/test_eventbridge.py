@@ -210,3 +210,16 @@ def test_gap_failing_function_is_tried_once(bare: Accounts) -> None:
 
     eventually(lambda: account.log(function))
     assert account.messages(kept) == []
+
+
+def test_gap_dead_letters_of_a_target(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+    dead_letters = account.queue_open_to("events.amazonaws.com", f"arn:aws:events:*:{PUBLISHER}:rule/*")
+    there, gone = account.function(), f"arn:aws:lambda:{account.region}:{PUBLISHER}:function:gone"
+    _rule(account, "default", {"Arn": gone, "DeadLetterConfig": {"Arn": dead_letters}})
+    _rule(account, "default", {"Arn": there})
+
+    _put(account, f"arn:aws:events:{account.region}:{PUBLISHER}:event-bus/default")
+
+    eventually(lambda: account.events(there))
+    assert account.messages(dead_letters) == []

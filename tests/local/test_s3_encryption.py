@@ -1,10 +1,13 @@
 """S3's gap of encryption: whoever reads or writes an object under a KMS key needs that key too."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from ministack.core.responses import request_scope
+from ministack.services import kms
 
 from local.accounts import Accounts
 from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, root
@@ -128,3 +131,14 @@ def test_gap_key_of_an_object(bare: Accounts) -> None:
     s3 = store.publisher.client("s3", store.publisher.role(_S3))
 
     assert s3.get_object(Bucket=store.bucket, Key="payloads/1")["Body"].read() == b"payload"
+
+
+def test_gap_policy_of_a_key_of_another_account() -> None:
+    """In this process, which fills no gap."""
+    owner = {"Principal": root(PUBLISHER), "Action": "kms:*", "Resource": "*"}
+    with request_scope(PUBLISHER, NEAR):
+        created = kms._create_key({"Policy": document(owner)})
+        arn = json.loads(created[2])["KeyMetadata"]["Arn"]
+        assert kms.key_policy_for_arn(arn)
+    with request_scope(SUBSCRIBER, NEAR):
+        assert not kms.key_policy_for_arn(arn)

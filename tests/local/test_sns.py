@@ -344,3 +344,12 @@ def test_gap_maximum_message_size(bare: Accounts) -> None:
 
     with pytest.raises(ClientError, match="Message too long"):
         _publish(account, account.topic(MaximumMessageSize="1048576"), 300_000)
+
+
+def test_gap_maximum_batch_size(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+    entries = [{"Id": str(number), "Message": "x" * 200_000} for number in range(2)]
+
+    answer = account.client("sns").publish_batch(TopicArn=account.topic(), PublishBatchRequestEntries=entries)
+
+    assert len(answer["Successful"]) == 2
