@@ -11,12 +11,15 @@ A payload that does not fit into a message is *offloaded*: written to a *store* 
         if outcome.error: …                     # this record alone; outcome.error.permanent: dead-letter it
         else: outcome.message.payload.download_to("/tmp/scan.tiff")
 
+Over HTTPS: `claim_check.https.Endpoint`, which needs the package `cryptography` and is imported by nothing else.
+
 Needs boto3, reads no environment variable, patches nothing, and deletes nothing on a message's word.
 """
 
 from claim_check.attribute import Attribute
 from claim_check.batch import Entry, EntryOutcome
 from claim_check.dereferencer import Dereferencer, Outcome
+from claim_check.disposal import Disposal, disposal
 from claim_check.errors import (
     ClaimCheckError,
     InvalidMessage,
@@ -26,6 +29,8 @@ from claim_check.errors import (
     PayloadMissing,
     PayloadTooLarge,
     PayloadUnavailable,
+    SnsUnavailable,
+    UntrustedNotification,
     UntrustedStore,
 )
 from claim_check.message import Message
@@ -34,6 +39,7 @@ from claim_check.payload import Digest, Payload
 from claim_check.pointer import Pointer
 from claim_check.publisher import Publisher
 from claim_check.ready import Published
+from claim_check.receipt import Receipt
 from claim_check.store import Store
 
 __all__ = [
@@ -41,6 +47,7 @@ __all__ = [
     "ClaimCheckError",
     "Dereferencer",
     "Digest",
+    "Disposal",
     "Entry",
     "EntryOutcome",
     "InvalidMessage",
@@ -57,7 +64,11 @@ __all__ = [
     "Pointer",
     "Published",
     "Publisher",
+    "Receipt",
+    "SnsUnavailable",
     "Store",
+    "UntrustedNotification",
     "UntrustedStore",
+    "disposal",
     "offload",
 ]

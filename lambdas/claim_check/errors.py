@@ -33,6 +33,16 @@ class ClaimCheckError(Exception):
         self.message_id = message_id
         self.pointer = pointer
 
+    def record(self) -> dict[str, str | None]:
+        """What is left to write down of a message that is given up: JSON-ready, and nothing of its payload."""
+        return {
+            "error": type(self).__name__,
+            "problem": str(self),
+            "message_id": self.message_id,
+            "bucket": self.pointer.bucket if self.pointer else None,
+            "key": self.pointer.key if self.pointer else None,
+        }
+
 
 class InvalidMessage(ClaimCheckError, ValueError):
     """What the caller handed in cannot be published as it is; nothing was published."""
@@ -44,6 +54,11 @@ class MalformedMessage(ClaimCheckError):
 
 class UntrustedStore(ClaimCheckError):
     """The pointer leads outside every store this subscriber trusts; nothing was read."""
+
+
+class UntrustedNotification(ClaimCheckError):
+    """What arrived over HTTPS was not signed by SNS for a topic that is expected here, or is too old; nothing was
+    done."""
 
 
 class PayloadMissing(ClaimCheckError):
@@ -65,5 +80,12 @@ class PayloadConflict(ClaimCheckError):
 class PayloadUnavailable(ClaimCheckError):
     """S3 did not answer as hoped (throttled, out of order, access denied); `__cause__` is what boto raised. Try
     again."""
+
+    permanent = False
+
+
+class SnsUnavailable(ClaimCheckError):
+    """SNS did not give its certificate, or did not confirm a subscription; `__cause__` is what went wrong. Answer with
+    a 5xx, so that SNS delivers again."""
 
     permanent = False

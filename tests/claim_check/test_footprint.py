@@ -74,10 +74,24 @@ print([name for name in ("boto3", "botocore.session", "s3transfer") if name in s
 
 def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None:
     allowed = {"claim_check", "boto3", "botocore", "urllib3", "mypy_boto3_s3", "mypy_boto3_sns", "_typeshed"}
-    imported = set()
+    imported: dict[str, set[str]] = {}
     for path in (LAMBDAS / "claim_check").glob("*.py"):
         for line in path.read_text().splitlines():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
-                imported.add(words[1].split(".")[0])
-    assert imported - set(sys.stdlib_module_names) <= allowed
+                imported.setdefault(words[1].split(".")[0], set()).add(path.name)
+    assert set(imported) - set(sys.stdlib_module_names) - allowed == {"cryptography"}
+    assert imported["cryptography"] == {"signature.py"}
+
+
+def test_only_the_https_endpoint_needs_cryptography() -> None:
+    code = """
+import sys
+sys.modules["cryptography"] = None  # as where it is not installed
+import claim_check
+try:
+    import claim_check.https
+except ImportError as error:
+    print(error.name.split(".")[0])
+"""
+    assert run(code).strip() == "cryptography"

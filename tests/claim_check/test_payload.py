@@ -352,5 +352,5 @@ def test_a_copy_into_a_bucket_of_another_owner_is_refused(
 
 def test_errors_are_one_tree_and_say_whether_to_retry() -> None:
     kinds = ClaimCheckError.__subclasses__()
-    assert {kind.__name__ for kind in kinds if not kind.permanent} == {"PayloadUnavailable"}
-    assert len(kinds) == 8
+    assert {kind.__name__ for kind in kinds if not kind.permanent} == {"PayloadUnavailable", "SnsUnavailable"}
+    assert len(kinds) == 10

@@ -1,0 +1,459 @@
+"""The HTTPS endpoint: what SNS signed for an expected topic, lately, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import botocore
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from claim_check import (
+    Attribute,
+    Dereferencer,
+    MalformedMessage,
+    Publisher,
+    SnsUnavailable,
+    UntrustedNotification,
+    UntrustedStore,
+)
+from claim_check import https as https_module
+from claim_check.https import Delivery, Endpoint
+from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
+from tests.claim_check.fake_s3 import FakeS3
+from tests.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, certificate, posted
+
+TIMESTAMP = "2026-03-01T11:59:30.123Z"
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture
+def web(signer: Signer) -> Web:
+    return Web({CERTIFICATE_URL: signer.pem, "https://sns.eu-west-1.amazonaws.com/?Action=": b"<ConfirmSubscription/>"})
+
+
+@pytest.fixture
+def endpoint(web: Web, dereferencer: Dereferencer) -> Endpoint:
+    return Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=web.fetch, now=lambda: NOW)
+
+
+def notification(**more: Any) -> dict[str, Any]:
+    members = {
+        "Type": "Notification",
+        "MessageId": SNS_ID,
+        "TopicArn": TOPIC,
+        "Subject": "Größe",
+        "Message": "one\ntwo",
+        "Timestamp": TIMESTAMP,
+        "MessageAttributes": {"kind": {"Type": "String", "Value": "scan"}},
+        **more,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def confirmation(kind: str = "SubscriptionConfirmation", **more: Any) -> dict[str, Any]:
+    return {
+        "Type": kind,
+        "MessageId": SNS_ID,
+        "Token": "2336412f37fb687f",
+        "TopicArn": TOPIC,
+        "Message": "You have chosen to subscribe…",
+        "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=x&Token=2336412f37fb687f",
+        "Timestamp": TIMESTAMP,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("subject", ["Größe", None])
+def test_a_signed_notification_is_a_message(
+    version: str, subject: str | None, endpoint: Endpoint, signer: Signer
+) -> None:
+    delivery = endpoint.receive(posted(signer.signed(notification(Subject=subject), version)))
+    assert (delivery.kind, delivery.id, delivery.topic_arn) == ("Notification", SNS_ID, TOPIC)
+    assert delivery.message
+    assert delivery.message.payload.read() == b"one\ntwo"
+    assert delivery.message.attributes == {"kind": Attribute("String", "scan")}
+    assert (delivery.message.id, delivery.message.subject, delivery.message.topic_arn) == (SNS_ID, subject, TOPIC)
+
+
+def test_a_null_subject_is_none(endpoint: Endpoint, signer: Signer) -> None:
+    body = {**signer.signed(notification(Subject=None)), "Subject": None}
+    assert endpoint.receive(posted(body)).message
+
+
+def test_an_offloaded_payload_is_dereferenced_like_anywhere(
+    endpoint: Endpoint, signer: Signer, publisher: Publisher, sns: NotedSns
+) -> None:
+    publisher.publish(b"\x00payload", message_id="m-1")
+    envelope = DELIVERIES["SNS envelope"](sns.published[0]) | {"Timestamp": TIMESTAMP}
+    delivery = endpoint.receive(posted(signer.signed(envelope)))
+    assert delivery.message
+    assert (delivery.id, delivery.message.id, delivery.message.payload.read()) == (SNS_ID, "m-1", b"\x00payload")
+
+
+def test_the_certificate_is_fetched_once(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    for _ in range(3):
+        endpoint.receive(posted(signer.signed(notification())))
+    assert web.asked == [CERTIFICATE_URL]
+
+
+def test_certificates_are_not_hoarded(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    web.pages["https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-"] = signer.pem
+    for number in range(40):
+        url = f"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{number}.pem"
+        endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
+    assert len(endpoint._certificates._known) <= 16
+
+
+@pytest.mark.parametrize("field", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn"])
+def test_a_changed_field_is_not_signed(field: str, web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+    other = TOPIC + "-two"
+    endpoint = Endpoint(topics=[TOPIC, other], dereferencer=dereferencer, fetch=web.fetch, now=lambda: NOW)
+    changed = {"Timestamp": "2026-03-01T11:59:31.123Z", "TopicArn": other}.get(field, "other")
+    with pytest.raises(UntrustedNotification, match="did not sign"):
+        endpoint.receive(posted(signer.signed(notification()) | {field: changed}))
+
+
+def test_a_dropped_or_added_subject_is_not_signed(endpoint: Endpoint, signer: Signer) -> None:
+    signed = signer.signed(notification())
+    with pytest.raises(UntrustedNotification, match="did not sign"):
+        endpoint.receive(posted(signed | {"Subject": None}))
+    with pytest.raises(UntrustedNotification, match="did not sign"):
+        endpoint.receive(posted(signer.signed(notification(Subject=None)) | {"Subject": "x"}))
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"Message": "one", "MessageId": f"two\nMessageId\n{SNS_ID}"},
+        {"MessageId": f"{SNS_ID}\nSubject\nGröße", "Subject": None},
+    ],
+)
+def test_the_signed_text_cannot_be_cut_another_way(moved: dict[str, Any], endpoint: Endpoint, signer: Signer) -> None:
+    signed = signer.signed(notification(Message="one\nMessageId\ntwo"))
+    with pytest.raises((MalformedMessage, UntrustedNotification)):
+        endpoint.receive(posted(signed | moved))
+
+
+def test_another_key_is_not_sns(endpoint: Endpoint) -> None:
+    with pytest.raises(UntrustedNotification, match="did not sign") as caught:
+        endpoint.receive(posted(Signer().signed(notification())))
+    assert caught.value.permanent
+    assert caught.value.message_id == SNS_ID
+
+
+def test_a_signature_of_one_version_is_none_of_the_other(endpoint: Endpoint, signer: Signer) -> None:
+    for version, other in (("1", "2"), ("2", "1")):
+        with pytest.raises(UntrustedNotification, match="did not sign"):
+            endpoint.receive(posted(signer.signed(notification(), version) | {"SignatureVersion": other}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        CERTIFICATE_URL.replace("https:", "http:"),
+        CERTIFICATE_URL.replace("eu-west-1", "us-east-1"),
+        CERTIFICATE_URL.replace("amazonaws.com", "amazonaws.com.evil.example"),
+        CERTIFICATE_URL.replace("amazonaws.com", "amazonaws.com:444"),
+        CERTIFICATE_URL.replace("https://", "https://user@"),
+        CERTIFICATE_URL.replace("https://", "https://evil.example/?"),
+        CERTIFICATE_URL.replace("https://", "https://evil.example#"),
+        CERTIFICATE_URL.replace("sns.", "s3."),
+        CERTIFICATE_URL.replace(".com/", ".com//"),
+        CERTIFICATE_URL.replace(".com/", ".com/bucket/"),
+        CERTIFICATE_URL.replace(".com/", ".com/../"),
+        CERTIFICATE_URL.replace(".com/", ".com\\@evil.example/"),
+        CERTIFICATE_URL.replace(".pem", ".pem?x=y"),
+        CERTIFICATE_URL.replace(".pem", ".pem#x"),
+        CERTIFICATE_URL + "\n",
+        CERTIFICATE_URL.replace("SimpleNotificationService-", "x"),
+        CERTIFICATE_URL.replace("https://", "HTTPS://"),
+        "https://s3.amazonaws.com/bucket/SimpleNotificationService-0.pem",
+    ],
+)
+def test_a_certificate_from_elsewhere_is_not_even_fetched(
+    url: str, endpoint: Endpoint, signer: Signer, web: Web
+) -> None:
+    with pytest.raises(UntrustedNotification, match="is not one of SNS's"):
+        endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
+    assert web.asked == []
+
+
+@pytest.mark.parametrize("url", [None, 7, "https://sns.eu-west-1.amazonaws.com/" + "x" * 2000])
+def test_no_certificates_url_is_malformed(url: object, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    with pytest.raises(MalformedMessage, match="SigningCertURL"):
+        endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    "page", [None, b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_certificate_that_does_not_come_is_worth_a_retry(
+    page: bytes | None, endpoint: Endpoint, signer: Signer, web: Web
+) -> None:
+    good = web.pages.pop(CERTIFICATE_URL)
+    web.pages |= {CERTIFICATE_URL: page} if page is not None else {}
+    with pytest.raises(SnsUnavailable, match="no certificate") as caught:
+        endpoint.receive(posted(signer.signed(notification())))
+    assert not caught.value.permanent
+    web.pages[CERTIFICATE_URL] = good
+    assert endpoint.receive(posted(signer.signed(notification()))).message
+
+
+@pytest.mark.parametrize(
+    ("since", "until"), [(timedelta(seconds=1), timedelta(days=1)), (timedelta(days=-1), timedelta(seconds=-1))]
+)
+def test_a_certificate_must_be_valid_now(
+    since: timedelta, until: timedelta, endpoint: Endpoint, signer: Signer, web: Web
+) -> None:
+    web.pages[CERTIFICATE_URL] = certificate(signer.key, since=NOW + since, until=NOW + until)
+    with pytest.raises(UntrustedNotification, match="not valid now"):
+        endpoint.receive(posted(signer.signed(notification())))
+
+
+def test_a_certificate_without_an_rsa_key_is_not_sns(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    web.pages[CERTIFICATE_URL] = certificate(ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(UntrustedNotification, match="no RSA key"):
+        endpoint.receive(posted(signer.signed(notification())))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [TOPIC + "-two", TOPIC.replace("1111", "2222"), TOPIC.replace("eu-west", "eu-east"), "", "x\ny", "t" * 9999],
+)
+def test_another_topic_is_not_expected(topic: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    for members in (notification(TopicArn=topic), confirmation(TopicArn=topic)):
+        with pytest.raises((UntrustedNotification, MalformedMessage)) as caught:
+            endpoint.receive(posted(signer.signed(members)))
+        assert len(str(caught.value)) < 600
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(("age", "accepted"), [(-301, False), (-299, True), (0, True), (3899, True), (3901, False)])
+def test_a_notification_is_recent(age: int, accepted: bool, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    time = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    body = posted(signer.signed(notification(Timestamp=time)))
+    if accepted:
+        assert endpoint.receive(body).message
+        return
+    with pytest.raises(UntrustedNotification, match="old or of the future"):
+        endpoint.receive(body)
+    assert web.asked == []
+
+
+def test_the_window_is_the_callers(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+    endpoint = Endpoint(
+        topics=[TOPIC], dereferencer=dereferencer, window=timedelta(seconds=29), fetch=web.fetch, now=lambda: NOW
+    )
+    with pytest.raises(UntrustedNotification, match="0:00:29 old"):
+        endpoint.receive(posted(signer.signed(notification())))
+
+
+@pytest.mark.parametrize(
+    "time", ["", "now", "2026-03-01", "2026-03-01T11:59:30", "2026-13-01T11:59:30.000Z", "9" * 500]
+)
+def test_a_time_must_be_one(time: str, endpoint: Endpoint, signer: Signer) -> None:
+    with pytest.raises(MalformedMessage, match="Timestamp"):
+        endpoint.receive(posted(signer.signed(notification(Timestamp=time))))
+
+
+@pytest.mark.parametrize("name", ["x-amz-sns-rawdelivery", "X-Amz-Sns-RawDelivery"])
+def test_a_raw_delivery_is_not_signed_and_refused(name: str, endpoint: Endpoint, web: Web) -> None:
+    with pytest.raises(UntrustedNotification, match="switch RawMessageDelivery off"):
+        endpoint.receive(b"payload", {name: "true"})
+    assert web.asked == []
+
+
+def test_a_signed_body_is_one_whatever_other_headers_say(endpoint: Endpoint, signer: Signer) -> None:
+    headers = {"x-amz-sns-message-type": "Notification", "x-amz-sns-rawdelivery": "false"}
+    assert endpoint.receive(posted(signer.signed(notification())), headers).message
+
+
+def test_what_is_not_signed_cannot_pass_for_the_message(endpoint: Endpoint, signer: Signer) -> None:
+    forged = {"body": "evil", "Body": "evil", "Sns": {"Message": "evil", "MessageId": "x"}, "messageId": "x"}
+    delivery = endpoint.receive(posted(signer.signed(notification()) | forged))
+    assert delivery.message
+    assert (delivery.message.payload.read(), delivery.message.id) == (b"one\ntwo", SNS_ID)
+
+
+def test_attributes_are_not_signed_and_still_lead_nowhere_else(
+    endpoint: Endpoint, signer: Signer, fake_s3: FakeS3
+) -> None:
+    body = signer.signed(
+        notification(Message='["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"b","s3Key":"k"}]')
+    )
+    body["MessageAttributes"] = {"ExtendedPayloadSize": {"Type": "Number", "Value": "3"}}
+    with pytest.raises(UntrustedStore):
+        endpoint.receive(posted(body))
+    assert fake_s3.requests == []
+
+
+# Subscriptions.
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_an_expected_subscription_is_confirmed(version: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    assert endpoint.receive(posted(signer.signed(confirmation(), version))) == Delivery(
+        "SubscriptionConfirmation", SNS_ID, TOPIC, None
+    )
+    assert web.asked == [
+        CERTIFICATE_URL,
+        "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription"
+        "&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A111111111111%3Aevents&Token=2336412f37fb687f",
+    ]
+
+
+def test_the_url_in_the_message_is_not_the_one_that_is_asked(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    endpoint.receive(
+        posted(signer.signed(confirmation(SubscribeURL="http://169.254.169.254/latest", Token="a&b=c/../")))
+    )
+    assert web.asked[1].startswith("https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&")
+    assert web.asked[1].endswith("&Token=a%26b%3Dc%2F..%2F")
+
+
+def test_a_forged_confirmation_is_not_confirmed(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    for changed in ("Token", "SubscribeURL", "Message"):
+        with pytest.raises(UntrustedNotification):
+            endpoint.receive(posted(signer.signed(confirmation()) | {changed: "x"}))
+    assert web.asked == [CERTIFICATE_URL]
+
+
+def test_a_confirmation_that_fails_is_worth_a_retry(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    del web.pages["https://sns.eu-west-1.amazonaws.com/?Action="]
+    with pytest.raises(SnsUnavailable, match="did not confirm") as caught:
+        endpoint.receive(posted(signer.signed(confirmation())))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.message_id == SNS_ID
+
+
+def test_the_end_of_a_subscription_is_told_and_nothing_asked(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    delivery = endpoint.receive(posted(signer.signed(confirmation("UnsubscribeConfirmation"))))
+    assert (delivery.kind, delivery.message) == ("UnsubscribeConfirmation", None)
+    assert web.asked == [CERTIFICATE_URL]
+
+
+# Hostile bodies.
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"payload",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"Type":"Notification"}',
+        b'{"Type":["Notification"]}',
+        b'{"Type":"Other"}',
+        b" " * (2 * 2**20 + 1),
+    ],
+    ids=lambda body: str(body[:30]),
+)
+def test_a_body_that_is_no_notification_is_malformed(body: bytes, endpoint: Endpoint, web: Web) -> None:
+    with pytest.raises(MalformedMessage):
+        endpoint.receive(body)
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    "name", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Signature", "SignatureVersion"]
+)
+@pytest.mark.parametrize("value", [7, [], {}, "\ud800", "", "3", "é"], ids=repr)
+def test_a_field_of_another_shape_is_refused(name: str, value: Any, endpoint: Endpoint, signer: Signer) -> None:
+    body = json.dumps(signer.signed(notification()) | {name: value}).encode()
+    with pytest.raises((MalformedMessage, UntrustedNotification)):
+        endpoint.receive(body)
+
+
+@pytest.mark.parametrize("topic", ["", "events", TOPIC + ".fifo", TOPIC.replace("aws", "aws-mars"), TOPIC + "\n"])
+def test_topics_must_be_such_as_deliver_over_https(topic: str, dereferencer: Dereferencer) -> None:
+    with pytest.raises(ValueError, match="topics: "):
+        Endpoint(topics=[topic], dereferencer=dereferencer)
+
+
+def test_every_partition_has_its_domain(dereferencer: Dereferencer) -> None:
+    path = Path(botocore.__file__).parent / "data" / "partitions.json"
+    partitions = json.loads(path.read_text())["partitions"]
+    assert https_module._domains == {one["id"]: one["outputs"]["dnsSuffix"] for one in partitions}
+    china = TOPIC.replace("arn:aws:sns:eu-west-1", "arn:aws-cn:sns:cn-north-1")
+    assert Endpoint(topics=[china], dereferencer=dereferencer)._hosts == {china: "sns.cn-north-1.amazonaws.com.cn"}
+
+
+# The default way to fetch, against a server with TLS.
+
+
+class _Pages(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, content = {"/good": (200, b"content"), "/large": (200, b"x" * 70_000)}.get(self.path, (302, b""))
+        self.send_response(status)
+        self.send_header("location", "/good")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, NOW - timedelta(days=9999), NOW + timedelta(days=9999)
+    )
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+    )
+    pem = tmp_path / "server.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    pem.write_bytes(secret + builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server = HTTPServer(("127.0.0.1", 0), _Pages)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that does not trust us hangs up
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}", pem
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_fetching_trusts_known_authorities_only(tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, pem = tls
+    with pytest.raises(OSError, match="cannot get"):
+        https_module._fetch(url + "/good")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    assert https_module._fetch(url + "/good") == b"content"
+    with pytest.raises(OSError, match="status 302"):
+        https_module._fetch(url + "/elsewhere")
+    with pytest.raises(OSError, match="65537 bytes"):
+        https_module._fetch(url + "/large")
+
+
+def test_an_endpoint_fetches_by_default(dereferencer: Dereferencer) -> None:
+    assert Endpoint(topics=[TOPIC], dereferencer=dereferencer)._fetch is https_module._fetch
