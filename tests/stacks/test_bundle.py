@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from stacks import bundle
+from tests.stacks.policies import Template, resources
+
+
+# For HTTPS endpoints, which run elsewhere and bring the package `cryptography`.
+HTTPS_ONLY = ("https.py", "signature.py")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -64,7 +69,7 @@ def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, package
         ".".join(path.relative_to(target).with_suffix("").parts)
         for package in packages
         for path in sorted((target / package).rglob("*.py"))
-        if path.name not in ("handler.py", "__init__.py")
+        if path.name not in {"handler.py", "__init__.py", *HTTPS_ONLY}
     ]
     libraries = ["aws_lambda_powertools.utilities.batch", "aws_lambda_powertools.utilities.idempotency"]
     # -S and -I: no site-packages, no environment.
@@ -72,3 +77,13 @@ def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, package
         f"import {module}" for module in [*modules, *libraries]
     )
     subprocess.run([sys.executable, "-S", "-I", "-W", "error::ImportWarning", "-c", code], check=True)
+
+
+def test_functions_have_assets_of_their_own(templates: dict[str, Template]) -> None:
+    """CDK would stage one asset for all of them, were there nothing it can tell them apart by."""
+    keys = [
+        function["Properties"]["Code"]["S3Key"]
+        for template in templates.values()
+        for function in resources(template, "AWS::Lambda::Function").values()
+    ]
+    assert len(keys) == len(set(keys)) == 3
