@@ -88,10 +88,7 @@ class Report:
         console.print(self._payload_table())
         console.print(self._refusal_table())
         console.print(self._memory_table())
-        console.print("[bold]What the emulator does not enforce[/] (AWS does; the templates are what to trust):")
-        for limit in NOT_ENFORCED:
-            console.print(f"  • [bold]{limit.name}[/]: {limit.here}", soft_wrap=True, highlight=False)
-        console.print()
+        console.print(self._limits_table())
 
     def _payload_table(self) -> Table:
         table = _table("Payloads, from door to application", "what", "route", "size", "subscriber", "hops", "verdict")
@@ -119,6 +116,12 @@ class Report:
         table = _table("Peak memory of the functions, whatever the size", "function", "account", "region", "MB")
         for function in self.functions:
             table.add_row(function.function, function.account, function.region, str(function.peak_memory_mb))
+        return table
+
+    def _limits_table(self) -> Table:
+        table = _table("What the emulator does not enforce (AWS does: trust the templates)", "what", "here")
+        for limit in NOT_ENFORCED:
+            table.add_row(limit.name, limit.here)
         return table
 
 
