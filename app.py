@@ -4,23 +4,31 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from stacks.deployment import Deployment, DeploymentError
+from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load
 from stacks.lambda_subscriber import LambdaSubscriberStack
 from stacks.publisher import PublisherStack
+from stacks.research.stack import ResearchStack
 from stacks.sqs_subscriber import SqsSubscriberStack
 
 
 def main() -> None:
     app = App()
     try:
-        deployment = Deployment.load(Path(app.node.get_context("deployment")))
+        deployment = load(Path(app.node.get_context("deployment")))
     except DeploymentError as error:
         raise SystemExit(str(error)) from None
     add_stacks(app, deployment)
     app.synth()
 
 
-def add_stacks(app: App, deployment: Deployment) -> None:
+def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
+    if isinstance(deployment, Deployment):
+        add_messaging(app, deployment)
+    if deployment.research:
+        ResearchStack(app, deployment, deployment.research)
+
+
+def add_messaging(app: App, deployment: Deployment) -> None:
     PublisherStack(app, deployment)
     for subscriber in deployment.subscribers:
         match subscriber.kind:

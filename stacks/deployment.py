@@ -6,17 +6,20 @@ key, its value and what to do. The file's keys are the fields of the models belo
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from stacks import names
-from stacks.regions import is_opt_in, known_regions, partition
+from stacks.fields import Account, Name, Region, Table, matches
+from stacks.regions import is_opt_in, partition
+from stacks.research import settings
+from stacks.research.settings import Research
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
@@ -36,36 +39,11 @@ class DeploymentError(ValueError):
         )
 
 
-def _matches(pattern: str, what: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(what)
-        return value
-
-    return AfterValidator(check)
-
-
-def _known(region: str) -> str:
-    if region not in known_regions():
-        raise ValueError("is not an AWS Region with SNS (such as us-east-1)")
-    return region
-
-
-Account = Annotated[str, _matches(r"[0-9]{12}", "must be the 12 digits of an AWS account id, in quotes")]
-Region = Annotated[str, AfterValidator(_known)]
-Name = Annotated[
-    str,
-    _matches(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", "must be lower-case words of letters and digits joined by hyphens"),
-]
-Organization = Annotated[str, _matches(r"o-[a-z0-9]{10,32}", "must be an AWS Organizations id, such as o-a1b2c3d4e5")]
+Organization = Annotated[str, matches(r"o-[a-z0-9]{10,32}", "must be an AWS Organizations id, such as o-a1b2c3d4e5")]
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Publisher(_Table):
+class Publisher(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
     account: Account
@@ -84,7 +62,7 @@ class Publisher(_Table):
     """Allow a payload lifetime shorter than the time a pointer can be late."""
 
 
-class _Subscriber(_Table):
+class _Subscriber(Table):
     name: Name
     account: Account
     region: Region
@@ -119,7 +97,7 @@ class LambdaSubscriber(_Subscriber):
 Subscriber = SqsSubscriber | LambdaSubscriber
 
 
-class _Head(_Table):
+class Head(Table):
     """The keys outside any table. `name` begins every physical name, so that deployments can share an account."""
 
     name: Name
@@ -129,48 +107,101 @@ class _Head(_Table):
     """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained and stacks protected."""
 
 
-class Deployment(_Head):
-    """A whole deployment file."""
+class Deployment(Head):
+    """A whole deployment file: messages and, where it has a `[research]` section, a research environment."""
 
     publisher: Publisher
     subscribers: tuple[Subscriber, ...]
+    research: Research | None = None
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
-        """Read and check a deployment file.
+        """Read and check a deployment file that has a `[publisher]`.
 
         Raises:
             DeploymentError: with every problem found; also when the file is missing or is not TOML.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            beside = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none"
-            raise DeploymentError(path, [f"there is no such file; deployment files beside it: {beside}"]) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DeploymentError(path, [f"cannot be read as TOML: {error}"]) from error
-        return cls.parse(table, path)
+        return cls.parse(_read(path), path)
 
     @classmethod
     def parse(cls, table: dict[str, Any], path: Path = Path("deployment")) -> Deployment:
-        """Check a file already read; `path` only names it in errors.
-
-        Part by part, so that a slip in one part does not hide what is wrong in, or between, the others.
-        """
-        problems: list[str] = []
-        head = _part(_Head, {k: v for k, v in table.items() if k not in ("publisher", "subscribers")}, "", problems)
-        publisher = _part(Publisher, table.get("publisher", {}), "publisher.", problems)
-        subscribers = _subscribers(table.get("subscribers", []), problems)
-        if publisher:
-            problems += _conflicts(publisher, subscribers)
-        problems += _clashes(table.get("subscribers"))
-        if not (head and publisher):
-            raise DeploymentError(path, problems)
-        deployment = cls(**dict(head), publisher=publisher, subscribers=tuple(subscribers.values()))
-        problems += _too_long(deployment, list(subscribers))
-        if problems:
-            raise DeploymentError(path, problems)
+        """Check a file already read; `path` only names it in errors."""
+        deployment = parse(table, path)
+        if not isinstance(deployment, cls):
+            raise DeploymentError(path, ["publisher: is missing; there is a [research] section alone, and no messages"])
         return deployment
+
+
+class ResearchDeployment(Head):
+    """A deployment file with a `[research]` section alone: no messages."""
+
+    research: Research
+
+
+def load(path: Path) -> Deployment | ResearchDeployment:
+    """Read and check a deployment file, with messages or without.
+
+    Raises:
+        DeploymentError: with every problem found; also when the file is missing or is not TOML.
+    """
+    return parse(_read(path), path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none"
+        raise DeploymentError(path, [f"there is no such file; deployment files beside it: {beside}"]) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DeploymentError(path, [f"cannot be read as TOML: {error}"]) from error
+
+
+_SECTIONS = ("publisher", "subscribers", "research")
+
+
+def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment | ResearchDeployment:
+    """Check a file already read; `path` only names it in errors.
+
+    Part by part, so that a slip in one part does not hide what is wrong in, or between, the others.
+    """
+    problems: list[str] = []
+    head = _part(Head, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
+    research = _research(table.get("research"), head, problems)
+    if table.get("research") is not None and not any(table.get(key) for key in ("publisher", "subscribers")):
+        if problems or not (head and research):
+            raise DeploymentError(path, problems)
+        return ResearchDeployment(**dict(head), research=research)
+
+    publisher = _part(Publisher, table.get("publisher", {}), "publisher.", problems)
+    subscribers = _subscribers(table.get("subscribers", []), problems)
+    if publisher:
+        problems += _conflicts(publisher, subscribers)
+    problems += _clashes(table.get("subscribers"), with_research=table.get("research") is not None)
+    if not (head and publisher):
+        raise DeploymentError(path, problems)
+    deployment = Deployment(
+        **dict(head), publisher=publisher, subscribers=tuple(subscribers.values()), research=research
+    )
+    problems += _too_long(deployment, list(subscribers))
+    if problems:
+        raise DeploymentError(path, problems)
+    return deployment
+
+
+def _research(table: object, head: Head | None, problems: list[str]) -> Research | None:
+    if table is None:
+        return None
+    research = _part(Research, table, "research.", problems)
+    if research:
+        problems += settings.problems(research)
+    if research and head:
+        problems += (
+            f"{key} = {value!r}: {_over(what, name, limit)}; shorten it"
+            for key, value, what, name, limit in names.research_names(head, research)
+            if len(name) > limit
+        )
+    return research
 
 
 T = TypeVar("T", bound=BaseModel)
@@ -183,10 +214,19 @@ def _part(model: type[T], table: object, key: str, problems: list[str]) -> T | N
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            where = key + ".".join(str(part) for part in detail["loc"])
-            problems.append(_problem(where.rstrip("."), detail))
+        problems += (
+            _problem((key + _where(detail["loc"])).rstrip("."), detail) for detail in error.errors(include_url=False)
+        )
         return None
+
+
+def _where(steps: tuple[int | str, ...]) -> str:
+    """`users[0].email`: the key of a value in a list of tables."""
+    spelled = "".join(
+        f"[{step}]" if isinstance(step, int) and isinstance(following, str) else f".{step}"
+        for step, following in pairwise([*steps, None])
+    )
+    return spelled.removeprefix(".")
 
 
 def _problem(key: str, detail: Any) -> str:
@@ -198,6 +238,8 @@ def _problem(key: str, detail: Any) -> str:
             return f"{key} = {given}: is not a key of this file; is it misspelt?"
         case "literal_error" if key.endswith(".kind"):
             return f'{key} = {given}: must be "sqs" or "lambda"'
+        case "literal_error":
+            return f"{key} = {given}: must be {detail['ctx']['expected']}"
         case "string_type" if key.endswith("account") or ".senders." in key:
             return f"{key} = {given}: must be the 12 digits of an AWS account id, in quotes"
         case "value_error":
@@ -295,9 +337,11 @@ def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> It
         )
 
 
-def _clashes(tables: object) -> Iterator[str]:
+def _clashes(tables: object, *, with_research: bool) -> Iterator[str]:
     """Two things of one name, whatever else is wrong with them."""
     taken = {"publisher": "the publisher's stack and role", "publish": "the publish function"}
+    if with_research:
+        taken["research"] = "the research environment's stack"
     for index, table in enumerate(tables if isinstance(tables, list) else []):
         name = table.get("name") if isinstance(table, dict) else None
         if not isinstance(name, str):
@@ -324,5 +368,8 @@ def _too_long(deployment: Deployment, keys: list[str]) -> Iterator[str]:
         ]
     for key, value, what, name, limit in limits:
         if len(name) > limit:
-            too_long = f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"
-            yield f"{key} = {value!r}: {too_long}; shorten it"
+            yield f"{key} = {value!r}: {_over(what, name, limit)}; shorten it"
+
+
+def _over(what: str, name: str, limit: int) -> str:
+    return f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"

@@ -6,12 +6,14 @@ Pure functions of the deployment file; nothing here asks AWS.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from stacks.regions import dns_suffix, is_opt_in, partition
 
 if TYPE_CHECKING:
-    from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber, Subscriber
+    from stacks.deployment import Deployment, Head, LambdaSubscriber, SqsSubscriber, Subscriber
+    from stacks.research.settings import App, Image, Research, User
 
 PAYLOADS = "payloads/"
 """Prefix, in the payload bucket, of what pointers point to."""
@@ -166,6 +168,84 @@ def state_machine(deployment: Deployment, subscriber: SqsSubscriber) -> str:
 
 def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
+
+
+# The research account -----------------------------------------------------------------------------------------------
+
+SHARED = "shared/"
+"""Prefix, in the data bucket, of what every researcher and every job reads and writes."""
+USERS = "users/"
+"""Prefix, in the data bucket, under which each researcher has a private one."""
+
+
+def research_stack(deployment: Head) -> str:
+    return f"{deployment.name}-research"
+
+
+def research_domain(deployment: Head) -> str:
+    return f"{deployment.name}-research"
+
+
+def data_bucket(deployment: Head, research: Research) -> str:
+    return f"{deployment.name}-research-{research.account}-{research.region}"
+
+
+def image_repository(deployment: Head, image: Image) -> str:
+    return f"{deployment.name}-research/{image.name}"
+
+
+def sagemaker_image(deployment: Head, image: Image, app: App) -> str:
+    """Unique in the account. Apps that run different stages of one Dockerfile run different images."""
+    return f"{deployment.name}-{image.name}{_APP_SUFFIX[app]}"
+
+
+def app_image_config(deployment: Head, image: Image, app: App) -> str:
+    """How the app runs the image; the post calls its own `pegasus-1-config`."""
+    return f"{sagemaker_image(deployment, image, app)}-config"
+
+
+_APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
+
+
+def studio_role(deployment: Head, user: User | None = None) -> str:
+    """The role of a researcher; without one, of everybody who has no profile of their own in the deployment file."""
+    return f"{deployment.name}-studio-{user.profile}" if user else f"{deployment.name}-studio"
+
+
+def processing_role(deployment: Head) -> str:
+    return f"{deployment.name}-processing"
+
+
+def job_prefix(deployment: Head) -> str:
+    """What the name of every job begins with; researchers may start and stop no other."""
+    return f"{deployment.name}-"
+
+
+def image_build_function(deployment: Head) -> str:
+    return f"{deployment.name}-research-image-build"
+
+
+def clean_up_function(deployment: Head) -> str:
+    return f"{deployment.name}-research-clean-up"
+
+
+def workstation(deployment: Head) -> str:
+    return f"{deployment.name}-workstation"
+
+
+def research_names(deployment: Head, research: Research) -> Iterator[tuple[str, str, str, str, int]]:
+    """Names with a limit: the key that makes them, its value, what is named, its name, how long that may be."""
+    yield "name", deployment.name, "data bucket", data_bucket(deployment, research), 63
+    yield "name", deployment.name, "image build function", image_build_function(deployment), 64
+    for index, user in enumerate(research.users):
+        yield f"research.users[{index}].name", user.name, "user's profile", user.profile, 63
+        yield f"research.users[{index}].name", user.name, "user's role", studio_role(deployment, user), 64
+    for index, image in enumerate(research.images):
+        for app in image.apps:
+            config = app_image_config(deployment, image, app)
+            yield f"research.images[{index}].name", image.name, "image's configuration", config, 63
+    for index, space in enumerate(research.spaces):
+        yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
 
 
 # Principals --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""A container image built where it is deployed: no Docker on the machine that runs `cdk deploy`.
+
+context folder -> S3 asset -> CodeBuild -> ECR; a custom resource starts the build, waits, and answers the digest.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aws_cdk import CustomResource, Duration, IgnoreMode, RemovalPolicy
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk.aws_s3_assets import Asset
+from constructs import Construct
+
+from stacks.acknowledgement import acknowledge
+from stacks.function import Function
+from stacks.waiting_provider import WaitingProvider
+
+BUILD_LIMIT = Duration.minutes(50)
+"""CodeBuild gives up before CloudFormation does (an hour), so that the error can quote the build's log."""
+
+
+class ImageBuilder(Construct):
+    """Starts builds and waits for them; one serves all images of a stack."""
+
+    def __init__(self, scope: Construct, id: str, *, function_name: str) -> None:
+        super().__init__(scope, id)
+        self.function = Function(
+            self,
+            "Build",
+            function_name=function_name,
+            package="image_build",
+            shared=(),
+            timeout=Duration.minutes(2),
+            environment={},
+        )
+        self.provider = WaitingProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(20))
+
+    def allow(self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup) -> None:
+        """Let the function build with the project, look for the result, and read what the build said."""
+        assert self.function.role
+        for actions, resource in (
+            (
+                [
+                    "codebuild:StartBuild",
+                    "codebuild:StopBuild",
+                    "codebuild:BatchGetBuilds",
+                    "codebuild:ListBuildsForProject",
+                ],
+                project.project_arn,
+            ),
+            (["ecr:DescribeImages"], repository.repository_arn),
+            (["logs:GetLogEvents"], log_group.log_group_arn),
+        ):
+            self.function.role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+
+
+class ContainerImage(Construct):
+    """One stage of a Dockerfile, in a repository. `uri` names it by digest, `tag` by content.
+
+    What is built depends on the context's content, the stage, the build arguments and the commands; while these stay
+    the same, or become again what they were (a rollback), nothing is built as long as the repository has that tag.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        builder: ImageBuilder,
+        repository: ecr.IRepository,
+        context: Path,
+        target: str,
+        dockerfile: str = "Dockerfile",
+        build_args: Mapping[str, str] | None = None,
+        build_image: codebuild.IBuildImage = codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5,
+        key: kms.IKey,
+        excluded: Sequence[str] = ("**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store"),
+    ) -> None:
+        super().__init__(scope, id)
+        source = Asset(self, "Context", path=str(context), exclude=list(excluded), ignore_mode=IgnoreMode.DOCKER)
+        commands = _commands(target=target, dockerfile=dockerfile, build_args=build_args or {})
+        recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
+        self.tag = f"{target}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
+
+        log_group = logs.LogGroup(
+            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        project = codebuild.Project(
+            self,
+            "Project",
+            description=f"Builds {target} into {repository.repository_name}",
+            # No source of its own: each build is told which, and so a rollback builds what it says.
+            build_spec=codebuild.BuildSpec.from_object(
+                {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
+            ),
+            environment=codebuild.BuildEnvironment(
+                build_image=build_image,
+                compute_type=codebuild.ComputeType.MEDIUM,
+                privileged=True,  # CodeBuild's word for "with Docker"
+            ),
+            environment_variables={
+                "REPOSITORY": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
+                "REPOSITORY_NAME": codebuild.BuildEnvironmentVariable(value=repository.repository_name),
+            },
+            encryption_key=key,
+            timeout=BUILD_LIMIT,
+            logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group)),
+            grant_report_group_permissions=False,
+        )
+        acknowledge(
+            project,
+            {"AwsSolutions-CB3": "Building an image takes Docker, and CodeBuild has it in privileged mode only."},
+        )
+        assert project.role
+        source.grant_read(project.role)
+        repository.grant_pull_push(project.role)
+        # To find that the same content was pushed meanwhile.
+        repository.grant(project.role, "ecr:DescribeImages")
+
+        builder.allow(project=project, repository=repository, log_group=log_group)
+        build = CustomResource(
+            self,
+            "Image",
+            service_token=builder.provider.service_token,
+            resource_type="Custom::ContainerImage",
+            properties={
+                "Project": project.project_name,
+                "Repository": repository.repository_name,
+                "Tag": self.tag,
+                "Source": f"{source.s3_bucket_name}/{source.s3_object_key}",
+            },
+        )
+        build.node.add_dependency(project.role)  # with its policy: the build needs it at once
+        self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
+
+
+def _commands(*, target: str, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
+    build = ["docker", "build", "--target", target, "--file", dockerfile]
+    for name, value in sorted(build_args.items()):
+        build += ["--build-arg", f"{name}={value}"]
+    steps = [
+        'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY%%/*}"',
+        f'{shlex.join(build)} --tag "$REPOSITORY:$TAG" .',
+        'docker push "$REPOSITORY:$TAG"',
+    ]
+    # A tag is never pushed twice; another deployment may have built the same content meanwhile.
+    find = 'aws ecr describe-images --repository-name "$REPOSITORY_NAME" --image-ids imageTag="$TAG"'
+    return [f"{find} || {{ {' && '.join(steps)}; }}"]

@@ -1,0 +1,100 @@
+"""What CloudFormation cannot do for a domain by itself: refuse what would replace it, and empty it before it goes."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws, CustomResource, Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct, IConstruct
+
+from stacks import names
+from stacks.deployment import Head
+from stacks.function import Function
+from stacks.research.domain import Domain
+from stacks.research.people import People
+from stacks.research.settings import Research
+from stacks.waiting_provider import WaitingProvider
+
+
+class CleanUp(Construct):
+    """`guard` goes before the domain, `empty` is deleted before everything that the domain has to do with."""
+
+    def __init__(self, scope: Construct, id: str, *, deployment: Head, research: Research) -> None:
+        super().__init__(scope, id)
+        self._deployment, self._research = deployment, research
+        self.function = Function(
+            self,
+            "Function",
+            function_name=names.clean_up_function(deployment),
+            package="research_clean_up",
+            shared=(),
+            timeout=Duration.minutes(5),
+            environment={},
+        )
+        self._provider = WaitingProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
+
+    def guard(self, domain: Domain, key: kms.IKey) -> None:
+        """An update that would replace the domain fails here, before CloudFormation has touched it."""
+        center = self._research.identity_center
+        guard = CustomResource(
+            self,
+            "Guard",
+            service_token=self._provider.service_token,
+            resource_type="Custom::DomainGuard",
+            properties={
+                "AuthMode": self._research.auth,
+                "DomainName": names.research_domain(self._deployment),
+                "KmsKeyId": key.key_id,
+                "IdentityCenter": center.instance_arn if center else "none",
+            },
+        )
+        domain.node.add_dependency(guard)
+
+    def empty(self, domain: Domain, people: People, *, after: Sequence[IConstruct], kept: Sequence[str]) -> None:
+        """Emptied while all that its apps and jobs need is still there: `after`, and everybody's profile."""
+        assert self.function.role
+        # Apart from the function's own policy, on which the guard depends, and with it the domain that is named here.
+        rights = iam.Policy(self, "Rights", roles=[self.function.role])
+        arn = f"arn:{Aws.PARTITION}:sagemaker:{self._research.region}:{self._research.account}"
+        for sid, actions, resources in (
+            (
+                "Look",
+                [
+                    "sagemaker:ListApps",
+                    "sagemaker:ListSpaces",
+                    "sagemaker:ListUserProfiles",
+                    "sagemaker:ListProcessingJobs",
+                ],
+                ["*"],
+            ),
+            ("DeleteApps", ["sagemaker:DeleteApp"], [f"{arn}:app/{domain.attr_domain_id}/*"]),
+            ("DeleteSpaces", ["sagemaker:DeleteSpace"], [f"{arn}:space/{domain.attr_domain_id}/*"]),
+            (
+                "DeleteProfiles",
+                ["sagemaker:DeleteUserProfile"],
+                [f"{arn}:user-profile/{domain.attr_domain_id}/*"],
+            ),
+            (
+                "StopJobs",
+                ["sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
+                [f"{arn}:processing-job/{names.job_prefix(self._deployment)}*"],
+            ),
+        ):
+            rights.add_statements(iam.PolicyStatement(sid=sid, actions=actions, resources=resources))
+        empty = CustomResource(
+            self,
+            "Empty",
+            service_token=self._provider.service_token,
+            resource_type="Custom::DomainCleanUp",
+            properties={
+                "DomainId": domain.attr_domain_id,
+                "Profiles": sorted(people.profiles),
+                "Spaces": sorted(people.spaces),
+                "JobPrefix": names.job_prefix(self._deployment),
+                "JobRole": f"arn:{Aws.PARTITION}:iam::{self._research.account}:role/"
+                f"{names.processing_role(self._deployment)}",
+                "Ephemeral": "true" if self._deployment.ephemeral else "false",
+                "Kept": list(kept),
+            },
+        )
+        empty.node.add_dependency(rights, domain, people, *after)

@@ -1,0 +1,130 @@
+"""The Studio domain: how researchers sign on, and what every one of them has in it."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from stacks import names
+from stacks.deployment import Head
+from stacks.research.images import AttachedImage, StudioImage
+from stacks.research.network import Network
+from stacks.research.roles import Roles
+from stacks.research.settings import App, Research
+
+_Domain = sagemaker.CfnDomain
+
+
+class Domain(sagemaker.CfnDomain):
+    """Images attached to the default settings, for users and for shared spaces alike, so that everybody has them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Head,
+        research: Research,
+        key: kms.IKey,
+        network: Network,
+        roles: Roles,
+        images: Sequence[StudioImage],
+    ) -> None:
+        apps = _Apps(research, images)
+        storage = _Domain.DefaultSpaceStorageSettingsProperty(
+            default_ebs_storage_settings=_Domain.DefaultEbsStorageSettingsProperty(
+                default_ebs_volume_size_in_gb=research.volume_gb,
+                maximum_ebs_volume_size_in_gb=research.maximum_volume_gb,
+            )
+        )
+        security_groups = [network.security_group.security_group_id]
+        super().__init__(
+            scope,
+            id,
+            domain_name=names.research_domain(deployment),
+            auth_mode=research.auth.upper(),
+            app_network_access_type="VpcOnly" if research.network == "vpc-only" else "PublicInternetOnly",
+            vpc_id=network.vpc_id,
+            subnet_ids=network.subnet_ids,
+            kms_key_id=key.key_id,
+            home_efs_file_system_creation="Enabled" if research.home_efs else "Disabled",
+            # So that what researchers start is on the bill under the deployment's tag.
+            tag_propagation="ENABLED",
+            domain_settings=_Domain.DomainSettingsProperty(
+                execution_role_identity_config="USER_PROFILE_NAME", security_group_ids=security_groups
+            ),
+            default_user_settings=_Domain.UserSettingsProperty(
+                execution_role=roles.default.role_arn,
+                security_groups=security_groups,
+                default_landing_uri="studio::",
+                studio_web_portal="ENABLED",
+                studio_web_portal_settings=_Domain.StudioWebPortalSettingsProperty(
+                    hidden_app_types=list(research.hidden_apps)
+                ),
+                auto_mount_home_efs="Enabled" if research.home_efs else "Disabled",
+                space_storage_settings=storage,
+                jupyter_lab_app_settings=apps.jupyter_lab(),
+                code_editor_app_settings=apps.code_editor(),
+                kernel_gateway_app_settings=apps.kernel_gateway(),
+            ),
+            default_space_settings=_Domain.DefaultSpaceSettingsProperty(
+                execution_role=roles.shared.role_arn,
+                security_groups=security_groups,
+                space_storage_settings=storage,
+                jupyter_lab_app_settings=apps.jupyter_lab(),
+                kernel_gateway_app_settings=apps.kernel_gateway(),
+            ),
+        )
+        # With their policies: SageMaker tries the roles when it makes the domain.
+        for role in (roles.default, roles.shared):
+            self.node.add_dependency(role)
+
+
+class _Apps:
+    """The settings of each kind of app, None for one that no image is for."""
+
+    def __init__(self, research: Research, images: Sequence[StudioImage]) -> None:
+        self._research = research
+        self._images = images
+        self._idle = _Domain.AppLifecycleManagementProperty(
+            idle_settings=_Domain.IdleSettingsProperty(
+                lifecycle_management="ENABLED",
+                idle_timeout_in_minutes=research.idle_minutes,
+                # The least and the most a researcher may choose: sooner, and never later.
+                min_idle_timeout_in_minutes=60,
+                max_idle_timeout_in_minutes=research.idle_minutes,
+            )
+        )
+
+    def jupyter_lab(self) -> sagemaker.CfnDomain.JupyterLabAppSettingsProperty:
+        attached = self._attached("JupyterLab")
+        return _Domain.JupyterLabAppSettingsProperty(
+            app_lifecycle_management=self._idle,
+            custom_images=[image.custom_image for image in attached],
+            default_resource_spec=self._default(attached),
+        )
+
+    def code_editor(self) -> sagemaker.CfnDomain.CodeEditorAppSettingsProperty:
+        attached = self._attached("CodeEditor")
+        return _Domain.CodeEditorAppSettingsProperty(
+            app_lifecycle_management=self._idle,
+            custom_images=[image.custom_image for image in attached],
+            default_resource_spec=self._default(attached),
+        )
+
+    def kernel_gateway(self) -> sagemaker.CfnDomain.KernelGatewayAppSettingsProperty | None:
+        attached = self._attached("KernelGateway")
+        if not attached:
+            return None
+        return _Domain.KernelGatewayAppSettingsProperty(custom_images=[image.custom_image for image in attached])
+
+    def _attached(self, app: App) -> list[AttachedImage]:
+        return [image.apps[app] for image in self._images if app in image.apps]
+
+    def _default(self, attached: list[AttachedImage]) -> sagemaker.CfnDomain.ResourceSpecProperty:
+        """The first image of the deployment file; SageMaker's own where there is none."""
+        instance_type = self._research.default_instance_type
+        if attached:
+            return attached[0].resource_spec(instance_type)
+        return _Domain.ResourceSpecProperty(instance_type=instance_type)
