@@ -13,7 +13,8 @@ help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
-	@python -m local.demo $(if $(FILE),--file "$(FILE)") $(if $(SIZE),--size "$(SIZE)")
+	@python -m local.demo $(if $(FILE),--file "$(FILE)") $(if $(SIZE),--size "$(SIZE)") \
+		$(if $(DEPLOYMENT),--deployment "$(DEPLOYMENT)")
 
 local: $(installed) ## Run emulated accounts to rehearse a deployment on
 	@python -m local
