@@ -18,7 +18,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from stacks.acknowledgement import acknowledge
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.function import Function
 from stacks.waiting_provider import WaitingProvider
 
@@ -92,9 +92,12 @@ class ContainerImage(Construct):
         log_group = logs.LogGroup(
             self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com"))
         project = codebuild.Project(
             self,
             "Project",
+            # CDK would let it write to any log group of the project's name, and have every use of the key.
+            role=role.without_policy_updates(),
             description=f"Builds {target} into {repository.repository_name}",
             # No source of its own: each build is told which, and so a rollback builds what it says.
             build_spec=codebuild.BuildSpec.from_object(
@@ -118,12 +121,7 @@ class ContainerImage(Construct):
             project,
             {"AwsSolutions-CB3": "Building an image takes Docker, and CodeBuild has it in privileged mode only."},
         )
-        assert project.role
-        source.grant_read(project.role)
-        repository.grant_pull_push(project.role)
-        # To find that the same content was pushed meanwhile.
-        repository.grant(project.role, "ecr:DescribeImages")
-
+        _let_build(role, source=source, repository=repository, log_group=log_group, key=key)
         builder.allow(project=project, repository=repository, log_group=log_group)
         build = CustomResource(
             self,
@@ -137,8 +135,31 @@ class ContainerImage(Construct):
                 "Source": f"{source.s3_bucket_name}/{source.s3_object_key}",
             },
         )
-        build.node.add_dependency(project.role)  # with its policy: the build needs it at once
+        build.node.add_dependency(role)  # with its policy: the build needs it at once
         self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
+
+
+def _let_build(
+    role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey
+) -> None:
+    # Every asset, and not only this one: a policy that changed a moment ago is not yet known where the build begins.
+    contexts = source.bucket.arn_for_objects("*")
+    for actions, resources in (
+        (["s3:GetObject", "s3:GetObjectVersion"], [contexts]),
+        (["s3:GetBucketLocation"], [source.bucket.bucket_arn]),
+        (["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn]),
+        (["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn]),
+        (["ecr:DescribeImages"], [repository.repository_arn]),
+    ):
+        role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+    repository.grant_pull_push(role)
+    acknowledge_wildcards(
+        role,
+        {
+            "Build contexts are assets, whose names change with their content.": [contexts],
+            "ecr:GetAuthorizationToken is for the whole registry.": ["*"],
+        },
+    )
 
 
 def _commands(*, target: str, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:

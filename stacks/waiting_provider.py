@@ -2,8 +2,11 @@
 
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk.custom_resources import Provider
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk.custom_resources import LogOptions, Provider
 from constructs import Construct
+
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 
 LIMIT = Duration.hours(1)
 """CloudFormation waits no longer for a custom resource."""
@@ -20,4 +23,27 @@ class WaitingProvider(Provider):
             is_complete_handler=function,
             query_interval=query_interval,
             total_timeout=LIMIT,
+            disable_waiter_state_machine_logging=False,
+            waiter_state_machine_log_options=LogOptions(level=sfn.LogLevel.ALL),
+        )
+        acknowledge(
+            self,
+            {
+                "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]"
+                "": "CDK's provider framework gives its own functions this policy: to write their logs.",
+                "AwsSolutions-SF2": "CDK's provider framework: asks every few seconds, during a deployment only.",
+            },
+        )
+        # By their place in the framework: it has no other door to them.
+        framework = [self.node.find_child(f"framework-{each}") for each in ("isComplete", "onTimeout")]
+        acknowledge_wildcards(
+            self,
+            {
+                "CDK's provider framework calls any version of these functions.": [
+                    f"{each.function_arn}:*" for each in (function, *framework) if isinstance(each, lambda_.Function)
+                ]
+            },
+        )
+        acknowledge_wildcards(
+            self.node.find_child("waiter-state-machine"), {"Log delivery, of Step Functions, has no ARNs.": ["*"]}
         )

@@ -75,9 +75,10 @@ class Builder:
     def stop(self, request: Request) -> list[str]:
         """Stop the project's builds that still run; answers their ids."""
         try:
-            ids = self.codebuild.list_builds_for_project(projectName=request.project, sortOrder="DESCENDING")["ids"]
+            answer = self.codebuild.list_builds_for_project(projectName=request.project, sortOrder="DESCENDING")
         except self.codebuild.exceptions.ResourceNotFoundException:
             return []
+        ids = answer.get("ids", [])
         builds = self.codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
         running = [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
         for build in running:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws, CustomResource, Duration
+from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Head
 from stacks.function import Function
+from stacks.regions import partition
 from stacks.research.domain import Domain
 from stacks.research.people import People
 from stacks.research.settings import Research
@@ -55,7 +57,7 @@ class CleanUp(Construct):
         assert self.function.role
         # Apart from the function's own policy, on which the guard depends, and with it the domain that is named here.
         rights = iam.Policy(self, "Rights", roles=[self.function.role])
-        arn = f"arn:{Aws.PARTITION}:sagemaker:{self._research.region}:{self._research.account}"
+        arn = f"arn:{partition(self._research.region)}:sagemaker:{self._research.region}:{self._research.account}"
         for sid, actions, resources in (
             (
                 "Look",
@@ -81,6 +83,16 @@ class CleanUp(Construct):
             ),
         ):
             rights.add_statements(iam.PolicyStatement(sid=sid, actions=actions, resources=resources))
+        acknowledge_wildcards(
+            rights,
+            {
+                "SageMaker lists all or nothing.": ["*"],
+                "What researchers made in this domain, under whatever name, and the deployment's jobs.": [
+                    *(f"{arn}:{kind}/{domain.attr_domain_id}/*" for kind in ("app", "space", "user-profile")),
+                    f"{arn}:processing-job/{names.job_prefix(self._deployment)}*",
+                ],
+            },
+        )
         empty = CustomResource(
             self,
             "Empty",
@@ -91,7 +103,7 @@ class CleanUp(Construct):
                 "Profiles": sorted(people.profiles),
                 "Spaces": sorted(people.spaces),
                 "JobPrefix": names.job_prefix(self._deployment),
-                "JobRole": f"arn:{Aws.PARTITION}:iam::{self._research.account}:role/"
+                "JobRole": f"arn:{partition(self._research.region)}:iam::{self._research.account}:role/"
                 f"{names.processing_role(self._deployment)}",
                 "Ephemeral": "true" if self._deployment.ephemeral else "false",
                 "Kept": list(kept),

@@ -5,7 +5,6 @@ Every role is for SageMaker and this account alone. Researchers pass one role, t
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -13,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Head
 from stacks.regions import partition
 from stacks.research.network import Network
@@ -20,6 +20,9 @@ from stacks.research.settings import Research, User
 
 OWN_PROFILE = "user-profile/${sagemaker:DomainId}/${sagemaker:UserProfileName}"
 """The profile that a request is made for, as SageMaker tells IAM."""
+
+
+_TOKEN = "ecr:GetAuthorizationToken is for the whole registry."  # noqa: S105 - a reason
 
 
 class Roles(Construct):
@@ -41,7 +44,8 @@ class Roles(Construct):
         super().__init__(scope, id)
         self._deployment, self._research = deployment, research
         self._bucket, self._key = bucket, key
-        self._arn = f"arn:{partition(research.region)}:sagemaker:{research.region}:{research.account}"
+        self._partition = partition(research.region)
+        self._arn = f"arn:{self._partition}:sagemaker:{research.region}:{research.account}"
 
         self.processing = self._role("Processing", names.processing_role(deployment))
         self._data(self.processing, [names.SHARED])
@@ -51,6 +55,7 @@ class Roles(Construct):
         for repository in repositories:
             repository.grant_pull(self.image)
             repository.grant_pull(self.processing)
+        acknowledge_wildcards(self.image, {_TOKEN: ["*"]})
 
         studio = iam.ManagedPolicy(
             self,
@@ -62,6 +67,18 @@ class Roles(Construct):
                 *self._keys(),
                 *self._limits(network),
             ],
+        )
+        acknowledge_wildcards(
+            studio,
+            {
+                "SageMaker lists all or nothing; the denials are for everything.": ["*"],
+                "Spaces and apps of one's own profile, or shared ones: conditions say so.": [
+                    f"{self._arn}:{kind}/{which}"
+                    for kind in ("app", "space")
+                    for which in ("*", "${sagemaker:DomainId}/*")
+                ],
+                "Jobs of the deployment's name, and their logs.": [self._jobs_arn, *self._job_logs],
+            },
         )
         self.shared = self._role("SharedSpaces", managed=[studio])
         self._data(self.shared, [names.SHARED])
@@ -123,8 +140,11 @@ class Roles(Construct):
             ),
         ):
             role.add_to_policy(statement)
+        acknowledge_wildcards(
+            role, {"Prefixes of the data bucket.": [self._bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes]}
+        )
         if self._research.readable_buckets:
-            arns = [f"arn:{Aws.PARTITION}:s3:::{bucket}" for bucket in self._research.readable_buckets]
+            arns = [f"arn:{self._partition}:s3:::{bucket}" for bucket in self._research.readable_buckets]
             role.add_to_policy(
                 iam.PolicyStatement(
                     sid="ReadReadableBuckets",
@@ -132,11 +152,12 @@ class Roles(Construct):
                     resources=[*arns, *(f"{arn}/*" for arn in arns)],
                 )
             )
+            acknowledge_wildcards(role, {"Buckets that the deployment file names.": [f"{arn}/*" for arn in arns]})
 
     def _run_jobs(self, role: iam.Role, network: Network) -> None:
         """What SageMaker does as the role while a job runs: its log, its metrics, its place in the network."""
         account = f"{self._research.region}:{self._research.account}"
-        ec2 = f"arn:{Aws.PARTITION}:ec2:{account}"
+        ec2 = f"arn:{self._partition}:ec2:{account}"
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="WriteLog",
@@ -146,7 +167,7 @@ class Roles(Construct):
                     "logs:DescribeLogStreams",
                     "logs:PutLogEvents",
                 ],
-                resources=[f"arn:{Aws.PARTITION}:logs:{account}:log-group:/aws/sagemaker/ProcessingJobs*"],
+                resources=[f"arn:{self._partition}:logs:{account}:log-group:/aws/sagemaker/ProcessingJobs*"],
             )
         )
         role.add_to_policy(
@@ -192,6 +213,18 @@ class Roles(Construct):
                 ],
                 resources=["*"],
             )
+        )
+        acknowledge_wildcards(
+            role,
+            {
+                f"{_TOKEN} Metrics have no ARN (their namespace is given), and EC2 describes all or nothing.": ["*"],
+                "An interface has no name before it is made; the subnet and the security group are given.": [
+                    f"{ec2}:network-interface/*"
+                ],
+                "The log group and its streams.": [
+                    f"arn:{self._partition}:logs:{account}:log-group:/aws/sagemaker/ProcessingJobs*"
+                ],
+            },
         )
 
     def _spaces(self) -> list[iam.PolicyStatement]:
@@ -252,10 +285,16 @@ class Roles(Construct):
     def _jobs_arn(self) -> str:
         return f"{self._arn}:processing-job/{names.job_prefix(self._deployment)}*"
 
+    @property
+    def _job_logs(self) -> tuple[str, str]:
+        """The log streams of the deployment's jobs, and the group they are in."""
+        account = f"{self._research.region}:{self._research.account}"
+        group = f"arn:{self._partition}:logs:{account}:log-group:/aws/sagemaker/ProcessingJobs"
+        return f"{group}:log-stream:{names.job_prefix(self._deployment)}*", f"{group}:*"
+
     def _jobs(self) -> list[iam.PolicyStatement]:
         """Processing jobs under the deployment's name, as the processing role and no other."""
-        log_group = f"log-group:/aws/sagemaker/ProcessingJobs:log-stream:{names.job_prefix(self._deployment)}*"
-        account = f"{self._research.region}:{self._research.account}"
+        streams, group = self._job_logs
         return [
             iam.PolicyStatement(
                 sid="OwnJobs",
@@ -276,12 +315,12 @@ class Roles(Construct):
             iam.PolicyStatement(
                 sid="ReadJobLog",
                 actions=["logs:GetLogEvents"],
-                resources=[f"arn:{Aws.PARTITION}:logs:{account}:{log_group}"],
+                resources=[streams],
             ),
             iam.PolicyStatement(
                 sid="FindJobLog",
                 actions=["logs:DescribeLogStreams"],
-                resources=[f"arn:{Aws.PARTITION}:logs:{account}:log-group:/aws/sagemaker/ProcessingJobs:*"],
+                resources=[group],
             ),
         ]
 

@@ -5,7 +5,6 @@ Nothing needs it: images are built in the account. It may do what the deployment
 
 from collections.abc import Sequence
 
-from aws_cdk import Aws
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -14,7 +13,9 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Head
+from stacks.regions import partition
 from stacks.research.domain import Domain
 from stacks.research.network import Network
 from stacks.research.roles import Roles
@@ -40,7 +41,7 @@ class NotebookInstance(Construct):
     ) -> None:
         super().__init__(scope, id)
         name = names.workstation(deployment)
-        arn = f"arn:{Aws.PARTITION}:sagemaker:{research.region}:{research.account}"
+        arn = f"arn:{partition(research.region)}:sagemaker:{research.region}:{research.account}"
         role = iam.Role(
             self,
             "Role",
@@ -87,6 +88,15 @@ class NotebookInstance(Construct):
                 conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
             )
         )
+        acknowledge_wildcards(
+            role,
+            {
+                "ecr:GetAuthorizationToken is for the whole registry.": ["*"],
+                "Versions of the deployment's images; their numbers come later.": [
+                    f"{arn}:image-version/{image}/*" for image, _ in images
+                ],
+            },
+        )
         instance = sagemaker.CfnNotebookInstance(
             self,
             "Instance",
@@ -127,7 +137,7 @@ class NotebookInstance(Construct):
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             kms_key_arn=key.key_arn,
             target=scheduler.CfnSchedule.TargetProperty(
-                arn=f"arn:{Aws.PARTITION}:scheduler:::aws-sdk:sagemaker:stopNotebookInstance",
+                arn=f"arn:{partition(research.region)}:scheduler:::aws-sdk:sagemaker:stopNotebookInstance",
                 role_arn=role.role_arn,
                 input=f'{{"NotebookInstanceName": "{name}"}}',
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=3),
