@@ -34,6 +34,6 @@ def _spelled(value: object) -> str:
             return f"<{resource}.{attribute}>"
         case {"Ref": str(name)}:
             return f"<{name}>"
-        case str(text):
+        case {"Fn::Sub": str(text)} | str(text):
             return re.sub(r"\$\{(.*?)\}", r"<\1>", text)
     raise ValueError(f"{value!r}: cdk-nag's spelling of this is not known; add it here")

@@ -1,5 +1,6 @@
 """Who signs on: users and groups, their assignment to the domain, their profiles, the spaces they share."""
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_identitystore as identitystore
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sso as sso
@@ -15,7 +16,15 @@ class People(Construct):
     """`profiles` and `spaces`: what the template makes in the domain, by name."""
 
     def __init__(
-        self, scope: Construct, id: str, *, deployment: Head, research: Research, domain: Domain, roles: Roles
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Head,
+        research: Research,
+        domain: Domain,
+        roles: Roles,
+        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         self._deployment, self._domain, self._roles = deployment, domain, roles
@@ -28,7 +37,7 @@ class People(Construct):
             if research.identity_center:
                 self._assign_group(f"Group{index}-{group.name}", group, research.identity_center)
         owners = {user.name: user.profile for user in research.users}
-        self.spaces = {space.name: self._space(space, owners[space.owner]) for space in research.spaces}
+        self.spaces = {space.name: self._space(space, owners[space.owner], removal_policy) for space in research.spaces}
 
     def _assign_user(self, user: User, center: IdentityCenter) -> sso.CfnApplicationAssignment:
         self._user_ids[user.name] = user.principal_id or self._create_user(user, center)
@@ -91,7 +100,7 @@ class People(Construct):
             profile.add_resource_dependency(assignment)
         return profile
 
-    def _space(self, space: Space, owner: str) -> sagemaker.CfnSpace:
+    def _space(self, space: Space, owner: str, removal_policy: RemovalPolicy) -> sagemaker.CfnSpace:
         cfn = sagemaker.CfnSpace(
             self,
             f"Space-{space.name}",
@@ -109,4 +118,6 @@ class People(Construct):
             ),
         )
         cfn.add_resource_dependency(self.profiles[owner])
+        # Its volume goes with it, so that one that is taken out of the deployment file stays in the domain.
+        cfn.apply_removal_policy(removal_policy)
         return cfn

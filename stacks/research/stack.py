@@ -106,7 +106,15 @@ class ResearchStack(Stack):
             roles=roles,
             images=images,
         )
-        people = People(self, "People", deployment=deployment, research=research, domain=domain, roles=roles)
+        people = People(
+            self,
+            "People",
+            deployment=deployment,
+            research=research,
+            domain=domain,
+            roles=roles,
+            removal_policy=removal,
+        )
         kept = [f"s3://{bucket.bucket_name}", key.key_arn, *(r.repository_uri for r in registries.values())]
         clean_up = CleanUp(self, "CleanUp", deployment=deployment, research=research)
         clean_up.guard(domain, key)

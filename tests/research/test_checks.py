@@ -1,0 +1,42 @@
+"""What others check of our templates: cdk-nag, cfn-lint and CDK's own validator, on every example."""
+
+import json
+from pathlib import Path
+
+import pytest
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+from app import add_stacks
+from stacks.deployment import load
+from tests.templates import CONTEXT, ROOT
+
+EXAMPLES = sorted((ROOT / "deployments").glob("research*.toml"))
+# CDK writes dependencies that CloudFormation would find by itself.
+IGNORED = ["W3005"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_cdk_nag_has_no_finding(example: Path, tmp_path: Path) -> None:
+    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    add_stacks(app, load(example))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()  # raises with the findings
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    assert all(plugin["conclusion"] == "success" for plugin in report["pluginReports"])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_cfn_lint_has_no_finding(example: Path) -> None:
+    deployment = load(example)
+    assert deployment.research
+    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []})
+    add_stacks(app, deployment)
+    (stack,) = app.synth().stacks
+    found = lint(
+        json.dumps(stack.template),
+        config=ManualArgs(regions=[deployment.research.region], ignore_checks=IGNORED),
+    )
+    assert not [str(match) for match in found]
