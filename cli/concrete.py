@@ -105,7 +105,7 @@ def concrete(stacks: Iterable[StackTemplate]) -> Concrete:
     found = Concrete()
     for stack in stacks:
         found.regions[stack.name] = stack.region
-        _Reader(stack).read_into(found)
+        StackReader(stack).read_into(found)
     return found
 
 
@@ -172,8 +172,8 @@ _MANAGED = {
 }
 
 
-class _Reader:
-    """One stack."""
+class StackReader:
+    """One stack: its resources, and `resolve` for what they say."""
 
     def __init__(self, stack: StackTemplate) -> None:
         self._stack = stack
@@ -410,12 +410,12 @@ class _Reader:
         return UnresolvedError(f"{self._stack.name}/{logical}: {what}")
 
 
-_POLICIES: dict[str, Callable[[_Reader, str], Iterator[tuple[str, list[Statement]]]]] = {
-    "AWS::S3::BucketPolicy": _Reader.bucket_policy,
-    "AWS::SQS::QueuePolicy": _Reader.queue_policy,
-    "AWS::SNS::TopicPolicy": _Reader.topic_policy,
-    "AWS::Events::EventBusPolicy": _Reader.bus_policy,
-    "AWS::Lambda::Permission": _Reader.permission,
+_POLICIES: dict[str, Callable[[StackReader, str], Iterator[tuple[str, list[Statement]]]]] = {
+    "AWS::S3::BucketPolicy": StackReader.bucket_policy,
+    "AWS::SQS::QueuePolicy": StackReader.queue_policy,
+    "AWS::SNS::TopicPolicy": StackReader.topic_policy,
+    "AWS::Events::EventBusPolicy": StackReader.bus_policy,
+    "AWS::Lambda::Permission": StackReader.permission,
 }
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
 

@@ -1,0 +1,41 @@
+"""The example deployment, judged; and one simulator for the session."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from stacks.deployment import Deployment
+from tests.policies.simulator import Simulator
+from tests.policies.verdict import Judged, judged
+from tests.templates import ROOT, synthesize_without_code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_synth() -> Iterator[None]:
+    """CDK's own template validation takes most of a synth; `test_hygiene.py` runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_VALIDATION", "false")
+        yield
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def example() -> Judged:
+    return _judged(Deployment.load(ROOT / "deployments" / "example.toml"))
+
+
+@pytest.fixture(scope="session")
+def in_organization(example: Judged) -> Judged:
+    """The example, in an organisation: has every condition there is."""
+    table = json.loads(example.deployment.model_dump_json())
+    return _judged(Deployment.parse({**table, "organization": "o-a1b2c3d4e5"}))
+
+
+def _judged(deployment: Deployment) -> Judged:
+    return judged(deployment, synthesize_without_code(deployment))

@@ -1,0 +1,481 @@
+"""The statement of intent: who may do what, for any deployment. What is not said here is refused.
+
+Written from the contract between accounts, not from the templates. Both engines take their expectations from it: the
+access matrix asks it about one request at a time (`matrix.py`), the prover about all requests at once (`prover.py`).
+
+It says two things. Of everything with a policy of its own (`Guard`): which doors are open, to whom and when. Of every
+role (`May`): what it is for. A research stack joins by adding its guards and roles to `intent`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cli.concrete import Concrete
+from stacks import names
+from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber, Subscriber
+from stacks.regions import partition
+
+# Who -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Account:
+    """Anybody in the account whom the account's own policies let."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """These roles of the account, as far as the account's own policies let them."""
+
+    account: str
+    arns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Named:
+    """This one role, named by the policy itself: in its own account it needs no other permission."""
+
+    arn: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """An AWS service, when it acts for one of these sources, or for this account. With neither, for anybody: see
+    `SERVICES_WITHOUT_SOURCE`."""
+
+    name: str
+    sources: tuple[str, ...] = ()
+    account: str | None = None
+
+
+SERVICES_WITHOUT_SOURCE = {
+    # Lambda names no source when it assumes an execution role: a condition would lock the function out. Lambda takes
+    # only a role of the function's own account, from somebody who may pass that role.
+    "lambda.amazonaws.com",
+}
+
+Who = Account | Roles | Named | Service
+When = Mapping[str, tuple[str, ...]]
+"""Context keys that have to be there, each with one of these values."""
+
+
+# What ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Door:
+    """Somebody who is let in. `may` and `on` are patterns as in a policy."""
+
+    what: str
+    who: Who
+    may: tuple[str, ...]
+    on: tuple[str, ...]
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Something with a policy of its own: what that policy lets through, whatever the caller's own policies say."""
+
+    kind: str
+    arn: str
+    account: str
+    doors: tuple[Door, ...] = ()
+    over_tls: tuple[str, ...] = ()
+    """Actions that are refused to everybody, the owner's administrators included, without TLS."""
+    only: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """(action, context key, values): that action is refused to everybody unless the key has one of the values."""
+
+    @property
+    def owner_decides(self) -> bool:
+        """Whether policies of the owning account are enough to act on it. Not with keys and with roles' trust: what
+        those do not say themselves, nobody may."""
+        return self.kind not in ("key", "role")
+
+
+@dataclass(frozen=True)
+class May:
+    """Something that a role is for."""
+
+    may: tuple[str, ...]
+    on: tuple[str, ...]
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Guards by ARN of what is guarded, jobs by ARN of the role."""
+
+    guards: Mapping[str, Guard]
+    jobs: Mapping[str, tuple[May, ...]]
+
+
+def intent(deployment: Deployment, found: Concrete) -> Intent:
+    """What is meant. `found` is asked only for ARNs that CloudFormation makes up."""
+    guards: list[Guard] = []
+    jobs: dict[str, tuple[May, ...]] = {}
+    for party in (_publisher(deployment, found), *(_subscriber(deployment, s, found) for s in deployment.subscribers)):
+        guards += party[0]
+        jobs |= party[1]
+    return Intent({guard.arn: guard for guard in guards}, jobs)
+
+
+Party = tuple[list[Guard], dict[str, tuple[May, ...]]]
+
+S3_READ = ("s3:GetObject*", "s3:GetBucket*", "s3:List*")
+S3_WRITE = (
+    "s3:PutObject",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionTagging",
+    "s3:Abort*",
+)
+S3_DELETE = ("s3:DeleteObject*",)
+SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+SQS_TAKE = (
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+)
+KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
+TABLE_USE = tuple(
+    f"dynamodb:{action}"
+    for action in (
+        *("GetItem", "BatchGetItem", "Query", "Scan", "GetRecords", "GetShardIterator", "ConditionCheckItem"),
+        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "DescribeTable"),
+    )
+)
+TOPIC_OVER_TLS = tuple(
+    f"sns:{action}"
+    for action in (
+        *("Publish", "Subscribe", "AddPermission", "RemovePermission"),
+        *("GetTopicAttributes", "SetTopicAttributes", "DeleteTopic", "ListSubscriptionsByTopic"),
+    )
+)
+
+
+# The publisher's account ---------------------------------------------------------------------------------------------
+
+
+def _publisher(deployment: Deployment, found: Concrete) -> Party:
+    home, stack = deployment.publisher.account, names.publisher_stack(deployment)
+    region = deployment.publisher.region
+    bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
+    key = found.named(stack, "Key")
+    rules = (found.named(stack, "EventsRule"), found.named(stack, "OutboxRule"))
+    dead_letters = arn("sqs", region, home, names.publish_dead_letter_queue(deployment))
+    function = arn("lambda", region, home, f"function:{names.publish_function(deployment)}")
+    publish_role, publisher_role = found.named(stack, "PublishRole"), names.publisher_role_arn(deployment)
+
+    guards = [
+        Guard(
+            "bucket",
+            bucket,
+            home,
+            (
+                *(_reads(deployment, s) for s in deployment.subscribers),
+                *_emptied(deployment, found, stack, bucket),
+            ),
+            over_tls=("s3:*",),
+        ),
+        Guard(
+            "key",
+            key,
+            home,
+            (
+                Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),
+                *(_decrypts(deployment, s, key) for s in deployment.subscribers),
+            ),
+        ),
+        Guard(
+            "topic",
+            topic,
+            home,
+            tuple(_subscribes(deployment, s) for s in deployment.subscribers),
+            over_tls=TOPIC_OVER_TLS,
+            only=(("sns:Subscribe", "sns:Endpoint", tuple(endpoint(deployment, s) for s in deployment.subscribers)),),
+        ),
+        Guard(
+            "bus",
+            names.event_bus_arn(deployment),
+            home,
+            tuple(
+                Door(
+                    "puts events",
+                    Account(sender),
+                    ("events:PutEvents",),
+                    (names.event_bus_arn(deployment),),
+                    {"aws:SecureTransport": ("true",), **_in_organization(deployment)},
+                )
+                for sender in deployment.publisher.senders
+            ),
+        ),
+        Guard(
+            "queue",
+            dead_letters,
+            home,
+            (Door("keeps what a rule could not deliver", _events(rules), ("sqs:SendMessage",), (dead_letters,)),),
+            over_tls=("sqs:*",),
+        ),
+        Guard(
+            "function",
+            function,
+            home,
+            (Door("is invoked by the rules", _events(rules), ("lambda:InvokeFunction",), (function,)),),
+        ),
+        _run_by(publish_role, home, Service("lambda.amazonaws.com")),
+        _run_by(publisher_role, home, Account(home)),
+    ]
+    publishes = (
+        May(("sns:Publish",), (topic,)),
+        May((*S3_WRITE, *S3_DELETE), (f"{bucket}/payloads/*",)),
+        May(S3_READ, (bucket, f"{bucket}/payloads/*")),
+        May(KEY_USE, (key,)),
+    )
+    jobs = {
+        publish_role: (
+            *publishes,
+            May((*S3_READ, *S3_DELETE), (f"{bucket}/outbox/*",)),
+            May(SQS_SEND, (dead_letters,)),
+            May(LOG, (log_group(region, home, f"/aws/lambda/{names.publish_function(deployment)}"),)),
+        ),
+        publisher_role: (*publishes, May(S3_WRITE, (f"{bucket}/outbox/*",))),
+    }
+    return _with_emptying(deployment, found, stack, home, guards, jobs)
+
+
+def _reads(deployment: Deployment, subscriber: Subscriber) -> Door:
+    return Door(
+        f"{subscriber.name} reads payloads",
+        Roles(subscriber.account, readers(subscriber, deployment)),
+        ("s3:GetObject",),
+        (f"{names.payload_bucket_arn(deployment)}/payloads/*",),
+        _in_organization(deployment),
+    )
+
+
+def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str) -> Door:
+    return Door(
+        f"{subscriber.name} decrypts payloads",
+        Roles(subscriber.account, readers(subscriber, deployment)),
+        ("kms:Decrypt",),
+        (key,),
+        {**through_s3(deployment), **_in_organization(deployment)},
+    )
+
+
+def _subscribes(deployment: Deployment, subscriber: Subscriber) -> Door:
+    return Door(
+        f"{subscriber.name} subscribes its own endpoint",
+        Account(subscriber.account),
+        ("sns:Subscribe",),
+        (names.topic_arn(deployment),),
+        {
+            "sns:Protocol": (subscriber.kind,),
+            "sns:Endpoint": (endpoint(deployment, subscriber),),
+            **_in_organization(deployment),
+        },
+    )
+
+
+def _in_organization(deployment: Deployment) -> When:
+    return {"aws:PrincipalOrgID": (deployment.organization,)} if deployment.organization else {}
+
+
+def _events(rules: tuple[str, ...]) -> Service:
+    return Service("events.amazonaws.com", sources=rules)
+
+
+# A subscriber's account ----------------------------------------------------------------------------------------------
+
+
+def _subscriber(deployment: Deployment, subscriber: Subscriber, found: Concrete) -> Party:
+    home, region = subscriber.account, subscriber.region
+    stack = names.subscriber_stack(deployment, subscriber)
+    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    dead_letters = arn("sqs", region, home, names.dead_letter_queue(deployment, subscriber))
+    redrive = names.redrive_queue_arn(deployment, subscriber)
+    function = names.consume_function_arn(deployment, subscriber)
+    consume_role = readers(subscriber, deployment)[0]
+    topic_region = deployment.publisher.region
+
+    guards = [
+        Guard("bucket", inbox, home, tuple(_emptied(deployment, found, stack, inbox)), over_tls=("s3:*",)),
+        Guard("queue", dead_letters, home, over_tls=("sqs:*",)),
+        Guard(
+            "queue",
+            redrive,
+            home,
+            (
+                Door(
+                    "keeps what SNS could not deliver",
+                    _topic(deployment, topic_region),
+                    ("sqs:SendMessage",),
+                    (redrive,),
+                ),
+            ),
+            over_tls=("sqs:*",),
+        ),
+        _run_by(consume_role, home, Service("lambda.amazonaws.com")),
+    ]
+    consumes = (
+        *_reads_payloads(deployment),
+        May((*S3_WRITE, *S3_READ), (f"{inbox}/inline/*",)),
+        May(S3_READ, (inbox,)),
+        May(SQS_SEND, (dead_letters,)),
+        May(LOG, (log_group(region, home, f"/aws/lambda/{names.consume_function(deployment, subscriber)}"),)),
+    )
+    own = _with_queue if isinstance(subscriber, SqsSubscriber) else _with_function
+    more_guards, jobs = own(deployment, subscriber, found, function)  # type: ignore[operator]
+    jobs[consume_role] = (*consumes, *jobs.get(consume_role, ()))
+    return _with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
+
+
+def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete, function: str) -> Party:
+    home, region = subscriber.account, subscriber.region
+    stack = names.subscriber_stack(deployment, subscriber)
+    queue = names.queue_arn(deployment, subscriber)
+    machine = arn("states", region, home, f"stateMachine:{names.state_machine(deployment, subscriber)}")
+    machine_role = found.named(stack, "StateMachineRole")
+    guards = [
+        Guard(
+            "queue",
+            queue,
+            home,
+            (Door("is delivered to by the topic", _topic(deployment, region), ("sqs:SendMessage",), (queue,)),),
+            over_tls=("sqs:*",),
+        ),
+        Guard("function", function, home),
+        _run_by(machine_role, home, Service("states.amazonaws.com", account=home)),
+    ]
+    jobs: dict[str, tuple[May, ...]] = {
+        readers(subscriber, deployment)[0]: (May(SQS_TAKE, (queue,)), May(("states:StartExecution",), (machine,))),
+        machine_role: (
+            May(("events:PutEvents",), (arn("events", region, home, "event-bus/default"),)),
+            # Log delivery and traces know no narrower resource.
+            May(
+                (
+                    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery"),
+                    *("logs:DeleteLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy"),
+                    *("logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+                    *("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+                    *("xray:GetSamplingRules", "xray:GetSamplingTargets"),
+                ),
+                ("*",),
+            ),
+        ),
+    }
+    return guards, jobs
+
+
+def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, function: str) -> Party:
+    home, region = subscriber.account, subscriber.region
+    stack = names.subscriber_stack(deployment, subscriber)
+    reader, task_role = readers(subscriber, deployment)
+    execution_role = found.named(stack, "TaskExecutionRole")
+    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    cluster = names.cluster(deployment, subscriber)
+    guards = [
+        Guard(
+            "function",
+            function,
+            home,
+            (Door("is invoked by the topic", _topic(deployment, region), ("lambda:InvokeFunction",), (function,)),),
+        ),
+        _run_by(task_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
+        _run_by(execution_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
+    ]
+    jobs: dict[str, tuple[May, ...]] = {
+        reader: (
+            May(TABLE_USE, (found.named(stack, "HandedOn"),)),
+            May(("ecs:RunTask",), (arn("ecs", region, home, f"task-definition/{cluster}:1"),)),
+            May(("iam:PassRole",), (task_role, execution_role), {"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
+        ),
+        task_role: (
+            *_reads_payloads(deployment),
+            May(S3_READ, (inbox, f"{inbox}/inline/*")),
+        ),
+        execution_role: (May(LOG, (log_group(region, home, f"/aws/ecs/{cluster}"),)),),
+    }
+    return guards, jobs
+
+
+def _reads_payloads(deployment: Deployment) -> Iterator[May]:
+    yield May(("s3:GetObject",), (f"{names.payload_bucket_arn(deployment)}/payloads/*",))
+    # Which key it is cannot be known in another account; the key's own policy decides.
+    yield May(("kms:Decrypt",), (names.any_key_arn(deployment),), through_s3(deployment))
+
+
+def _topic(deployment: Deployment, endpoint_region: str) -> Service:
+    name = names.sns_principal(topic_region=deployment.publisher.region, endpoint_region=endpoint_region)
+    return Service(name, sources=(names.topic_arn(deployment),))
+
+
+# Both ----------------------------------------------------------------------------------------------------------------
+
+
+def _run_by(role: str, home: str, who: Who) -> Guard:
+    return Guard("role", role, home, (Door("assumes the role", who, ("sts:AssumeRole",), (role,)),))
+
+
+def _emptied(deployment: Deployment, found: Concrete, stack: str, bucket: str) -> Iterator[Door]:
+    """With `ephemeral`, CDK's own function empties the stack's bucket before it is deleted."""
+    if deployment.ephemeral:
+        yield Door(
+            "is emptied before it is deleted",
+            Named(_emptying_role(found, stack)),
+            ("s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*"),
+            (bucket, f"{bucket}/*"),
+        )
+
+
+def _with_emptying(
+    deployment: Deployment,
+    found: Concrete,
+    stack: str,
+    home: str,
+    guards: list[Guard],
+    jobs: dict[str, tuple[May, ...]],
+) -> Party:
+    if deployment.ephemeral:
+        role = _emptying_role(found, stack)
+        function = found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
+        guards += [_run_by(role, home, Service("lambda.amazonaws.com")), Guard("function", function, home)]
+        # What it logs; the managed policy for functions that CDK attaches.
+        jobs[role] = (May(("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"), ("*",)),)
+    return guards, jobs
+
+
+def _emptying_role(found: Concrete, stack: str) -> str:
+    return found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
+
+
+def readers(subscriber: Subscriber, deployment: Deployment) -> tuple[str, ...]:
+    """The subscriber's roles that read payloads, the consume function's first."""
+    return tuple(names.reader_role_arns(deployment, subscriber))
+
+
+def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
+    return names.endpoint_arn(deployment, subscriber)
+
+
+def through_s3(deployment: Deployment) -> When:
+    """Uses of the key that S3 makes for its caller, for the payload bucket."""
+    return {
+        "kms:ViaService": (names.s3_endpoint(deployment.publisher.region),),
+        "kms:EncryptionContext:aws:s3:arn": (names.payload_bucket_arn(deployment),),
+    }
+
+
+def arn(service: str, region: str, account: str, resource: str) -> str:
+    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
+
+
+def log_group(region: str, account: str, name: str) -> str:
+    return arn("logs", region, account, f"log-group:{name}:*")

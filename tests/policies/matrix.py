@@ -1,0 +1,453 @@
+"""The access matrix: who asks for what, in which circumstances, and what the statement of intent says of it.
+
+`rows` makes the requests, each with its expectation from `intent.py`; `disagreements` asks the simulator about each,
+with the policies of the templates. Callers are of four kinds: the deployment's own roles; the same roles with policies
+wide open (what the other side's policies would let them, whatever their own say); people and roles who are nobody here,
+in every account and in a stranger's; and services acting for the right source and for wrong ones.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from cli.concrete import Concrete, Policy
+from stacks import names
+from stacks.deployment import Deployment
+from stacks.regions import partition
+from tests.policies.actions import matches, regex
+from tests.policies.intent import (
+    Account,
+    Door,
+    Guard,
+    Intent,
+    May,
+    Named,
+    Roles,
+    Service,
+    When,
+    arn,
+    endpoint,
+    readers,
+    through_s3,
+)
+from tests.policies.simulator import Answer, Question, Simulator
+
+STRANGER = "999999999999"
+NEIGHBOUR = "888888888888"
+"""An account of the same organisation that has no part in the deployment."""
+OTHER_ORGANIZATION = "o-somebodyelse"
+WIDE_OPEN: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+Context = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. `jobs` is what its own policies are meant to allow; None: everything."""
+
+    who: str
+    principal: str | None
+    account: str | None
+    policies: tuple[Policy, ...]
+    jobs: tuple[May, ...] | None
+    context: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_service(self) -> bool:
+        return self.principal is not None and not self.principal.startswith("arn:")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is acted on, at most with a policy of its own."""
+
+    kind: str
+    arn: str
+    account: str
+    guard: Guard | None
+    policy: Policy | None
+    block_public: bool = True
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the matrix: a request, and whether it is meant to be allowed."""
+
+    caller: Caller
+    action: str
+    target: Target
+    circumstances: str
+    context: Mapping[str, str]
+    expected: bool
+
+    def __str__(self) -> str:
+        verdict = "allowed" if self.expected else "refused"
+        return f"{self.caller.who}: {self.action} on {self.target.arn} ({self.circumstances}) is meant to be {verdict}"
+
+    def question(self) -> Question:
+        return Question(
+            principal=session(self.caller.principal),
+            action=self.action,
+            resource=self.target.arn,
+            account=self.target.account,
+            context=dict(self.context),
+            identity=self.caller.policies,
+            policy=self.target.policy,
+            trust=self.target.kind == "role",
+            block_public=self.target.block_public,
+        )
+
+
+def session(principal: str | None) -> str | None:
+    """Roles act in sessions: that is whom a request names, while `aws:PrincipalArn` names the role."""
+    if principal and ":role/" in principal:
+        head, _, role = principal.partition(":role/")
+        return f"{head.replace(':iam:', ':sts:')}:assumed-role/{role}/session"
+    return principal
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    row: Row
+    answer: Answer
+
+    def __str__(self) -> str:
+        return f"{self.row}; the policies say {self.answer.by}. Context: {dict(self.row.context)}"
+
+
+def disagreements(rows: Sequence[Row], simulator: Simulator) -> list[Disagreement]:
+    """Rows on which the policies decide otherwise than the intent, or cannot decide."""
+    answers = simulator.answer([row.question() for row in rows])
+    return [
+        Disagreement(row, answer)
+        for row, answer in zip(rows, answers, strict=True)
+        if answer.allowed != row.expected or answer.by not in ("Allowed", "ImplicitlyDenied", "ExplicitlyDenied")
+    ]
+
+
+def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, at_once: int = 250) -> Disagreement | None:
+    """One of them, or None; asks no further than it has to."""
+    rows = iter(rows)
+    while some := list(islice(rows, at_once)):
+        if found := disagreements(some, simulator):
+            return found[0]
+    return None
+
+
+# Expectation ---------------------------------------------------------------------------------------------------------
+
+
+def expected(intent: Intent, caller: Caller, action: str, target: Target, context: Mapping[str, str]) -> bool:
+    """Whether the intent lets this request through."""
+    own = caller.jobs is None or any(
+        _covers(job.may, action) and _reaches(job.on, target.arn) and _holds(job.when, context) for job in caller.jobs
+    )
+    if target.guard is None:
+        return own and caller.account == target.account
+    guard = target.guard
+    if context["aws:SecureTransport"] == "false" and _covers(guard.over_tls, action):
+        return False
+    if any(action == only and context.get(key) not in values for only, key, values in guard.only):
+        return False
+    doors = [door for door in guard.doors if _opens(door, caller, action, target, context)]
+    if caller.account is None:
+        return bool(doors)
+    if caller.account == target.account:
+        return (own and (guard.owner_decides or bool(doors))) or any(isinstance(door.who, Named) for door in doors)
+    return own and bool(doors)
+
+
+def _opens(door: Door, caller: Caller, action: str, target: Target, context: Mapping[str, str]) -> bool:
+    if not (_covers(door.may, action) and _reaches(door.on, target.arn) and _holds(door.when, context)):
+        return False
+    match door.who:
+        case Account(account):
+            return caller.account == account
+        case Roles(_, arns):
+            return caller.principal in arns
+        case Named(role):
+            return caller.principal == role
+        case Service(name, sources, account):
+            right_source = not sources or context.get("aws:SourceArn") in sources
+            right_account = account is None or context.get("aws:SourceAccount") == account
+            return caller.principal == name and right_source and right_account
+
+
+def _covers(patterns: Iterable[str], action: str) -> bool:
+    return any(matches(pattern, action) for pattern in patterns)
+
+
+def _reaches(patterns: Iterable[str], target: str) -> bool:
+    return any(regex(pattern).fullmatch(target) for pattern in patterns)
+
+
+def _holds(when: When, context: Mapping[str, str]) -> bool:
+    return all(context.get(key) in values for key, values in when.items())
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def rows(deployment: Deployment, found: Concrete, intent: Intent, *, about: set[str] | None = None) -> Iterator[Row]:
+    """Every caller at every target. `about` keeps to the rows that the policies of these ARNs decide."""
+    callers = list(_callers(deployment, found, intent))
+    for target in _targets(deployment, found, intent):
+        here = about is None or (target.guard is not None and target.guard.arn in about)
+        asking = [each for each in callers if here or (about and each.principal in about)]
+        for action in target.actions:
+            for caller in asking:
+                yield from _circumstances(deployment, intent, caller, action, target)
+
+
+def _circumstances(
+    deployment: Deployment, intent: Intent, caller: Caller, action: str, target: Target
+) -> Iterator[Row]:
+    for words, request in _requests(deployment, action):
+        context = {"aws:SecureTransport": "true", **request, **dict(caller.context)}
+        row = Row(caller, action, target, words, context, expected(intent, caller, action, target, context))
+        yield row
+        if row.expected:
+            for what, changed in _spoiled(context):
+                yield replace(
+                    row,
+                    circumstances=f"{words}, {what}",
+                    context=changed,
+                    expected=expected(intent, caller, action, target, changed),
+                )
+
+
+def _spoiled(context: Context) -> Iterator[tuple[str, Context]]:
+    """What works, without one of the things that may make it work."""
+    yield "in the clear", {**context, "aws:SecureTransport": "false"}
+    if "aws:PrincipalOrgID" in context:
+        yield "its account having joined another organisation", {**context, "aws:PrincipalOrgID": OTHER_ORGANIZATION}
+        yield (
+            "its account having left the organisation",
+            {key: value for key, value in context.items() if key != "aws:PrincipalOrgID"},
+        )
+
+
+def _requests(deployment: Deployment, action: str) -> Iterator[tuple[str, Context]]:
+    """The ways in which an action can be asked for."""
+    match action:
+        case "kms:Decrypt" | "kms:Encrypt" | "kms:GenerateDataKey":
+            right = {key: values[0] for key, values in through_s3(deployment).items()}
+            via, bucket = right
+            yield "through S3 for the payload bucket", right
+            yield "directly", {}
+            yield "directly, naming the bucket", {bucket: right[bucket]}
+            yield "through S3 of another Region", {**right, via: "s3.eu-central-1.amazonaws.com"}
+            yield "through another service", {**right, via: right[via].replace("s3.", "sqs.", 1)}
+            yield "through S3 for another bucket", {**right, bucket: right[bucket] + "-other"}
+        case "sns:Subscribe":
+            for subscriber in deployment.subscribers:
+                own = endpoint(deployment, subscriber)
+                yield f"the endpoint of {subscriber.name}", {"sns:Protocol": subscriber.kind, "sns:Endpoint": own}
+                yield f"the endpoint of {subscriber.name} as https", {"sns:Protocol": "https", "sns:Endpoint": own}
+                yield (
+                    f"another endpoint in the account of {subscriber.name}",
+                    {"sns:Protocol": subscriber.kind, "sns:Endpoint": own + "-other"},
+                )
+            yield "a web server", {"sns:Protocol": "https", "sns:Endpoint": "https://collector.invalid/"}
+            stolen = arn("sqs", deployment.publisher.region, STRANGER, "collector")
+            yield "a stranger's queue", {"sns:Protocol": "sqs", "sns:Endpoint": stolen}
+        case "iam:PassRole":
+            for service in ("ecs-tasks", "lambda", "states", "ec2", "sagemaker"):
+                yield f"to {service}", {"iam:PassedToService": f"{service}.amazonaws.com"}
+        case _:
+            yield "plainly", {}
+
+
+# Callers -------------------------------------------------------------------------------------------------------------
+
+
+def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterator[Caller]:
+    accounts = {
+        deployment.publisher.account,
+        *(subscriber.account for subscriber in deployment.subscribers),
+        *deployment.publisher.senders,
+    }
+    for role in found.roles.values():
+        context = _signed(role.arn, role.account, deployment.organization)
+        yield Caller(f"role {role.name}", role.arn, role.account, role.policies, intent.jobs[role.arn], context)
+        yield Caller(
+            f"role {role.name}, its own policies wide open", role.arn, role.account, (WIDE_OPEN,), None, context
+        )
+    for account in sorted(accounts):
+        yield _person(
+            deployment,
+            account,
+            names.account_principal_arn(account, deployment.publisher.region),
+            f"root user of {account}",
+        )
+        yield _person(deployment, account, _administrator(deployment, account), f"administrator of {account}")
+    for subscriber in deployment.subscribers:
+        for reader in readers(subscriber, deployment):
+            # The very policies of a reader, under another name; and the very name, in another account.
+            copy = f"{reader}-2"
+            yield Caller(
+                f"copy of {reader.rsplit('/', 1)[1]} in {subscriber.account}",
+                copy,
+                subscriber.account,
+                found.roles[reader].policies,
+                intent.jobs[reader],
+                _signed(copy, subscriber.account, deployment.organization),
+            )
+            for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
+                namesake = reader.replace(subscriber.account, account)
+                words = f"namesake of {reader.rsplit('/', 1)[1]} in {whose} account"
+                yield _person(deployment, account, namesake, words)
+    for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
+        yield _person(deployment, account, _administrator(deployment, account), f"administrator of {whose} account")
+    yield Caller("anybody, unsigned", None, None, (), ())
+    yield from _services(deployment, found)
+
+
+def _administrator(deployment: Deployment, account: str) -> str:
+    return f"arn:{partition(deployment.publisher.region)}:iam::{account}:role/Admin"
+
+
+def _person(deployment: Deployment, account: str, principal: str, who: str) -> Caller:
+    organization = OTHER_ORGANIZATION if account == STRANGER else deployment.organization
+    return Caller(who, principal, account, (WIDE_OPEN,), None, _signed(principal, account, organization))
+
+
+def _signed(principal: str, account: str, organization: str | None) -> tuple[tuple[str, str], ...]:
+    context = {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}
+    if organization:
+        context["aws:PrincipalOrgID"] = organization
+    return tuple(context.items())
+
+
+def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
+    region, home = deployment.publisher.region, deployment.publisher.account
+    topic = names.topic_arn(deployment)
+    sns = {
+        names.sns_principal(topic_region=region, endpoint_region=each)
+        for each in (region, *(subscriber.region for subscriber in deployment.subscribers))
+    }
+    sources = {
+        "our topic": topic,
+        "another topic of the publisher": f"{topic}-other",
+        "a stranger's topic of that name": topic.replace(home, STRANGER),
+        "the topic of another Region": topic.replace(region, "eu-central-1"),
+    }
+    for principal in sorted(sns):
+        for words, source in sources.items():
+            yield _service(principal, words, source)
+    rules = [thing.arn for thing in found.things.values() if thing.kind == "rule"]
+    for rule in rules:
+        yield _service("events.amazonaws.com", f"the rule {rule.rsplit('/', 1)[1]}", rule)
+        yield _service("events.amazonaws.com", "another rule of the publisher", f"{rule}-other")
+        yield _service("events.amazonaws.com", "a stranger's rule of that name", rule.replace(home, STRANGER))
+    # The right service for the wrong source's kind, and services that have no business here.
+    yield _service("events.amazonaws.com", "our topic", topic)
+    yield _service("s3.amazonaws.com", "the payload bucket", names.payload_bucket_arn(deployment))
+    yield _service("cloudwatch.amazonaws.com", "an alarm", arn("cloudwatch", region, home, "alarm:any"))
+    accounts = sorted({home, *(subscriber.account for subscriber in deployment.subscribers), STRANGER})
+    for principal in ("lambda", "states", "ecs-tasks", "ec2", "sagemaker"):
+        for account in accounts:
+            yield Caller(
+                f"{principal} for {account}",
+                f"{principal}.amazonaws.com",
+                None,
+                (),
+                (),
+                (("aws:SourceAccount", account),),
+            )
+
+
+def _service(principal: str, words: str, source: str) -> Caller:
+    context = [("aws:SourceArn", source)]
+    if account := source.split(":")[4]:
+        context.append(("aws:SourceAccount", account))
+    return Caller(f"{principal} for {words}", principal, None, (), (), tuple(context))
+
+
+# Targets -------------------------------------------------------------------------------------------------------------
+
+_S3_BUCKET = ("ListBucket", "ListBucketVersions", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucket")
+_S3_OBJECT = (
+    *("GetObject", "GetObjectVersion", "GetObjectAcl", "PutObject", "PutObjectAcl", "DeleteObject"),
+    *("DeleteObjectVersion", "AbortMultipartUpload"),
+)
+_ACTIONS: dict[str, tuple[str, ...]] = {
+    "bucket": tuple(f"s3:{each}" for each in _S3_BUCKET),
+    "object": tuple(f"s3:{each}" for each in _S3_OBJECT),
+    "key": tuple(
+        f"kms:{each}"
+        for each in (
+            *("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey", "CreateGrant"),
+            *("PutKeyPolicy", "ScheduleKeyDeletion", "DisableKey"),
+        )
+    ),
+    "topic": tuple(
+        f"sns:{each}"
+        for each in (
+            *("Publish", "Subscribe", "AddPermission", "RemovePermission", "SetTopicAttributes"),
+            *("GetTopicAttributes", "ListSubscriptionsByTopic", "DeleteTopic"),
+        )
+    ),
+    "queue": tuple(
+        f"sqs:{each}"
+        for each in (
+            *("SendMessage", "ReceiveMessage", "DeleteMessage", "PurgeQueue", "SetQueueAttributes"),
+            *("GetQueueAttributes", "AddPermission", "DeleteQueue"),
+        )
+    ),
+    "function": tuple(
+        f"lambda:{each}" for each in ("InvokeFunction", "UpdateFunctionCode", "AddPermission", "GetFunction")
+    ),
+    "bus": ("events:PutEvents", "events:DeleteEventBus"),
+    "role": ("sts:AssumeRole",),
+    "role's settings": ("iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy"),
+    "state machine": ("states:StartExecution", "states:UpdateStateMachine"),
+    "task definition": ("ecs:RunTask",),
+    "table": ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteTable"),
+    "log group": ("logs:CreateLogStream", "logs:DeleteLogGroup"),
+}
+_KEYS = {
+    "payload bucket": ("payloads/one", "outbox/one", "payloads-private/one", "one"),
+    "inbox": ("inline/one", "other/one"),
+}
+
+
+def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterator[Target]:
+    for each in found.guarded.values():
+        blocked = set(each.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
+        target = Target(each.kind, each.arn, each.account, intent.guards[each.arn], each.policy, block_public=blocked)
+        yield replace(target, actions=_ACTIONS[each.kind])
+        if each.kind == "bucket":
+            which = "payload bucket" if each.arn == names.payload_bucket_arn(deployment) else "inbox"
+            for key in _KEYS[which]:
+                yield replace(target, arn=f"{each.arn}/{key}", actions=_ACTIONS["object"])
+        if each.kind == "role":
+            yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
+    for thing in found.things.values():
+        if thing.kind in _ACTIONS:
+            yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
+    yield from _bystanders(deployment)
+
+
+def _bystanders(deployment: Deployment) -> Iterator[Target]:
+    """What is not ours, in the publisher's account: what is let at the deployment's own is not let at these."""
+    home, region = deployment.publisher.account, deployment.publisher.region
+    key = names.any_key_arn(deployment).replace("*", "of-others")
+    default = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": names.account_principal_arn(home, region)},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+        ],
+    }
+    guard = Guard("key", key, home, (Door("left to the account", Account(home), ("kms:*",), (key,)),))
+    yield Target("key", key, home, guard, default, actions=_ACTIONS["key"])
+    for kind, other in (
+        ("object", f"{names.payload_bucket_arn(deployment)}-of-others/payloads/one"),
+        ("topic", f"{names.topic_arn(deployment)}-of-others"),
+    ):
+        yield Target(kind, other, home, Guard(kind, other, home), None, actions=_ACTIONS[kind])

@@ -1,0 +1,208 @@
+"""What decides beside policies: settings that no policy engine sees, and wires that lead out of the deployment.
+
+A bucket's block of public access, the role a function runs as, where a rule sends what it matches. Same rule as for
+policies: what is not said to be right is wrong.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from cli.assembly import StackTemplate
+from cli.concrete import Concrete, StackReader, Statement
+from stacks import names
+from stacks.deployment import Deployment, Subscriber
+from tests.policies.intent import Account, Guard, Intent, Named, Roles, Service, arn, endpoint, readers
+
+Properties = dict[str, Any]
+
+
+def wrong_settings(deployment: Deployment, stacks: Iterable[StackTemplate], found: Concrete) -> list[str]:
+    """Each setting that is not as it must be: where it is, and what is wrong."""
+    return [f"{where}: {problem}" for stack in stacks for where, problem in _Settings(deployment, stack, found).wrong()]
+
+
+def idle_principals(found: Concrete, meant: Intent) -> list[str]:
+    """Principals of an Allow statement for whom no door is meant, even where a condition shuts them out again: then one
+    condition is all that does. Everybody is always one of them."""
+    return [
+        f"{guarded.where}: lets in {principal}, for whom no door is meant"
+        for guarded in found.guarded.values()
+        for statement in guarded.policy["Statement"]
+        if statement["Effect"] == "Allow"
+        for principal in _principals(statement)
+        if principal not in _admitted(meant.guards[guarded.arn])
+    ]
+
+
+def _principals(statement: Statement) -> Iterator[str]:
+    named = statement.get("Principal", "NotPrincipal")
+    for values in named.values() if isinstance(named, dict) else [named]:
+        for value in values if isinstance(values, list) else [values]:
+            yield re.sub(r"arn:[a-z-]+:iam::([0-9]{12}):root", r"\1", value)
+
+
+def _admitted(guard: Guard) -> Iterator[str]:
+    for door in guard.doors:
+        match door.who:
+            case Account(account) | Roles(account, _):
+                yield account
+            case Named(name) | Service(name):
+                yield name
+
+
+class _Settings:
+    def __init__(self, deployment: Deployment, stack: StackTemplate, found: Concrete) -> None:
+        self._deployment = deployment
+        self._stack = stack
+        self._found = found
+        self._reader = StackReader(stack)
+        self._checks: dict[str, Callable[[Properties], Iterator[str]]] = {
+            "AWS::S3::Bucket": self._bucket,
+            "AWS::KMS::Key": self._key,
+            "AWS::SNS::Topic": self._topic,
+            "AWS::SNS::Subscription": self._subscription,
+            "AWS::SQS::Queue": self._queue,
+            "AWS::Events::Rule": self._rule,
+            "AWS::Lambda::Function": self._function,
+            "AWS::Lambda::EventSourceMapping": self._mapping,
+            "AWS::Lambda::EventInvokeConfig": self._invoke_config,
+            "AWS::ECS::TaskDefinition": self._task_definition,
+            "AWS::StepFunctions::StateMachine": self._state_machine,
+            "AWS::EC2::SecurityGroup": self._security_group,
+        }
+
+    def wrong(self) -> Iterator[tuple[str, str]]:
+        for logical, resource in self._stack.template["Resources"].items():
+            check = self._checks.get(resource["Type"])
+            if check:
+                for problem in check(resource.get("Properties", {})):
+                    yield f"{self._stack.name}/{logical}", problem
+
+    def _bucket(self, bucket: Properties) -> Iterator[str]:
+        block = bucket.get("PublicAccessBlockConfiguration", {})
+        for setting in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"):
+            if block.get(setting) is not True:
+                yield f"{setting} is not on"
+        if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+            yield "access control lists are not switched off"
+        for way_out in ("AccessControl", "ReplicationConfiguration", "WebsiteConfiguration", "InventoryConfigurations"):
+            if way_out in bucket:
+                yield f"{way_out} hands objects to others"
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        how = self._reader.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
+        if bucket["BucketName"] == names.payload_bucket(self._deployment):
+            key = self._found.named(names.publisher_stack(self._deployment), "Key")
+            if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
+                yield f"payloads are not encrypted with the deployment's key and a bucket key: {how}"
+
+    def _key(self, key: Properties) -> Iterator[str]:
+        if key.get("EnableKeyRotation") is not True:
+            yield "the key does not rotate"
+        if key.get("MultiRegion"):
+            yield "the key can be replicated to another Region"
+        if key.get("BypassPolicyLockoutSafetyCheck"):
+            yield "the key may be locked"
+
+    def _topic(self, topic: Properties) -> Iterator[str]:
+        key = self._found.named(names.publisher_stack(self._deployment), "Key")
+        if self._reader.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
+            yield "messages are not encrypted with the deployment's key"
+        if "Subscription" in topic:
+            yield "a subscription that no subscriber's stack made"
+
+    def _subscription(self, subscription: Properties) -> Iterator[str]:
+        said = self._reader.resolve(subscription, "subscription")
+        redrive = {
+            endpoint(self._deployment, each): names.redrive_queue_arn(self._deployment, each)
+            for each in self._deployment.subscribers
+            if names.subscriber_stack(self._deployment, each) == self._stack.name
+        }
+        if said["TopicArn"] != names.topic_arn(self._deployment):
+            yield f"subscribed to {said['TopicArn']}"
+        if said["Endpoint"] not in redrive:
+            yield f"subscribes {said['Endpoint']}, which is not the subscriber's"
+        elif said.get("RedrivePolicy") != {"deadLetterTargetArn": redrive[said["Endpoint"]]}:
+            yield f"what cannot be delivered goes to {said.get('RedrivePolicy')}"
+        if "SubscriptionRoleArn" in said:
+            yield "delivers with a role"
+
+    def _queue(self, queue: Properties) -> Iterator[str]:
+        if queue.get("SqsManagedSseEnabled") is not True:
+            yield "messages are not encrypted"
+        if "RedrivePolicy" in queue:
+            yield from self._ours(queue["RedrivePolicy"]["deadLetterTargetArn"], "dead letters go to")
+        if "RedriveAllowPolicy" in queue:
+            yield "lets other queues leave their dead letters here"
+
+    def _rule(self, rule: Properties) -> Iterator[str]:
+        function = arn(
+            "lambda", self._stack.region, self._stack.account, f"function:{names.publish_function(self._deployment)}"
+        )
+        for target in rule["Targets"]:
+            if self._reader.resolve(target["Arn"], "rule") != function:
+                yield f"sends what it matches to {target['Arn']}"
+            yield from self._ours(target["DeadLetterConfig"]["Arn"], "sends what it could not deliver to")
+        pattern = rule["EventPattern"]
+        if "RoleArn" in rule or any("RoleArn" in target for target in rule["Targets"]):
+            yield "acts with a role"
+        if "EventBusName" in rule:
+            # A sender's event must never be taken for one of S3: that one is believed to name an upload.
+            if pattern != {"source": [{"anything-but": {"prefix": "aws."}}]}:
+                yield f"takes events of AWS services from a bus that others write to: {pattern}"
+        elif pattern.get("source") != ["aws.s3"]:
+            yield f"takes events from {pattern.get('source')}"
+
+    def _function(self, function: Properties) -> Iterator[str]:
+        role = self._reader.resolve(function["Role"], "function")
+        expected = self._role_of(function.get("FunctionName"))
+        if expected and role != expected:
+            yield f"runs as {role}, not as {expected}"
+
+    def _role_of(self, function: str | None) -> str | None:
+        if function == names.publish_function(self._deployment):
+            return self._found.named(names.publisher_stack(self._deployment), "PublishRole")
+        subscriber = self._subscriber()
+        return readers(subscriber, self._deployment)[0] if subscriber and function else None
+
+    def _mapping(self, mapping: Properties) -> Iterator[str]:
+        yield from self._ours(mapping["EventSourceArn"], "takes messages from")
+
+    def _invoke_config(self, config: Properties) -> Iterator[str]:
+        for destination in config["DestinationConfig"].values():
+            yield from self._ours(destination["Destination"], "sends what failed to")
+
+    def _task_definition(self, task: Properties) -> Iterator[str]:
+        subscriber = self._subscriber()
+        assert subscriber
+        reader = readers(subscriber, self._deployment)[1]
+        if self._reader.resolve(task["TaskRoleArn"], "task definition") != reader:
+            yield f"its application runs as {task['TaskRoleArn']}"
+        execution_role = self._found.named(self._stack.name, "TaskExecutionRole")
+        if self._reader.resolve(task["ExecutionRoleArn"], "task definition") != execution_role:
+            yield f"is started by {task['ExecutionRoleArn']}"
+        for container in task["ContainerDefinitions"]:
+            if container.get("Privileged") or "Secrets" in container:
+                yield f"{container['Name']} is privileged or reads secrets"
+
+    def _state_machine(self, machine: Properties) -> Iterator[str]:
+        role = self._reader.resolve(machine["RoleArn"], "state machine")
+        if role != self._found.named(self._stack.name, "StateMachineRole"):
+            yield f"runs as {role}"
+
+    def _security_group(self, group: Properties) -> Iterator[str]:
+        if group.get("SecurityGroupIngress"):
+            yield "lets something in"
+
+    def _ours(self, where: object, what: str) -> Iterator[str]:
+        """The ARN has to be one of this stack's own queues."""
+        resolved = self._reader.resolve(where, "target")
+        guarded = self._found.guarded.get(resolved)
+        if guarded is None or guarded.kind != "queue" or not guarded.where.startswith(f"{self._stack.name}/"):
+            yield f"{what} {resolved}"
+
+    def _subscriber(self) -> Subscriber | None:
+        for each in self._deployment.subscribers:
+            if self._stack.name == names.subscriber_stack(self._deployment, each):
+                return each
+        return None

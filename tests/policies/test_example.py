@@ -1,0 +1,110 @@
+"""The example deployment: what its templates allow is what is meant."""
+
+from collections import Counter
+
+import pytest
+
+from stacks import names
+from tests.policies import matrix
+from tests.policies.intent import SERVICES_WITHOUT_SOURCE, Service
+from tests.policies.simulator import Simulator
+from tests.policies.verdict import Judged, counterexamples, settings, unaccounted
+
+
+@pytest.fixture(params=["example", "in_organization"])
+def case(request: pytest.FixtureRequest) -> Judged:
+    found: Judged = request.getfixturevalue(request.param)
+    return found
+
+
+def test_everything_is_accounted_for(case: Judged) -> None:
+    assert not unaccounted(case)
+
+
+def test_settings(case: Judged) -> None:
+    assert not settings(case)
+
+
+def test_proof(case: Judged) -> None:
+    found = list(counterexamples(case))
+    assert not found, "\n\n".join(map(str, found))
+
+
+def test_matrix(case: Judged, simulator: Simulator) -> None:
+    """Every row is decided as the intent says; and the matrix is not hollow."""
+    rows = list(matrix.rows(case.deployment, case.found, case.intent))
+    found = matrix.disagreements(rows, simulator)
+    assert not found, "\n".join(map(str, found[:20]))
+    assert len(rows) > 20_000
+    assert Counter(row.expected for row in rows)[True] > 1_000
+
+
+def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> None:
+    """Liveness, spelled out: what each station has to do, it may."""
+    deployment = case.deployment
+    bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
+    publish = case.found.named(names.publisher_stack(deployment), "PublishRole")
+    (sender,) = deployment.publisher.senders
+    needed = {
+        (f"administrator of {sender}", "events:PutEvents", names.event_bus_arn(deployment)),
+        (f"role {publish.rsplit('/', 1)[1]}", "s3:PutObject", f"{bucket}/payloads/one"),
+        (f"role {publish.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/outbox/one"),
+        (f"role {publish.rsplit('/', 1)[1]}", "s3:DeleteObject", f"{bucket}/outbox/one"),
+        (f"role {publish.rsplit('/', 1)[1]}", "sns:Publish", topic),
+        (f"role {names.publisher_role(deployment)}", "s3:PutObject", f"{bucket}/payloads/one"),
+        (f"role {names.publisher_role(deployment)}", "sns:Publish", topic),
+        ("sns.amazonaws.com for our topic", "sqs:SendMessage", names.queue_arn(deployment, deployment.subscribers[0])),  # type: ignore[arg-type]
+        (
+            "sns.amazonaws.com for our topic",
+            "lambda:InvokeFunction",
+            names.consume_function_arn(deployment, deployment.subscribers[1]),
+        ),
+    }
+    for subscriber in deployment.subscribers:
+        redrive = names.redrive_queue_arn(deployment, subscriber)
+        needed.add(("sns.amazonaws.com for our topic", "sqs:SendMessage", redrive))
+        needed.add((f"administrator of {subscriber.account}", "sns:Subscribe", topic))
+        for reader in names.reader_role_arns(deployment, subscriber):
+            needed.add((f"role {reader.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/payloads/one"))
+            # A read of an encrypted object is two requests.
+            (key,) = (each.arn for each in case.found.of_kind("key"))
+            needed.add((f"role {reader.rsplit('/', 1)[1]}", "kms:Decrypt", key))
+    rows = list(matrix.rows(deployment, case.found, case.intent))
+    answers = simulator.answer([row.question() for row in rows])
+    allowed = {
+        (row.caller.who, row.action, row.target.arn)
+        for row, answer in zip(rows, answers, strict=True)
+        if answer.allowed and row.context["aws:SecureTransport"] == "true"
+    }
+    assert needed <= allowed, needed - allowed
+
+
+def test_nobody_crosses_an_account_but_through_a_door(case: Judged) -> None:
+    """The statement of intent itself: all that it lets across accounts is the contract."""
+    crossing = [
+        (guard.kind, door.may)
+        for guard in case.intent.guards.values()
+        for door in guard.doors
+        if getattr(door.who, "account", getattr(door.who, "id", None)) not in (guard.account, None)
+    ]
+    assert Counter(crossing) == {
+        ("bucket", ("s3:GetObject",)): 2,
+        ("key", ("kms:Decrypt",)): 2,
+        ("topic", ("sns:Subscribe",)): 2,
+        ("bus", ("events:PutEvents",)): 1,
+    }
+
+
+def test_every_service_names_its_source(case: Judged) -> None:
+    """Confused deputies: a service is let in for one source or one account; Lambda alone cannot be held to it."""
+    services = [
+        (guard.kind, door.who)
+        for guard in case.intent.guards.values()
+        for door in guard.doors
+        if isinstance(door.who, Service)
+    ]
+    assert len(services) > 10
+    for kind, service in services:
+        if not (service.sources or service.account):
+            assert kind == "role"
+            assert service.name in SERVICES_WITHOUT_SOURCE

@@ -1,0 +1,93 @@
+"""Any deployment, not just the example: from one subscriber to twenty, of both kinds, in any account and Region."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from stacks.deployment import Deployment
+from stacks.regions import is_opt_in
+from tests.policies import matrix
+from tests.policies.simulator import Simulator
+from tests.policies.verdict import Judged, counterexamples, judged, unaccounted
+from tests.policies.verdict import settings as wrong_settings
+from tests.templates import synthesize_without_code
+
+ACCOUNTS = [str(digit) * 12 for digit in range(1, 7)]
+REGIONS = {
+    "aws": ["us-east-1", "us-west-2", "eu-central-1", "ap-east-1", "me-south-1"],
+    "aws-cn": ["cn-north-1", "cn-northwest-1"],
+    "aws-us-gov": ["us-gov-west-1", "us-gov-east-1"],
+}
+
+
+@st.composite
+def deployments(draw: st.DrawFn, most: int) -> Deployment:
+    regions = REGIONS[draw(st.sampled_from(["aws", "aws", "aws", "aws-cn", "aws-us-gov"]))]
+    account, region = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(regions))
+    fifo = draw(st.booleans())
+    subscribers: list[dict[str, Any]] = []
+    for index in range(draw(st.integers(1, most))):
+        where = draw(st.sampled_from(regions))
+        # What AWS does not do, the deployment file refuses: see tests/stacks/test_deployment.py.
+        takes_function = not fifo and (where == region or not is_opt_in(where))
+        kind = draw(st.sampled_from(["sqs", "lambda"] if takes_function else ["sqs"]))
+        subscribers.append(
+            {"name": f"team-s{index}", "kind": kind, "account": draw(st.sampled_from(ACCOUNTS)), "region": where}
+        )
+    return _deployment(
+        subscribers,
+        publisher={
+            "account": account,
+            "region": region,
+            "fifo": fifo,
+            "senders": draw(st.lists(st.sampled_from(ACCOUNTS), max_size=3, unique=True)),
+        },
+        organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
+        ephemeral=draw(st.booleans()),
+    )
+
+
+def _deployment(subscribers: list[dict[str, Any]], **table: Any) -> Deployment:
+    given = {key: value for key, value in table.items() if value is not None}
+    return Deployment.parse({"name": "big-coat", **given, "subscribers": subscribers})
+
+
+TWENTY = _deployment(
+    [
+        {
+            "name": f"s{index}",
+            "kind": ("sqs", "lambda")[index % 2],
+            "account": ACCOUNTS[index % 6],
+            "region": REGIONS["aws"][index % 3],
+        }
+        for index in range(20)
+    ],
+    publisher={"account": ACCOUNTS[0], "region": "us-east-1", "senders": ACCOUNTS[1:3]},
+    organization="o-a1b2c3d4e5",
+)
+ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _judged(deployment: Deployment) -> Judged:
+    case = judged(deployment, synthesize_without_code(deployment))
+    assert not unaccounted(case)
+    assert not wrong_settings(case)
+    return case
+
+
+@settings(ANY_TIME, max_examples=10)
+@example(deployment=TWENTY)
+@given(deployment=deployments(most=20))
+def test_proof(deployment: Deployment) -> None:
+    found = list(counterexamples(_judged(deployment)))
+    assert not found, "\n\n".join(map(str, found))
+
+
+@settings(ANY_TIME, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(deployment=deployments(most=2))
+def test_matrix(deployment: Deployment, simulator: Simulator) -> None:
+    case = _judged(deployment)
+    rows = list(matrix.rows(case.deployment, case.found, case.intent))
+    found = matrix.disagreements(rows, simulator)
+    assert not found, "\n".join(map(str, found[:10]))
