@@ -1,0 +1,112 @@
+"""What the default image installs, checked without Docker: in a fresh virtual environment, as its Dockerfile does.
+
+Run once a session, in a few minutes and 900 MB; the Dockerfile's own commands, users and stages are not run here.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.templates import ROOT
+
+pytestmark = pytest.mark.image
+PEGASUS = ROOT / "research" / "image" / "pegasus"
+PORT = 8888
+BASE = f"http://127.0.0.1:{PORT}/jupyterlab/default"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with what requirements.txt and studio.txt pin, each file checked by its hash."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the image has Python 3.11; the pins are for that")
+    folder = tmp_path_factory.mktemp("image") / "research"
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    for pins in ("requirements.txt", "studio.txt"):
+        install = [str(uv), "pip", "install", "--quiet", "--python", f"{folder}/bin/python", "--require-hashes"]
+        subprocess.run([*install, "--requirement", str(PEGASUS / pins)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab, by the image's own start script but on loopback; its address."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            pytest.skip(f"something else listens on port {PORT}")
+    home = tmp_path_factory.mktemp("home")
+    log = (home / "log").open("wb")
+    server = subprocess.Popen(
+        [PEGASUS / "start-jupyterlab", "--allow-root"],
+        env={
+            "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "JUPYTERLAB_IP": "127.0.0.1",
+            "SAGEMAKER_APP_TYPE_LOWERCASE": "jupyterlab",
+        },
+        cwd=home,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        _wait(server, home / "log")
+        yield BASE
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        log.close()
+
+
+def _wait(server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(120):
+        assert server.poll() is None, log.read_text()
+        try:
+            get(f"{BASE}/api")
+        except urllib.error.URLError:
+            time.sleep(1)
+        else:
+            return
+    pytest.fail(log.read_text())
+
+
+def get(url: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as answer:
+        body = answer.read()
+    assert isinstance(body, bytes)
+    return body
+
+
+def test_pegasus_imports_in_the_pinned_version(environment: Path) -> None:
+    code = "import pegasus, importlib.metadata as m; print(m.version('pegasuspy'), bool(pegasus.qc_metrics))"
+    found = subprocess.run(
+        [environment / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert found.split() == ["1.10.2", "True"]
+
+
+def test_what_is_installed_goes_together(environment: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "pip", "check", "--quiet", "--python", environment / "bin" / "python"], check=True)
+
+
+def test_jupyterlab_answers_where_studio_asks(jupyterlab: str) -> None:
+    assert b"JupyterLab" in get(f"{jupyterlab}/lab")
+
+
+def test_studio_learns_for_how_long_nothing_was_done(jupyterlab: str) -> None:
+    assert json.loads(get(f"{jupyterlab}/api/idle"))["lastActiveTimestamp"]
+
+
+def test_the_kernel_is_called_by_its_name(jupyterlab: str) -> None:
+    assert "python3" in json.loads(get(f"{jupyterlab}/api/kernelspecs"))["kernelspecs"]
