@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from itertools import chain
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -20,7 +20,7 @@ from claim_check.identity import checked_id
 from claim_check.multipart import MOST_PARTS, MultipartUpload
 from claim_check.pointer import Pointer
 from claim_check.s3 import MIB, MISSING, client, code, s3_errors
-from claim_check.source import Source, chunks_of
+from claim_check.source import CHUNK, Source, ahead, chunks_of
 from claim_check.stored import StoredBytes
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from claim_check.store import Store
 
-PART = 8 * MIB
-# Parts on their way while the next one fills: four parts of memory at most, the fourth while the third is joined.
+PART = CHUNK  # S3 takes none that are smaller
+# Parts on their way while the next one fills: memory is one part more than this.
 _workers = 2
 _flat_parts = 1_000
-_growth = 60
+_growth = 36
 _put_attempts = 3
 _pause = 0.1  # seconds
 
@@ -54,7 +54,7 @@ class Offloaded:
 def offload(payload: Source, *, store: Store, message_id: str, s3: S3Client | None = None) -> Offloaded:
     """Writes a payload to `store.key(message_id)`, unless it is there already.
 
-    Below 8 MiB in one request; else in parts of 8 MiB, which grow slowly after the first 8 GB so that 5 TiB fit, and
+    Below 5 MiB in one request; else in parts of 5 MiB, which grow slowly after the first 5 GB so that 5 TiB fit, and
     two of which are sent at a time. S3 verifies a checksum of every request. Nothing is overwritten: the same content
     under the same id is a retry and succeeds; other content raises PayloadConflict. A failure midway leaves no upload
     behind.
@@ -70,10 +70,8 @@ def offload(payload: Source, *, store: Store, message_id: str, s3: S3Client | No
 
 def offload_chunks(chunks: Iterable[bytes], *, store: Store, message_id: str, s3: S3Client) -> Offloaded:
     """As `offload`, for bytes that are being streamed already."""
-    writer = _Writer(s3, store=store, message_id=message_id)
-    parts = _parts(chunks)
-    first = next(parts, b"")
-    return writer.put(first) if len(first) < PART else writer.upload(chain([first], parts))
+    room = Semaphore(_workers)
+    return _Writer(s3, store=store, message_id=message_id).write(_parts(chunks, room), room)
 
 
 class _Writer:
@@ -82,6 +80,12 @@ class _Writer:
         self._store = store
         self._message_id = message_id
         self._pointer = Pointer(store.bucket, store.key(message_id))
+
+    def write(self, parts: Iterator[bytes], room: Semaphore) -> Offloaded:
+        first = [next(parts)]
+        if len(first[0]) < PART:
+            return self.put(first.pop())
+        return self.upload(ahead(first, parts), room)
 
     def put(self, body: bytes) -> Offloaded:
         digest = hashlib.sha256(body)
@@ -107,7 +111,7 @@ class _Writer:
                 return Offloaded(self._pointer, len(body), digest.hexdigest(), created=False)
         raise self._contended()
 
-    def upload(self, parts: Iterable[bytes]) -> Offloaded:
+    def upload(self, parts: Iterable[bytes], room: Semaphore) -> Offloaded:
         digest, size = hashlib.sha256(), 0
         with self._errors("store the payload"):
             upload = MultipartUpload.begin(
@@ -124,9 +128,10 @@ class _Writer:
             for number, part in enumerate(parts, start=1):
                 self._refuse_beyond(number, size)
                 with self._errors("store the payload"):
-                    upload.upload(number, part)
+                    upload.upload(number, part, sent=room.release)
                 digest.update(part)
                 size += len(part)
+                del part  # else it is held while the next one is made
             with self._errors("store the payload"):
                 created = _completed(upload, size)
         if created or self._is_stored(size, digest.hexdigest()):
@@ -182,9 +187,9 @@ class _Writer:
 
 
 def part_size(number: int) -> int:
-    """Bytes in part `number` (from 1): 8 MiB for 8 GB, then growing so that 10,000 parts hold over 5 TiB without
-    anybody having to know a payload's length beforehand. Beyond the first 8 GB, memory grows alike: 16 MiB a part at
-    9 GB."""
+    """Bytes in part `number` (from 1): 5 MiB for 5 GB, then growing so that 10,000 parts hold over 5 TiB without
+    anybody having to know a payload's length beforehand. Beyond the first 5 GB, memory grows alike: 10 MiB a part at
+    5.6 GB."""
     return PART * (1 + max(0, number - _flat_parts) // _growth)
 
 
@@ -198,19 +203,40 @@ def _completed(upload: MultipartUpload, size: int) -> bool:
     return True
 
 
-def _parts(chunks: Iterable[bytes]) -> Generator[bytes]:
-    """Joins chunks to parts of exactly `part_size`, but for the last."""
-    held: list[bytes] = []
-    number, room = 1, part_size(1)
+def _parts(chunks: Iterable[bytes], room: Semaphore) -> Generator[bytes]:
+    """The chunks' bytes in parts of exactly `part_size`, but for the last; at least one part, which may be empty.
+
+    Waits for `room` before it makes a part, so that those on their way and the one that fills are all the memory.
+    """
+    number, filled = 1, 0
+    part = bytearray(part_size(number))
     for chunk in chunks:
-        rest = chunk
-        while len(rest) >= room:
-            part = b"".join([*held, rest[:room]])
-            held, rest = [], rest[room:]
-            yield part
+        if filled == 0 and len(chunk) == len(part):
+            room.acquire()
+            yield chunk
             number += 1
-            room = part_size(number)
-        held.append(rest)
-        room -= len(rest)
-    if any(held):
-        yield b"".join(held)
+        else:
+            rest = memoryview(chunk)
+            while len(rest) >= len(part) - filled:
+                missing = len(part) - filled
+                _fill(part, filled, rest[:missing])
+                room.acquire()
+                yield bytes(part)
+                rest, number, filled = rest[missing:], number + 1, 0
+                part = _sized(part, number)
+            _fill(part, filled, rest)
+            filled += len(rest)
+        part = _sized(part, number)
+        del chunk  # else it is held while the next one is made
+    if filled or number == 1:
+        room.acquire()
+        yield bytes(memoryview(part)[:filled])
+
+
+def _sized(part: bytearray, number: int) -> bytearray:
+    return part if len(part) == part_size(number) else bytearray(part_size(number))
+
+
+def _fill(part: bytearray, start: int, data: memoryview) -> None:
+    # A view, since assigning to the bytearray itself copies the data twice.
+    memoryview(part)[start : start + len(data)] = data

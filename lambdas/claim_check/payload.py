@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import uuid
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from claim_check.copying import Copied, Place
+from claim_check.digesting import Digesting
 from claim_check.errors import MalformedMessage, PayloadCorrupt, PayloadTooLarge
 from claim_check.s3 import MIB
 from claim_check.untrusted import parsed
@@ -86,7 +86,7 @@ class Payload:
     def iter_chunks(self, chunk_size: int = MIB) -> Generator[bytes]:
         """The bytes in pieces of at most `chunk_size`. Close the generator to stop early: that closes the
         connection."""
-        return self._checked(chunk_size, hashlib.sha256())
+        return self._checked(chunk_size, Digesting(self.size))
 
     def open(self) -> io.BufferedReader:
         """A read-only binary stream, for what wants a file (csv, tarfile, pandas); use it in a `with`. It does not
@@ -126,20 +126,20 @@ class Payload:
         return copied
 
     def _each(self, use: Callable[[bytes], object]) -> Digest:
-        digest = hashlib.sha256()
-        with closing(self._checked(MIB, digest)) as chunks:
+        digesting = Digesting(self.size)
+        with closing(self._checked(MIB, digesting)) as chunks:
             for chunk in chunks:
                 use(chunk)
-        return Digest(self.size, digest.hexdigest())
+        return Digest(self.size, digesting.hexdigest())
 
-    def _checked(self, chunk_size: int, digest: hashlib._Hash) -> Generator[bytes]:
+    def _checked(self, chunk_size: int, digesting: Digesting) -> Generator[bytes]:
         size = 0
-        with closing(self._origin.chunks(chunk_size)) as chunks:
+        with digesting, closing(self._origin.chunks(chunk_size)) as chunks:
             for chunk in chunks:
-                digest.update(chunk)
+                digesting.update(chunk)
                 size += len(chunk)
                 yield chunk
-        self._check(Digest(size, digest.hexdigest()))
+            self._check(Digest(size, digesting.hexdigest()))
 
     def _check(self, found: Digest | Copied) -> None:
         declared = self._claim.sha256

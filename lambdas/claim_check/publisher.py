@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,7 +21,7 @@ from claim_check.outbox import copy_into_store
 from claim_check.pointer import LEGACY_MARKER, MARKER, Pointer
 from claim_check.ready import Published, Ready
 from claim_check.s3 import client, code
-from claim_check.source import Source, chunks_of
+from claim_check.source import Source, ahead, chunks_of
 from claim_check.text import publishable_text
 
 if TYPE_CHECKING:
@@ -197,12 +196,14 @@ class Publisher:
         room = 0 if self._always_offload else self.threshold - draft.overhead
         with closing(chunks_of(payload)) as chunks:
             head = _more_than(room, chunks)
-            text = publishable_text(head) if len(head) <= room else None
-            if text is not None:
-                sha256 = hashlib.sha256(head).hexdigest()
-                return Ready(draft, text, draft.inline(sha256), len(head), sha256)
+            if sum(map(len, head)) <= room:
+                data = b"".join(head)
+                text = publishable_text(data)
+                if text is not None:
+                    sha256 = hashlib.sha256(data).hexdigest()
+                    return Ready(draft, text, draft.inline(sha256), len(data), sha256)
             self._refuse_unless_it_can_point(draft)
-            stored = offload_chunks(chain([head], chunks), store=self.store, message_id=draft.id, s3=self._s3)
+            stored = offload_chunks(ahead(head, chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
         return self._pointing(draft, stored.pointer, stored.size, declared, deletable=stored.created)
 
@@ -285,7 +286,7 @@ class Publisher:
         return self._sns_given
 
 
-def _more_than(size: int, chunks: Iterable[bytes]) -> bytes:
+def _more_than(size: int, chunks: Iterable[bytes]) -> list[bytes]:
     """The first chunks of a payload: more than `size` bytes, or all there are."""
     held: list[bytes] = []
     total = 0
@@ -294,7 +295,7 @@ def _more_than(size: int, chunks: Iterable[bytes]) -> bytes:
         total += len(chunk)
         if total > size:
             break
-    return b"".join(held)
+    return held
 
 
 def _is_final(error: ClientError) -> bool:

@@ -1,4 +1,7 @@
-"""What a caller may hand in as a payload, as chunks of bytes of bounded size."""
+"""What a caller may hand in as a payload, as chunks of bytes of bounded size.
+
+Nothing here holds on to a chunk that it has yielded: what is on its way decides how much memory there is.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from claim_check.errors import InvalidMessage
 from claim_check.s3 import MIB
 
-CHUNK = MIB
+CHUNK = 5 * MIB  # a part of an upload, which is then sent as it was read
 _characters = CHUNK // 4  # a character has at most four bytes in UTF-8
 
 
@@ -25,7 +28,7 @@ Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryFile | 
 
 
 def chunks_of(payload: Source) -> Generator[bytes]:
-    """The payload's bytes, at most 1 MiB at a time; text is encoded as UTF-8, a path is read (text is never a path).
+    """The payload's bytes, at most 5 MiB at a time; text is encoded as UTF-8, a path is read (text is never a path).
 
     Raises InvalidMessage for anything that is not bytes, and whatever the caller's file or iterable raises.
     """
@@ -51,6 +54,13 @@ def chunks_of(payload: Source) -> Generator[bytes]:
             )
 
 
+def ahead(first: list[bytes], chunks: Iterable[bytes]) -> Generator[bytes]:
+    """The chunks in the list, which is emptied on the way, and then the others."""
+    while first:
+        yield first.pop(0)
+    yield from chunks
+
+
 def _text(text: str) -> Generator[bytes]:
     for start in range(0, len(text), _characters):
         try:
@@ -63,6 +73,9 @@ def _text(text: str) -> Generator[bytes]:
 def _buffer(data: object) -> Generator[bytes]:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidMessage(f"an iterable payload must yield bytes, not {type(data).__name__}")
+    if isinstance(data, bytes) and len(data) <= CHUNK:
+        yield data
+        return
     view = memoryview(data)
     if not view.c_contiguous:
         raise InvalidMessage("a payload cannot be a memoryview with gaps: pass its tobytes()")
@@ -72,7 +85,10 @@ def _buffer(data: object) -> Generator[bytes]:
 
 
 def _file(file: BinaryFile) -> Generator[bytes]:
-    while chunk := file.read(CHUNK):
-        if not isinstance(chunk, bytes | bytearray):
-            raise InvalidMessage("a payload's file must be opened in binary mode: open(…, 'rb')")
-        yield bytes(chunk)
+    yield from map(_read, iter(lambda: file.read(CHUNK), b""))
+
+
+def _read(chunk: object) -> bytes:
+    if not isinstance(chunk, bytes | bytearray):
+        raise InvalidMessage("a payload's file must be opened in binary mode: open(…, 'rb')")
+    return bytes(chunk)
