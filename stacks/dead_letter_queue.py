@@ -5,6 +5,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from stacks.acknowledgement import acknowledge
+
 
 class DeadLetterQueue(sqs.Queue):
     """Encrypted, TLS only. `id` also names its alarm, `<id>NotEmpty`."""
@@ -28,6 +30,13 @@ class DeadLetterQueue(sqs.Queue):
             enforce_ssl=True,
             retention_period=retention,
             removal_policy=removal_policy,
+        )
+        acknowledge(
+            self,
+            {
+                "AwsSolutions-SQS3": "Takes what a rule, a function or a subscription could not deliver; "
+                "cdk-nag sees that of queues alone."
+            },
         )
         self.metric_approximate_number_of_messages_visible(
             statistic=cloudwatch.Stats.MAXIMUM, period=Duration.minutes(1)

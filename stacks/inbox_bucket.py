@@ -5,7 +5,9 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment, Subscriber
+from stacks.findings import NO_ACCESS_LOG
 
 
 class InboxBucket(s3.Bucket):
@@ -38,3 +40,4 @@ class InboxBucket(s3.Bucket):
             removal_policy=removal_policy,
             auto_delete_objects=deployment.ephemeral,
         )
+        acknowledge(self, NO_ACCESS_LOG)

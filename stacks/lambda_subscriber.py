@@ -7,7 +7,9 @@ from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
 from stacks import boundary, names
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.deployment import Deployment, LambdaSubscriber
+from stacks.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.payload_task import PayloadTask
 from stacks.subscriber import SubscriberStack
 
@@ -30,6 +32,9 @@ class LambdaSubscriberStack(SubscriberStack):
         task = PayloadTask(self, "Task", deployment=deployment, subscriber=subscriber)
         self.grant_read_payloads(task.definition.task_role)
         self.inbox.grant_read(task.definition.task_role, f"{names.INLINE}*")
+        acknowledge(task.definition.task_role, GRANT_READ)
+        inline = self.inbox.arn_for_objects(f"{names.INLINE}*")
+        acknowledge_wildcards(task.definition.task_role, {BELOW_A_PREFIX: [inline]})
 
         # ECS forgets a client token within a day; a dead letter can be sent back weeks later.
         handed_on = dynamodb.TableV2(

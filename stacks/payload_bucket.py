@@ -6,7 +6,9 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment
+from stacks.findings import NO_ACCESS_LOG
 
 
 class PayloadBucket(s3.Bucket):
@@ -48,6 +50,7 @@ class PayloadBucket(s3.Bucket):
             removal_policy=removal_policy,
             auto_delete_objects=deployment.ephemeral,
         )
+        acknowledge(self, NO_ACCESS_LOG)
         cfn = self.node.default_child
         assert isinstance(cfn, s3.CfnBucket)
         # CloudFormation does this by itself; the L2 property would add a function with wide rights to do it.

@@ -8,6 +8,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment, LambdaSubscriber
 
 IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.31.0"
@@ -38,6 +39,9 @@ class PayloadTask(Construct):
             gateway_endpoints={
                 "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
             },
+        )
+        acknowledge(
+            vpc, {"AwsSolutions-VPC7": "Nothing is let into this network; flow logs are the account owner's choice."}
         )
         self.subnets = [subnet.subnet_id for subnet in vpc.public_subnets]
         self.security_group = ec2.SecurityGroup(

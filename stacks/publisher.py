@@ -17,8 +17,10 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks import boundary, names
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment
+from stacks.findings import BELOW_A_PREFIX, GRANT_PUBLISH
 from stacks.function import Function
 from stacks.payload_bucket import PayloadBucket
 from stacks.removal import removal_policy
@@ -145,3 +147,6 @@ def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: km
     bucket.grant_read(role, f"{names.PAYLOADS}*")
     bucket.grant_delete(role, f"{names.PAYLOADS}*")
     key.grant_encrypt_decrypt(role)
+    acknowledge(role, GRANT_PUBLISH)
+    objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in (names.PAYLOADS, names.OUTBOX)]
+    acknowledge_wildcards(role, {BELOW_A_PREFIX: objects})

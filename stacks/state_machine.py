@@ -9,6 +9,7 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from stacks import names
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriber
 
 
@@ -35,19 +36,21 @@ class StateMachine(sfn.StateMachine):
         )
         announce.add_retry(max_attempts=5)
         name = names.state_machine(deployment, subscriber)
+        role = iam.Role(
+            scope,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal(
+                "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+            ),
+        )
+        acknowledge_wildcards(role, {"Log delivery and X-Ray know no narrower resource.": ["*"]})
         super().__init__(
             scope,
             id,
             state_machine_name=name,
             state_machine_type=sfn.StateMachineType.STANDARD,
             definition_body=sfn.DefinitionBody.from_chainable(announce),
-            role=iam.Role(
-                scope,
-                f"{id}Role",
-                assumed_by=iam.ServicePrincipal(
-                    "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
-                ),
-            ),
+            role=role,
             logs=sfn.LogOptions(
                 destination=logs.LogGroup(
                     scope,

@@ -10,8 +10,10 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks import boundary, names
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment, Subscriber
+from stacks.findings import BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.function import Function
 from stacks.inbox_bucket import InboxBucket
 from stacks.removal import removal_policy
@@ -65,16 +67,15 @@ class SubscriberStack(Stack):
         self.inbox.grant_put(function.role, f"{names.INLINE}*")
         # To tell a retry from another payload of the same id.
         self.inbox.grant_read(function.role, f"{names.INLINE}*")
+        acknowledge(function.role, GRANT_READ_WRITE)
+        acknowledge_wildcards(function.role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
         return function
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
         """The caller's side of the boundary: the one action on the one prefix, and the key behind it."""
+        payloads = f"{names.payload_bucket_arn(self.deployment)}/{names.PAYLOADS}*"
         role.add_to_principal_policy(
-            iam.PolicyStatement(
-                sid="ReadPayloads",
-                actions=["s3:GetObject"],
-                resources=[f"{names.payload_bucket_arn(self.deployment)}/{names.PAYLOADS}*"],
-            )
+            iam.PolicyStatement(sid="ReadPayloads", actions=["s3:GetObject"], resources=[payloads])
         )
         role.add_to_principal_policy(
             iam.PolicyStatement(
@@ -83,6 +84,14 @@ class SubscriberStack(Stack):
                 resources=[names.any_key_arn(self.deployment)],
                 conditions={"StringEquals": boundary.through_s3(self.deployment)},
             )
+        )
+        acknowledge_wildcards(
+            role,
+            {
+                BELOW_A_PREFIX: [payloads],
+                "A key's ARN cannot be known in another account: conditions narrow it to the payload bucket through "
+                "S3, and the key's own policy decides.": [names.any_key_arn(self.deployment)],
+            },
         )
 
     def subscribe(self, *, raw: bool) -> sns.CfnSubscription:

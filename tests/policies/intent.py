@@ -331,8 +331,10 @@ def _subscriber(deployment: Deployment, subscriber: Subscriber, found: Concrete)
         May(SQS_SEND, (dead_letters,)),
         May(LOG, (log_group(region, home, f"/aws/lambda/{names.consume_function(deployment, subscriber)}"),)),
     )
-    own = _with_queue if isinstance(subscriber, SqsSubscriber) else _with_function
-    more_guards, jobs = own(deployment, subscriber, found, function)  # type: ignore[operator]
+    if isinstance(subscriber, SqsSubscriber):
+        more_guards, jobs = _with_queue(deployment, subscriber, found, function)
+    else:
+        more_guards, jobs = _with_function(deployment, subscriber, found, function)
     jobs[consume_role] = (*consumes, *jobs.get(consume_role, ()))
     return _with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
 

@@ -92,9 +92,10 @@ class Templates:
         found: Node = statement
         return found
 
-    def forget(self, stack: str, kind: str, statement: Node, starts: str = "") -> None:
+    def forget(self, stack: str, kind: str, statement: Node, starts: str = "") -> object:
         """Take one statement out of a policy."""
-        self._statements(stack, kind, starts).remove(statement)
+        statements = self._statements(stack, kind, starts)
+        return statements.pop(statements.index(statement))
 
     def grant(self, stack: str, starts: str, action: str, resource: str = "*", **more: Any) -> None:
         """Give a role's own policy one statement more."""
@@ -104,11 +105,11 @@ class Templates:
 
     def open(
         self, stack: str, kind: str, principal: object, action: str, resource: str = "*", starts: str = ""
-    ) -> None:
+    ) -> Node:
         """Give a resource policy one statement more."""
-        self._statements(stack, kind, starts).append(
-            {"Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource}
-        )
+        added = {"Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource}
+        self._statements(stack, kind, starts).append(added)
+        return added
 
     def _statements(self, stack: str, kind: str, starts: str) -> list[Node]:
         document = "KeyPolicy" if kind == "AWS::KMS::Key" else "PolicyDocument"
@@ -133,21 +134,22 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _drop(node: Node, *path: str) -> None:
+def _drop(node: Node, *path: str) -> object:
     for step in path[:-1]:
         node = node[step]
-    del node[path[-1]]
+    return node.pop(path[-1])
 
 
-def _to(node: Node, *path_and_value: Any) -> None:
+def _to(node: Node, *path_and_value: Any) -> object:
     *path, last, value = path_and_value
     for step in path:
         node = node.setdefault(step, {})
     node[last] = value
+    return value
 
 
-def _rename(node: Node, old: str, new: str) -> None:
-    node[new] = node.pop(old)
+def _rename(node: Node, old: str, new: str) -> object:
+    return _to(node, new, node.pop(old))
 
 
 _ROLE = "arn:aws:iam::222222222222:role/"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import z3
+import z3  # type: ignore[import-untyped]
 
 from cli.concrete import Guarded, Role, Statement
 from tests.policies.actions import matches, regex, representatives
@@ -186,7 +186,8 @@ class _Resources:
 
     def in_words(self, model: z3.ModelRef) -> str:
         if self._plain:
-            return self._candidates[model.eval(self._which, model_completion=True).as_long()]
+            index: int = model.eval(self._which, model_completion=True).as_long()
+            return self._candidates[index]
         return str(model.eval(self._any, model_completion=True)).strip('"')
 
 
