@@ -1,8 +1,8 @@
 """S3, SNS and SQS on 127.0.0.1: as little of each as a transfer needs, and fast, so that the client is what counts.
 
 Speaks TLS, since boto3 takes other paths without it (over plain HTTP it signs a digest of every body). One thread a
-connection; bodies go between socket and files in pieces, and are neither held nor hashed nor checked. A published
-message waits for one `ReceiveMessage`. Not for tests: it refuses nothing.
+connection; bodies go between socket and files in pieces, and are neither held nor hashed nor checked. The last
+message waits for a `ReceiveMessage`. Not for tests: it refuses nothing.
 
     python -m bench.server FOLDER     keeps objects and its certificate in FOLDER; prints its URL; ends with its stdin
 """
@@ -43,7 +43,7 @@ class World:
         self._serial = 0
         self.objects: dict[str, list[Path]] = {}
         self.uploads: dict[str, dict[int, Path]] = {}
-        self.messages: deque[dict[str, Any]] = deque()
+        self.messages: deque[dict[str, Any]] = deque(maxlen=1)
 
     def file(self) -> Path:
         """A place for bytes that are about to arrive."""

@@ -21,6 +21,7 @@ _token = re.compile(r"[!-~]{1,128}")
 # Stand-ins of the greatest length, to size a message before its payload is known.
 _any_sha256 = "0" * 64
 _any_size = 10**13
+_claim_overhead = Claim("", _any_sha256).attribute().size(claim.NAME)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Draft:
     @property
     def overhead(self) -> int:
         """Bytes an inline message has beside its payload."""
-        return total_size(self.inline(_any_sha256))
+        return total_size(self.attributes) + _claim_overhead + len(self.id)
 
     def inline(self, sha256: str) -> dict[str, Attribute]:
         """The attributes of the message that carries its payload itself."""

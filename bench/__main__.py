@@ -1,0 +1,308 @@
+# ruff: noqa: S603 - it starts this Python with arguments of its own
+"""Measures, and says what came out: a table, `build/bench.json` and a picture.
+
+    python -m bench [--quick] [--only transfer|memory|inline|parse|import …]
+
+Every measurement is a fresh process, against one server in another (`server.py`). What is compared takes turns, so that
+whatever else the machine does meets all of them; a ratio is the median over the turns of the ratio within a turn, to
+the faster of boto3's two ways (PutObject and GetObject by hand, and s3transfer). CPU time is the client's process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bench.picture import draw
+from bench.server import CERTIFICATE
+from bench.systems import BUCKET, PREFIX, RAW, SYSTEMS
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build"
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+LIMIT = 256_000_000
+EMOJI = "😀"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line. `wall_s` and `cpu_s` are medians; the ratios are to boto3; None where it makes no sense."""
+
+    case: str
+    system: str
+    size: int | None
+    wall_s: float
+    cpu_s: float
+    rss_over_payload: float | None
+    api_calls: dict[str, int] | None
+    ratio_to_raw: float | None
+    cpu_ratio_to_raw: float | None
+
+
+class Bench:
+    """The server's environment, and processes in it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
+            "AWS_ENDPOINT_URL": url,
+            "AWS_CA_BUNDLE": str(folder / "server" / CERTIFICATE),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def worker(self, *arguments: str, system: str = "") -> dict[str, Any]:
+        environment = dict(self._environment)
+        if system == "sqs-extended-client":  # of the same import name as AWS's
+            environment["PYTHONPATH"] = os.pathsep.join([str(_others()), environment["PYTHONPATH"]])
+        command = [sys.executable, "-m", "bench.worker", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(arguments)}:\n{done.stderr}")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def timed_import(self, statement: str) -> tuple[float, float]:
+        code = f"import time; w, c = time.perf_counter(), time.process_time(); {statement}; "
+        code += "print(time.perf_counter() - w, time.process_time() - c)"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=True)
+        wall, cpu = map(float, done.stdout.split())
+        return wall, cpu
+
+    def payload(self, size: int, *, emoji: bool = False) -> Path:
+        """A file of `size` bytes of text, and beside it the message that points to it; it is in the store already."""
+        path = self._folder / f"{size}{'-emoji' if emoji else ''}.payload"
+        if path.exists():
+            return path
+        line = ("The quick brown fox jumps over the lazy dog. " * 24)[:1023].encode() + b"\n"
+        digest = sha256()
+        with path.open("wb") as file:
+            for start in range(0, size, len(line)):
+                piece = EMOJI.encode() + line[4:] if emoji and start == 0 else line[: size - start]
+                file.write(piece)
+                digest.update(piece)
+        key = f"{PREFIX}{path.stem}"
+        self._upload(path, key)
+        claim = json.dumps({"id": path.stem, "sha256": digest.hexdigest()}, separators=(",", ":"))
+        body = json.dumps(
+            ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": BUCKET, "s3Key": key}],
+            separators=(",", ":"),
+        )
+        marker = {"DataType": "Number", "StringValue": str(size)}
+        attributes = {
+            "ExtendedPayloadSize": marker,
+            "ClaimCheck": {"DataType": "String", "StringValue": claim},
+        }
+        path.with_suffix(".message").write_text(json.dumps({"Body": body, "MessageAttributes": attributes}))
+        return path
+
+    def _upload(self, path: Path, key: str) -> None:
+        code = f"import boto3; boto3.client('s3').upload_file({str(path)!r}, {BUCKET!r}, {key!r})"
+        subprocess.run([sys.executable, "-c", code], env=self._environment, timeout=600, check=True)
+
+
+def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False) -> Iterator[Result]:
+    """Everybody publishes and receives a payload of this size, in turns."""
+    path = bench.payload(size, emoji=emoji)
+    for direction in ("publish", "receive"):
+        systems = [name for name in SYSTEMS if _takes(name, direction, size, emoji=emoji)]
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
+        for _ in range(turns):
+            for name in systems:
+                found[name].append(bench.worker("transfer", name, direction, str(path), system=name))
+        raw = [min((found[name][turn] for name in RAW), key=lambda one: float(one["wall_s"])) for turn in range(turns)]
+        for name in systems:
+            yield Result(
+                case=f"{direction}{', text with one emoji' if emoji else ''}",
+                system=name,
+                size=size,
+                wall_s=_median(one["wall_s"] for one in found[name]),
+                cpu_s=_median(one["cpu_s"] for one in found[name]),
+                rss_over_payload=_median(one["rss"] / size for one in found[name]),
+                api_calls=found[name][0]["api_calls"],
+                ratio_to_raw=_ratio(found[name], raw, "wall_s"),
+                cpu_ratio_to_raw=_ratio(found[name], raw, "cpu_s"),
+            )
+
+
+def _takes(name: str, direction: str, size: int, *, emoji: bool) -> bool:
+    if name == "sqs-extended-client" and direction == "receive":
+        return False  # it reads no marker but its own
+    text_in_memory = name in {"awslabs", "sqs-extended-client", "claim_check, str"}
+    if size > GIB or (emoji and size > 256 * MIB):
+        return not text_in_memory  # several times the machine's memory
+    return name != "claim_check, str" or size <= 256 * MIB
+
+
+def limited(bench: Bench, size: int) -> Iterator[Result]:
+    """This library in a process whose memory is limited: RLIMIT_DATA, all that it may write to and is not a file."""
+    path = bench.payload(size)
+    for direction in ("publish", "receive"):
+        found = bench.worker("transfer", "claim_check", direction, str(path), str(LIMIT))
+        yield Result(
+            f"{direction} within {LIMIT // 1_000_000} MB",
+            "claim_check",
+            size,
+            found["wall_s"],
+            found["cpu_s"],
+            found["rss"] / size,
+            found["api_calls"],
+            None,
+            None,
+        )
+
+
+def inline(bench: Bench, turns: int, count: int) -> Iterator[Result]:
+    systems = ("boto3", "boto3, same attribute", "claim_check")
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
+    for _ in range(turns):
+        for name in systems:
+            found[name].append(bench.worker("inline", name, str(count)))
+    for name in systems:
+        for raw in systems[:2]:
+            if raw == "boto3" or name == "claim_check":
+                yield Result(
+                    f"inline publish of 1 KiB, against {raw}",
+                    name,
+                    KIB,
+                    _median(one["wall_s"] for one in found[name]),
+                    _median(one["cpu_s"] for one in found[name]),
+                    None,
+                    {"Publish": 1},
+                    _ratio(found[name], found[raw], "wall_s"),
+                    _ratio(found[name], found[raw], "cpu_s"),
+                )
+
+
+def parse(bench: Bench, turns: int) -> Iterator[Result]:
+    found = [bench.worker("parse", "2000") for _ in range(turns)]
+    wall, cpu = _median(one["wall_s"] for one in found), _median(one["cpu_s"] for one in found)
+    yield Result("parse an event of 10 records", "claim_check", None, wall, cpu, None, {}, None, None)
+
+
+def imports(bench: Bench, turns: int) -> Iterator[Result]:
+    statements = {"boto3": "import boto3", "claim_check": "import claim_check", "both": "import boto3, claim_check"}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in statements}
+    for _ in range(turns):
+        for name, statement in statements.items():
+            wall, cpu = bench.timed_import(statement)
+            found[name].append({"wall_s": wall, "cpu_s": cpu})
+    for name, times in found.items():
+        raw = found["boto3"]
+        wall, cpu = _median(one["wall_s"] for one in times), _median(one["cpu_s"] for one in times)
+        ratios = _ratio(times, raw, "wall_s"), _ratio(times, raw, "cpu_s")
+        yield Result("cold import", name, None, wall, cpu, None, None, *ratios)
+
+
+def _ratio(ours: list[Any], raw: list[Any], name: str) -> float:
+    return _median(one[name] / other[name] for one, other in zip(ours, raw, strict=True))
+
+
+def _median(values: Iterator[float]) -> float:
+    return statistics.median(values)
+
+
+def _others() -> Path:
+    """Where the one client is that shares its import name with AWS's; installed when it is first needed."""
+    target = BUILD / "bench-clients"
+    if not target.exists():
+        requirements = str(ROOT / "bench" / "requirements.txt")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "-r"]
+        subprocess.run([*command, requirements], check=True)
+    return target
+
+
+@contextmanager
+def running() -> Iterator[Bench]:
+    """The server, on a file system in memory where there is one: a disk's moods would be measured otherwise."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of a random name in it
+    with tempfile.TemporaryDirectory(dir=memory if memory.exists() else BUILD, prefix="bench-") as name:
+        folder = Path(name)
+        (folder / "server").mkdir()
+        command = [sys.executable, "-m", "bench.server", str(folder / "server")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+            assert server.stdin
+            assert server.stdout
+            try:
+                yield Bench(folder, server.stdout.readline().strip())
+            finally:
+                server.stdin.close()
+
+
+def show(result: Result) -> None:
+    size = "" if result.size is None else _size(result.size)
+    rss = "" if result.rss_over_payload is None else f"{result.rss_over_payload:.3f}"
+    ratio = "" if result.ratio_to_raw is None else f"{result.ratio_to_raw:.2f}"
+    cpu = "" if result.cpu_ratio_to_raw is None else f"{result.cpu_ratio_to_raw:.2f}"
+    calls = " ".join(f"{count} {name}" for name, count in (result.api_calls or {}).items())
+    times = f"{_seconds(result.wall_s):>9} {_seconds(result.cpu_s):>9}"
+    print(f"{result.case:<46} {result.system:<22} {size:>8} {times} {ratio:>6} {cpu:>6} {rss:>7}  {calls}", flush=True)
+
+
+def _size(size: int) -> str:
+    unit, name = next((unit, name) for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")) if size >= unit)
+    return f"{size / unit:g} {name}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 0.1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
+
+
+def plan(bench: Bench, *, quick: bool, only: list[str]) -> Iterator[Result]:
+    turns = 3 if quick else 5
+    if "import" in only:
+        yield from imports(bench, 5 if quick else 15)
+    if "parse" in only:
+        yield from parse(bench, turns)
+    if "inline" in only:
+        yield from inline(bench, turns, 300 if quick else 2000)
+    if "transfer" in only:
+        for size in (KIB, MIB, 64 * MIB) if quick else (KIB, MIB, 64 * MIB, 256 * MIB, GIB):
+            yield from transfers(bench, size, 3 if size >= GIB else turns)
+        yield from transfers(bench, 16 * MIB if quick else 256 * MIB, 1 if quick else 3, emoji=True)
+    if "memory" in only:
+        yield from limited(bench, 256 * MIB if quick else 2 * GIB)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few turns: half a minute")
+    cases = ["transfer", "memory", "inline", "parse", "import"]
+    parser.add_argument("--only", nargs="+", choices=cases, default=cases)
+    options = parser.parse_args()
+    BUILD.mkdir(exist_ok=True)
+    print(f"{'':<78} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
+    print(f"{'case':<46} {'system':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
+    results = []
+    with running() as bench:
+        for result in plan(bench, quick=options.quick, only=options.only):
+            show(result)
+            results.append(result)
+    (BUILD / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    picture = BUILD / "bench.svg"
+    picture.write_text(draw([asdict(result) for result in results]))
+    print(f"\n{BUILD / 'bench.json'}\n{picture}")
+
+
+if __name__ == "__main__":
+    main()

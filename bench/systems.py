@@ -1,0 +1,154 @@
+"""What is compared: each publishes a file through SNS (or SQS, where it knows no SNS) and receives it from a queue.
+
+Every `publish` leaves one message in the queue, every `receive` takes one. For a client that takes text alone the file
+is read as text, and one that gives text alone makes text of what it got: that is what its users have to do.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from claim_check import Dereferencer, Publisher, Store
+
+TOPIC = "arn:aws:sns:eu-west-1:111111111111:bench"
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/111111111111/bench"
+BUCKET = "bench-payloads"
+PREFIX = "payloads/"
+CHUNK = 1024 * 1024
+
+
+class System(Protocol):
+    def publish(self, path: Path) -> None: ...
+
+    def receive(self) -> int: ...
+
+
+class ClaimCheck:
+    """This library, with the clients it makes itself."""
+
+    def __init__(self, session: Any) -> None:
+        store = Store(BUCKET, PREFIX, "111111111111", "eu-west-1")
+        self._publisher = Publisher(topic_arn=TOPIC, store=store, always_offload=True, sns=session.client("sns"))
+        self._dereferencer = Dereferencer(stores=[store])
+        self._sqs = session.client("sqs")
+
+    def publish(self, path: Path) -> None:
+        self._publisher.publish(path)
+
+    def receive(self) -> int:
+        return self._dereferencer.message(_received(self._sqs)).payload.verify().size
+
+
+class ClaimCheckText(ClaimCheck):
+    """This library, handed a str of the whole payload and asked for one: the same work as the others are given."""
+
+    def publish(self, path: Path) -> None:
+        self._publisher.publish(path.read_text("utf-8"))
+
+    def receive(self) -> int:
+        return len(self._dereferencer.message(_received(self._sqs)).payload.text(limit=2**31))
+
+
+class AwsLabs:
+    """amazon-sns-extended-client and amazon-sqs-extended-client 1.0.1."""
+
+    def __init__(self, _: Any) -> None:
+        self._sns = import_module("sns_extended_client").SNSExtendedClientSession().client("sns")
+        self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
+        self._sns.large_payload_support = BUCKET
+        self._sns.always_through_s3 = True
+
+    def publish(self, path: Path) -> None:
+        self._sns.publish(TopicArn=TOPIC, Message=path.read_text("utf-8"))
+
+    def receive(self) -> int:
+        return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
+
+
+class Fanferro:
+    """sqs-extended-client 0.0.11, which knows SQS alone."""
+
+    def __init__(self, _: Any) -> None:
+        self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
+        self._sqs.large_payload_support = BUCKET
+        self._sqs.always_through_s3 = True
+
+    def publish(self, path: Path) -> None:
+        self._sqs.send_message(QueueUrl=QUEUE, MessageBody=path.read_text("utf-8"))
+
+    def receive(self) -> int:
+        return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
+
+
+class Raw:
+    """boto3 by hand: PutObject of the open file, GetObject read in pieces."""
+
+    def __init__(self, session: Any) -> None:
+        self._sns, self._sqs, self._s3 = session.client("sns"), session.client("sqs"), session.client("s3")
+
+    def publish(self, path: Path) -> None:
+        key = PREFIX + str(uuid.uuid4())
+        self._store(path, key)
+        self._sns.publish(TopicArn=TOPIC, Message=key)
+
+    def receive(self) -> int:
+        return self._fetch(_key(_received(self._sqs)))
+
+    def _store(self, path: Path, key: str) -> None:
+        with path.open("rb") as file:
+            self._s3.put_object(Bucket=BUCKET, Key=key, Body=file)
+
+    def _fetch(self, key: str) -> int:
+        body, size = self._s3.get_object(Bucket=BUCKET, Key=key)["Body"], 0
+        while chunk := body.read(CHUNK):
+            size += len(chunk)
+        return size
+
+
+class Transfer(Raw):
+    """boto3's s3transfer as it is configured by default: ten parts of 8 MiB at a time."""
+
+    def _store(self, path: Path, key: str) -> None:
+        self._s3.upload_file(str(path), BUCKET, key)
+
+    def _fetch(self, key: str) -> int:
+        counted = _Counted()
+        self._s3.download_fileobj(BUCKET, key, counted)
+        return counted.size
+
+
+class _Counted:
+    """A file that keeps nothing."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+SYSTEMS: dict[str, Callable[[Any], System]] = {
+    "claim_check": ClaimCheck,
+    "claim_check, str": ClaimCheckText,
+    "awslabs": AwsLabs,
+    "sqs-extended-client": Fanferro,
+    "boto3": Raw,
+    "s3transfer": Transfer,
+}
+RAW = ("boto3", "s3transfer")
+
+
+def _received(sqs: Any) -> dict[str, Any]:
+    (message,) = sqs.receive_message(QueueUrl=QUEUE, MessageAttributeNames=["All"])["Messages"]
+    return dict(message)
+
+
+def _key(message: dict[str, Any]) -> str:
+    """The key in a body that is one, or in a pointer."""
+    body: str = message["Body"]
+    return body.rpartition('"s3Key":"')[2].removesuffix('"}]')
