@@ -90,7 +90,7 @@ class Builder:
             answer = self.ecr.describe_images(repositoryName=request.repository, imageIds=[{"imageTag": request.tag}])
         except self.ecr.exceptions.ImageNotFoundException:
             return None
-        return str(answer["imageDetails"][0]["imageDigest"])
+        return next((str(image["imageDigest"]) for image in answer["imageDetails"]), None)
 
     def _explain(self, state: dict[str, Any]) -> str:
         failed = [phase for phase in state.get("phases", []) if phase.get("phaseStatus") not in (None, "SUCCEEDED")]

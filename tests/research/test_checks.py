@@ -36,7 +36,7 @@ def test_cfn_lint_has_no_finding(example: Path, tmp_path: Path) -> None:
     add_stacks(app, deployment)
     (stack,) = app.synth().stacks
     command = [
-        Path(sys.executable).with_name("cfn-lint"),
+        str(Path(sys.executable).with_name("cfn-lint")),
         "--regions",
         deployment.research.region,
         "--ignore-checks",

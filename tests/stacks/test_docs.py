@@ -1,24 +1,70 @@
 """The documentation of the deployment file has every key, and no other."""
 
+import json
 import re
 from pathlib import Path
 
+import pytest
+from pydantic import BaseModel
+
 from stacks.deployment import Deployment, LambdaSubscriber, Publisher, SqsSubscriber
+from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
+MESSAGING = (Deployment, Publisher, SqsSubscriber, LambdaSubscriber)
+RESEARCH = {
+    "## `[research]`": settings.Research,
+    "### `[research.identity_center]`": settings.IdentityCenter,
+    "### `[[research.users]]`": settings.User,
+    "### `[[research.groups]]`": settings.Group,
+    "### `[[research.spaces]]`": settings.Space,
+    "### `[[research.images]]`": settings.Image,
+    "### `[research.budget]`": settings.Budget,
+    "### `[research.workstation]`": settings.Workstation,
+}
+TABLES = {"publisher", "subscribers", "research", "identity_center", "users", "groups", "spaces", "images"} | {
+    "budget",
+    "workstation",
+}
+"""Keys that are tables of their own."""
+
+
+def section(heading: str) -> str:
+    """What is below a heading, up to the next one."""
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#|\Z)", DOC, flags=re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+def documented(text: str) -> list[str]:
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \|", text, flags=re.MULTILINE)
+    return [key for row in rows for key in re.findall(r"`([a-z_]+)`", row)]
 
 
 def test_every_key_is_documented_and_every_documented_key_exists() -> None:
-    models = (Deployment, Publisher, SqsSubscriber, LambdaSubscriber)
-    keys = {name for model in models for name in model.model_fields} - {"publisher", "subscribers"}
-    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \|", DOC, flags=re.MULTILINE)
-    documented = {key for row in rows for key in re.findall(r"`([a-z_]+)`", row)} - {"sqs", "lambda"}
-    assert documented == keys
+    keys = {name for model in MESSAGING for name in model.model_fields} - TABLES
+    messaging = DOC.split("## `[research]`")[0]
+    assert set(documented(messaging)) - {"sqs", "lambda"} == keys
+
+
+@pytest.mark.parametrize(("heading", "model"), RESEARCH.items())
+def test_every_key_of_the_research_section_is_documented_once(heading: str, model: type[BaseModel]) -> None:
+    assert sorted(documented(section(heading))) == sorted(set(model.model_fields) - TABLES)
 
 
 def test_documented_defaults_are_the_defaults() -> None:
-    for model in (Deployment, Publisher, SqsSubscriber, LambdaSubscriber):
+    for model in MESSAGING:
         for name, field in model.model_fields.items():
             if isinstance(field.default, bool | int):
                 value = str(field.default).lower()
                 assert f"| `{name}` | `{value}` |" in DOC, name
+
+
+@pytest.mark.parametrize(("heading", "model"), RESEARCH.items())
+def test_documented_defaults_of_the_research_section_are_the_defaults(heading: str, model: type[BaseModel]) -> None:
+    text = section(heading)
+    for name, field in model.model_fields.items():
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        if name not in TABLES and isinstance(default, bool | int | str | list):
+            # As TOML spells it, which for these is as JSON does.
+            assert f"| `{name}` | `{json.dumps(default)}` |" in text, name
