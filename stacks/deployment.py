@@ -7,25 +7,18 @@ key, its value and what to do. The file's keys are the fields of the models belo
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks import names
+from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
 from stacks.fields import Account, Name, Region, Table, matches
-from stacks.regions import is_opt_in, partition
 from stacks.research import settings
 from stacks.research.settings import Research
 
-SNS_RETRY_DAYS = 23
-"""How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
-LAMBDA_RETRY_DAYS = 1
-"""How long Lambda keeps an asynchronous event, six hours, in whole days."""
-SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
 
 
@@ -56,7 +49,7 @@ class Publisher(Table):
     """The topic's maximum message size, which is also the threshold over which a payload is offloaded."""
     always_offload: bool = False
     """Offload every payload, whatever its size."""
-    payload_lifetime_days: int = Field(default=60, ge=1, le=3650)
+    payload_lifetime_days: int = Field(default=75, ge=1, le=3650)
     """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
     accept_expired_pointers: bool = False
     """Allow a payload lifetime shorter than the time a pointer can be late."""
@@ -97,10 +90,16 @@ class LambdaSubscriber(_Subscriber):
 Subscriber = SqsSubscriber | LambdaSubscriber
 
 
+def _not_default(name: str) -> str:
+    if name == "default":
+        raise ValueError("is the name of the event bus that every account has; choose another")
+    return name
+
+
 class Head(Table):
     """The keys outside any table. `name` begins every physical name, so that deployments can share an account."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_not_default)]
     organization: Organization | None = None
     """When given, principals outside this AWS organisation are refused at every account boundary."""
     ephemeral: bool = False
@@ -165,39 +164,48 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
 
     Part by part, so that a slip in one part does not hide what is wrong in, or between, the others.
     """
-    problems: list[str] = []
+    problems = Problems()
     head = _part(Head, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
     research = _research(table.get("research"), head, problems)
     if table.get("research") is not None and not any(table.get(key) for key in ("publisher", "subscribers")):
-        if problems or not (head and research):
-            raise DeploymentError(path, problems)
+        problems.refuse(path)
+        assert research
         return ResearchDeployment(**dict(head), research=research)
 
     publisher = _part(Publisher, table.get("publisher", {}), "publisher.", problems)
-    subscribers = _subscribers(table.get("subscribers", []), problems)
-    if publisher:
-        problems += _conflicts(publisher, subscribers)
-    problems += _clashes(table.get("subscribers"), with_research=table.get("research") is not None)
-    if not (head and publisher):
-        raise DeploymentError(path, problems)
-    deployment = Deployment(
-        **dict(head), publisher=publisher, subscribers=tuple(subscribers.values()), research=research
-    )
-    problems += _too_long(deployment, list(subscribers))
-    if problems:
-        raise DeploymentError(path, problems)
+    places = _subscribers(table.get("subscribers", []), problems)
+    problems.lines += clashes(table.get("subscribers"), with_research=table.get("research") is not None)
+    deployment = Deployment(**dict(head), publisher=publisher, subscribers=tuple(places.values()), research=research)
+    problems.lines += (each.text for each in conflicts(deployment, places) if not problems.keys.intersection(each.keys))
+    problems.refuse(path)
     return deployment
 
 
-def _research(table: object, head: Head | None, problems: list[str]) -> Research | None:
+class Problems:
+    """What is wrong so far: a line each, and the keys whose values are wrong in themselves."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.keys: set[str] = set()
+
+    def refuse(self, path: Path) -> None:
+        """Raises DeploymentError if there is any."""
+        if self.lines:
+            raise DeploymentError(path, self.lines)
+
+
+def _research(table: object, head: Head, problems: Problems) -> Research | None:
     if table is None:
         return None
-    research = _part(Research, table, "research.", problems)
-    if research:
-        problems += settings.problems(research)
-    if research and head:
-        problems += (
-            f"{key} = {value!r}: {_over(what, name, limit)}; shorten it"
+    try:
+        research = Research.model_validate(table)
+    except ValidationError as error:
+        _note(error, "research.", problems)
+        return None
+    problems.lines += settings.problems(research)
+    if "name" not in problems.keys:
+        problems.lines += (
+            f"{key} = {value!r}: {over(what, name, limit)}; shorten it"
             for key, value, what, name, limit in names.research_names(head, research)
             if len(name) > limit
         )
@@ -205,19 +213,33 @@ def _research(table: object, head: Head | None, problems: list[str]) -> Research
 
 
 T = TypeVar("T", bound=BaseModel)
-Found = dict[str, SqsSubscriber | LambdaSubscriber]
-"""The subscribers that are sound in themselves, by their key in the file: `subscribers[0]`, counted from 0."""
+
+# What stands in for a required value that is missing or wrong, so that the rest can be checked all the same.
+_STAND_INS: dict[str, object] = {"name": "stand-in", "account": "000000000000", "region": "us-east-1", "kind": "sqs"}
 
 
-def _part(model: type[T], table: object, key: str, problems: list[str]) -> T | None:
-    """`table` as a `model`, or None with its problems added."""
+def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
+    """`table` as a `model`; where it is none, its problems are noted and its sound values come with stand-ins."""
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        problems += (
-            _problem((key + _where(detail["loc"])).rstrip("."), detail) for detail in error.errors(include_url=False)
-        )
-        return None
+        wrong = _note(error, key, problems)
+    given = table if isinstance(table, dict) else {}
+    sound = {name: value for name, value in given.items() if name in model.model_fields and name not in wrong}
+    required = {name for name, field in model.model_fields.items() if field.is_required()} - set(sound)
+    stand_ins = {name: _STAND_INS[name] for name in required}
+    if model is LambdaSubscriber and "kind" in stand_ins:
+        stand_ins["kind"] = "lambda"
+    return model.model_validate(sound | stand_ins)
+
+
+def _note(error: ValidationError, key: str, problems: Problems) -> set[str]:
+    """Note every problem of a part; answers the names of its own keys that are wrong."""
+    details = error.errors(include_url=False)
+    wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}
+    problems.lines += (_problem((key + _where(detail["loc"])).rstrip("."), detail) for detail in details)
+    problems.keys |= {f"{key}{name}" for name in wrong}
+    return wrong
 
 
 def _where(steps: tuple[int | str, ...]) -> str:
@@ -248,128 +270,17 @@ def _problem(key: str, detail: Any) -> str:
             return f"{key} = {given}: {detail['msg'].replace('Input should', 'must', 1)}"
 
 
-def _subscribers(tables: object, problems: list[str]) -> Found:
+def _subscribers(tables: object, problems: Problems) -> dict[str, SqsSubscriber | LambdaSubscriber]:
+    """By their key in the file: `subscribers[0]`, counted from 0."""
     if not isinstance(tables, list) or not tables:
-        problems.append("subscribers: at least one [[subscribers]] table is needed; without any, nothing is delivered")
+        problems.lines.append(
+            "subscribers: at least one [[subscribers]] table is needed; without any, nothing is delivered"
+        )
         return {}
-    found: Found = {}
-    for index, table in enumerate(tables):
-        key = f"subscribers[{index}]"
-        subscriber = _part(_kind(table), table, f"{key}.", problems)
-        if subscriber:
-            found[key] = subscriber
-    return found
+    keys = [f"subscribers[{index}]" for index in range(len(tables))]
+    return {key: _part(_kind(table), table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
 def _kind(table: object) -> type[SqsSubscriber | LambdaSubscriber]:
     is_lambda = isinstance(table, dict) and table.get("kind") == "lambda"
     return LambdaSubscriber if is_lambda else SqsSubscriber
-
-
-def _conflicts(publisher: Publisher, subscribers: Found) -> Iterator[str]:
-    """What each part allows alone and AWS, or the way of a message, does not allow together."""
-    for account, times in Counter(publisher.senders).items():
-        if times > 1:
-            yield f"publisher.senders: {account!r} is there {times} times; name it once"
-    for key, subscriber in subscribers.items():
-        if partition(subscriber.region) != partition(publisher.region):
-            yield (
-                f"{key}.region = {subscriber.region!r}: is in the partition {partition(subscriber.region)}, "
-                f"the publisher's Region {publisher.region} in {partition(publisher.region)}; SNS does not cross"
-            )
-        yield from _kind_conflicts[subscriber.kind](key, publisher, subscriber)
-        yield from _late_pointers(key, publisher, subscriber)
-
-
-def _sqs_conflicts(key: str, _: Publisher, subscriber: Any) -> Iterator[str]:
-    least = 6 * subscriber.function_timeout_seconds
-    if subscriber.visibility_timeout < least:
-        yield (
-            f"{key}.visibility_timeout_seconds = {subscriber.visibility_timeout}: must be at least 6 x "
-            f"function_timeout_seconds = {least}, or a message is received again while it is still being processed"
-        )
-
-
-def _lambda_conflicts(key: str, publisher: Publisher, subscriber: Any) -> Iterator[str]:
-    if publisher.fifo:
-        yield (
-            f'{key}.kind = "lambda": publisher.fifo is true and a FIFO topic delivers to SQS queues only; '
-            'use kind = "sqs", or fifo = false'
-        )
-    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
-        yield (
-            f'{key}.kind = "lambda": publisher.maximum_message_bytes = {publisher.maximum_message_bytes} can grow past '
-            f"Lambda's asynchronous limit of 1 MB once it is escaped as JSON; with a lambda subscriber at most "
-            f"{SNS_DEFAULT_MAXIMUM_BYTES} is safe"
-        )
-    if subscriber.region != publisher.region and is_opt_in(subscriber.region):
-        yield (
-            f"{key}.region = {subscriber.region!r}: SNS does not deliver from another Region to a function in an "
-            f'opt-in Region; use kind = "sqs", or {publisher.region}, where the publisher is'
-        )
-
-
-_kind_conflicts: dict[str, Callable[[str, Publisher, Any], Iterator[str]]] = {
-    "sqs": _sqs_conflicts,
-    "lambda": _lambda_conflicts,
-}
-
-
-def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
-    """The stations at which a pointer can wait on its way to the subscriber, one after the other, each in days."""
-    waits = {"SNS retries": SNS_RETRY_DAYS, "redrive queue": subscriber.dead_letter_retention_days}
-    if subscriber.kind == "sqs":
-        waits["queue"] = subscriber.queue_retention_days
-    else:
-        waits["Lambda retries"] = LAMBDA_RETRY_DAYS
-    return {**waits, "dead-letter queue": subscriber.dead_letter_retention_days}
-
-
-def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[str]:
-    waits = ways_to_be_late(subscriber)
-    latest = sum(waits.values())
-    if publisher.payload_lifetime_days < latest and not publisher.accept_expired_pointers:
-        spelled = " + ".join(f"{station} {days}" for station, days in waits.items())
-        yield (
-            f"publisher.payload_lifetime_days = {publisher.payload_lifetime_days}: a pointer can reach {key} "
-            f"({subscriber.name!r}) {latest} days late ({spelled}), when its payload is gone; use at least {latest}, "
-            "or accept_expired_pointers = true"
-        )
-
-
-def _clashes(tables: object, *, with_research: bool) -> Iterator[str]:
-    """Two things of one name, whatever else is wrong with them."""
-    taken = {"publisher": "the publisher's stack and role", "publish": "the publish function"}
-    if with_research:
-        taken["research"] = "the research environment's stack"
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
-        name = table.get("name") if isinstance(table, dict) else None
-        if not isinstance(name, str):
-            continue
-        wanted = [name, f"{name}-redrive", f"{name}-dead-letters"]
-        if clash := next((each for each in wanted if each in taken), None):
-            yield f"subscribers[{index}].name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
-        taken = dict.fromkeys(wanted, f"subscribers[{index}] or a queue of its") | taken
-
-
-def _too_long(deployment: Deployment, keys: list[str]) -> Iterator[str]:
-    """Physical names over what AWS takes."""
-    limits = [
-        ("name", deployment.name, "payload bucket", names.payload_bucket(deployment), 63),
-        ("name", deployment.name, "publish function", names.publish_function(deployment), 64),
-    ]
-    for place, subscriber in zip(keys, deployment.subscribers, strict=True):
-        key = f"{place}.name"
-        limits += [
-            (key, subscriber.name, "inbox bucket", names.inbox_bucket(deployment, subscriber), 63),
-            (key, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
-            (key, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
-            (key, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
-        ]
-    for key, value, what, name, limit in limits:
-        if len(name) > limit:
-            yield f"{key} = {value!r}: {_over(what, name, limit)}; shorten it"
-
-
-def _over(what: str, name: str, limit: int) -> str:
-    return f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"

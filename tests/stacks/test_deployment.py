@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment, DeploymentError, ways_to_be_late
+from stacks.conflicts import ways_to_be_late
+from stacks.deployment import Deployment, DeploymentError
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,9 +83,25 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 0, "region", to="cn-north-1"), "is in the partition aws-cn"),
         (changed("subscribers", 1, "region", to="ap-east-1"), "does not deliver from another Region to a function"),
         (
-            changed("publisher", "payload_lifetime_days", to=54),
-            "payload_lifetime_days = 54: a pointer can reach subscribers[0] ('orders') 55 days late (SNS retries 23 + "
-            "redrive queue 14 + queue 4 + dead-letter queue 14), when its payload is gone; use at least 55",
+            changed("publisher", "payload_lifetime_days", to=70),
+            "payload_lifetime_days = 70: a pointer can reach subscribers[0] ('orders') 71 days late (publish retries 2 "
+            "+ publish dead letters 14 + SNS retries 23 + redrive queue 14 + queue 4 + dead-letter queue 14), when its "
+            "payload is gone; use at least 71",
+        ),
+        (changed("name", to="default"), "name = 'default': is the name of the event bus that every account has"),
+        (changed("subscribers", 0, "name", to="publish-dead-letters"), "already names the publish function's dead"),
+        (
+            changed("subscribers", 0, "dead_letter_retention_days", to=4),
+            "subscribers[0].dead_letter_retention_days = 4: must be more than queue_retention_days = 4",
+        ),
+        (
+            changed("subscribers", 0, "maximum_receives", to=200),
+            "subscribers[0].maximum_receives = 200: so many tries, each 1800 s apart",
+        ),
+        (changed("publisher", "senders", to=[f"{n:012}" for n in range(26)]), "publisher.senders: 26 of them"),
+        (
+            changed("subscribers", to=[SOUND["subscribers"][0] | {"name": f"s{n}"} for n in range(41)]),
+            "subscribers: 41 of them",
         ),
         (changed("name", to="c" * 32), "the payload bucket's name"),
         (changed("subscribers", 0, "name", to="o" * 30), "the inbox bucket's name"),
@@ -97,25 +114,33 @@ def test_refused_with_key_and_value(table: dict[str, Any], expected: str) -> Non
 
 
 def test_every_problem_is_said_at_once() -> None:
+    """Those between the parts too, when the parts themselves are wrong elsewhere."""
     table = changed("publisher", "account", to="1")
-    table["subscribers"][0] |= {"account": "2", "visibility_timeout_seconds": "soon"}
-    table["subscribers"][1] |= {"name": "orders", "region": "mars-1"}
+    table["publisher"] |= {"payload_lifetime_days": 3, "fifo": True}
+    table["subscribers"][0] |= {"account": "2", "visibility_timeout_seconds": 60, "name": "o" * 60}
+    table["subscribers"][1] |= {"name": "o" * 60, "region": "mars-1"}
     table["unknown"] = 1
-    said = "\n".join(problems(table))
-    for key in (
-        "publisher.account",
-        "subscribers[0].account",
-        "subscribers[0].visibility_timeout_seconds",
-        "subscribers[1].name",
-        "subscribers[1].region",
-        "unknown",
+    said = problems(table)
+    for expected in (
+        "publisher.account = '1'",
+        "publisher.payload_lifetime_days = 3: a pointer can reach subscribers[0]",
+        "publisher.payload_lifetime_days = 3: a pointer can reach subscribers[1]",
+        "subscribers[0].account = '2'",
+        "subscribers[0].visibility_timeout_seconds = 60: must be at least 6 x",
+        f"subscribers[0].name = '{'o' * 60}': the reader role's name",
+        f"subscribers[1].name = '{'o' * 60}': '{'o' * 60}' already names subscribers[0]",
+        "subscribers[1].region = 'mars-1'",
+        'subscribers[1].kind = "lambda": publisher.fifo is true',
+        "unknown = 1",
     ):
-        assert f"{key} = " in said
+        assert [line for line in said if line.startswith(expected)], (expected, said)
+    # Nothing is said of the values that stand in for wrong ones.
+    assert not [line for line in said if "stand-in" in line or "000000000000" in line]
 
 
 def test_the_lifetime_holds_at_the_sum_and_can_be_waived_by_name() -> None:
-    deployment = Deployment.parse(changed("publisher", "payload_lifetime_days", to=55))
-    assert max(sum(ways_to_be_late(s).values()) for s in deployment.subscribers) == 55
+    deployment = Deployment.parse(changed("publisher", "payload_lifetime_days", to=71))
+    assert max(sum(ways_to_be_late(s).values()) for s in deployment.subscribers) == 71
     waived = changed("publisher", "payload_lifetime_days", to=1)
     waived["publisher"]["accept_expired_pointers"] = True
     assert Deployment.parse(waived)

@@ -115,7 +115,7 @@ def test_what_the_function_cannot_handle_is_kept(templates: dict[str, Template])
 
 def test_ecs_remembers_for_as_long_as_a_payload_lives(templates: dict[str, Template]) -> None:
     template = templates["coatcheck-billing"]
-    assert function_environment(template)["REMEMBERED_SECONDS"] == str(60 * 24 * 3600)
+    assert function_environment(template)["REMEMBERED_SECONDS"] == str(75 * 24 * 3600)
     table = only(template, "AWS::DynamoDB::GlobalTable")["Properties"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
 

@@ -1,0 +1,204 @@
+"""What the parts of a deployment file allow alone, and AWS, or the way of a message, does not allow together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stacks import names
+from stacks.regions import is_opt_in, partition
+
+if TYPE_CHECKING:
+    from stacks.deployment import Deployment, Publisher, Subscriber
+
+SNS_RETRY_DAYS = 23
+"""How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
+LAMBDA_RETRY_DAYS = 1
+"""How long Lambda keeps an asynchronous event, six hours, in whole days."""
+PUBLISH_RETRY_DAYS = 2
+"""How long EventBridge tries to invoke the publish function, a day, and then Lambda the function, six hours."""
+PUBLISH_DEAD_LETTER_DAYS = 14
+"""How long what was not published can wait to be published after all, its payload offloaded already."""
+SNS_DEFAULT_MAXIMUM_BYTES = 262_144
+DAY_SECONDS = 86_400
+MOST_SUBSCRIBERS = 40
+"""A bucket's policy has 20 KB at most, and each subscriber a statement in it."""
+MOST_SENDERS = 25
+"""An event bus's policy has 10 KB at most, and each sender a statement in it."""
+
+
+class Conflict(NamedTuple):
+    """`keys` of the file whose values conflict: when one of them is wrong in itself, that is what has to be said."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+def conflicts(deployment: Deployment, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
+    """All of them. `places`: the subscribers by their key in the file, `subscribers[0]`, counted from 0."""
+    publisher = deployment.publisher
+    yield from _of_senders(publisher)
+    if len(places) > MOST_SUBSCRIBERS:
+        yield Conflict(
+            ("subscribers",),
+            f"subscribers: {len(places)} of them; a bucket's policy has room for {MOST_SUBSCRIBERS}",
+        )
+    for key, subscriber in places.items():
+        if partition(subscriber.region) != partition(publisher.region):
+            yield Conflict(
+                (f"{key}.region", "publisher.region"),
+                f"{key}.region = {subscriber.region!r}: is in the partition {partition(subscriber.region)}, "
+                f"the publisher's Region {publisher.region} in {partition(publisher.region)}; SNS does not cross",
+            )
+        yield from _of_kind[subscriber.kind](key, publisher, subscriber)
+        yield from _late_pointers(key, publisher, subscriber)
+    yield from _long_names(deployment, places)
+
+
+def _of_senders(publisher: Publisher) -> Iterator[Conflict]:
+    for account, times in Counter(publisher.senders).items():
+        if times > 1:
+            yield Conflict(
+                ("publisher.senders",), f"publisher.senders: {account!r} is there {times} times; name it once"
+            )
+    if len(publisher.senders) > MOST_SENDERS:
+        yield Conflict(
+            ("publisher.senders",),
+            f"publisher.senders: {len(publisher.senders)} of them; an event bus's policy has room for {MOST_SENDERS}",
+        )
+
+
+def _of_sqs(key: str, _: Publisher, subscriber: Any) -> Iterator[Conflict]:
+    least = 6 * subscriber.function_timeout_seconds
+    visibility, timeout = f"{key}.visibility_timeout_seconds", f"{key}.function_timeout_seconds"
+    if subscriber.visibility_timeout < least:
+        yield Conflict(
+            (visibility, timeout),
+            f"{visibility} = {subscriber.visibility_timeout}: must be at least 6 x function_timeout_seconds = {least}, "
+            "or a message is received again while it is still being processed",
+        )
+    tries = subscriber.maximum_receives * subscriber.visibility_timeout
+    queue, receives = f"{key}.queue_retention_days", f"{key}.maximum_receives"
+    if tries >= subscriber.queue_retention_days * DAY_SECONDS:
+        yield Conflict(
+            (receives, visibility, timeout, queue),
+            f"{receives} = {subscriber.maximum_receives}: so many tries, each {subscriber.visibility_timeout} s apart, "
+            f"take longer than the {subscriber.queue_retention_days} days of queue_retention_days, after which SQS "
+            "deletes a message before it is dead-lettered; lower the one or raise the other",
+        )
+    if subscriber.dead_letter_retention_days <= subscriber.queue_retention_days:
+        dead_letters = f"{key}.dead_letter_retention_days"
+        yield Conflict(
+            (dead_letters, queue),
+            f"{dead_letters} = {subscriber.dead_letter_retention_days}: must be more than queue_retention_days = "
+            f"{subscriber.queue_retention_days}: a message that SQS moves keeps its age, and is deleted at once",
+        )
+
+
+def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:
+    if publisher.fifo:
+        yield Conflict(
+            ("publisher.fifo",),
+            f'{key}.kind = "lambda": publisher.fifo is true and a FIFO topic delivers to SQS queues only; '
+            'use kind = "sqs", or fifo = false',
+        )
+    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
+        yield Conflict(
+            ("publisher.maximum_message_bytes",),
+            f'{key}.kind = "lambda": publisher.maximum_message_bytes = {publisher.maximum_message_bytes} can grow past '
+            f"Lambda's asynchronous limit of 1 MB once it is escaped as JSON; with a lambda subscriber at most "
+            f"{SNS_DEFAULT_MAXIMUM_BYTES} is safe",
+        )
+    if subscriber.region != publisher.region and is_opt_in(subscriber.region):
+        yield Conflict(
+            (f"{key}.region", "publisher.region"),
+            f"{key}.region = {subscriber.region!r}: SNS does not deliver from another Region to a function in an "
+            f'opt-in Region; use kind = "sqs", or {publisher.region}, where the publisher is',
+        )
+
+
+_of_kind: dict[str, Callable[[str, Publisher, Any], Iterator[Conflict]]] = {"sqs": _of_sqs, "lambda": _of_lambda}
+
+
+def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
+    """The stations at which a pointer can wait, once its payload is stored, one after the other, each in days."""
+    waits = {
+        "publish retries": PUBLISH_RETRY_DAYS,
+        "publish dead letters": PUBLISH_DEAD_LETTER_DAYS,
+        "SNS retries": SNS_RETRY_DAYS,
+        "redrive queue": subscriber.dead_letter_retention_days,
+    }
+    if subscriber.kind == "sqs":
+        waits["queue"] = subscriber.queue_retention_days
+    else:
+        waits["Lambda retries"] = LAMBDA_RETRY_DAYS
+    return {**waits, "dead-letter queue": subscriber.dead_letter_retention_days}
+
+
+def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+    waits = ways_to_be_late(subscriber)
+    latest = sum(waits.values())
+    if publisher.payload_lifetime_days < latest and not publisher.accept_expired_pointers:
+        spelled = " + ".join(f"{station} {days}" for station, days in waits.items())
+        yield Conflict(
+            (
+                "publisher.payload_lifetime_days",
+                f"{key}.queue_retention_days",
+                f"{key}.dead_letter_retention_days",
+                f"{key}.kind",
+            ),
+            f"publisher.payload_lifetime_days = {publisher.payload_lifetime_days}: a pointer can reach {key} "
+            f"({subscriber.name!r}) {latest} days late ({spelled}), when its payload is gone; use at least {latest}, "
+            "or accept_expired_pointers = true",
+        )
+
+
+def clashes(tables: object, *, with_research: bool) -> Iterator[str]:
+    """Two things of one name, whatever else is wrong with them. `tables`: the file's subscribers, as they are."""
+    taken = {
+        "publisher": "the publisher's stack and role",
+        "publish": "the publish function",
+        "publish-dead-letters": "the publish function's dead-letter queue",
+    }
+    if with_research:
+        taken["research"] = "the research environment's stack"
+    for index, table in enumerate(tables if isinstance(tables, list) else []):
+        name = table.get("name") if isinstance(table, dict) else None
+        if not isinstance(name, str):
+            continue
+        wanted = [name, f"{name}-redrive", f"{name}-dead-letters"]
+        if clash := next((each for each in wanted if each in taken), None):
+            yield f"subscribers[{index}].name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
+        taken = dict.fromkeys(wanted, f"subscribers[{index}] or a queue of its") | taken
+
+
+def _long_names(deployment: Deployment, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
+    """Physical names over what AWS takes."""
+    limits: list[tuple[tuple[str, ...], str, str, str, int]] = [
+        (
+            ("name", "publisher.account", "publisher.region"),
+            deployment.name,
+            "payload bucket",
+            names.payload_bucket(deployment),
+            63,
+        ),
+        (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
+    ]
+    for key, subscriber in places.items():
+        name = (f"{key}.name", "name")
+        placed = (*name, f"{key}.account", f"{key}.region")
+        limits += [
+            (placed, subscriber.name, "inbox bucket", names.inbox_bucket(deployment, subscriber), 63),
+            (name, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
+            (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
+            (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
+        ]
+    for keys, value, what, name_, limit in limits:
+        if len(name_) > limit:
+            yield Conflict(keys, f"{keys[0]} = {value!r}: {over(what, name_, limit)}; shorten it")
+
+
+def over(what: str, name: str, limit: int) -> str:
+    """Says that a name is too long."""
+    return f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"
