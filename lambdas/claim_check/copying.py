@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.multipart import MOST_PARTS, MultipartUpload
 from claim_check.s3 import GIB, MIB
@@ -18,8 +17,7 @@ _part = 512 * MIB
 _workers = 8  # S3 does the work, about 100 MB/s a part; a thread here only waits
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(NamedTuple):
     """What S3 says of a copy. `sha256` (hex) is of the whole object, None above 5 GiB, where S3 can only give
     `crc64nvme` (base64) of the whole."""
 
@@ -28,8 +26,7 @@ class Copied:
     crc64nvme: str | None = None
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """An object's place, the account that owns the bucket, and where it matters the version."""
 
     bucket: str

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claim_check import claim
 from claim_check.attribute import Attribute
@@ -30,8 +30,7 @@ _binary_names = ("BinaryValue", "binaryValue")
 _raw_names = frozenset({*MARKERS, claim.NAME})
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What was delivered: `id` is SNS's MessageId, or SQS's where the delivery was raw."""
 
     body: str

@@ -208,35 +208,28 @@ def _parts(chunks: Iterable[bytes], room: Semaphore) -> Generator[bytes]:
 
     Waits for `room` before it makes a part, so that those on their way and the one that fills are all the memory.
     """
-    number, filled = 1, 0
-    part = bytearray(part_size(number))
+    number, missing = 1, part_size(1)
+    held: list[bytes | memoryview] = []
     for chunk in chunks:
-        if filled == 0 and len(chunk) == len(part):
+        rest: bytes | memoryview = chunk
+        while len(rest) >= missing:
+            held.append(rest if len(rest) == missing else memoryview(rest)[:missing])
+            rest = memoryview(rest)[missing:]
             room.acquire()
-            yield chunk
+            yield _joined(held)
             number += 1
-        else:
-            rest = memoryview(chunk)
-            while len(rest) >= len(part) - filled:
-                missing = len(part) - filled
-                _fill(part, filled, rest[:missing])
-                room.acquire()
-                yield bytes(part)
-                rest, number, filled = rest[missing:], number + 1, 0
-                part = _sized(part, number)
-            _fill(part, filled, rest)
-            filled += len(rest)
-        part = _sized(part, number)
-        del chunk  # else it is held while the next one is made
-    if filled or number == 1:
+            missing = part_size(number)
+        if rest:
+            held.append(rest)
+            missing -= len(rest)
+        del chunk, rest  # else they are held while the next one is made
+    if held or number == 1:
         room.acquire()
-        yield bytes(memoryview(part)[:filled])
+        yield _joined(held)
 
 
-def _sized(part: bytearray, number: int) -> bytearray:
-    return part if len(part) == part_size(number) else bytearray(part_size(number))
-
-
-def _fill(part: bytearray, start: int, data: memoryview) -> None:
-    # A view, since assigning to the bytearray itself copies the data twice.
-    memoryview(part)[start : start + len(data)] = data
+def _joined(held: list[bytes | memoryview]) -> bytes:
+    """What is in the list, which is emptied. A chunk that is a part by itself is not copied."""
+    part = b"".join(held)
+    held.clear()
+    return part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.attribute import Attribute, total_size
 from claim_check.draft import Draft
@@ -26,8 +26,7 @@ class Published:
     pointer: Pointer | None
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """`size` and `sha256` are the payload's. `deletable` says that the call which made this wrote the object behind
     `pointer`, so that nobody else can know of it before it is sent."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-# Everything but #x9 #xA #xD, #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (the SQS SendMessage and SNS Publish
-# pages).
-_refused = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# All but #x9 #xA #xD, #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (the SQS SendMessage and SNS Publish pages).
+# Not written as the complement of those: that takes Python 4 ms to compile, at every cold start.
+_refused = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def is_publishable(text: str) -> bool:
