@@ -38,7 +38,7 @@ class Network(Construct):
             vpc = ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=research.vpc_id, availability_zones=list(zones))
             self.subnet_ids = list(research.subnet_ids)
         else:
-            vpc = _vpc(self, removal_policy)
+            vpc = _vpc(self, research.account, removal_policy)
             self.subnet_ids = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self.vpc_id = vpc.vpc_id
         self.security_group = ec2.SecurityGroup(
@@ -56,7 +56,7 @@ class Network(Construct):
             _endpoints(self, vpc, research, self.security_group)
 
 
-def _vpc(scope: Construct, removal_policy: RemovalPolicy) -> ec2.Vpc:
+def _vpc(scope: Construct, account: str, removal_policy: RemovalPolicy) -> ec2.Vpc:
     vpc = ec2.Vpc(
         scope,
         "Vpc",
@@ -70,9 +70,16 @@ def _vpc(scope: Construct, removal_policy: RemovalPolicy) -> ec2.Vpc:
     log_group = logs.LogGroup(
         scope, "FlowLogs", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=removal_policy
     )
+    role = iam.Role(
+        scope,
+        "FlowLogRole",
+        assumed_by=iam.ServicePrincipal(
+            "vpc-flow-logs.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": account}}
+        ),
+    )
     vpc.add_flow_log(
         "FlowLog",
-        destination=ec2.FlowLogDestination.to_cloud_watch_logs(log_group),
+        destination=ec2.FlowLogDestination.to_cloud_watch_logs(log_group, role),
         traffic_type=ec2.FlowLogTrafficType.ALL,
     )
     return vpc

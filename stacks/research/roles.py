@@ -54,6 +54,7 @@ class Roles(Construct):
         self.image = self._role("Image")
         for repository in repositories:
             repository.grant_pull(self.image)
+            repository.grant(self.image, "ecr:DescribeImages")
             repository.grant_pull(self.processing)
         acknowledge_wildcards(self.image, {_TOKEN: ["*"]})
 

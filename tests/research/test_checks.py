@@ -29,6 +29,15 @@ def test_cdk_nag_has_no_finding(example: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_synth_asks_nobody(example: Path, tmp_path: Path) -> None:
+    """Zones, VPC and all else is known or left to CloudFormation: synth works offline."""
+    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    add_stacks(app, load(example))
+    app.synth()
+    assert "missing" not in json.loads((tmp_path / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_cfn_lint_has_no_finding(example: Path, tmp_path: Path) -> None:
     deployment = load(example)
     assert deployment.research

@@ -187,6 +187,7 @@ def test_sagemaker_fetches_images_from_these_registries_only(several_template: T
             assert set(statement["Action"]) == {
                 "ecr:BatchCheckLayerAvailability",
                 "ecr:BatchGetImage",
+                "ecr:DescribeImages",
                 "ecr:GetDownloadUrlForLayer",
             }
 
