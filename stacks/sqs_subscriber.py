@@ -52,6 +52,8 @@ class SqsSubscriberStack(SubscriberStack):
             },
         )
         state_machine.grant_start_execution(consume)
+        # To tell a repeated message from another payload under the same id.
+        state_machine.grant_execution(consume, "states:DescribeExecution")
         self.dead_letters.grant_send_messages(consume)
         consume.add_event_source(
             event_sources.SqsEventSource(

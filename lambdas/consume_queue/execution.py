@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
+from claim_check import PayloadConflict
 from handover import Handover
 
 if TYPE_CHECKING:
@@ -14,10 +15,24 @@ def start_execution(handover: Handover, *, state_machine_arn: str, states: "SFNC
 
     Step Functions remembers a name for 90 days, so that a message delivered again, or sent back from the dead-letter
     queue, starts nothing a second time; also not when its execution failed: that one is redriven in Step Functions.
+
+    Raises:
+        PayloadConflict: another payload was handed on under the same message id.
     """
     try:
         return states.start_execution(
-            stateMachineArn=state_machine_arn, name=handover.message_id, input=json.dumps(handover.to_input())
+            stateMachineArn=state_machine_arn,
+            name=handover.message_id,
+            # Not escaped: an input has 262,144 bytes at most, and escaping would make six of two.
+            input=json.dumps(handover.to_input(), ensure_ascii=False),
         )["executionArn"]
     except states.exceptions.ExecutionAlreadyExists:
-        return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{handover.message_id}"
+        arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{handover.message_id}"
+    earlier = json.loads(states.describe_execution(executionArn=arn)["input"])
+    if earlier["summary"]["sha256"] != handover.sha256:
+        raise PayloadConflict(
+            f"another payload, with SHA-256 {earlier['summary']['sha256']}, was handed on under this message id: "
+            "give every payload an id of its own",
+            message_id=handover.message_id,
+        )
+    return arn

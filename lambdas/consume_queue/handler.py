@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import ClaimCheckError, Dereferencer, Store
 from consume_queue.dead_letter import send_to_dead_letters
 from consume_queue.execution import start_execution
-from handover import take_over
+from handover import Deadline, take_over
 
 logger = Logger()
 metrics = Metrics()
@@ -45,11 +45,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return process_partial_response(event, record_handler=consume, processor=processor, context=context)
 
 
-def consume(record: SQSRecord) -> None:
+def consume(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """One record. What it raises makes this record, and no other, visible again after its time-out."""
     logger.append_keys(sqs_message_id=record.message_id)
     try:
-        hand_on(record)
+        hand_on(record, Deadline(lambda_context.get_remaining_time_in_millis))
     except Exception as error:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
         logger.exception("failed")
@@ -58,10 +58,11 @@ def consume(record: SQSRecord) -> None:
         send_to_dead_letters(record.raw_event, error, queue_url=dead_letter_queue_url, sqs=sqs)
 
 
-def hand_on(record: SQSRecord) -> None:
+def hand_on(record: SQSRecord, deadline: Deadline) -> None:
+    deadline.check()
     message = dereferencer.message(record.raw_event)
     logger.append_keys(message_id=message.id)
-    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
+    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3, meanwhile=deadline.check)
     arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
     logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)

@@ -8,14 +8,10 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Dereferencer, Message, Store
+from claim_check import Dereferencer, Message, PayloadConflict, Store
+from consume_topic.handed_on import HandedOn, Record
 from consume_topic.task import Runner, run_task
 from handover import take_over
 
@@ -32,33 +28,43 @@ runner = Runner(
     security_group=os.environ["SECURITY_GROUP"],
 )
 ecs = boto3.client("ecs")
-remembered = DynamoDBPersistenceLayer(table_name=os.environ["HANDED_ON_TABLE"])
-idempotency = IdempotencyConfig(expires_after_seconds=int(os.environ["REMEMBERED_SECONDS"]))
-
-
-@idempotent_function(  # type: ignore[untyped-decorator]
-    data_keyword_argument="message_id", persistence_store=remembered, config=idempotency, key_prefix="hand-on"
+handed_on = HandedOn(
+    table=os.environ["HANDED_ON_TABLE"],
+    seconds=int(os.environ["REMEMBERED_SECONDS"]),
+    dynamodb=boto3.client("dynamodb"),
 )
-def hand_on(*, message_id: str, message: Message) -> str:  # noqa: ARG001 - the decorator reads message_id
-    """Once per message id, for as long as its payload lives."""
-    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
-    arn = run_task(handover, runner=runner, ecs=ecs)
-    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
-    logger.info("handed on", task=arn, bytes=handover.bytes, sha256=handover.sha256)
-    return arn
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> None:
+def handler(event: dict[str, Any], _: LambdaContext) -> None:
     """An SNS event."""
-    idempotency.register_lambda_context(context)
     for record in event["Records"]:
         metrics.add_metric(name="ReceivedMessages", unit=MetricUnit.Count, value=1)
         try:
             message = dereferencer.message(record)
             logger.append_keys(message_id=message.id)
-            hand_on(message_id=message.id, message=message)
+            hand_on(message)
         except Exception as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             raise
+
+
+def hand_on(message: Message) -> None:
+    """Once per message id, for as long as its payload lives."""
+    earlier = handed_on.find(message.id)
+    if earlier and message.sha256 in (earlier.sha256, None):
+        logger.info("handed on before", task=earlier.task)
+        return
+    if earlier:
+        raise PayloadConflict(
+            f"another payload, with SHA-256 {earlier.sha256}, was handed on under this message id: give every payload "
+            "an id of its own",
+            message_id=message.id,
+            pointer=message.pointer,
+        )
+    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
+    task = run_task(handover, runner=runner, ecs=ecs)
+    handed_on.remember(message.id, Record(handover.sha256, task))
+    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
+    logger.info("handed on", task=task, bytes=handover.bytes, sha256=handover.sha256)

@@ -1,5 +1,6 @@
 """What a consume function hands on to the application behind it: a pointer and a summary, never the payload."""
 
+from handover.deadline import Deadline, OutOfTime
 from handover.handover import Handover, take_over
 
-__all__ = ["Handover", "take_over"]
+__all__ = ["Deadline", "Handover", "OutOfTime", "take_over"]

@@ -1,5 +1,7 @@
 """From a message to what is handed on."""
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,16 +38,18 @@ class Handover:
         return {"message_id": fields.pop("message_id"), "pointer": fields.pop("pointer"), "summary": fields}
 
 
-def take_over(message: Message, *, inbox: Store, inbox_s3: "S3Client") -> Handover:
+def take_over(
+    message: Message, *, inbox: Store, inbox_s3: "S3Client", meanwhile: Callable[[], object] = lambda: None
+) -> Handover:
     """Read the payload through, in constant memory, and say where it is.
 
     A payload that came inside its message is put into the inbox first, so that the application always finds it behind a
-    pointer. Doing so twice is harmless.
+    pointer. Doing so twice is harmless. `meanwhile` is called between the pieces, a MiB each, and may raise.
 
     Raises:
         ClaimCheckError: the payload cannot be read, or is not what the message says.
     """
-    digest = message.payload.verify()
+    sha256 = _read_through(message, meanwhile)
     if message.pointer and message.store:
         store, pointer = message.store, message.pointer
     else:
@@ -54,11 +58,22 @@ def take_over(message: Message, *, inbox: Store, inbox_s3: "S3Client") -> Handov
     return Handover(
         message_id=message.id,
         pointer=Location(bucket=pointer.bucket, key=pointer.key, owner=store.owner, region=store.region),
-        bytes=digest.size,
-        sha256=digest.sha256,
+        bytes=message.size,
+        sha256=sha256,
         subject=message.subject,
         # Binary attributes are the application's business with the message, not part of a summary.
         attributes={
             name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
         },
     )
+
+
+def _read_through(message: Message, meanwhile: Callable[[], object]) -> str:
+    """The payload's SHA-256 as read here. The library has compared it, and the size, with what the message declares;
+    only what declares none is digested here."""
+    digest = None if message.sha256 else hashlib.sha256()
+    for chunk in message.payload.iter_chunks():
+        meanwhile()
+        if digest:
+            digest.update(chunk)
+    return digest.hexdigest() if digest else str(message.sha256)

@@ -3,4 +3,5 @@
 handler.py   environment -> arguments; which door
 event.py     an event of the bus -> a message
 upload.py    an upload in the outbox -> a message
+group.py     a name -> a message group of a FIFO topic
 """

@@ -32,7 +32,11 @@ outbox = os.environ["OUTBOX_PREFIX"]
 @metrics.log_metrics
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Publish one EventBridge event."""
+    metrics.add_metric(name="ReceivedEvents", unit=MetricUnit.Count, value=1)
     logger.append_keys(event_id=event["id"], source=event["source"])
+    if is_folder(event):
+        logger.info("a folder, nothing to publish")
+        return {"message_id": None}
     try:
         published = publish(event)
     except Exception as error:
@@ -48,6 +52,12 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         offloaded=published.pointer is not None,
     )
     return {"message_id": published.message_id}
+
+
+def is_folder(event: dict[str, Any]) -> bool:
+    """Whether the event tells of what the S3 console makes to show a folder: an empty object that ends in a slash."""
+    uploaded = event["detail"].get("object", {}) if event["source"] == "aws.s3" else {}
+    return uploaded.get("size") == 0 and str(uploaded.get("key")).endswith("/")
 
 
 def publish(event: dict[str, Any]) -> Published:

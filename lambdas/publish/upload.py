@@ -8,6 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from claim_check import Published, Publisher
+from publish.group import group_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -17,7 +18,7 @@ def publish_upload(event: dict[str, Any], *, publisher: Publisher, outbox: str, 
     """Publish the object version that an S3 "Object Created" event tells of.
 
     The attribute `outbox-key` is the object's key below the outbox prefix. In a FIFO topic the first folder of that key
-    is the message group.
+    is the message group; uploads in no folder are a group of their own.
 
     Raises:
         ClaimCheckError: as `Publisher.publish_object`.
@@ -32,7 +33,7 @@ def publish_upload(event: dict[str, Any], *, publisher: Publisher, outbox: str, 
         size=uploaded["size"],
         message_id=upload_id(key, version),
         attributes={"source": "outbox", "outbox-key": name, "account": event["account"]},
-        group_id=name.split("/", 1)[0] if publisher.fifo else None,
+        group_id=group_id(name.rpartition("/")[0].partition("/")[0]) if publisher.fifo else None,
     )
     s3.delete_object(Bucket=bucket, Key=key, VersionId=version, ExpectedBucketOwner=publisher.store.owner)
     return published

@@ -13,6 +13,11 @@ from claim_check import Publisher, Store
 from tests.lambdas.conftest import INBOX, STORE, environment, received, sqs_record, subscribed_topic
 
 ROLE = "arn:aws:iam::123456789012:role/states"
+POISON: dict[str, Any] = {
+    "MessageId": "poison",
+    "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"a-stranger","s3Key":"secret"}]',
+    "MessageAttributes": {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
+}
 
 
 @pytest.fixture
@@ -109,20 +114,15 @@ def test_a_message_delivered_twice_starts_one_execution(
 def test_a_poison_record_is_dead_lettered_with_its_reason_and_its_neighbours_go_on(
     consume: ModuleType, publish: Callable[..., Any], state_machine: str, dead_letters: str, context: SimpleNamespace
 ) -> None:
-    poison = {
-        "MessageId": "poison",
-        "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"a-stranger","s3Key":"secret"}]',
-        "MessageAttributes": {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-    }
     records = [
         sqs_record(publish(b"before", message_id="before")),
-        sqs_record(poison),
+        sqs_record(POISON),
         sqs_record(publish(b"after", message_id="after")),
     ]
     assert consume.handler({"Records": records}, context) == {"batchItemFailures": []}
     assert sorted(executions(state_machine)) == ["after", "before"]
     (dead,) = received(dead_letters)
-    assert dead["Body"] == poison["Body"]
+    assert dead["Body"] == POISON["Body"]
     assert dead["MessageAttributes"]["ExtendedPayloadSize"]["StringValue"] == "7"
     assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("UntrustedStore: ")
 
@@ -172,13 +172,100 @@ def test_a_record_with_no_room_for_a_reason_is_left_to_sqs(
 
 
 def test_in_a_fifo_queue_the_rest_of_a_failed_group_waits(
-    consume: ModuleType, publish: Callable[..., Any], state_machine: str, context: SimpleNamespace
+    consume: ModuleType,
+    publish: Callable[..., Any],
+    state_machine: str,
+    context: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first, second = publish(b"first", message_id="first"), publish(b"second", message_id="second")
-    boto3.client("stepfunctions").delete_state_machine(stateMachineArn=state_machine)
-    records = [sqs_record(message, queue="queue.fifo") for message in (first, second)]
+    messages = [publish(name.encode(), message_id=name) for name in ("first", "second", "third")]
+    records = [sqs_record(message, queue="queue.fifo") for message in messages]
+    records[2]["attributes"]["MessageGroupId"] = "another group"
+    start = consume.states.start_execution
+
+    def start_but_the_first(**request: Any) -> Any:
+        if request["name"] == "first":
+            raise consume.states.exceptions.ClientError({"Error": {"Code": "Throttled"}}, "StartExecution")
+        return start(**request)
+
+    monkeypatch.setattr(consume.states, "start_execution", start_but_the_first)
     failed = consume.handler({"Records": records}, context)
     assert [each["itemIdentifier"] for each in failed["batchItemFailures"]] == [
-        first["MessageId"],
-        second["MessageId"],
+        messages[0]["MessageId"],
+        messages[1]["MessageId"],
     ]
+    # The second would have succeeded, and must not overtake the first; another group goes on.
+    assert list(executions(state_machine)) == ["third"]
+
+
+def test_a_dead_letter_of_a_fifo_queue_keeps_its_group_and_its_binary_attributes(
+    load: Callable[..., ModuleType], state_machine: str, context: SimpleNamespace, aws: None
+) -> None:
+    sqs = boto3.client("sqs")
+    dead_letters = sqs.create_queue(QueueName="dead-letters.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    consume = load(
+        "consume_queue",
+        STATE_MACHINE_ARN=state_machine,
+        DEAD_LETTER_QUEUE_URL=dead_letters,
+        MAXIMUM_RECEIVES="5",
+        **environment(),
+    )
+    poison = sqs_record(POISON, queue="queue.fifo")
+    poison["messageAttributes"]["stamp"] = {"dataType": "Binary", "binaryValue": "AAH/"}
+    poison["attributes"]["MessageGroupId"] = "group-7"
+    assert consume.handler({"Records": [poison]}, context) == {"batchItemFailures": []}
+    answer = sqs.receive_message(QueueUrl=dead_letters, MessageAttributeNames=["All"], AttributeNames=["All"])
+    (dead,) = answer["Messages"]
+    assert dead["Attributes"]["MessageGroupId"] == "group-7"
+    # SQS's own id: a message that is sent back and fails again at once is no duplicate.
+    assert dead["Attributes"]["MessageDeduplicationId"] == POISON["MessageId"]
+    assert dead["MessageAttributes"]["stamp"]["BinaryValue"] == b"\x00\x01\xff"
+
+
+def test_another_payload_under_the_same_id_is_no_repetition(
+    consume: ModuleType, publish: Callable[..., Any], state_machine: str, dead_letters: str, context: SimpleNamespace
+) -> None:
+    first, second = publish(b"first", message_id="order-1"), publish(b"x" * 300_000, message_id="order-1")
+    for message in (first, second):
+        assert consume.handler({"Records": [sqs_record(message)]}, context) == {"batchItemFailures": []}
+    assert executions(state_machine)["order-1"]["summary"]["bytes"] == 5
+    (dead,) = received(dead_letters)
+    assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadConflict: ")
+
+
+def test_what_runs_out_of_time_fails_alone(
+    consume: ModuleType, publish: Callable[..., Any], state_machine: str, context: SimpleNamespace
+) -> None:
+    quick, slow, late = (
+        publish(b"quick", message_id="quick"),
+        publish(b"x" * (3 * 2**20), message_id="slow"),
+        publish(b"late", message_id="late"),
+    )
+    # Time passes with every look at the clock: enough for the first, not for all of the second.
+    clock = iter([60_000, 50_000, 40_000, 20_000, 9_000, 8_000, 7_000])
+    context.get_remaining_time_in_millis = lambda: next(clock)
+    failed = consume.handler({"Records": [sqs_record(m) for m in (quick, slow, late)]}, context)
+    assert [each["itemIdentifier"] for each in failed["batchItemFailures"]] == [slow["MessageId"], late["MessageId"]]
+    assert list(executions(state_machine)) == ["quick"]
+
+
+def test_a_foreign_publishers_message_is_digested_here(
+    consume: ModuleType, state_machine: str, context: SimpleNamespace
+) -> None:
+    body = b"by another client" * 20_000
+    boto3.client("s3").put_object(Bucket=STORE["bucket"], Key="payloads/foreign", Body=body)
+    message: dict[str, Any] = {
+        "MessageId": "0b9b9b9b-0000-4000-8000-000000000001",
+        "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",'
+        f'{{"s3BucketName":"{STORE["bucket"]}","s3Key":"payloads/foreign"}}]',
+        "MessageAttributes": {
+            "ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(body))},
+            "colour": {"DataType": "String", "StringValue": "blau"},
+        },
+    }
+    record = sqs_record(message)
+    record["messageAttributes"]["stamp"] = {"dataType": "Binary", "binaryValue": "AAH/"}
+    assert consume.handler({"Records": [record]}, context) == {"batchItemFailures": []}
+    summary = executions(state_machine)[message["MessageId"]]["summary"]
+    assert summary["sha256"] == hashlib.sha256(body).hexdigest()
+    assert summary["attributes"] == {"colour": "blau"}

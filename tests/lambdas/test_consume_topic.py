@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,8 +11,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from claim_check import UntrustedStore
-from tests.lambdas.conftest import STORE, environment
+from claim_check import PayloadConflict, UntrustedStore
+from tests.lambdas.conftest import INBOX, STORE, environment
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
 DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/billing:1"
@@ -123,3 +124,52 @@ def test_a_task_that_was_not_placed_is_tried_again(consume: ModuleType, context:
 def test_a_forged_pointer_is_raised_for_the_dead_letter_queue(consume: ModuleType, context: SimpleNamespace) -> None:
     with Stubber(consume.ecs), pytest.raises(UntrustedStore, match="outside the trusted stores"):
         consume.handler(pointing("a-stranger", "payloads/x", 7, {"id": "forged"}), context)
+
+
+def test_another_payload_under_the_same_id_is_no_repetition(consume: ModuleType, context: SimpleNamespace) -> None:
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("order-1", b"first"))
+        consume.handler(sns_event(b"first", "order-1"), context)
+        with pytest.raises(PayloadConflict, match="another payload"):
+            consume.handler(sns_event(b"second", "order-1"), context)
+        ecs.assert_no_pending_responses()
+
+
+def test_a_function_that_died_holds_up_nobody(consume: ModuleType, context: SimpleNamespace) -> None:
+    """Killed after ECS took the task and before it was remembered: the next try is answered with the same task."""
+    event = sns_event(b"scan", "scan-3")
+    with Stubber(consume.ecs) as ecs:
+        for _ in range(2):
+            ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-3", b"scan"))
+        consume.handed_on.remember = None  # calling it ends the function
+        with pytest.raises(TypeError):
+            consume.handler(event, context)
+        del consume.handed_on.remember
+        consume.handler(event, context)
+        ecs.assert_no_pending_responses()
+
+
+def test_what_was_handed_on_is_remembered_as_long_as_configured(consume: ModuleType, context: SimpleNamespace) -> None:
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-4", b"scan"))
+        consume.handler(sns_event(b"scan", "scan-4"), context)
+    item = boto3.client("dynamodb").get_item(TableName="handed-on", Key={"id": {"S": "scan-4"}})["Item"]
+    assert 5_184_000 - 60 < int(item["expiration"]["N"]) - time.time() <= 5_184_000
+
+
+def test_an_inline_payload_is_found_in_the_inbox(consume: ModuleType, context: SimpleNamespace) -> None:
+    event = pointing("unused", "unused", 0, {"id": "inline-1"})
+    event["Records"][0]["Sns"]["Message"] = "small and private"
+    del event["Records"][0]["Sns"]["MessageAttributes"]["ExtendedPayloadSize"]
+    expected = request("inline-1", b"small and private")
+    variables = expected["overrides"]["containerOverrides"][0]["environment"]
+    where = {"PAYLOAD_BUCKET": INBOX["bucket"], "PAYLOAD_KEY": "inline/inline-1"}
+    expected["overrides"]["containerOverrides"][0]["environment"] = [
+        {"name": each["name"], "value": where.get(each["name"], each["value"])} for each in variables
+    ]
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, expected)
+        consume.handler(event, context)
+        ecs.assert_no_pending_responses()
+    stored = boto3.client("s3").get_object(Bucket=INBOX["bucket"], Key="inline/inline-1")
+    assert stored["Body"].read() == b"small and private"

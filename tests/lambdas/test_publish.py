@@ -174,3 +174,64 @@ def test_the_log_names_the_message_and_not_its_content(
     assert line["message_id"] == line["event_id"] == "7bf73129-1428-4cd3-a780-95db273d1602"
     assert line["sha256"] == hashlib.sha256(b'{"secret":"nobody may log this"}').hexdigest()
     assert "nobody may log this" not in json.dumps(lines)
+
+
+def fifo(load: Load, **settings: str) -> tuple[ModuleType, str]:
+    """The function for a FIFO topic, and the queue that the topic delivers to."""
+    sqs, sns = boto3.client("sqs"), boto3.client("sns")
+    queue = sqs.create_queue(QueueName="delivered.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    topic = sns.create_topic(Name="messages.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    module = load(
+        "publish",
+        TOPIC_ARN=topic,
+        OUTBOX_PREFIX="outbox/",
+        THRESHOLD_BYTES="262144",
+        ALWAYS_OFFLOAD="false",
+        **environment(),
+    )
+    return module, queue
+
+
+@pytest.mark.parametrize(
+    ("event", "group"),
+    [
+        (lambda: bus_event({"n": 1}), "shop.orders"),
+        (lambda: bus_event({"n": 1}) | {"source": "Kunde Müller"}, hashlib.sha256("Kunde Müller".encode()).hexdigest()),
+        (lambda: upload(b"x", "outbox/shop/2026/scan.bin"), "shop"),
+        (lambda: upload(b"x", "outbox/my app/scan.bin"), hashlib.sha256(b"my app").hexdigest()),
+        (lambda: upload(b"x", "outbox/scan.bin"), hashlib.sha256(b"").hexdigest()),
+    ],
+)
+def test_in_a_fifo_topic_a_source_or_folder_is_a_group(
+    load: Load, aws: None, context: SimpleNamespace, event: Callable[[], dict[str, Any]], group: str
+) -> None:
+    publish, queue = fifo(load)
+    publish.handler(event(), context)
+    answer = boto3.client("sqs").receive_message(QueueUrl=queue, AttributeNames=["All"])
+    assert [message["Attributes"]["MessageGroupId"] for message in answer["Messages"]] == [group]
+
+
+@pytest.mark.parametrize("setting", [{"ALWAYS_OFFLOAD": "true"}, {"THRESHOLD_BYTES": "1024"}])
+def test_the_deployment_decides_what_is_offloaded(
+    load: Load, delivered: str, context: SimpleNamespace, setting: dict[str, str]
+) -> None:
+    settings = {"OUTBOX_PREFIX": "outbox/", "THRESHOLD_BYTES": "262144", "ALWAYS_OFFLOAD": "false"} | setting
+    publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
+    publish.handler(bus_event({"text": "x" * 2000}), context)
+    (message,) = received(delivered)
+    assert Dereferencer(stores=[Store(**STORE)]).message(message).pointer
+
+
+def test_a_folder_of_the_s3_console_is_no_message(
+    publish: ModuleType, delivered: str, context: SimpleNamespace
+) -> None:
+    assert publish.handler(upload(b"", "outbox/new folder/"), context) == {"message_id": None}
+    assert publish.handler(upload(b"", "outbox/"), context) == {"message_id": None}
+    assert received(delivered) == []
+
+
+def test_a_number_that_json_cannot_hold_is_refused(publish: ModuleType, context: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        publish.handler(bus_event(json.loads('{"huge": 1e400}')), context)
