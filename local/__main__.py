@@ -6,10 +6,12 @@ import signal
 import sys
 
 from local.emulator import Emulator, EmulatorError
+from local.ending import end_as_by_keyboard
 from local.sign_in import sign_in
 
 
 def main() -> int:
+    end_as_by_keyboard()
     try:
         with Emulator() as emulator, contextlib.suppress(KeyboardInterrupt):
             print("Emulated AWS accounts are running; Ctrl-C ends them and all that is in them.")

@@ -1,14 +1,18 @@
 """Run the demo. Exits with 0 only if every payload arrived whole everywhere and everything that must be refused was."""
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from botocore.exceptions import ClientError
 from rich.console import Console
+from rich.markup import escape
 
 from local import cdk
 from local.accounts import Accounts
@@ -17,6 +21,7 @@ from local.demo import payload, refusal, route
 from local.demo.delivery import Delivery, follow
 from local.demo.report import FunctionMemory, Report
 from local.emulator import EmulatorError
+from local.ending import end_as_by_keyboard
 from local.peak_memory import peak_memory
 from local.world import World
 from stacks import names
@@ -32,11 +37,14 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 150  # a log file wraps nothing
+    report = arguments.report
+    report.unlink(missing_ok=True)  # an old verdict must not pass for this run's
+    end_as_by_keyboard()
     try:
         with ExitStack() as resources:
             return 0 if _run(arguments, console, resources) else 1
-    except (DeploymentError, CdkError, EmulatorError) as error:
-        console.print(f"[red]{error}[/]", markup=True)
+    except (DeploymentError, CdkError, EmulatorError, ClientError) as error:
+        console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:
         console.print("Stopped; the emulated accounts are gone.")
@@ -46,6 +54,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--deployment", type=Path, default=ROOT / "deployments" / "example.toml")
+    parser.add_argument("--report", type=Path, default=BUILD / "report.json", help="where to write what was found")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--file", type=_existing_file, help="a file of yours to send")
     chosen.add_argument("--size", type=_size, help="the size of a generated file to send, such as 2GiB")
@@ -111,8 +120,8 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
     report = Report(deployment, deliveries, refusals, _functions(world.accounts, deployment), seconds)
     console.print()
     report.show(console)
-    report.write(BUILD / "report.json")
-    console.print(f"The same as JSON: {(BUILD / 'report.json').relative_to(ROOT)}")
+    report.write(arguments.report)
+    console.print(f"The same as JSON: {os.path.relpath(arguments.report)}")
     if not report.ok:
         log = BUILD / "emulator.log"
         log.write_bytes(world.emulator.log_path.read_bytes())
@@ -131,11 +140,16 @@ def _functions(accounts: Accounts, deployment: Deployment) -> list[FunctionMemor
     places = [(names.publish_function(deployment), publisher.account, publisher.region)]
     places += [(names.consume_function(deployment, s), s.account, s.region) for s in deployment.subscribers]
     return [
-        FunctionMemory(
-            name, account, region, peak_memory(accounts.client("logs", account=account, region=region), name)
-        )
+        FunctionMemory(name, account, region, _peak(accounts.client("logs", account=account, region=region), name))
         for name, account, region in places
     ]
+
+
+def _peak(logs: Any, function: str) -> int | None:
+    try:
+        return peak_memory(logs, function)
+    except LookupError:  # it has not run to its end
+        return None
 
 
 @contextmanager
@@ -143,7 +157,7 @@ def _stage(console: Console, seconds: dict[str, float], name: str) -> Iterator[C
     """A step with its time; yields a function that shows what it is at."""
     start = time.monotonic()
     with console.status(name) as status:
-        yield lambda line: status.update(f"{name} [dim]{line[:100]}[/]")
+        yield lambda line: status.update(f"{name} [dim]{escape(line[:100])}[/]")
     seconds[name] = time.monotonic() - start
     console.print(f"[green]✓[/] {name} ({seconds[name]:.1f} s)")
 

@@ -1,9 +1,11 @@
 """What must not work, tried for real: each attempt says who tried what, and what refused it."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,18 +17,29 @@ from stacks.deployment import Deployment, SqsSubscriber
 
 STRANGER = "999999999999"
 DEAD_LETTER_SECONDS = 60
-DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "403"}
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """`held`: it was refused. `answer`: what came back."""
+    """`answer`: what came back. `held`: it was refused, and by what it was to be refused by."""
 
     tried: str
     by: str
     refused_by: str
     answer: str
     held: bool
+
+
+@dataclass(frozen=True)
+class Refuser:
+    """What is to refuse an attempt. `says`: a pattern of its answer, which no other refuser's answer matches."""
+
+    name: str
+    says: str
+
+
+# S3 names no action; a key that refuses does.
+BUCKET_POLICY = Refuser("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
 
 
 def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> Iterator[Refusal]:
@@ -39,32 +52,36 @@ def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> I
     yield _refused(
         "read a payload",
         f"a stranger, {STRANGER}",
-        "the payload bucket's policy",
+        BUCKET_POLICY,
         lambda: stranger("s3").get_object(Bucket=bucket, Key=key),
+    )
+    yield _refused(
+        "read a payload without its key",
+        f"a role of the publisher's account that may read the bucket, {publisher.account}",
+        Refuser("the key's policy", "kms:Decrypt"),
+        lambda: _without_key(accounts, deployment).get_object(Bucket=bucket, Key=key),
     )
     for subscriber in deployment.subscribers:
         if subscriber.account == publisher.account:
             continue  # no boundary: its administrator is the publisher's
+        theirs = _Clients(accounts, subscriber.account, publisher.region)
+        elsewhere = f"arn:aws:sqs:{subscriber.region}:{subscriber.account}:elsewhere"
         yield _refused(
             "read a payload",
             f"{subscriber.name}'s administrator, {subscriber.account}, who is not its reader role",
-            "the payload bucket's policy (aws:PrincipalArn)",
-            lambda account=subscriber.account: accounts.client(  # type: ignore[misc]
-                "s3", account=account, region=publisher.region
-            ).get_object(Bucket=bucket, Key=key),
+            BUCKET_POLICY,
+            partial(theirs("s3").get_object, Bucket=bucket, Key=key),
         )
         yield _refused(
             "subscribe an endpoint that is not configured",
             f"{subscriber.name}'s administrator, {subscriber.account}",
-            "the topic's policy (sns:Endpoint)",
-            lambda account=subscriber.account, region=subscriber.region: accounts.client(  # type: ignore[misc]
-                "sns", account=account, region=publisher.region
-            ).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{region}:{account}:elsewhere"),
+            Refuser("the topic's policy (sns:Endpoint)", "SNS:Subscribe .* explicit deny in a resource-based policy"),
+            partial(theirs("sns").subscribe, TopicArn=topic, Protocol="sqs", Endpoint=elsewhere),
         )
     yield _refused(
         "subscribe to the topic",
         f"a stranger, {STRANGER}",
-        "the topic's policy",
+        Refuser("the topic's policy", "SNS:Subscribe"),
         lambda: stranger("sns").subscribe(
             TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{publisher.region}:{STRANGER}:mine"
         ),
@@ -72,13 +89,13 @@ def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> I
     yield _refused(
         "publish to the topic",
         f"a stranger, {STRANGER}",
-        "the topic's policy",
+        Refuser("the topic's policy", "sns:Publish"),
         lambda: stranger("sns").publish(TopicArn=topic, Message="let me in"),
     )
     yield _refused(
         "put an event on the bus",
         f"a sender who is not configured, {STRANGER}",
-        "the event bus's policy",
+        Refuser("the event bus's policy", "events:PutEvents"),
         lambda: _put_event(stranger("events"), names.event_bus_arn(deployment)),
     )
     for subscriber in deployment.subscribers:
@@ -94,7 +111,7 @@ def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSub
     yield _refused(
         f"send a message to {subscriber.name}'s queue, past the topic",
         f"a stranger, {STRANGER}",
-        "the queue's policy",
+        Refuser("the queue's policy", "sqs:SendMessage"),
         lambda: stranger.send_message(QueueUrl=url, MessageBody="let me in", **fifo),
     )
     forged = {
@@ -162,11 +179,27 @@ def _put_event(events: Any, bus: str) -> None:
         )
 
 
-def _refused(tried: str, by: str, refused_by: str, attempt: Callable[[], object]) -> Refusal:
+def _without_key(accounts: Accounts, deployment: Deployment) -> Any:
+    """A client for S3 as a new role that may read every object of the account, and use no key."""
+    publisher = deployment.publisher
+    iam = accounts.client("iam", account=publisher.account, region=publisher.region)
+    role = f"{deployment.name}-demo-without-key"
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": publisher.account}}
+    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document(trust))
+    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=_document(read))
+    return accounts.client("s3", account=publisher.account, region=publisher.region, role=role)
+
+
+def _document(statement: dict[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _refused(tried: str, by: str, refuser: Refuser, attempt: Callable[[], object]) -> Refusal:
     try:
         attempt()
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        # Any other error would only say that the attempt was made wrongly.
-        return Refusal(tried, by, refused_by, f"{code}: {error.response['Error']['Message']}", held=code in DENIED)
-    return Refusal(tried, by, refused_by, "it was allowed", held=False)
+        answer = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+        # Any other error would say that the attempt was made wrongly, or that something else refused it.
+        return Refusal(tried, by, refuser.name, answer, held=bool(re.search(refuser.says, answer, re.IGNORECASE)))
+    return Refusal(tried, by, refuser.name, "it was allowed", held=False)

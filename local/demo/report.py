@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from local.demo.delivery import Delivery
@@ -16,15 +17,17 @@ from local.demo.refusal import Refusal
 from local.limits import NOT_ENFORCED
 from stacks.deployment import Deployment
 
+MOST_MEMORY_MB = 160
+
 
 @dataclass(frozen=True)
 class FunctionMemory:
-    """Peak resident memory of a function's own process, over all its invocations."""
+    """Peak resident memory of a function's own process, over all its invocations; None when it reported none."""
 
     function: str
     account: str
     region: str
-    peak_memory_mb: int
+    peak_memory_mb: int | None
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every payload arrived whole everywhere and every attempt was refused."""
+        """Whether every payload arrived whole everywhere, every attempt was refused, every function stayed small."""
         delivered = all(d.whole(s) for d in self.deliveries for s in self.deployment.subscribers)
-        return bool(self.deliveries and self.refusals) and delivered and all(r.held for r in self.refusals)
+        small = all(f.peak_memory_mb and f.peak_memory_mb < MOST_MEMORY_MB for f in self.functions)
+        something = bool(self.deliveries and self.refusals and self.functions)
+        return something and delivered and small and all(r.held for r in self.refusals)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -97,7 +102,7 @@ class Report:
             for index, subscriber in enumerate(self.deployment.subscribers):
                 whole = delivery.whole(subscriber)
                 table.add_row(
-                    *((sent.what, sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
+                    *((escape(sent.what), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
                     f"{subscriber.name} {subscriber.account}\n{subscriber.region}",
                     _hops(delivery, subscriber.name),
                     _verdict(whole, f"sha256 {sent.sha256[:8]}… equal" if whole else "not as it was sent"),
@@ -108,14 +113,16 @@ class Report:
     def _refusal_table(self) -> Table:
         table = _table("What must be refused", "tried", "by", "refused by", "verdict")
         for refusal in self.refusals:
-            verdict = _verdict(refusal.held, "refused" if refusal.held else refusal.answer)
+            verdict = _verdict(refusal.held, "refused" if refusal.held else escape(refusal.answer))
             table.add_row(refusal.tried, refusal.by, refusal.refused_by, verdict)
         return table
 
     def _memory_table(self) -> Table:
         table = _table("Peak memory of the functions, whatever the size", "function", "account", "region", "MB")
         for function in self.functions:
-            table.add_row(function.function, function.account, function.region, str(function.peak_memory_mb))
+            table.add_row(
+                function.function, function.account, function.region, str(function.peak_memory_mb or "did not run")
+            )
         return table
 
     def _limits_table(self) -> Table:

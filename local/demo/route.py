@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from botocore.exceptions import ClientError
+
 from claim_check import Publisher, Store
 from local.accounts import Accounts
 from local.demo.payload import Payload
@@ -47,6 +49,8 @@ def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
         ]
     )
     (entry,) = answer["Entries"]
+    if "EventId" not in entry:
+        raise ClientError({"Error": {"Code": entry["ErrorCode"], "Message": entry["ErrorMessage"]}}, "PutEvents")
     return Sent(
         what="a small event",
         route=f"PutEvents from {sender}",
@@ -67,6 +71,7 @@ def by_library(accounts: Accounts, deployment: Deployment, payload: Payload) -> 
         topic_arn=names.topic_arn(deployment),
         store=Store(names.payload_bucket(deployment), names.PAYLOADS, publisher.account, publisher.region),
         threshold=publisher.maximum_message_bytes,
+        always_offload=True,  # also a file of a few bytes
         sns=accounts.client("sns", **whoever),
         s3=accounts.client("s3", **whoever),
     ).publish(

@@ -88,6 +88,13 @@ def test_an_attempt_that_was_allowed_fails_the_demo(deployment: Deployment) -> N
     assert "it was allowed" in shown.getvalue()
 
 
+@pytest.mark.parametrize("peak", [None, 160])
+def test_a_function_that_grew_or_said_nothing_fails_the_demo(deployment: Deployment, peak: int | None) -> None:
+    found = report(deployment, orders=arrival(), refusals=[HELD])
+    grown = dataclasses.replace(found.functions[0], peak_memory_mb=peak)
+    assert not dataclasses.replace(found, functions=[grown]).ok
+
+
 def test_nothing_tried_is_nothing_shown(deployment: Deployment) -> None:
     assert not report(deployment, orders=arrival(), refusals=[]).ok
 

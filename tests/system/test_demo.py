@@ -12,19 +12,23 @@ import pytest
 from local.demo.payload import installed_file
 
 ROOT = Path(__file__).parents[2]
-REPORT = ROOT / "build" / "demo" / "report.json"
 MEMORY_MB = 160
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    REPORT.unlink(missing_ok=True)
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("demo") / "report.json"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
     demo = subprocess.run(
-        [sys.executable, "-m", "local.demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "local.demo", "--report", str(path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert demo.returncode == 0, demo.stdout[-6000:] + demo.stderr[-3000:]
-    found: dict[str, Any] = json.loads(REPORT.read_text())
+    found: dict[str, Any] = json.loads(path.read_text())
     return found
 
 
@@ -54,7 +58,7 @@ def test_every_route_reaches_every_subscriber_byte_for_byte(report: dict[str, An
 
 def test_what_must_be_refused_is(report: dict[str, Any]) -> None:
     tried = [refusal["tried"] for refusal in report["refusals"]]
-    assert len(tried) == 11
+    assert len(tried) == 12
     assert all(refusal["held"] for refusal in report["refusals"])
     forged = [refusal for refusal in report["refusals"] if "pointer" in refusal["tried"]]
     assert all(refusal["answer"].startswith("UntrustedStore: ") for refusal in forged)
