@@ -1,0 +1,300 @@
+"""Hostile input by the hundred thousand: nothing but our own errors comes out, and no call goes to an untrusted place.
+
+    python -m tests.claim_check.fuzz [COUNT]             hypothesis, 100,000 inputs unless told otherwise
+    python -m tests.claim_check.fuzz --atheris [COUNT]   guided by coverage, where atheris is installed (no dependency)
+
+pytest runs a few thousand of the first kind (test_fuzz.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, NoReturn, cast
+
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from claim_check import ClaimCheckError, Dereferencer, PayloadMissing, Pointer, Receipt, Store
+from claim_check.https import Endpoint
+
+STORE = Store("payloads-one", "payloads/", "111111111111", "eu-west-1")
+TOPIC = "arn:aws:sns:eu-west-1:111111111111:events"
+
+
+class Watched:
+    """Stands in for S3: notes that it was asked, and fails when it is asked for anything outside the store."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def get_object(self, **request: Any) -> NoReturn:
+        assert request["Bucket"] == STORE.bucket
+        assert request["ExpectedBucketOwner"] == STORE.owner
+        key = request["Key"]
+        assert key.startswith(STORE.prefix)
+        assert key != STORE.prefix
+        assert len(key.encode()) <= 1024
+        assert not {".", ".."}.intersection(key.split("/"))
+        self.asked += 1
+        raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "none"}}, "GetObject")
+
+
+def unreachable(url: str) -> NoReturn:
+    """For an endpoint whose messages nobody signed: it has no reason to fetch anything but SNS's certificate."""
+    assert url.startswith("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-")
+    raise OSError(url)
+
+
+class Checker:
+    """Hands inputs to every entry there is, and counts what became of them."""
+
+    def __init__(self) -> None:
+        self.s3 = Watched()
+        self.found: Counter[str] = Counter()
+        self._dereferencer = Dereferencer(stores=[STORE], s3=cast("Any", self.s3))
+        self._endpoint = Endpoint(
+            topics=[TOPIC],
+            dereferencer=self._dereferencer,
+            fetch=unreachable,
+            now=lambda: datetime(2026, 3, 1, tzinfo=UTC),
+        )
+
+    def record(self, record: Any) -> None:
+        """A received record, dereferenced and read."""
+        (outcome,) = self._dereferencer.outcomes([record])
+        if outcome.error:
+            self._ours(outcome.error)
+        elif outcome.message:
+            self._read(outcome.message.payload)
+
+    def posted(self, body: bytes) -> None:
+        """A body posted to an HTTPS endpoint."""
+        try:
+            self._endpoint.receive(body)
+        except ClaimCheckError as error:
+            self._ours(error)
+
+    def handle(self, handle: str) -> None:
+        """A receipt handle."""
+        assert handle.endswith(Receipt.parse(handle).handle)
+
+    def _read(self, payload: Any) -> None:
+        try:
+            payload.json()
+        except PayloadMissing as error:
+            self._ours(error)
+        except ClaimCheckError as error:
+            self._ours(error)
+        else:
+            self.found["read"] += 1
+
+    def _ours(self, error: ClaimCheckError) -> None:
+        text = str(error)
+        assert len(text) < 3_000
+        assert "\n" not in text
+        json.dumps(error.record())
+        self.found[type(error).__name__] += 1
+
+
+# Inputs: from JSON of any shape to records that are right but for one thing.
+
+
+def _json(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    nested = st.lists(leaves, max_size=3) | st.dictionaries(st.text(max_size=5), leaves, max_size=3)
+    return leaves | nested | st.lists(nested, max_size=2)
+
+
+plain = _json(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8))
+anything = plain | st.binary(max_size=8)
+keys = st.one_of(
+    st.text(max_size=10),
+    st.sampled_from(
+        ["payloads/k", "payloads/", "payloads", "payloads/../x", "payloads/./x", "/payloads/k", "payloads//k", "..", ""]
+    ),
+    st.builds("payloads/{}".format, st.text(max_size=8)),
+    st.integers(1000, 1030).map(lambda length: "payloads/" + "k" * length),
+)
+buckets = st.sampled_from(["payloads-one", "payloads-two", "payloads-one.evil", "", "b" * 300]) | st.text(max_size=70)
+classes = st.sampled_from(
+    [
+        "software.amazon.payloadoffloading.PayloadS3Pointer",
+        "com.amazon.sqs.javamessaging.MessageS3Pointer",
+        "java.lang.Runtime",
+    ]
+)
+pointers = st.one_of(
+    st.builds(Pointer, buckets, keys).map(Pointer.body),
+    st.tuples(
+        classes, st.fixed_dictionaries({"s3BucketName": buckets | plain, "s3Key": keys | plain}, optional={"x": plain})
+    ).map(json.dumps),
+)
+envelopes = st.fixed_dictionaries(
+    {
+        "Type": st.just("Notification"),
+        "TopicArn": st.just(TOPIC),
+        "MessageId": st.text(max_size=10),
+        "Message": pointers,
+    },
+    optional={"MessageAttributes": plain, "Subject": plain},
+).map(json.dumps)
+bodies = st.one_of(pointers, envelopes, st.text(max_size=12), plain.map(json.dumps), st.just("[" * 30_000))
+sizes = st.sampled_from(["3", "0", "-1", "", "1e3", "9" * 18, "9" * 19, "٣"]) | st.text(max_size=8)
+claims = st.one_of(
+    st.just('{"id":"m"}'),
+    st.fixed_dictionaries({}, optional={"id": plain, "sha256": plain, "crc64nvme": plain}).map(json.dumps),
+    st.text(max_size=10),
+    st.just("[" * 50_000),
+)
+values = st.one_of(sizes, claims)
+
+
+def attributes(kind: str, text: str, data: str) -> st.SearchStrategy[Any]:
+    """Attributes in one of the three spellings."""
+    one = st.fixed_dictionaries(
+        {kind: st.sampled_from(["Number", "String", "Binary", "String.Array"]) | plain},
+        optional={text: values | anything, data: st.binary(max_size=9) | st.text(max_size=9) | anything},
+    )
+    names = st.sampled_from(["ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key", "kind"])
+    return st.dictionaries(names | st.text(max_size=5), one | anything, max_size=4) | anything
+
+
+ids = st.just("m-1") | st.text(max_size=8) | plain
+api = st.fixed_dictionaries(
+    {"Body": bodies | anything},
+    optional={"MessageId": ids, "MessageAttributes": attributes("DataType", "StringValue", "BinaryValue")},
+)
+queued = st.fixed_dictionaries(
+    {"body": bodies | anything},
+    optional={"messageId": ids, "messageAttributes": attributes("dataType", "stringValue", "binaryValue")},
+)
+notified = st.fixed_dictionaries(
+    {"Message": bodies | anything},
+    optional={
+        "MessageId": ids,
+        "TopicArn": plain,
+        "Subject": plain,
+        "MessageAttributes": attributes("Type", "Value", "Value"),
+    },
+)
+marked = st.builds(
+    lambda body, size, claim: {
+        "messageId": "m-1",
+        "body": body,
+        "messageAttributes": {
+            "ExtendedPayloadSize": {"dataType": "Number", "stringValue": size},
+            **({"ClaimCheck": {"dataType": "String", "stringValue": claim}} if claim else {}),
+        },
+    },
+    st.just(Pointer("payloads-one", "payloads/k").body()) | pointers,
+    st.just("3") | sizes,
+    st.none() | claims,
+)
+records = st.one_of(marked, api, queued, notified, notified.map(lambda sns: {"Sns": sns}), anything)
+posts = st.one_of(
+    st.binary(max_size=60),
+    plain.map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries(
+        {
+            "Type": st.sampled_from(["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"]) | plain,
+            "TopicArn": st.just(TOPIC) | plain,
+            "MessageId": ids,
+            "Message": bodies | plain,
+            "Timestamp": st.sampled_from(["2026-03-01T00:00:00.000Z", "2026-03-01T00:00:00Z"]) | plain,
+            "SigningCertURL": st.sampled_from(
+                ["https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0a.pem", "https://evil.example/x.pem"]
+            )
+            | plain,
+            "Signature": st.just(base64.b64encode(b"x" * 256).decode()) | plain,
+            "SignatureVersion": st.sampled_from(["1", "2", "3"]) | plain,
+        },
+        optional={"Subject": plain, "Token": plain, "SubscribeURL": plain, "MessageAttributes": plain},
+    ).map(lambda value: json.dumps(value).encode()),
+)
+handles = st.text(max_size=12) | st.builds(
+    "-..s3BucketName..-{}-..s3BucketName..--..s3Key..-{}-..s3Key..-{}".format, buckets, keys, st.text(max_size=10)
+)
+inputs = st.one_of(
+    st.tuples(st.just("record"), records), st.tuples(st.just("posted"), posts), st.tuples(st.just("handle"), handles)
+)
+
+
+def run(count: int, *, derandomize: bool = False) -> Checker:
+    """Tries `count` inputs, most of them records. Raises on the first that misbehaves, after making it small."""
+    checker = Checker()
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        derandomize=derandomize,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.one_of(inputs, st.tuples(st.just("record"), records)))
+    def try_one(one: tuple[str, Any]) -> None:
+        way, value = one
+        getattr(checker, way)(value)
+
+    try_one()
+    return checker
+
+
+def run_guided(count: int) -> None:
+    """The same checks on bytes that atheris makes up, guided by what they reach in the library."""
+    atheris: Any = import_module("atheris")
+    checker = Checker()
+
+    def try_one(data: bytes) -> None:
+        provider = atheris.FuzzedDataProvider(data)
+        way = provider.ConsumeIntInRange(0, 4)
+        if way == 0:
+            checker.posted(data)
+        elif way == 1:
+            checker.handle(provider.ConsumeUnicode(200))
+        elif way == 2:
+            try:
+                checker.record(json.loads(data[1:]))
+            except (ValueError, RecursionError):
+                return
+        else:
+            body, size, claim = (provider.ConsumeUnicode(60) for _ in range(3))
+            if provider.ConsumeBool():  # a pointer, as far as JSON goes
+                name = provider.PickValueInList(["software.amazon.payloadoffloading.PayloadS3Pointer", body])
+                bucket = provider.PickValueInList(["payloads-one", body])
+                body = json.dumps([name, {"s3BucketName": bucket, "s3Key": "payloads/" + provider.ConsumeUnicode(60)}])
+            if provider.ConsumeBool():
+                size = str(provider.ConsumeInt(8))
+            if provider.ConsumeBool():
+                claim = json.dumps({"id": claim, "sha256": provider.PickValueInList(["0" * 64, claim, None])})
+            names = ("body", "messageId", "messageAttributes", "dataType", "stringValue")
+            if way == 3:
+                names = ("Body", "MessageId", "MessageAttributes", "DataType", "StringValue")
+            spelt = {
+                "ExtendedPayloadSize": {names[3]: "Number", names[4]: size},
+                "ClaimCheck": {names[3]: "String", names[4]: claim},
+            }
+            checker.record({names[0]: body, names[1]: "m-1", names[2]: spelt})
+
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], f"-runs={count}", "-max_len=2000"], try_one)
+    atheris.Fuzz()
+
+
+def main(arguments: list[str]) -> None:
+    count = int(next((argument for argument in arguments if argument.isdigit()), "100000"))
+    if "--atheris" in arguments:
+        run_guided(count)
+        return
+    checker = run(count)
+    outcomes = ", ".join(f"{number} {name}" for name, number in checker.found.most_common())
+    print(f"{count} inputs: {outcomes}; {checker.s3.asked} reads, all of the trusted store")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
