@@ -4,23 +4,28 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
+# What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
+export FILE SIZE DEPLOYMENT
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint types imports synth format lock clean
+.PHONY: help demo local test image check lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
-	@python -m local.demo $(if $(FILE),--file "$(FILE)") $(if $(SIZE),--size "$(SIZE)") \
-		$(if $(DEPLOYMENT),--deployment "$(DEPLOYMENT)")
+	@exec python -m local.demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
+		$${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
 local: $(installed) ## Run emulated accounts to rehearse a deployment on
-	@python -m local
+	@exec python -m local
 
 test: $(installed) ## Run all tests, the local world included
 	@python -m pytest
+
+image: $(installed) ## Check what the research image installs, without Docker (minutes, 900 MB)
+	@python -m pytest tests/research -m image
 
 check: lint types imports test ## Everything CI checks
 
@@ -34,7 +39,7 @@ imports: $(installed) ## Who may import whom
 	@lint-imports
 
 synth: $(installed) ## Write all templates to cdk.out, with no network and no credentials
-	@cdk synth --quiet $(if $(DEPLOYMENT),-c deployment=$(DEPLOYMENT)) && echo "Templates are in cdk.out/"
+	@rm -rf cdk.out && cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"} >/dev/null && echo "Templates are in cdk.out/"
 
 format: $(installed) ## Format the code
 	@ruff check --fix-only . ; ruff format .

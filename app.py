@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aws_cdk import App
+from aws_cdk import App, Stack
 
-from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load
+from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
 from stacks.lambda_subscriber import LambdaSubscriberStack
 from stacks.publisher import PublisherStack
 from stacks.research.stack import ResearchStack
@@ -29,13 +29,19 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
 
 
 def add_messaging(app: App, deployment: Deployment) -> None:
-    PublisherStack(app, deployment)
+    publisher = PublisherStack(app, deployment)
     for subscriber in deployment.subscribers:
-        match subscriber.kind:
-            case "sqs":
-                SqsSubscriberStack(app, deployment, subscriber)
-            case "lambda":
-                LambdaSubscriberStack(app, deployment, subscriber)
+        stack = _subscriber_stack(app, deployment, subscriber)
+        if stack.account == publisher.account:
+            stack.add_stack_dependency(publisher)  # elsewhere it is people who keep the order
+
+
+def _subscriber_stack(app: App, deployment: Deployment, subscriber: Subscriber) -> Stack:
+    match subscriber.kind:
+        case "sqs":
+            return SqsSubscriberStack(app, deployment, subscriber)
+        case "lambda":
+            return LambdaSubscriberStack(app, deployment, subscriber)
 
 
 if __name__ == "__main__":

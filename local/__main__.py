@@ -7,7 +7,7 @@ import sys
 
 from local.emulator import Emulator, EmulatorError
 from local.ending import end_as_by_keyboard
-from local.sign_in import sign_in
+from local.sign_in import UNSET, sign_in
 
 
 def main() -> int:
@@ -16,10 +16,12 @@ def main() -> int:
         with Emulator() as emulator, contextlib.suppress(KeyboardInterrupt):
             print("Emulated AWS accounts are running; Ctrl-C ends them and all that is in them.")
             print("In another terminal, paste this to sign in (any 12 digits are an account, any Region is there):\n")
+            print("unset", *UNSET)
             for name, value in sign_in(emulator, "111111111111", "us-east-1").items():
                 print(f"export {name}={shlex.quote(value)}")
-            print("\nWhat they do not enforce: local/limits.py", flush=True)
+            print("\nWhat they do not enforce: `make demo` lists it at its end.", flush=True)
             signal.pause()
+        print("Stopped; the emulated accounts are gone.")
     except EmulatorError as error:
         print(error, file=sys.stderr)
         return 1

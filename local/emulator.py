@@ -143,6 +143,8 @@ class Emulator:
                 "MINISTACK_SSL_KEY": str(certificate.key),
                 # Functions inherit it, and so trust the endpoint they are given, without a line of theirs saying so.
                 "AWS_CA_BUNDLE": str(certificate.authority),
+                # Lambda's Node runtime has the AWS SDK, which a function of CDK's own relies on to empty a bucket.
+                "NODE_PATH": str(_REPOSITORY / "node_modules"),
                 "BIND_HOST": _HOST,
                 "GATEWAY_PORT": str(self._port),
                 "IOT_MTLS_ENABLED": "0",

@@ -6,6 +6,9 @@ import os
 
 from local.emulator import Emulator
 
+# What a shell may have set that would sign in elsewhere.
+UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+
 
 def sign_in(emulator: Emulator, account: str, region: str) -> dict[str, str]:
     """For the CDK CLI, the AWS CLI and SDKs. account: any 12 digits; the number itself is its root's access key."""
@@ -17,6 +20,7 @@ def sign_in(emulator: Emulator, account: str, region: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ACCESS_KEY_ID": account,
         "AWS_REGION": region,

@@ -1,4 +1,4 @@
-"""A subscriber with a function subscribed directly: topic -> function -> ECS task (application C)."""
+"""A subscriber with a function subscribed directly: topic -> function -> ECS task."""
 
 from aws_cdk import Duration, Fn
 from aws_cdk import aws_dynamodb as dynamodb
@@ -61,7 +61,7 @@ class LambdaSubscriberStack(SubscriberStack):
             },
             on_failure=destinations.SqsDestination(self.dead_letters),
         )
-        handed_on.grant_read_write_data(consume)
+        handed_on.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
         task.definition.grant_run(consume)
 
         permission = lambda_.CfnPermission(

@@ -1,4 +1,4 @@
-"""Application C: an ECS task on Fargate, run once per message, that reads the payload its environment points to."""
+"""Behind a subscriber of kind `lambda`: an ECS task on Fargate, run once per message, that reads its payload."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
@@ -53,7 +53,6 @@ class PayloadTask(Construct):
             vpc=vpc,
             cluster_name=names.cluster(deployment, subscriber),
             container_insights_v2=ecs.ContainerInsights.ENABLED,
-            enable_fargate_capacity_providers=True,
         )
         self.definition = ecs.FargateTaskDefinition(
             self,

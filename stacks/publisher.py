@@ -6,7 +6,7 @@ uploads -> outbox -> rule -> publish function -> topic and bucket
 
 import json
 
-from aws_cdk import Duration, Environment, Stack
+from aws_cdk import CfnOutput, Duration, Environment, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -99,6 +99,14 @@ class PublisherStack(Stack):
         _grant_publish(role, topic, bucket, key)
         bucket.grant_put(role, f"{names.OUTBOX}*")
 
+        for output, value, what in (
+            ("EventBusArn", bus.event_bus_arn, "Where senders put events."),
+            ("PayloadBucketName", bucket.bucket_name, f"Its folder {names.OUTBOX} takes uploads."),
+            ("TopicArn", topic.topic_arn, "What subscribers subscribe to."),
+            ("PublisherRoleArn", role.role_arn, "What applications of this account publish as."),
+        ):
+            CfnOutput(self, output, value=value, description=what)
+
         target = targets.LambdaFunction(publish, dead_letter_queue=dead_letters)
         events.Rule(
             self,
@@ -145,7 +153,9 @@ def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: km
     bucket.grant_put(role, f"{names.PAYLOADS}*")
     # To tell a retry from another payload of the same id, and to take back what SNS refused.
     bucket.grant_read(role, f"{names.PAYLOADS}*")
-    bucket.grant_delete(role, f"{names.PAYLOADS}*")
+    role.add_to_principal_policy(
+        iam.PolicyStatement(actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects(f"{names.PAYLOADS}*")])
+    )
     key.grant_encrypt_decrypt(role)
     acknowledge(role, GRANT_PUBLISH)
     objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in (names.PAYLOADS, names.OUTBOX)]

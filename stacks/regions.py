@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from botocore.session import Session, get_session
+from botocore.session import Session
 
 PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 
@@ -20,7 +20,8 @@ _ENABLED_BY_DEFAULT = frozenset(
 
 @lru_cache
 def _session() -> Session:
-    return get_session()
+    # Whatever profile the user has set stays out of it: synth needs no credentials.
+    return Session(session_vars={"profile": (None, None, None, None)})
 
 
 @lru_cache

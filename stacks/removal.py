@@ -2,10 +2,10 @@
 
 from aws_cdk import RemovalPolicy
 
-from stacks.deployment import Deployment
+from stacks.deployment import Head
 
 
-def removal_policy(deployment: Deployment) -> RemovalPolicy:
+def removal_policy(deployment: Head) -> RemovalPolicy:
     """Retained, unless the deployment says that it is ephemeral.
 
     Retained on update and delete, but not when the stack's very first deployment fails and is rolled back: what is left

@@ -1,11 +1,13 @@
-"""A subscriber with a queue: topic -> queue -> function -> state machine (application B)."""
+"""A subscriber with a queue: topic -> queue -> function -> state machine."""
 
-from aws_cdk import Duration
+from aws_cdk import ArnFormat, Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks import boundary, names
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriber
 from stacks.state_machine import StateMachine
 from stacks.subscriber import SubscriberStack
@@ -53,7 +55,15 @@ class SqsSubscriberStack(SubscriberStack):
         )
         state_machine.grant_start_execution(consume)
         # To tell a repeated message from another payload under the same id.
-        state_machine.grant_execution(consume, "states:DescribeExecution")
+        executions = self.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{names.state_machine(deployment, subscriber)}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        assert consume.role
+        consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
+        acknowledge_wildcards(consume.role, {"An execution is named by its message.": [executions]})
         self.dead_letters.grant_send_messages(consume)
         consume.add_event_source(
             event_sources.SqsEventSource(

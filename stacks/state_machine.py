@@ -1,4 +1,4 @@
-"""Application B: a state machine started once per message, with the pointer and a summary, never the payload."""
+"""Behind a subscriber of kind `sqs`: a state machine, started once per message with the pointer and a summary."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_events as events
@@ -55,7 +55,7 @@ class StateMachine(sfn.StateMachine):
                 destination=logs.LogGroup(
                     scope,
                     f"{id}Logs",
-                    # Under this prefix, log delivery needs no resource policy, of which an account has few.
+                    # Under this prefix one resource policy of the account serves all log groups; it has room for few.
                     log_group_name=f"/aws/vendedlogs/states/{name}",
                     retention=logs.RetentionDays.ONE_MONTH,
                     removal_policy=RemovalPolicy.DESTROY,

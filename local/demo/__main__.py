@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,7 +48,7 @@ def main() -> int:
         console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:
-        console.print("Stopped; the emulated accounts are gone.")
+        console.print("Stopped.")
         return 130
 
 
@@ -79,7 +80,7 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
     seconds: dict[str, float] = {}
     deployment = Deployment.load(arguments.deployment)
     file = _payload(arguments, resources)
-    console.print(f"Sending {file.path.name}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
+    console.print(f"Sending {escape(file.path.name)}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
 
     with _stage(console, seconds, "synthesize the stacks"):
         assembly = cdk.synth(
@@ -98,11 +99,11 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
         sent = []
         for door in doors:
             sent.append(door())
-            console.print(f"  sent {sent[-1].what} by {sent[-1].route}")
+            console.print(f"  sent {escape(sent[-1].what)} by {sent[-1].route}")
 
         def arrived(delivery: Delivery, subscriber: Subscriber) -> None:
             arrival = delivery.arrivals[subscriber.name]
-            what = f"{delivery.sent.what} by {delivery.sent.route}"
+            what = escape(f"{delivery.sent.what} by {delivery.sent.route}")
             console.print(f"  {what} reached {subscriber.name}: {arrival.kind} {arrival.status}")
 
         deliveries = follow(
@@ -122,7 +123,9 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
     report.show(console)
     report.write(arguments.report)
     console.print(f"The same as JSON: {os.path.relpath(arguments.report)}")
-    if not report.ok:
+    if report.ok:
+        console.print("[green]✓ Everything arrived whole, and everything that must be refused was.[/]")
+    else:
         log = BUILD / "emulator.log"
         log.write_bytes(world.emulator.log_path.read_bytes())
         console.print(f"[red]Not everything held.[/] What the emulator logged: {log.relative_to(ROOT)}")
@@ -131,6 +134,11 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
 
 def _payload(arguments: argparse.Namespace, resources: ExitStack) -> payload.Payload:
     if arguments.size is not None:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        # The file, the outbox's copy, and a stored payload for each of the two routes.
+        needed, free = 4 * arguments.size, shutil.disk_usage(BUILD).free
+        if needed > free:
+            raise SystemExit(f"SIZE: needs {needed:,} bytes of disk, and {free:,} are free; choose a smaller one")
         return resources.enter_context(payload.generated(arguments.size, BUILD))
     return payload.of_file(arguments.file) if arguments.file else payload.installed_file()
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -191,7 +191,7 @@ def _without_key(accounts: Accounts, deployment: Deployment) -> Any:
     return accounts.client("s3", account=publisher.account, region=publisher.region, role=role)
 
 
-def _document(statement: dict[str, object]) -> str:
+def _document(statement: Mapping[str, object]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 

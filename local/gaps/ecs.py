@@ -10,7 +10,6 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecs
-from ministack.services.cloudformation import provisioners
 
 from local.gaps.fill import instead_of
 
@@ -21,7 +20,6 @@ def install() -> None:
     """Fill every gap of this file."""
     client_token_is_idempotent()
     running_a_task_is_allowed_by_its_definition()
-    capacity_providers_by_cloudformation()
 
 
 def client_token_is_idempotent() -> None:
@@ -71,37 +69,3 @@ def running_a_task_is_allowed_by_its_definition() -> None:
         if revision.startswith("arn:"):
             return revision
         return f"arn:aws:ecs:{get_region()}:{get_account_id()}:task-definition/{revision}"
-
-
-def capacity_providers_by_cloudformation() -> None:
-    """AWS: AWS::ECS::ClusterCapacityProviderAssociations says what a cluster's tasks may run on.
-
-    The emulator: refuses the resource type.
-    """
-
-    def put(_logical_id: str, properties: dict[str, Any], _stack: str) -> tuple[str, dict[str, str]]:
-        answer = ecs._put_cluster_capacity_providers(
-            {
-                "cluster": properties["Cluster"],
-                "capacityProviders": properties.get("CapacityProviders", []),
-                "defaultCapacityProviderStrategy": [
-                    {name[0].lower() + name[1:]: value for name, value in strategy.items()}
-                    for strategy in properties.get("DefaultCapacityProviderStrategy", [])
-                ],
-            }
-        )
-        if answer[0] != 200:
-            raise ValueError(f"ECS refused the capacity providers: {answer[2]!r}")
-        return properties["Cluster"], {}
-
-    def update(_physical_id: str, _old: Any, new: dict[str, Any], stack: str, logical_id: str = "") -> Any:
-        return put(logical_id, new, stack)
-
-    def delete(physical_id: str, _properties: Any) -> None:
-        ecs._put_cluster_capacity_providers({"cluster": physical_id})
-
-    provisioners._RESOURCE_HANDLERS["AWS::ECS::ClusterCapacityProviderAssociations"] = {
-        "create": put,
-        "update": update,
-        "delete": delete,
-    }

@@ -49,7 +49,7 @@ class ResearchStack(Stack):
             iam.PermissionsBoundary.of(self).apply(
                 iam.ManagedPolicy.from_managed_policy_arn(self, "PermissionsBoundary", research.permissions_boundary)
             )
-        removal = removal_policy(deployment)  # type: ignore[arg-type] # it asks for what both kinds have
+        removal = removal_policy(deployment)
         key = kms.Key(
             self,
             "Key",

@@ -76,32 +76,3 @@ def test_gap_running_a_task_by_its_definition(bare: Accounts) -> None:
 
     with pytest.raises(ClientError, match="AccessDenied"):
         _run(account, definition, "a", role)
-
-
-def _associations(cluster: str) -> dict[str, Any]:
-    return {
-        "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": cluster}},
-        "Providers": {
-            "Type": "AWS::ECS::ClusterCapacityProviderAssociations",
-            "Properties": {
-                "Cluster": {"Ref": "Cluster"},
-                "CapacityProviders": ["FARGATE"],
-                "DefaultCapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],
-            },
-        },
-    }
-
-
-def test_capacity_providers_by_cloudformation(publisher: Account) -> None:
-    name = unique("cluster")
-
-    assert publisher.deploy(_associations(name)) == ("CREATE_COMPLETE", "")
-
-    cluster = publisher.client("ecs").describe_clusters(clusters=[name])["clusters"][0]
-    assert cluster["capacityProviders"] == ["FARGATE"]
-    assert cluster["defaultCapacityProviderStrategy"][0]["capacityProvider"] == "FARGATE"
-
-
-def test_gap_capacity_providers(bare: Accounts) -> None:
-    with pytest.raises(ClientError, match="Unrecognized resource types"):
-        Account(bare, PUBLISHER).deploy(_associations(unique("cluster")))

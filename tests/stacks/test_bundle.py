@@ -9,7 +9,6 @@ import pytest
 from stacks import bundle
 from tests.stacks.policies import Template, resources
 
-
 # For HTTPS endpoints, which run elsewhere and bring the package `cryptography`.
 HTTPS_ONLY = ("https.py", "signature.py")
 
