@@ -68,3 +68,16 @@ def test_documented_defaults_of_the_research_section_are_the_defaults(heading: s
         if name not in TABLES and isinstance(default, bool | int | str | list):
             # As TOML spells it, which for these is as JSON does.
             assert f"| `{name}` | `{json.dumps(default)}` |" in text, name
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    root = Path(__file__).parents[2]
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("lambdas/**/*.md")]
+    assert len(pages) > 10
+    broken = [
+        f"{page.relative_to(root)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert broken == []
