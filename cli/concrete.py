@@ -335,6 +335,10 @@ class StackReader:
                 return self._arn(target)
             case {"Fn::Join": [str(separator), list(parts)]} if len(value) == 1:
                 return separator.join(str(self.resolve(part, logical)) for part in parts)
+            case {"Fn::Split": [str(separator), text]} if len(value) == 1:
+                return str(self.resolve(text, logical)).split(separator)
+            case {"Fn::Select": [int(index), parts]} if len(value) == 1:
+                return self.resolve(parts, logical)[index]
             case {"Fn::Sub": str(text)} if len(value) == 1:
                 return re.sub(r"\$\{([^}]*)\}", lambda found: str(self._ref(found[1], logical)), text)
             case dict():

@@ -144,13 +144,6 @@ SQS_TAKE = (
 )
 KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
 LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
-TABLE_USE = tuple(
-    f"dynamodb:{action}"
-    for action in (
-        *("GetItem", "BatchGetItem", "Query", "Scan", "GetRecords", "GetShardIterator", "ConditionCheckItem"),
-        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "DescribeTable"),
-    )
-)
 TOPIC_OVER_TLS = tuple(
     f"sns:{action}"
     for action in (
@@ -234,7 +227,8 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
     ]
     publishes = (
         May(("sns:Publish",), (topic,)),
-        May((*S3_WRITE, *S3_DELETE), (f"{bucket}/payloads/*",)),
+        # Not its versions: what SNS refused is taken back, what was published is not destroyed.
+        May((*S3_WRITE, "s3:DeleteObject"), (f"{bucket}/payloads/*",)),
         May(S3_READ, (bucket, f"{bucket}/payloads/*")),
         May(KEY_USE, (key,)),
     )
@@ -357,7 +351,11 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         _run_by(machine_role, home, Service("states.amazonaws.com", account=home)),
     ]
     jobs: dict[str, tuple[May, ...]] = {
-        readers(subscriber, deployment)[0]: (May(SQS_TAKE, (queue,)), May(("states:StartExecution",), (machine,))),
+        readers(subscriber, deployment)[0]: (
+            May(SQS_TAKE, (queue,)),
+            May(("states:StartExecution",), (machine,)),
+            May(("states:DescribeExecution",), (f"{machine.replace(':stateMachine:', ':execution:')}:*",)),
+        ),
         machine_role: (
             May(("events:PutEvents",), (arn("events", region, home, "event-bus/default"),)),
             # Log delivery and traces know no narrower resource.
@@ -395,7 +393,7 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
     ]
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
-            May(TABLE_USE, (found.named(stack, "HandedOn"),)),
+            May(("dynamodb:GetItem", "dynamodb:PutItem"), (found.named(stack, "HandedOn"),)),
             May(("ecs:RunTask",), (arn("ecs", region, home, f"task-definition/{cluster}:1"),)),
             May(("iam:PassRole",), (task_role, execution_role), {"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
         ),

@@ -76,7 +76,7 @@ def _judged(deployment: Deployment) -> Judged:
     return case
 
 
-@settings(ANY_TIME, max_examples=10)
+@settings(ANY_TIME, max_examples=5)
 @example(deployment=TWENTY)
 @given(deployment=deployments(most=20))
 def test_proof(deployment: Deployment) -> None:
@@ -84,7 +84,7 @@ def test_proof(deployment: Deployment) -> None:
     assert not found, "\n\n".join(map(str, found))
 
 
-@settings(ANY_TIME, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(ANY_TIME, max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(deployment=deployments(most=2))
 def test_matrix(deployment: Deployment, simulator: Simulator) -> None:
     case = _judged(deployment)

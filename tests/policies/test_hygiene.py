@@ -66,7 +66,8 @@ def test_cfn_lint_has_no_finding(example: Judged, tmp_path: Path) -> None:
     for stack in example.stacks:
         (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
     regions = sorted({stack.region for stack in example.stacks})
-    command = [Path(sys.executable).with_name("cfn-lint"), "--regions", *regions, "--ignore-checks", IGNORED]
-    templates = sorted(tmp_path.iterdir())
-    found = subprocess.run([*command, "--", *templates], capture_output=True, text=True, check=False)
+    lint = str(Path(sys.executable).with_name("cfn-lint"))
+    templates = [str(template) for template in sorted(tmp_path.iterdir())]
+    command = [lint, "--regions", *regions, "--ignore-checks", IGNORED, "--", *templates]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr

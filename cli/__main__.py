@@ -1,0 +1,34 @@
+"""`python -m cli access --deployment FILE`: who may do what in a deployment, from its templates."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.access import render
+from cli.assembly import SynthError, synthesize
+from cli.concrete import UnresolvedError, concrete
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 with what to do on stderr."""
+    parser = argparse.ArgumentParser(prog="coatcheck", description="Tools for a coatcheck deployment.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    access = commands.add_parser("access", help="print who may do what, as Markdown, from the deployment's templates")
+    access.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")
+    access.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
+    given = parser.parse_args(arguments)
+    try:
+        text = render(concrete(synthesize(given.deployment)), given.deployment.as_posix())
+    except (SynthError, UnresolvedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if given.output:
+        given.output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

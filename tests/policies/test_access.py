@@ -1,0 +1,69 @@
+"""`coatcheck access` and the document it writes."""
+
+import pytest
+
+from cli.__main__ import main
+from cli.access import render
+from cli.assembly import SynthError
+from cli.concrete import UnresolvedError
+from tests.policies.mutants import BY_HAND
+from tests.policies.verdict import Judged, judged
+from tests.templates import ROOT
+
+SOURCE = "deployments/example.toml"
+
+
+def test_the_document_is_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["access", "--deployment", SOURCE]) == 0
+    document = (ROOT / "docs" / "access-matrix.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == document, (
+        "docs/access-matrix.md is stale: run `make docs` and review the difference"
+    )
+
+
+def test_a_deployment_that_cannot_be_made_says_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> object:
+        raise SynthError("prod.toml: 1 problem")
+
+    monkeypatch.setattr("cli.__main__.synthesize", refuse)
+    assert main(["access", "--deployment", "prod.toml"]) == 1
+    assert capsys.readouterr().err == "prod.toml: 1 problem\n"
+
+
+def test_at_a_glance_is_the_contract(example: Judged) -> None:
+    glance = render(example.found, SOURCE).partition("## At a glance")[2].partition("## Every door")[0]
+    rows = [line for line in glance.splitlines() if line.startswith(("| account", "| role", "| everybody"))]
+    assert [row.replace(" ", "") for row in rows] == [
+        "|account222222222222|||`sns:Subscribe`||",
+        "|account333333333333|||`sns:Subscribe`||",
+        "|account444444444444||||`events:PutEvents`|",
+        "|role`coatcheck-billing-reader`androle`coatcheck-billing-task`of333333333333|`s3:GetObject`|`kms:Decrypt`|||",
+        "|role`coatcheck-orders-reader`of222222222222|`s3:GetObject`|`kms:Decrypt`|||",
+    ]
+
+
+def _policies(case: Judged) -> dict[str, object]:
+    return {
+        **{f"{arn} policy": each.policy for arn, each in case.found.guarded.items()},
+        **{f"{arn} own": each.policies for arn, each in case.found.roles.items()},
+    }
+
+
+def test_no_change_of_a_policy_goes_unseen(in_organization: Judged) -> None:
+    """A reviewer sees it in the document's difference."""
+    document = render(in_organization.found, SOURCE)
+    changed = 0
+    for mutant in BY_HAND:
+        try:
+            case = judged(in_organization.deployment, mutant.of(in_organization.stacks))
+        except (UnresolvedError, KeyError):
+            continue
+        if _policies(case) != _policies(in_organization):
+            changed += 1
+            assert render(case.found, SOURCE) != document, mutant.name
+    assert changed > 100
