@@ -125,7 +125,7 @@ def disagreements(rows: Sequence[Row], simulator: Simulator) -> list[Disagreemen
     ]
 
 
-def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, at_once: int = 250) -> Disagreement | None:
+def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, at_once: int = 100) -> Disagreement | None:
     """One of them, or None; asks no further than it has to."""
     rows = iter(rows)
     while some := list(islice(rows, at_once)):

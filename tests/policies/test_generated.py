@@ -76,7 +76,7 @@ def _judged(deployment: Deployment) -> Judged:
     return case
 
 
-@settings(ANY_TIME, max_examples=5)
+@settings(ANY_TIME, max_examples=4)
 @example(deployment=TWENTY)
 @given(deployment=deployments(most=20))
 def test_proof(deployment: Deployment) -> None:
