@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+
+from local.cdk import synth
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
@@ -62,12 +65,32 @@ def cdk(variables: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[
 Cdk = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def deploy(cdk: Cdk, account: str, stack: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return cdk(account, "deploy", stack, "--require-approval", "never", *options)
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Synthesizes a deployment file once, by its name here and its text; the CLI would do so at each command."""
+    made: dict[str, Path] = {}
+
+    def assembly(name: str, text: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            (folder / "deployment.toml").write_text(text)
+            made[name] = synth(folder / "assembly", deployment=folder / "deployment.toml")
+        return made[name]
+
+    return assembly
 
 
-def test_a_deployment_one_account_at_a_time(cdk: Cdk, tmp_path: Path) -> None:
+def deploy(cdk: Cdk, account: str, stack: str, app: Path) -> subprocess.CompletedProcess[str]:
+    # Without a change set the CLI does not wait five seconds at a time for what has happened already.
+    return cdk(account, "deploy", stack, "--app", str(app), "--method", "direct", "--require-approval", "never")
+
+
+EXAMPLE = (ROOT / "deployments" / "example.toml").read_text()
+
+
+def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, str], Path]) -> None:
     """One story, in the order in which it happens to people."""
+    example = assembly("example", EXAMPLE)
     for account, *regions in (
         (PUBLISHER, "us-east-1"),
         (ORDERS, "us-west-2", "us-east-1"),
@@ -76,33 +99,61 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, tmp_path: Path) -> None:
         bootstrapped = cdk(account, "bootstrap", *(f"aws://{account}/{region}" for region in regions))
         assert bootstrapped.returncode == 0, bootstrapped.stdout
 
-    too_early = deploy(cdk, BILLING, "coatcheck-billing")
+    too_early = deploy(cdk, BILLING, "coatcheck-billing", example)
     assert too_early.returncode != 0
     assert "Topic does not exist" in too_early.stdout, too_early.stdout
 
     # A publisher that was deployed before anybody thought of `orders`.
-    older = tmp_path / "older.toml"
-    example = (ROOT / "deployments" / "example.toml").read_text()
-    older.write_text(re.sub(r'\[\[subscribers\]\]\nname = "orders".*?(?=\[\[)', "", example, flags=re.DOTALL))
-    published = deploy(cdk, PUBLISHER, "coatcheck-publisher", "-c", f"deployment={older}")
+    without_orders = re.sub(r'\[\[subscribers\]\]\nname = "orders".*?(?=\[\[)', "", EXAMPLE, flags=re.DOTALL)
+    published = deploy(cdk, PUBLISHER, "coatcheck-publisher", assembly("older", without_orders))
     assert published.returncode == 0, published.stdout
-    unknown = deploy(cdk, ORDERS, "coatcheck-orders")
+    unknown = deploy(cdk, ORDERS, "coatcheck-orders", example)
     assert unknown.returncode != 0
     assert re.search(r"not authorized to perform: SNS:Subscribe", unknown.stdout, flags=re.IGNORECASE), unknown.stdout
 
     # Once the publisher knows it, what failed before can be deployed again: nothing of it is in the way.
-    published = deploy(cdk, PUBLISHER, "coatcheck-publisher")
+    published = deploy(cdk, PUBLISHER, "coatcheck-publisher", example)
     assert published.returncode == 0, published.stdout
     for account, stack in ((ORDERS, "coatcheck-orders"), (BILLING, "coatcheck-billing")):
-        deployed = deploy(cdk, account, stack)
+        deployed = deploy(cdk, account, stack, example)
         assert deployed.returncode == 0, deployed.stdout
     # The subscriber in another Region has brought its redrive stack along.
     assert "coatcheck-orders-redrive" in unknown.stdout
 
 
+def test_a_deployment_is_removed_with_its_data(
+    cdk: Cdk, variables: dict[str, str], assembly: Callable[[str, str], Path]
+) -> None:
+    """README's clean-up, of what the test before has deployed."""
+    ephemeral = assembly("ephemeral", "ephemeral = true\n" + EXAMPLE)
+    protected = cdk(PUBLISHER, "destroy", "coatcheck-publisher", "--app", str(ephemeral), "--force")
+    assert "TerminationProtection" in protected.stdout
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        verify=variables["AWS_CA_BUNDLE"],
+        aws_access_key_id=PUBLISHER,
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    bucket = "coatcheck-payloads-111111111111-us-east-1"
+    s3.put_object(Bucket=bucket, Key="payloads/left-over", Body=b"payload")
+
+    stacks = [(BILLING, "coatcheck-billing"), (ORDERS, "coatcheck-orders"), (PUBLISHER, "coatcheck-publisher")]
+    for account, stack in stacks:
+        deployed = deploy(cdk, account, stack, ephemeral)
+        assert deployed.returncode == 0, deployed.stdout
+    for account, stack in stacks:
+        others = ["coatcheck-orders-redrive"] if account == ORDERS else []
+        destroyed = cdk(account, "destroy", stack, *others, "--app", str(ephemeral), "--force")
+        assert destroyed.returncode == 0, destroyed.stdout
+    with pytest.raises(s3.exceptions.ClientError, match="Not Found"):
+        s3.head_bucket(Bucket=bucket)
+
+
 def test_a_deployment_file_that_is_wrong_is_said_so_in_full(cdk: Cdk, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
-    wrong.write_text((ROOT / "deployments" / "example.toml").read_text().replace("111111111111", "1111"))
+    wrong.write_text(EXAMPLE.replace("111111111111", "1111"))
     refused = cdk(PUBLISHER, "synth", "--quiet", "-c", f"deployment={wrong}")
     assert refused.returncode != 0
     assert "publisher.account = '1111': must be the 12 digits of an AWS account id" in refused.stdout
