@@ -1,0 +1,166 @@
+"""The README's snippets, run as they stand; and its tables, compared with what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import claim_check
+from claim_check import Payload
+from claim_check.https import WINDOW
+from claim_check.offloading import PART
+from claim_check.payload import READ_LIMIT
+from claim_check.publisher import DEFAULT_THRESHOLD
+from tests.claim_check import test_pains
+from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import DELIVERIES
+from tests.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, posted
+
+README = (Path(claim_check.__file__).parent / "README.md").read_text()
+_blocks = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTIONS = {section.partition("\n")[0]: _blocks.findall(section) for section in README.split("\n## ")[1:]}
+SNIPPETS = {title: snippets[0] for title, snippets in SECTIONS.items() if snippets}
+ALL_SNIPPETS = _blocks.findall(README)
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bucket, topic and queue that the snippets name, in the Region they name, and the file they open."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    (tmp_path / "scan.tiff").write_bytes(bytes(range(256)) * 40_000)
+    with mock_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="payloads-one")
+        sns = boto3.client("sns", region_name="us-east-1")
+        boto3.client("sqs", region_name="us-east-1").create_queue(QueueName="events")
+        sns.subscribe(
+            TopicArn=sns.create_topic(Name="events")["TopicArn"],
+            Protocol="sqs",
+            Endpoint="arn:aws:sqs:us-east-1:123456789012:events",
+        )
+        yield
+
+
+def executed(title: str, **names: Any) -> dict[str, Any]:
+    """What a snippet leaves behind."""
+    exec(compile(SNIPPETS[title], title, "exec"), names)
+    return names
+
+
+def received() -> list[Any]:
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    url = sqs.get_queue_url(QueueName="events")["QueueUrl"]
+    return list(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])["Messages"])
+
+
+def large() -> dict[str, Any]:
+    """The SQS event record of a large message, published by the README's publisher."""
+    published = executed("Publish")
+    record = received()[-1]
+    assert published["published"].pointer
+    return {"messageId": record["MessageId"], "body": record["Body"]}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a snippet may leave a file for Python to close
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+class TestSnippets:
+    def test_publish(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+        assert executed("Publish")["published"].size == 10_240_000
+        assert capsys.readouterr().out.startswith("scan-0815 10240000 ")
+        assert len(received()) == 2
+
+    def test_publish_a_batch(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+        names = executed("Publish")
+        capsys.readouterr()
+        exec(next(snippet for snippet in ALL_SNIPPETS if "publish_batch" in snippet), names)
+        assert capsys.readouterr().out == ""
+        assert names["outcome"].message_id == "row-24"
+
+    def test_a_function_behind_a_queue(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+        read: dict[str, int] = {}
+
+        def process(name: str, payload: Payload) -> None:
+            read[name] = payload.verify().size
+
+        names = executed("Receive: a function behind a queue", process=process)
+        good, bad = large(), {"messageId": "bad", "body": None}
+        assert names["handler"]({"Records": [good, bad]}, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+        assert read == {"scan-0815": 10_240_000}
+        boto3.client("s3", region_name="us-east-1").delete_object(Bucket="payloads-one", Key="payloads/scan-0815")
+        capsys.readouterr()
+        assert names["handler"]({"Records": [good]}, None) == {"batchItemFailures": []}
+        assert "PayloadMissing" in capsys.readouterr().out
+
+    def test_a_function_behind_the_topic(self, aws: None) -> None:
+        names = executed("Receive: a function behind the topic")
+        notification = json.loads(large()["body"])
+        target = Path("/tmp/scan-0815")
+        try:
+            names["handler"]({"Records": [{"EventSource": "aws:sns", "Sns": notification}]}, None)
+            assert target.stat().st_size == 10_240_000
+        finally:
+            target.unlink(missing_ok=True)
+
+    def test_an_https_endpoint(self, aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        signer, read = Signer(), dict[str, bytes]()
+        web = Web({CERTIFICATE_URL.replace("eu-west-1", "us-east-1"): signer.pem})
+        monkeypatch.setattr("claim_check.https._fetch", web.fetch)
+        names = executed(
+            "Receive: an HTTPS endpoint", process=lambda name, payload: read.update({name: payload.read()})
+        )
+        names["endpoint"]._now = lambda: NOW
+        topic = "arn:aws:sns:us-east-1:123456789012:events"
+        envelope = DELIVERIES["SNS envelope"]({"TopicArn": topic, "Message": "hello", "MessageAttributes": {}})
+        body = signer.signed(envelope | {"Timestamp": "2026-03-01T12:00:00.000Z"})
+        body["SigningCertURL"] = CERTIFICATE_URL.replace("eu-west-1", "us-east-1")
+        assert names["post"](posted(body), {}) == 200
+        assert list(read.values()) == [b"hello"]
+        assert names["post"](posted(body | {"Message": "forged"}), {}) == 400
+        assert names["post"](posted(body | {"TopicArn": TOPIC}), {}) == 400
+        names["endpoint"]._certificates._known.clear()
+        web.pages.clear()
+        assert names["post"](posted(body), {}) == 503
+
+    def test_a_plain_script(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+        publisher = executed("Publish")["publisher"]
+        received()
+        publisher.publish("hello", message_id="m-1")
+        capsys.readouterr()
+        executed("Receive: a plain script")
+        assert capsys.readouterr().out == "m-1 {} hello\n"
+
+    def test_testing(self) -> None:
+        executed("Testing your code with it")["test_a_large_payload_arrives"]()
+
+
+def test_every_snippet_is_run_and_short() -> None:
+    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 7
+    for title, snippet in SNIPPETS.items():
+        lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith(("from ", "import "))]
+        assert len(lines) <= 15, title
+
+
+def test_every_pain_is_in_the_table() -> None:
+    named = set(re.findall(r"`(test_pain_\w+)`", README))
+    assert named == {name for name in vars(test_pains) if name.startswith("test_pain_")}
+
+
+def test_every_test_file_it_names_exists() -> None:
+    here = Path(__file__).parent
+    for name in re.findall(r"`(?:tests/claim_check/)?((?:test_)?\w+\.py)`", README):
+        assert (here / name).exists(), name
+
+
+def test_its_numbers_are_the_codes() -> None:
+    assert DEFAULT_THRESHOLD == 262_144
+    assert PART == 5 * 2**20
+    assert READ_LIMIT == 64 * 2**20
+    assert WINDOW.total_seconds() == 65 * 60
