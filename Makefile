@@ -9,7 +9,7 @@ export FILE SIZE DEPLOYMENT
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test image check lint types imports synth format lock clean
+.PHONY: help demo local test image check access docs lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -22,12 +22,18 @@ local: $(installed) ## Run emulated accounts to rehearse a deployment on
 	@exec python -m local
 
 test: $(installed) ## Run all tests, the local world included
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadfile
 
 image: $(installed) ## Check what the research image installs, without Docker (minutes, 900 MB)
 	@python -m pytest tests/research -m image
 
 check: lint types imports test ## Everything CI checks
+
+access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
+	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+
+docs: $(installed) ## Write the generated documents anew
+	@python -m cli access --output docs/access-matrix.md
 
 lint: $(installed) ## Style and common mistakes
 	@ruff check . && ruff format --check .
