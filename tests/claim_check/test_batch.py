@@ -184,6 +184,8 @@ def test_sns_takes_some_and_refuses_others(
     assert [type(outcome.error).__name__ for outcome in outcomes] == ["NoneType", "InvalidMessage"] + [
         "ClientError"
     ] * 4
+    assert [outcome.entry.message_id for outcome in outcomes] == [outcome.message_id for outcome in outcomes]
+    assert [outcome.message_id for outcome in outcomes] == [f"m-{number}" for number in range(6)]
     codes = [outcome.error.response["Error"]["Code"] for outcome in outcomes if isinstance(outcome.error, ClientError)]
     assert codes == ["InternalError", "Throttled", "AuthorizationError", "NoAnswer"]
     assert isinstance(outcomes[1].error, InvalidMessage)
@@ -208,6 +210,34 @@ def test_a_call_that_fails_is_the_outcome_of_all_its_entries(
     outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00", message_id=f"m-{n}") for n in range(2)])
     assert all(isinstance(outcome.error, ClientError) for outcome in outcomes)
     assert [key.removeprefix("payloads/") for _, key in fake_s3.objects] == left
+
+
+def test_the_error_of_an_entry_reads_like_boto3s_own(
+    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher
+) -> None:
+    answer: dict[str, Any] = {
+        "Failed": [failed(0, "AuthorizationError", sender=True), failed(1, "InternalError", sender=False)],
+        "ResponseMetadata": {"RequestId": "r-1", "RetryAttempts": 0},
+    }
+    stubbed[1].add_response("publish_batch", answer)
+    outcomes = stubbed_publisher.publish_batch(entries(3))
+    errors = [outcome.error for outcome in outcomes if isinstance(outcome.error, ClientError)]
+    assert [str(error) for error in errors] == [
+        "An error occurred (AuthorizationError) when calling the PublishBatch operation: no",
+        "An error occurred (InternalError) when calling the PublishBatch operation: no",
+        "An error occurred (NoAnswer) when calling the PublishBatch operation: SNS said nothing of this entry",
+    ]
+    assert [error.response["ResponseMetadata"]["HTTPStatusCode"] for error in errors] == [400, 500, 500]
+    assert {error.response["ResponseMetadata"]["RequestId"] for error in errors} == {"r-1"}
+
+
+def test_after_a_retry_inside_boto_nothing_of_a_batch_is_deleted(
+    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
+) -> None:
+    answer = {"Failed": [failed(0, "AuthorizationError", sender=True)], "ResponseMetadata": {"RetryAttempts": 1}}
+    stubbed[1].add_response("publish_batch", answer)
+    stubbed_publisher.publish_batch([Entry(payload=b"\x00", message_id="m-0")])
+    assert ("payloads-one", "payloads/m-0") in fake_s3.objects
 
 
 def test_a_total_beyond_the_topics_own_is_explained(

@@ -6,6 +6,7 @@ import base64
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -13,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+import claim_check
 from claim_check import (
     Attribute,
     Dereferencer,
@@ -30,7 +32,6 @@ from claim_check.s3 import MIB
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
 from tests.claim_check.fake_s3 import FakeS3
-from tests.claim_check.test_footprint import LAMBDAS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -158,7 +159,12 @@ before = (boto3.Session, boto3.session.Session, boto3.client, botocore.client.Ba
 import claim_check, claim_check.https
 assert before == (boto3.Session, boto3.session.Session, boto3.client, botocore.client.BaseClient._make_api_call)
 """
-    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(LAMBDAS)}, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(claim_check.__file__).parents[1])},
+        check=True,
+        timeout=60,
+    )
 
 
 def test_pain_10_binary_attributes_arrive(publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:

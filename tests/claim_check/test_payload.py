@@ -24,6 +24,7 @@ from claim_check import (
     PayloadMissing,
     PayloadTooLarge,
     PayloadUnavailable,
+    Pointer,
     Publisher,
     Store,
 )
@@ -348,6 +349,16 @@ def test_a_copy_into_a_bucket_of_another_owner_is_refused(
     with pytest.raises(PayloadUnavailable, match="another owner"):
         message.payload.copy_to(bucket="landed-one", key="x", expected_owner="999999999999", s3=s3)
     assert ("landed-one", "x") not in fake_s3.objects
+
+
+def test_an_inline_payload_that_cannot_be_landed_says_where_and_which(
+    inline: Message, s3: S3Client, fake_s3: FakeS3
+) -> None:
+    fake_s3.refuse("PUT", 403, "AccessDenied")
+    with pytest.raises(PayloadUnavailable) as caught:
+        inline.payload.copy_to(bucket="landed-one", key="in/x", expected_owner=OWNER, s3=s3)
+    assert str(caught.value).startswith("cannot write the payload to s3://landed-one/in/x: S3 answered AccessDenied")
+    assert (caught.value.message_id, caught.value.pointer) == ("m-1", Pointer("landed-one", "in/x"))
 
 
 def test_errors_are_one_tree_and_say_whether_to_retry() -> None:

@@ -287,6 +287,17 @@ def test_only_a_definite_no_deletes_what_this_call_stored(
     assert (("payloads-one", "payloads/m-1") in fake_s3.objects) is stays
 
 
+def test_only_the_owners_bucket_is_deleted_from(
+    stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    sns, stub = stubbed
+    stub.add_client_error("publish", "NotFound", http_status_code=404)
+    with pytest.raises(ClientError):
+        Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00", message_id="m-1")
+    assert fake_s3.asked("DELETE") == ["DELETE /payloads-one/payloads/m-1"]
+    assert fake_s3.headers[-1]["x-amz-expected-bucket-owner"] == OWNER
+
+
 def test_what_an_earlier_call_stored_stays(
     stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:

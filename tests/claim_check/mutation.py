@@ -1,0 +1,65 @@
+"""Mutation testing of the library: is every line of it there for a reason that a test knows?
+
+    python -m venv /tmp/mutation && /tmp/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
+    /tmp/mutation/bin/python -m tests.claim_check.mutation FOLDER [CHILDREN]
+
+mutmut is no dependency of the project: it takes a quarter of an hour, and belongs to whoever changes the library. It
+works in FOLDER (made anew), on copies of the library and its tests, two processes at a time unless told otherwise, and
+leaves its results there: `cd FOLDER; mutmut results`, `mutmut show NAME`.
+
+Left out are the tests that start other processes, which mutmut cannot see into; hypothesis tries fewer examples.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = ("test_footprint.py", "test_readme.py", "test_services.py", "mutation.py", "__pycache__")
+FEWER = {r"max_examples=60\b": "max_examples=15", r"max_examples=300\b": "max_examples=40", r"run\(3_000": "run(300"}
+SETTINGS = """\
+[mutmut]
+source_paths=claim_check
+also_copy=tests
+pytest_add_cli_args_test_selection=tests/claim_check
+"""
+PYTEST = """\
+[tool.pytest]
+minversion = "9.0"
+pythonpath = ["."]
+addopts = ["--import-mode=importlib"]
+"""
+
+
+def prepare(folder: Path) -> None:
+    """The library as a top-level package, so that mutmut and the tests call its modules by the same name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(
+        ROOT / "lambdas" / "claim_check", folder / "claim_check", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(
+        ROOT / "tests" / "claim_check", folder / "tests" / "claim_check", ignore=shutil.ignore_patterns(*LEFT_OUT)
+    )
+    shutil.copy(ROOT / "tests" / "__init__.py", folder / "tests")
+    for path in (folder / "tests").rglob("*.py"):
+        text = path.read_text()
+        for pattern, replacement in FEWER.items():
+            text = re.sub(pattern, replacement, text)
+        path.write_text(text)
+    (folder / "setup.cfg").write_text(SETTINGS)
+    (folder / "pyproject.toml").write_text(PYTEST)
+
+
+def main(folder: Path, children: str = "2") -> None:
+    prepare(folder)
+    mutmut = [str(Path(sys.executable).with_name("mutmut"))]
+    subprocess.run([*mutmut, "run", "--max-children", children], cwd=folder, check=True)
+    subprocess.run([*mutmut, "results"], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:3])
