@@ -1,7 +1,7 @@
 """Mutation testing of the library: is every line of it there for a reason that a test knows?
 
-    python -m venv /tmp/mutation && /tmp/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
-    /tmp/mutation/bin/python -m tests.claim_check.mutation FOLDER [CHILDREN]
+    python -m venv build/mutation && build/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
+    build/mutation/bin/python -m tests.claim_check.mutation FOLDER [CHILDREN]
 
 mutmut is no dependency of the project: it takes a quarter of an hour, and belongs to whoever changes the library. It
 works in FOLDER (made anew), on copies of the library and its tests, two processes at a time unless told otherwise, and
