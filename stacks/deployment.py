@@ -256,6 +256,10 @@ def _problem(key: str, detail: Any) -> str:
     match detail["type"]:
         case "missing":
             return f"{key}: is missing"
+        case "extra_forbidden" if (
+            key.startswith("subscribers") and key.rpartition(".")[2] in SqsSubscriber.model_fields
+        ):
+            return f'{key} = {given}: is a key of kind = "sqs" only; take it out, or change the kind'
         case "extra_forbidden":
             return f"{key} = {given}: is not a key of this file; is it misspelt?"
         case "literal_error" if key.endswith(".kind"):

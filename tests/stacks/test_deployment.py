@@ -72,7 +72,7 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
         (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
         (changed("subscribers", 0, "batch_size", to=11), "subscribers[0].batch_size = 11: must be less than or equal"),
-        (changed("subscribers", 1, "batch_size", to=5), "subscribers[1].batch_size = 5: is not a key"),
+        (changed("subscribers", 1, "batch_size", to=5), 'subscribers[1].batch_size = 5: is a key of kind = "sqs" only'),
         (
             changed("subscribers", 0, "visibility_timeout_seconds", to=1799),
             "subscribers[0].visibility_timeout_seconds = 1799: must be at least 6 x function_timeout_seconds = 1800",
