@@ -9,7 +9,7 @@ export FILE SIZE DEPLOYMENT
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test image check access docs lint types imports synth format lock clean
+.PHONY: help demo local test bench image check access docs lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ local: $(installed) ## Run emulated accounts to rehearse a deployment on
 
 test: $(installed) ## Run all tests, the local world included
 	@python -m pytest -n 2 --dist loadfile
+
+bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
+	@python -m bench
 
 image: $(installed) ## Check what the research image installs, without Docker (minutes, 900 MB)
 	@python -m pytest tests/research -m image
