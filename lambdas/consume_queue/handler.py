@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def consume(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """One record. What it raises makes this record, and no other, visible again after its time-out."""
-    logger.append_keys(sqs_message_id=record.message_id)
+    logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # not that of the record before
     try:
         hand_on(record, Deadline(lambda_context.get_remaining_time_in_millis))
     except Exception as error:
