@@ -1,11 +1,15 @@
 # ruff: noqa: S603 - it starts this Python with arguments of its own
 """Measures, and says what came out: a table, `build/bench.json` and a picture.
 
-    python -m bench [--quick] [--only transfer|memory|inline|parse|import …]
+    python -m bench [--quick] [--only import|parse|inline|transfer|memory|link …]
 
 Every measurement is a fresh process, against one server in another (`server.py`). What is compared takes turns, so that
 whatever else the machine does meets all of them; a ratio is the median over the turns of the ratio within a turn, to
 the faster of boto3's two ways (PutObject and GetObject by hand, and s3transfer). CPU time is the client's process's.
+
+Client and server share the machine's processors and its memory is the network: what a client computes beside sending
+and receiving (this library a SHA-256) takes time from the server, which no server elsewhere would notice. So there are
+two more measures: the same by hand with the same digest ("boto3, SHA-256"), and the same over a link of a given speed.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 LIMIT = 256_000_000
+ROOM = 12 * GIB  # three times the largest payload, and the hungriest client
+LINK = 312_500_000  # bytes a second: 2.5 Gbit/s
 EMOJI = "😀"
 
 
@@ -73,7 +79,7 @@ class Bench:
         if system == "sqs-extended-client":  # of the same import name as AWS's
             environment["PYTHONPATH"] = os.pathsep.join([str(_others()), environment["PYTHONPATH"]])
         command = [sys.executable, "-m", "bench.worker", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(arguments)}:\n{done.stderr}")
         found: dict[str, Any] = json.loads(done.stdout)
@@ -114,12 +120,18 @@ class Bench:
         path.with_suffix(".message").write_text(json.dumps({"Body": body, "MessageAttributes": attributes}))
         return path
 
+    def drop(self, path: Path) -> None:
+        """Makes room again: the file and the object go."""
+        path.unlink()
+        code = f"import boto3; boto3.client('s3').delete_object(Bucket={BUCKET!r}, Key={PREFIX + path.stem!r})"
+        subprocess.run([sys.executable, "-c", code], env=self._environment, timeout=60, check=True)
+
     def _upload(self, path: Path, key: str) -> None:
         code = f"import boto3; boto3.client('s3').upload_file({str(path)!r}, {BUCKET!r}, {key!r})"
         subprocess.run([sys.executable, "-c", code], env=self._environment, timeout=600, check=True)
 
 
-def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False) -> Iterator[Result]:
+def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note: str = "") -> Iterator[Result]:
     """Everybody publishes and receives a payload of this size, in turns."""
     path = bench.payload(size, emoji=emoji)
     for direction in ("publish", "receive"):
@@ -131,7 +143,7 @@ def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False) -> It
         raw = [min((found[name][turn] for name in RAW), key=lambda one: float(one["wall_s"])) for turn in range(turns)]
         for name in systems:
             yield Result(
-                case=f"{direction}{', text with one emoji' if emoji else ''}",
+                case=f"{direction}{', text with one emoji' if emoji else ''}{note}",
                 system=name,
                 size=size,
                 wall_s=_median(one["wall_s"] for one in found[name]),
@@ -141,6 +153,7 @@ def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False) -> It
                 ratio_to_raw=_ratio(found[name], raw, "wall_s"),
                 cpu_ratio_to_raw=_ratio(found[name], raw, "cpu_s"),
             )
+    bench.drop(path)
 
 
 def _takes(name: str, direction: str, size: int, *, emoji: bool) -> bool:
@@ -168,6 +181,7 @@ def limited(bench: Bench, size: int) -> Iterator[Result]:
             None,
             None,
         )
+    bench.drop(path)
 
 
 def inline(bench: Bench, turns: int, count: int) -> Iterator[Result]:
@@ -231,13 +245,14 @@ def _others() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Bench]:
-    """The server, on a file system in memory where there is one: a disk's moods would be measured otherwise."""
+def running(rate: int = 0) -> Iterator[Bench]:
+    """The server, on a file system in memory where there is room on one: else a disk's moods are measured as well."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of a random name in it
-    with tempfile.TemporaryDirectory(dir=memory if memory.exists() else BUILD, prefix="bench-") as name:
+    roomy = memory.exists() and _free_memory() > ROOM
+    with tempfile.TemporaryDirectory(dir=memory if roomy else BUILD, prefix="bench-") as name:
         folder = Path(name)
         (folder / "server").mkdir()
-        command = [sys.executable, "-m", "bench.server", str(folder / "server")]
+        command = [sys.executable, "-m", "bench.server", str(folder / "server"), str(rate)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
             assert server.stdin
             assert server.stdout
@@ -245,6 +260,11 @@ def running() -> Iterator[Bench]:
                 yield Bench(folder, server.stdout.readline().strip())
             finally:
                 server.stdin.close()
+
+
+def _free_memory() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable"))
 
 
 def show(result: Result) -> None:
@@ -268,36 +288,40 @@ def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
 
 
-def plan(bench: Bench, *, quick: bool, only: list[str]) -> Iterator[Result]:
+def plan(*, quick: bool, only: list[str]) -> Iterator[Result]:
     turns = 3 if quick else 5
-    if "import" in only:
-        yield from imports(bench, 5 if quick else 15)
-    if "parse" in only:
-        yield from parse(bench, turns)
-    if "inline" in only:
-        yield from inline(bench, turns, 300 if quick else 2000)
-    if "transfer" in only:
-        for size in (KIB, MIB, 64 * MIB) if quick else (KIB, MIB, 64 * MIB, 256 * MIB, GIB):
-            yield from transfers(bench, size, 3 if size >= GIB else turns)
-        yield from transfers(bench, 16 * MIB if quick else 256 * MIB, 1 if quick else 3, emoji=True)
-    if "memory" in only:
-        yield from limited(bench, 256 * MIB if quick else 2 * GIB)
+    with running() as bench:
+        if "import" in only:
+            yield from imports(bench, 5 if quick else 15)
+        if "parse" in only:
+            yield from parse(bench, turns)
+        if "inline" in only:
+            yield from inline(bench, turns, 300 if quick else 2000)
+        if "transfer" in only:
+            for size in (KIB, MIB, 64 * MIB) if quick else (KIB, MIB, 64 * MIB, 256 * MIB, GIB):
+                yield from transfers(bench, size, 3 if size >= GIB else turns)
+            yield from transfers(bench, 16 * MIB if quick else 256 * MIB, 1 if quick else 3, emoji=True)
+        if "memory" in only:
+            yield from limited(bench, 256 * MIB if quick else 2 * GIB)
+    if "link" in only:
+        with running(LINK) as bench:
+            for size in (64 * MIB,) if quick else (256 * MIB, GIB):
+                yield from transfers(bench, size, 3, note=f" over {LINK * 8 / 1e9:g} Gbit/s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small sizes and few turns: half a minute")
-    cases = ["transfer", "memory", "inline", "parse", "import"]
+    cases = ["import", "parse", "inline", "transfer", "memory", "link"]
     parser.add_argument("--only", nargs="+", choices=cases, default=cases)
     options = parser.parse_args()
     BUILD.mkdir(exist_ok=True)
     print(f"{'':<78} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
     print(f"{'case':<46} {'system':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
     results = []
-    with running() as bench:
-        for result in plan(bench, quick=options.quick, only=options.only):
-            show(result)
-            results.append(result)
+    for result in plan(quick=options.quick, only=options.only):
+        show(result)
+        results.append(result)
     (BUILD / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     picture = BUILD / "bench.svg"
     picture.write_text(draw([asdict(result) for result in results]))

@@ -4,7 +4,10 @@ Speaks TLS, since boto3 takes other paths without it (over plain HTTP it signs a
 connection; bodies go between socket and files in pieces, and are neither held nor hashed nor checked. The last
 message waits for a `ReceiveMessage`. Not for tests: it refuses nothing.
 
-    python -m bench.server FOLDER     keeps objects and its certificate in FOLDER; prints its URL; ends with its stdin
+    python -m bench.server FOLDER [BYTES_PER_SECOND]
+
+keeps objects and its certificate in FOLDER, prints its URL, and ends with its stdin. With a number, all connections
+together carry no more than that: a link, in the place of the machine's memory.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -31,14 +35,36 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 PIECE = 1024 * 1024
+BUFFERED = 8 * PIECE
 CERTIFICATE = "certificate.pem"
+
+
+class Link:
+    """Lets so many bytes a second pass, of all connections together; with 0 all there are."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def carry(self, size: int) -> None:
+        """Takes the time that `size` bytes take."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = time.monotonic()
+            # What was not used lately may be caught up with, as buffers on the way would allow.
+            self._free_at = max(self._free_at, now - BUFFERED / self._rate) + size / self._rate
+            wait = self._free_at - now
+        time.sleep(max(wait, 0))
 
 
 class World:
     """All state: objects (each a list of files), parts of uploads, and messages."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, link: Link) -> None:
         self._folder = folder
+        self.link = link
         self._lock = threading.Lock()
         self._serial = 0
         self.objects: dict[str, list[Path]] = {}
@@ -122,6 +148,7 @@ class Connection:
         self._head_of_answer(status, last + 1 - first, more)
         if not head_only:
             for piece in _pieces(files, first, last + 1 - first, self._view):
+                self._world.link.carry(len(piece))
                 self._socket.sendall(piece)
 
     def _message(self, headers: dict[str, str]) -> None:
@@ -154,7 +181,7 @@ class Connection:
     def _unframe(self, out: int) -> None:
         """boto3 frames a streamed body twice: S3's chunks of 1 MiB, whose last is followed by a checksum, within HTTP's
         of 16 KiB."""
-        left, line = 0, b""
+        left, size_of_chunk, line = 0, 0, b""
         while size := int(self._until(b"\r\n"), 16):
             piece = memoryview(self._exactly(size))
             self._until(b"\r\n")
@@ -163,12 +190,15 @@ class Connection:
                     taken = piece[:left]
                     os.write(out, taken)
                     left -= len(taken)
+                    if not left:
+                        self._world.link.carry(size_of_chunk)
                     piece = piece[len(taken) :]
                     continue
                 line += bytes(piece[:1])
                 piece = piece[1:]
                 if line.endswith(b"\r\n") and line != b"\r\n" and b":" not in line:
                     left, line = int(line, 16), b""
+                    size_of_chunk = left
                 elif line.endswith(b"\r\n"):
                     line = b""
         self._until(b"\r\n")
@@ -207,6 +237,7 @@ class Connection:
                     raise ConnectionError("the client hung up")
                 filled += got
             os.write(out, self._view[:room])
+            self._world.link.carry(room)
             left -= room
 
     def _reply(self, body: bytes, *, status: str = "200 OK", **headers: str) -> None:
@@ -277,11 +308,11 @@ def _serve(connection: socket.socket, context: ssl.SSLContext, world: World) -> 
         connection.close()  # the client hung up, or is none
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, rate: int) -> None:
     write_certificate(folder / CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / CERTIFICATE)
-    world = World(folder)
+    world = World(folder, Link(rate))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         print(f"https://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -291,4 +322,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(next(iter(sys.argv[2:]), 0)))

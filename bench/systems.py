@@ -6,6 +6,8 @@ is read as text, and one that gives text alone makes text of what it got: that i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Callable
 from importlib import import_module
@@ -40,7 +42,7 @@ class ClaimCheck:
         self._publisher.publish(path)
 
     def receive(self) -> int:
-        return self._dereferencer.message(_received(self._sqs)).payload.verify().size
+        return self._dereferencer.message(received(self._sqs)).payload.verify().size
 
 
 class ClaimCheckText(ClaimCheck):
@@ -50,7 +52,7 @@ class ClaimCheckText(ClaimCheck):
         self._publisher.publish(path.read_text("utf-8"))
 
     def receive(self) -> int:
-        return len(self._dereferencer.message(_received(self._sqs)).payload.text(limit=2**31))
+        return len(self._dereferencer.message(received(self._sqs)).payload.text(limit=2**31))
 
 
 class AwsLabs:
@@ -96,7 +98,7 @@ class Raw:
         self._sns.publish(TopicArn=TOPIC, Message=key)
 
     def receive(self) -> int:
-        return self._fetch(_key(_received(self._sqs)))
+        return self._fetch(key_of(received(self._sqs)))
 
     def _store(self, path: Path, key: str) -> None:
         with path.open("rb") as file:
@@ -106,6 +108,22 @@ class Raw:
         body, size = self._s3.get_object(Bucket=BUCKET, Key=key)["Body"], 0
         while chunk := body.read(CHUNK):
             size += len(chunk)
+        return size
+
+
+class RawDigested(Raw):
+    """The same with the digest that this library's message carries: SHA-256, as S3 and as the reader check it."""
+
+    def _store(self, path: Path, key: str) -> None:
+        with path.open("rb") as file:
+            self._s3.put_object(Bucket=BUCKET, Key=key, Body=file, ChecksumAlgorithm="SHA256")
+
+    def _fetch(self, key: str) -> int:
+        body, size, digest = self._s3.get_object(Bucket=BUCKET, Key=key)["Body"], 0, hashlib.sha256()
+        while chunk := body.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        digest.hexdigest()
         return size
 
 
@@ -138,17 +156,19 @@ SYSTEMS: dict[str, Callable[[Any], System]] = {
     "awslabs": AwsLabs,
     "sqs-extended-client": Fanferro,
     "boto3": Raw,
+    "boto3, SHA-256": RawDigested,
     "s3transfer": Transfer,
 }
 RAW = ("boto3", "s3transfer")
 
 
-def _received(sqs: Any) -> dict[str, Any]:
+def received(sqs: Any) -> dict[str, Any]:
+    """The message that waits in the queue, by plain boto3."""
     (message,) = sqs.receive_message(QueueUrl=QUEUE, MessageAttributeNames=["All"])["Messages"]
     return dict(message)
 
 
-def _key(message: dict[str, Any]) -> str:
-    """The key in a body that is one, or in a pointer."""
+def key_of(message: dict[str, Any]) -> str:
+    """The key in a pointer, or in a body that is one."""
     body: str = message["Body"]
-    return body.rpartition('"s3Key":"')[2].removesuffix('"}]')
+    return json.loads(body)[1]["s3Key"] if body.startswith("[") else body
