@@ -186,10 +186,8 @@ def limited(bench: Bench, size: int) -> Iterator[Result]:
 
 def inline(bench: Bench, turns: int, count: int) -> Iterator[Result]:
     systems = ("boto3", "boto3, same attribute", "claim_check")
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
-    for _ in range(turns):
-        for name in systems:
-            found[name].append(bench.worker("inline", name, str(count)))
+    turned = [bench.worker("inline", str(count)) for _ in range(turns)]
+    found = {name: [one[name] for one in turned] for name in systems}
     for name in systems:
         for raw in systems[:2]:
             if raw == "boto3" or name == "claim_check":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from claim_check.attribute import Attribute
 from claim_check.ready import Published, Ready
@@ -24,8 +25,7 @@ class Entry:
     deduplication_id: str | None = None
 
 
-@dataclass(frozen=True)
-class EntryOutcome:
+class EntryOutcome(NamedTuple):
     """What became of one entry: what was published, or the error that it alone met.
 
     `message_id` is the entry's own, or the fresh one it was given: publish the entry again under it, and what was

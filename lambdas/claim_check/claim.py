@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claim_check.attribute import Attribute
 from claim_check.errors import MalformedMessage
@@ -20,8 +20,7 @@ _hex_sha256 = re.compile(r"[0-9a-f]{64}")
 _crc64_bytes = 8
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """`id` is the sender's. `sha256` is 64 lower-case hex digits; `crc64nvme` is S3's own checksum in base64, declared
     where S3 alone has seen the whole payload (a server-side copy of more than 5 GiB)."""
 

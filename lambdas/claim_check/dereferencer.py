@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check import claim
 from claim_check.attribute import Attribute
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _ours = frozenset({*MARKERS, claim.NAME})
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one record: a message, or the error that it alone met."""
 
     record: Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from claim_check import claim
 from claim_check.attribute import Attribute, checked, total_size
@@ -24,19 +24,18 @@ _any_size = 10**13
 _claim_overhead = Claim("", _any_sha256).attribute().size(claim.NAME)
 
 
-@dataclass(frozen=True)
-class Draft:
-    """All of a message but its payload. Raises InvalidMessage when SNS would refuse it.
+class Draft(NamedTuple):
+    """All of a message but its payload; made by `of`, which checks it.
 
     `attributes` are the caller's, copied and checked; `fifo` says whether the topic is one.
     """
 
     id: str
-    attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    subject: str | None = None
-    group_id: str | None = None
-    deduplication_id: str | None = None
-    fifo: bool = False
+    attributes: Mapping[str, Attribute]
+    subject: str | None
+    group_id: str | None
+    deduplication_id: str | None
+    fifo: bool
 
     @classmethod
     def of(
@@ -49,25 +48,21 @@ class Draft:
         deduplication_id: str | None,
         fifo: bool,
     ) -> Draft:
-        """The draft of what a caller of `publish` asks for."""
-        identity = fresh_id() if message_id is None else checked_id(message_id)
-        return cls(identity, checked(attributes) if attributes else {}, subject, group_id, deduplication_id, fifo)
-
-    def __post_init__(self) -> None:
-        self._refuse_more_than(_most_attributes - 1, "the ClaimCheck attribute takes one")
-        subject = self.subject
+        """The draft of what a caller of `publish` asks for. Raises InvalidMessage when SNS would refuse it."""
         if subject is not None and not (
             0 < len(subject) <= _longest_subject and subject.isprintable() and is_publishable(subject)
         ):
             raise InvalidMessage(f"subject: must be 1 to {_longest_subject} printable characters on one line")
-        if self.fifo and self.group_id is None:
+        if fifo and group_id is None:
             raise InvalidMessage("group_id: a FIFO topic needs one; messages of the same group stay in order")
-        if not self.fifo and self.deduplication_id is not None:
+        if deduplication_id is not None and not fifo:
             raise InvalidMessage("deduplication_id: only a FIFO topic takes one; leave it out")
-        for name in ("group_id", "deduplication_id"):
-            value = getattr(self, name)
-            if value is not None and not _token.fullmatch(value):
-                raise InvalidMessage(f"{name} = {value!r}: must be 1 to 128 printable ASCII characters without blanks")
+        _refuse_unless_token("group_id", group_id)
+        _refuse_unless_token("deduplication_id", deduplication_id)
+        identity = fresh_id() if message_id is None else checked_id(message_id)
+        draft = cls(identity, checked(attributes) if attributes else {}, subject, group_id, deduplication_id, fifo)
+        draft._refuse_more_than(_most_attributes - 1, "the ClaimCheck attribute takes one")
+        return draft
 
     @property
     def overhead(self) -> int:
@@ -96,10 +91,14 @@ class Draft:
 
     def options(self) -> dict[str, str]:
         """The further parameters of SNS's Publish. A FIFO message is deduplicated by its id unless told otherwise."""
-        options = {"Subject": self.subject, "MessageGroupId": self.group_id}
+        options = {}
+        if self.subject is not None:
+            options["Subject"] = self.subject
+        if self.group_id is not None:
+            options["MessageGroupId"] = self.group_id
         if self.fifo:
             options["MessageDeduplicationId"] = self.deduplication_id or self.id
-        return {name: value for name, value in options.items() if value is not None}
+        return options
 
     def _refuse_more_than(self, most: int, reason: str) -> None:
         if len(self.attributes) > most:
@@ -107,3 +106,8 @@ class Draft:
                 f"attributes: {len(self.attributes)} are more than {most} ({reason}; a message has {_most_attributes})",
                 message_id=self.id,
             )
+
+
+def _refuse_unless_token(name: str, value: str | None) -> None:
+    if value is not None and not _token.fullmatch(value):
+        raise InvalidMessage(f"{name} = {value!r}: must be 1 to 128 printable ASCII characters without blanks")

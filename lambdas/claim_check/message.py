@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claim_check.attribute import Attribute
 from claim_check.payload import Payload
@@ -11,8 +11,7 @@ from claim_check.pointer import Pointer
 from claim_check.store import Store
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One message.
 
     `id` is its sender's when this library published it, the same at every retry; else SNS's, or SQS's under raw

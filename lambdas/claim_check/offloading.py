@@ -7,9 +7,8 @@ import hashlib
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
 from threading import Semaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -40,8 +39,7 @@ _pause = 0.1  # seconds
 _taken = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"})
 
 
-@dataclass(frozen=True)
-class Offloaded:
+class Offloaded(NamedTuple):
     """A payload in a store: where, how many bytes, their SHA-256 in hex, and whether this call wrote it (False: it was
     there already, from an earlier attempt with the same content)."""
 

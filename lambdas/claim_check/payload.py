@@ -7,9 +7,8 @@ import os
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from claim_check.copying import Copied, Place
 from claim_check.digesting import Digesting
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 READ_LIMIT = 64 * MIB
 
 
-@dataclass(frozen=True)
-class Digest:
+class Digest(NamedTuple):
     """What was read here: the number of bytes, and their SHA-256 in hex."""
 
     size: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claim_check.attribute import Attribute
 from claim_check.errors import MalformedMessage
@@ -30,8 +30,7 @@ _longest_bucket = 255
 _most_digits = 18
 
 
-@dataclass(frozen=True)
-class Pointer:
+class Pointer(NamedTuple):
     """Where a payload is stored: an S3 bucket's name and an object's key. Says nothing about whether to trust it."""
 
     bucket: str

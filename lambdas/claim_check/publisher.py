@@ -21,7 +21,7 @@ from claim_check.outbox import copy_into_store
 from claim_check.pointer import LEGACY_MARKER, MARKER, Pointer
 from claim_check.ready import Published, Ready
 from claim_check.s3 import client, code
-from claim_check.source import Source, ahead, chunks_of
+from claim_check.source import Source, ahead, at_once, chunks_of
 from claim_check.text import publishable_text
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD = 262_144  # bytes; SNS's own default for a topic's MaximumMessageSize
 LARGEST_THRESHOLD = 1_048_576
-SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
 SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
 
 _topic = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
@@ -194,14 +193,17 @@ class Publisher:
     def _ready(self, draft: Draft, payload: Source) -> Ready:
         """The message of a draft and its payload, which is stored by then if it has to be."""
         room = 0 if self._always_offload else self.threshold - draft.overhead
+        data = at_once(payload, room)
+        text = publishable_text(data) if data else None
+        if data and text:
+            return _inline(draft, data, text)
         with closing(chunks_of(payload)) as chunks:
             head = _more_than(room, chunks)
             if sum(map(len, head)) <= room:
                 data = b"".join(head)
                 text = publishable_text(data)
                 if text is not None:
-                    sha256 = hashlib.sha256(data).hexdigest()
-                    return Ready(draft, text, draft.inline(sha256), len(data), sha256)
+                    return _inline(draft, data, text)
             self._refuse_unless_it_can_point(draft)
             stored = offload_chunks(ahead(head, chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
@@ -284,6 +286,11 @@ class Publisher:
 
             self._sns_given = boto3.client("sns", region_name=self._region)
         return self._sns_given
+
+
+def _inline(draft: Draft, data: bytes, text: str) -> Ready:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Ready(draft, text, draft.inline(sha256), len(data), sha256)
 
 
 def _more_than(size: int, chunks: Iterable[bytes]) -> list[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.attribute import Attribute, total_size
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """What was published: our id, SNS's id, the payload's bytes and SHA-256 (hex; None when S3 alone saw all of it),
     and the pointer (None for an inline payload)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claim_check.pointer import Pointer
 
@@ -16,8 +16,7 @@ _embedded = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Receipt(NamedTuple):
     """`handle` is SQS's own, to delete the message or to change its visibility with. `pointer` is where the client that
     received the message found its payload, None for a plain handle. Nothing is deleted there on a handle's word: other
     subscribers have yet to read it."""

@@ -54,6 +54,18 @@ def chunks_of(payload: Source) -> Generator[bytes]:
             )
 
 
+def at_once(payload: Source, most: int) -> bytes | None:
+    """The payload's bytes if they are in memory and at most `most`; None for every other payload, and for text that
+    is not Unicode."""
+    if isinstance(payload, str) and len(payload) <= most:
+        try:
+            data = payload.encode("utf-8")
+        except UnicodeEncodeError:
+            return None
+        return data if len(data) <= most else None
+    return payload if isinstance(payload, bytes) and len(payload) <= most else None
+
+
 def ahead(first: list[bytes], chunks: Iterable[bytes]) -> Generator[bytes]:
     """The chunks in the list, which is emptied on the way, and then the others."""
     while first:

@@ -205,7 +205,7 @@ def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
     small = dataclasses.replace(found, data=b"abc", sha256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
     fake_s3.objects[KEY] = small
     s3 = fake_s3.client(response_checksum_validation="when_required")
-    foreign = received_from(store, dataclasses.replace(stored, size=3), s3)
+    foreign = received_from(store, stored._replace(size=3), s3)
     assert foreign.payload.read() == b"abc"
     fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
     with pytest.raises(PayloadCorrupt, match="S3's own checksum"):
@@ -337,7 +337,7 @@ def test_a_copy_in_parts_with_another_crc64nvme_than_its_source_is_corrupt(
 ) -> None:
     size = 6 * 2**30
     fake_s3.objects[KEY] = fake_s3.stored(Zeros(size), crc64nvme="AAAAAAAAAAE=")
-    foreign = received_from(store, dataclasses.replace(stored, size=size), s3)
+    foreign = received_from(store, stored._replace(size=size), s3)
     with pytest.raises(PayloadCorrupt, match="CRC64NVME of the copy"):
         foreign.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
 
