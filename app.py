@@ -5,6 +5,7 @@ from pathlib import Path
 from aws_cdk import App, Stack
 
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
+from stacks.https_subscriber import HttpsSubscriberStack
 from stacks.lambda_subscriber import LambdaSubscriberStack
 from stacks.publisher import PublisherStack
 from stacks.research.stack import ResearchStack
@@ -42,6 +43,8 @@ def _subscriber_stack(app: App, deployment: Deployment, subscriber: Subscriber) 
             return SqsSubscriberStack(app, deployment, subscriber)
         case "lambda":
             return LambdaSubscriberStack(app, deployment, subscriber)
+        case "https":
+            return HttpsSubscriberStack(app, deployment, subscriber)
 
 
 if __name__ == "__main__":

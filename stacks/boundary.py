@@ -58,7 +58,7 @@ def subscribe(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyState
             deployment,
             StringEquals={
                 "sns:Protocol": subscriber.kind,
-                "sns:Endpoint": names.endpoint_arn(deployment, subscriber),
+                "sns:Endpoint": names.endpoint(deployment, subscriber),
             },
         ),
     )
@@ -73,7 +73,7 @@ def subscribe_nothing_else(deployment: Deployment) -> iam.PolicyStatement:
         actions=["sns:Subscribe"],
         resources=[names.topic_arn(deployment)],
         conditions={
-            "StringNotEquals": {"sns:Endpoint": [names.endpoint_arn(deployment, s) for s in deployment.subscribers]}
+            "StringNotEquals": {"sns:Endpoint": [names.endpoint(deployment, s) for s in deployment.subscribers]}
         },
     )
 

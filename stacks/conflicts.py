@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
+HTTPS_RETRY_DAYS = 1
+"""How long SNS tries an HTTPS endpoint, an hour at most (the same page), in whole days."""
 LAMBDA_RETRY_DAYS = 1
 """How long Lambda keeps an asynchronous event, six hours, in whole days."""
 PUBLISH_RETRY_DAYS = 2
@@ -118,7 +120,34 @@ def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conf
         )
 
 
-_of_kind: dict[str, Callable[[str, Publisher, Any], Iterator[Conflict]]] = {"sqs": _of_sqs, "lambda": _of_lambda}
+def _of_https(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:
+    if publisher.fifo:
+        yield Conflict(
+            ("publisher.fifo",),
+            f'{key}.kind = "https": publisher.fifo is true and a FIFO topic delivers to SQS queues only; '
+            'use kind = "sqs", or fifo = false',
+        )
+    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
+        yield Conflict(
+            ("publisher.maximum_message_bytes",),
+            f'{key}.kind = "https": publisher.maximum_message_bytes = {publisher.maximum_message_bytes}: SNS does not '
+            f"deliver over HTTPS from a topic with more than {SNS_DEFAULT_MAXIMUM_BYTES}",
+        )
+    for index, arn in enumerate(subscriber.readers):
+        _, owning_partition, _, _, account, _ = arn.split(":", 5)
+        if (owning_partition, account) != (partition(subscriber.region), subscriber.account):
+            yield Conflict(
+                (f"{key}.readers", f"{key}.account", f"{key}.region"),
+                f"{key}.readers.{index} = {arn!r}: must be a role of the subscriber's own account "
+                f"{subscriber.account}; another account's goes through a role there",
+            )
+
+
+_of_kind: dict[str, Callable[[str, Publisher, Any], Iterator[Conflict]]] = {
+    "sqs": _of_sqs,
+    "lambda": _of_lambda,
+    "https": _of_https,
+}
 
 
 def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
@@ -126,14 +155,17 @@ def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
     waits = {
         "publish retries": PUBLISH_RETRY_DAYS,
         "publish dead letters": PUBLISH_DEAD_LETTER_DAYS,
-        "SNS retries": SNS_RETRY_DAYS,
+        "SNS retries": HTTPS_RETRY_DAYS if subscriber.kind == "https" else SNS_RETRY_DAYS,
         "redrive queue": subscriber.dead_letter_retention_days,
     }
-    if subscriber.kind == "sqs":
-        waits["queue"] = subscriber.queue_retention_days
-    else:
-        waits["Lambda retries"] = LAMBDA_RETRY_DAYS
-    return {**waits, "dead-letter queue": subscriber.dead_letter_retention_days}
+    match subscriber.kind:
+        case "sqs":
+            behind = {"queue": subscriber.queue_retention_days}
+        case "lambda":
+            behind = {"Lambda retries": LAMBDA_RETRY_DAYS}
+        case "https":
+            return waits  # its redrive queue is its dead-letter queue
+    return {**waits, **behind, "dead-letter queue": subscriber.dead_letter_retention_days}
 
 
 def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
@@ -156,6 +188,7 @@ def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> It
 
 def clashes(tables: object, *, with_research: bool) -> Iterator[str]:
     """Two things of one name, whatever else is wrong with them. `tables`: the file's subscribers, as they are."""
+    yield from _same_endpoints(tables)
     taken = {
         "publisher": "the publisher's stack and role",
         "publish": "the publish function",
@@ -171,6 +204,18 @@ def clashes(tables: object, *, with_research: bool) -> Iterator[str]:
         if clash := next((each for each in wanted if each in taken), None):
             yield f"subscribers[{index}].name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
         taken = dict.fromkeys(wanted, f"subscribers[{index}] or a queue of its") | taken
+
+
+def _same_endpoints(tables: object) -> Iterator[str]:
+    """To SNS, one endpoint is one subscription."""
+    taken: dict[str, int] = {}
+    for index, table in enumerate(tables if isinstance(tables, list) else []):
+        endpoint = table.get("endpoint") if isinstance(table, dict) else None
+        if isinstance(endpoint, str) and taken.setdefault(endpoint, index) != index:
+            yield (
+                f"subscribers[{index}].endpoint = {endpoint!r}: subscribers[{taken[endpoint]}] has it already, and to "
+                "SNS one endpoint is one subscription; give it an address of its own"
+            )
 
 
 def _long_names(deployment: Deployment, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
@@ -189,11 +234,15 @@ def _long_names(deployment: Deployment, places: Mapping[str, Subscriber]) -> Ite
         name = (f"{key}.name", "name")
         placed = (*name, f"{key}.account", f"{key}.region")
         limits += [
-            (placed, subscriber.name, "inbox bucket", names.inbox_bucket(deployment, subscriber), 63),
             (name, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
-            (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
-            (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
+            (name, subscriber.name, "redrive queue", names.redrive_queue(deployment, subscriber), 80),
         ]
+        if subscriber.kind != "https":
+            limits += [
+                (placed, subscriber.name, "inbox bucket", names.inbox_bucket(deployment, subscriber), 63),
+                (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
+                (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
+            ]
     for keys, value, what, name_, limit in limits:
         if len(name_) > limit:
             yield Conflict(keys, f"{keys[0]} = {value!r}: {over(what, name_, limit)}; shorten it")

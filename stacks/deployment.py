@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks import names
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
-from stacks.fields import Account, Name, Region, Table, matches
+from stacks.fields import Account, HttpsUrl, Name, Region, RoleArn, Table, matches
 from stacks.research import settings
 from stacks.research.settings import Research
 
@@ -59,11 +59,14 @@ class _Subscriber(Table):
     name: Name
     account: Account
     region: Region
-    function_timeout_seconds: int = Field(default=300, ge=30, le=900)
     dead_letter_retention_days: RetentionDays = 14
 
 
-class SqsSubscriber(_Subscriber):
+class _FunctionSubscriber(_Subscriber):
+    function_timeout_seconds: int = Field(default=300, ge=30, le=900)
+
+
+class SqsSubscriber(_FunctionSubscriber):
     """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, a state machine."""
 
     kind: Literal["sqs"]
@@ -81,13 +84,27 @@ class SqsSubscriber(_Subscriber):
         return self.visibility_timeout_seconds or 6 * self.function_timeout_seconds
 
 
-class LambdaSubscriber(_Subscriber):
+class LambdaSubscriber(_FunctionSubscriber):
     """`[[subscribers]]` with `kind = "lambda"`: a function subscribed directly, an ECS task."""
 
     kind: Literal["lambda"]
 
 
-Subscriber = SqsSubscriber | LambdaSubscriber
+class HttpsSubscriber(_Subscriber):
+    """`[[subscribers]]` with `kind = "https"`: a web server anywhere, which reads payloads as a role of the account.
+
+    `region` is where the server is, or what is nearest: its stack is where the topic is.
+    """
+
+    kind: Literal["https"]
+    endpoint: HttpsUrl
+    readers: tuple[RoleArn, ...] = Field(default=(), strict=False)
+    """Roles of the account that may take on the reader role; whoever the account lets, when there are none."""
+
+
+FunctionSubscriber = SqsSubscriber | LambdaSubscriber
+"""Those with a function that dereferences, an inbox and a dead-letter queue."""
+Subscriber = SqsSubscriber | LambdaSubscriber | HttpsSubscriber
 
 
 def _not_default(name: str) -> str:
@@ -215,7 +232,13 @@ def _research(table: object, head: Head, problems: Problems) -> Research | None:
 T = TypeVar("T", bound=BaseModel)
 
 # What stands in for a required value that is missing or wrong, so that the rest can be checked all the same.
-_STAND_INS: dict[str, object] = {"name": "stand-in", "account": "000000000000", "region": "us-east-1", "kind": "sqs"}
+_STAND_INS: dict[str, object] = {
+    "name": "stand-in",
+    "account": "000000000000",
+    "region": "us-east-1",
+    "kind": "sqs",
+    "endpoint": "https://stand-in.invalid/",
+}
 
 
 def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
@@ -256,14 +279,12 @@ def _problem(key: str, detail: Any) -> str:
     match detail["type"]:
         case "missing":
             return f"{key}: is missing"
-        case "extra_forbidden" if (
-            key.startswith("subscribers") and key.rpartition(".")[2] in SqsSubscriber.model_fields
-        ):
-            return f'{key} = {given}: is a key of kind = "sqs" only; take it out, or change the kind'
+        case "extra_forbidden" if key.startswith("subscribers") and (kinds := _kinds_with(key.rpartition(".")[2])):
+            return f"{key} = {given}: is a key of kind = {kinds} only; take it out, or change the kind"
         case "extra_forbidden":
             return f"{key} = {given}: is not a key of this file; is it misspelt?"
         case "literal_error" if key.endswith(".kind"):
-            return f'{key} = {given}: must be "sqs" or "lambda"'
+            return f'{key} = {given}: must be "sqs", "lambda" or "https"'
         case "literal_error":
             return f"{key} = {given}: must be {detail['ctx']['expected']}"
         case "string_type" if key.endswith("account") or ".senders." in key:
@@ -274,7 +295,7 @@ def _problem(key: str, detail: Any) -> str:
             return f"{key} = {given}: {detail['msg'].replace('Input should', 'must', 1)}"
 
 
-def _subscribers(tables: object, problems: Problems) -> dict[str, SqsSubscriber | LambdaSubscriber]:
+def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:
     """By their key in the file: `subscribers[0]`, counted from 0."""
     if not isinstance(tables, list) or not tables:
         problems.lines.append(
@@ -285,6 +306,14 @@ def _subscribers(tables: object, problems: Problems) -> dict[str, SqsSubscriber 
     return {key: _part(_kind(table), table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
-def _kind(table: object) -> type[SqsSubscriber | LambdaSubscriber]:
-    is_lambda = isinstance(table, dict) and table.get("kind") == "lambda"
-    return LambdaSubscriber if is_lambda else SqsSubscriber
+_KINDS: dict[object, type[Subscriber]] = {"sqs": SqsSubscriber, "lambda": LambdaSubscriber, "https": HttpsSubscriber}
+
+
+def _kind(table: object) -> type[Subscriber]:
+    kind = table.get("kind") if isinstance(table, dict) else None
+    return _KINDS.get(kind, SqsSubscriber) if isinstance(kind, str) else SqsSubscriber
+
+
+def _kinds_with(key: str) -> str:
+    """The kinds of subscriber that have a key, as one would write them."""
+    return " or ".join(f'"{kind}"' for kind, model in _KINDS.items() if key in model.model_fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -33,6 +34,39 @@ def _known(region: str) -> str:
     return region
 
 
+_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _posted_to(url: str) -> str:
+    """Refuses what SNS would not post to, or not as it is written."""
+    if not re.fullmatch(r"[A-Za-z0-9:/?#\[\]@!$&'()*+,;=._~%-]{1,2000}", url):
+        raise ValueError("must be a URL of at most 2,000 characters, all but the plain ones percent-encoded")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"must be a URL: {error}") from None
+    if not url.startswith("https://"):
+        raise ValueError("must begin with https://; messages do not travel in the clear")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or a password: it stands in policies for many to read")
+    if "#" in url:
+        raise ValueError("must not have a fragment (#…); a server never sees it")
+    if not _HOST.fullmatch(host):
+        raise ValueError("must name a host: letters, digits, hyphens and dots (SNS refuses underscores)")
+    if parts.netloc != host + (f":{port}" if port else ""):
+        raise ValueError("must write its host in lower case, and a port as a plain number")
+    return url
+
+
+HttpsUrl = Annotated[str, AfterValidator(_posted_to)]
+RoleArn = Annotated[
+    str,
+    matches(
+        r"arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}",
+        "must be the ARN of an IAM role, such as arn:aws:iam::111111111111:role/web",
+    ),
+]
 Account = Annotated[str, matches(r"[0-9]{12}", "must be the 12 digits of an AWS account id, in quotes")]
 Region = Annotated[str, AfterValidator(_known)]
 Name = Annotated[

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from stacks import names
 from stacks.acknowledgement import acknowledge
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, FunctionSubscriber
 from stacks.findings import NO_ACCESS_LOG
 
 
@@ -19,7 +19,7 @@ class InboxBucket(s3.Bucket):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: Subscriber,
+        subscriber: FunctionSubscriber,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(

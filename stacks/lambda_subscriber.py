@@ -11,10 +11,10 @@ from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.deployment import Deployment, LambdaSubscriber
 from stacks.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.payload_task import PayloadTask
-from stacks.subscriber import SubscriberStack
+from stacks.subscriber import FunctionSubscriberStack
 
 
-class LambdaSubscriberStack(SubscriberStack):
+class LambdaSubscriberStack(FunctionSubscriberStack):
     """Deployed after the publisher's stack."""
 
     @property

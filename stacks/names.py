@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from stacks.regions import dns_suffix, is_opt_in, partition
 
 if TYPE_CHECKING:
-    from stacks.deployment import Deployment, Head, LambdaSubscriber, SqsSubscriber, Subscriber
+    from stacks.deployment import (
+        Deployment,
+        FunctionSubscriber,
+        Head,
+        LambdaSubscriber,
+        SqsSubscriber,
+        Subscriber,
+    )
     from stacks.research.settings import App, Image, Research, User
 
 PAYLOADS = "payloads/"
@@ -109,7 +116,7 @@ def queue_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     return _arn("sqs", subscriber.region, subscriber.account, queue(deployment, subscriber))
 
 
-def dead_letter_queue(deployment: Deployment, subscriber: Subscriber) -> str:
+def dead_letter_queue(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     """Where what the subscriber could not process ends. FIFO where the subscriber's own queue is (SQS asks for it)."""
     return f"{deployment.name}-{subscriber.name}-dead-letters{_fifo_suffix(deployment)}"
 
@@ -124,24 +131,28 @@ def redrive_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
     return _arn("sqs", deployment.publisher.region, subscriber.account, redrive_queue(deployment, subscriber))
 
 
-def consume_function(deployment: Deployment, subscriber: Subscriber) -> str:
+def consume_function(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-consume"
 
 
-def consume_function_arn(deployment: Deployment, subscriber: Subscriber) -> str:
+def consume_function_arn(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     name = consume_function(deployment, subscriber)
     return _arn("lambda", subscriber.region, subscriber.account, f"function:{name}")
 
 
-def endpoint_arn(deployment: Deployment, subscriber: Subscriber) -> str:
-    """What the subscriber subscribes to the topic: its queue, or its function."""
-    if subscriber.kind == "sqs":
-        return queue_arn(deployment, subscriber)
-    return consume_function_arn(deployment, subscriber)
+def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
+    """What the subscriber subscribes to the topic: its queue's or function's ARN, or its web server's address."""
+    match subscriber.kind:
+        case "sqs":
+            return queue_arn(deployment, subscriber)
+        case "lambda":
+            return consume_function_arn(deployment, subscriber)
+        case "https":
+            return subscriber.endpoint
 
 
 def reader_role(deployment: Deployment, subscriber: Subscriber) -> str:
-    """The role of the subscriber's consume function."""
+    """The role of the subscriber's consume function; of kind `https`, the one that its endpoint's process takes on."""
     return f"{deployment.name}-{subscriber.name}-reader"
 
 
@@ -158,7 +169,7 @@ def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
-def inbox_bucket(deployment: Deployment, subscriber: Subscriber) -> str:
+def inbox_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-inbox-{subscriber.account}-{subscriber.region}"
 
 

@@ -10,10 +10,10 @@ from stacks import boundary, names
 from stacks.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriber
 from stacks.state_machine import StateMachine
-from stacks.subscriber import SubscriberStack
+from stacks.subscriber import FunctionSubscriberStack
 
 
-class SqsSubscriberStack(SubscriberStack):
+class SqsSubscriberStack(FunctionSubscriberStack):
     """Deployed after the publisher's stack."""
 
     def __init__(self, scope: Construct, deployment: Deployment, subscriber: SqsSubscriber) -> None:

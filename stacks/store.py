@@ -1,11 +1,16 @@
 """Where payloads are, as the functions are told in their environment: the fields of `claim_check.Store`."""
 
 from stacks import names
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
+
+
+def trusted_stores(deployment: Deployment, _: Subscriber) -> list[dict[str, str]]:
+    """What a subscriber dereferences from, and nowhere else: the publisher's store."""
+    return [publisher_store(deployment)]
 
 
 def publisher_store(deployment: Deployment) -> dict[str, str]:
-    """The store that pointers point to; the only one its subscribers trust."""
+    """The store that pointers point to."""
     return {
         "bucket": names.payload_bucket(deployment),
         "prefix": names.PAYLOADS,
@@ -14,7 +19,7 @@ def publisher_store(deployment: Deployment) -> dict[str, str]:
     }
 
 
-def inbox_store(deployment: Deployment, subscriber: Subscriber) -> dict[str, str]:
+def inbox_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dict[str, str]:
     """Where a subscriber puts payloads that came inside their message."""
     return {
         "bucket": names.inbox_bucket(deployment, subscriber),

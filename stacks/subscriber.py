@@ -1,4 +1,8 @@
-"""What subscribers of both kinds have in common: the stack, the inbox, the queues for failures, reading payloads."""
+"""What subscribers have in common.
+
+SubscriberStack: reading payloads, the subscription, the queue for what SNS cannot deliver.
+FunctionSubscriberStack: with a function that dereferences, its inbox and its dead-letter queue.
+"""
 
 import json
 from collections.abc import Mapping
@@ -12,64 +16,33 @@ from constructs import Construct
 from stacks import boundary, names
 from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.dead_letter_queue import DeadLetterQueue
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
 from stacks.findings import BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.function import Function
 from stacks.inbox_bucket import InboxBucket
 from stacks.removal import removal_policy
-from stacks.store import inbox_store, publisher_store
+from stacks.store import inbox_store, trusted_stores
 
 
 class SubscriberStack(Stack):
-    """In the subscriber's account and Region."""
+    """In the subscriber's account."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: Subscriber, *, description: str) -> None:
+    subscriber: Subscriber
+
+    def __init__(
+        self, scope: Construct, deployment: Deployment, subscriber: Subscriber, *, region: str, description: str
+    ) -> None:
         super().__init__(
             scope,
             names.subscriber_stack(deployment, subscriber),
-            env=Environment(account=subscriber.account, region=subscriber.region),
+            env=Environment(account=subscriber.account, region=region),
             # No termination protection: a stack deployed before its publisher has to be deletable to be tried again.
             description=description,
         )
         self.deployment = deployment
         self.subscriber = subscriber
         self.removal_policy = removal_policy(deployment)
-        self.inbox = InboxBucket(
-            self, "Inbox", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
-        )
-        self.dead_letters = DeadLetterQueue(
-            self,
-            "DeadLetters",
-            queue_name=names.dead_letter_queue(deployment, subscriber),
-            retention=Duration.days(subscriber.dead_letter_retention_days),
-            removal_policy=self.removal_policy,
-        )
-
-    def consume_function(self, package: str, environment: Mapping[str, str], **options: object) -> Function:
-        """The function that dereferences, as the reader role of the contract."""
-        function = Function(
-            self,
-            "Consume",
-            function_name=names.consume_function(self.deployment, self.subscriber),
-            role_name=names.reader_role(self.deployment, self.subscriber),
-            package=package,
-            shared=("claim_check", "handover"),
-            timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
-            environment={
-                "TRUSTED_STORES": json.dumps([publisher_store(self.deployment)]),
-                "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
-                **environment,
-            },
-            **options,  # type: ignore[arg-type]
-        )
-        assert function.role
-        self.grant_read_payloads(function.role)
-        self.inbox.grant_put(function.role, f"{names.INLINE}*")
-        # To tell a retry from another payload of the same id.
-        self.inbox.grant_read(function.role, f"{names.INLINE}*")
-        acknowledge(function.role, GRANT_READ_WRITE)
-        acknowledge_wildcards(function.role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
-        return function
+        self.redrive = self._redrive_queue()
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
         """The caller's side of the boundary: the one action on the one prefix, and the key behind it."""
@@ -94,23 +67,23 @@ class SubscriberStack(Stack):
             },
         )
 
-    def subscribe(self, *, raw: bool) -> sns.CfnSubscription:
+    def subscribe(self, *, raw: bool, delivery_policy: Mapping[str, object] | None = None) -> sns.CfnSubscription:
         """Subscribe the contract's endpoint. Refused by SNS until the publisher's stack knows this subscriber."""
-        redrive_queue = self._redrive_queue()
         subscription = sns.CfnSubscription(
             self,
             "Subscription",
             topic_arn=names.topic_arn(self.deployment),
             region=self.deployment.publisher.region,  # a subscription lives where its topic does
             protocol=self.subscriber.kind,
-            endpoint=names.endpoint_arn(self.deployment, self.subscriber),
+            endpoint=names.endpoint(self.deployment, self.subscriber),
             raw_message_delivery=raw or None,
+            delivery_policy=delivery_policy,
             redrive_policy={"deadLetterTargetArn": names.redrive_queue_arn(self.deployment, self.subscriber)},
         )
-        if redrive_queue.stack is self:
-            subscription.node.add_dependency(redrive_queue)
+        if self.redrive.stack is self:
+            subscription.node.add_dependency(self.redrive)
         else:
-            self.add_stack_dependency(redrive_queue.stack)
+            self.add_stack_dependency(self.redrive.stack)
         return subscription
 
     def _redrive_queue(self) -> DeadLetterQueue:
@@ -127,6 +100,53 @@ class SubscriberStack(Stack):
             boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
         )
         return queue
+
+
+class FunctionSubscriberStack(SubscriberStack):
+    """In the subscriber's account and Region."""
+
+    subscriber: FunctionSubscriber
+
+    def __init__(
+        self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriber, *, description: str
+    ) -> None:
+        super().__init__(scope, deployment, subscriber, region=subscriber.region, description=description)
+        self.inbox = InboxBucket(
+            self, "Inbox", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
+        )
+        self.dead_letters = DeadLetterQueue(
+            self,
+            "DeadLetters",
+            queue_name=names.dead_letter_queue(deployment, subscriber),
+            retention=Duration.days(subscriber.dead_letter_retention_days),
+            removal_policy=self.removal_policy,
+        )
+
+    def consume_function(self, package: str, environment: Mapping[str, str], **options: object) -> Function:
+        """The function that dereferences, as the reader role of the contract."""
+        function = Function(
+            self,
+            "Consume",
+            function_name=names.consume_function(self.deployment, self.subscriber),
+            role_name=names.reader_role(self.deployment, self.subscriber),
+            package=package,
+            shared=("claim_check", "handover"),
+            timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
+            environment={
+                "TRUSTED_STORES": json.dumps(trusted_stores(self.deployment, self.subscriber)),
+                "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
+                **environment,
+            },
+            **options,  # type: ignore[arg-type]
+        )
+        assert function.role
+        self.grant_read_payloads(function.role)
+        self.inbox.grant_put(function.role, f"{names.INLINE}*")
+        # To tell a retry from another payload of the same id.
+        self.inbox.grant_read(function.role, f"{names.INLINE}*")
+        acknowledge(function.role, GRANT_READ_WRITE)
+        acknowledge_wildcards(function.role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
+        return function
 
 
 def _stack_in_topic_region(stack: SubscriberStack) -> Stack:

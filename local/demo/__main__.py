@@ -146,7 +146,11 @@ def _payload(arguments: argparse.Namespace, resources: ExitStack) -> payload.Pay
 def _functions(accounts: Accounts, deployment: Deployment) -> list[FunctionMemory]:
     publisher = deployment.publisher
     places = [(names.publish_function(deployment), publisher.account, publisher.region)]
-    places += [(names.consume_function(deployment, s), s.account, s.region) for s in deployment.subscribers]
+    places += [
+        (names.consume_function(deployment, s), s.account, s.region)
+        for s in deployment.subscribers
+        if s.kind != "https"
+    ]
     return [
         FunctionMemory(name, account, region, _peak(accounts.client("logs", account=account, region=region), name))
         for name, account, region in places

@@ -34,7 +34,13 @@ class Arrivals:
 
     def at(self, subscriber: Subscriber) -> dict[str, Arrival]:
         """By message id, what the subscriber's application was handed so far."""
-        found = self._executions(subscriber) if subscriber.kind == "sqs" else self._tasks(subscriber)
+        match subscriber.kind:
+            case "sqs":
+                found = self._executions(subscriber)
+            case "lambda":
+                found = self._tasks(subscriber)
+            case "https":
+                return {}  # nobody on this machine is behind the endpoint
         return {arrival.message_id: arrival for arrival in found}
 
     def _executions(self, subscriber: SqsSubscriber) -> Iterator[Arrival]:

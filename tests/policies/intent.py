@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 
 from cli.concrete import Concrete
 from stacks import names
-from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber, Subscriber
+from stacks.deployment import (
+    Deployment,
+    FunctionSubscriber,
+    HttpsSubscriber,
+    LambdaSubscriber,
+    SqsSubscriber,
+    Subscriber,
+)
 from stacks.regions import partition
 
 # Who -----------------------------------------------------------------------------------------------------------------
@@ -290,32 +297,43 @@ def _events(rules: tuple[str, ...]) -> Service:
 
 
 def _subscriber(deployment: Deployment, subscriber: Subscriber, found: Concrete) -> Party:
+    if isinstance(subscriber, HttpsSubscriber):
+        return _with_endpoint(deployment, subscriber)
+    return _with_consumer(deployment, subscriber, found)
+
+
+def _keeps_undelivered(deployment: Deployment, subscriber: Subscriber) -> Guard:
+    redrive = names.redrive_queue_arn(deployment, subscriber)
+    kept = Door(
+        "keeps what SNS could not deliver",
+        _topic(deployment, deployment.publisher.region),
+        ("sqs:SendMessage",),
+        (redrive,),
+    )
+    return Guard("queue", redrive, subscriber.account, (kept,), over_tls=("sqs:*",))
+
+
+def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party:
+    home = subscriber.account
+    (reader,) = readers(subscriber, deployment)
+    process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
+    guards = [_keeps_undelivered(deployment, subscriber), _run_by(reader, home, process)]
+    takes_undelivered = May(SQS_TAKE, (names.redrive_queue_arn(deployment, subscriber),))
+    return guards, {reader: (*_reads_payloads(deployment), takes_undelivered)}
+
+
+def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found: Concrete) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
     dead_letters = arn("sqs", region, home, names.dead_letter_queue(deployment, subscriber))
-    redrive = names.redrive_queue_arn(deployment, subscriber)
     function = names.consume_function_arn(deployment, subscriber)
     consume_role = readers(subscriber, deployment)[0]
-    topic_region = deployment.publisher.region
 
     guards = [
         Guard("bucket", inbox, home, tuple(_emptied(deployment, found, stack, inbox)), over_tls=("s3:*",)),
         Guard("queue", dead_letters, home, over_tls=("sqs:*",)),
-        Guard(
-            "queue",
-            redrive,
-            home,
-            (
-                Door(
-                    "keeps what SNS could not deliver",
-                    _topic(deployment, topic_region),
-                    ("sqs:SendMessage",),
-                    (redrive,),
-                ),
-            ),
-            over_tls=("sqs:*",),
-        ),
+        _keeps_undelivered(deployment, subscriber),
         _run_by(consume_role, home, Service("lambda.amazonaws.com")),
     ]
     consumes = (
@@ -462,7 +480,7 @@ def readers(subscriber: Subscriber, deployment: Deployment) -> tuple[str, ...]:
 
 
 def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
-    return names.endpoint_arn(deployment, subscriber)
+    return names.endpoint(deployment, subscriber)
 
 
 def through_s3(deployment: Deployment) -> When:

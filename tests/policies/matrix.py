@@ -297,6 +297,9 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
                 namesake = reader.replace(subscriber.account, account)
                 words = f"namesake of {reader.rsplit('/', 1)[1]} in {whose} account"
                 yield _person(deployment, account, namesake, words)
+        if subscriber.kind == "https":
+            for process in subscriber.readers:
+                yield _person(deployment, subscriber.account, process, f"role {process.rsplit('/', 1)[1]}")
     for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
         yield _person(deployment, account, _administrator(deployment, account), f"administrator of {whose} account")
     yield Caller("anybody, unsigned", None, None, (), ())

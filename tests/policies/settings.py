@@ -124,6 +124,8 @@ class _Settings:
             yield f"subscribes {said['Endpoint']}, which is not the subscriber's"
         elif said.get("RedrivePolicy") != {"deadLetterTargetArn": redrive[said["Endpoint"]]}:
             yield f"what cannot be delivered goes to {said.get('RedrivePolicy')}"
+        if said["Protocol"] == "https" and said.get("RawMessageDelivery"):
+            yield "posts what is not signed"
         if "SubscriptionRoleArn" in said:
             yield "delivers with a role"
 

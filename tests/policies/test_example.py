@@ -57,7 +57,7 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
         (
             "sns.amazonaws.com for our topic",
             "lambda:InvokeFunction",
-            names.consume_function_arn(deployment, deployment.subscribers[1]),
+            names.consume_function_arn(deployment, deployment.subscribers[1]),  # type: ignore[arg-type]
         ),
     }
     for subscriber in deployment.subscribers:

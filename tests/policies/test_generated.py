@@ -1,4 +1,4 @@
-"""Any deployment, not just the example: from one subscriber to twenty, of both kinds, in any account and Region."""
+"""Any deployment, not just the example: from one subscriber to twenty, of every kind, in any account and Region."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stacks.deployment import Deployment
-from stacks.regions import is_opt_in
+from stacks.regions import is_opt_in, partition
 from tests.policies import matrix
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, counterexamples, judged, unaccounted
@@ -31,9 +31,12 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         where = draw(st.sampled_from(regions))
         # What AWS does not do, the deployment file refuses: see tests/stacks/test_deployment.py.
         takes_function = not fifo and (where == region or not is_opt_in(where))
-        kind = draw(st.sampled_from(["sqs", "lambda"] if takes_function else ["sqs"]))
+        kinds = ["sqs", *(["lambda"] if takes_function else []), *([] if fifo else ["https"])]
+        home, kind = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(kinds))
+        more = {"endpoint": f"https://{index}.example/in", "readers": draw(_roles_of(home, region))}
         subscribers.append(
-            {"name": f"team-s{index}", "kind": kind, "account": draw(st.sampled_from(ACCOUNTS)), "region": where}
+            {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
+            | (more if kind == "https" else {})
         )
     return _deployment(
         subscribers,
@@ -46,6 +49,11 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
         ephemeral=draw(st.booleans()),
     )
+
+
+def _roles_of(account: str, region: str) -> st.SearchStrategy[list[str]]:
+    role = f"arn:{partition(region)}:iam::{account}:role/web"
+    return st.sampled_from([[], [role], [role, f"{role}/server"]])
 
 
 def _deployment(subscribers: list[dict[str, Any]], **table: Any) -> Deployment:

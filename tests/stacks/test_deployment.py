@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stacks import names
 from stacks.conflicts import ways_to_be_late
 from stacks.deployment import Deployment, DeploymentError
 
@@ -32,6 +33,24 @@ def changed(*path: str | int, to: object) -> dict[str, Any]:
     return table
 
 
+PARTNER: dict[str, Any] = {
+    "name": "partner",
+    "kind": "https",
+    "account": "555555555555",
+    "region": "us-west-2",
+    "endpoint": "https://hooks.example:8443/in?a=b",
+}
+
+
+def https(*, publisher: dict[str, Any] | None = None, **keys: object) -> dict[str, Any]:
+    """The sound deployment with an HTTPS subscriber more, of which these keys are so (None: missing)."""
+    partner = {key: value for key, value in {**PARTNER, **keys}.items() if value is not None}
+    return SOUND | {
+        "publisher": SOUND["publisher"] | (publisher or {}),
+        "subscribers": [*SOUND["subscribers"], partner],
+    }
+
+
 def problems(table: dict[str, Any]) -> list[str]:
     with pytest.raises(DeploymentError) as refused:
         Deployment.parse(table)
@@ -46,6 +65,13 @@ def test_the_example_loads_frozen() -> None:
     ]
     with pytest.raises(ValueError, match="frozen"):
         deployment.name = "other"
+
+
+def test_an_https_subscriber_loads() -> None:
+    readers = ["arn:aws:iam::555555555555:role/web", "arn:aws:iam::555555555555:role/a/path/web"]
+    *_, partner = Deployment.parse(https(readers=readers)).subscribers
+    assert (partner.kind, names.endpoint(Deployment.parse(https()), partner)) == ("https", PARTNER["endpoint"])
+    assert sum(ways_to_be_late(partner).values()) == 31
 
 
 def test_a_subscriber_may_share_the_publishers_account() -> None:
@@ -67,7 +93,7 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("organization", to="acme"), "organization = 'acme': must be an AWS Organizations id"),
         (changed("ephemeral", to="yes"), "ephemeral = 'yes': must be a valid boolean"),
         (changed("subscribers", to=[]), "at least one [[subscribers]] table"),
-        (changed("subscribers", 0, "kind", to="email"), 'subscribers[0].kind = \'email\': must be "sqs" or "lambda"'),
+        (changed("subscribers", 0, "kind", to="email"), 'subscribers[0].kind = \'email\': must be "sqs", "lambda" or'),
         (changed("subscribers", 1, "name", to="orders"), "subscribers[1].name = 'orders': 'orders' already names"),
         (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
         (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
@@ -106,6 +132,43 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("name", to="c" * 32), "the payload bucket's name"),
         (changed("subscribers", 0, "name", to="o" * 30), "the inbox bucket's name"),
         (changed("subscribers", 0, "name", to="o" * 60), "the reader role's name"),
+        (
+            https(endpoint="http://a.example/in"),
+            "subscribers[2].endpoint = 'http://a.example/in': must begin with https",
+        ),
+        (https(endpoint="HTTPS://a.example/in"), "must begin with https://"),
+        (https(endpoint="https://me:secret@a.example/"), "must not hold a user or a password"),
+        (https(endpoint="https://a.example/#top"), "must not have a fragment"),
+        (https(endpoint="https:///in"), "must name a host"),
+        (https(endpoint="https://a_b.example/"), "must name a host"),
+        (https(endpoint="https://A.example/"), "must write its host in lower case"),
+        (https(endpoint="https://a.example:0443x/"), "must be a URL"),
+        (https(endpoint="https://a.example/${aws:username}"), "percent-encoded"),
+        (https(endpoint="https://[::1]/"), "must name a host"),
+        (https(endpoint=None), "subscribers[2].endpoint: is missing"),
+        (
+            https(readers=["arn:aws:iam::555555555555:user/x"]),
+            "subscribers[2].readers.0 = 'arn:aws:iam::555555555555:user",
+        ),
+        (
+            https(readers=["arn:aws:iam::666666666666:role/x"]),
+            "subscribers[2].readers.0 = 'arn:aws:iam::666666666666:role/x': must be a role of the subscriber's own",
+        ),
+        (https(batch_size=2), 'subscribers[2].batch_size = 2: is a key of kind = "sqs" only'),
+        (https(function_timeout_seconds=60), 'is a key of kind = "sqs" or "lambda" only'),
+        (https(publisher={"fifo": True}), 'subscribers[2].kind = "https": publisher.fifo is true'),
+        (
+            https(publisher={"maximum_message_bytes": 300_000}),
+            "does not deliver over HTTPS from a topic with more than",
+        ),
+        (
+            https(publisher={"payload_lifetime_days": 30}),
+            "31 days late (publish retries 2 + publish dead letters 14 + ",
+        ),
+        (
+            changed("subscribers", to=[PARTNER, PARTNER | {"name": "twin"}]),
+            "subscribers[1].endpoint = 'https://hooks.example:8443/in?a=b': subscribers[0] has it already",
+        ),
     ],
 )
 def test_refused_with_key_and_value(table: dict[str, Any], expected: str) -> None:

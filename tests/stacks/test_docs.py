@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stacks.deployment import Deployment, LambdaSubscriber, Publisher, SqsSubscriber
+from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, Publisher, SqsSubscriber
 from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
-MESSAGING = (Deployment, Publisher, SqsSubscriber, LambdaSubscriber)
+MESSAGING = (Deployment, Publisher, SqsSubscriber, LambdaSubscriber, HttpsSubscriber)
 RESEARCH = {
     "## `[research]`": settings.Research,
     "### `[research.identity_center]`": settings.IdentityCenter,
@@ -44,7 +44,7 @@ def documented(text: str) -> list[str]:
 def test_every_key_is_documented_and_every_documented_key_exists() -> None:
     keys = {name for model in MESSAGING for name in model.model_fields} - TABLES
     messaging = DOC.split("## `[research]`")[0]
-    assert set(documented(messaging)) - {"sqs", "lambda"} == keys
+    assert set(documented(messaging)) - {"sqs", "lambda", "https"} == keys
 
 
 @pytest.mark.parametrize(("heading", "model"), RESEARCH.items())
