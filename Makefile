@@ -27,7 +27,7 @@ test: $(installed) ## Run all tests, the local world included
 bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
 	@python -m bench
 
-image: $(installed) ## Check what the research image installs, without Docker (minutes, 900 MB)
+image: $(installed) ## Install what the research image does and really run jobs with it (minutes, 900 MB)
 	@python -m pytest tests/research -m image
 
 check: lint types imports test ## Everything CI checks

@@ -1,6 +1,6 @@
 """What the default image installs, checked without Docker: in a fresh virtual environment, as its Dockerfile does.
 
-Run once a session, in a few minutes and 900 MB; the Dockerfile's own commands, users and stages are not run here.
+Installed once for its pins (minutes, 900 MB); the Dockerfile's own commands, users and stages are not run here.
 """
 
 import json
@@ -22,20 +22,6 @@ pytestmark = pytest.mark.image
 PEGASUS = ROOT / "research" / "image" / "pegasus"
 PORT = 8888
 BASE = f"http://127.0.0.1:{PORT}/jupyterlab/default"
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with what requirements.txt and studio.txt pin, each file checked by its hash."""
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("the image has Python 3.11; the pins are for that")
-    folder = tmp_path_factory.mktemp("image") / "research"
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    for pins in ("requirements.txt", "studio.txt"):
-        install = [str(uv), "pip", "install", "--quiet", "--python", f"{folder}/bin/python", "--require-hashes"]
-        subprocess.run([*install, "--requirement", str(PEGASUS / pins)], check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

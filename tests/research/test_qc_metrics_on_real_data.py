@@ -1,0 +1,178 @@
+"""The job, really run: Pegasus as the image has it, on real data, with counts that are known."""
+
+import csv
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.templates import ROOT
+
+pytestmark = pytest.mark.image
+SCRIPT = ROOT / "research" / "jobs" / "qc_metrics.py"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+IN_PEGASUS = f"""
+import importlib.util, json, pathlib, shutil, sys
+spec = importlib.util.spec_from_file_location("qc_metrics", {str(SCRIPT)!r})
+job = sys.modules["qc_metrics"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(job)
+import pegasus
+here, data = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+def run(name, file, thresholds=job.Thresholds(min_genes=10), **options):
+    base = here / name
+    (base / "input" / "code").mkdir(parents=True)
+    copy = shutil.copytree if file.is_dir() else shutil.copyfile
+    copy(file, base / "input" / name)
+    return job.run(base, thresholds, **{{"sample": None, "transpose": False, "min_genes_before": 100, **options}})
+
+found = {{}}
+"""
+
+
+def in_pegasus(environment: Path, here: Path, data: Path, code: str) -> Any:
+    """What `found` holds after the code: one process, since importing Pegasus takes most of the time."""
+    ran = subprocess.run(
+        [environment / "bin" / "python", "-c", f"{IN_PEGASUS}{code}\nprint(json.dumps(found))", here, data],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def run(environment: Path, base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As SageMaker runs it: the script beside the data, where a job has them."""
+    code = base / "input" / "code"
+    code.mkdir(parents=True)
+    shutil.copy(SCRIPT, code)
+    (base.parent / "output").mkdir()
+    return subprocess.run(
+        [environment / "bin" / "python", code / SCRIPT.name, *arguments],
+        capture_output=True,
+        text=True,
+        env={"PROCESSING_DIR": str(base), "HOME": str(base.parent)},
+        check=False,
+    )
+
+
+def rows(base: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((base / "output" / "qc_metrics.csv").read_text().splitlines()))
+
+
+def test_cells_with_mitochondrial_genes(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    base = tmp_path / "processing"
+    (base / "input").mkdir(parents=True)
+    shutil.copy(real_data / "cells.csv", base / "input")
+    ended = run(environment, base, "--transpose", "--sample", "donor 1")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "404 of 559 cells kept" in ended.stdout.splitlines()[-1]
+    assert (base.parent / "output" / "message").read_text() == "404 of 559 cells kept"
+
+    (row,) = rows(base)
+    assert [row[name] for name in ("Channel", "kept", "filt", "total")] == ["donor 1", "404", "155", "559"]
+    assert [float(row[f"median_n_{name}"]) for name in ("genes", "umis", "genes_before", "umis_before")] == [
+        2041,
+        5661,
+        1209,
+        3829,
+    ]
+    assert float(row["median_percent_mito"]) == pytest.approx(5.0625, abs=1e-4)
+    assert float(row["median_percent_mito_before"]) == pytest.approx(6.3985, abs=1e-4)
+
+    manifest = json.loads((base / "output" / "manifest.json").read_text())
+    assert manifest["input"]["sha256"] == "0d729bd7a9e4d8f5a8ccc167f222530f4ece8d334b939d21b796bd77daf967f2"
+    assert (manifest["cells"], manifest["genes"], manifest["mitochondrial_genes"]) == (559, 32_786, 30)
+    assert manifest["thresholds"]["percent_mito"] == 10
+    assert manifest["versions"]["pegasuspy"] == "1.10.2"
+    picture = (base / "output" / "qc_metrics.png").read_bytes()
+    assert picture.startswith(PNG)
+    assert len(picture) > 10_000
+
+
+def test_a_10x_directory_without_any(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """Put right into the input folder, as a job of the post has it: beside the code."""
+    base = tmp_path / "processing"
+    shutil.copytree(real_data / "10x" / "3.0.0" / "filtered_feature_bc_matrix", base / "input")
+    ended = run(environment, base, "--min-genes", "20", "--sample", "chr21")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "No gene's name begins with 'MT-'" in ended.stdout
+    (row,) = rows(base)
+    assert (row["Channel"], row["total"]) == ("chr21", "1107")
+    assert 0 < int(row["kept"]) < 1107
+    manifest = json.loads((base / "output" / "manifest.json").read_text())
+    assert (manifest["cells"], manifest["genes"], manifest["mitochondrial_genes"]) == (1107, 507, 0)
+
+
+def test_what_pegasus_cannot_read_is_said(environment: Path, tmp_path: Path) -> None:
+    base = tmp_path / "processing"
+    (base / "input").mkdir(parents=True)
+    (base / "input" / "broken.h5ad").write_text("not HDF5")
+    ended = run(environment, base)
+    assert ended.returncode == 3
+    assert "Pegasus cannot read" in ended.stdout.splitlines()[-1]
+    assert "broken.h5ad as h5ad: OSError" in (base.parent / "output" / "message").read_text()
+
+
+def test_every_kind_of_file_gives_the_same_counts(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """Both of 10x' layouts as they come; the rest written by Pegasus; and with a message's id for a name."""
+    found = in_pegasus(
+        environment,
+        tmp_path,
+        real_data / "10x",
+        """
+source = data / "3.0.0" / "filtered_feature_bc_matrix.h5"
+cells = pegasus.read_input(str(source))
+written = {name: here / name for name in ("w.h5ad", "w.zarr", "w.zarr.zip", "w.loom")}
+for name, file in written.items():
+    pegasus.write_output(cells, str(file))
+files = {"a.h5": source, "tenx": data / "3.0.0" / "filtered_feature_bc_matrix", **written}
+# Their names without the ending; a directory cannot come as a message.
+files |= {f"id-{file.name.replace('.', '-')}": file for file in (source, *written.values()) if file.is_file()}
+for name, file in files.items():
+    (row,) = run(name.replace("w.", "x."), file)
+    found[name] = [int(row["kept"]), int(row["total"]), row["median_n_genes"]]
+(row,) = run("old", data / "1.2.0" / "filtered_gene_bc_matrices", job.Thresholds(min_genes=None))
+found["old"] = int(row["kept"])
+""",
+    )
+    assert found.pop("old") == 12
+    assert len(found) == 10
+    assert {tuple(each) for each in found.values()} == {tuple(found["a.h5"])}
+    assert found["a.h5"][1] == 1107
+
+
+def test_samples_that_the_data_names_are_rows(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    found = in_pegasus(
+        environment,
+        tmp_path,
+        real_data / "10x",
+        """
+cells = pegasus.read_input(str(data / "3.0.0" / "filtered_feature_bc_matrix.h5"))
+cells.obs["Channel"] = ["b" if i % 3 else "a" for i in range(cells.shape[0])]
+pegasus.write_output(cells, str(here / "two.h5ad"))
+found = [[row["Channel"], int(row["total"])] for row in run("x.h5ad", here / "two.h5ad", sample="ignored")]
+""",
+    )
+    assert found == [["a", 369], ["b", 738]]
+
+
+def test_what_the_posts_script_does_instead(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """`percent_mito=10` alone filters nothing since Pegasus 1.4: every cell is kept."""
+    found = in_pegasus(
+        environment,
+        tmp_path,
+        real_data / "cells.csv",
+        """
+cells = pegasus.read_input(str(data), transpose=True)
+for name, options in (("post", {}), ("prefix", {"mito_prefix": "MT-"}), ("ours", job.asdict(job.Thresholds()))):
+    pegasus.qc_metrics(cells, **{"percent_mito": 10, **options})
+    found[name] = int(cells.obs["passed_qc"].sum())
+""",
+    )
+    assert found == {"post": 559, "prefix": 410, "ours": 404}
