@@ -40,7 +40,7 @@ from claim_check.pointer import Pointer
 from claim_check.publisher import Publisher
 from claim_check.ready import Published
 from claim_check.receipt import Receipt
-from claim_check.store import Store
+from claim_check.store import Replica, Store
 
 __all__ = [
     "Attribute",
@@ -65,6 +65,7 @@ __all__ = [
     "Published",
     "Publisher",
     "Receipt",
+    "Replica",
     "SnsUnavailable",
     "Store",
     "UntrustedNotification",

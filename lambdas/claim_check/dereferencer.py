@@ -37,13 +37,13 @@ class Outcome(NamedTuple):
 class Dereferencer:
     """Turns records into messages, for a subscriber that trusts `stores` and no other place.
 
-    `s3` reads from every store; without it a client is made for each store's Region when it is first needed.
+    `s3` reads from every store and replica; without it a client is made for each Region when it is first needed.
     """
 
     def __init__(self, *, stores: Iterable[Store], s3: S3Client | None = None) -> None:
         self._stores = tuple(stores)
         self._s3 = s3
-        self._clients: dict[str, S3Client] = {}
+        self._clients: dict[tuple[str, bool], S3Client] = {}
 
     def message(self, record: Mapping[str, Any]) -> Message:
         """The message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope. Calls no service.
@@ -78,7 +78,14 @@ class Dereferencer:
             size = marked
             pointer = Pointer.parse(envelope.body)
             store = self._store_of(pointer, identity)
-            origin = StoredBytes(self._client(store), store=store, pointer=pointer, size=size, claim=identity)
+            origin = StoredBytes(
+                self._client(store.region),
+                store=store,
+                pointer=pointer,
+                size=size,
+                claim=identity,
+                replicas=[(self._client(each.region, patient=False), each.bucket) for each in store.replicas],
+            )
             payload = Payload(origin, size=size, claim=identity)
         return Message(
             id=identity.id,
@@ -103,12 +110,12 @@ class Dereferencer:
             pointer=pointer,
         )
 
-    def _client(self, store: Store) -> S3Client:
+    def _client(self, region: str, *, patient: bool = True) -> S3Client:
         if self._s3 is not None:
             return self._s3
-        if store.region not in self._clients:
-            self._clients[store.region] = client(store.region)
-        return self._clients[store.region]
+        if (region, patient) not in self._clients:
+            self._clients[region, patient] = client(region, patient=patient)
+        return self._clients[region, patient]
 
 
 def _delivery_id(envelope: Envelope) -> str:

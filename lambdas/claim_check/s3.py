@@ -23,8 +23,9 @@ MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
 _denied = frozenset({"AccessDenied", "403"})
 
 
-def client(region: str) -> S3Client:
-    """An S3 client for one Region, with two settings that spare digesting gigabytes twice.
+def client(region: str, *, patient: bool = True) -> S3Client:
+    """An S3 client for one Region, with two settings that spare digesting gigabytes twice. One that is not `patient`
+    gives up within seconds: for a replica, which has the store itself behind it.
 
     Whoever hands in a client may configure it alike. Responses are not checked by botocore as well ("when_required"):
     the SHA-256 a message declares is checked here as the bytes go by. Bodies are not signed: each request carries a
@@ -36,7 +37,8 @@ def client(region: str) -> S3Client:
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": 5 if patient else 2},
+        connect_timeout=60 if patient else 3,  # seconds; boto3's own is 60
         response_checksum_validation="when_required",
         s3={"payload_signing_enabled": False},
     )

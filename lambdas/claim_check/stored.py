@@ -1,11 +1,11 @@
-"""A payload's bytes as they lie in the store, read as one stream however often the connection drops."""
+"""A payload's bytes as they lie in the store or a replica, read as one stream however often the connection drops."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import (
     ClientError,
@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 
 from claim_check.copying import Copied, Place, copy_object
-from claim_check.errors import PayloadCorrupt, PayloadUnavailable
+from claim_check.errors import PayloadCorrupt, PayloadMissing, PayloadUnavailable
 from claim_check.s3 import code, s3_errors
 
 if TYPE_CHECKING:
@@ -31,22 +31,46 @@ RESUMES = 5
 _first_pause = 0.05  # seconds; doubled at every resume
 
 
-class StoredBytes:
-    """The bytes of one object: `size` and `claim` are what the message declares of it."""
+class _Source(NamedTuple):
+    """Where the object is read from. `what`: how errors call it."""
 
-    def __init__(self, s3: S3Client, *, store: Store, pointer: Pointer, size: int, claim: Claim) -> None:
+    s3: S3Client
+    bucket: str
+    what: str
+
+
+class StoredBytes:
+    """The bytes of one object: `size` and `claim` are what the message declares of it. `replicas`, each a client and a
+    bucket, are read first, in their order."""
+
+    def __init__(
+        self,
+        s3: S3Client,
+        *,
+        store: Store,
+        pointer: Pointer,
+        size: int,
+        claim: Claim,
+        replicas: Sequence[tuple[S3Client, str]] = (),
+    ) -> None:
         self._s3 = s3
+        self._origin = _Source(s3, pointer.bucket, "the payload")
+        self._replicas = [_Source(client, bucket, f"the payload's replica in {bucket}") for client, bucket in replicas]
         self.store = store
         self.pointer = pointer
         self._size = size
         self._claim = claim
 
     def chunks(self, size: int) -> Generator[bytes]:
-        """All bytes, `size` at a time. A dropped connection is resumed where it broke, on the same object (its ETag),
-        at most five times. Closing the generator closes the connection."""
-        offset, etag = 0, None
+        """All bytes, `size` at a time, from the first replica that has the object, else the store. A dropped connection
+        is resumed where it broke, on the same object (its ETag, which a replica's is not), at most five times. Closing
+        the generator closes the connection."""
+        offset, etag, source = 0, None, None
         for pause in range(RESUMES + 1):
-            body, etag = self._open(offset, etag)
+            if source is None:
+                source, body, etag = self._open_nearest()
+            else:
+                body, etag = self._reopen(source, offset, etag)
             try:
                 with closing(body):
                     while chunk := body.read(size):
@@ -69,9 +93,10 @@ class StoredBytes:
                 return
 
     def copy_to(self, s3: S3Client, target: Place) -> Copied:
-        """Has S3 copy the object, as it was when its size and S3's checksum were compared with the message's."""
+        """Has S3 copy the store's own object, as it was when its size and S3's checksum were compared with the
+        message's."""
         with s3_errors("look at the payload", **self._known):
-            found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
+            found = self._s3.head_object(**self._object(self._origin), ChecksumMode="ENABLED")
         self._compare(found, 0)
         source = Place(self.pointer.bucket, self.pointer.key, self.store.owner)
         with s3_errors(f"copy the payload to s3://{target.bucket}/{target.key}", **self._known):
@@ -80,15 +105,30 @@ class StoredBytes:
             raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
         return copied
 
-    def _open(self, offset: int, etag: str | None) -> tuple[StreamingBody, str | None]:
-        request = dict(self._object)
+    def _open_nearest(self) -> tuple[_Source, StreamingBody, str | None]:
+        for replica in self._replicas:
+            # Not there yet, not to be read, or not what the message declares: the store itself has the last word.
+            with suppress(PayloadMissing, PayloadUnavailable, PayloadCorrupt):
+                return (replica, *self._open(replica, 0, None))
+        return (self._origin, *self._open(self._origin, 0, None))
+
+    def _reopen(self, source: _Source, offset: int, etag: str | None) -> tuple[StreamingBody, str | None]:
+        try:
+            return self._open(source, offset, etag)
+        except PayloadMissing as error:
+            if source is self._origin:
+                raise
+            raise PayloadUnavailable(f"{source.what} went while it was read: read it again", **self._known) from error
+
+    def _open(self, source: _Source, offset: int, etag: str | None) -> tuple[StreamingBody, str | None]:
+        request = self._object(source)
         if offset:
             request |= {"Range": f"bytes={offset}-"} | ({"IfMatch": etag} if etag else {})
         if self._claim.sha256 is None:
             request["ChecksumMode"] = "ENABLED"  # nothing of ours to check by, so S3's own checksum has to do
-        with s3_errors("read the payload", **self._known):
+        with s3_errors(f"read {source.what}", **self._known):
             try:
-                answer = self._s3.get_object(**request)
+                answer = source.s3.get_object(**request)
             except ClientError as error:
                 if code(error) == "PreconditionFailed":
                     raise PayloadUnavailable(
@@ -111,9 +151,8 @@ class StoredBytes:
         if _differ(self._claim.crc64nvme, found.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt("S3's CRC64NVME of the object is not the one the message declares", **self._known)
 
-    @property
-    def _object(self) -> dict[str, Any]:
-        return {"Bucket": self.pointer.bucket, "Key": self.pointer.key, "ExpectedBucketOwner": self.store.owner}
+    def _object(self, source: _Source) -> dict[str, Any]:
+        return {"Bucket": source.bucket, "Key": self.pointer.key, "ExpectedBucketOwner": self.store.owner}
 
     @property
     def _known(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claim_check import Attribute, Dereferencer, MalformedMessage, Pointer, Publisher, Store, UntrustedStore
+from claim_check import Attribute, Dereferencer, MalformedMessage, Pointer, Publisher, Replica, Store, UntrustedStore
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
@@ -60,14 +60,15 @@ def test_the_message_says_which_store_holds_its_payload(store: Store) -> None:
 
 
 def test_a_client_is_made_for_each_region_a_store_is_in(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    made: list[str] = []
-    monkeypatch.setattr("claim_check.dereferencer.client", made.append)
-    stores = [store, Store("payloads-two", "", "222222222222", "us-east-1")]
+    made: list[tuple[str, bool]] = []
+    monkeypatch.setattr("claim_check.dereferencer.client", lambda region, patient: made.append((region, patient)))
+    replicas = (Replica("replica-two", "us-east-1"), Replica("replica-three", "eu-west-1"))
+    stores = [store, Store("payloads-two", "", "222222222222", "us-east-1", replicas)]
     dereferencer = Dereferencer(stores=stores)
     assert made == []
     dereferencer.message(pointing("payloads-one", "payloads/a"))
     dereferencer.message(pointing("payloads-two", "b"))
-    assert made == ["eu-west-1", "us-east-1"]
+    assert made == [("eu-west-1", True), ("us-east-1", True), ("us-east-1", False), ("eu-west-1", False)]
 
 
 def test_making_a_message_calls_no_service(publisher: Publisher, sns: NotedSns, store: Store, fake_s3: FakeS3) -> None:
@@ -238,4 +239,4 @@ def test_what_a_store_must_look_like() -> None:
     with pytest.raises(ValueError, match=r"missing \['owner'\], unknown \['account'\]"):
         Store.from_dict({"account" if name == "owner" else name: value for name, value in settings.items()})
     with pytest.raises(ValueError, match="store owner = 111111111111"):
-        Store.from_dict(settings | {"owner": 111111111111})  # type: ignore[arg-type]
+        Store.from_dict(settings | {"owner": 111111111111})

@@ -141,8 +141,13 @@ class TestSnippets:
         executed("Testing your code with it")["test_a_large_payload_arrives"]()
 
 
+def test_replicas() -> None:
+    (store,) = executed("Replicas")["dereferencer"]._stores
+    assert [replica.region for replica in store.replicas] == ["us-west-2"]
+
+
 def test_every_snippet_is_run_and_short() -> None:
-    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 7
+    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 8
     for title, snippet in SNIPPETS.items():
         lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith(("from ", "import "))]
         assert len(lines) <= 15, title

@@ -48,7 +48,7 @@ def consume(load: Callable[..., ModuleType], dead_letters: str, state_machine: s
 def publish(aws: None, queue: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
     """Publishes a payload; answers the SQS message that the subscriber receives."""
     url = queue("delivered")
-    publisher = Publisher(topic_arn=subscribed_topic(url), store=Store(**STORE))
+    publisher = Publisher(topic_arn=subscribed_topic(url), store=Store.from_dict(STORE))
 
     def publish(payload: bytes, **options: Any) -> dict[str, Any]:
         publisher.publish(payload, **options)

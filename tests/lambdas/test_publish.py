@@ -92,7 +92,7 @@ def test_an_event_over_the_threshold_is_offloaded(
     detail = {"text": "x" * 300_000}
     publish.handler(bus_event(detail), context)
     (message,) = received(delivered)
-    dereferenced = Dereferencer(stores=[Store(**STORE)]).message(message)
+    dereferenced = Dereferencer(stores=[Store.from_dict(STORE)]).message(message)
     assert dereferenced.pointer
     assert dereferenced.payload.json() == detail
 
@@ -103,7 +103,7 @@ def test_an_upload_is_copied_published_and_deleted(
     body = b"\x00binary\xff" * 1000
     publish.handler(upload(body), context)
     (message,) = received(delivered)
-    dereferenced = Dereferencer(stores=[Store(**STORE)]).message(message)
+    dereferenced = Dereferencer(stores=[Store.from_dict(STORE)]).message(message)
     assert dereferenced.payload.read() == body
     assert dereferenced.attributes["outbox-key"].value == "shop/scan.bin"
     assert keys("outbox/") == []
@@ -115,7 +115,7 @@ def test_an_upload_is_deleted_by_version(publish: ModuleType, delivered: str, co
     publish.handler(first, context)
     assert keys("outbox/") == [KEY]
     publish.handler(second, context)
-    stored = Dereferencer(stores=[Store(**STORE)])
+    stored = Dereferencer(stores=[Store.from_dict(STORE)])
     assert sorted(stored.message(m).payload.read() for m in received(delivered)) == [b"first", b"second"]
     assert keys("outbox/") == []
 
@@ -143,7 +143,7 @@ def test_dying_at_any_step_loses_nothing_and_a_retry_is_the_same_message(
     client.meta.events.unregister(hook, die)
 
     publish.handler(event, context)
-    stored = Dereferencer(stores=[Store(**STORE)])
+    stored = Dereferencer(stores=[Store.from_dict(STORE)])
     messages = [stored.message(message) for message in received(delivered)]
     assert {message.payload.read() for message in messages} == {body}
     # Subscribers tell a repeated message by its id.
@@ -221,7 +221,7 @@ def test_the_deployment_decides_what_is_offloaded(
     publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
     publish.handler(bus_event({"text": "x" * 2000}), context)
     (message,) = received(delivered)
-    assert Dereferencer(stores=[Store(**STORE)]).message(message).pointer
+    assert Dereferencer(stores=[Store.from_dict(STORE)]).message(message).pointer
 
 
 def test_a_folder_of_the_s3_console_is_no_message(
