@@ -9,6 +9,7 @@ from stacks.https_subscriber import HttpsSubscriberStack
 from stacks.lambda_subscriber import LambdaSubscriberStack
 from stacks.publisher import PublisherStack
 from stacks.research.stack import ResearchStack
+from stacks.sender import SenderStack
 from stacks.sqs_subscriber import SqsSubscriberStack
 
 
@@ -31,6 +32,8 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
 
 def add_messaging(app: App, deployment: Deployment) -> None:
     publisher = PublisherStack(app, deployment)
+    for sender in deployment.senders:
+        SenderStack(app, deployment, sender)
     for subscriber in deployment.subscribers:
         stack = _subscriber_stack(app, deployment, subscriber)
         if stack.account == publisher.account:

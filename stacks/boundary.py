@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aws_cdk import aws_iam as iam
 
 from stacks import names
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, Sender, Subscriber
 
 
 def read_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
@@ -103,14 +103,48 @@ def topic_over_tls_only(deployment: Deployment) -> iam.PolicyStatement:
     )
 
 
-def put_events(deployment: Deployment, sender: str) -> iam.PolicyStatement:
-    """Event bus: the sender's account may put events."""
+def put_events(deployment: Deployment, account: str) -> iam.PolicyStatement:
+    """Event bus: a sender's account may put events, whichever of its roles does: EventBridge tells a subscriber the
+    account and no role, so that a pin would keep out an account's own rules and promise nothing more."""
     return iam.PolicyStatement(
-        sid=f"PutEventsFrom{sender}",
-        principals=[_account(sender, deployment.publisher.region)],
+        sid=f"PutEventsFrom{account}",
+        principals=[_account(account, deployment.publisher.region)],
         actions=["events:PutEvents"],
         resources=[names.event_bus_arn(deployment)],
         conditions=_only(deployment, Bool={"aws:SecureTransport": "true"}),
+    )
+
+
+UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
+"""What a sender does in its folder of the outbox; `PutObject` covers the parts of an upload, too."""
+ENCRYPT = ("kms:GenerateDataKey", "kms:Decrypt")
+"""What S3 does with the key for who uploads; `Decrypt` for the parts of an upload. (S3 user guide, "Multipart upload
+API and permissions".)"""
+
+
+def upload(deployment: Deployment, sender: Sender) -> iam.PolicyStatement:
+    """Payload bucket: the sender's role may upload to its own folder of the outbox."""
+    return iam.PolicyStatement(
+        sid=_sid("Upload", sender),
+        principals=[_account(sender.account, deployment.publisher.region)],
+        actions=list(UPLOAD),
+        resources=[f"{names.payload_bucket_arn(deployment)}/{names.sender_outbox(sender)}*"],
+        conditions=_only(deployment, ArnEquals={"aws:PrincipalArn": names.sender_role_arn(deployment, sender)}),
+    )
+
+
+def encrypt_uploads(deployment: Deployment, sender: Sender) -> iam.PolicyStatement:
+    """Key: the same role may encrypt, but only through S3 in the bucket's Region and only for that bucket."""
+    return iam.PolicyStatement(
+        sid=_sid("EncryptUploads", sender),
+        principals=[_account(sender.account, deployment.publisher.region)],
+        actions=list(ENCRYPT),
+        resources=["*"],
+        conditions=_only(
+            deployment,
+            ArnEquals={"aws:PrincipalArn": names.sender_role_arn(deployment, sender)},
+            StringEquals=through_s3(deployment),
+        ),
     )
 
 
@@ -148,5 +182,5 @@ def _only(deployment: Deployment, **conditions: Mapping[str, object]) -> dict[st
     return merged
 
 
-def _sid(purpose: str, subscriber: Subscriber) -> str:
-    return purpose + "".join(word.capitalize() for word in subscriber.name.split("-"))
+def _sid(purpose: str, party: Sender | Subscriber) -> str:
+    return purpose + "".join(word.capitalize() for word in party.name.split("-"))

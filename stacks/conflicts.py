@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +9,7 @@ from stacks import names
 from stacks.regions import is_opt_in, partition
 
 if TYPE_CHECKING:
-    from stacks.deployment import Deployment, Publisher, Subscriber
+    from stacks.deployment import Deployment, Publisher, Sender, Subscriber
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
@@ -24,10 +23,10 @@ PUBLISH_DEAD_LETTER_DAYS = 14
 """How long what was not published can wait to be published after all, its payload offloaded already."""
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 DAY_SECONDS = 86_400
-MOST_SUBSCRIBERS = 40
-"""A bucket's policy has 20 KB at most, and each subscriber a statement in it."""
-MOST_SENDERS = 25
-"""An event bus's policy has 10 KB at most, and each sender a statement in it."""
+MOST_PARTIES = 40
+"""A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it."""
+MOST_SENDER_ACCOUNTS = 25
+"""An event bus's policy has 10 KB at most, and each account that sends a statement in it."""
 
 
 class Conflict(NamedTuple):
@@ -37,16 +36,20 @@ class Conflict(NamedTuple):
     text: str
 
 
-def conflicts(deployment: Deployment, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
-    """All of them. `places`: the subscribers by their key in the file, `subscribers[0]`, counted from 0."""
+def conflicts(
+    deployment: Deployment, *, subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]
+) -> Iterator[Conflict]:
+    """All of them. Subscribers and senders by their key in the file: `subscribers[0]`, counted from 0."""
     publisher = deployment.publisher
-    yield from _of_senders(publisher)
-    if len(places) > MOST_SUBSCRIBERS:
-        yield Conflict(
-            ("subscribers",),
-            f"subscribers: {len(places)} of them; a bucket's policy has room for {MOST_SUBSCRIBERS}",
-        )
-    for key, subscriber in places.items():
+    yield from _of_policies(subscribers, senders)
+    for key, sender in senders.items():
+        if sender.region and partition(sender.region) != partition(publisher.region):
+            yield Conflict(
+                (f"{key}.region", "publisher.region"),
+                f"{key}.region = {sender.region!r}: is in the partition {partition(sender.region)}, the publisher's "
+                f"Region {publisher.region} in {partition(publisher.region)}; roles do not cross",
+            )
+    for key, subscriber in subscribers.items():
         if partition(subscriber.region) != partition(publisher.region):
             yield Conflict(
                 (f"{key}.region", "publisher.region"),
@@ -55,19 +58,20 @@ def conflicts(deployment: Deployment, places: Mapping[str, Subscriber]) -> Itera
             )
         yield from _of_kind[subscriber.kind](key, publisher, subscriber)
         yield from _late_pointers(key, publisher, subscriber)
-    yield from _long_names(deployment, places)
+    yield from _long_names(deployment, subscribers, senders)
 
 
-def _of_senders(publisher: Publisher) -> Iterator[Conflict]:
-    for account, times in Counter(publisher.senders).items():
-        if times > 1:
-            yield Conflict(
-                ("publisher.senders",), f"publisher.senders: {account!r} is there {times} times; name it once"
-            )
-    if len(publisher.senders) > MOST_SENDERS:
+def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]) -> Iterator[Conflict]:
+    accounts = {sender.account for sender in senders.values()}
+    if len(accounts) > MOST_SENDER_ACCOUNTS:
         yield Conflict(
-            ("publisher.senders",),
-            f"publisher.senders: {len(publisher.senders)} of them; an event bus's policy has room for {MOST_SENDERS}",
+            ("senders",), f"senders: in {len(accounts)} accounts; a bus's policy has room for {MOST_SENDER_ACCOUNTS}"
+        )
+    if len(subscribers) + len(senders) > MOST_PARTIES:
+        yield Conflict(
+            ("subscribers", "senders"),
+            f"subscribers: {len(subscribers)} of them, and {len(senders)} senders; a bucket's policy has room for "
+            f"{MOST_PARTIES} together",
         )
 
 
@@ -186,9 +190,9 @@ def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> It
         )
 
 
-def clashes(tables: object, *, with_research: bool) -> Iterator[str]:
-    """Two things of one name, whatever else is wrong with them. `tables`: the file's subscribers, as they are."""
-    yield from _same_endpoints(tables)
+def clashes(subscribers: object, senders: object, *, with_research: bool) -> Iterator[str]:
+    """Two things of one name, whatever else is wrong with them. The file's tables, as they are."""
+    yield from _same_endpoints(subscribers)
     taken = {
         "publisher": "the publisher's stack and role",
         "publish": "the publish function",
@@ -196,14 +200,18 @@ def clashes(tables: object, *, with_research: bool) -> Iterator[str]:
     }
     if with_research:
         taken["research"] = "the research environment's stack"
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
-        name = table.get("name") if isinstance(table, dict) else None
-        if not isinstance(name, str):
-            continue
+    for key, name in _names("subscribers", subscribers):
         wanted = [name, f"{name}-redrive", f"{name}-dead-letters"]
         if clash := next((each for each in wanted if each in taken), None):
-            yield f"subscribers[{index}].name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
-        taken = dict.fromkeys(wanted, f"subscribers[{index}] or a queue of its") | taken
+            yield f"{key}.name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
+        taken = dict.fromkeys(wanted, f"{key} or a queue of its") | taken
+    for key, name in _names("senders", senders):
+        stack = f"{name}-sender"
+        if name == PUBLISHERS_OWN:
+            yield f"{key}.name = {name!r}: is what uploads of the publisher's own account are called; choose another"
+        elif stack in taken:
+            yield f"{key}.name = {name!r}: {stack!r} already names {taken[stack]}; choose another name"
+        taken.setdefault(stack, f"the stack of {key}")
 
 
 def _same_endpoints(tables: object) -> Iterator[str]:
@@ -218,7 +226,20 @@ def _same_endpoints(tables: object) -> Iterator[str]:
             )
 
 
-def _long_names(deployment: Deployment, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
+PUBLISHERS_OWN = "publisher"
+"""The sender of what comes from no configured sender's folder."""
+
+
+def _names(what: str, tables: object) -> Iterator[tuple[str, str]]:
+    for index, table in enumerate(tables if isinstance(tables, list) else []):
+        name = table.get("name") if isinstance(table, dict) else None
+        if isinstance(name, str):
+            yield f"{what}[{index}]", name
+
+
+def _long_names(
+    deployment: Deployment, subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]
+) -> Iterator[Conflict]:
     """Physical names over what AWS takes."""
     limits: list[tuple[tuple[str, ...], str, str, str, int]] = [
         (
@@ -230,7 +251,9 @@ def _long_names(deployment: Deployment, places: Mapping[str, Subscriber]) -> Ite
         ),
         (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
     ]
-    for key, subscriber in places.items():
+    for key, sender in senders.items():
+        limits.append(((f"{key}.name", "name"), sender.name, "sender role", names.sender_role(deployment, sender), 64))
+    for key, subscriber in subscribers.items():
         name = (f"{key}.name", "name")
         placed = (*name, f"{key}.account", f"{key}.region")
         limits += [

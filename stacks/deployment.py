@@ -41,8 +41,6 @@ class Publisher(Table):
 
     account: Account
     region: Region
-    senders: tuple[Account, ...] = Field(default=(), strict=False)
-    """Accounts, besides the publisher's own, that may put events on the bus."""
     fifo: bool = False
     """A FIFO topic and FIFO queues: order kept within a message group."""
     maximum_message_bytes: int = Field(default=SNS_DEFAULT_MAXIMUM_BYTES, ge=1024, le=SNS_LARGEST_MAXIMUM_BYTES)
@@ -53,6 +51,16 @@ class Publisher(Table):
     """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
     accept_expired_pointers: bool = False
     """Allow a payload lifetime shorter than the time a pointer can be late."""
+
+
+class Sender(Table):
+    """`[[senders]]`: an application that puts events on the bus and uploads to a folder of its own in the outbox."""
+
+    name: Name
+    """Names its stack, its role and its folder in the outbox."""
+    account: Account
+    region: Region | None = None
+    """Where its stack is; the publisher's Region unless given."""
 
 
 class _Subscriber(Table):
@@ -127,6 +135,7 @@ class Deployment(Head):
     """A whole deployment file: messages and, where it has a `[research]` section, a research environment."""
 
     publisher: Publisher
+    senders: tuple[Sender, ...] = ()
     subscribers: tuple[Subscriber, ...]
     research: Research | None = None
 
@@ -173,7 +182,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise DeploymentError(path, [f"cannot be read as TOML: {error}"]) from error
 
 
-_SECTIONS = ("publisher", "subscribers", "research")
+_SECTIONS = ("publisher", "senders", "subscribers", "research")
+
+
+_MESSAGING = ("publisher", "senders", "subscribers")
 
 
 def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment | ResearchDeployment:
@@ -184,16 +196,26 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
     problems = Problems()
     head = _part(Head, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
     research = _research(table.get("research"), head, problems)
-    if table.get("research") is not None and not any(table.get(key) for key in ("publisher", "subscribers")):
+    if table.get("research") is not None and not any(table.get(key) for key in _MESSAGING):
         problems.refuse(path)
         assert research
         return ResearchDeployment(**dict(head), research=research)
 
     publisher = _part(Publisher, table.get("publisher", {}), "publisher.", problems)
+    senders = _senders(table.get("senders", []), problems)
     places = _subscribers(table.get("subscribers", []), problems)
-    problems.lines += clashes(table.get("subscribers"), with_research=table.get("research") is not None)
-    deployment = Deployment(**dict(head), publisher=publisher, subscribers=tuple(places.values()), research=research)
-    problems.lines += (each.text for each in conflicts(deployment, places) if not problems.keys.intersection(each.keys))
+    problems.lines += clashes(
+        table.get("subscribers"), table.get("senders"), with_research=table.get("research") is not None
+    )
+    deployment = Deployment(
+        **dict(head),
+        publisher=publisher,
+        senders=tuple(senders.values()),
+        subscribers=tuple(places.values()),
+        research=research,
+    )
+    found = conflicts(deployment, subscribers=places, senders=senders)
+    problems.lines += (each.text for each in found if not problems.keys.intersection(each.keys))
     problems.refuse(path)
     return deployment
 
@@ -287,12 +309,21 @@ def _problem(key: str, detail: Any) -> str:
             return f'{key} = {given}: must be "sqs", "lambda" or "https"'
         case "literal_error":
             return f"{key} = {given}: must be {detail['ctx']['expected']}"
-        case "string_type" if key.endswith("account") or ".senders." in key:
+        case "string_type" if key.endswith("account"):
             return f"{key} = {given}: must be the 12 digits of an AWS account id, in quotes"
         case "value_error":
             return f"{key} = {given}: {detail['ctx']['error']}"
         case _:
             return f"{key} = {given}: {detail['msg'].replace('Input should', 'must', 1)}"
+
+
+def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
+    """By their key in the file: `senders[0]`, counted from 0."""
+    if not isinstance(tables, list):
+        problems.lines.append(f"senders = {tables!r}: must be tables, each [[senders]] with a name and an account")
+        return {}
+    keys = [f"senders[{index}]" for index in range(len(tables))]
+    return {key: _part(Sender, table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
 def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:

@@ -31,3 +31,7 @@ GRANT_READ = _of_grants("s3:Get", "s3:List")
 GRANT_READ_WRITE = _of_grants("s3:Get", "s3:List", "s3:Abort")
 GRANT_PUBLISH = _of_grants("s3:", "kms:")
 BELOW_A_PREFIX = "Objects have no names before they are there; their prefix is all that can be said."
+ANY_KEY = (
+    "A key's ARN cannot be known in another account: conditions narrow it to the payload bucket through S3, and the "
+    "key's own policy decides."
+)

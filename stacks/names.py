@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         FunctionSubscriber,
         Head,
         LambdaSubscriber,
+        Sender,
         SqsSubscriber,
         Subscriber,
     )
@@ -94,6 +95,28 @@ def any_key_arn(deployment: Deployment) -> str:
 def s3_endpoint(region: str) -> str:
     """What `kms:ViaService` says when S3 in that Region uses a key for its caller."""
     return f"s3.{region}.{dns_suffix(region)}"
+
+
+# A sender's account ------------------------------------------------------------------------------------------------
+
+
+def sender_stack(deployment: Deployment, sender: Sender) -> str:
+    return f"{deployment.name}-{sender.name}-sender"
+
+
+def sender_role(deployment: Deployment, sender: Sender) -> str:
+    """The role that an application in the sender's account assumes to put events and to upload."""
+    return f"{deployment.name}-{sender.name}-sender"
+
+
+def sender_role_arn(deployment: Deployment, sender: Sender) -> str:
+    region = sender.region or deployment.publisher.region
+    return f"arn:{partition(region)}:iam::{sender.account}:role/{sender_role(deployment, sender)}"
+
+
+def sender_outbox(sender: Sender) -> str:
+    """Prefix, in the payload bucket, of what the sender uploads. No other sender may."""
+    return f"{OUTBOX}{sender.name}/"
 
 
 # A subscriber's account --------------------------------------------------------------------------------------------

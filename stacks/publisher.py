@@ -58,8 +58,11 @@ class PublisherStack(Stack):
             topic.add_to_resource_policy(boundary.subscribe(deployment, subscriber))
         topic.add_to_resource_policy(boundary.subscribe_nothing_else(deployment))
         topic.add_to_resource_policy(boundary.topic_over_tls_only(deployment))
-        for sender in publisher.senders:
-            bus.add_to_resource_policy(boundary.put_events(deployment, sender))
+        for sender in deployment.senders:
+            bucket.add_to_resource_policy(boundary.upload(deployment, sender))
+            key.add_to_resource_policy(boundary.encrypt_uploads(deployment, sender))
+        for account in sorted({sender.account for sender in deployment.senders}):
+            bus.add_to_resource_policy(boundary.put_events(deployment, account))
 
         dead_letters = DeadLetterQueue(
             self,

@@ -17,7 +17,7 @@ from stacks import boundary, names
 from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
-from stacks.findings import BELOW_A_PREFIX, GRANT_READ_WRITE
+from stacks.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.function import Function
 from stacks.inbox_bucket import InboxBucket
 from stacks.removal import removal_policy
@@ -62,8 +62,7 @@ class SubscriberStack(Stack):
             role,
             {
                 BELOW_A_PREFIX: [payloads],
-                "A key's ARN cannot be known in another account: conditions narrow it to the payload bucket through "
-                "S3, and the key's own policy decides.": [names.any_key_arn(self.deployment)],
+                ANY_KEY: [names.any_key_arn(self.deployment)],
             },
         )
 

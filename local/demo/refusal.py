@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from claim_check import Pointer
 from local.accounts import Accounts
 from stacks import names
-from stacks.deployment import Deployment, SqsSubscriber
+from stacks.deployment import Deployment, Sender, SqsSubscriber
 
 STRANGER = "999999999999"
 DEAD_LETTER_SECONDS = 60
@@ -98,9 +98,37 @@ def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> I
         Refuser("the event bus's policy", "events:PutEvents"),
         lambda: _put_event(stranger("events"), names.event_bus_arn(deployment)),
     )
+    for sender in deployment.senders:
+        if sender.account != publisher.account:
+            yield from _at_the_outbox(accounts, deployment, sender)
     for subscriber in deployment.subscribers:
         if subscriber.kind == "sqs":
             yield from _at_the_queue(accounts, deployment, subscriber)
+
+
+def _at_the_outbox(accounts: Accounts, deployment: Deployment, sender: Sender) -> Iterator[Refusal]:
+    bucket, region = names.payload_bucket(deployment), deployment.publisher.region
+    role = accounts.client("s3", account=sender.account, region=region, role=names.sender_role(deployment, sender))
+    administrator = accounts.client("s3", account=sender.account, region=region)
+    own = f"{names.sender_outbox(sender)}demo"
+    for tried, key in (
+        ("upload into another sender's folder", f"{names.OUTBOX}somebody-else/demo"),
+        ("upload past the outbox, as a payload", f"{names.PAYLOADS}demo"),
+    ):
+        yield _refused(
+            tried,
+            f"{sender.name}'s own role, {sender.account}",
+            Refuser(
+                "the role's own policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)"
+            ),
+            partial(role.put_object, Bucket=bucket, Key=key, Body=b"let me in"),
+        )
+    yield _refused(
+        f"upload into {sender.name}'s folder",
+        f"{sender.name}'s administrator, {sender.account}, who is not its role",
+        Refuser("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
+        partial(administrator.put_object, Bucket=bucket, Key=own, Body=b"let me in"),
+    )
 
 
 def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriber) -> Iterator[Refusal]:

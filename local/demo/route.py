@@ -31,14 +31,22 @@ class Sent:
     traced: tuple[str, str] | None = None
 
 
+def sending_role(deployment: Deployment) -> tuple[str, str, str]:
+    """Whom the demo sends as: account and name of the first sender's role, and its folder of the outbox; without any,
+    the publisher's own."""
+    for sender in deployment.senders:
+        return sender.account, names.sender_role(deployment, sender), names.sender_outbox(sender)
+    return deployment.publisher.account, names.publisher_role(deployment), f"{names.OUTBOX}demo/"
+
+
 def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
-    """(a) A small event, put on the publisher's bus by a sender in another account."""
+    """(a) A small event, put on the publisher's bus by a sender of another account, as its role."""
     publisher = deployment.publisher
-    sender = publisher.senders[0] if publisher.senders else publisher.account
+    account, role, _ = sending_role(deployment)
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
-    answer = accounts.client("events", account=sender, region=publisher.region).put_events(
+    answer = accounts.client("events", account=account, region=publisher.region, role=role).put_events(
         Entries=[
             {
                 "EventBusName": names.event_bus_arn(deployment),
@@ -53,7 +61,7 @@ def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
         raise ClientError({"Error": {"Code": entry["ErrorCode"], "Message": entry["ErrorMessage"]}}, "PutEvents")
     return Sent(
         what="a small event",
-        route=f"PutEvents from {sender}",
+        route=f"PutEvents from {account}",
         bytes=len(payload.encode()),
         sha256=hashlib.sha256(payload.encode()).hexdigest(),
         at=at,
@@ -90,12 +98,11 @@ def by_library(accounts: Accounts, deployment: Deployment, payload: Payload) -> 
 
 
 def by_outbox(accounts: Accounts, deployment: Deployment, payload: Payload) -> Sent:
-    """(c) A file dropped into the outbox."""
+    """(c) A file that the same sender drops into its folder of the outbox, from its own account."""
     publisher = deployment.publisher
-    key = f"{names.OUTBOX}demo/{payload.path.name}"
-    s3 = accounts.client(
-        "s3", account=publisher.account, region=publisher.region, role=names.publisher_role(deployment)
-    )
+    account, role, folder = sending_role(deployment)
+    key = f"{folder}{payload.path.name}"
+    s3 = accounts.client("s3", account=account, region=publisher.region, role=role)
     at = datetime.now(UTC)
     s3.upload_file(
         str(payload.path),
@@ -105,7 +112,7 @@ def by_outbox(accounts: Accounts, deployment: Deployment, payload: Payload) -> S
     )
     return Sent(
         what=payload.path.name,
-        route="upload to the outbox",
+        route=f"upload from {account}",
         bytes=payload.bytes,
         sha256=payload.sha256,
         at=at,

@@ -17,6 +17,7 @@ from stacks.deployment import (
     FunctionSubscriber,
     HttpsSubscriber,
     LambdaSubscriber,
+    Sender,
     SqsSubscriber,
     Subscriber,
 )
@@ -123,7 +124,11 @@ def intent(deployment: Deployment, found: Concrete) -> Intent:
     """What is meant. `found` is asked only for ARNs that CloudFormation makes up."""
     guards: list[Guard] = []
     jobs: dict[str, tuple[May, ...]] = {}
-    for party in (_publisher(deployment, found), *(_subscriber(deployment, s, found) for s in deployment.subscribers)):
+    for party in (
+        _publisher(deployment, found),
+        *(_sender(deployment, s) for s in deployment.senders),
+        *(_subscriber(deployment, s, found) for s in deployment.subscribers),
+    ):
         guards += party[0]
         jobs |= party[1]
     return Intent({guard.arn: guard for guard in guards}, jobs)
@@ -141,6 +146,7 @@ S3_WRITE = (
     "s3:Abort*",
 )
 S3_DELETE = ("s3:DeleteObject*",)
+S3_UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
 SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 SQS_TAKE = (
     "sqs:ReceiveMessage",
@@ -150,6 +156,7 @@ SQS_TAKE = (
     "sqs:GetQueueUrl",
 )
 KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
 LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
 TOPIC_OVER_TLS = tuple(
     f"sns:{action}"
@@ -180,6 +187,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             home,
             (
                 *(_reads(deployment, s) for s in deployment.subscribers),
+                *(_uploads(deployment, s) for s in deployment.senders),
                 *_emptied(deployment, found, stack, bucket),
             ),
             over_tls=("s3:*",),
@@ -191,6 +199,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             (
                 Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),
                 *(_decrypts(deployment, s, key) for s in deployment.subscribers),
+                *(_encrypts(deployment, s, key) for s in deployment.senders),
             ),
         ),
         Guard(
@@ -208,12 +217,12 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             tuple(
                 Door(
                     "puts events",
-                    Account(sender),
+                    Account(account),
                     ("events:PutEvents",),
                     (names.event_bus_arn(deployment),),
                     {"aws:SecureTransport": ("true",), **_in_organization(deployment)},
                 )
-                for sender in deployment.publisher.senders
+                for account in sorted({sender.account for sender in deployment.senders})
             ),
         ),
         Guard(
@@ -271,6 +280,26 @@ def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str) -> Door:
     )
 
 
+def _uploads(deployment: Deployment, sender: Sender) -> Door:
+    return Door(
+        f"{sender.name} uploads to its folder",
+        Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
+        S3_UPLOAD,
+        (f"{names.payload_bucket_arn(deployment)}/outbox/{sender.name}/*",),
+        _in_organization(deployment),
+    )
+
+
+def _encrypts(deployment: Deployment, sender: Sender, key: str) -> Door:
+    return Door(
+        f"{sender.name} encrypts uploads",
+        Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
+        KEY_UPLOAD,
+        (key,),
+        {**through_s3(deployment), **_in_organization(deployment)},
+    )
+
+
 def _subscribes(deployment: Deployment, subscriber: Subscriber) -> Door:
     return Door(
         f"{subscriber.name} subscribes its own endpoint",
@@ -291,6 +320,19 @@ def _in_organization(deployment: Deployment) -> When:
 
 def _events(rules: tuple[str, ...]) -> Service:
     return Service("events.amazonaws.com", sources=rules)
+
+
+# A sender's account --------------------------------------------------------------------------------------------------
+
+
+def _sender(deployment: Deployment, sender: Sender) -> Party:
+    role = names.sender_role_arn(deployment, sender)
+    sends = (
+        May(("events:PutEvents",), (names.event_bus_arn(deployment),)),
+        May(S3_UPLOAD, (f"{names.payload_bucket_arn(deployment)}/outbox/{sender.name}/*",)),
+        May(KEY_UPLOAD, (names.any_key_arn(deployment),), through_s3(deployment)),
+    )
+    return [_run_by(role, sender.account, Account(sender.account))], {role: sends}
 
 
 # A subscriber's account ----------------------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
     accounts = {
         deployment.publisher.account,
         *(subscriber.account for subscriber in deployment.subscribers),
-        *deployment.publisher.senders,
+        *(sender.account for sender in deployment.senders),
     }
     for role in found.roles.values():
         context = _signed(role.arn, role.account, deployment.organization)
@@ -281,22 +281,25 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
             f"root user of {account}",
         )
         yield _person(deployment, account, _administrator(deployment, account), f"administrator of {account}")
+    for crossing in (
+        *(reader for subscriber in deployment.subscribers for reader in readers(subscriber, deployment)),
+        *(names.sender_role_arn(deployment, sender) for sender in deployment.senders),
+    ):
+        # The very policies of a role that is let in from elsewhere, under another name; and the very name, in another
+        # account.
+        home, name, copy = crossing.split(":")[4], crossing.rsplit("/", 1)[1], f"{crossing}-2"
+        yield Caller(
+            f"copy of {name} in {home}",
+            copy,
+            home,
+            found.roles[crossing].policies,
+            intent.jobs[crossing],
+            _signed(copy, home, deployment.organization),
+        )
+        for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
+            words = f"namesake of {name} in {whose} account"
+            yield _person(deployment, account, crossing.replace(home, account), words)
     for subscriber in deployment.subscribers:
-        for reader in readers(subscriber, deployment):
-            # The very policies of a reader, under another name; and the very name, in another account.
-            copy = f"{reader}-2"
-            yield Caller(
-                f"copy of {reader.rsplit('/', 1)[1]} in {subscriber.account}",
-                copy,
-                subscriber.account,
-                found.roles[reader].policies,
-                intent.jobs[reader],
-                _signed(copy, subscriber.account, deployment.organization),
-            )
-            for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
-                namesake = reader.replace(subscriber.account, account)
-                words = f"namesake of {reader.rsplit('/', 1)[1]} in {whose} account"
-                yield _person(deployment, account, namesake, words)
         if subscriber.kind == "https":
             for process in subscriber.readers:
                 yield _person(deployment, subscriber.account, process, f"role {process.rsplit('/', 1)[1]}")
@@ -410,7 +413,7 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     "log group": ("logs:CreateLogStream", "logs:DeleteLogGroup"),
 }
 _KEYS = {
-    "payload bucket": ("payloads/one", "outbox/one", "payloads-private/one", "one"),
+    "payload bucket": ("payloads/one", "outbox/one", "outbox/somebody-else/one", "payloads-private/one", "one"),
     "inbox": ("inline/one", "other/one"),
 }
 
@@ -422,7 +425,8 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
         yield replace(target, actions=_ACTIONS[each.kind])
         if each.kind == "bucket":
             which = "payload bucket" if each.arn == names.payload_bucket_arn(deployment) else "inbox"
-            for key in _KEYS[which]:
+            folders = [f"outbox/{sender.name}/one" for sender in deployment.senders] if "payload" in which else []
+            for key in (*_KEYS[which], *folders):
                 yield replace(target, arn=f"{each.arn}/{key}", actions=_ACTIONS["object"])
         if each.kind == "role":
             yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])

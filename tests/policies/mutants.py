@@ -13,8 +13,9 @@ from cli.assembly import StackTemplate
 from tests.policies.matrix import STRANGER
 
 Node = dict[str, Any]
-PUBLISHER, ORDERS, REDRIVE, BILLING = (
+PUBLISHER, SHOP, ORDERS, REDRIVE, BILLING = (
     "coatcheck-publisher",
+    "coatcheck-shop-sender",
     "coatcheck-orders",
     "coatcheck-orders-redrive",
     "coatcheck-billing",
@@ -240,6 +241,18 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         "BucketEncryption",
         {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
     ),
+    "outbox: uploads not pinned to a role": lambda t: _drop(t.bucket("UploadShop"), "Condition", "ArnEquals"),
+    "outbox: a sender uploads into any folder": lambda t: _to(
+        t.bucket("UploadShop"), "Resource", f"{_BUCKET}/outbox/*"
+    ),
+    "outbox: a sender uploads into folders that begin so": lambda t: _to(
+        t.bucket("UploadShop"), "Resource", f"{_BUCKET}/outbox/shop*"
+    ),
+    "outbox: a sender uploads payloads": lambda t: _to(
+        t.bucket("UploadShop"), "Resource", [f"{_BUCKET}/outbox/shop/*", f"{_BUCKET}/payloads/*"]
+    ),
+    "outbox: a sender reads what it uploaded": lambda t: t.bucket("UploadShop")["Action"].append("s3:GetObject"),
+    "outbox: a sender forgotten": lambda t: t.forget(PUBLISHER, "AWS::S3::BucketPolicy", t.bucket("UploadShop")),
     "inbox: open to the publisher": lambda t: t.open(
         ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject"
     ),
@@ -271,6 +284,9 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "key: another account as owner": lambda t: _to(
         t.one(PUBLISHER, "AWS::KMS::Key")["KeyPolicy"]["Statement"][0], "Principal", {"AWS": EVIL}
     ),
+    "key: uploads not pinned to a role": lambda t: _drop(t.key("EncryptUploadsShop"), "Condition", "ArnEquals"),
+    "key: uploads not only through S3": lambda t: _drop(t.key("EncryptUploadsShop"), *_VIA),
+    "key: uploads without parts": lambda t: t.key("EncryptUploadsShop")["Action"].remove("kms:Decrypt"),
     "key: SNS on anybody's behalf": lambda t: t.open(
         PUBLISHER, "AWS::KMS::Key", {"Service": "sns.amazonaws.com"}, "kms:Decrypt"
     ),
@@ -477,6 +493,17 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "publisher: subscribes too": lambda t: t.grant(PUBLISHER, "PublisherRole", "sns:Subscribe", _TOPIC),
     "publisher: uses any key": lambda t: _to(t.may(PUBLISHER, "PublisherRole", "kms:Decrypt"), "Resource", "*"),
     "publisher: writes any object": lambda t: t.grant(PUBLISHER, "PublisherRole", "s3:PutObject"),
+    "trust: anybody becomes the sender": lambda t: _to(t.trust(SHOP, "Role"), "Principal", {"AWS": "*"}),
+    "trust: the publisher becomes the sender": lambda t: _to(
+        t.trust(SHOP, "Role"), "Principal", {"AWS": "111111111111"}
+    ),
+    "sender: uploads into any folder": lambda t: _to(t.may(SHOP, "Role", "s3:PutObject"), "Resource", f"{_BUCKET}/*"),
+    "sender: puts events on any bus": lambda t: _to(t.may(SHOP, "Role", "events:PutEvents"), "Resource", "*"),
+    "sender: uses keys directly": lambda t: _drop(t.may(SHOP, "Role", "kms:Decrypt"), "Condition"),
+    "sender: publishes past the bus": lambda t: t.grant(SHOP, "Role", "sns:Publish", _TOPIC),
+    "sender: lost its right to upload": lambda t: _to(
+        t.may(SHOP, "Role", "s3:PutObject"), "Action", "s3:AbortMultipartUpload"
+    ),
     "a user with a key of its own": lambda t: t.add(PUBLISHER, "AWS::IAM::User", UserName="x"),
     "task: something is let in": lambda t: _to(
         t.one(BILLING, "AWS::EC2::SecurityGroup"), "SecurityGroupIngress", [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]

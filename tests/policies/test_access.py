@@ -44,6 +44,8 @@ def test_at_a_glance_is_the_contract(example: Judged) -> None:
         "|account444444444444||||`events:PutEvents`|",
         "|role`coatcheck-billing-reader`androle`coatcheck-billing-task`of333333333333|`s3:GetObject`|`kms:Decrypt`|||",
         "|role`coatcheck-orders-reader`of222222222222|`s3:GetObject`|`kms:Decrypt`|||",
+        "|role`coatcheck-shop-sender`of444444444444|`s3:AbortMultipartUpload`<br>`s3:PutObject`"
+        "|`kms:Decrypt`<br>`kms:GenerateDataKey`|||",
     ]
 
 

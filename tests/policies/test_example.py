@@ -44,9 +44,15 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
     deployment = case.deployment
     bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
     publish = case.found.named(names.publisher_stack(deployment), "PublishRole")
-    (sender,) = deployment.publisher.senders
+    (sender,) = deployment.senders
+    sender_role = f"role {names.sender_role(deployment, sender)}"
+    (key,) = (each.arn for each in case.found.of_kind("key"))
     needed = {
-        (f"administrator of {sender}", "events:PutEvents", names.event_bus_arn(deployment)),
+        (sender_role, "events:PutEvents", names.event_bus_arn(deployment)),
+        (sender_role, "s3:PutObject", f"{bucket}/outbox/shop/one"),
+        # An upload of an encrypted object is two requests, in parts three.
+        (sender_role, "kms:GenerateDataKey", key),
+        (sender_role, "kms:Decrypt", key),
         (f"role {publish.rsplit('/', 1)[1]}", "s3:PutObject", f"{bucket}/payloads/one"),
         (f"role {publish.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/outbox/one"),
         (f"role {publish.rsplit('/', 1)[1]}", "s3:DeleteObject", f"{bucket}/outbox/one"),
@@ -67,7 +73,6 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
         for reader in names.reader_role_arns(deployment, subscriber):
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/payloads/one"))
             # A read of an encrypted object is two requests.
-            (key,) = (each.arn for each in case.found.of_kind("key"))
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "kms:Decrypt", key))
     actors = {who for who, _, _ in needed}
     rows = [row for row in matrix.rows(deployment, case.found, case.intent) if row.caller.who in actors]
@@ -90,7 +95,9 @@ def test_nobody_crosses_an_account_but_through_a_door(case: Judged) -> None:
     ]
     assert Counter(crossing) == {
         ("bucket", ("s3:GetObject",)): 2,
+        ("bucket", ("s3:PutObject", "s3:AbortMultipartUpload")): 1,
         ("key", ("kms:Decrypt",)): 2,
+        ("key", ("kms:GenerateDataKey", "kms:Decrypt")): 1,
         ("topic", ("sns:Subscribe",)): 2,
         ("bus", ("events:PutEvents",)): 1,
     }

@@ -38,13 +38,17 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
             | (more if kind == "https" else {})
         )
+    senders = [
+        {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}
+        for index in range(draw(st.integers(0, 3)))
+    ]
     return _deployment(
         subscribers,
+        senders=senders,
         publisher={
             "account": account,
             "region": region,
             "fifo": fifo,
-            "senders": draw(st.lists(st.sampled_from(ACCOUNTS), max_size=3, unique=True)),
         },
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
         ephemeral=draw(st.booleans()),
@@ -71,7 +75,8 @@ TWENTY = _deployment(
         }
         for index in range(20)
     ],
-    publisher={"account": ACCOUNTS[0], "region": "us-east-1", "senders": ACCOUNTS[1:3]},
+    publisher={"account": ACCOUNTS[0], "region": "us-east-1"},
+    senders=[{"name": f"t{index}", "account": account} for index, account in enumerate(ACCOUNTS[:3])],
     organization="o-a1b2c3d4e5",
 )
 ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 SOUND: dict[str, Any] = {
     "name": "coatcheck",
-    "publisher": {"account": "111111111111", "region": "us-east-1", "senders": ["444444444444"]},
+    "publisher": {"account": "111111111111", "region": "us-east-1"},
+    "senders": [{"name": "shop", "account": "444444444444"}],
     "subscribers": [
         {"name": "orders", "kind": "sqs", "account": "222222222222", "region": "us-west-2"},
         {"name": "billing", "kind": "lambda", "account": "333333333333", "region": "us-east-1"},
@@ -83,8 +84,20 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
     [
         (changed("publisher", "account", to="1234"), "publisher.account = '1234': must be the 12 digits"),
         (changed("publisher", "account", to=111111111111), "publisher.account = 111111111111: must be the 12 digits"),
-        (changed("publisher", "senders", to=["12"]), "publisher.senders.0 = '12': must be the 12 digits"),
-        (changed("publisher", "senders", to=["444444444444"] * 2), "'444444444444' is there 2 times"),
+        (changed("publisher", "senders", to=["444444444444"]), "publisher.senders = ['444444444444']: is not a key"),
+        (changed("senders", to=["444444444444"]), "senders[0] = '444444444444': must be"),
+        (changed("senders", to={"name": "shop"}), "senders = {'name': 'shop'}: must be tables, each [[senders]]"),
+        (changed("senders", 0, "account", to="12"), "senders[0].account = '12': must be the 12 digits"),
+        (changed("senders", 0, "name", to="Shop"), "senders[0].name = 'Shop': must be lower-case words"),
+        (changed("senders", 0, "role", to="x"), "senders[0].role = 'x': is not a key of this file"),
+        (
+            changed("senders", 0, "region", to="cn-north-1"),
+            "senders[0].region = 'cn-north-1': is in the partition aws-cn",
+        ),
+        (changed("senders", to=[SOUND["senders"][0]] * 2), "senders[1].name = 'shop': 'shop-sender' already names the"),
+        (changed("senders", 0, "name", to="publisher"), "is what uploads of the publisher's own account are called"),
+        (changed("subscribers", 0, "name", to="shop-sender"), "'shop-sender' already names subscribers[0]"),
+        (changed("senders", 0, "name", to="s" * 60), "the sender role's name"),
         (changed("publisher", "region", to="us-east-9"), "publisher.region = 'us-east-9': is not an AWS Region"),
         (changed("publisher", "regoin", to="x"), "publisher.regoin = 'x': is not a key of this file"),
         (changed("publisher", to=7), "publisher = 7: must be"),
@@ -124,10 +137,13 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
             changed("subscribers", 0, "maximum_receives", to=200),
             "subscribers[0].maximum_receives = 200: so many tries, each 1800 s apart",
         ),
-        (changed("publisher", "senders", to=[f"{n:012}" for n in range(26)]), "publisher.senders: 26 of them"),
         (
-            changed("subscribers", to=[SOUND["subscribers"][0] | {"name": f"s{n}"} for n in range(41)]),
-            "subscribers: 41 of them",
+            changed("senders", to=[{"name": f"s{n}", "account": f"{n:012}"} for n in range(26)]),
+            "senders: in 26 accounts",
+        ),
+        (
+            changed("subscribers", to=[SOUND["subscribers"][0] | {"name": f"s{n}"} for n in range(40)]),
+            "subscribers: 40 of them, and 1 senders",
         ),
         (changed("name", to="c" * 32), "the payload bucket's name"),
         (changed("subscribers", 0, "name", to="o" * 30), "the inbox bucket's name"),

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, Publisher, SqsSubscriber
+from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, Publisher, Sender, SqsSubscriber
 from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
-MESSAGING = (Deployment, Publisher, SqsSubscriber, LambdaSubscriber, HttpsSubscriber)
+MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber)
 RESEARCH = {
     "## `[research]`": settings.Research,
     "### `[research.identity_center]`": settings.IdentityCenter,
@@ -22,7 +22,17 @@ RESEARCH = {
     "### `[research.budget]`": settings.Budget,
     "### `[research.workstation]`": settings.Workstation,
 }
-TABLES = {"publisher", "subscribers", "research", "identity_center", "users", "groups", "spaces", "images"} | {
+TABLES = {
+    "publisher",
+    "senders",
+    "subscribers",
+    "research",
+    "identity_center",
+    "users",
+    "groups",
+    "spaces",
+    "images",
+} | {
     "budget",
     "workstation",
 }

@@ -10,7 +10,13 @@ from stacks.deployment import Deployment
 from tests.stacks.policies import Template, every_statement, only, resources, statements
 from tests.templates import CONTEXT
 
-STACKS = ("coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-redrive", "coatcheck-billing")
+STACKS = (
+    "coatcheck-publisher",
+    "coatcheck-shop-sender",
+    "coatcheck-orders",
+    "coatcheck-orders-redrive",
+    "coatcheck-billing",
+)
 
 
 def test_every_bucket_is_private_encrypted_and_over_tls(templates: dict[str, Template]) -> None:

@@ -60,7 +60,11 @@ def test_readers_of_payloads(template: Template) -> None:
         "arn:aws:iam::333333333333:role/coatcheck-billing-reader",
         "arn:aws:iam::333333333333:role/coatcheck-billing-task",
     ]
-    assert {s.get("Sid") for s in policy if s["Effect"] == "Allow"} == {"ReadPayloadsOrders", "ReadPayloadsBilling"}
+    assert {s.get("Sid") for s in policy if s["Effect"] == "Allow"} == {
+        "ReadPayloadsOrders",
+        "ReadPayloadsBilling",
+        "UploadShop",
+    }
     (deny,) = (s for s in policy if s["Effect"] == "Deny")
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert deny["Action"] == "s3:*"
@@ -80,6 +84,27 @@ def test_readers_decrypt_through_s3_for_that_bucket_only(template: Template) -> 
                 "kms:ViaService": "s3.us-east-1.amazonaws.com",
                 "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1",
             },
+        },
+    }
+
+
+def test_a_sender_uploads_to_its_own_folder(template: Template) -> None:
+    shop = "arn:aws:iam::444444444444:role/coatcheck-shop-sender"
+    assert with_sid(statements(template, "AWS::S3::BucketPolicy"), "UploadShop") == {
+        "Sid": "UploadShop",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::444444444444:root"},
+        "Action": ["s3:AbortMultipartUpload", "s3:PutObject"],
+        "Resource": "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1/outbox/shop/*",
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": shop}},
+    }
+    encrypt = with_sid(statements(template, "AWS::KMS::Key", "KeyPolicy"), "EncryptUploadsShop")
+    assert encrypt["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert encrypt["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": shop},
+        "StringEquals": {
+            "kms:ViaService": "s3.us-east-1.amazonaws.com",
+            "kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1",
         },
     }
 
@@ -182,7 +207,8 @@ def test_an_organisation_is_asked_for_at_every_boundary(synth: Synth, example: D
             ("222222222222:root", "333333333333:root", "444444444444:root")
         )
     ]
-    assert len(crossing) == 7  # read, decrypt and subscribe for each of two subscribers; put events for one sender
+    # Read, decrypt and subscribe for each of two subscribers; put events, upload and encrypt for one sender.
+    assert len(crossing) == 9
     for statement in crossing:
         assert statement["Condition"]["StringEquals"]["aws:PrincipalOrgID"] == "o-a1b2c3d4e5"
 
@@ -231,6 +257,7 @@ def test_logical_ids_of_stateful_resources_are_pinned(templates: dict[str, Templ
     }
     assert ids == {
         "coatcheck-publisher": ["Key961B73FD", "PayloadBucket357F5869", "PublishDeadLettersCD4087F7"],
+        "coatcheck-shop-sender": [],
         "coatcheck-orders": ["DeadLettersBBF8BAAB", "InboxA8E05DC3", "Queue4A7E3555"],
         "coatcheck-orders-redrive": ["Redrive07EFE77D"],
         "coatcheck-billing": ["DeadLettersBBF8BAAB", "HandedOn49924AEE", "InboxA8E05DC3", "Redrive07EFE77D"],

@@ -58,7 +58,7 @@ def test_every_route_reaches_every_subscriber_byte_for_byte(report: dict[str, An
 
 def test_what_must_be_refused_is(report: dict[str, Any]) -> None:
     tried = [refusal["tried"] for refusal in report["refusals"]]
-    assert len(tried) == 12
+    assert len(tried) == 15
     assert all(refusal["held"] for refusal in report["refusals"])
     forged = [refusal for refusal in report["refusals"] if "pointer" in refusal["tried"]]
     assert all(refusal["answer"].startswith("UntrustedStore: ") for refusal in forged)
