@@ -5,11 +5,11 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
-export FILE SIZE DEPLOYMENT
+export FILE SIZE DEPLOYMENT ARGUMENTS
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test bench image check access docs lint types imports synth format lock clean
+.PHONY: help demo local test bench image job check access docs lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ bench: $(installed) ## Measure the library side by side with other clients (writ
 
 image: $(installed) ## Install what the research image does and really run jobs with it (minutes, 900 MB)
 	@python -m pytest tests/research -m image
+
+job: $(installed) ## Run a research job here as SageMaker would (FILE=data, ARGUMENTS="--percent-mito 5")
+	@exec python -m local.job "$$FILE" -- $$ARGUMENTS
 
 check: lint types imports test ## Everything CI checks
 
