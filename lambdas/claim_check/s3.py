@@ -74,7 +74,16 @@ def s3_errors(action: str, *, pointer: Pointer, message_id: str | None) -> Itera
         raise PayloadUnavailable(
             f"cannot {action}: S3 answered {code(error)}{hint}", message_id=message_id, pointer=pointer
         ) from error
-    except BotoCoreError as error:
+    except Exception as error:
+        if not _is_connection(error):
+            raise
         raise PayloadUnavailable(
             f"cannot {action}: {type(error).__name__}", message_id=message_id, pointer=pointer
         ) from error
+
+
+def _is_connection(error: Exception) -> bool:
+    # Late, as in `client`. botocore lets through what urllib3 raises while it reads the body of GetObject's refusal.
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, BotoCoreError | HTTPError)

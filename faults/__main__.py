@@ -1,0 +1,85 @@
+"""Run the campaign. Exits with 0 only if everything sent was handed on to every subscriber, once and byte for byte."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from faults import report
+from faults.campaign import Campaign, Outcome, Result
+from faults.functions import Functions
+from faults.lot import lots
+from faults.proxy import Proxy
+from faults.site import Site
+from faults.verdict import Verdict
+from local.emulator import Emulator
+from local.ending import end_as_by_keyboard
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> int:
+    arguments = _arguments()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 150  # a log file wraps nothing
+    arguments.report.unlink(missing_ok=True)  # an old verdict must not pass for this run's
+    end_as_by_keyboard()
+    console.print(f"{arguments.messages:,} messages, {arguments.rate:.0%} faults, seed {arguments.seed}")
+    start = time.monotonic()
+    try:
+        result = run(
+            messages=arguments.messages,
+            rate=arguments.rate,
+            seed=arguments.seed,
+            progress=lambda outcome: report.progress(console, outcome, time.monotonic() - start),
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+    verdict = Verdict(result)
+    report.show(console, verdict)
+    settings = {"seed": arguments.seed, "messages": arguments.messages, "rate": arguments.rate}
+    found = report.to_json(verdict, **settings, seconds=round(time.monotonic() - start, 1))
+    report.write(arguments.report, found)
+    console.print(f"The same as JSON: {os.path.relpath(arguments.report)}")
+    if verdict.ok:
+        console.print("[green]✓ Everything was handed on, once and whole.[/]")
+    else:
+        console.print(f"[red]Not everything held.[/] Again: python -m faults --seed {arguments.seed}")
+    return 0 if verdict.ok else 1
+
+
+def run(*, messages: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
+    """The whole campaign, in an emulator of its own."""
+    with TemporaryDirectory(prefix="coatcheck-faults-") as folder, Proxy(seed=seed) as proxy, Emulator() as emulator:
+        site = Site(emulator)
+        proxy.start(emulator)
+        with Functions(site, endpoint=proxy.endpoint, folder=Path(folder)) as functions:
+            campaign = Campaign(site, functions, proxy, seed=seed, progress=progress)
+            campaign.kill_at_every_step()
+            campaign.run(lots(count=messages, rate=rate, seed=seed))
+            return campaign.finish()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=0.2, help="what part of all requests fails, 0 to 0.5")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of everything random")
+    parser.add_argument("--report", type=Path, default=ROOT / "build" / "faults.json")
+    arguments = parser.parse_args()
+    if arguments.messages < 1 or not 0 <= arguments.rate <= 0.5:
+        parser.error("--messages must be 1 or more, --rate from 0 to 0.5")
+    return arguments
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

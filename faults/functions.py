@@ -1,0 +1,173 @@
+"""The functions, each in a few processes; and what Lambda does around them."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from faults import worker
+from faults.site import Site
+
+MODULES = {
+    "application": "faults.application",
+    "publish": "publish.handler",
+    "orders": "consume_queue.handler",
+    "billing": "consume_topic.handler",
+}
+_ATTEMPTS = 3
+Kill = tuple[int, str]
+"""The request to AWS at which a function's process ends, counted from 1, and whether "before" or "after" it."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What became of an invocation. error: the function's own, as Lambda words it. calls: the requests it made."""
+
+    answer: Any = None
+    error: dict[str, str] | None = None
+    killed: bool = False
+    calls: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """The ids of the records of a batch that are to come again."""
+        return [each["itemIdentifier"] for each in (self.answer or {}).get("batchItemFailures", [])]
+
+
+class Function:
+    """One function. Invoked from any thread; a process serves one invocation at a time."""
+
+    def __init__(self, name: str, module: str, site: Site, *, endpoint: str, folder: Path, processes: int) -> None:
+        self.name = name
+        self.unseen = 0
+        """Failures that no metric tells of."""
+        self.errors: Counter[str] = Counter()
+        """What invocations failed with, by class; what killed them, as `Killed`: Lambda's metric Errors."""
+        self._lock = threading.Lock()
+        self._all = [
+            subprocess.Popen(
+                [sys.executable, "-m", "faults.worker", module],
+                env=site.environment(name, endpoint=endpoint, log=folder / f"{name}-{number}.log"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+            for number in range(processes)
+        ]
+        self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+
+    def wait_until_ready(self) -> None:
+        """Raises RuntimeError when the function cannot be imported."""
+        for process in self._all:
+            assert process.stdout
+            if worker.receive(process.stdout.fileno()) is None:
+                raise RuntimeError(f"{self.name}: the process did not start; what it said is above")
+            self._free.put(process)
+
+    def invoke(self, event: Any, kill: Kill | None = None) -> Reply:
+        """Invoke it once, in the next free process."""
+        process = self._free.get()
+        assert process.stdin
+        assert process.stdout
+        try:
+            worker.send(process.stdin.fileno(), {"event": event, "kill": kill})
+            answer = worker.receive(process.stdout.fileno())
+        finally:
+            self._free.put(process)
+        if answer is None:
+            raise RuntimeError(f"{self.name}: its process is gone")
+        reply = Reply(**answer)
+        self._count(reply)
+        return reply
+
+    def invoke_asynchronously(
+        self, event: Any, kill: Kill | None, tell: Callable[[Reply], None]
+    ) -> dict[str, Any] | None:
+        """As Lambda does: three attempts, without the minutes in between; `tell` is told of each. Answers with what the
+        on-failure destination is sent, or None. The kill is the first attempt's."""
+        for attempt in range(_ATTEMPTS):
+            reply = self.invoke(event, kill if attempt == 0 else None)
+            tell(reply)
+            if not reply.error and not reply.killed:
+                return None
+        return {
+            "version": "1.0",
+            "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": _ATTEMPTS},
+            "requestPayload": event,
+            "responsePayload": reply.error or {"errorType": "Runtime.ExitError", "errorMessage": "exited"},
+        }
+
+    def stop(self) -> None:
+        for process in self._all:
+            if process.stdin:
+                process.stdin.close()
+        for process in self._all:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+    def _count(self, reply: Reply) -> None:
+        """A function counts what it fails with in a metric of the error's class; what it was killed with, Lambda does.
+        Received messages are the one thing else that is counted."""
+        told = {name: int(number) for name, number in reply.metrics.items() if not name.startswith("Received")}
+        failed = len(reply.failures) + (reply.error is not None)
+        with self._lock:
+            self.errors["Killed"] += reply.killed
+            self.errors.update(told)
+            if self.name != "application":  # its errors are told its caller, and nobody else
+                self.unseen += max(0, failed - sum(told.values()))
+
+
+class Functions:
+    """All functions of a site; a context manager. `modules` names another in the place of a function's own."""
+
+    def __init__(
+        self, site: Site, *, endpoint: str, folder: Path, processes: int = 3, modules: Mapping[str, str] = MODULES
+    ) -> None:
+        self._all = {
+            name: Function(name, module, site, endpoint=endpoint, folder=folder, processes=processes)
+            for name, module in modules.items()
+        }
+
+    def __getitem__(self, name: str) -> Function:
+        return self._all[name]
+
+    def __enter__(self) -> Self:
+        try:
+            for function in self._all.values():
+                function.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for function in self._all.values():
+            function.stop()
+
+    @property
+    def unseen(self) -> int:
+        return sum(function.unseen for function in self._all.values())
+
+    @property
+    def errors(self) -> dict[str, dict[str, int]]:
+        return {name: dict(+function.errors) for name, function in self._all.items() if +function.errors}

@@ -1,0 +1,149 @@
+"""A number of messages under the same faults."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from faults.fault import FAULTS, Fault
+from faults.functions import Kill
+from faults.message import THRESHOLD, Message, Route, messages
+from faults.site import SUBSCRIBERS
+
+Spoiling = Literal["expired", "replaced"]
+_FIRST_CALLS = 6
+_OFFLOADED, _IN_PARTS = 3 * THRESHOLD, (5 << 20) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lot:
+    """messages: what is sent. faults, rate: what requests meet, and what part of them. spoiled: what becomes, between
+    sending and delivering, of a `share` of the stored payloads. doubled, held_back, killed: what part of invocations is
+    made twice at the same time, comes later, ends at one of its first requests. kills: the same by function and
+    message. batch: the most records that the queue's function is handed at a time."""
+
+    name: str
+    messages: Sequence[Message]
+    faults: Sequence[Fault] = ()
+    rate: float = 0.0
+    spoiled: Sequence[Spoiling] = ()
+    share: float = 0.5
+    doubled: float = 0.0
+    held_back: float = 0.0
+    killed: float = 0.0
+    kills: dict[tuple[str, str], Kill] = field(default_factory=dict)
+    batch: int = 10
+
+    @property
+    def calm(self) -> Lot:
+        """The same without anything that goes wrong by itself."""
+        return replace(self, doubled=0.0, held_back=0.0, killed=0.0, kills={})
+
+
+def lots(*, count: int, rate: float, seed: int) -> Iterable[Lot]:
+    """`count` messages: a part of them under each fault alone, the most of them under all at once."""
+    alone = max(1, count // 60)
+
+    def lot(name: str, key: str, **what: object) -> Lot:
+        return Lot(name=name, messages=list(messages(key, alone, seed)), rate=rate, **what)  # type: ignore[arg-type]
+
+    apart = [
+        lot(
+            fault.name,
+            f"f{number:02d}",
+            faults=[fault],
+            # A function calls SQS for nothing but a dead letter.
+            spoiled=["expired"] if fault.services == {"sqs"} else (),
+        )
+        for number, fault in enumerate(FAULTS)
+    ]
+    apart += [
+        lot("payload expired", "expired", spoiled=["expired"]),
+        lot("payload replaced", "replaced", spoiled=["replaced"]),
+        lot("delivered twice at once", "doubled", doubled=rate),
+        lot("delivered out of order", "unordered", held_back=rate),
+        lot("killed at any step", "killed", killed=rate),
+    ]
+    yield from apart
+    yield everything(count - alone * len(apart), rate=rate, seed=seed)
+
+
+def everything(count: int, *, rate: float, seed: int) -> Lot:
+    """All faults at once: `rate` of all requests fail; of invocations and payloads a quarter of that."""
+    return Lot(
+        name="all at once",
+        messages=list(messages("all", count, seed)),
+        faults=FAULTS,
+        rate=rate,
+        spoiled=["expired", "replaced"],
+        share=0.1,
+        doubled=rate / 4,
+        held_back=rate / 4,
+        killed=rate / 4,
+    )
+
+
+# --- killed at every step ---------------------------------------------------------------------------------------------
+
+_CASES: dict[str, list[tuple[Route, int]]] = {
+    "event": [("event", 200)],
+    "event-offloaded": [("event", _OFFLOADED)],
+    "library": [("library", 200)],
+    "library-offloaded": [("library", _OFFLOADED)],
+    "library-in-parts": [("library", _IN_PARTS)],
+    "batch": [("batch", 200), ("batch", _OFFLOADED), ("batch", 300)],
+    "outbox": [("outbox", _OFFLOADED)],
+}
+
+_TO_SUBSCRIBERS = ("library", "library-offloaded")
+"""To a subscriber a message came inline, or it did not."""
+
+
+def every_case(seed: int, *, parts: bool = True) -> Lot:
+    """One message of every way through the functions, with no fault: their requests are counted. parts: also that of a
+    payload that is sent to S3 in parts, the one that takes time."""
+    cases = [case for case in _CASES if parts or case != "library-in-parts"]
+    sent = [message for case in cases for message in _case(f"step-{case}", case, seed)]
+    return Lot(name="steps counted", messages=sent, batch=1)
+
+
+def every_step(calls: dict[tuple[str, str], int], seed: int) -> Lot:
+    """The same ways, once for each request that a function makes on it, before it and after: there it is killed.
+
+    calls: how many requests each function made for each message of `every_case`.
+    """
+    sent: list[Message] = []
+    kills: dict[tuple[str, str], Kill] = {}
+    for (function, id_), made in sorted(calls.items()):
+        case = id_.removeprefix("step-").rpartition("-")[0]
+        if function in SUBSCRIBERS and case not in _TO_SUBSCRIBERS:
+            continue
+        for call in range(1, made + 1):
+            for moment in ("before", "after"):
+                copy = _case(f"kill-{function}-{call}-{moment}-{case}-{id_[-1]}", case, seed)
+                sent += copy
+                kills[function, copy[int(id_[-1])].id] = (call, moment)
+    return Lot(name="killed at every step", messages=sent, kills=kills, batch=1)
+
+
+def _case(lot: str, case: str, seed: int) -> list[Message]:
+    return [Message(lot, number, route, size, seed) for number, (route, size) in enumerate(_CASES[case])]
+
+
+class Chance:
+    """The dice of a lot: the same for the same question, whoever asks first."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def strikes(self, probability: float, *what: object) -> bool:
+        return self._dice(*what).random() < probability
+
+    def kill(self, *what: object) -> Kill:
+        dice = self._dice(*what)
+        return dice.randint(1, _FIRST_CALLS), dice.choice(["before", "after"])
+
+    def _dice(self, *what: object) -> random.Random:
+        return random.Random(f"{self._seed} {what}")

@@ -1,0 +1,92 @@
+"""A message of the campaign: its route, its size, and its bytes, which are made again wherever they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from claim_check.draft import Draft
+
+Route = Literal["event", "library", "batch", "outbox"]
+
+THRESHOLD = 16_384
+"""Bytes. Offloading is the same at every threshold, and ten thousand payloads of this size fit into memory."""
+
+_PART = 5 << 20  # from here on a payload goes to S3 in parts
+
+
+@dataclass(frozen=True)
+class Message:
+    """number: of the message within its lot, of which the bytes are made with the seed. size: of the payload."""
+
+    lot: str
+    number: int
+    route: Route
+    size: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The message id, and the event's; an upload's is made of its key and version instead."""
+        return f"{self.lot}-{self.number:05d}"
+
+    @property
+    def payload(self) -> bytes:
+        """The payload: JSON of an event's detail; ASCII text where it is small enough to go inline; any bytes else."""
+        if self.route == "event":
+            return json.dumps(self.detail, separators=(",", ":"), ensure_ascii=False).encode()
+        dice = self._dice()
+        if self.size <= 2 * THRESHOLD and self.route != "outbox":
+            return dice.randbytes(self.size // 2 + 1).hex()[: self.size].encode()
+        return dice.randbytes(self.size)
+
+    @property
+    def detail(self) -> dict[str, str]:
+        """An event's detail, of `size` bytes as compact JSON."""
+        frame = len(json.dumps({"text": "ü"}, separators=(",", ":"), ensure_ascii=False).encode())
+        return {"text": "ü" + self._dice().randbytes(self.size).hex()[: max(0, self.size - frame)]}
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.payload).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        return cls(**fields)
+
+    def _dice(self) -> random.Random:
+        return random.Random(f"{self.seed} {self.id}")
+
+
+def messages(lot: str, count: int, seed: int) -> Iterator[Message]:
+    """A mixture: by events, by the library alone and in batches, by the outbox; small, around the threshold to the
+    byte, offloaded, and a few in parts."""
+    dice = random.Random(f"{seed} {lot}")
+    routes: list[Route] = ["event", "library", "batch", "outbox"]
+    for number in range(count):
+        (route,) = dice.choices(routes, [4, 3, 2, 1])
+        yield Message(lot, number, route, _size(dice, route, f"{lot}-{number:05d}"), seed)
+
+
+def _size(dice: random.Random, route: Route, id_: str) -> int:
+    kind = dice.random()
+    if kind < 0.5:
+        return dice.randint(20, 2_000)
+    if kind < 0.7:
+        return _room(id_) + dice.choice([-1, 0, 1])
+    if kind < 0.995 or route == "event":
+        return dice.randint(THRESHOLD, 100_000)
+    return dice.randint(_PART - 1, 2 * _PART + 1)
+
+
+def _room(id_: str) -> int:
+    """The largest payload that goes inline with the library, under this id and without attributes."""
+    draft = Draft.of(message_id=id_, attributes=None, subject=None, group_id=None, deduplication_id=None, fifo=False)
+    return THRESHOLD - draft.overhead

@@ -1,0 +1,29 @@
+"""One site in an emulator, with the proxy in front of it, for all tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from faults.proxy import Proxy
+from faults.site import Site
+from local.emulator import Emulator
+
+SEED = 1
+
+
+@pytest.fixture(scope="session")
+def proxy() -> Iterator[Proxy]:
+    with Proxy(seed=SEED) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def emulator(proxy: Proxy) -> Iterator[Emulator]:
+    with Emulator() as running:
+        proxy.start(running)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def site(emulator: Emulator) -> Site:
+    return Site(emulator)
