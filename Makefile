@@ -5,11 +5,11 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
-export FILE SIZE DEPLOYMENT ARGUMENTS
+export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test bench image job check access docs lint types imports synth format lock clean
+.PHONY: help demo local test faults bench image job check access docs lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ local: $(installed) ## Run emulated accounts to rehearse a deployment on
 
 test: $(installed) ## Run all tests, the local world included
 	@python -m pytest -n 2 --dist loadfile
+
+faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED=, MESSAGES=, RATE=; writes build/faults.json)
+	@exec python -m faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
 
 bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
 	@python -m bench

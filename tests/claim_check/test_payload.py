@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.response import StreamingBody
-from urllib3.exceptions import SSLError
+from urllib3.exceptions import ProtocolError, SSLError
 
 from claim_check import (
     ClaimCheckError,
@@ -274,6 +274,20 @@ def test_an_error_of_tls_in_the_middle_is_a_dropped_connection(
     monkeypatch.setattr(StreamingBody, "read", failing)
     assert stored.payload.read() == DATA
     assert len(fake_s3.requests) == 2
+
+
+def test_a_connection_that_breaks_within_a_refusal_is_no_answer(stored: Message, store: Store, fake_s3: FakeS3) -> None:
+    """botocore reads the body of an error outside its own translation of what urllib3 raises."""
+    s3, broken = fake_s3.client(), ProtocolError("Connection broken: IncompleteRead(144 bytes read, 145 more expected)")
+    s3.meta.events.register("before-call.s3.GetObject", lambda **_: _raise(broken))
+    with pytest.raises(PayloadUnavailable, match="ProtocolError") as caught:
+        received_from(store, stored, s3).payload.read()
+    assert not caught.value.permanent
+    assert caught.value.__cause__ is broken
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def test_stopping_early_closes_the_connection(stored: Message, store: Store, fake_s3: FakeS3) -> None:
