@@ -7,6 +7,7 @@ from aws_cdk import App, Stack
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
 from stacks.https_subscriber import HttpsSubscriberStack
 from stacks.lambda_subscriber import LambdaSubscriberStack
+from stacks.log_retention import keep_logs
 from stacks.publisher import PublisherStack
 from stacks.research.stack import ResearchStack
 from stacks.sender import SenderStack
@@ -28,6 +29,7 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
         add_messaging(app, deployment)
     if deployment.research:
         ResearchStack(app, deployment, deployment.research)
+    keep_logs(app, deployment.operations.log_retention_days)
 
 
 def add_messaging(app: App, deployment: Deployment) -> None:

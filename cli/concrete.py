@@ -73,6 +73,8 @@ class Concrete:
     things: dict[str, Thing] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
     """Region of each stack."""
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Account of each stack."""
 
     def named(self, stack: str, construct: str) -> str:
         """The ARN of what the construct of that path (`TaskRole` for `Task/Role`) in that stack became; for what
@@ -105,6 +107,7 @@ def concrete(stacks: Iterable[StackTemplate]) -> Concrete:
     found = Concrete()
     for stack in stacks:
         found.regions[stack.name] = stack.region
+        found.accounts[stack.name] = stack.account
         StackReader(stack).read_into(found)
     return found
 
@@ -142,6 +145,7 @@ _GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role")
 # Types that neither have a policy of their own nor are acted on by a role of ours.
 _WITHOUT_POLICY = {
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::Route",
     "AWS::EC2::RouteTable",

@@ -91,14 +91,14 @@ TOPIC_ACTIONS = (
 """What a topic's policy can speak of; SNS refuses `sns:*` there. (SNS developer guide, "Amazon SNS access control".)"""
 
 
-def topic_over_tls_only(deployment: Deployment) -> iam.PolicyStatement:
+def over_tls_only(topic_arn: str) -> iam.PolicyStatement:
     """Topic: no request in the clear."""
     return iam.PolicyStatement(
         sid="DenyWithoutTls",
         effect=iam.Effect.DENY,
         principals=[iam.AnyPrincipal()],
         actions=list(TOPIC_ACTIONS),
-        resources=[names.topic_arn(deployment)],
+        resources=[topic_arn],
         conditions={"Bool": {"aws:SecureTransport": "false"}},
     )
 

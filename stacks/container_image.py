@@ -89,9 +89,7 @@ class ContainerImage(Construct):
         recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
         self.tag = f"{target}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
 
-        log_group = logs.LogGroup(
-            self, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
+        log_group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.DESTROY)
         role = iam.Role(
             self,
             "Role",

@@ -1,7 +1,6 @@
-"""A queue for messages nobody could handle, and the alarm that says there are some."""
+"""A queue for messages nobody could handle; `stacks.operations` watches it."""
 
 from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -9,7 +8,7 @@ from stacks.acknowledgement import acknowledge
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Encrypted, TLS only. `id` also names its alarm, `<id>NotEmpty`."""
+    """Encrypted, TLS only."""
 
     def __init__(
         self,
@@ -37,15 +36,4 @@ class DeadLetterQueue(sqs.Queue):
                 "AwsSolutions-SQS3": "Takes what a rule, a function or a subscription could not deliver; "
                 "cdk-nag sees that of queues alone."
             },
-        )
-        self.metric_approximate_number_of_messages_visible(
-            statistic=cloudwatch.Stats.MAXIMUM, period=Duration.minutes(1)
-        ).create_alarm(
-            scope,
-            f"{id}NotEmpty",
-            alarm_description=f"{queue_name} holds messages that could not be handled.",
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks import names
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
-from stacks.fields import Account, HttpsUrl, Name, Region, RoleArn, Table, matches
+from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table, matches
 from stacks.research import settings
 from stacks.research.settings import Research
 
@@ -115,6 +115,28 @@ FunctionSubscriber = SqsSubscriber | LambdaSubscriber
 Subscriber = SqsSubscriber | LambdaSubscriber | HttpsSubscriber
 
 
+_LOG_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+
+def _that_logs_can_be_kept(days: int) -> int:
+    if days not in _LOG_RETENTION_DAYS:
+        raise ValueError(f"CloudWatch keeps logs for one of {', '.join(map(str, _LOG_RETENTION_DAYS))} days")
+    return days
+
+
+class Operations(Table):
+    """`[operations]`: whom alarms tell, and what is kept to find out what happened."""
+
+    emails: tuple[Email, ...] = Field(default=(), strict=False, max_length=10)
+    """Who gets a mail from every stack's alarms, once they have confirmed the subscription that AWS mails them."""
+    runbook: str = Field(default="docs/runbook.md", min_length=1, max_length=512)
+    """Where people find the runbook: its address, which alarms and dashboards give."""
+    log_retention_days: Annotated[int, AfterValidator(_that_logs_can_be_kept)] = 30
+
+
 def _not_default(name: str) -> str:
     if name == "default":
         raise ValueError("is the name of the event bus that every account has; choose another")
@@ -129,6 +151,7 @@ class Head(Table):
     """When given, principals outside this AWS organisation are refused at every account boundary."""
     ephemeral: bool = False
     """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained and stacks protected."""
+    operations: Operations = Operations()
 
 
 class Deployment(Head):

@@ -73,3 +73,4 @@ Name = Annotated[
     str,
     matches(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", "must be lower-case words of letters and digits joined by hyphens"),
 ]
+Email = Annotated[str, matches(r"[^@\s]+@[^@\s]+\.[^@\s]+", "must be an e-mail address")]

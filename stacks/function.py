@@ -8,7 +8,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.bundle import bundle
+
+METRICS = "coatcheck"
+"""The namespace of the metrics that functions write; their one dimension is `service`, the function's name."""
 
 
 class Function(lambda_.Function):
@@ -34,10 +38,12 @@ class Function(lambda_.Function):
             scope,
             f"{id}Logs",
             log_group_name=f"/aws/lambda/{function_name}",
-            retention=logs.RetentionDays.ONE_MONTH,
             removal_policy=RemovalPolicy.DESTROY,
         )
         log_group.grant_write(role)
+        acknowledge_wildcards(role, {"X-Ray knows no narrower resource.": ["*"]})
+        self.service = function_name
+        """What its logs and metrics call it."""
         super().__init__(
             scope,
             id,
@@ -51,10 +57,11 @@ class Function(lambda_.Function):
             timeout=timeout,
             # Memory buys CPU and network, not room: a payload goes through in pieces.
             memory_size=1024,
+            tracing=lambda_.Tracing.ACTIVE,
             on_failure=on_failure,
             environment={
                 "POWERTOOLS_SERVICE_NAME": function_name,
-                "POWERTOOLS_METRICS_NAMESPACE": "coatcheck",
+                "POWERTOOLS_METRICS_NAMESPACE": METRICS,
                 **environment,
             },
         )

@@ -59,6 +59,7 @@ class HttpsSubscriberStack(SubscriberStack):
         # Not raw: only the envelope is signed.
         self.subscribe(raw=False, delivery_policy=DELIVERY_POLICY)
         self.redrive.grant_consume_messages(reader)
+        self.operations.show(f"What SNS could not post to `{subscriber.endpoint}` waits here.")
 
         for output, value, what in (
             ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process takes on."),

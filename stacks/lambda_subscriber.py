@@ -74,3 +74,8 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         )
         subscription = self.subscribe(raw=False)
         subscription.node.add_dependency(permission)
+
+        self.operations.watch_function("Consume", consume, asynchronous=True)
+        self.operations.watch_refusals(consume)
+        self.operations.show_traffic(consume, "ConsumedBytes")
+        self.operations.show("Receives messages in a function and runs an ECS task with each.")

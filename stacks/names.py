@@ -282,6 +282,19 @@ def research_names(deployment: Head, research: Research) -> Iterator[tuple[str, 
         yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
 
 
+# Every stack ---------------------------------------------------------------------------------------------------------
+
+
+def operations_topic(stack: str) -> str:
+    """Where a stack's alarms tell people."""
+    return f"{stack}-operations"
+
+
+def alarm_arns(account: str, region: str, stack: str) -> str:
+    """All alarms of a stack."""
+    return _arn("cloudwatch", region, account, f"alarm:{stack}-*")
+
+
 # Principals --------------------------------------------------------------------------------------------------------
 
 

@@ -80,7 +80,6 @@ class PayloadTask(Construct):
                     self,
                     "Logs",
                     log_group_name=f"/aws/ecs/{names.cluster(deployment, subscriber)}",
-                    retention=logs.RetentionDays.ONE_MONTH,
                     removal_policy=RemovalPolicy.DESTROY,
                 ),
             ),

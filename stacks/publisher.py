@@ -22,6 +22,7 @@ from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment
 from stacks.findings import BELOW_A_PREFIX, GRANT_PUBLISH
 from stacks.function import Function
+from stacks.operations import Operations
 from stacks.payload_bucket import PayloadBucket
 from stacks.removal import removal_policy
 from stacks.store import publisher_store
@@ -57,7 +58,7 @@ class PublisherStack(Stack):
             key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber))
             topic.add_to_resource_policy(boundary.subscribe(deployment, subscriber))
         topic.add_to_resource_policy(boundary.subscribe_nothing_else(deployment))
-        topic.add_to_resource_policy(boundary.topic_over_tls_only(deployment))
+        topic.add_to_resource_policy(boundary.over_tls_only(topic.topic_arn))
         for sender in deployment.senders:
             bucket.add_to_resource_policy(boundary.upload(deployment, sender))
             key.add_to_resource_policy(boundary.encrypt_uploads(deployment, sender))
@@ -111,7 +112,7 @@ class PublisherStack(Stack):
             CfnOutput(self, output, value=value, description=what)
 
         target = targets.LambdaFunction(publish, dead_letter_queue=dead_letters)
-        events.Rule(
+        events_rule = events.Rule(
             self,
             "EventsRule",
             description="Events that applications put on the bus.",
@@ -120,7 +121,7 @@ class PublisherStack(Stack):
             event_pattern=events.EventPattern(source=events.Match.anything_but_prefix("aws.")),
             targets=[target],
         )
-        events.Rule(
+        outbox_rule = events.Rule(
             self,
             "OutboxRule",
             description="Uploads to the outbox.",
@@ -134,6 +135,15 @@ class PublisherStack(Stack):
             ),
             targets=[target],
         )
+
+        operations = Operations(self, "Operations", deployment=deployment)
+        operations.watch_dead_letters("PublishDeadLetters", dead_letters)
+        operations.watch_topic(topic)
+        operations.watch_function("Publish", publish, asynchronous=True)
+        operations.watch_refusals(publish, ["PayloadCorrupt"])
+        operations.watch_rules({"EventsLost": events_rule, "UploadsLost": outbox_rule})
+        operations.show_traffic(publish, "PublishedBytes")
+        operations.show(f"Publishes what reaches the bus `{names.event_bus(deployment)}` and the outbox.")
 
 
 def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic:

@@ -73,3 +73,10 @@ class SqsSubscriberStack(FunctionSubscriberStack):
                 report_batch_item_failures=True,
             )
         )
+        tries = Duration.seconds(subscriber.maximum_receives * subscriber.visibility_timeout)
+        self.operations.watch_queue(queue, late=tries)
+        self.operations.watch_function("Consume", consume, asynchronous=False)
+        self.operations.watch_refusals(consume)
+        self.operations.watch_executions(state_machine)
+        self.operations.show_traffic(consume, "ConsumedBytes")
+        self.operations.show("Receives messages through a queue and starts an execution with each.")

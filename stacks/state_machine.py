@@ -57,7 +57,6 @@ class StateMachine(sfn.StateMachine):
                     f"{id}Logs",
                     # Under this prefix one resource policy of the account serves all log groups; it has room for few.
                     log_group_name=f"/aws/vendedlogs/states/{name}",
-                    retention=logs.RetentionDays.ONE_MONTH,
                     removal_policy=RemovalPolicy.DESTROY,
                 ),
                 level=sfn.LogLevel.ALL,

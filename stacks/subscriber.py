@@ -20,6 +20,7 @@ from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
 from stacks.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.function import Function
 from stacks.inbox_bucket import InboxBucket
+from stacks.operations import Operations
 from stacks.removal import removal_policy
 from stacks.store import inbox_store, trusted_stores
 
@@ -42,6 +43,7 @@ class SubscriberStack(Stack):
         self.deployment = deployment
         self.subscriber = subscriber
         self.removal_policy = removal_policy(deployment)
+        self.operations = Operations(self, "Operations", deployment=deployment)
         self.redrive = self._redrive_queue()
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
@@ -98,6 +100,16 @@ class SubscriberStack(Stack):
         queue.add_to_resource_policy(
             boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
         )
+        if queue.stack is self:
+            self.operations.watch_dead_letters("Redrive", queue)
+        else:
+            # An alarm, and the topic it acts on, are where the queue is; the dashboard shows both Regions.
+            Operations(queue.stack, "Operations", deployment=self.deployment).watch_dead_letters("Redrive", queue)
+            self.operations.show_dead_letters(
+                "Redrive",
+                queue_name=names.redrive_queue(self.deployment, self.subscriber),
+                region=self.deployment.publisher.region,
+            )
         return queue
 
 
@@ -120,6 +132,7 @@ class FunctionSubscriberStack(SubscriberStack):
             retention=Duration.days(subscriber.dead_letter_retention_days),
             removal_policy=self.removal_policy,
         )
+        self.operations.watch_dead_letters("DeadLetters", self.dead_letters)
 
     def consume_function(self, package: str, environment: Mapping[str, str], **options: object) -> Function:
         """The function that dereferences, as the reader role of the contract."""

@@ -67,9 +67,7 @@ def _vpc(scope: Construct, account: str, removal_policy: RemovalPolicy) -> ec2.V
             ec2.SubnetConfiguration(name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=20)
         ],
     )
-    log_group = logs.LogGroup(
-        scope, "FlowLogs", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=removal_policy
-    )
+    log_group = logs.LogGroup(scope, "FlowLogs", removal_policy=removal_policy)
     role = iam.Role(
         scope,
         "FlowLogRole",

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from botocore.session import get_session
 from pydantic import Field
 
-from stacks.fields import Account, Name, Region, Table, matches
+from stacks.fields import Account, Email, Name, Region, Table, matches
 
 ROOT = Path(__file__).parents[2]
 """The project's folder, from which an image's context is named."""
@@ -50,7 +50,6 @@ SubnetId = Annotated[
 UserName = Annotated[
     str, matches(r"[A-Za-z0-9][\w+=,.@-]{0,126}", "must be a user name: letters, digits and any of + = , . @ - _")
 ]
-Email = Annotated[str, matches(r"[^@\s]+@[^@\s]+\.[^@\s]+", "must be an e-mail address")]
 PolicyArn = Annotated[
     str, matches(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/.+", "must be the ARN of a managed policy of the account")
 ]

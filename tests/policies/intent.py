@@ -131,6 +131,8 @@ def intent(deployment: Deployment, found: Concrete) -> Intent:
     ):
         guards += party[0]
         jobs |= party[1]
+    for stack, region, account in _watched(deployment):
+        guards += _operations(found, stack, region, account)
     return Intent({guard.arn: guard for guard in guards}, jobs)
 
 
@@ -158,6 +160,7 @@ SQS_TAKE = (
 KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
 KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
 LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
+TRACE = May(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
 TOPIC_OVER_TLS = tuple(
     f"sns:{action}"
     for action in (
@@ -254,6 +257,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             May((*S3_READ, *S3_DELETE), (f"{bucket}/outbox/*",)),
             May(SQS_SEND, (dead_letters,)),
             May(LOG, (log_group(region, home, f"/aws/lambda/{names.publish_function(deployment)}"),)),
+            TRACE,
         ),
         publisher_role: (*publishes, May(S3_WRITE, (f"{bucket}/outbox/*",))),
     }
@@ -384,6 +388,7 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
         May(S3_READ, (inbox,)),
         May(SQS_SEND, (dead_letters,)),
         May(LOG, (log_group(region, home, f"/aws/lambda/{names.consume_function(deployment, subscriber)}"),)),
+        TRACE,
     )
     if isinstance(subscriber, SqsSubscriber):
         more_guards, jobs = _with_queue(deployment, subscriber, found, function)
@@ -475,6 +480,43 @@ def _reads_payloads(deployment: Deployment) -> Iterator[May]:
 def _topic(deployment: Deployment, endpoint_region: str) -> Service:
     name = names.sns_principal(topic_region=deployment.publisher.region, endpoint_region=endpoint_region)
     return Service(name, sources=(names.topic_arn(deployment),))
+
+
+# Alarms --------------------------------------------------------------------------------------------------------------
+
+
+def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
+    """Stacks with alarms: name, Region, account."""
+    home = deployment.publisher
+    yield names.publisher_stack(deployment), home.region, home.account
+    for subscriber in deployment.subscribers:
+        # An endpoint's stack is where the topic is; a queue's or function's has its redrive queue there.
+        region = home.region if isinstance(subscriber, HttpsSubscriber) else subscriber.region
+        yield names.subscriber_stack(deployment, subscriber), region, subscriber.account
+        if region != home.region:
+            yield names.redrive_stack(deployment, subscriber), home.region, subscriber.account
+
+
+def _operations(found: Concrete, stack: str, region: str, account: str) -> list[Guard]:
+    """Alarms of the stack, and nobody else who is not let by the account's own policies, tell people."""
+    topic, key = arn("sns", region, account, f"{stack}-operations"), found.named(stack, "OperationsKey")
+    alarms = Service(
+        "cloudwatch.amazonaws.com", sources=(arn("cloudwatch", region, account, f"alarm:{stack}-*"),), account=account
+    )
+    return [
+        Guard(
+            "topic", topic, account, (Door("alarms tell", alarms, ("sns:Publish",), (topic,)),), over_tls=TOPIC_OVER_TLS
+        ),
+        Guard(
+            "key",
+            key,
+            account,
+            (
+                Door("left to the account's own policies", Account(account), ("kms:*",), (key,)),
+                Door("alarms are encrypted", alarms, ("kms:Decrypt", "kms:GenerateDataKey*"), (key,)),
+            ),
+        ),
+    ]
 
 
 # Both ----------------------------------------------------------------------------------------------------------------

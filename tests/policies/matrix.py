@@ -168,7 +168,7 @@ def _opens(door: Door, caller: Caller, action: str, target: Target, context: Map
         case Named(role):
             return caller.principal == role
         case Service(name, sources, account):
-            right_source = not sources or context.get("aws:SourceArn") in sources
+            right_source = not sources or _reaches(sources, context.get("aws:SourceArn", ""))
             right_account = account is None or context.get("aws:SourceAccount") == account
             return caller.principal == name and right_source and right_account
 
@@ -350,6 +350,14 @@ def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
     yield _service("events.amazonaws.com", "our topic", topic)
     yield _service("s3.amazonaws.com", "the payload bucket", names.payload_bucket_arn(deployment))
     yield _service("cloudwatch.amazonaws.com", "an alarm", arn("cloudwatch", region, home, "alarm:any"))
+    for stack, where in sorted(found.regions.items()):
+        account = found.accounts[stack]
+        for words, source in {
+            f"an alarm of {stack}": arn("cloudwatch", where, account, f"alarm:{stack}-any"),
+            f"an alarm of {stack} of another Region": arn("cloudwatch", "eu-central-1", account, f"alarm:{stack}-any"),
+            f"a stranger's alarm of {stack}": arn("cloudwatch", where, STRANGER, f"alarm:{stack}-any"),
+        }.items():
+            yield _service("cloudwatch.amazonaws.com", words, source)
     accounts = sorted({home, *(subscriber.account for subscriber in deployment.subscribers), STRANGER})
     for principal in ("lambda", "states", "ecs-tasks", "ec2", "sagemaker"):
         for account in accounts:

@@ -50,11 +50,13 @@ class Templates:
         self.resources: dict[str, Node] = {stack.name: stack.template["Resources"] for stack in stacks}
 
     def one(self, stack: str, kind: str, starts: str = "") -> Node:
-        """Properties of the one resource of that type whose logical id starts so."""
+        """Properties of the one resource of that type whose logical id starts so; what alarms use has to be named."""
         (found,) = (
             each["Properties"]
             for logical, each in self.resources[stack].items()
-            if each["Type"] == kind and logical.startswith(starts)
+            if each["Type"] == kind
+            and logical.startswith(starts)
+            and logical.startswith("Operations") == starts.startswith("Operations")
         )
         properties: Node = found
         return properties
@@ -67,6 +69,22 @@ class Templates:
 
     def topic(self, sid: str = "SubscribeOrders") -> Node:
         return _said(self.one(PUBLISHER, "AWS::SNS::TopicPolicy")["PolicyDocument"], sid)
+
+    def alarms(self, stack: str) -> Node:
+        """The statement that lets alarms tell people."""
+        policy = self.one(stack, "AWS::SNS::TopicPolicy", "OperationsTopicPolicy")
+        return _said(policy["PolicyDocument"], "PublishAlarms")
+
+    def alarms_key(self, stack: str) -> Node:
+        return _said(self.one(stack, "AWS::KMS::Key", "OperationsKey")["KeyPolicy"], "EncryptAlarms")
+
+    def logical(self, stack: str, starts: str, kind: str) -> str:
+        (found,) = (
+            logical
+            for logical, each in self.resources[stack].items()
+            if each["Type"] == kind and logical.startswith(starts)
+        )
+        return found
 
     def queue(self, sid: str | None = "DeliverFromTopic", stack: str = ORDERS, starts: str = "QueuePolicy") -> Node:
         return _said(self.one(stack, "AWS::SQS::QueuePolicy", starts)["PolicyDocument"], sid)
@@ -330,6 +348,29 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         t.one(PUBLISHER, "AWS::SNS::Topic"),
         "Subscription",
         [{"Protocol": "https", "Endpoint": "https://collector.invalid/"}],
+    ),
+    # Alarms.
+    "alarms: a stranger's tell too": lambda t: _drop(t.alarms(ORDERS), "Condition", "ArnLike"),
+    "alarms: of any account": lambda t: _to(
+        t.alarms(ORDERS), "Condition", "ArnLike", "aws:SourceArn", "arn:aws:cloudwatch:*:*:alarm:coatcheck-orders-*"
+    ),
+    "alarms: account not asked for": lambda t: _drop(t.alarms(REDRIVE), "Condition", "StringEquals"),
+    "alarms: any service tells": lambda t: _to(t.alarms(BILLING), "Principal", {"Service": "events.amazonaws.com"}),
+    "alarms: everybody tells": lambda t: _to(t.alarms(PUBLISHER), "Principal", "*"),
+    "alarms: nobody tells": lambda t: t.forget(
+        PUBLISHER, "AWS::SNS::TopicPolicy", t.alarms(PUBLISHER), "OperationsTopicPolicy"
+    ),
+    "alarms: told in the clear": lambda t: _drop(t.one(BILLING, "AWS::SNS::Topic", "Operations"), "KmsMasterKeyId"),
+    "alarms: key used for anybody": lambda t: _drop(t.alarms_key(ORDERS), "Condition"),
+    "alarms: key decrypts for CloudWatch of any account": lambda t: _drop(
+        t.alarms_key(ORDERS), "Condition", "StringEquals"
+    ),
+    "alarms: told to somebody who is not in the file": lambda t: t.add(
+        ORDERS,
+        "AWS::SNS::Subscription",
+        TopicArn={"Ref": t.logical(ORDERS, "OperationsTopic", "AWS::SNS::Topic")},
+        Protocol="email",
+        Endpoint="somebody@example.com",
     ),
     "subscription: a stranger's endpoint": lambda t: _to(
         t.one(ORDERS, "AWS::SNS::Subscription"), "Endpoint", f"arn:aws:sqs:us-west-2:{STRANGER}:q"

@@ -105,7 +105,8 @@ class _Settings:
             yield "the key may be locked"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
-        key = self._found.named(names.publisher_stack(self._deployment), "Key")
+        ours = topic["TopicName"] == names.topic(self._deployment)
+        key = self._found.named(self._stack.name, "Key" if ours else "OperationsKey")
         if self._reader.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
             yield "messages are not encrypted with the deployment's key"
         if "Subscription" in topic:
@@ -113,6 +114,11 @@ class _Settings:
 
     def _subscription(self, subscription: Properties) -> Iterator[str]:
         said = self._reader.resolve(subscription, "subscription")
+        operations = arn("sns", self._stack.region, self._stack.account, names.operations_topic(self._stack.name))
+        if said["TopicArn"] == operations:
+            if said["Protocol"] != "email" or said["Endpoint"] not in self._deployment.operations.emails:
+                yield f"alarms are told to {said['Endpoint']}"
+            return
         redrive = {
             endpoint(self._deployment, each): names.redrive_queue_arn(self._deployment, each)
             for each in self._deployment.subscribers

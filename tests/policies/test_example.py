@@ -46,7 +46,7 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
     publish = case.found.named(names.publisher_stack(deployment), "PublishRole")
     (sender,) = deployment.senders
     sender_role = f"role {names.sender_role(deployment, sender)}"
-    (key,) = (each.arn for each in case.found.of_kind("key"))
+    key = case.found.named(names.publisher_stack(deployment), "Key")
     needed = {
         (sender_role, "events:PutEvents", names.event_bus_arn(deployment)),
         (sender_role, "s3:PutObject", f"{bucket}/outbox/shop/one"),

@@ -11,6 +11,12 @@ def resources(template: Template, kind: str) -> dict[str, dict[str, Any]]:
     return {name: each for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
+def without_operations(template: Template) -> Template:
+    """What is there to carry messages, and not to tell people of alarms."""
+    carrying = {name: each for name, each in template["Resources"].items() if not name.startswith("Operations")}
+    return {**template, "Resources": carrying}
+
+
 def only(template: Template, kind: str) -> dict[str, Any]:
     """The one resource of that type."""
     (resource,) = resources(template, kind).values()

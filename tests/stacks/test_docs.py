@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, Publisher, Sender, SqsSubscriber
+from stacks.deployment import (
+    Deployment,
+    HttpsSubscriber,
+    LambdaSubscriber,
+    Operations,
+    Publisher,
+    Sender,
+    SqsSubscriber,
+)
 from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
-MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber)
+MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Operations)
 RESEARCH = {
     "## `[research]`": settings.Research,
     "### `[research.identity_center]`": settings.IdentityCenter,
@@ -35,6 +43,7 @@ TABLES = {
 } | {
     "budget",
     "workstation",
+    "operations",
 }
 """Keys that are tables of their own."""
 

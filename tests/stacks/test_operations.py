@@ -1,0 +1,208 @@
+"""What tells people: each alarm counts something that is counted, acts on a topic, and is explained."""
+
+import json
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from aws_cdk import App
+
+import claim_check
+from app import add_stacks
+from cli.assembly import StackTemplate
+from cli.concrete import StackReader
+from stacks.deployment import Deployment, load
+from stacks.operations import REFUSED
+from tests.stacks.policies import Template, only, resources, statements, with_sid
+from tests.templates import CONTEXT, ROOT, synthesize_without_code
+
+Synth = Callable[[Deployment], dict[str, Template]]
+Alarm = dict[str, Any]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+STACKS = {"coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-redrive", "coatcheck-billing"}
+
+
+@pytest.fixture(scope="module")
+def stacks(example: Deployment) -> dict[str, StackTemplate]:
+    """All but a sender's, in which nothing runs."""
+    return {each.name: each for each in synthesize_without_code(example) if not each.name.endswith("-sender")}
+
+
+@pytest.fixture(scope="module")
+def alarms(stacks: dict[str, StackTemplate]) -> dict[str, Alarm]:
+    """All of the deployment, by name."""
+    found = {}
+    for stack in stacks.values():
+        for alarm in resources(stack.template, "AWS::CloudWatch::Alarm").values():
+            found[alarm["Properties"]["AlarmName"]] = alarm["Properties"]
+    return found
+
+
+def test_every_alarm_acts_on_its_own_stacks_topic(stacks: dict[str, StackTemplate]) -> None:
+    assert set(stacks) == STACKS
+    for stack in stacks.values():
+        topics = resources(stack.template, "AWS::SNS::Topic")
+        (operations,) = (name for name in topics if topics[name]["Properties"]["TopicName"].endswith("-operations"))
+        found = resources(stack.template, "AWS::CloudWatch::Alarm").values()
+        assert found
+        for alarm in found:
+            assert alarm["Properties"]["AlarmActions"] == [{"Ref": operations}]
+            assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+
+
+def test_every_alarm_has_a_section_of_the_runbook_and_says_where(alarms: dict[str, Alarm]) -> None:
+    sections = re.findall(r"^### (\w+)$", RUNBOOK, flags=re.MULTILINE)
+    assert len(sections) == len(set(sections))
+    explained = set()
+    for name, alarm in alarms.items():
+        short = name.rpartition("-")[2]
+        explained.add(short)
+        assert short in sections, f"docs/runbook.md has no section for {name}"
+        assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#{short.lower()}")
+    assert explained == set(sections), "sections of alarms that are not there"
+
+
+def test_alarms_of_refusals_count_what_handlers_count(alarms: dict[str, Alarm]) -> None:
+    """Handlers count an error under its class's name, with Powertools' one dimension: the function's name."""
+    own = [alarm for alarm in alarms.values() if alarm["Namespace"] == "coatcheck"]
+    assert {alarm["MetricName"] for alarm in own} == set(REFUSED)
+    for error in REFUSED:
+        assert issubclass(getattr(claim_check, error), claim_check.ClaimCheckError)
+    assert {(alarm["MetricName"], alarm["Dimensions"][0]["Value"]) for alarm in own} >= {
+        ("UntrustedStore", "coatcheck-orders-consume"),
+        ("UntrustedStore", "coatcheck-billing-consume"),
+        ("PayloadCorrupt", "coatcheck-publish"),
+    }
+    for alarm in own:
+        assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["service"]
+
+
+def test_what_is_an_alarm_at_once_and_what_has_to_go_on(alarms: dict[str, Alarm]) -> None:
+    lasting = {name for name, alarm in alarms.items() if alarm["EvaluationPeriods"] > 1}
+    assert {name.rpartition("-")[2] for name in lasting} == {
+        "PublishFails",
+        "PublishThrottled",
+        "ConsumeFails",
+        "ConsumeThrottled",
+    }
+    assert {alarms[name]["EvaluationPeriods"] for name in lasting} == {3}
+    thresholds = {name: alarm["Threshold"] for name, alarm in alarms.items() if alarm["Threshold"] != 1}
+    assert thresholds == {
+        "coatcheck-orders-QueueLate": 5 * 6 * 300,  # tries x visibility time-out, in seconds
+        "coatcheck-publisher-PublishLate": 3_600_000,
+        "coatcheck-billing-ConsumeLate": 3_600_000,
+    }
+
+
+def test_rules_are_counted_by_bus_and_name(stacks: dict[str, StackTemplate]) -> None:
+    publisher = stacks["coatcheck-publisher"]
+    dimensions = {
+        alarm["AlarmName"].rpartition("-")[2]: {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
+        for alarm in (
+            {**each, "Dimensions": StackReader(publisher).resolve(each["Dimensions"], "alarm")}
+            for each in (a["Properties"] for a in resources(publisher.template, "AWS::CloudWatch::Alarm").values())
+            if each["Namespace"] == "AWS/Events"
+        )
+    }
+    assert set(dimensions["EventsLost"]) == {"EventBusName", "RuleName"}
+    assert dimensions["EventsLost"]["EventBusName"] == "coatcheck"
+    assert dimensions["EventsLost"]["RuleName"].startswith("coatcheck-publisher-EventsRule")
+    assert set(dimensions["UploadsLost"]) == {"RuleName"}
+
+
+def test_alarms_of_the_stack_alone_may_tell(stacks: dict[str, StackTemplate]) -> None:
+    template = stacks["coatcheck-orders"].template
+    condition = {
+        "StringEquals": {"aws:SourceAccount": "222222222222"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:cloudwatch:us-west-2:222222222222:alarm:coatcheck-orders-*"},
+    }
+    tell = with_sid(statements(template, "AWS::SNS::TopicPolicy"), "PublishAlarms")
+    assert (tell["Principal"], tell["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert tell["Condition"] == condition
+    encrypt = with_sid(statements(template, "AWS::KMS::Key", "KeyPolicy"), "EncryptAlarms")
+    assert encrypt["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    assert encrypt["Condition"] == condition
+    (key,) = resources(template, "AWS::KMS::Key")
+    assert only(template, "AWS::SNS::Topic")["Properties"]["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+
+
+def widgets(stack: StackTemplate) -> list[dict[str, Any]]:
+    """The dashboard's, with what CloudFormation fills in left out."""
+    body = only(stack.template, "AWS::CloudWatch::Dashboard")["Properties"]["DashboardBody"]
+    text = "".join(part if isinstance(part, str) else "FILLED-IN" for part in body["Fn::Join"][1])
+    found: list[dict[str, Any]] = json.loads(text)["widgets"]
+    return found
+
+
+def test_a_dashboard_begins_with_what_to_do_and_what_is_wrong(stacks: dict[str, StackTemplate]) -> None:
+    for name in STACKS - {"coatcheck-orders-redrive"}:
+        shown = widgets(stacks[name])
+        assert [widget["type"] for widget in shown[:3]] == ["text", "alarm", "metric"]
+        assert "docs/runbook.md" in shown[0]["properties"]["markdown"]
+        assert len(shown[1]["properties"]["alarms"]) == len(resources(stacks[name].template, "AWS::CloudWatch::Alarm"))
+        # Dead letters first.
+        assert shown[2]["properties"]["metrics"][0][1] == "ApproximateNumberOfMessagesVisible"
+        assert shown[-1]["type"] == "log"
+        assert "message_id" in shown[-1]["properties"]["query"]
+        # Each below the one before, none wider than the page.
+        for above, below in pairwise(shown):
+            assert below["y"] == above["y"] + above["height"]
+        assert {widget["x"] + widget["width"] for widget in shown} == {24}
+
+
+def test_the_dashboard_shows_the_redrive_queue_of_another_region(stacks: dict[str, StackTemplate]) -> None:
+    shown = [widget["properties"] for widget in widgets(stacks["coatcheck-orders"])]
+    (redrive,) = (each for each in shown if "Redrive" in each.get("title", ""))
+    assert redrive["metrics"][0][:4] == [
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        "QueueName",
+        "coatcheck-orders-redrive",
+    ]
+    assert redrive["metrics"][0][4]["region"] == "us-east-1"
+
+
+def with_operations(example: Deployment, **keys: object) -> Deployment:
+    return Deployment.parse({**json.loads(example.model_dump_json()), "operations": keys})
+
+
+def test_people_are_mailed_where_the_file_names_them(synth: Synth, example: Deployment) -> None:
+    deployment = with_operations(example, emails=["night@example.com"], runbook="https://wiki.example.com/coatcheck")
+    for name in STACKS:
+        template = synth(deployment)[name]
+        mails = [
+            each["Properties"]
+            for each in resources(template, "AWS::SNS::Subscription").values()
+            if each["Properties"]["Protocol"] == "email"
+        ]
+        assert [mail["Endpoint"] for mail in mails] == ["night@example.com"], name
+        alarm = next(iter(resources(template, "AWS::CloudWatch::Alarm").values()))["Properties"]
+        assert "https://wiki.example.com/coatcheck#" in alarm["AlarmDescription"]
+
+
+@pytest.mark.parametrize("file", ["example", "research"])
+def test_every_log_is_kept_as_long_as_the_file_says(file: str) -> None:
+    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []})
+    deployment = load(ROOT / "deployments" / f"{file}.toml")
+    add_stacks(app, deployment.model_copy(update={"operations": type(deployment.operations)(log_retention_days=90)}))
+    kept = [
+        group["Properties"]["RetentionInDays"]
+        for stack in app.synth().stacks
+        for group in resources(stack.template, "AWS::Logs::LogGroup").values()
+    ]
+    assert len(kept) > 2
+    assert set(kept) == {90}
+
+
+def test_everything_that_can_be_traced_is(stacks: dict[str, StackTemplate]) -> None:
+    functions = [
+        function["Properties"]["TracingConfig"]
+        for stack in stacks.values()
+        for function in resources(stack.template, "AWS::Lambda::Function").values()
+    ]
+    assert functions
+    assert all(tracing == {"Mode": "Active"} for tracing in functions)
+    machine = only(stacks["coatcheck-orders"].template, "AWS::StepFunctions::StateMachine")
+    assert machine["Properties"]["TracingConfiguration"] == {"Enabled": True}
