@@ -9,6 +9,7 @@ from stacks.https_subscriber import HttpsSubscriberStack
 from stacks.lambda_subscriber import LambdaSubscriberStack
 from stacks.log_retention import keep_logs
 from stacks.publisher import PublisherStack
+from stacks.replica import ReplicaStack
 from stacks.research.stack import ResearchStack
 from stacks.sender import SenderStack
 from stacks.sqs_subscriber import SqsSubscriberStack
@@ -33,7 +34,10 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
 
 
 def add_messaging(app: App, deployment: Deployment) -> None:
+    replicas = [ReplicaStack(app, deployment, region) for region in deployment.publisher.replicas]
     publisher = PublisherStack(app, deployment)
+    for replica in replicas:
+        publisher.add_stack_dependency(replica)  # S3 asks for it before it replicates
     for sender in deployment.senders:
         SenderStack(app, deployment, sender)
     for subscriber in deployment.subscribers:

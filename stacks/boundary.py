@@ -12,18 +12,18 @@ from stacks import names
 from stacks.deployment import Deployment, Sender, Subscriber
 
 
-def read_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
-    """Payload bucket: the subscriber's reader roles may get what is under `payloads/`."""
+def read_payloads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> iam.PolicyStatement:
+    """Payload bucket, or its replica in a Region: the subscriber's reader roles may get what is under `payloads/`."""
     return iam.PolicyStatement(
         sid=_sid("ReadPayloads", subscriber),
         principals=[_account(subscriber.account, subscriber.region)],
         actions=["s3:GetObject"],
-        resources=[f"{names.payload_bucket_arn(deployment)}/{names.PAYLOADS}*"],
+        resources=[f"{names.payload_bucket_arn(deployment, region)}/{names.PAYLOADS}*"],
         conditions=_only(deployment, ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)}),
     )
 
 
-def decrypt_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
+def decrypt_payloads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> iam.PolicyStatement:
     """Key: the same roles may decrypt, but only through S3 in the bucket's Region and only for that bucket."""
     return iam.PolicyStatement(
         sid=_sid("DecryptPayloads", subscriber),
@@ -33,17 +33,17 @@ def decrypt_payloads(deployment: Deployment, subscriber: Subscriber) -> iam.Poli
         conditions=_only(
             deployment,
             ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)},
-            StringEquals=through_s3(deployment),
+            StringEquals=through_s3(deployment, region),
         ),
     )
 
 
-def through_s3(deployment: Deployment) -> dict[str, str]:
-    """Conditions on a use of the key: by S3, for its caller, and for the payload bucket (with a bucket key, the
-    encryption context is the bucket's ARN)."""
+def through_s3(deployment: Deployment, region: str | None = None) -> dict[str, str]:
+    """Conditions on a use of the key: by S3, for its caller, and for the payload bucket or its replica in a Region
+    (with a bucket key, the encryption context is the bucket's ARN)."""
     return {
-        "kms:ViaService": names.s3_endpoint(deployment.publisher.region),
-        "kms:EncryptionContext:aws:s3:arn": names.payload_bucket_arn(deployment),
+        "kms:ViaService": names.s3_endpoint(region or deployment.publisher.region),
+        "kms:EncryptionContext:aws:s3:arn": names.payload_bucket_arn(deployment, region),
     }
 
 

@@ -49,6 +49,7 @@ def conflicts(
                 f"{key}.region = {sender.region!r}: is in the partition {partition(sender.region)}, the publisher's "
                 f"Region {publisher.region} in {partition(publisher.region)}; roles do not cross",
             )
+    yield from _of_replicas(publisher, subscribers)
     for key, subscriber in subscribers.items():
         if partition(subscriber.region) != partition(publisher.region):
             yield Conflict(
@@ -72,6 +73,26 @@ def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Se
             ("subscribers", "senders"),
             f"subscribers: {len(subscribers)} of them, and {len(senders)} senders; a bucket's policy has room for "
             f"{MOST_PARTIES} together",
+        )
+
+
+def _of_replicas(publisher: Publisher, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
+    regions = {subscriber.region for subscriber in places.values()}
+    for index, region in enumerate(publisher.replicas):
+        if region == publisher.region:
+            problem = "is the publisher's own Region, where the payloads are already; take it out"
+        elif region in publisher.replicas[:index]:
+            problem = "is there already; name it once"
+        elif partition(region) != partition(publisher.region):
+            problem = f"is in the partition {partition(region)}, the publisher's Region {publisher.region} in "
+            problem += f"{partition(publisher.region)}; S3 does not replicate across"
+        elif region not in regions:
+            problem = "no subscriber is in that Region, and nobody else reads a replica; take it out"
+        else:
+            continue
+        yield Conflict(
+            ("publisher.replicas", "publisher.region", *(f"{key}.region" for key in places)),
+            f"publisher.replicas.{index} = {region!r}: {problem}",
         )
 
 
@@ -248,6 +269,16 @@ def _long_names(
             "payload bucket",
             names.payload_bucket(deployment),
             63,
+        ),
+        *(
+            (
+                ("name", "publisher.account", "publisher.replicas"),
+                deployment.name,
+                "replica's bucket",
+                names.payload_bucket(deployment, region),
+                63,
+            )
+            for region in deployment.publisher.replicas
         ),
         (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
     ]

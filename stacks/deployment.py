@@ -41,6 +41,8 @@ class Publisher(Table):
 
     account: Account
     region: Region
+    replicas: tuple[Region, ...] = Field(default=(), strict=False)
+    """Regions into which S3 replicates payloads, for the subscribers there."""
     fifo: bool = False
     """A FIFO topic and FIFO queues: order kept within a message group."""
     maximum_message_bytes: int = Field(default=SNS_DEFAULT_MAXIMUM_BYTES, ge=1024, le=SNS_LARGEST_MAXIMUM_BYTES)

@@ -43,12 +43,26 @@ def publisher_stack(deployment: Deployment) -> str:
     return f"{deployment.name}-publisher"
 
 
-def payload_bucket(deployment: Deployment) -> str:
-    return f"{deployment.name}-payloads-{deployment.publisher.account}-{deployment.publisher.region}"
+def payload_bucket(deployment: Deployment, region: str | None = None) -> str:
+    """The publisher's, or its replica in another Region."""
+    return f"{deployment.name}-payloads-{deployment.publisher.account}-{region or deployment.publisher.region}"
 
 
-def payload_bucket_arn(deployment: Deployment) -> str:
-    return f"arn:{partition(deployment.publisher.region)}:s3:::{payload_bucket(deployment)}"
+def payload_bucket_arn(deployment: Deployment, region: str | None = None) -> str:
+    return f"arn:{partition(deployment.publisher.region)}:s3:::{payload_bucket(deployment, region)}"
+
+
+def replica_stack(deployment: Deployment, region: str) -> str:
+    return f"{deployment.name}-replica-{region}"
+
+
+def replica_key_alias(deployment: Deployment) -> str:
+    """Of the key of a replica, in its Region: the publisher's stack cannot know the key's own ARN."""
+    return f"alias/{deployment.name}-replica"
+
+
+def replica_key_alias_arn(deployment: Deployment, region: str) -> str:
+    return _arn("kms", region, deployment.publisher.account, replica_key_alias(deployment))
 
 
 def topic(deployment: Deployment) -> str:
@@ -86,10 +100,10 @@ def publisher_role_arn(deployment: Deployment) -> str:
     return f"arn:{partition(publisher.region)}:iam::{publisher.account}:role/{publisher_role(deployment)}"
 
 
-def any_key_arn(deployment: Deployment) -> str:
-    """Any KMS key of the publisher's account and Region: a key's ARN cannot be known in another account, so a reader's
-    own policy names this and narrows it by conditions; the key's policy decides."""
-    return _arn("kms", deployment.publisher.region, deployment.publisher.account, "key/*")
+def any_key_arn(deployment: Deployment, region: str | None = None) -> str:
+    """Any KMS key of the publisher's account in its Region, or a replica's: a key's ARN cannot be known in another
+    account or stack, so a role's own policy names this and narrows it by conditions; the key's policy decides."""
+    return _arn("kms", region or deployment.publisher.region, deployment.publisher.account, "key/*")
 
 
 def s3_endpoint(region: str) -> str:
@@ -190,6 +204,11 @@ def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str
     if subscriber.kind == "lambda":
         roles.append(task_role(deployment, subscriber))
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
+
+
+def replicas_near(deployment: Deployment, subscriber: Subscriber) -> list[str]:
+    """The Regions of the replicas that the subscriber reads first: its own, where there is one."""
+    return [region for region in deployment.publisher.replicas if region == subscriber.region]
 
 
 def inbox_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:

@@ -25,6 +25,7 @@ from stacks.function import Function
 from stacks.operations import Operations
 from stacks.payload_bucket import PayloadBucket
 from stacks.removal import removal_policy
+from stacks.replication import Replication
 from stacks.store import publisher_store
 
 
@@ -50,6 +51,8 @@ class PublisherStack(Stack):
             removal_policy=removal,
         )
         bucket = PayloadBucket(self, "PayloadBucket", deployment=deployment, key=key, removal_policy=removal)
+        if publisher.replicas:
+            Replication(self, "Replication", deployment=deployment, bucket=bucket, key=key)
         topic = _topic(self, deployment, key)
         bus = events.EventBus(self, "EventBus", event_bus_name=names.event_bus(deployment))
 

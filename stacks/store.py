@@ -4,9 +4,14 @@ from stacks import names
 from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
 
 
-def trusted_stores(deployment: Deployment, _: Subscriber) -> list[dict[str, str]]:
-    """What a subscriber dereferences from, and nowhere else: the publisher's store."""
-    return [publisher_store(deployment)]
+def trusted_stores(deployment: Deployment, subscriber: Subscriber) -> list[dict[str, object]]:
+    """What a subscriber dereferences from, and nowhere else: the publisher's store, by a replica in its own Region
+    where there is one."""
+    replicas = [
+        {"bucket": names.payload_bucket(deployment, region), "region": region}
+        for region in names.replicas_near(deployment, subscriber)
+    ]
+    return [{**publisher_store(deployment), **({"replicas": replicas} if replicas else {})}]
 
 
 def publisher_store(deployment: Deployment) -> dict[str, str]:

@@ -47,26 +47,27 @@ class SubscriberStack(Stack):
         self.redrive = self._redrive_queue()
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
-        """The caller's side of the boundary: the one action on the one prefix, and the key behind it."""
-        payloads = f"{names.payload_bucket_arn(self.deployment)}/{names.PAYLOADS}*"
+        """The caller's side of the boundary: the one action on the one prefix, and the key behind it; of the payload
+        bucket, and of a replica in this Region."""
+        self._grant_read(role, "Payloads", None)
+        for region in names.replicas_near(self.deployment, self.subscriber):
+            self._grant_read(role, "Replica", region)
+
+    def _grant_read(self, role: iam.IRole, what: str, region: str | None) -> None:
+        payloads = f"{names.payload_bucket_arn(self.deployment, region)}/{names.PAYLOADS}*"
+        any_key = names.any_key_arn(self.deployment, region)
         role.add_to_principal_policy(
-            iam.PolicyStatement(sid="ReadPayloads", actions=["s3:GetObject"], resources=[payloads])
+            iam.PolicyStatement(sid=f"Read{what}", actions=["s3:GetObject"], resources=[payloads])
         )
         role.add_to_principal_policy(
             iam.PolicyStatement(
-                sid="DecryptPayloads",
+                sid=f"Decrypt{what}",
                 actions=["kms:Decrypt"],
-                resources=[names.any_key_arn(self.deployment)],
-                conditions={"StringEquals": boundary.through_s3(self.deployment)},
+                resources=[any_key],
+                conditions={"StringEquals": boundary.through_s3(self.deployment, region)},
             )
         )
-        acknowledge_wildcards(
-            role,
-            {
-                BELOW_A_PREFIX: [payloads],
-                ANY_KEY: [names.any_key_arn(self.deployment)],
-            },
-        )
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [payloads], ANY_KEY: [any_key]})
 
     def subscribe(self, *, raw: bool, delivery_policy: Mapping[str, object] | None = None) -> sns.CfnSubscription:
         """Subscribe the contract's endpoint. Refused by SNS until the publisher's stack knows this subscriber."""

@@ -53,7 +53,6 @@ class StoredBytes:
         claim: Claim,
         replicas: Sequence[tuple[S3Client, str]] = (),
     ) -> None:
-        self._s3 = s3
         self._origin = _Source(s3, pointer.bucket, "the payload")
         self._replicas = [_Source(client, bucket, f"the payload's replica in {bucket}") for client, bucket in replicas]
         self.store = store
@@ -93,14 +92,20 @@ class StoredBytes:
                 return
 
     def copy_to(self, s3: S3Client, target: Place) -> Copied:
-        """Has S3 copy the store's own object, as it was when its size and S3's checksum were compared with the
-        message's."""
-        with s3_errors("look at the payload", **self._known):
-            found = self._s3.head_object(**self._object(self._origin), ChecksumMode="ENABLED")
+        """Has S3 copy the object, from the first replica that has it, else the store, as it was when its size and S3's
+        checksum were compared with the message's."""
+        for replica in self._replicas:
+            with suppress(PayloadMissing, PayloadUnavailable, PayloadCorrupt):
+                return self._copy_from(replica, s3, target)
+        return self._copy_from(self._origin, s3, target)
+
+    def _copy_from(self, source: _Source, s3: S3Client, target: Place) -> Copied:
+        with s3_errors(f"look at {source.what}", **self._known):
+            found = source.s3.head_object(**self._object(source), ChecksumMode="ENABLED")
         self._compare(found, 0)
-        source = Place(self.pointer.bucket, self.pointer.key, self.store.owner)
-        with s3_errors(f"copy the payload to s3://{target.bucket}/{target.key}", **self._known):
-            copied = copy_object(s3, source=source, target=target, size=self._size, etag=found["ETag"])
+        place = Place(source.bucket, self.pointer.key, self.store.owner)
+        with s3_errors(f"copy {source.what} to s3://{target.bucket}/{target.key}", **self._known):
+            copied = copy_object(s3, source=place, target=target, size=self._size, etag=found["ETag"])
         if _differ(copied.crc64nvme, found.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
         return copied

@@ -153,10 +153,19 @@ def test_the_stores_own_error_is_the_one_that_is_told(message: Message, fake_s3:
         message.payload.read()
 
 
-def test_a_copy_is_of_the_store_itself(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
-    replicate(fake_s3, NEAR)
+def test_a_copy_is_of_the_nearest_replica(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+    replicate(fake_s3, FAR)
     message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
-    assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
+    assert [request.split("/")[1] for request in fake_s3.asked("HEAD")] == ["replica-near", "replica-far"]
+    assert fake_s3.headers[-1]["x-amz-copy-source"] == "replica-far/payloads/m-1"
+    assert fake_s3.objects["landing", "k"].data == DATA
+
+
+def test_a_copy_of_a_replica_that_fails_is_made_of_the_store(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+    replicate(fake_s3, NEAR, FAR, data=DATA[:-1])
+    replicate(fake_s3, FAR)
+    fake_s3.refuse("PUT", 403, "AccessDenied", on="/landing/")
+    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "payloads-one/payloads/m-1"
 
 

@@ -62,6 +62,9 @@ SERVICES_WITHOUT_SOURCE = {
     # Lambda names no source when it assumes an execution role: a condition would lock the function out. Lambda takes
     # only a role of the function's own account, from somebody who may pass that role.
     "lambda.amazonaws.com",
+    # Nor is S3 known to when it replicates. It takes only a role of the bucket's own account, from somebody who may
+    # pass that role.
+    "s3.amazonaws.com",
 }
 
 Who = Account | Roles | Named | Service
@@ -126,6 +129,7 @@ def intent(deployment: Deployment, found: Concrete) -> Intent:
     jobs: dict[str, tuple[May, ...]] = {}
     for party in (
         _publisher(deployment, found),
+        *(_replica(deployment, region, found) for region in deployment.publisher.replicas),
         *(_sender(deployment, s) for s in deployment.senders),
         *(_subscriber(deployment, s, found) for s in deployment.subscribers),
     ):
@@ -261,26 +265,75 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
         ),
         publisher_role: (*publishes, May(S3_WRITE, (f"{bucket}/outbox/*",))),
     }
+    if deployment.publisher.replicas:
+        role = found.named(stack, "ReplicationRole")
+        guards.append(_run_by(role, home, Service("s3.amazonaws.com")))
+        jobs[role] = tuple(_replicates(deployment, key))
     return _with_emptying(deployment, found, stack, home, guards, jobs)
 
 
-def _reads(deployment: Deployment, subscriber: Subscriber) -> Door:
+def _replica(deployment: Deployment, region: str, found: Concrete) -> Party:
+    home, stack = deployment.publisher.account, names.replica_stack(deployment, region)
+    bucket, key = names.payload_bucket_arn(deployment, region), found.named(stack, "Key")
+    there = [subscriber for subscriber in deployment.subscribers if subscriber.region == region]
+    guards = [
+        Guard(
+            "bucket",
+            bucket,
+            home,
+            (*(_reads(deployment, s, region) for s in there), *_emptied(deployment, found, stack, bucket)),
+            over_tls=("s3:*",),
+        ),
+        Guard(
+            "key",
+            key,
+            home,
+            (
+                Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),
+                *(_decrypts(deployment, s, key, region) for s in there),
+            ),
+        ),
+    ]
+    return _with_emptying(deployment, found, stack, home, guards, {})
+
+
+def _replicates(deployment: Deployment, key: str) -> Iterator[May]:
+    """Payloads alone, never the outbox; into the replicas alone, and nothing is taken away there."""
+    bucket = names.payload_bucket_arn(deployment)
+    yield May(("s3:GetReplicationConfiguration", "s3:ListBucket"), (bucket,))
+    yield May(
+        ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
+        (f"{bucket}/payloads/*",),
+    )
+    yield May(("kms:Decrypt",), (key,), through_s3(deployment))
+    for region in deployment.publisher.replicas:
+        yield May(
+            ("s3:ReplicateObject", "s3:ReplicateTags"), (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",)
+        )
+        yield May(
+            ("kms:Encrypt", "kms:GenerateDataKey"),
+            (names.any_key_arn(deployment, region),),
+            through_s3(deployment, region),
+        )
+
+
+def _reads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> Door:
     return Door(
         f"{subscriber.name} reads payloads",
         Roles(subscriber.account, readers(subscriber, deployment)),
         ("s3:GetObject",),
-        (f"{names.payload_bucket_arn(deployment)}/payloads/*",),
+        (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",),
         _in_organization(deployment),
     )
 
 
-def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str) -> Door:
+def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str, region: str | None = None) -> Door:
     return Door(
         f"{subscriber.name} decrypts payloads",
         Roles(subscriber.account, readers(subscriber, deployment)),
         ("kms:Decrypt",),
         (key,),
-        {**through_s3(deployment), **_in_organization(deployment)},
+        {**through_s3(deployment, region), **_in_organization(deployment)},
     )
 
 
@@ -365,7 +418,7 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party
     process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
     guards = [_keeps_undelivered(deployment, subscriber), _run_by(reader, home, process)]
     takes_undelivered = May(SQS_TAKE, (names.redrive_queue_arn(deployment, subscriber),))
-    return guards, {reader: (*_reads_payloads(deployment), takes_undelivered)}
+    return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
 
 def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found: Concrete) -> Party:
@@ -383,7 +436,7 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
         _run_by(consume_role, home, Service("lambda.amazonaws.com")),
     ]
     consumes = (
-        *_reads_payloads(deployment),
+        *_reads_payloads(deployment, subscriber),
         May((*S3_WRITE, *S3_READ), (f"{inbox}/inline/*",)),
         May(S3_READ, (inbox,)),
         May(SQS_SEND, (dead_letters,)),
@@ -463,7 +516,7 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
             May(("iam:PassRole",), (task_role, execution_role), {"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
         ),
         task_role: (
-            *_reads_payloads(deployment),
+            *_reads_payloads(deployment, subscriber),
             May(S3_READ, (inbox, f"{inbox}/inline/*")),
         ),
         execution_role: (May(LOG, (log_group(region, home, f"/aws/ecs/{cluster}"),)),),
@@ -471,10 +524,12 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
     return guards, jobs
 
 
-def _reads_payloads(deployment: Deployment) -> Iterator[May]:
-    yield May(("s3:GetObject",), (f"{names.payload_bucket_arn(deployment)}/payloads/*",))
-    # Which key it is cannot be known in another account; the key's own policy decides.
-    yield May(("kms:Decrypt",), (names.any_key_arn(deployment),), through_s3(deployment))
+def _reads_payloads(deployment: Deployment, subscriber: Subscriber) -> Iterator[May]:
+    near = [region for region in deployment.publisher.replicas if region == subscriber.region]
+    for region in [deployment.publisher.region, *near]:
+        yield May(("s3:GetObject",), (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",))
+        # Which key it is cannot be known in another account; the key's own policy decides.
+        yield May(("kms:Decrypt",), (names.any_key_arn(deployment, region),), through_s3(deployment, region))
 
 
 def _topic(deployment: Deployment, endpoint_region: str) -> Service:
@@ -567,11 +622,11 @@ def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
     return names.endpoint(deployment, subscriber)
 
 
-def through_s3(deployment: Deployment) -> When:
-    """Uses of the key that S3 makes for its caller, for the payload bucket."""
+def through_s3(deployment: Deployment, region: str | None = None) -> When:
+    """Uses of the key that S3 makes for its caller, for the payload bucket or its replica in a Region."""
     return {
-        "kms:ViaService": (names.s3_endpoint(deployment.publisher.region),),
-        "kms:EncryptionContext:aws:s3:arn": (names.payload_bucket_arn(deployment),),
+        "kms:ViaService": (names.s3_endpoint(region or deployment.publisher.region),),
+        "kms:EncryptionContext:aws:s3:arn": (names.payload_bucket_arn(deployment, region),),
     }
 
 

@@ -231,6 +231,9 @@ def _requests(deployment: Deployment, action: str) -> Iterator[tuple[str, Contex
     """The ways in which an action can be asked for."""
     match action:
         case "kms:Decrypt" | "kms:Encrypt" | "kms:GenerateDataKey":
+            for region in deployment.publisher.replicas:
+                near = {key: values[0] for key, values in through_s3(deployment, region).items()}
+                yield f"through S3 for the replica in {region}", near
             right = {key: values[0] for key, values in through_s3(deployment).items()}
             via, bucket = right
             yield "through S3 for the payload bucket", right
@@ -359,7 +362,7 @@ def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
         }.items():
             yield _service("cloudwatch.amazonaws.com", words, source)
     accounts = sorted({home, *(subscriber.account for subscriber in deployment.subscribers), STRANGER})
-    for principal in ("lambda", "states", "ecs-tasks", "ec2", "sagemaker"):
+    for principal in ("lambda", "states", "ecs-tasks", "ec2", "sagemaker", "s3"):
         for account in accounts:
             yield Caller(
                 f"{principal} for {account}",
@@ -385,6 +388,7 @@ _S3_OBJECT = (
     *("GetObject", "GetObjectVersion", "GetObjectAcl", "PutObject", "PutObjectAcl", "DeleteObject"),
     *("DeleteObjectVersion", "AbortMultipartUpload"),
 )
+_REPLICATION = ("s3:GetObjectVersionForReplication", "s3:ReplicateObject", "s3:ReplicateDelete")
 _ACTIONS: dict[str, tuple[str, ...]] = {
     "bucket": tuple(f"s3:{each}" for each in _S3_BUCKET),
     "object": tuple(f"s3:{each}" for each in _S3_OBJECT),
@@ -427,15 +431,18 @@ _KEYS = {
 
 
 def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterator[Target]:
+    replicas = deployment.publisher.replicas
+    of_payloads = {names.payload_bucket_arn(deployment, region) for region in (None, *replicas)}
+    of_objects = _ACTIONS["object"] + (_REPLICATION if replicas else ())
     for each in found.guarded.values():
         blocked = set(each.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
         target = Target(each.kind, each.arn, each.account, intent.guards[each.arn], each.policy, block_public=blocked)
         yield replace(target, actions=_ACTIONS[each.kind])
         if each.kind == "bucket":
-            which = "payload bucket" if each.arn == names.payload_bucket_arn(deployment) else "inbox"
+            which = "payload bucket" if each.arn in of_payloads else "inbox"
             folders = [f"outbox/{sender.name}/one" for sender in deployment.senders] if "payload" in which else []
             for key in (*_KEYS[which], *folders):
-                yield replace(target, arn=f"{each.arn}/{key}", actions=_ACTIONS["object"])
+                yield replace(target, arn=f"{each.arn}/{key}", actions=of_objects)
         if each.kind == "role":
             yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
     for thing in found.things.values():

@@ -86,15 +86,40 @@ class _Settings:
                 yield f"{setting} is not on"
         if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
             yield "access control lists are not switched off"
-        for way_out in ("AccessControl", "ReplicationConfiguration", "WebsiteConfiguration", "InventoryConfigurations"):
+        for way_out in ("AccessControl", "WebsiteConfiguration", "InventoryConfigurations"):
             if way_out in bucket:
                 yield f"{way_out} hands objects to others"
+        yield from self._replication(bucket)
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         how = self._reader.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
-        if bucket["BucketName"] == names.payload_bucket(self._deployment):
-            key = self._found.named(names.publisher_stack(self._deployment), "Key")
+        if bucket["BucketName"] == names.payload_bucket(self._deployment, self._stack.region):
+            key = self._found.named(self._stack.name, "Key")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
                 yield f"payloads are not encrypted with the deployment's key and a bucket key: {how}"
+
+    def _replication(self, bucket: Properties) -> Iterator[str]:
+        """To the replicas of the deployment file, under their keys, payloads alone; and from nowhere else."""
+        said = self._reader.resolve(bucket.get("ReplicationConfiguration", {"Rules": []}), "bucket")
+        is_payloads = bucket["BucketName"] == names.payload_bucket(self._deployment)
+        expected = {
+            names.payload_bucket_arn(self._deployment, region): names.replica_key_alias_arn(self._deployment, region)
+            for region in (self._deployment.publisher.replicas if is_payloads else ())
+        }
+        for rule in said["Rules"]:
+            target = rule["Destination"]
+            if target["Bucket"] not in expected or set(target) - {"Bucket", "EncryptionConfiguration", "Metrics"}:
+                yield f"replicates to {target}"
+                continue
+            if target["EncryptionConfiguration"]["ReplicaKmsKeyID"] != expected.pop(target["Bucket"]):
+                yield f"replicates under {target['EncryptionConfiguration']}"
+            if rule["Filter"] != {"Prefix": names.PAYLOADS} or rule["Status"] != "Enabled":
+                yield f"replicates {rule['Filter']}, {rule['Status']}"
+        for missing in expected:
+            yield f"does not replicate to {missing}"
+        if said["Rules"] and said["Role"] != self._found.named(
+            names.publisher_stack(self._deployment), "ReplicationRole"
+        ):
+            yield f"replicates as {said['Role']}"
 
     def _key(self, key: Properties) -> Iterator[str]:
         if key.get("EnableKeyRotation") is not True:

@@ -48,6 +48,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         publisher={
             "account": account,
             "region": region,
+            "replicas": draw(st.sampled_from([[], sorted({each["region"] for each in subscribers} - {region})])),
             "fifo": fifo,
         },
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),

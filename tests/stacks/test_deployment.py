@@ -127,6 +127,11 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
             "+ publish dead letters 14 + SNS retries 23 + redrive queue 14 + queue 4 + dead-letter queue 14), when its "
             "payload is gone; use at least 71",
         ),
+        (changed("publisher", "replicas", to=["us-east-1"]), "replicas.0 = 'us-east-1': is the publisher's own Region"),
+        (changed("publisher", "replicas", to=["us-west-2"] * 2), "replicas.1 = 'us-west-2': is there already"),
+        (changed("publisher", "replicas", to=["eu-west-1"]), "'eu-west-1': no subscriber is in that Region"),
+        (changed("publisher", "replicas", to=["cn-north-1"]), "'cn-north-1': is in the partition aws-cn"),
+        (changed("publisher", "replicas", to=["mars-1"]), "replicas.0 = 'mars-1': is not an AWS Region"),
         (changed("name", to="default"), "name = 'default': is the name of the event bus that every account has"),
         (changed("subscribers", 0, "name", to="publish-dead-letters"), "already names the publish function's dead"),
         (

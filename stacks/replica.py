@@ -1,0 +1,39 @@
+"""A replica of the payloads in another Region, for the subscribers there: a bucket, and a key of its own."""
+
+from aws_cdk import Environment, Stack
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks import boundary, names
+from stacks.deployment import Deployment
+from stacks.payload_bucket import ReplicaBucket
+from stacks.removal import removal_policy
+
+
+class ReplicaStack(Stack):
+    """In the publisher's account, deployed before the publisher's stack, which has S3 fill it."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, region: str) -> None:
+        super().__init__(
+            scope,
+            names.replica_stack(deployment, region),
+            env=Environment(account=deployment.publisher.account, region=region),
+            termination_protection=not deployment.ephemeral,
+            description="coatcheck: payloads, replicated for subscribers in this Region.",
+        )
+        removal = removal_policy(deployment)
+        key = kms.Key(
+            self,
+            "Key",
+            alias=names.replica_key_alias(deployment),
+            description=f"{deployment.name}: replicated payloads",
+            enable_key_rotation=True,
+            removal_policy=removal,
+        )
+        bucket = ReplicaBucket(
+            self, "ReplicaBucket", deployment=deployment, region=region, key=key, removal_policy=removal
+        )
+        for subscriber in deployment.subscribers:
+            if region in names.replicas_near(deployment, subscriber):
+                bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber, region))
+                key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber, region))
