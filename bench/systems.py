@@ -34,7 +34,7 @@ class ClaimCheck:
 
     def __init__(self, session: Any) -> None:
         store = Store(BUCKET, PREFIX, "111111111111", "eu-west-1")
-        self._publisher = Publisher(topic_arn=TOPIC, store=store, always_offload=True, sns=session.client("sns"))
+        self._publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=session.client("sns"))
         self._dereferencer = Dereferencer(stores=[store])
         self._sqs = session.client("sqs")
 

@@ -93,7 +93,7 @@ class Deliveries:
         payload, key = message.payload, f"{_OUTBOX}{message.id}"
         version = self._site.s3.put_object(Bucket=self._site.payloads, Key=key, Body=payload)["VersionId"]
         uploaded = {"key": key, "size": len(payload), "version-id": version}
-        detail = {"bucket": {"name": self._site.payloads}, "object": uploaded}
+        detail = {"bucket": {"name": self._site.payloads}, "object": uploaded, "requester": ACCOUNT}
         return _event(message) | {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
 
     def _publish(self, event: dict[str, Any], id_: str) -> None:

@@ -95,7 +95,7 @@ class Site:
         }
         return {
             "application": publishing,
-            "publish": {**publishing, "ALWAYS_OFFLOAD": "false", "OUTBOX_PREFIX": "outbox/"},
+            "publish": {**publishing, "OFFLOAD": "over-threshold", "OUTBOX_PREFIX": "outbox/", "SENDERS": "{}"},
             "orders": {
                 **trusted,
                 **inbox["orders"],

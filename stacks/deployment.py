@@ -47,8 +47,8 @@ class Publisher(Table):
     """A FIFO topic and FIFO queues: order kept within a message group."""
     maximum_message_bytes: int = Field(default=SNS_DEFAULT_MAXIMUM_BYTES, ge=1024, le=SNS_LARGEST_MAXIMUM_BYTES)
     """The topic's maximum message size, which is also the threshold over which a payload is offloaded."""
-    always_offload: bool = False
-    """Offload every payload, whatever its size."""
+    offload: Literal["over-threshold", "always", "never"] = "over-threshold"
+    """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
     payload_lifetime_days: int = Field(default=75, ge=1, le=3650)
     """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
     accept_expired_pointers: bool = False

@@ -86,8 +86,9 @@ class PublisherStack(Stack):
                 "TOPIC_ARN": topic.topic_arn,
                 "STORE": json.dumps(publisher_store(deployment)),
                 "OUTBOX_PREFIX": names.OUTBOX,
+                "SENDERS": json.dumps({sender.name: sender.account for sender in deployment.senders}),
                 "THRESHOLD_BYTES": str(publisher.maximum_message_bytes),
-                "ALWAYS_OFFLOAD": json.dumps(publisher.always_offload),
+                "OFFLOAD": publisher.offload,
             },
         )
         assert publish.role

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from claim_check.copying import Copied, Place, copy_object, hex_sha256
-from claim_check.errors import PayloadConflict, PayloadMissing
+from claim_check.errors import InvalidMessage, PayloadConflict, PayloadMissing
 from claim_check.pointer import Pointer
 from claim_check.s3 import MISSING, code, s3_errors
 
@@ -28,20 +28,26 @@ def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, mes
     PayloadMissing (neither source nor copy), PayloadConflict (the key holds another payload) and PayloadUnavailable.
     """
     pointer = Pointer(store.bucket, store.key(message_id))
-    origin = hashlib.sha256(f"{source.bucket}/{source.key}?versionId={source.version_id}".encode()).hexdigest()
     target = Place(pointer.bucket, pointer.key, store.owner)
     with s3_errors("copy the object into the store", pointer=Pointer(source.bucket, source.key), message_id=message_id):
         try:
             return copy_object(
-                s3, source=source, target=target, size=size, metadata={_source_name: origin}, only_if_new=True
+                s3, source=source, target=target, size=size, metadata={_source_name: _origin(source)}, only_if_new=True
             )
         except ClientError as error:
             if code(error) not in MISSING | {"PreconditionFailed"}:
                 raise
+    return find_copy(s3, source=source, size=size, store=store, message_id=message_id)
+
+
+def find_copy(s3: S3Client, *, source: Place, size: int, store: Store, message_id: str) -> Copied:
+    """The copy that an earlier `copy_into_store` made of this very object. Raises PayloadMissing when there is none,
+    PayloadConflict (the key holds another payload) and PayloadUnavailable."""
+    pointer = Pointer(store.bucket, store.key(message_id))
     try:
         with s3_errors("look for an earlier copy", pointer=pointer, message_id=message_id):
             found = s3.head_object(
-                Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
+                Bucket=pointer.bucket, Key=pointer.key, ExpectedBucketOwner=store.owner, ChecksumMode="ENABLED"
             )
     except PayloadMissing:
         raise PayloadMissing(
@@ -50,10 +56,35 @@ def copy_into_store(s3: S3Client, *, source: Place, size: int, store: Store, mes
             message_id=message_id,
             pointer=Pointer(source.bucket, source.key),
         ) from None
-    if found["Metadata"].get(_source_name) != origin or found["ContentLength"] != size:
+    if found["Metadata"].get(_source_name) != _origin(source) or found["ContentLength"] != size:
         raise PayloadConflict(
             "another payload is stored under this message id: give every payload an id of its own",
             message_id=message_id,
             pointer=pointer,
         )
     return Copied(size, hex_sha256(found), found.get("ChecksumCRC64NVME"))
+
+
+def metadata_of(s3: S3Client, source: Place) -> dict[str, str] | None:
+    """The user metadata of an uploaded object, as S3 gives them: names in lower case, values in ASCII, those that are
+    not as RFC 2047 spells them. None when there is no such object (any longer).
+
+    Raises InvalidMessage when some of it cannot be given over HTTP, and PayloadUnavailable.
+    """
+    place = Pointer(source.bucket, source.key)
+    try:
+        with s3_errors("look at the uploaded object", pointer=place, message_id=None):
+            version: Any = {"VersionId": source.version_id} if source.version_id else {}
+            found = s3.head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
+    except PayloadMissing:
+        return None
+    if found.get("MissingMeta"):
+        raise InvalidMessage(
+            f"{found['MissingMeta']} of the object's metadata cannot be told in HTTP headers; upload it again without",
+            pointer=place,
+        )
+    return found["Metadata"]
+
+
+def _origin(source: Place) -> str:
+    return hashlib.sha256(f"{source.bucket}/{source.key}?versionId={source.version_id}".encode()).hexdigest()

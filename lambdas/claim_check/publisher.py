@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Literal, Never, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,7 +15,7 @@ from claim_check.batch import Batch, Entry, EntryOutcome
 from claim_check.claim import Claim
 from claim_check.copying import Place
 from claim_check.draft import Draft
-from claim_check.errors import InvalidMessage
+from claim_check.errors import ClaimCheckError, InvalidMessage, PayloadTooLarge
 from claim_check.offloading import offload_chunks
 from claim_check.outbox import copy_into_store
 from claim_check.pointer import LEGACY_MARKER, MARKER, Pointer
@@ -34,6 +34,8 @@ DEFAULT_THRESHOLD = 262_144  # bytes; SNS's own default for a topic's MaximumMes
 LARGEST_THRESHOLD = 1_048_576
 SMALLEST_MAXIMUM = 262_144  # bytes any topic takes, whatever the threshold
 
+Offload = Literal["over-threshold", "always", "never"]
+
 _topic = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
 _invalid = frozenset(
     {
@@ -51,7 +53,8 @@ class Publisher:
     """Publishes payloads of any size to one topic.
 
     `threshold` is in bytes and the topic's MaximumMessageSize at most: a message (body and attributes, ours included)
-    that is strictly larger is offloaded to `store`, and with `always_offload` every one is. `legacy_marker` marks
+    that is strictly larger is offloaded to `store`; with `offload="always"` every one is, and with `"never"` it is
+    refused. `legacy_marker` marks
     pointers for readers that know no marker but `SQSLargePayloadSize`. `sns` and `s3` are clients of the topic's and
     the store's Regions, made when first needed if None. `topic_arn`, `store`, `threshold` and `fifo` (whether the topic
     is one) can be read back. Raises ValueError for an unusable topic or threshold.
@@ -63,7 +66,7 @@ class Publisher:
         topic_arn: str,
         store: Store,
         threshold: int = DEFAULT_THRESHOLD,
-        always_offload: bool = False,
+        offload: Offload = "over-threshold",
         legacy_marker: bool = False,
         sns: SNSClient | None = None,
         s3: S3Client | None = None,
@@ -73,13 +76,15 @@ class Publisher:
             raise ValueError(f"topic_arn = {topic_arn!r}: must be an SNS topic's ARN")
         if not 0 < threshold <= LARGEST_THRESHOLD:
             raise ValueError(f"threshold = {threshold!r}: must be from 1 to {LARGEST_THRESHOLD} bytes")
+        if offload not in get_args(Offload):
+            raise ValueError(f"offload = {offload!r}: must be one of {', '.join(get_args(Offload))}")
         self.topic_arn = topic_arn
         self.fifo = topic["fifo"] is not None
         self.store = store
         self.threshold = threshold
         self._maximum = max(threshold, SMALLEST_MAXIMUM)
         self._region = topic["region"]
-        self._always_offload = always_offload
+        self._offload = offload
         self._marker = LEGACY_MARKER if legacy_marker else MARKER
         self._sns_given = sns
         self._s3_given = s3
@@ -167,6 +172,7 @@ class Publisher:
         there is neither source nor copy.
         """
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
+        self._refuse_to_offload(InvalidMessage, "an object in S3 can only be pointed to", draft)
         self._refuse_unless_it_can_point(draft)
         source = Place(bucket, key, self.store.owner, version_id)
         copied = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
@@ -192,7 +198,7 @@ class Publisher:
 
     def _ready(self, draft: Draft, payload: Source) -> Ready:
         """The message of a draft and its payload, which is stored by then if it has to be."""
-        room = 0 if self._always_offload else self.threshold - draft.overhead
+        room = 0 if self._offload == "always" else self.threshold - draft.overhead
         data = at_once(payload, room)
         text = publishable_text(data) if data else None
         if data and text:
@@ -204,6 +210,8 @@ class Publisher:
                 text = publishable_text(data)
                 if text is not None:
                     return _inline(draft, data, text)
+                self._refuse_to_offload(InvalidMessage, "SNS cannot carry it as text", draft)
+            self._refuse_to_offload(PayloadTooLarge, f"it has more than the {max(room, 0)} bytes left for it", draft)
             self._refuse_unless_it_can_point(draft)
             stored = offload_chunks(ahead(head, chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
@@ -217,6 +225,14 @@ class Publisher:
 
     def _pointer(self, draft: Draft) -> Pointer:
         return Pointer(self.store.bucket, self.store.key(draft.id))
+
+    def _refuse_to_offload(self, refusal: type[ClaimCheckError], reason: str, draft: Draft) -> None:
+        if self._offload == "never":
+            raise refusal(
+                f"the payload cannot go in its message ({reason}), and this publisher never offloads: send a smaller "
+                "one, or publish to a topic whose publisher does",
+                message_id=draft.id,
+            )
 
     def _refuse_unless_it_can_point(self, draft: Draft) -> None:
         draft.refuse_unless_it_can_point(self._pointer(draft), self._marker, self._maximum)

@@ -3,5 +3,6 @@
 handler.py   environment -> arguments; which door
 event.py     an event of the bus -> a message
 upload.py    an upload in the outbox -> a message
+metadata.py  an upload's metadata -> attributes
 group.py     a name -> a message group of a FIFO topic
 """

@@ -3,7 +3,7 @@ goes to the dead-letter queue with its reason."""
 
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from claim_check import Published, Publisher, Store
+from claim_check.publisher import Offload
 from publish.event import publish_event
 from publish.upload import publish_upload
 
@@ -22,10 +23,11 @@ publisher = Publisher(
     topic_arn=os.environ["TOPIC_ARN"],
     store=store,
     threshold=int(os.environ["THRESHOLD_BYTES"]),
-    always_offload=json.loads(os.environ["ALWAYS_OFFLOAD"]),
+    offload=cast("Offload", os.environ["OFFLOAD"]),
     s3=s3,
 )
 outbox = os.environ["OUTBOX_PREFIX"]
+senders = json.loads(os.environ["SENDERS"])
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -42,6 +44,9 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     except Exception as error:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
         raise
+    if published is None:
+        logger.info("published before, nothing to do")
+        return {"message_id": None}
     metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
     logger.info(
         "published",
@@ -60,10 +65,10 @@ def is_folder(event: dict[str, Any]) -> bool:
     return uploaded.get("size") == 0 and str(uploaded.get("key")).endswith("/")
 
 
-def publish(event: dict[str, Any]) -> Published:
-    """By the door that the event came through."""
+def publish(event: dict[str, Any]) -> Published | None:
+    """By the door that the event came through; None for an upload that was published before."""
     # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
     if event["source"] == "aws.s3":
         logger.append_keys(upload=event["detail"]["object"]["key"])
-        return publish_upload(event, publisher=publisher, outbox=outbox, s3=s3)
+        return publish_upload(event, publisher=publisher, outbox=outbox, senders=senders, s3=s3)
     return publish_event(event, publisher=publisher)

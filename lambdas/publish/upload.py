@@ -5,37 +5,67 @@ was done without harm. No byte of the payload passes through the function.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from claim_check import Published, Publisher
+from claim_check import InvalidMessage, Published, Publisher
+from claim_check.copying import Place
+from claim_check.outbox import find_copy, metadata_of
+from claim_check.pointer import Pointer
 from publish.group import group_id
+from publish.metadata import attributes_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PUBLISHERS_OWN = "publisher"
 
-def publish_upload(event: dict[str, Any], *, publisher: Publisher, outbox: str, s3: "S3Client") -> Published:
-    """Publish the object version that an S3 "Object Created" event tells of.
 
-    The attribute `outbox-key` is the object's key below the outbox prefix. In a FIFO topic the first folder of that key
-    is the message group; uploads in no folder are a group of their own.
+def publish_upload(
+    event: dict[str, Any], *, publisher: Publisher, outbox: str, senders: Mapping[str, str], s3: "S3Client"
+) -> Published | None:
+    """Publish the object version that an S3 "Object Created" event tells of; None when it was published before.
+
+    The object's metadata become attributes. Beside them go `outbox-key`, the object's key below the outbox prefix;
+    `account`, which S3 says made the upload; and `sender`, whose folder of the outbox it is in: `senders` are the
+    senders' accounts by their names. A name is given only to an upload from that sender's account (where the bucket's
+    policy lets in the sender's role alone); all others are the publisher's own. In a FIFO topic the first folder is the
+    message group; uploads in no folder are a group of their own.
 
     Raises:
-        ClaimCheckError: as `Publisher.publish_object`.
+        InvalidMessage: the metadata cannot be attributes. Nothing was stored, and the upload stays.
+        ClaimCheckError: as `Publisher.publish_object`; PayloadMissing, when the upload is gone and was never copied.
     """
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
-    key, version = uploaded["key"], uploaded["version-id"]
-    name = key.removeprefix(outbox)
-    published = publisher.publish_object(
-        bucket=bucket,
-        key=key,
-        version_id=version,
-        size=uploaded["size"],
-        message_id=upload_id(key, version),
-        attributes={"source": "outbox", "outbox-key": name, "account": event["account"]},
-        group_id=group_id(name.rpartition("/")[0].partition("/")[0]) if publisher.fifo else None,
-    )
-    s3.delete_object(Bucket=bucket, Key=key, VersionId=version, ExpectedBucketOwner=publisher.store.owner)
+    key, size = uploaded["key"], uploaded["size"]
+    source = Place(bucket, key, publisher.store.owner, uploaded["version-id"])
+    message_id = upload_id(key, uploaded["version-id"])
+    metadata = metadata_of(s3, source)
+    if metadata is None:
+        # It is deleted last: an upload that is gone and was copied is published.
+        find_copy(s3, source=source, size=size, store=publisher.store, message_id=message_id)
+        return None
+    name, account = key.removeprefix(outbox), event["detail"]["requester"]
+    folder = name.rpartition("/")[0].partition("/")[0]
+    try:
+        published = publisher.publish_object(
+            bucket=bucket,
+            key=key,
+            version_id=source.version_id,
+            size=size,
+            message_id=message_id,
+            attributes={
+                **attributes_of(metadata),
+                "source": "outbox",
+                "outbox-key": name,
+                "account": account,
+                "sender": folder if senders.get(folder) == account else PUBLISHERS_OWN,
+            },
+            group_id=group_id(folder) if publisher.fifo else None,
+        )
+    except InvalidMessage as error:
+        raise InvalidMessage(f"the upload stays in the outbox: {error}", pointer=Pointer(bucket, key)) from error
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=source.version_id or "", ExpectedBucketOwner=source.owner)
     return published
 
 

@@ -79,7 +79,7 @@ def by_library(accounts: Accounts, deployment: Deployment, payload: Payload) -> 
         topic_arn=names.topic_arn(deployment),
         store=Store(names.payload_bucket(deployment), names.PAYLOADS, publisher.account, publisher.region),
         threshold=publisher.maximum_message_bytes,
-        always_offload=True,  # also a file of a few bytes
+        offload="always",  # also a file of a few bytes
         sns=accounts.client("sns", **whoever),
         s3=accounts.client("s3", **whoever),
     ).publish(
@@ -108,7 +108,7 @@ def by_outbox(accounts: Accounts, deployment: Deployment, payload: Payload) -> S
         str(payload.path),
         names.payload_bucket(deployment),
         key,
-        ExtraArgs={"ExpectedBucketOwner": publisher.account},
+        ExtraArgs={"ExpectedBucketOwner": publisher.account, "Metadata": {"file": "demo"}},
     )
     return Sent(
         what=payload.path.name,

@@ -25,6 +25,7 @@ def install() -> None:
     bus_policy_is_asked()
     events_reach_buses_of_other_accounts()
     function_targets_are_asked_and_retried()
+    archive_by_cloudformation()
 
 
 def bus_policy_by_cloudformation() -> None:
@@ -130,6 +131,7 @@ def _put_on(bus_arn: str, entry: Mapping[str, Any]) -> dict[str, str]:
         }
         eventbridge._events_log_list().append(event)
         eventbridge._dispatch_event(event)
+        eventbridge._archive_event(event)
         return {"EventId": event["EventId"]}
 
 
@@ -173,3 +175,42 @@ def _may_send(queue_arn: str, rule_arn: str) -> bool:
         resource=queue_arn,
         source=rule_arn,
     )
+
+
+def archive_by_cloudformation() -> None:
+    """AWS: AWS::Events::Archive keeps the events of a bus that its pattern matches, for so many days.
+
+    The emulator: has archives and replays, and refuses the resource type. (It keeps events for ever, either way.)
+    """
+
+    def settings(properties: Mapping[str, Any]) -> dict[str, Any]:
+        pattern = properties.get("EventPattern")
+        return {
+            "Description": properties.get("Description", ""),
+            "EventPattern": json.dumps(pattern) if pattern else "",
+            "RetentionDays": int(properties.get("RetentionDays", 0)),
+        }
+
+    def create(_logical_id: str, properties: Mapping[str, Any], _stack: str) -> Any:
+        name = properties["ArchiveName"]
+        source = {"ArchiveName": name, "EventSourceArn": properties["SourceArn"]}
+        return name, {"Arn": _accepted(eventbridge._create_archive({**source, **settings(properties)}))["ArchiveArn"]}
+
+    def update(physical_id: str, old: Any, new: Mapping[str, Any], stack: str, logical_id: str = "") -> Any:
+        if any(old.get(name) != new.get(name) for name in ("ArchiveName", "SourceArn")):
+            delete(physical_id, old)
+            return create(logical_id, new, stack)
+        updated = _accepted(eventbridge._update_archive({"ArchiveName": physical_id, **settings(new)}))
+        return physical_id, {"Arn": updated["ArchiveArn"]}
+
+    def delete(physical_id: str, _properties: Any) -> None:
+        eventbridge._delete_archive({"ArchiveName": physical_id})
+
+    provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "update": update, "delete": delete}
+
+
+def _accepted(answer: Any) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(answer[2])
+    if answer[0] >= 400:
+        raise ValueError(f"{said.get('__type', 'Error')}: {said.get('message', said)}")
+    return said

@@ -47,10 +47,13 @@ def instead_of_handler(resource_type: str, operation: str) -> Callable[[Callable
     return install
 
 
-def rewrite(module: ModuleType, name: str, old: str, new: str) -> None:
-    """Replace the one occurrence of `old` in the source of `module.name`, where there is no call to replace."""
+def rewrite(module: ModuleType, name: str, *changes: tuple[str, str]) -> None:
+    """Replace the one occurrence of each change's old text in the source of `module.name`, where there is no call to
+    replace."""
     source = inspect.getsource(getattr(module, name))
-    exec(replace_once(source, old, new), module.__dict__)  # noqa: S102 - the emulator's own source, of a pinned version
+    for old, new in changes:
+        source = replace_once(source, old, new)
+    exec(source, module.__dict__)  # noqa: S102 - the emulator's own source, of a pinned version
 
 
 def replace_once(text: str, old: str, new: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,7 +23,7 @@ def install() -> None:
     missing_object_is_told_to_who_may_list()
     bucket_policy_sees_the_caller()
     copy_has_the_digest_asked_for()
-    event_names_the_version()
+    event_names_version_and_requester()
     bucket_properties_by_cloudformation()
     s3_bodies.install()
     s3_encryption.install()
@@ -81,8 +82,10 @@ def bucket_policy_sees_the_caller() -> None:
     rewrite(
         s3,
         "_foreign_bucket_allows",
-        'principal_arn=f"arn:aws:iam::{caller}:root" if caller else "*"',
-        'principal_arn=_caller_arn() if caller else "*"',
+        (
+            'principal_arn=f"arn:aws:iam::{caller}:root" if caller else "*"',
+            'principal_arn=_caller_arn() if caller else "*"',
+        ),
     )
 
 
@@ -120,14 +123,33 @@ def _with_checksum(body: bytes, algorithm: str, value: str) -> bytes:
     return answer
 
 
-def event_names_the_version() -> None:
-    """AWS: an event about an object of a versioned bucket has its `version-id`. The emulator: not for EventBridge."""
+def event_names_version_and_requester() -> None:
+    """AWS: an event about an object of a versioned bucket has its `version-id`, and as `requester` the account that
+    made the request.
+
+    The emulator: no version for EventBridge; and always the bucket's owner as requester.
+    """
+    s3._requester = lambda: _requester.get(get_account_id())
     rewrite(
         s3,
         "_fire_s3_event",
-        '"sequencer": sequencer or "0"}',
-        '"sequencer": sequencer or "0", **({"version-id": version_id} if version_id else {})}',
+        (
+            '"sequencer": sequencer or "0"}',
+            '"sequencer": sequencer or "0", **({"version-id": version_id} if version_id else {})}',
+        ),
+        ('"requester": get_account_id()', '"requester": _requester()'),
     )
+
+    @instead_of(s3, "handle_request")
+    async def handle(original: Any, *args: Any, **named: Any) -> Any:
+        token = _requester.set(get_account_id())
+        try:
+            return await original(*args, **named)
+        finally:
+            _requester.reset(token)
+
+
+_requester: contextvars.ContextVar[str] = contextvars.ContextVar("requester")
 
 
 def bucket_properties_by_cloudformation() -> None:

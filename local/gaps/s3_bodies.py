@@ -187,7 +187,7 @@ def large_bodies_are_digested_in_pieces() -> None:
 def parts_are_joined_in_files() -> None:
     """AWS: completes an upload of any size. The emulator: joins the parts in memory."""
     s3._joined = _joined
-    rewrite(s3, "_complete_multipart_upload", 'b"".join(combined_parts)', "_joined(combined_parts)")
+    rewrite(s3, "_complete_multipart_upload", ('b"".join(combined_parts)', "_joined(combined_parts)"))
 
 
 def _joined(parts: Iterable[Any]) -> Any:

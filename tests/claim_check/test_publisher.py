@@ -16,9 +16,11 @@ from botocore.stub import Stubber
 from claim_check import (
     Attribute,
     Dereferencer,
+    Entry,
     InvalidMessage,
     PayloadConflict,
     PayloadMissing,
+    PayloadTooLarge,
     PayloadUnavailable,
     Pointer,
     Publisher,
@@ -462,3 +464,33 @@ def test_a_copy_in_parts_that_fails_leaves_no_upload(publisher: Publisher, fake_
 
 def test_parameters_an_older_boto3_does_not_know_are_left_out(s3: S3Client) -> None:
     assert copying_module._understood(s3, IfNoneMatch="*", NotYetInvented="x") == {"IfNoneMatch": "*"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "error", "reason"),
+    [
+        (b"x" * 262_145, PayloadTooLarge, "it has more than the"),
+        ([b"x" * 200_000, b"x" * 100_000], PayloadTooLarge, "it has more than the"),
+        (b"\x00", InvalidMessage, "SNS cannot carry it as text"),
+        (b"", InvalidMessage, "SNS cannot carry it as text"),
+    ],
+)
+def test_a_publisher_that_never_offloads_refuses_what_it_would_have_to(
+    payload: Any, error: type[Exception], reason: str, store: Store, sns: NotedSns, s3: S3Client, fake_s3: FakeS3
+) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="never", sns=sns.client(), s3=s3)
+    with pytest.raises(error, match=f"{reason}.* never offloads") as refused:
+        publisher.publish(payload)
+    assert getattr(refused.value, "permanent", None) is True
+    (outcome,) = publisher.publish_batch([Entry(payload=payload)])
+    assert isinstance(outcome.error, error)
+    with pytest.raises(InvalidMessage, match="an object in S3 can only be pointed to"):
+        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+    assert sns.published == []
+    assert fake_s3.requests == []
+    assert publisher.publish(b"x" * 262_000).pointer is None
+
+
+def test_an_unknown_way_to_offload_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="offload = 'sometimes': must be one of over-threshold, always, never"):
+        Publisher(topic_arn=TOPIC, store=store, offload="sometimes")  # type: ignore[arg-type]

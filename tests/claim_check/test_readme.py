@@ -84,6 +84,11 @@ class TestSnippets:
         assert capsys.readouterr().out == ""
         assert names["outcome"].message_id == "row-24"
 
+    def test_an_event(self, aws: None) -> None:
+        events = boto3.client("events", region_name="us-east-1")
+        events.create_event_bus(Name="coatcheck")
+        assert len(executed("Send an event")["event_id"]) == 36
+
     def test_a_function_behind_a_queue(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
         read: dict[str, int] = {}
 
@@ -147,7 +152,7 @@ def test_replicas() -> None:
 
 
 def test_every_snippet_is_run_and_short() -> None:
-    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 8
+    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 9
     for title, snippet in SNIPPETS.items():
         lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith(("from ", "import "))]
         assert len(lines) <= 15, title

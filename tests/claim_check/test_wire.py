@@ -83,7 +83,7 @@ def test_a_pointer_message_is_written_as_the_java_library_for_sns_writes_it(s3: 
     }
     with Stubber(sns) as stub:
         stub.add_response("publish", {"MessageId": "s-1"}, expected)
-        publisher = Publisher(topic_arn=TOPIC, store=store, always_offload=True, sns=sns, s3=s3)
+        publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=sns, s3=s3)
         published = publisher.publish(b"abc", message_id="m-1", attributes={"kind": "scan"}, subject="a scan")
         stub.assert_no_pending_responses()
     assert published.pointer == Pointer("payloads-one", "payloads/m-1")
@@ -91,9 +91,7 @@ def test_a_pointer_message_is_written_as_the_java_library_for_sns_writes_it(s3: 
 
 
 def test_the_legacy_marker_makes_it_the_java_library_for_sqs(s3: S3Client, store: Store, sns: NotedSns) -> None:
-    publisher = Publisher(
-        topic_arn=TOPIC, store=store, always_offload=True, legacy_marker=True, sns=sns.client(), s3=s3
-    )
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", legacy_marker=True, sns=sns.client(), s3=s3)
     publisher.publish(b"abc", message_id="m-1")
     (published,) = sns.published
     body, marker = READ["G2 SQS Java 1.1"]

@@ -35,8 +35,8 @@ def test_everything_sent_is_handed_on_once_and_whole(verdict: Verdict) -> None:
 def test_every_function_was_killed_at_every_step(verdict: Verdict) -> None:
     (lot,) = [outcome for outcome in verdict.result.outcomes if outcome.lot.kills]
     assert lot.injected["killed"] == len(lot.lot.kills)
-    # put, publish; and for an upload copy, publish, delete: before and after each.
-    assert len([kill for kill in lot.lot.kills if kill[0] == "publish"]) == 2 * (1 + 2 + 3)
+    # put, publish; and for an upload head, copy, publish, delete: before and after each.
+    assert len([kill for kill in lot.lot.kills if kill[0] == "publish"]) == 2 * (1 + 2 + 4)
     assert {function for function, _ in lot.lot.kills} == set(MODULES)
 
 

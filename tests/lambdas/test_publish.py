@@ -11,11 +11,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from claim_check import Dereferencer, Store
+from claim_check import Dereferencer, InvalidMessage, Message, PayloadMissing, PayloadTooLarge, Store
 from tests.lambdas.conftest import STORE, environment, received, subscribed_topic
 
 Load = Callable[..., ModuleType]
 KEY = "outbox/shop/scan.bin"
+SENDERS = json.dumps({"shop": "444444444444"})
 
 
 @pytest.fixture
@@ -29,8 +30,9 @@ def publish(load: Load, delivered: str) -> ModuleType:
         "publish",
         TOPIC_ARN=subscribed_topic(delivered),
         OUTBOX_PREFIX="outbox/",
+        SENDERS=SENDERS,
         THRESHOLD_BYTES="262144",
-        ALWAYS_OFFLOAD="false",
+        OFFLOAD="over-threshold",
         **environment(),
     )
 
@@ -49,10 +51,12 @@ def bus_event(detail: Any) -> dict[str, Any]:
     }
 
 
-def upload(body: bytes, key: str = KEY) -> dict[str, Any]:
+def upload(
+    body: bytes, key: str = KEY, *, metadata: dict[str, str] | None = None, requester: str = "444444444444"
+) -> dict[str, Any]:
     """Put an object into the outbox; answers the event that S3 sends of it."""
     s3 = boto3.client("s3")
-    version = s3.put_object(Bucket=STORE["bucket"], Key=key, Body=body)["VersionId"]
+    version = s3.put_object(Bucket=STORE["bucket"], Key=key, Body=body, Metadata=metadata or {})["VersionId"]
     return {
         "id": "event",
         "source": "aws.s3",
@@ -61,6 +65,7 @@ def upload(body: bytes, key: str = KEY) -> dict[str, Any]:
         "detail": {
             "bucket": {"name": STORE["bucket"]},
             "object": {"key": key, "size": len(body), "version-id": version},
+            "requester": requester,
         },
     }
 
@@ -105,8 +110,116 @@ def test_an_upload_is_copied_published_and_deleted(
     (message,) = received(delivered)
     dereferenced = Dereferencer(stores=[Store.from_dict(STORE)]).message(message)
     assert dereferenced.payload.read() == body
-    assert dereferenced.attributes["outbox-key"].value == "shop/scan.bin"
+    assert values(dereferenced) == {
+        "source": "outbox",
+        "outbox-key": "shop/scan.bin",
+        "account": "444444444444",
+        "sender": "shop",
+    }
     assert keys("outbox/") == []
+
+
+def values(message: Message) -> dict[str, Any]:
+    return {name: attribute.value for name, attribute in message.attributes.items()}
+
+
+@pytest.mark.parametrize(
+    ("key", "requester"),
+    [
+        ("outbox/scans/scan.bin", "111111111111"),
+        ("outbox/scan.bin", "111111111111"),
+        ("outbox/shop", "444444444444"),
+        ("outbox/shop-2/scan.bin", "444444444444"),
+        # The publisher's own account may put anything anywhere; it is not called a sender for that.
+        ("outbox/shop/scan.bin", "111111111111"),
+    ],
+)
+def test_only_a_senders_own_upload_has_its_name(
+    publish: ModuleType, delivered: str, context: SimpleNamespace, key: str, requester: str
+) -> None:
+    publish.handler(upload(b"x", key, requester=requester), context)
+    (message,) = received(delivered)
+    found = values(Dereferencer(stores=[Store.from_dict(STORE)]).message(message))
+    assert (found["sender"], found["account"]) == ("publisher", requester)
+
+
+def test_metadata_of_an_upload_become_attributes(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
+    metadata = {
+        "camera": "X-T5",
+        "b": "=?UTF-8?B?R3LDvMOfZSDwn6el?=",
+        "q": "=?UTF-8?Q?Gr=C3=BC=C3=9Fe?= =?UTF-8?Q?_aus?=",
+        "sum": "a=?b",
+    }
+    publish.handler(upload(b"x", metadata=metadata), context)
+    (message,) = received(delivered)
+    found = values(Dereferencer(stores=[Store.from_dict(STORE)]).message(message))
+    assert {name: found[name] for name in metadata} == {
+        "camera": "X-T5",
+        "b": "Grüße 🧥",
+        "q": "Grüße aus",
+        "sum": "a=?b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"sender": "orders"}, "metadata 'sender': an attribute of this name is not the sender's to give"),
+        ({"account": "1"}, "metadata 'account'"),
+        ({"source": "s3"}, "metadata 'source'"),
+        ({"detail-type": "t"}, "metadata 'detail-type'"),
+        ({"outbox-key": "x"}, "metadata 'outbox-key'"),
+        ({"claimcheck": "{}"}, "metadata 'claimcheck'"),
+        ({"extendedpayloadsize": "1"}, "metadata 'extendedpayloadsize'"),
+        ({f"m{n}": "x" for n in range(5)}, "attributes: 9 are more than 8"),
+        ({"a..b": "x"}, "attribute 'a..b': a name has 1 to 256 of"),
+        ({"aws.x": "x"}, "attribute 'aws.x': a name has"),
+        ({"empty": ""}, "attribute 'empty': SNS refuses an empty value"),
+        ({"bell": "=?UTF-8?Q?=07?="}, "attribute 'bell': its text holds a character"),
+        ({"broken": "=?no-such-set?B?AAAA?="}, "metadata 'broken': its value is not what RFC 2047 calls"),
+    ],
+)
+def test_metadata_that_cannot_be_attributes_are_refused_and_the_upload_stays(
+    publish: ModuleType, delivered: str, context: SimpleNamespace, metadata: dict[str, str], reason: str
+) -> None:
+    """A permanent error that names the object: Lambda hands it to the dead-letter queue."""
+    with pytest.raises(InvalidMessage, match="the upload stays in the outbox") as refused:
+        publish.handler(upload(b"precious", metadata=metadata), context)
+    assert reason in str(refused.value)
+    assert refused.value.permanent
+    assert KEY in str(refused.value)
+    assert keys("outbox/") == [KEY]
+    assert keys("payloads/") == []
+    assert received(delivered) == []
+
+
+def test_metadata_that_s3_cannot_tell_are_refused(
+    publish: ModuleType, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = upload(b"precious")
+    monkeypatch.setattr(publish.s3, "head_object", lambda **_: {"Metadata": {}, "MissingMeta": 2})
+    with pytest.raises(InvalidMessage, match="2 of the object's metadata cannot be told"):
+        publish.handler(event, context)
+    assert keys("outbox/") == [KEY]
+
+
+def test_an_upload_that_is_gone_and_never_was_copied_is_told(publish: ModuleType, context: SimpleNamespace) -> None:
+    event = upload(b"withdrawn")
+    version = event["detail"]["object"]["version-id"]
+    boto3.client("s3").delete_object(Bucket=STORE["bucket"], Key=KEY, VersionId=version)
+    with pytest.raises(PayloadMissing, match="neither the uploaded object nor an earlier copy"):
+        publish.handler(event, context)
+
+
+def test_no_upload_is_taken_where_nothing_is_offloaded(load: Load, delivered: str, context: SimpleNamespace) -> None:
+    settings = {"OUTBOX_PREFIX": "outbox/", "SENDERS": SENDERS, "THRESHOLD_BYTES": "262144", "OFFLOAD": "never"}
+    publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
+    with pytest.raises(InvalidMessage, match=r"can only be pointed to\), and this publisher never offloads"):
+        publish.handler(upload(b"x"), context)
+    with pytest.raises(PayloadTooLarge, match="never offloads"):
+        publish.handler(bus_event({"text": "x" * 300_000}), context)
+    assert keys("outbox/") == [KEY]
+    assert received(delivered) == []
 
 
 def test_an_upload_is_deleted_by_version(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
@@ -148,7 +261,8 @@ def test_dying_at_any_step_loses_nothing_and_a_retry_is_the_same_message(
     assert {message.payload.read() for message in messages} == {body}
     # Subscribers tell a repeated message by its id.
     assert len({message.id for message in messages}) == 1
-    told_already = dies_at == "DeleteObject" or (dies_at, moment) == ("Publish", "after")
+    # After the deletion there is nothing left to do.
+    told_already = (dies_at, moment) in {("Publish", "after"), ("DeleteObject", "before")}
     assert len(messages) == (2 if told_already else 1)
     assert keys("outbox/") == []
 
@@ -187,8 +301,9 @@ def fifo(load: Load, **settings: str) -> tuple[ModuleType, str]:
         "publish",
         TOPIC_ARN=topic,
         OUTBOX_PREFIX="outbox/",
+        SENDERS=SENDERS,
         THRESHOLD_BYTES="262144",
-        ALWAYS_OFFLOAD="false",
+        OFFLOAD="over-threshold",
         **environment(),
     )
     return module, queue
@@ -213,11 +328,16 @@ def test_in_a_fifo_topic_a_source_or_folder_is_a_group(
     assert [message["Attributes"]["MessageGroupId"] for message in answer["Messages"]] == [group]
 
 
-@pytest.mark.parametrize("setting", [{"ALWAYS_OFFLOAD": "true"}, {"THRESHOLD_BYTES": "1024"}])
+@pytest.mark.parametrize("setting", [{"OFFLOAD": "always"}, {"THRESHOLD_BYTES": "1024"}])
 def test_the_deployment_decides_what_is_offloaded(
     load: Load, delivered: str, context: SimpleNamespace, setting: dict[str, str]
 ) -> None:
-    settings = {"OUTBOX_PREFIX": "outbox/", "THRESHOLD_BYTES": "262144", "ALWAYS_OFFLOAD": "false"} | setting
+    settings = {
+        "OUTBOX_PREFIX": "outbox/",
+        "SENDERS": SENDERS,
+        "THRESHOLD_BYTES": "262144",
+        "OFFLOAD": "over-threshold",
+    } | setting
     publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
     publish.handler(bus_event({"text": "x" * 2000}), context)
     (message,) = received(delivered)

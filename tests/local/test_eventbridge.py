@@ -1,6 +1,7 @@
 """EventBridge's gaps: buses other accounts put events on, and functions as targets."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,6 +121,55 @@ def test_a_statement_is_replaced_and_removed_by_its_id(publisher: Account) -> No
     assert deploy(SUBSCRIBER) == [f"From{SUBSCRIBER}"]
     assert deploy(SUBSCRIBER, STRANGER) == [f"From{SUBSCRIBER}", f"From{STRANGER}"]
     assert deploy(STRANGER) == [f"From{STRANGER}"]
+
+
+# --- archives ---
+
+
+def _archive(account: Account, bus: str, name: str, stack: str, *, of: list[str]) -> None:
+    properties = {
+        "ArchiveName": name,
+        "SourceArn": bus,
+        "EventPattern": {"detail": {"kind": of}},
+        "RetentionDays": 30,
+    }
+    status, reasons = account.deploy({"Archive": {"Type": "AWS::Events::Archive", "Properties": properties}}, stack)
+    assert status.endswith("_COMPLETE"), reasons
+
+
+def test_what_an_archive_matches_is_kept_and_replayed_as_the_same_event(
+    publisher: Account, subscriber: Account
+) -> None:
+    bus, queue, name, stack = _open_bus(publisher), publisher.queue(), unique("archive"), unique("stack")
+    _archive(publisher, bus, name, stack, of=["late"])
+    events = publisher.client("events")
+    assert events.describe_archive(ArchiveName=name)["RetentionDays"] == 30
+    _put(subscriber, bus, {"kind": "other"})
+    late = _put(subscriber, bus, {"kind": "late"})["Entries"][0]["EventId"]
+    _rule(publisher, bus.rsplit("/", 1)[1], {"Arn": queue})
+
+    archive = events.describe_archive(ArchiveName=name)
+    now = datetime.now(UTC)
+    events.start_replay(
+        ReplayName=unique("replay"),
+        EventSourceArn=archive["ArchiveArn"],
+        EventStartTime=now - timedelta(hours=1),
+        EventEndTime=now + timedelta(hours=1),
+        Destination={"Arn": bus},
+    )
+
+    (message,) = eventually(lambda: publisher.messages(queue))
+    event = json.loads(message["Body"])
+    assert (event["id"], event["account"], event["detail"]) == (late, SUBSCRIBER, {"kind": "late"})
+    assert event["replay-name"]
+    _archive(publisher, bus, name, stack, of=["later"])
+    _put(subscriber, bus, {"kind": "later"})
+    assert events.describe_archive(ArchiveName=name)["EventCount"] == 2
+
+
+def test_gap_archive_by_cloudformation(bare: Accounts) -> None:
+    with pytest.raises(ClientError, match="Unrecognized resource types"):
+        _archive(Account(bare, PUBLISHER), "arn:aws:events:us-east-1:111111111111:event-bus/x", "x", "x", of=["x"])
 
 
 def test_gap_bus_policy_by_cloudformation(bare: Accounts) -> None:

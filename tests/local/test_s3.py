@@ -261,6 +261,34 @@ def test_an_upload_is_an_event_with_its_version(publisher: Account) -> None:
         assert (event["account"], event["region"]) == (PUBLISHER, NEAR)
 
 
+def _upload_from_elsewhere(accounts: Accounts) -> dict[str, Any]:
+    """The event on the owner's default bus of an upload by another account."""
+    owner, uploader = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
+    let = {"Principal": root(SUBSCRIBER), "Action": "s3:PutObject", "Resource": "{bucket}/*"}
+    bucket, queue, rule = owner.bucket(document(let)), owner.queue(), unique("rule")
+    owner.client("s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    events = owner.client("events")
+    events.put_rule(
+        Name=rule, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}})
+    )
+    events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue}])
+    uploader.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload")
+    (message,) = eventually(lambda: owner.messages(queue))
+    event: dict[str, Any] = json.loads(message["Body"])
+    assert event["account"] == PUBLISHER
+    return event
+
+
+def test_an_upload_is_an_event_with_the_account_that_made_it(accounts: Accounts) -> None:
+    assert _upload_from_elsewhere(accounts)["detail"]["requester"] == SUBSCRIBER
+
+
+def test_gap_requester_of_an_event(bare: Accounts) -> None:
+    assert _upload_from_elsewhere(bare)["detail"]["requester"] == PUBLISHER
+
+
 def test_gap_version_of_an_event(bare: Accounts) -> None:
     assert all("version-id" not in event["detail"]["object"] for event in _upload_and_watch(Account(bare, PUBLISHER)))
 
