@@ -5,11 +5,11 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
-export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE
+export FILE SIZE DEPLOYMENT SUBSCRIBER FROM ARGUMENTS SEED MESSAGES RATE
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test faults bench image job check access docs lint types imports synth format lock clean
+.PHONY: help demo local test faults bench image job check access redrive docs lint types imports synth format lock clean
 
 help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -40,6 +40,10 @@ check: lint types imports test ## Everything CI checks
 
 access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
 	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+
+redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive; python -m cli redrive --help)
+	@python -m cli redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
+		$${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
 
 docs: $(installed) ## Write the generated documents anew
 	@python -m cli access --output docs/access-matrix.md

@@ -1,4 +1,8 @@
-"""`python -m cli access --deployment FILE`: who may do what in a deployment, from its templates."""
+"""What people type.
+
+`python -m cli access --deployment FILE`: who may do what in a deployment, from its templates.
+`python -m cli redrive --deployment FILE --subscriber NAME`: dead letters go back.
+"""
 
 import argparse
 import sys
@@ -8,6 +12,7 @@ from pathlib import Path
 from cli.access import render
 from cli.assembly import SynthError, synthesize
 from cli.concrete import UnresolvedError, concrete
+from cli.redrive import command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     access = commands.add_parser("access", help="print who may do what, as Markdown, from the deployment's templates")
     access.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")
     access.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
+    command.add_arguments(commands.add_parser("redrive", help="send dead letters back, once their cause is mended"))
     given = parser.parse_args(arguments)
+    if given.command == "redrive":
+        return command.redrive(given)
     try:
         text = render(concrete(synthesize(given.deployment)), given.deployment.as_posix())
     except (SynthError, UnresolvedError) as error:

@@ -1,0 +1,179 @@
+"""Dead letters go back: first a table of what there is, then a question, then one letter after the other."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.redrive.destination import Destination
+from cli.redrive.letter import Letter
+from cli.redrive.pile import AT_ONCE, Pile
+from cli.redrive.source import Client, NoSuchSource, Source, of_publisher, of_subscriber
+from stacks.deployment import Deployment, DeploymentError
+
+
+class WrongAccount(Exception):
+    """The credentials are another account's. Nothing was looked at."""
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """What `python -m cli redrive` takes."""
+    command.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")
+    whose = command.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--subscriber", metavar="NAME", help="letters of this subscriber")
+    whose.add_argument("--publisher", action="store_true", help="letters of the publish function")
+    command.add_argument(
+        "--from",
+        dest="queue",
+        choices=("dead-letters", "redrive"),
+        default="dead-letters",
+        help="what the function could not handle, or what SNS could not deliver",
+    )
+    command.add_argument("--reason", metavar="NAME", help="only what has this reason, such as PayloadUnavailable")
+    command.add_argument("--limit", type=_positive, metavar="N", help="look at so many letters at most")
+    command.add_argument("--dry-run", action="store_true", help="show what there is, and send nothing")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.add_argument("--profile", metavar="NAME", help="the AWS profile of the account that has the queue")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
+    return number
+
+
+def redrive(given: argparse.Namespace) -> int:
+    """Returns the exit status: 0, or 1 with what to do on stderr."""
+    try:
+        deployment = Deployment.load(given.deployment)
+        if given.publisher:
+            source = of_publisher(deployment)
+        else:
+            source = of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
+        client = _signed_in(given.profile, source)
+        sqs = client("sqs", source.region)
+        pile = Pile(
+            url=sqs.get_queue_url(QueueName=source.queue)["QueueUrl"],
+            sqs=sqs,
+            shapes=source.shapes,
+            until=datetime.now(tz=UTC),
+        )
+        return _Redriving(source, pile, source.destination(client), given.reason, given.limit).run(
+            dry=given.dry_run, asks=not given.yes
+        )
+    except (DeploymentError, NoSuchSource, WrongAccount, BotoCoreError, ClientError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _signed_in(profile: str | None, source: Source) -> Client:
+    """The caller's own clients.
+
+    Raises:
+        WrongAccount: they are not of the account that has the queue.
+    """
+    session = boto3.Session(profile_name=profile)
+    found = session.client("sts", region_name=source.region).get_caller_identity()["Account"]
+    if found != source.account:
+        raise WrongAccount(
+            f"{source.queue} is in account {source.account}, and these credentials are of account {found}: "
+            "sign in there, or name a profile with --profile"
+        )
+    return lambda service, region: session.client(service, region_name=region)  # type: ignore[call-overload]
+
+
+class _Redriving:
+    def __init__(
+        self, source: Source, pile: Pile, destination: Destination, reason: str | None, limit: int | None
+    ) -> None:
+        self._source, self._pile, self._destination = source, pile, destination
+        self._reason, self._limit = reason, limit
+        self._left: list[Letter] = []
+        self._looked_at = self._sent = 0
+
+    def run(self, *, dry: bool, asks: bool) -> int:
+        about = self._pile.count()
+        try:
+            chosen = self._take()
+            print(_table(self._source, self._destination, chosen, self._left, about))
+            if dry or not chosen:
+                return 0
+            if asks and not _yes(f"Send {len(chosen)}{' or more' * (len(chosen) + len(self._left) < about)} back?"):
+                print("Nothing was sent.")
+                return 1
+            while chosen:
+                self._send(chosen)
+                chosen = self._take()
+        finally:
+            if self._sent:
+                print(f"{self._sent} sent to {self._destination.name}.")
+            self._pile.let_go()
+        if self._left:
+            print(f"{len(self._left)} left in {self._source.queue}: {', '.join(each.id for each in self._left[:10])}")
+        return 0
+
+    def _take(self) -> list[Letter]:
+        """The next letters to send; notes those that are left."""
+        most = AT_ONCE if self._limit is None else min(AT_ONCE, self._limit - self._looked_at)
+        taken = self._pile.take(most)
+        self._looked_at += len(taken)
+        chosen: list[Letter] = []
+        for letter in taken:
+            # Of a message group, what follows one that is left must not overtake it.
+            overtakes = letter.group and letter.group in {each.group for each in self._left}
+            wanted = letter.known and self._reason in (None, letter.kind)
+            (chosen if wanted and not overtakes else self._left).append(letter)
+        return chosen
+
+    def _send(self, letters: Sequence[Letter]) -> None:
+        with closing(self._pile.send(letters, self._destination)) as sending:  # type: ignore[type-var]
+            for _ in sending:
+                self._sent += 1
+                if self._sent % 100 == 0:
+                    print(f"{self._sent} sent")
+
+
+def _table(
+    source: Source, destination: Destination, chosen: Sequence[Letter], left: Sequence[Letter], about: int
+) -> str:
+    if not chosen and not left:
+        return f"{source.queue} ({source.region}, {source.account}) is empty."
+    seen = len(chosen) + len(left)
+    more = f" of about {about}" if seen < about else ""
+    rows = [("how many", "why", "oldest", "goes to")]
+    for letters, where in ((chosen, destination.name), (left, "is left where it is")):
+        rows += ((str(count), why, age, where) for why, count, age in _by_reason(letters))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    heading = f"{source.queue} ({source.region}, {source.account}): {seen} letter{'s' * (seen != 1)}{more}"
+    return "\n".join([heading, "", *(f"  {line}" for line in lines), ""])
+
+
+def _by_reason(letters: Iterable[Letter]) -> list[tuple[str, int, str]]:
+    counted: Counter[str] = Counter()
+    oldest: dict[str, datetime] = {}
+    for letter in letters:
+        counted[letter.kind] += 1
+        oldest[letter.kind] = min(letter.sent, oldest.get(letter.kind, letter.sent))
+    return [(why, count, _age(oldest[why])) for why, count in counted.most_common()]
+
+
+def _age(sent: datetime) -> str:
+    age = datetime.now(tz=UTC) - sent
+    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
+        if age >= 2 * unit:
+            return f"{age // unit} {name} ago"
+    return "just now"
+
+
+def _yes(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody there to ask
+        return False

@@ -1,0 +1,109 @@
+"""What can be in a queue for failures, by its shape: why it is there, and what has to be sent to have it handled again.
+
+The shapes are those of SQS, SNS, EventBridge and Lambda; a shape that is not known is left where it is.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+REASON = "DeadLetterReason"
+"""The attribute in which a queue's consume function says why it gave a message up."""
+# What EventBridge adds to a message that it could not deliver to a rule's target.
+_ERROR_CODE, _ERROR_MESSAGE = "ERROR_CODE", "ERROR_MESSAGE"
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A received message. `event`: what the function is to be invoked with, None where there is nothing to invoke."""
+
+    id: str
+    receipt: str
+    body: str
+    attributes: Mapping[str, Any]
+    sent: datetime
+    group: str | None
+    why: str
+    event: object = None
+    known: bool = True
+
+    @property
+    def kind(self) -> str:
+        """Why, in a word: the error's class, of `PayloadMissing: there is no such object`."""
+        return self.why.partition(":")[0]
+
+
+Shape = Callable[[Mapping[str, Any]], tuple[str, object] | None]
+"""From an SQS message to why it is there and what the function is to be invoked with; None: another shape."""
+
+
+def read(message: Mapping[str, Any], shapes: tuple[Shape, ...]) -> Letter:
+    """The letter by the first shape that it has."""
+    found = next((each for each in (shape(message) for shape in shapes) if each), None)
+    why, event = found or ("of no known shape", None)
+    system = message["Attributes"]
+    return Letter(
+        id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        attributes=message.get("MessageAttributes", {}),
+        sent=datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, tz=UTC),
+        group=system.get("MessageGroupId"),
+        why=why,
+        event=event,
+        known=found is not None,
+    )
+
+
+def queued(message: Mapping[str, Any]) -> tuple[str, object] | None:
+    """A message of the subscriber's queue, dead-lettered by its function with a reason, or moved by SQS without one."""
+    return _attribute(message, REASON) or "given up by SQS: the function never finished with it", None
+
+
+def undelivered(_: Mapping[str, Any]) -> tuple[str, object] | None:
+    """What SNS could not deliver to a queue: whatever it is, it is what the queue would have got."""
+    return "not delivered by SNS", None
+
+
+def notification(message: Mapping[str, Any]) -> tuple[str, object] | None:
+    """What SNS could not deliver to a function: a notification, which the function gets in an event of one record."""
+    body = _json(message)
+    if body.get("Type") != "Notification" or not isinstance(body.get("Message"), str) or "TopicArn" not in body:
+        return None
+    record = {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": "", "Sns": body}
+    return "not delivered by SNS", {"Records": [record]}
+
+
+def failed_invocation(message: Mapping[str, Any]) -> tuple[str, object] | None:
+    """A record of Lambda's: an asynchronous event that a function failed with, every time it was tried."""
+    body = _json(message)
+    event, context, error = (body.get(key) for key in ("requestPayload", "requestContext", "responsePayload"))
+    if not isinstance(event, dict) or not isinstance(context, dict):
+        return None
+    if isinstance(error, dict) and "errorType" in error:
+        return f"{error['errorType']}: {error.get('errorMessage', '')}", event
+    return str(context.get("condition", "not known")), event
+
+
+def untaken_event(message: Mapping[str, Any]) -> tuple[str, object] | None:
+    """An event that EventBridge could not hand to a rule's target."""
+    body, code = _json(message), _attribute(message, _ERROR_CODE)
+    if not code or not {"id", "source", "detail-type", "detail"} <= set(body):
+        return None
+    return f"{code}: {_attribute(message, _ERROR_MESSAGE) or ''}", body
+
+
+def _attribute(message: Mapping[str, Any], name: str) -> str | None:
+    value: str | None = message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
+    return value
+
+
+def _json(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The body, where it is a JSON object."""
+    try:
+        found = json.loads(message["Body"])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
