@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         SqsSubscriber,
         Subscriber,
     )
-    from stacks.research.settings import App, Image, Research, User
+    from stacks.research.settings import App, Image, Pipeline, Research, User
 
 PAYLOADS = "payloads/"
 """Prefix, in the payload bucket, of what pointers point to."""
@@ -274,6 +274,15 @@ def job_prefix(deployment: Head) -> str:
     return f"{deployment.name}-"
 
 
+def pipeline(deployment: Head, pipeline: Pipeline) -> str:
+    """The SageMaker pipeline; the names of its jobs begin with it."""
+    return f"{job_prefix(deployment)}{pipeline.name}"
+
+
+def pipeline_arn(deployment: Head, research: Research, which: Pipeline) -> str:
+    return _arn("sagemaker", research.region, research.account, f"pipeline/{pipeline(deployment, which)}")
+
+
 def image_build_function(deployment: Head) -> str:
     return f"{deployment.name}-research-image-build"
 
@@ -297,6 +306,9 @@ def research_names(deployment: Head, research: Research) -> Iterator[tuple[str, 
         for app in image.apps:
             config = app_image_config(deployment, image, app)
             yield f"research.images[{index}].name", image.name, "image's configuration", config, 63
+    for index, each in enumerate(research.pipelines):
+        # SageMaker adds the execution and the step to it, for a job's name.
+        yield f"research.pipelines[{index}].name", each.name, "pipeline", pipeline(deployment, each), 40
     for index, space in enumerate(research.spaces):
         yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
 

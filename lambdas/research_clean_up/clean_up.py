@@ -1,4 +1,4 @@
-"""Empties a Studio domain: apps, then spaces, then profiles that are not the template's; and stops jobs.
+"""Empties a Studio domain: apps, then spaces, then profiles that are not the template's; stops pipelines and jobs.
 
 What researchers make in Studio is not in the stack, and SageMaker deletes no domain that has any of it.
 """
@@ -25,6 +25,7 @@ class Domain:
     id: str
     profiles: frozenset[str]
     spaces: frozenset[str]
+    pipelines: tuple[str, ...]
     job_prefix: str
     job_role: str
     ephemeral: bool
@@ -35,6 +36,7 @@ class Domain:
             id=properties["DomainId"],
             profiles=frozenset(properties["Profiles"]),
             spaces=frozenset(properties["Spaces"]),
+            pipelines=tuple(properties["Pipelines"]),
             job_prefix=properties["JobPrefix"],
             job_role=properties["JobRole"],
             ephemeral=properties["Ephemeral"] == "true",
@@ -60,7 +62,7 @@ class CleanUp:
                 f"Deleting domain {domain.id} would delete the volumes of its spaces: {named}. Have their owners save "
                 "what they need, then set ephemeral = true in the deployment file, deploy, and destroy again"
             )
-        jobs = list(self._stop_jobs(domain))
+        jobs = [*self._stop_executions(domain), *self._stop_jobs(domain)]
         if apps := list(self._delete_apps(domain)):
             return jobs + apps
         if left := list(self._delete_spaces(domain, spaces)):
@@ -88,6 +90,20 @@ class CleanUp:
             if name not in domain.profiles:
                 arguments = {"DomainId": domain.id, "UserProfileName": name}
                 yield self._go(f"profile {name}", profile["Status"], "delete_user_profile", **arguments)
+
+    def _stop_executions(self, domain: Domain) -> Iterator[str]:
+        """SageMaker deletes no pipeline that runs, and one that runs starts jobs."""
+        for pipeline in domain.pipelines:
+            for each in self._pages(
+                "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=pipeline, SortOrder="Descending"
+            ):
+                arn, status = each["PipelineExecutionArn"], each["PipelineExecutionStatus"]
+                if status in ("Executing", "Stopping"):
+                    # The same token again stops it once.
+                    token = {"ClientRequestToken": arn.rpartition("/")[2].rjust(32, "0")}
+                    yield self._go(
+                        f"execution {arn}", status, "stop_pipeline_execution", PipelineExecutionArn=arn, **token
+                    )
 
     def _stop_jobs(self, domain: Domain) -> Iterator[str]:
         """A job holds network interfaces in the VPC, which then cannot go either."""

@@ -348,7 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             base,
             thresholds,
             sample=given.sample,
-            transpose=given.transpose,
+            transpose=given.transpose == "yes",
             min_genes_before=given.min_genes_before,
         )
     except InputError as error:
@@ -387,7 +387,14 @@ def _parser() -> argparse.ArgumentParser:
         help="where input/ and output/ are (default: %(default)s)",
     )
     parser.add_argument("--sample", type=_text, metavar="NAME", help="the sample's name, where the data has none")
-    parser.add_argument("--transpose", action="store_true", help="a .csv has genes as columns, cells as rows")
+    parser.add_argument(
+        "--transpose",
+        nargs="?",
+        const="yes",
+        default="no",
+        choices=("yes", "no"),
+        help="a .csv has genes as columns, cells as rows (default: %(default)s)",
+    )
     for name, kind, what in (
         ("min_genes", _count, "keep cells with at least so many genes"),
         ("max_genes", _count, "keep cells with fewer genes than this"),

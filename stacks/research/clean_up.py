@@ -58,6 +58,7 @@ class CleanUp(Construct):
         # Apart from the function's own policy, on which the guard depends, and with it the domain that is named here.
         rights = iam.Policy(self, "Rights", roles=[self.function.role])
         arn = f"arn:{partition(self._research.region)}:sagemaker:{self._research.region}:{self._research.account}"
+        pipelines = [names.pipeline_arn(self._deployment, self._research, each) for each in self._research.pipelines]
         for sid, actions, resources in (
             (
                 "Look",
@@ -76,6 +77,14 @@ class CleanUp(Construct):
                 ["sagemaker:DeleteUserProfile"],
                 [f"{arn}:user-profile/{domain.attr_domain_id}/*"],
             ),
+            *(
+                (sid, [f"sagemaker:{action}"], [f"{pipeline}{suffix}" for pipeline in pipelines])
+                for sid, action, suffix in (
+                    ("FindExecutions", "ListPipelineExecutions", ""),
+                    ("StopExecutions", "StopPipelineExecution", "/execution/*"),
+                )
+                if pipelines
+            ),
             (
                 "StopJobs",
                 ["sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
@@ -90,6 +99,7 @@ class CleanUp(Construct):
                 "What researchers made in this domain, under whatever name, and the deployment's jobs.": [
                     *(f"{arn}:{kind}/{domain.attr_domain_id}/*" for kind in ("app", "space", "user-profile")),
                     f"{arn}:processing-job/{names.job_prefix(self._deployment)}*",
+                    *(f"{pipeline}/execution/*" for pipeline in pipelines),
                 ],
             },
         )
@@ -102,6 +112,7 @@ class CleanUp(Construct):
                 "DomainId": domain.attr_domain_id,
                 "Profiles": sorted(people.profiles),
                 "Spaces": sorted(people.spaces),
+                "Pipelines": [names.pipeline(self._deployment, each) for each in self._research.pipelines],
                 "JobPrefix": names.job_prefix(self._deployment),
                 "JobRole": f"arn:{partition(self._research.region)}:iam::{self._research.account}:role/"
                 f"{names.processing_role(self._deployment)}",

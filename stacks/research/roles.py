@@ -65,7 +65,8 @@ class Roles(Construct):
             statements=[
                 *self._spaces(),
                 *self._jobs(),
-                *self._keys(),
+                *self._pipelines(),
+                *self.use_key_for_volumes(),
                 *self._limits(network),
             ],
         )
@@ -79,6 +80,7 @@ class Roles(Construct):
                     for which in ("*", "${sagemaker:DomainId}/*")
                 ],
                 "Jobs of the deployment's name, and their logs.": [self._jobs_arn, *self._job_logs],
+                "Executions of the deployment's pipelines.": [f"{arn}/execution/*" for arn in self._pipeline_arns],
             },
         )
         self.shared = self._role("SharedSpaces", managed=[studio])
@@ -325,7 +327,32 @@ class Roles(Construct):
             ),
         ]
 
-    def _keys(self) -> list[iam.PolicyStatement]:
+    @property
+    def _pipeline_arns(self) -> list[str]:
+        return [names.pipeline_arn(self._deployment, self._research, each) for each in self._research.pipelines]
+
+    def _pipelines(self) -> list[iam.PolicyStatement]:
+        """Start the deployment's pipelines, look and stop; not change them. They run as a role of their own."""
+        if not self._pipeline_arns:
+            return []
+        return [
+            iam.PolicyStatement(
+                sid="RunPipelines",
+                actions=[
+                    "sagemaker:StartPipelineExecution",
+                    "sagemaker:StopPipelineExecution",
+                    "sagemaker:DescribePipeline",
+                    "sagemaker:DescribePipelineExecution",
+                    "sagemaker:ListPipelineExecutions",
+                    "sagemaker:ListPipelineExecutionSteps",
+                    "sagemaker:ListPipelineParametersForExecution",
+                ],
+                resources=[each for arn in self._pipeline_arns for each in (arn, f"{arn}/execution/*")],
+            ),
+            iam.PolicyStatement(sid="ListPipelines", actions=["sagemaker:ListPipelines"], resources=["*"]),
+        ]
+
+    def use_key_for_volumes(self) -> list[iam.PolicyStatement]:
         """Volumes of spaces and jobs: SageMaker asks for a grant as whoever starts them."""
         return [
             iam.PolicyStatement(sid="SeeKey", actions=["kms:DescribeKey"], resources=[self._key.key_arn]),

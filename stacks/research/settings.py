@@ -55,6 +55,25 @@ PolicyArn = Annotated[
 ]
 BucketName = Annotated[str, matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be the name of an S3 bucket")]
 
+Schedule = Annotated[
+    str,
+    matches(
+        r"rate\([1-9][0-9]* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\)",
+        "must be rate(1 day) and the like, or cron(minutes hours day-of-month month day-of-week year)",
+    ),
+]
+QC_PARAMETERS: dict[str, int | float | str] = {
+    "sample": "none",
+    "transpose": "no",
+    "min_genes": 500,
+    "max_genes": 6000,
+    "min_umis": "none",
+    "max_umis": "none",
+    "mito_prefix": "MT-",
+    "percent_mito": 10.0,
+}
+"""What research/jobs/qc_metrics.py takes, with its own defaults."""
+
 ImageName = Annotated[
     str,
     matches(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "must be lower-case words and numbers joined by hyphens, a word first"),
@@ -134,6 +153,29 @@ class Image(Table):
         return (*(TARGETS[app] for app in self.apps), *((PROCESSING_TARGET,) if self.processing else ()))
 
 
+class Pipeline(Table):
+    """`[[research.pipelines]]`: a script that runs by itself: by hand, by a schedule, or with what a message brings."""
+
+    name: Name
+    script: str = "research/jobs/qc_metrics.py"
+    """The file, from the project's folder or absolute. It reads and writes where a processing job does."""
+    instance_type: str = "ml.m5.xlarge"
+    volume_gb: int = Field(default=30, ge=1, le=16_384)
+    maximum_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
+    schedule: Schedule | None = None
+    """When it starts by itself, with what is below its default input: `rate(…)` or `cron(…)`, in UTC."""
+    parameters: dict[str, int | float | str] = QC_PARAMETERS
+    """Of the script: `min_genes = 500` is its argument `--min-genes 500`, and the pipeline's parameter `MinGenes`."""
+
+    @property
+    def file(self) -> Path:
+        """The script."""
+        return ROOT / self.script
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # a dictionary has no hash of its own
+
+
 class Budget(Table):
     """`[research.budget]`: what SageMaker may cost in the account in a month, and who is told."""
 
@@ -187,13 +229,14 @@ class Research(Table):
     """Buckets, besides the environment's own, that researchers and their jobs may read."""
     permissions_boundary: PolicyArn | None = None
     """Put on every role of the environment."""
+    pipelines: tuple[Pipeline, ...] = Field(default=(), strict=False)
     budget: Budget | None = None
     workstation: Workstation | None = None
 
 
 def problems(research: Research) -> Iterator[str]:
     """What does not go together, each with its key and value."""
-    for check in (_sign_on, _people, _spaces, _images, _network, _instances, _volumes, _hidden):
+    for check in (_sign_on, _people, _spaces, _images, _network, _instances, _volumes, _hidden, _pipelines):
         yield from check(research)
 
 
@@ -312,6 +355,30 @@ def _hidden(research: Research) -> Iterator[str]:
     used = {app for image in research.images for app in image.apps}
     for app in sorted(used.intersection(research.hidden_apps)):
         yield f"research.hidden_apps = {app!r}: hides an app that an image is for"
+
+
+RESERVED = ("input", "output", "instance_type")
+"""Parameters that every pipeline has."""
+
+
+def _pipelines(research: Research) -> Iterator[str]:
+    yield from _twice("research.pipelines", "name", (pipeline.name for pipeline in research.pipelines))
+    if research.pipelines and not any(image.processing for image in research.images):
+        yield "research.pipelines: need an image to run in; set processing = true for one of the [[research.images]]"
+    for index, pipeline in enumerate(research.pipelines):
+        key = f"research.pipelines[{index}]"
+        if not pipeline.file.is_file() or pipeline.file.suffix != ".py":
+            yield f"{key}.script = {pipeline.script!r}: is no .py file; {pipeline.file} is where it was looked for"
+        if pipeline.instance_type not in research.instance_types:
+            yield (
+                f"{key}.instance_type = {pipeline.instance_type!r}: is not one of instance_types "
+                f"({', '.join(research.instance_types)})"
+            )
+        for name in pipeline.parameters:
+            if name in RESERVED:
+                yield f"{key}.parameters.{name}: is a parameter that every pipeline has; choose another name"
+            elif not re.fullmatch(r"[a-z]+(_[a-z]+)*", name):
+                yield f"{key}.parameters.{name}: must be lower-case words joined by underscores, such as min_genes"
 
 
 def _twice(where: str, key: str, values: Iterable[str], what: str = "") -> Iterator[str]:

@@ -7,8 +7,10 @@ Dockerfile -> CodeBuild -> ECR -> SageMaker image, version -> the domain's defau
 from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from research import step
 from stacks import names
 from stacks.container_image import ImageBuilder
 from stacks.deployment import Deployment, ResearchDeployment
@@ -20,6 +22,7 @@ from stacks.research.domain import Domain
 from stacks.research.images import Registry, StudioImage
 from stacks.research.network import Network
 from stacks.research.people import People
+from stacks.research.pipeline import Pipeline
 from stacks.research.roles import Roles
 from stacks.research.settings import Research
 from stacks.research.workstation import NotebookInstance
@@ -93,6 +96,35 @@ class ResearchStack(Stack):
         }
         if uri := next((image.processing_uri for image in images if image.processing_uri), None):
             environment["RESEARCH_PROCESSING_IMAGE"] = uri
+        # For who launches jobs from elsewhere than Studio, where it is in each app's environment.
+        parameter = ssm.StringParameter(
+            self,
+            "Environment",
+            parameter_name=step.parameter_name(deployment.name),
+            description=f"{deployment.name}: where research jobs run",
+            string_value=self.to_json_string(environment),
+        )
+        pipelines = [
+            Pipeline(
+                self,
+                f"Pipeline-{pipeline.name}",
+                deployment=deployment,
+                research=research,
+                pipeline=pipeline,
+                environment=step.Environment(
+                    bucket=bucket.bucket_name,
+                    key=key.key_arn,
+                    job_prefix=names.job_prefix(deployment),
+                    processing_role=roles.processing.role_arn,
+                    processing_image=environment["RESEARCH_PROCESSING_IMAGE"],
+                    subnets=network.subnet_ids,
+                    security_group=network.security_group.security_group_id,
+                ),
+                roles=roles,
+                key=key,
+            )
+            for pipeline in research.pipelines
+        ]
         for image in images:
             image.attach(role=roles.image, environment=environment)
 
@@ -118,7 +150,9 @@ class ResearchStack(Stack):
         kept = [f"s3://{bucket.bucket_name}", key.key_arn, *(r.repository_uri for r in registries.values())]
         clean_up = CleanUp(self, "CleanUp", deployment=deployment, research=research)
         clean_up.guard(domain, key)
-        clean_up.empty(domain, people, after=[network, roles, key], kept=[] if deployment.ephemeral else kept)
+        clean_up.empty(
+            domain, people, after=[network, roles, key, *pipelines], kept=[] if deployment.ephemeral else kept
+        )
 
         if research.workstation:
             NotebookInstance(
@@ -139,6 +173,7 @@ class ResearchStack(Stack):
         for name, value in {
             "StudioUrl": domain.attr_url,
             "DomainId": domain.attr_domain_id,
+            "EnvironmentParameter": parameter.parameter_name,
             **{_output(variable): value for variable, value in environment.items()},
             "KeptWhenRemoved": "nothing: ephemeral = true" if deployment.ephemeral else Fn.join(" ", kept),
         }.items():

@@ -16,6 +16,7 @@ PROPERTIES: dict[str, Any] = {
     "DomainId": DOMAIN,
     "Profiles": ["ada"],
     "Spaces": ["single-cell"],
+    "Pipelines": [],
     "JobPrefix": "coatcheck-",
     "JobRole": ROLE,
     "Ephemeral": "true",
@@ -169,6 +170,29 @@ def test_profiles_in_every_state(function: ModuleType, sagemaker: Stubber, statu
     if status not in BUSY:
         sagemaker.add_response("delete_user_profile", {}, {"DomainId": DOMAIN, "UserProfileName": "made-by-studio"})
     assert not run(function, delete())
+
+
+@pytest.mark.parametrize("status", states("PipelineExecutionStatus"))
+def test_executions_in_every_state(function: ModuleType, sagemaker: Stubber, status: str) -> None:
+    """SageMaker deletes no pipeline that runs."""
+    arn = "arn:aws:sagemaker:us-east-1:555555555555:pipeline/coatcheck-qc/execution/abcdefghijkl"
+    sagemaker.add_response("list_spaces", {"Spaces": []})
+    sagemaker.add_response(
+        "list_pipeline_executions",
+        {"PipelineExecutionSummaries": [{"PipelineExecutionArn": arn, "PipelineExecutionStatus": status}]},
+        {"PipelineName": "coatcheck-qc", "SortOrder": "Descending"},
+    )
+    if status == "Executing":
+        sagemaker.add_response(
+            "stop_pipeline_execution",
+            {"PipelineExecutionArn": arn},
+            {"PipelineExecutionArn": arn, "ClientRequestToken": "00000000000000000000abcdefghijkl"},
+        )
+    for _ in range(2):
+        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
+    sagemaker.add_response("list_apps", {"Apps": []})
+    sagemaker.add_response("list_user_profiles", {"UserProfiles": []})
+    assert run(function, delete(Pipelines=["coatcheck-qc"])) is (status not in ("Executing", "Stopping"))
 
 
 def test_jobs_of_the_environment_are_stopped_and_waited_for(function: ModuleType, sagemaker: Stubber) -> None:

@@ -27,6 +27,7 @@ RESEARCH = {
     "### `[[research.groups]]`": settings.Group,
     "### `[[research.spaces]]`": settings.Space,
     "### `[[research.images]]`": settings.Image,
+    "### `[[research.pipelines]]`": settings.Pipeline,
     "### `[research.budget]`": settings.Budget,
     "### `[research.workstation]`": settings.Workstation,
 }
@@ -41,6 +42,7 @@ TABLES = {
     "spaces",
     "images",
 } | {
+    "pipelines",
     "budget",
     "workstation",
     "operations",
