@@ -198,8 +198,9 @@ def _fetch(url: str) -> bytes:
     import urllib3  # late, as in s3.py
 
     try:
+        # Without retries urllib3 follows no redirect either.
         pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", timeout=_timeout, retries=False)
-        with pool.request("GET", url, redirect=False, preload_content=False) as answer:
+        with pool.request("GET", url, preload_content=False) as answer:
             content = answer.read(_longest_answer + 1)
     except urllib3.exceptions.HTTPError as error:
         raise OSError(f"cannot get {url}: {error}") from error

@@ -14,9 +14,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -114,8 +116,7 @@ class FakeS3:
         class Handler(_Handler):
             s3 = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -127,6 +128,8 @@ class FakeS3:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        if self._server.errors:
+            raise ExceptionGroup("the fake S3 failed", self._server.errors)
 
     def client(self, **config: Any) -> S3Client:
         settings = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2, "mode": "standard"})
@@ -166,10 +169,27 @@ class FakeS3:
         return [request for request in self.requests if request.startswith(method + " ")]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.errors: list[Exception] = []
+
+    def handle_error(self, *_: object) -> None:
+        error = sys.exception()
+        if isinstance(error, Exception):
+            self.errors.append(error)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     s3: FakeS3
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a client may hang up at any point, and some are here to do so
+            super().handle()
 
     def do_GET(self) -> None:
         self._answered(self._get)
@@ -236,16 +256,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, data: Blob) -> None:
         allowed = self.s3.drops.pop(0) if self.s3.drops else None
-        try:
-            for piece in pieces(data):
-                if allowed is not None and len(piece) > allowed:
-                    self.wfile.write(piece[:allowed])
-                    self.close_connection = True
-                    return
-                self.wfile.write(piece)
-                allowed = None if allowed is None else allowed - len(piece)
-        except ConnectionError:
-            self.close_connection = True
+        for piece in pieces(data):
+            if allowed is not None and len(piece) > allowed:
+                self.wfile.write(piece[:allowed])
+                self.close_connection = True
+                return
+            self.wfile.write(piece)
+            allowed = None if allowed is None else allowed - len(piece)
 
     def _put(self) -> None:
         if "uploadId" in self.query:

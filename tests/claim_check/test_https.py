@@ -10,7 +10,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import botocore
 import pytest
@@ -339,7 +339,7 @@ def test_a_forged_confirmation_is_not_confirmed(endpoint: Endpoint, signer: Sign
 
 def test_a_confirmation_that_fails_is_worth_a_retry(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     del web.pages["https://sns.eu-west-1.amazonaws.com/?Action="]
-    with pytest.raises(SnsUnavailable, match="did not confirm") as caught:
+    with pytest.raises(SnsUnavailable, match=f"did not confirm the subscription to {TOPIC}: OSError") as caught:
         endpoint.receive(posted(signer.signed(confirmation())))
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.message_id == SNS_ID
@@ -405,8 +405,21 @@ def test_every_partition_has_its_domain(dereferencer: Dereferencer) -> None:
 
 
 class _Pages(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+    pages: ClassVar = {
+        "/good": (200, b"content"),
+        "/full": (200, b"x" * 65_536),
+        "/large": (200, b"x" * 70_000),
+        "/elsewhere": (302, b""),
+    }
+
     def do_GET(self) -> None:
-        status, content = {"/good": (200, b"content"), "/large": (200, b"x" * 70_000)}.get(self.path, (302, b""))
+        self.asked.append(self.path)
+        if self.path == "/silent":
+            self.rfile.read(1)  # until the client hangs up
+        if self.path not in self.pages:
+            return
+        status, content = self.pages[self.path]
         self.send_response(status)
         self.send_header("location", "/good")
         self.send_header("content-length", str(len(content)))
@@ -451,8 +464,16 @@ def test_fetching_trusts_known_authorities_only(tls: tuple[str, Path], monkeypat
     assert https_module._fetch(url + "/good") == b"content"
     with pytest.raises(OSError, match="status 302"):
         https_module._fetch(url + "/elsewhere")
+    assert len(https_module._fetch(url + "/full")) == 65_536
     with pytest.raises(OSError, match="65537 bytes"):
         https_module._fetch(url + "/large")
+    _Pages.asked.clear()
+    with pytest.raises(OSError, match="cannot get"):
+        https_module._fetch(url + "/broken")
+    assert _Pages.asked == ["/broken"]
+    monkeypatch.setattr(https_module, "_timeout", 0.05)
+    with pytest.raises(OSError, match="timed out"):
+        https_module._fetch(url + "/silent")
 
 
 def test_an_endpoint_fetches_by_default(dereferencer: Dereferencer) -> None:
