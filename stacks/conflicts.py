@@ -297,6 +297,8 @@ def _long_names(
                 (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
                 (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
             ]
+        if subscriber.kind == "sqs" and subscriber.landing:
+            limits.append((placed, subscriber.name, "landing bucket", names.landing_bucket(deployment, subscriber), 63))
     for keys, value, what, name_, limit in limits:
         if len(name_) > limit:
             yield Conflict(keys, f"{keys[0]} = {value!r}: {over(what, name_, limit)}; shorten it")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks import names
+from stacks.application import Landing
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
 from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table, matches
 from stacks.research import settings
@@ -87,6 +88,8 @@ class SqsSubscriber(_FunctionSubscriber):
     queue_retention_days: RetentionDays = 4
     visibility_timeout_seconds: int | None = Field(default=None, ge=30, le=43_200)
     """Six times the function's time-out unless given; less is refused."""
+    landing: Landing | None = None
+    """Copy each payload into a bucket of the subscriber's own."""
 
     @property
     def visibility_timeout(self) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PAYLOADS = "payloads/"
 """Prefix, in the payload bucket, of what pointers point to."""
+LANDED = "landed/"
+"""Prefix, in a subscriber's landing bucket, of the payloads that S3 copied there."""
 OUTBOX = "outbox/"
 """Prefix, in the payload bucket, of uploads that are to become messages."""
 INLINE = "inline/"
@@ -198,11 +200,18 @@ def task_role(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-task"
 
 
+def land_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The role of the function that lands payloads: S3 asks it, too, before it copies one."""
+    return f"{deployment.name}-{subscriber.name}-land"
+
+
 def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str]:
     """The roles, all in the subscriber's account, that may read payloads for it."""
     roles = [reader_role(deployment, subscriber)]
     if subscriber.kind == "lambda":
         roles.append(task_role(deployment, subscriber))
+    if subscriber.kind == "sqs" and subscriber.landing:
+        roles.append(land_role(deployment, subscriber))
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
@@ -213,6 +222,24 @@ def replicas_near(deployment: Deployment, subscriber: Subscriber) -> list[str]:
 
 def inbox_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-inbox-{subscriber.account}-{subscriber.region}"
+
+
+def landing_bucket(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-landing-{subscriber.account}-{subscriber.region}"
+
+
+def land_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-land"
+
+
+def application_bus(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The subscriber's own event bus: what became of each payload is told there."""
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def application_bus_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    bus = application_bus(deployment, subscriber)
+    return _arn("events", subscriber.region, subscriber.account, f"event-bus/{bus}")
 
 
 def state_machine(deployment: Deployment, subscriber: SqsSubscriber) -> str:

@@ -1,6 +1,6 @@
 """A subscriber with a queue: topic -> queue -> function -> state machine."""
 
-from aws_cdk import ArnFormat, Duration
+from aws_cdk import ArnFormat, CfnOutput, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
@@ -8,7 +8,9 @@ from constructs import Construct
 
 from stacks import boundary, names
 from stacks.acknowledgement import acknowledge_wildcards
+from stacks.application_bus import ApplicationBus
 from stacks.deployment import Deployment, SqsSubscriber
+from stacks.landing import Landing
 from stacks.state_machine import StateMachine
 from stacks.subscriber import FunctionSubscriberStack
 
@@ -44,7 +46,11 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         subscription = self.subscribe(raw=True)
         subscription.node.add_dependency(queue)
 
-        state_machine = StateMachine(self, "StateMachine", deployment=deployment, subscriber=subscriber)
+        bus = ApplicationBus(self, "EventBus", deployment=deployment, subscriber=subscriber)
+        landing = self._landing(deployment, subscriber)
+        state_machine = StateMachine(
+            self, "StateMachine", deployment=deployment, subscriber=subscriber, bus=bus, landing=landing
+        )
         consume = self.consume_function(
             "consume_queue",
             environment={
@@ -78,5 +84,30 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         self.operations.watch_function("Consume", consume, asynchronous=False)
         self.operations.watch_refusals(consume)
         self.operations.watch_executions(state_machine)
+        if landing:
+            self.operations.watch_function("Land", landing.function, asynchronous=False)
         self.operations.show_traffic(consume, "ConsumedBytes")
         self.operations.show("Receives messages through a queue and starts an execution with each.")
+        CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")
+        if landing:
+            CfnOutput(
+                self,
+                "LandingBucketName",
+                value=landing.bucket.bucket_name,
+                description=f"Its folder {names.LANDED} has the payloads, by message id.",
+            )
+
+    def _landing(self, deployment: Deployment, subscriber: SqsSubscriber) -> Landing | None:
+        if subscriber.landing is None:
+            return None
+        landing = Landing(
+            self,
+            "Landing",
+            deployment=deployment,
+            subscriber=subscriber,
+            settings=subscriber.landing,
+            inbox=self.inbox,
+            removal_policy=self.removal_policy,
+        )
+        self.grant_read_payloads(landing.role)
+        return landing

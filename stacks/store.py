@@ -1,7 +1,7 @@
 """Where payloads are, as the functions are told in their environment: the fields of `claim_check.Store`."""
 
 from stacks import names
-from stacks.deployment import Deployment, FunctionSubscriber, Subscriber
+from stacks.deployment import Deployment, FunctionSubscriber, SqsSubscriber, Subscriber
 
 
 def trusted_stores(deployment: Deployment, subscriber: Subscriber) -> list[dict[str, object]]:
@@ -29,6 +29,16 @@ def inbox_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dict[
     return {
         "bucket": names.inbox_bucket(deployment, subscriber),
         "prefix": names.INLINE,
+        "owner": subscriber.account,
+        "region": subscriber.region,
+    }
+
+
+def landing_store(deployment: Deployment, subscriber: SqsSubscriber) -> dict[str, str]:
+    """Where payloads are landed."""
+    return {
+        "bucket": names.landing_bucket(deployment, subscriber),
+        "prefix": names.LANDED,
         "owner": subscriber.account,
         "region": subscriber.region,
     }

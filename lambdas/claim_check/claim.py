@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from claim_check.attribute import Attribute
 from claim_check.errors import MalformedMessage
@@ -43,9 +43,14 @@ class Claim(NamedTuple):
         members = parsed(value, f"the attribute {NAME}")
         if not isinstance(members, dict):
             raise MalformedMessage(f"the attribute {NAME} is not a JSON object")
+        return cls.of(members, f"the attribute {NAME}")
+
+    @classmethod
+    def of(cls, members: Mapping[str, Any], what: str) -> Claim:
+        """The claim that these members of `what` make. Raises MalformedMessage when one cannot be what it says."""
         for name, is_valid in _checks.items():
             if not is_valid(members.get(name)):
-                raise MalformedMessage(f"the attribute {NAME} has no usable {name!r}")
+                raise MalformedMessage(f"{what} has no usable {name!r}")
         return cls(members["id"], members.get("sha256"), members.get("crc64nvme"))
 
 

@@ -67,6 +67,28 @@ class Dereferencer:
             except ClaimCheckError as error:
                 yield Outcome(record, None, error)
 
+    def payload(self, pointer: Pointer, *, size: int, message_id: str, sha256: str | None = None) -> Payload:
+        """A payload that was dereferenced before and handed on as its place and what it was then: `size` in bytes and
+        `sha256` in hex, which are checked as in a message. Calls no service.
+
+        Raises MalformedMessage or UntrustedStore.
+        """
+        claim = Claim.of({"id": message_id, "sha256": sha256}, "what was handed on")
+        if not isinstance(size, int) or size < 0:
+            raise MalformedMessage("the size that was handed on is not a non-negative integer", message_id=message_id)
+        return self._stored(pointer, self._store_of(pointer, claim), size, claim)
+
+    def _stored(self, pointer: Pointer, store: Store, size: int, claim: Claim) -> Payload:
+        origin = StoredBytes(
+            self._client(store.region),
+            store=store,
+            pointer=pointer,
+            size=size,
+            claim=claim,
+            replicas=[(self._client(each.region, patient=False), each.bucket) for each in store.replicas],
+        )
+        return Payload(origin, size=size, claim=claim)
+
     def _message(self, envelope: Envelope, identity: Claim) -> Message:
         marked = marked_size(envelope.attributes)
         if marked is None:
@@ -78,15 +100,7 @@ class Dereferencer:
             size = marked
             pointer = Pointer.parse(envelope.body)
             store = self._store_of(pointer, identity)
-            origin = StoredBytes(
-                self._client(store.region),
-                store=store,
-                pointer=pointer,
-                size=size,
-                claim=identity,
-                replicas=[(self._client(each.region, patient=False), each.bucket) for each in store.replicas],
-            )
-            payload = Payload(origin, size=size, claim=identity)
+            payload = self._stored(pointer, store, size, identity)
         return Message(
             id=identity.id,
             payload=payload,

@@ -22,6 +22,7 @@ def install() -> None:
     expected_owner_is_checked()
     missing_object_is_told_to_who_may_list()
     bucket_policy_sees_the_caller()
+    copy_finds_a_source_of_another_account()
     copy_has_the_digest_asked_for()
     event_names_version_and_requester()
     bucket_properties_by_cloudformation()
@@ -87,6 +88,25 @@ def bucket_policy_sees_the_caller() -> None:
             'principal_arn=_caller_arn() if caller else "*"',
         ),
     )
+
+
+def copy_finds_a_source_of_another_account() -> None:
+    """AWS: CopyObject and UploadPartCopy read from any bucket whose policy, and the caller's own, allow it.
+
+    The emulator: asks those policies, then looks for the source among the buckets of the target's account alone.
+    """
+
+    def bucket_of_any_account(name: str) -> Any:
+        owner = s3._bucket_owner_account(name)
+        return owner and s3._buckets.get_scoped(owner, "", name)
+
+    s3._bucket_of_any_account = bucket_of_any_account
+    for function in ("_copy_object", "_upload_part_copy"):
+        rewrite(
+            s3,
+            function,
+            ("src_bucket = _ensure_bucket(src_bucket_name)", "src_bucket = _bucket_of_any_account(src_bucket_name)"),
+        )
 
 
 def copy_has_the_digest_asked_for() -> None:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claim_check import Attribute, Dereferencer, MalformedMessage, Pointer, Publisher, Replica, Store, UntrustedStore
+from claim_check import (
+    Attribute,
+    Dereferencer,
+    MalformedMessage,
+    PayloadCorrupt,
+    Pointer,
+    Publisher,
+    Replica,
+    Store,
+    UntrustedStore,
+)
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
@@ -240,3 +250,27 @@ def test_what_a_store_must_look_like() -> None:
         Store.from_dict({"account" if name == "owner" else name: value for name, value in settings.items()})
     with pytest.raises(ValueError, match="store owner = 111111111111"):
         Store.from_dict(settings | {"owner": 111111111111})
+
+
+def test_what_was_handed_on_is_read_as_its_message_would_be(
+    dereferencer: Dereferencer, publisher: Publisher, store: Store
+) -> None:
+    published = publisher.publish(b"x" * 300_000, message_id="handed")
+    assert published.pointer
+    payload = dereferencer.payload(published.pointer, size=300_000, message_id="handed", sha256=published.sha256)
+    assert payload.read() == b"x" * 300_000
+    for wrong in ({"size": 300_001}, {"sha256": "0" * 64}):
+        declared: Any = {"size": 300_000, "sha256": published.sha256, **wrong}
+        with pytest.raises(PayloadCorrupt):
+            dereferencer.payload(published.pointer, message_id="handed", **declared).verify()
+
+
+def test_what_was_handed_on_is_believed_no_more_than_a_message(dereferencer: Dereferencer, fake_s3: FakeS3) -> None:
+    inside = Pointer("payloads-one", "payloads/k")
+    with pytest.raises(UntrustedStore):
+        dereferencer.payload(Pointer("payloads-one", "secrets/k"), size=1, message_id="m")
+    for spoiled in ({"size": -1}, {"size": "1"}, {"message_id": "a/b"}, {"message_id": None}, {"sha256": "f00"}):
+        handed: Any = {"size": 1, "message_id": "m", **spoiled}
+        with pytest.raises(MalformedMessage, match="handed on"):
+            dereferencer.payload(inside, **handed)
+    assert fake_s3.requests == []

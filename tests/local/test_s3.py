@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
-from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
+from tests.local.support import FAR, NEAR, PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
 
 pytestmark = pytest.mark.system
 
@@ -102,6 +102,53 @@ def test_a_bucket_policy_pins_a_role_of_another_account(accounts: Accounts) -> N
 
     with pytest.raises(ClientError, match="AccessDenied"):
         _read_across_accounts(accounts, pinned=False)
+
+
+def _copied_across_accounts(accounts: Accounts, *, pinned: bool = True, reads: bool = True) -> list[bytes]:
+    """Copies, whole and as a part, by a role of the target's account. pinned: the source's policy names that role (or
+    another); reads: the role's own policy lets it read."""
+    publisher, subscriber = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER, FAR)
+    target = subscriber.bucket()
+    actions = ["s3:PutObject", *(["s3:GetObject"] if reads else [])]
+    own = {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{target}/*"}
+    role = subscriber.role({"Action": actions, "Resource": "*"}, own)
+    pin = subscriber.role_arn(role if pinned else unique("another"))
+    statement = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/payloads/*"}
+    source = publisher.bucket(document({**statement, "Condition": {"ArnEquals": {"aws:PrincipalArn": pin}}}))
+    publisher.client("s3").put_object(Bucket=source, Key="payloads/1", Body=b"payload")
+
+    s3, from_it = subscriber.client("s3", role), {"CopySource": {"Bucket": source, "Key": "payloads/1"}}
+    s3.copy_object(Bucket=target, Key="whole", ExpectedSourceBucketOwner=PUBLISHER, **from_it)
+    part = {
+        "Bucket": target,
+        "Key": "part",
+        "UploadId": s3.create_multipart_upload(Bucket=target, Key="part")["UploadId"],
+    }
+    etag = s3.upload_part_copy(**part, PartNumber=1, CopySourceRange="bytes=0-2", **from_it)["CopyPartResult"]["ETag"]
+    s3.complete_multipart_upload(**part, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    return [s3.get_object(Bucket=target, Key=key)["Body"].read() for key in ("whole", "part")]
+
+
+def test_a_payload_is_copied_across_accounts_and_regions(accounts: Accounts) -> None:
+    assert _copied_across_accounts(accounts) == [b"payload", b"pay"]
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        _copied_across_accounts(accounts, pinned=False)
+    with pytest.raises(ClientError, match=r"AccessDenied.*s3:GetObject"):
+        _copied_across_accounts(accounts, reads=False)
+
+
+def test_gap_copy_across_accounts(bare: Accounts) -> None:
+    source = Account(bare, PUBLISHER).bucket(
+        document({"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/*"})
+    )
+    Account(bare, PUBLISHER).client("s3").put_object(Bucket=source, Key="key", Body=b"payload")
+    subscriber = Account(bare, SUBSCRIBER)
+
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        subscriber.client("s3").copy_object(
+            Bucket=subscriber.bucket(), Key="copy", CopySource={"Bucket": source, "Key": "key"}
+        )
 
 
 def test_gap_bucket_policy_pins_a_role(bare: Accounts) -> None:

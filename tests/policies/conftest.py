@@ -32,8 +32,9 @@ def example() -> Judged:
 
 @pytest.fixture(scope="session")
 def in_organization(example: Judged) -> Judged:
-    """The example, in an organisation: has every condition there is."""
+    """The example, in an organisation and with all that a subscriber can have: every condition there is."""
     table = json.loads(example.deployment.model_dump_json())
+    table["subscribers"][0]["landing"] = {}
     return _judged(Deployment.parse({**table, "organization": "o-a1b2c3d4e5"}))
 
 

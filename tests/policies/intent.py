@@ -457,6 +457,7 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
     queue = names.queue_arn(deployment, subscriber)
     machine = arn("states", region, home, f"stateMachine:{names.state_machine(deployment, subscriber)}")
     machine_role = found.named(stack, "StateMachineRole")
+    bus, forward_role = names.application_bus_arn(deployment, subscriber), found.named(stack, "EventBusForwardRole")
     guards = [
         Guard(
             "queue",
@@ -466,7 +467,9 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
             over_tls=("sqs:*",),
         ),
         Guard("function", function, home),
+        Guard("bus", bus, home),
         _run_by(machine_role, home, Service("states.amazonaws.com", account=home)),
+        _run_by(forward_role, home, Service("events.amazonaws.com", account=home)),
     ]
     jobs: dict[str, tuple[May, ...]] = {
         readers(subscriber, deployment)[0]: (
@@ -475,7 +478,7 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
             May(("states:DescribeExecution",), (f"{machine.replace(':stateMachine:', ':execution:')}:*",)),
         ),
         machine_role: (
-            May(("events:PutEvents",), (arn("events", region, home, "event-bus/default"),)),
+            May(("events:PutEvents",), (bus,)),
             # Log delivery and traces know no narrower resource.
             May(
                 (
@@ -488,6 +491,39 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
                 ("*",),
             ),
         ),
+        forward_role: (May(("events:PutEvents",), (bus,)),),
+    }
+    if subscriber.landing:
+        more_guards, more_jobs = _with_landing(deployment, subscriber, found)
+        guards += more_guards
+        jobs |= more_jobs
+        land = arn("lambda", region, home, f"function:{names.land_function(deployment, subscriber)}")
+        jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
+    return guards, jobs
+
+
+def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete) -> Party:
+    home, region = subscriber.account, subscriber.region
+    stack = names.subscriber_stack(deployment, subscriber)
+    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    bucket = f"arn:{partition(region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
+    key, function = found.named(stack, "LandingKey"), names.land_function(deployment, subscriber)
+    land_role = readers(subscriber, deployment)[1]
+    guards = [
+        Guard("bucket", bucket, home, tuple(_emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
+        Guard("key", key, home, (Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),)),
+        Guard("function", arn("lambda", region, home, f"function:{function}"), home),
+        _run_by(land_role, home, Service("lambda.amazonaws.com")),
+    ]
+    jobs: dict[str, tuple[May, ...]] = {
+        land_role: (
+            *_reads_payloads(deployment),
+            May(S3_READ, (inbox, f"{inbox}/inline/*")),
+            May(S3_WRITE, (f"{bucket}/landed/*",)),
+            May(("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"), (key,)),
+            May(LOG, (log_group(region, home, f"/aws/lambda/{function}"),)),
+            TRACE,
+        )
     }
     return guards, jobs
 

@@ -6,7 +6,7 @@ wide open (what the other side's policies would let them, whatever their own say
 in every account and in a stranger's; and services acting for the right source and for wrong ones.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -427,6 +427,7 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
 _KEYS = {
     "payload bucket": ("payloads/one", "outbox/one", "outbox/somebody-else/one", "payloads-private/one", "one"),
     "inbox": ("inline/one", "other/one"),
+    "landing bucket": ("landed/one", "other/one"),
 }
 
 
@@ -439,7 +440,7 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
         target = Target(each.kind, each.arn, each.account, intent.guards[each.arn], each.policy, block_public=blocked)
         yield replace(target, actions=_ACTIONS[each.kind])
         if each.kind == "bucket":
-            which = "payload bucket" if each.arn in of_payloads else "inbox"
+            which = _which_bucket(each.arn, of_payloads)
             folders = [f"outbox/{sender.name}/one" for sender in deployment.senders] if "payload" in which else []
             for key in (*_KEYS[which], *folders):
                 yield replace(target, arn=f"{each.arn}/{key}", actions=of_objects)
@@ -449,6 +450,12 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
         if thing.kind in _ACTIONS:
             yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
     yield from _bystanders(deployment)
+
+
+def _which_bucket(bucket: str, of_payloads: Container[str]) -> str:
+    if bucket in of_payloads:
+        return "payload bucket"
+    return "landing bucket" if "-landing-" in bucket else "inbox"
 
 
 def _bystanders(deployment: Deployment) -> Iterator[Target]:

@@ -272,7 +272,18 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "outbox: a sender reads what it uploaded": lambda t: t.bucket("UploadShop")["Action"].append("s3:GetObject"),
     "outbox: a sender forgotten": lambda t: t.forget(PUBLISHER, "AWS::S3::BucketPolicy", t.bucket("UploadShop")),
     "inbox: open to the publisher": lambda t: t.open(
-        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject"
+        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="Inbox"
+    ),
+    "landing bucket: open to the publisher": lambda t: t.open(
+        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="LandingBucket"
+    ),
+    "landing bucket: not encrypted with its key": lambda t: _to(
+        t.one(ORDERS, "AWS::S3::Bucket", "LandingBucket"),
+        "BucketEncryption",
+        {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+    ),
+    "landing bucket: another account owns its key": lambda t: _to(
+        t.one(ORDERS, "AWS::KMS::Key", "LandingKey")["KeyPolicy"]["Statement"][0], "Principal", {"AWS": EVIL}
     ),
     "inbox: public": lambda t: (
         t.open(BILLING, "AWS::S3::BucketPolicy", "*", "s3:GetObject"),
@@ -441,7 +452,9 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         FunctionName="coatcheck-orders-consume",
     ),
     "function: runs as another role": lambda t: _to(
-        t.one(ORDERS, "AWS::Lambda::Function"), "Role", t.one(ORDERS, "AWS::StepFunctions::StateMachine")["RoleArn"]
+        t.one(ORDERS, "AWS::Lambda::Function", "Consume"),
+        "Role",
+        t.one(ORDERS, "AWS::StepFunctions::StateMachine")["RoleArn"],
     ),
     "publish function: EventBridge on anybody's behalf": lambda t: _drop(
         t.invoke(PUBLISHER, "EventsRule"), "SourceArn"
@@ -462,6 +475,23 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     ),
     "bus: events that look like those of S3": lambda t: _to(
         t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule"), "EventPattern", {"source": [{"prefix": ""}]}
+    ),
+    "application bus: the publisher puts events": lambda t: t.add(
+        ORDERS,
+        "AWS::Events::EventBusPolicy",
+        StatementId="x",
+        EventBusName="coatcheck-orders",
+        Statement={
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+            "Action": "events:PutEvents",
+            "Resource": "arn:aws:events:us-west-2:222222222222:event-bus/coatcheck-orders",
+        },
+    ),
+    "application bus: failures to a stranger": lambda t: _to(
+        t.one(ORDERS, "AWS::Events::Rule")["Targets"][0],
+        "Arn",
+        f"arn:aws:events:us-west-2:{STRANGER}:event-bus/default",
     ),
     "rule: sends on to a stranger": lambda t: t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule")["Targets"].append(
         {
@@ -496,7 +526,26 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "trust: Step Functions for a stranger": lambda t: _to(
         t.trust(ORDERS, "StateMachineRole"), "Condition", "StringEquals", "aws:SourceAccount", STRANGER
     ),
+    "trust: EventBridge forwards on anybody's behalf": lambda t: _drop(
+        t.trust(ORDERS, "EventBusForwardRole"), "Condition"
+    ),
     # What roles may by their own policies.
+    "land: reads the outbox": lambda t: t.grant(ORDERS, "LandingLandRole", "s3:GetObject", f"{_BUCKET}/outbox/*"),
+    "land: writes payloads": lambda t: t.grant(ORDERS, "LandingLandRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
+    "land: decrypts with any key": lambda t: _to(
+        t.may(ORDERS, "LandingLandRole", "kms:GenerateDataKey*"), "Resource", "*"
+    ),
+    "land: runs as the reader": lambda t: _to(
+        t.one(ORDERS, "AWS::Lambda::Function", "LandingLand"),
+        "Role",
+        t.one(ORDERS, "AWS::Lambda::Function", "Consume")["Role"],
+    ),
+    "state machine: invokes any function": lambda t: _to(
+        t.may(ORDERS, "StateMachineRole", "lambda:InvokeFunction"), "Resource", "*"
+    ),
+    "state machine: puts events on any bus": lambda t: _to(
+        t.may(ORDERS, "StateMachineRole", "events:PutEvents"), "Resource", "*"
+    ),
     "reader: reads any object": lambda t: _to(t.may(ORDERS, "ConsumeRole", "s3:GetObject"), "Resource", "*"),
     "reader: reads the outbox": lambda t: _to(t.may(ORDERS, "ConsumeRole", "s3:GetObject"), "Resource", f"{_BUCKET}/*"),
     "reader: lost its right to read": lambda t: _to(

@@ -11,7 +11,7 @@ from typing import Any
 from cli.assembly import StackTemplate
 from cli.concrete import Concrete, StackReader, Statement
 from stacks import names
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, SqsSubscriber, Subscriber
 from tests.policies.intent import Account, Guard, Intent, Named, Roles, Service, arn, endpoint, readers
 
 Properties = dict[str, Any]
@@ -96,6 +96,10 @@ class _Settings:
             key = self._found.named(self._stack.name, "Key")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
                 yield f"payloads are not encrypted with the deployment's key and a bucket key: {how}"
+        if "-landing-" in bucket["BucketName"]:
+            key = self._found.named(self._stack.name, "LandingKey")
+            if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
+                yield f"landed payloads are not encrypted with the subscriber's key and a bucket key: {how}"
 
     def _replication(self, bucket: Properties) -> Iterator[str]:
         """To the replicas of the deployment file, under their keys, payloads alone; and from nowhere else."""
@@ -172,6 +176,9 @@ class _Settings:
         function = arn(
             "lambda", self._stack.region, self._stack.account, f"function:{names.publish_function(self._deployment)}"
         )
+        if rule["EventPattern"].get("source") == ["aws.states"]:
+            yield from self._forward(rule)
+            return
         for target in rule["Targets"]:
             if self._reader.resolve(target["Arn"], "rule") != function:
                 yield f"sends what it matches to {target['Arn']}"
@@ -186,6 +193,19 @@ class _Settings:
         elif pattern.get("source") != ["aws.s3"]:
             yield f"takes events from {pattern.get('source')}"
 
+    def _forward(self, rule: Properties) -> Iterator[str]:
+        """What Step Functions says of the subscriber's executions goes to the subscriber's own bus."""
+        subscriber = self._subscriber()
+        bus = names.application_bus_arn(self._deployment, subscriber) if isinstance(subscriber, SqsSubscriber) else None
+        for target in rule["Targets"]:
+            if self._reader.resolve(target["Arn"], "rule") != bus:
+                yield f"forwards to {target['Arn']}"
+            role = self._reader.resolve(target["RoleArn"], "rule")
+            if role != self._found.named(self._stack.name, "EventBusForwardRole"):
+                yield f"forwards as {role}"
+        if "EventBusName" in rule or "RoleArn" in rule:
+            yield "takes events from another bus than AWS's own, or acts with a role"
+
     def _function(self, function: Properties) -> Iterator[str]:
         role = self._reader.resolve(function["Role"], "function")
         expected = self._role_of(function.get("FunctionName"))
@@ -196,7 +216,10 @@ class _Settings:
         if function == names.publish_function(self._deployment):
             return self._found.named(names.publisher_stack(self._deployment), "PublishRole")
         subscriber = self._subscriber()
-        return readers(subscriber, self._deployment)[0] if subscriber and function else None
+        if subscriber is None or function is None:
+            return None
+        lands = isinstance(subscriber, SqsSubscriber) and function == names.land_function(self._deployment, subscriber)
+        return readers(subscriber, self._deployment)[1 if lands else 0]
 
     def _mapping(self, mapping: Properties) -> Iterator[str]:
         yield from self._ours(mapping["EventSourceArn"], "takes messages from")

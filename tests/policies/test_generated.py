@@ -37,6 +37,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         subscribers.append(
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
             | (more if kind == "https" else {})
+            | ({"landing": {}} if kind == "sqs" and draw(st.booleans()) else {})
         )
     senders = [
         {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from stacks.application import Landing
 from stacks.deployment import (
     Deployment,
     HttpsSubscriber,
@@ -19,7 +20,7 @@ from stacks.deployment import (
 from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
-MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Operations)
+MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Landing, Operations)
 RESEARCH = {
     "## `[research]`": settings.Research,
     "### `[research.identity_center]`": settings.IdentityCenter,
@@ -35,6 +36,7 @@ TABLES = {
     "publisher",
     "senders",
     "subscribers",
+    "landing",
     "research",
     "identity_center",
     "users",

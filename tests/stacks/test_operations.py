@@ -26,8 +26,11 @@ STACKS = {"coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-redrive",
 
 @pytest.fixture(scope="module")
 def stacks(example: Deployment) -> dict[str, StackTemplate]:
-    """All but a sender's, in which nothing runs."""
-    return {each.name: each for each in synthesize_without_code(example) if not each.name.endswith("-sender")}
+    """All but a sender's, in which nothing runs; the example, with landing."""
+    table = json.loads(example.model_dump_json())
+    table["subscribers"][0]["landing"] = {}
+    deployment = Deployment.parse(table)
+    return {each.name: each for each in synthesize_without_code(deployment) if not each.name.endswith("-sender")}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,8 @@ def test_what_is_an_alarm_at_once_and_what_has_to_go_on(alarms: dict[str, Alarm]
         "PublishThrottled",
         "ConsumeFails",
         "ConsumeThrottled",
+        "LandFails",
+        "LandThrottled",
     }
     assert {alarms[name]["EvaluationPeriods"] for name in lasting} == {3}
     thresholds = {name: alarm["Threshold"] for name, alarm in alarms.items() if alarm["Threshold"] != 1}
@@ -121,10 +126,14 @@ def test_alarms_of_the_stack_alone_may_tell(stacks: dict[str, StackTemplate]) ->
     tell = with_sid(statements(template, "AWS::SNS::TopicPolicy"), "PublishAlarms")
     assert (tell["Principal"], tell["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
     assert tell["Condition"] == condition
-    encrypt = with_sid(statements(template, "AWS::KMS::Key", "KeyPolicy"), "EncryptAlarms")
+    ((key, owned),) = (
+        (name, each["Properties"]["KeyPolicy"])
+        for name, each in resources(template, "AWS::KMS::Key").items()
+        if name.startswith("Operations")
+    )
+    encrypt = with_sid(owned["Statement"], "EncryptAlarms")
     assert encrypt["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
     assert encrypt["Condition"] == condition
-    (key,) = resources(template, "AWS::KMS::Key")
     assert only(template, "AWS::SNS::Topic")["Properties"]["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
 
 

@@ -1,0 +1,46 @@
+"""A subscriber's own event bus: what became of each payload is told there, for any rule of the account to take up."""
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from stacks import names
+from stacks.deployment import Deployment, SqsSubscriber
+
+PROCESSED = "Payload processed"
+"""Detail type of the event that the state machine puts here; its detail is the execution's output."""
+UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
+
+
+class ApplicationBus(events.EventBus):
+    """`Payload processed` comes from the state machine; of executions that failed, Step Functions tells itself."""
+
+    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriber) -> None:
+        super().__init__(scope, id, event_bus_name=names.application_bus(deployment, subscriber))
+
+    def tell_failures(self, state_machine: sfn.IStateMachine) -> None:
+        """Forward what Step Functions says of executions that ended badly.
+
+        A rule, and no `Catch` in the definition: an execution that was caught cannot be redriven where it failed, and a
+        time-out or an abort is caught by nothing.
+        """
+        role = iam.Role(
+            self,
+            "ForwardRole",
+            assumed_by=iam.ServicePrincipal(
+                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.env.account}}
+            ),
+        )
+        events.Rule(
+            self,
+            "FailedRule",
+            description="Executions that failed, timed out or were aborted.",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"status": list(UNSUCCESSFUL), "stateMachineArn": [state_machine.state_machine_arn]},
+            ),
+            targets=[targets.EventBus(self, role=role)],
+        )

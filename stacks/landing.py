@@ -1,0 +1,73 @@
+"""Landing: each payload copied, by S3, into a bucket of the subscriber's own, and the function that has it done."""
+
+import json
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks import names
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.application import Landing as Settings
+from stacks.deployment import Deployment, SqsSubscriber
+from stacks.findings import BELOW_A_PREFIX, GRANT_LAND
+from stacks.function import Function
+from stacks.landing_bucket import LandingBucket
+from stacks.store import inbox_store, landing_store, trusted_stores
+
+
+class Landing(Construct):
+    """`bucket`, and `function`, which lands the payload that an execution was started with."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Deployment,
+        subscriber: SqsSubscriber,
+        settings: Settings,
+        inbox: s3.IBucket,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self.key = kms.Key(
+            self,
+            "Key",
+            description=f"{deployment.name}: payloads that {subscriber.name} keeps",
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+        )
+        self.bucket = LandingBucket(
+            self,
+            "Bucket",
+            deployment=deployment,
+            subscriber=subscriber,
+            landing=settings,
+            key=self.key,
+            removal_policy=removal_policy,
+        )
+        self.function = Function(
+            self,
+            "Land",
+            function_name=names.land_function(deployment, subscriber),
+            role_name=names.land_role(deployment, subscriber),
+            package="land",
+            timeout=Duration.minutes(15),  # S3 needs minutes to copy many gigabytes
+            environment={
+                # What came inside its message was put into the inbox, and is landed as well.
+                "TRUSTED_STORES": json.dumps(
+                    [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
+                ),
+                "LANDING": json.dumps(landing_store(deployment, subscriber)),
+            },
+        )
+        assert self.function.role
+        self.role: iam.IRole = self.function.role
+        inbox.grant_read(self.role, f"{names.INLINE}*")
+        self.bucket.grant_put(self.role, f"{names.LANDED}*")
+        acknowledge(self.role, GRANT_LAND)
+        prefixes = [inbox.arn_for_objects(f"{names.INLINE}*"), self.bucket.arn_for_objects(f"{names.LANDED}*")]
+        acknowledge_wildcards(self.role, {BELOW_A_PREFIX: prefixes})

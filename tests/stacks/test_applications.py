@@ -1,0 +1,138 @@
+"""What is behind a subscriber: landing, the state machine, and the bus that tells what became of payloads."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import claim_check
+from stacks import boundary, names
+from stacks.conflicts import MOST_PARTIES
+from stacks.deployment import Deployment
+from stacks.state_machine import NO_HOPE
+from tests.stacks.policies import Template, only, resources, statements
+
+Synth = Callable[[Deployment], dict[str, Template]]
+
+
+def with_orders(example: Deployment, **keys: Any) -> Deployment:
+    """The example, with more keys for its subscriber with a queue."""
+    table = json.loads(example.model_dump_json())
+    table["subscribers"][0] |= keys
+    return Deployment.parse(table)
+
+
+@pytest.fixture(scope="module")
+def landing(synth: Synth, example: Deployment) -> Template:
+    return synth(with_orders(example, landing={"days": 7}))["coatcheck-orders"]
+
+
+def definition(template: Template) -> dict[str, Any]:
+    """The state machine's, with logical ids in the place of what CloudFormation fills in."""
+    machine = only(template, "AWS::StepFunctions::StateMachine")["Properties"]
+    parts = machine["DefinitionString"]["Fn::Join"][1]
+    text = "".join(p if isinstance(p, str) else p.get("Ref") or p["Fn::GetAtt"][0] for p in parts)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_the_landing_bucket_is_private_under_a_key_of_its_own_and_forgets(landing: Template) -> None:
+    (bucket,) = (
+        b["Properties"]
+        for b in resources(landing, "AWS::S3::Bucket").values()
+        if b["Properties"]["BucketName"] == "coatcheck-orders-landing-222222222222-us-west-2"
+    )
+    (key_id,) = (name for name in resources(landing, "AWS::KMS::Key") if name.startswith("LandingKey"))
+    assert landing["Resources"][key_id]["Properties"]["EnableKeyRotation"] is True
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": {"Fn::GetAtt": [key_id, "Arn"]},
+    }
+    assert rule["BucketKeyEnabled"] is True
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (expiry,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert expiry["ExpirationInDays"] == 7
+    assert expiry["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
+    denied = [s for s in statements(landing, "AWS::S3::BucketPolicy") if s["Effect"] == "Deny"]
+    assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}] * 2
+
+
+def test_what_was_landed_outlives_the_stack_unless_ephemeral(
+    landing: Template, synth: Synth, example: Deployment
+) -> None:
+    ephemeral = with_orders(example, landing={}).model_copy(update={"ephemeral": True})
+    for template, policy in ((landing, "RetainExceptOnCreate"), (synth(ephemeral)["coatcheck-orders"], "Delete")):
+        kept = [
+            each for name, each in template["Resources"].items() if name.startswith(("LandingKey", "LandingBucket6"))
+        ]
+        assert [each["DeletionPolicy"] for each in kept] == [policy] * 2
+
+
+def test_the_land_function_trusts_two_stores_and_has_fifteen_minutes(landing: Template) -> None:
+    (function,) = (
+        f["Properties"]
+        for f in resources(landing, "AWS::Lambda::Function").values()
+        if f["Properties"].get("FunctionName") == "coatcheck-orders-land"
+    )
+    assert function["Timeout"] == 900
+    stores = json.loads(function["Environment"]["Variables"]["TRUSTED_STORES"])
+    assert [(s["bucket"], s["prefix"]) for s in stores] == [
+        ("coatcheck-payloads-111111111111-us-east-1", "payloads/"),
+        ("coatcheck-orders-inbox-222222222222-us-west-2", "inline/"),
+    ]
+
+
+def test_a_payload_is_landed_then_told_of(landing: Template) -> None:
+    found = definition(landing)
+    land, tell = found["States"]["Land"], found["States"]["Tell"]
+    assert (found["StartAt"], land["Next"], tell["End"]) == ("Land", "Tell", True)
+    assert land["ResultPath"] == "$.landed"
+    (entry,) = tell["Parameters"]["Entries"]
+    assert entry["DetailType"] == "Payload processed"
+    assert entry["Detail.$"] == "$"
+    # What is caught cannot be redriven where it failed.
+    assert not [state for state in found["States"].values() if "Catch" in state]
+
+
+def test_landing_is_tried_again_unless_there_is_no_hope(landing: Template) -> None:
+    never, otherwise = definition(landing)["States"]["Land"]["Retry"]
+    assert never == {"ErrorEquals": list(NO_HOPE), "MaxAttempts": 0}
+    assert otherwise["ErrorEquals"] == ["States.ALL"]
+    assert (otherwise["MaxAttempts"], otherwise["BackoffRate"]) == (5, 3)
+    for name in NO_HOPE:
+        assert getattr(claim_check, name).permanent
+    assert not claim_check.PayloadUnavailable.permanent
+
+
+def test_without_landing_a_payload_is_told_of(templates: dict[str, Template]) -> None:
+    assert list(definition(templates["coatcheck-orders"])["States"]) == ["Tell"]
+    assert not [name for name in templates["coatcheck-orders"]["Resources"] if name.startswith("Landing")]
+
+
+def test_executions_that_end_badly_are_told_of_on_the_same_bus(landing: Template) -> None:
+    rule = only(landing, "AWS::Events::Rule")["Properties"]
+    (machine,) = resources(landing, "AWS::StepFunctions::StateMachine")
+    assert rule["EventPattern"] == {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [{"Ref": machine}]},
+    }
+    bus = only(landing, "AWS::Events::EventBus")
+    assert bus["Properties"]["Name"] == "coatcheck-orders"
+    (bus_id,) = resources(landing, "AWS::Events::EventBus")
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": [bus_id, "Arn"]}]
+
+
+def test_the_policies_have_room_for_as_many_subscribers_as_are_let_in(example: Deployment) -> None:
+    """20 KB for a bucket's policy, 32 KB for a key's, with the longest names that there can be."""
+    table = json.loads(example.model_dump_json()) | {"name": "c" * 22, "organization": "o-" + "a" * 32}
+    sound, table["senders"] = table["subscribers"][0] | {"landing": {}}, []
+    table["subscribers"] = [sound | {"name": f"s{'x' * 5}{n:02}"} for n in range(MOST_PARTIES)]
+    deployment = Deployment.parse(table)
+    assert len(names.landing_bucket(deployment, deployment.subscribers[0])) > 60  # type: ignore[arg-type]
+    for statement, kilobytes in ((boundary.read_payloads, 20), (boundary.decrypt_payloads, 32)):
+        said = [statement(deployment, each).to_statement_json() for each in deployment.subscribers]
+        # A KB is left for what else is in the policy: the owner's statement, and that against requests without TLS.
+        assert len(json.dumps(said, separators=(",", ":"))) < (kilobytes - 1) * 1024
