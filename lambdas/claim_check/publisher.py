@@ -200,8 +200,7 @@ class Publisher:
         """The message of a draft and its payload, which is stored by then if it has to be."""
         room = 0 if self._offload == "always" else self.threshold - draft.overhead
         data = at_once(payload, room)
-        text = publishable_text(data) if data else None
-        if data and text:
+        if data and (text := publishable_text(data)):
             return _inline(draft, data, text)
         with closing(chunks_of(payload)) as chunks:
             head = _more_than(room, chunks)

@@ -67,10 +67,9 @@ class Store:
 
     def holds(self, pointer: Pointer) -> bool:
         """Whether the pointer leads into this store: the same bucket, under the prefix, and by no detour ('..')."""
-        rest = pointer.key.removeprefix(self.prefix)
         steps = pointer.key.split("/")
-        inside = pointer.bucket == self.bucket and pointer.key.startswith(self.prefix)
-        return inside and rest != "" and not {".", ".."}.intersection(steps)
+        inside = pointer.key.startswith(self.prefix) and pointer.key != self.prefix
+        return pointer.bucket == self.bucket and inside and not {".", ".."}.intersection(steps)
 
 
 def _check(place: Store | Replica, names: Iterable[str], what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import (
@@ -65,7 +66,7 @@ class StoredBytes:
         is resumed where it broke, on the same object (its ETag, which a replica's is not), at most five times. Closing
         the generator closes the connection."""
         offset, etag, source = 0, None, None
-        for pause in range(RESUMES + 1):
+        for drops in count():
             if source is None:
                 source, body, etag = self._open_nearest()
             else:
@@ -82,12 +83,12 @@ class StoredBytes:
             except Exception as error:
                 if not _is_drop(error):
                     raise
-                if pause == RESUMES:
+                if drops == RESUMES:
                     raise PayloadUnavailable(
                         f"the connection dropped {RESUMES + 1} times; {offset} of {self._size} bytes were read",
                         **self._known,
                     ) from error
-                time.sleep(_first_pause * 2**pause)
+                time.sleep(_first_pause * 2**drops)
             else:
                 return
 

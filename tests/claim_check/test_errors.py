@@ -69,6 +69,13 @@ def test_of_a_value_that_is_no_attribute(publisher: Publisher) -> None:
     )
 
 
+def test_of_an_id(publisher: Publisher) -> None:
+    assert said(lambda: publisher.publish("x", message_id="a b")) == (
+        "message_id 'a b' is not 1 to 64 of A-Z a-z 0-9 . _ - (and not '.' or '..'): pass a digest of it, for example "
+        "hashlib.sha256(…).hexdigest()"
+    )
+
+
 def test_of_a_file_in_text_mode(publisher: Publisher) -> None:
     class TextFile:
         def read(self, size: int) -> str:

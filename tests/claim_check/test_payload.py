@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,8 +209,9 @@ def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
     foreign = received_from(store, stored._replace(size=3), s3)
     assert foreign.payload.read() == b"abc"
     fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
-    with pytest.raises(PayloadCorrupt, match="S3's own checksum"):
+    with pytest.raises(PayloadCorrupt, match=r"^the bytes received differ from S3's own checksum") as caught:
         foreign.payload.read()
+    assert caught.value.pointer == foreign.pointer
 
 
 def test_a_stored_object_with_another_crc64nvme_than_declared_is_corrupt(
@@ -244,12 +246,19 @@ def test_a_dropped_connection_is_resumed_where_it_broke(after: int, stored: Mess
     assert ("range" in again) is (after > 0)
 
 
-def test_many_drops_are_resumed_and_too_many_are_not(stored: Message, fake_s3: FakeS3) -> None:
+def test_many_drops_are_resumed_and_too_many_are_not(
+    stored: Message, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake_s3.drop(*[1000] * 5)
     assert stored.payload.verify().size == len(DATA)
     fake_s3.drop(*[1000] * 6)
-    with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes"):
+    pauses: list[float] = []
+    monkeypatch.setattr(stored_module, "_first_pause", 1)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes") as caught:
         stored.payload.verify()
+    assert pauses == [1, 2, 4, 8, 16]
+    assert (caught.value.message_id, caught.value.pointer) == (stored.id, stored.pointer)
 
 
 def test_an_object_replaced_while_it_is_read_is_noticed(stored: Message, fake_s3: FakeS3) -> None:

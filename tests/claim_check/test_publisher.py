@@ -125,7 +125,9 @@ def test_an_unusable_id_is_refused_with_advice(bad: str, publisher: Publisher) -
 
 
 def test_without_an_id_a_fresh_one_is_made(publisher: Publisher) -> None:
-    assert len({publisher.publish(b"x").message_id for _ in range(3)}) == 3
+    fresh = {publisher.publish(b"x").message_id for _ in range(3)}
+    assert len(fresh) == 3
+    assert all(len(bytes.fromhex(message_id)) == 16 for message_id in fresh)
 
 
 @pytest.mark.parametrize(

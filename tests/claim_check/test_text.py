@@ -1,0 +1,31 @@
+"""Which text goes as it is, and which has to be offloaded whatever its size."""
+
+from __future__ import annotations
+
+import pytest
+
+from claim_check.source import at_once
+from claim_check.text import is_publishable, publishable_text
+
+
+def test_what_xml_can_carry_is_publishable_and_nothing_else() -> None:
+    refused = {number for number in range(0x11_000) if not is_publishable(chr(number))}
+    assert refused == {*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF} - {0x09, 0x0A, 0x0D}
+    assert is_publishable(chr(0x10FFFF))
+
+
+@pytest.mark.parametrize("around", ["{}", "abc{}", "ä{}", "{}ä"])
+def test_one_refused_character_is_enough(around: str) -> None:
+    assert publishable_text(around.format("\n").encode()) == around.format("\n")
+    assert publishable_text(around.format("\x00").encode()) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", "\ud800".encode("utf-8", "surrogatepass")])
+def test_what_is_no_text_is_not_publishable(data: bytes) -> None:
+    assert publishable_text(data) is None
+
+
+def test_what_is_in_memory_and_small_is_had_at_once() -> None:
+    assert at_once("abc", 3) == at_once(b"abc", 3) == b"abc"
+    assert at_once("äb", 3) == "äb".encode()
+    assert [at_once(payload, 2) for payload in ("abc", b"abc", "äb", "\ud800", bytearray(b"a"))] == [None] * 5
