@@ -517,7 +517,7 @@ def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Conc
     ]
     jobs: dict[str, tuple[May, ...]] = {
         land_role: (
-            *_reads_payloads(deployment),
+            *_reads_payloads(deployment, subscriber),
             May(S3_READ, (inbox, f"{inbox}/inline/*")),
             May(S3_WRITE, (f"{bucket}/landed/*",)),
             May(("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"), (key,)),
