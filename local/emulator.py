@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -66,6 +67,15 @@ class Emulator:
     def ca_bundle(self) -> Path:
         """The authority that signed the emulator's certificate, PEM."""
         return self.folder / "authority.pem"
+
+    @property
+    def sns_certificate(self) -> Path:
+        """What SNS signs notifications over HTTPS with, PEM; there once it has posted one."""
+        return self.folder / "sns.pem"
+
+    def resolve(self, ports: dict[str, int]) -> None:
+        """Have SNS find these hosts at these ports of 127.0.0.1. It posts to no other."""
+        (self.folder / "endpoints.json").write_text(json.dumps(ports))
 
     @property
     def log_path(self) -> Path:

@@ -88,14 +88,20 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     # --- SNS, EventBridge ---
     Limit(
         "Delivery retries of SNS and EventBridge",
-        "SNS tries a failing endpoint 100,015 times over 23 days, EventBridge a failing target for 24 hours, before "
-        "the redrive or dead-letter queue gets the message.",
+        "SNS tries a failing queue or function 100,015 times over 23 days, EventBridge a failing target for 24 hours, "
+        "before the redrive or dead-letter queue gets the message.",
         "the redrive or dead-letter queue gets it at once.",
     ),
     Limit(
         "Signatures of SNS",
         "every message that is not delivered raw is signed.",
-        "the signature is a placeholder.",
+        "what is posted over HTTPS is, by a key of this machine's; elsewhere the signature is a placeholder.",
+    ),
+    Limit(
+        "HTTPS endpoints",
+        "SNS posts to any host that the internet knows, and tries for up to an hour.",
+        "it posts to processes of this machine alone, whose certificate is for localhost, and tries as often as the "
+        "delivery policy says, but a third of a second apart.",
     ),
     Limit(
         "Attributes of raw messages",
@@ -117,6 +123,11 @@ NOT_ENFORCED: tuple[Limit, ...] = (
         "Default checksums of S3",
         "every object has one: CRC64NVME of the whole object where no other was asked for.",
         "an object has the checksums that were asked for, and a copy those of its source.",
+    ),
+    Limit(
+        "Replication of S3 objects",
+        "S3 replicates objects into the buckets of a template's ReplicationConfiguration.",
+        "replicas stay empty: every payload is read from the publisher's bucket, as while replication lags.",
     ),
     Limit(
         "Lifecycle of S3 objects",

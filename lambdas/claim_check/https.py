@@ -91,8 +91,10 @@ class Endpoint:
     def receive(self, body: bytes, headers: Mapping[str, str] | None = None) -> Delivery:
         """What one POST brought; a subscription to an expected topic is confirmed on the way.
 
-        Answer 200 when this returns, 4xx when the error is permanent (SNS gives up then, and uses the subscription's
-        dead-letter queue if it has one), else 5xx. `headers` are the request's, to tell a raw delivery, which is not
+        Answer 200 when this returns and the message is safe, within 15 seconds; 403 to UntrustedNotification; 503 to
+        every other error, hopeless or not: SNS posts again for as long as its delivery policy says, and then uses the
+        subscription's dead-letter queue. AWS says of a 4xx both that it counts as delivered and that it is
+        dead-lettered at once. `headers` are the request's, to tell a raw delivery, which is not
         signed and refused; without them it is MalformedMessage.
 
         Raises UntrustedNotification, MalformedMessage, SnsUnavailable, and for a notification UntrustedStore.

@@ -14,7 +14,7 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import sns, sqs
 
-from local.gaps import lambda_
+from local.gaps import lambda_, sns_https
 from local.gaps.fill import instead_of, instead_of_handler
 from local.gaps.policy import scope_of
 
@@ -22,13 +22,14 @@ _DEFAULT_MAXIMUM = 262_144
 
 
 def install() -> None:
-    """Fill every gap of this file."""
+    """Fill every gap of SNS, those of its other file included."""
     subscribing_has_its_condition_keys()
     subscription_reaches_other_accounts()
     delivery_reaches_functions_of_other_accounts()
     undeliverable_is_redriven()
     topic_properties_by_cloudformation()
     maximum_message_size_is_the_topics()
+    sns_https.install()
 
 
 # --- subscribing ------------------------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def delivery_reaches_functions_of_other_accounts() -> None:
         )
         if not accepted:
             sns.logger.warning("%s may not invoke %s, or there is no such function", topic_arn, endpoint)
-            _redrive(topic_arn, "lambda", endpoint, envelope)
+            redrive(topic_arn, "lambda", endpoint, envelope)
 
 
 def undeliverable_is_redriven() -> None:
@@ -212,12 +213,13 @@ def undeliverable_is_redriven() -> None:
             return
         sns.logger.warning("%s may not send to %s, or there is no such queue", topic_arn, endpoint)
         if raw:
-            _redrive(topic_arn, "sqs", endpoint, raw_message, message_attributes, **ordering)
+            redrive(topic_arn, "sqs", endpoint, raw_message, message_attributes, **ordering)
         else:
-            _redrive(topic_arn, "sqs", endpoint, envelope, **ordering)
+            redrive(topic_arn, "sqs", endpoint, envelope, **ordering)
 
 
-def _redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes: Any = None, **ordering: str) -> None:
+def redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes: Any = None, **ordering: str) -> None:
+    """Put what could not be delivered into the subscription's redrive queue."""
     topic = sns._topic_by_arn_any_scope(topic_arn)
     for subscription in topic["subscriptions"]:
         policy = subscription["attributes"].get("RedrivePolicy")

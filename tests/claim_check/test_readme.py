@@ -128,8 +128,8 @@ class TestSnippets:
         body["SigningCertURL"] = CERTIFICATE_URL.replace("eu-west-1", "us-east-1")
         assert names["post"](posted(body), {}) == 200
         assert list(read.values()) == [b"hello"]
-        assert names["post"](posted(body | {"Message": "forged"}), {}) == 400
-        assert names["post"](posted(body | {"TopicArn": TOPIC}), {}) == 400
+        assert names["post"](posted(body | {"Message": "forged"}), {}) == 403
+        assert names["post"](posted(body | {"TopicArn": TOPIC}), {}) == 403
         names["endpoint"]._certificates._known.clear()
         web.pages.clear()
         assert names["post"](posted(body), {}) == 503

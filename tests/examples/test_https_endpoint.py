@@ -1,0 +1,280 @@
+"""The example endpoint as a server process: signed notifications over TLS, and everything else that comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claim_check import Publisher, Store
+from local.certificate import create_certificate
+from tests.claim_check.conftest import TOPIC
+from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
+from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.claim_check.notifications import Signer, certificate
+
+ROOT = Path(__file__).parents[2]
+STORE = {"bucket": "payloads-one", "prefix": "payloads/", "owner": OWNER, "region": "eu-west-1"}
+LARGE = 96 * 2**20
+
+
+class Sns(ThreadingHTTPServer):
+    """Where subscriptions are confirmed."""
+
+    def __init__(self) -> None:
+        confirmed = self.confirmed = []  # type: list[str]
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                confirmed.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Server:
+    """The endpoint's process, and its folder."""
+
+    def __init__(self, port: int, folder: Path, authority: Path, pid: int) -> None:
+        self.port, self.folder, self.pid = port, folder, pid
+        self._context = ssl.create_default_context(cafile=authority)
+
+    def post(self, body: bytes, **headers: str) -> int:
+        connection = HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self._context)
+        try:
+            connection.request("POST", "/coatcheck", body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def received(self) -> dict[str, Any]:
+        """What was kept, by the notification's id."""
+        return {path.stem: json.loads(path.read_text()) for path in self.folder.glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    signer = Signer()
+    now = datetime.now(UTC)
+    signer.pem = certificate(signer.key, since=now - timedelta(days=1), until=now + timedelta(days=1))
+    return signer
+
+
+@pytest.fixture(scope="module")
+def fake_s3() -> Iterator[FakeS3]:
+    with FakeS3() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sns() -> Iterator[Sns]:
+    with Sns() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: FakeS3, sns: Sns) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("endpoint")
+    tls = create_certificate(folder)
+    (folder / "sns.pem").write_bytes(signer.pem)
+    (folder / "received").mkdir()
+    arguments = ["--sns", f"http://127.0.0.1:{sns.server_port}", "--signing-certificate", str(folder / "sns.pem")]
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.https_endpoint", *arguments, "--tls", str(tls.chain), str(tls.key)],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}",
+            "TOPIC_ARN": TOPIC,
+            "TRUSTED_STORES": json.dumps([STORE]),
+            "RECEIVED": str(folder / "received"),
+            "AWS_ENDPOINT_URL_S3": fake_s3.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        },
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    log.close()
+    try:
+        assert process.stdout
+        port = process.stdout.readline().strip()
+        assert port, (folder / "log").read_text()
+        yield Server(int(port), folder / "received", tls.authority, process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        assert process.stdout
+        process.stdout.close()
+
+
+def identity(number: int) -> str:
+    return f"22222222-3333-4444-5555-{number:012d}"
+
+
+def notification(number: int, message: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What SNS would post of a published message, but for the signature."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {**DELIVERIES["SNS envelope"](message), "Timestamp": now, "MessageId": identity(number), **more}
+
+
+@pytest.fixture
+def publish(fake_s3: FakeS3) -> Callable[..., dict[str, Any]]:
+    """Publish with the library, and catch the message."""
+
+    def publish(payload: bytes, message_id: str, **options: Any) -> dict[str, Any]:
+        noted = NotedSns()
+        store = Store.from_dict(STORE)
+        Publisher(topic_arn=TOPIC, store=store, sns=noted.client(), s3=fake_s3.client()).publish(
+            payload, message_id=message_id, **options
+        )
+        return noted.published[0]
+
+    return publish
+
+
+Publish = Callable[..., dict[str, Any]]
+
+
+def body(signed: dict[str, Any]) -> bytes:
+    return json.dumps(signed).encode()
+
+
+def test_a_subscription_is_confirmed(server: Server, signer: Signer, sns: Sns) -> None:
+    asked = {
+        "Type": "SubscriptionConfirmation",
+        "MessageId": SNS_ID,
+        "Token": "2336412f37fb687f",
+        "TopicArn": TOPIC,
+        "Message": "You have chosen to subscribe…",
+        "SubscribeURL": "https://evil.example/?Token=2336412f37fb687f",
+        "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    }
+    assert server.post(body(signer.signed(asked, "2"))) == 200
+    (confirmed,) = sns.confirmed
+    assert confirmed.startswith("/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3A")
+
+
+def test_a_payload_is_kept_before_sns_is_told(server: Server, signer: Signer, publish: Publish) -> None:
+    inline, offloaded = publish(b"small", "m-1"), publish(os.urandom(300_000), "m-2")
+    for number, message in ((1, inline), (2, offloaded)):
+        assert server.post(body(signer.signed(notification(number, message), "2"))) == 200
+    kept = server.received()
+    assert kept[identity(1)] == {
+        "message_id": "m-1",
+        "bytes": 5,
+        "sha256": hashlib.sha256(b"small").hexdigest(),
+        "subject": kept[identity(1)]["subject"],
+    }
+    assert kept[identity(2)]["bytes"] == 300_000
+    stored = (server.folder / identity(2)).read_bytes()
+    assert hashlib.sha256(stored).hexdigest() == kept[identity(2)]["sha256"]
+
+
+def test_a_notification_that_comes_again_is_read_once(
+    server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3
+) -> None:
+    signed = body(signer.signed(notification(3, publish(bytes(300_000), "m-3"))))
+    before = len(fake_s3.asked("GET"))
+    assert [server.post(signed) for _ in range(3)] == [200, 200, 200]
+    assert len(fake_s3.asked("GET")) == before + 1
+
+
+def test_a_payload_larger_than_memory_may_be_takes_a_few_chunks(
+    server: Server, signer: Signer, publish: Publish
+) -> None:
+    def resident() -> int:
+        status = Path(f"/proc/{server.pid}/status")
+        if not status.exists():
+            pytest.skip("needs /proc")
+        return (
+            int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+        )
+
+    message = publish(bytes(LARGE), "m-4")
+    before = resident()
+    assert server.post(body(signer.signed(notification(4, message)))) == 200
+    assert server.received()[identity(4)]["bytes"] == LARGE
+    assert resident() - before < 40  # MiB
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda signed: signed | {"Message": "other"}, "changed"),
+        (lambda signed: Signer().signed(signed), "another key"),
+        (
+            lambda signed: signed | {"SigningCertURL": "https://evil.example/SimpleNotificationService-0.pem"},
+            "elsewhere",
+        ),
+        (lambda signed: signed | {"Timestamp": "2020-01-01T00:00:00.000Z"}, "old"),
+    ],
+)
+def test_what_sns_did_not_send_is_forbidden(
+    spoil: Callable[[dict[str, Any]], dict[str, Any]], why: str, server: Server, signer: Signer, publish: Publish
+) -> None:
+    signed = spoil(signer.signed(notification(5, publish(b"x", "m-5"))))
+    assert server.post(body(signed)) == 403
+    assert identity(5) not in server.received()
+
+
+def test_another_topics_notification_is_forbidden(server: Server, signer: Signer, publish: Publish) -> None:
+    foreign = notification(6, publish(b"x", "m-6"), TopicArn=TOPIC.replace("1111", "2222"))
+    assert server.post(body(signer.signed(foreign))) == 403
+
+
+def test_a_raw_delivery_is_forbidden(server: Server) -> None:
+    assert server.post(b"payload", **{"x-amz-sns-rawdelivery": "true"}) == 403
+
+
+def test_more_than_sns_posts_is_not_even_read(server: Server) -> None:
+    assert server.post(bytes(2 * 2**20 + 1)) == 413
+
+
+def test_what_is_no_notification_does_no_harm(server: Server) -> None:
+    for garbage in (b"", b"{", b"[]", b'{"Type":"Notification"}'):
+        assert server.post(garbage) == 503
+
+
+def test_what_fails_is_kept_by_sns_and_works_when_it_comes_again(
+    server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3
+) -> None:
+    """Hopeless or not: 503, so that SNS tries again, and in the end puts it into the redrive queue."""
+    signed = body(signer.signed(notification(7, publish(os.urandom(300_000), "m-7"))))
+    stored = fake_s3.objects.pop(("payloads-one", "payloads/m-7"))
+    assert server.post(signed) == 503  # PayloadMissing
+    fake_s3.put("payloads-one", "payloads/m-7", bytes(300_000))
+    assert server.post(signed) == 503  # PayloadCorrupt
+    fake_s3.objects["payloads-one", "payloads/m-7"] = stored
+    fake_s3.refuse("GET", 403, "AccessDenied")
+    assert server.post(signed) == 503  # PayloadUnavailable
+    assert identity(7) not in server.received()
+    assert server.post(signed) == 200
+    assert server.received()[identity(7)]["message_id"] == "m-7"
+    elsewhere = publish(bytes(300_000), "m-8")
+    elsewhere["Message"] = elsewhere["Message"].replace("payloads-one", "payloads-two")
+    assert server.post(body(signer.signed(notification(8, elsewhere)))) == 503  # UntrustedStore
