@@ -59,11 +59,15 @@ class _Grant:
 
     @property
     def crosses(self) -> bool:
-        return self.account is not None and self.account != self.of.account
+        """An endpoint's policy lets nobody in: what goes through it still needs the permission of where it goes."""
+        return self.account is not None and self.account != self.of.account and self.of.kind != "endpoint"
 
     @property
     def order(self) -> int:
-        return ("bucket", "key", "topic", "bus", "queue", "function", "role").index(self.of.kind)
+        return _KINDS.index(self.of.kind)
+
+
+_KINDS = ("bucket", "key", "topic", "bus", "queue", "function", "repository", "endpoint", "role")
 
 
 def _grants(found: Concrete) -> Iterator[_Grant]:
@@ -122,6 +126,8 @@ def _glance(crossing: list[_Grant]) -> str:
             for place in places
         ]
         rows.append((who, *cells))
+    if not rows:
+        return "Nobody of another account, for anything.\n"
     table = _table(("who", *(titles[place] for place in places)), rows)
     return table + _NOBODY + " — |" * len(places) + "\n"
 
@@ -153,7 +159,10 @@ def _roles(found: Concrete) -> Iterator[str]:
             for statement in found.guarded[role.arn].policy["Statement"]
             for kind, principal in _principals(statement)
         ]
-        yield f"### Role `{role.name}` of {role.account}\n\nTaken on by {', '.join(trusted)}.\n"
+        bounded = (
+            f" May do no more than its permission boundary `{_tail(role.boundary)}` allows." if role.boundary else ""
+        )
+        yield f"### Role `{role.name}` of {role.account}\n\nTaken on by {', '.join(trusted)}.{bounded}\n"
         rows = [
             (
                 ("" if statement["Effect"] == "Allow" else "**not** ") + _codes(_said(statement, "Action")),
@@ -187,11 +196,21 @@ def _place(resource: str, account: str, found: Concrete) -> str:
 def _when(conditions: Mapping[str, Mapping[str, object]]) -> str:
     said = []
     for operator, keys in conditions.items():
-        sign = {"StringEquals": "=", "ArnEquals": "=", "ArnLike": "~", "StringLike": "~", "Bool": "="}.get(operator)
-        sign = sign or {"StringNotEquals": "is none of"}.get(operator, operator)
         for key, values in keys.items():
-            said.append(f"`{key}` {sign} " + ", ".join(f"`{value}`" for value in _list(values)))
+            if operator == "Null":
+                said.append(f"`{key}` is {'absent' if _list(values) == ['true'] else 'there'}")
+            else:
+                sign = _SIGNS.get(operator, operator)
+                said.append(f"`{key}` {sign} " + ", ".join(f"`{value}`" for value in _list(values)))
     return "<br>".join(said)
+
+
+_SIGNS = {
+    **dict.fromkeys(("StringEquals", "ArnEquals", "Bool"), "="),
+    **dict.fromkeys(("StringLike", "ArnLike"), "~"),
+    "StringNotEquals": "is none of",
+    "ForAnyValue:StringNotEquals": "has one that is none of",
+}
 
 
 def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:

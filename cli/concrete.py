@@ -23,7 +23,8 @@ class UnresolvedError(ValueError):
 
 @dataclass(frozen=True)
 class Guarded:
-    """Something with a policy of its own: bucket, key, topic, queue, function, bus, or a role's trust.
+    """Something with a policy of its own: bucket, key, topic, queue, function, bus, repository, endpoint of a VPC, or a
+    role's trust.
 
     `policy` may have no statement at all. `properties` are the template's, not resolved, for what decides beside
     policies (such as a bucket's block of public access).
@@ -40,13 +41,17 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Role:
-    """An IAM role: what it may do by its own policies, and its permission boundary if it has one."""
+    """An IAM role: what it may do by its own policies, and the ARN of its permission boundary if it has one.
+
+    `bounds` is what the boundary says: None without one, and also where it is in no template and was not given.
+    """
 
     arn: str
     account: str
     where: str
     policies: tuple[Policy, ...]
-    boundary: Policy | None = None
+    boundary: str | None = None
+    bounds: Policy | None = None
 
     @property
     def name(self) -> str:
@@ -76,14 +81,14 @@ class Concrete:
     accounts: dict[str, str] = field(default_factory=dict)
     """Account of each stack."""
 
-    def named(self, stack: str, construct: str) -> str:
+    def named(self, stack: str, construct: str, *, hashed: bool = True) -> str:
         """The ARN of what the construct of that path (`TaskRole` for `Task/Role`) in that stack became; for what
-        CloudFormation names.
+        CloudFormation names. CDK puts a hash behind all but the stack's own resources.
 
         Raises:
             KeyError: when there is not exactly one.
         """
-        pattern = re.compile(rf"{re.escape(stack)}/{re.escape(construct)}[0-9A-F]{{8}}")
+        pattern = re.compile(rf"{re.escape(stack)}/{re.escape(construct)}{'[0-9A-F]{8}' if hashed else ''}")
         found = [each.arn for each in self._everything() if pattern.fullmatch(each.where)]
         if len(found) != 1:
             raise KeyError(f"{stack}/{construct}: {len(found)} resources, not 1")
@@ -98,8 +103,8 @@ class Concrete:
         yield from self.things.values()
 
 
-def concrete(stacks: Iterable[StackTemplate]) -> Concrete:
-    """Every policy of these stacks.
+def concrete(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy] | None = None) -> Concrete:
+    """Every policy of these stacks. `managed` are managed policies that they name and do not have, by ARN.
 
     Raises:
         UnresolvedError: at the first thing that cannot be made concrete.
@@ -108,7 +113,7 @@ def concrete(stacks: Iterable[StackTemplate]) -> Concrete:
     for stack in stacks:
         found.regions[stack.name] = stack.region
         found.accounts[stack.name] = stack.account
-        StackReader(stack).read_into(found)
+        StackReader(stack, managed or {}).read_into(found)
     return found
 
 
@@ -138,28 +143,68 @@ _NAMED: dict[str, tuple[str, str, str]] = {
         "Family",
         "arn:{partition}:ecs:{region}:{account}:task-definition/{name}:1",
     ),
+    "AWS::ECR::Repository": (
+        "repository",
+        "RepositoryName",
+        "arn:{partition}:ecr:{region}:{account}:repository/{name}",
+    ),
+    "AWS::EC2::SecurityGroup": ("security group", "", "arn:{partition}:ec2:{region}:{account}:security-group/{name}"),
+    "AWS::EC2::Subnet": ("subnet", "", "arn:{partition}:ec2:{region}:{account}:subnet/{name}"),
+    "AWS::EC2::VPCEndpoint": ("endpoint", "", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{name}"),
+    "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "arn:{partition}:iam::{account}:policy/{name}"),
+    "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
+    "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
 }
-_REF_IS_ARN = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::ECS::TaskDefinition")
-_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role")
+_REF_IS_ARN = (
+    "AWS::SNS::Topic",
+    "AWS::StepFunctions::StateMachine",
+    "AWS::ECS::TaskDefinition",
+    "AWS::IAM::ManagedPolicy",
+)
+_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
+# Attributes that policies spell, besides `Arn`, and what stands for what AWS makes up.
+_ATTRIBUTES = {
+    ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
+    ("AWS::SageMaker::Domain", "DomainId"): "{name}",
+    ("AWS::SageMaker::Domain", "DomainArn"): "{arn}",
+}
+# What an endpoint without a policy lets through. (VPC guide, "Default endpoint policy".)
+_ANYTHING: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
-# Types that neither have a policy of their own nor are acted on by a role of ours.
+# Types that have no policy of their own, and that no policy of ours names by reference.
 _WITHOUT_POLICY = {
+    "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
+    "AWS::EC2::FlowLog",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::Route",
     "AWS::EC2::RouteTable",
-    "AWS::EC2::SecurityGroup",
-    "AWS::EC2::Subnet",
+    "AWS::EC2::SecurityGroupIngress",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPC",
-    "AWS::EC2::VPCEndpoint",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::IdentityStore::Group",
+    "AWS::IdentityStore::GroupMembership",
+    "AWS::IdentityStore::User",
     "AWS::KMS::Alias",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::EventSourceMapping",
     "AWS::SNS::Subscription",
+    "AWS::SSM::Parameter",
+    "AWS::SSO::ApplicationAssignment",
+    "AWS::SageMaker::AppImageConfig",
+    "AWS::SageMaker::Image",
+    "AWS::SageMaker::ImageVersion",
+    "AWS::SageMaker::NotebookInstance",
+    "AWS::SageMaker::Pipeline",
+    "AWS::SageMaker::Space",
+    "AWS::SageMaker::UserProfile",
+    "AWS::Scheduler::Schedule",
+    "Custom::ContainerImage",
+    "Custom::DomainCleanUp",
+    "Custom::DomainGuard",
     "Custom::S3AutoDeleteObjects",
 }
 # Managed policies of AWS that CDK attaches, in AWS's words.
@@ -180,8 +225,9 @@ _MANAGED = {
 class StackReader:
     """One stack: its resources, and `resolve` for what they say."""
 
-    def __init__(self, stack: StackTemplate) -> None:
+    def __init__(self, stack: StackTemplate, managed: Mapping[str, Policy] | None = None) -> None:
         self._stack = stack
+        self._managed = dict(managed or {})
         self._resources: dict[str, dict[str, Any]] = stack.template["Resources"]
         self._pseudo = {
             "AWS::AccountId": stack.account,
@@ -195,6 +241,10 @@ class StackReader:
 
     def read_into(self, found: Concrete) -> None:
         policies = self._resource_policies()
+        self._managed |= {
+            self._arn(logical): self._document(logical, self._properties(logical)["PolicyDocument"])
+            for logical in self._of_type("AWS::IAM::ManagedPolicy")
+        }
         inline = self._identity_policies()
         for logical, resource in self._resources.items():
             kind = resource["Type"]
@@ -227,10 +277,11 @@ class StackReader:
             found.things[arn] = Thing(name, arn, account, region, where)
             return
         statements = list(policies.get(arn, []))
-        if name == "key":
-            statements += self._document(logical, properties["KeyPolicy"])["Statement"]
+        if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
+            statements += self._document(logical, properties[_OWN_DOCUMENT[name]])["Statement"]
+        elif name == "endpoint":
+            statements.append(_ANYTHING)
         if name == "role":
-            statements += self._document(logical, properties["AssumeRolePolicyDocument"])["Statement"]
             found.roles[arn] = self._role(logical, arn, inline)
         if arn in found.guarded:
             raise self._unresolved(logical, f"{arn} is in two stacks")
@@ -241,19 +292,28 @@ class StackReader:
         properties = self._properties(logical)
         policies = [self._document(logical, each["PolicyDocument"]) for each in properties.get("Policies", [])]
         policies += inline.get(arn, [])
-        for managed in properties.get("ManagedPolicyArns", []):
-            name = str(self.resolve(managed, logical)).partition(":policy/")[2]
-            if name not in _MANAGED:
-                raise self._unresolved(logical, f"the managed policy {name!r} is not known here")
-            policies.append(_MANAGED[name])
-        if "PermissionsBoundary" in properties:
-            raise self._unresolved(logical, "a permission boundary is not known here yet")
-        return Role(arn, self._stack.account, f"{self._stack.name}/{logical}", tuple(policies))
+        for reference in properties.get("ManagedPolicyArns", []):
+            managed = str(self.resolve(reference, logical))
+            document = self._managed.get(managed) or _MANAGED.get(managed.partition(":policy/")[2])
+            if document is None:
+                raise self._unresolved(logical, f"the managed policy {managed!r} is not known here")
+            policies.append(document)
+        boundary = properties.get("PermissionsBoundary") and str(
+            self.resolve(properties["PermissionsBoundary"], logical)
+        )
+        return Role(
+            arn,
+            self._stack.account,
+            f"{self._stack.name}/{logical}",
+            tuple(policies),
+            boundary,
+            self._managed.get(boundary or ""),
+        )
 
     def _identity_policies(self) -> dict[str, list[Policy]]:
-        """Documents of `AWS::IAM::Policy`, by the ARN of the role they are attached to."""
+        """Documents of policies that say themselves to which roles they are attached, by the role's ARN."""
         found: dict[str, list[Policy]] = {}
-        for logical in self._of_type("AWS::IAM::Policy"):
+        for logical in [*self._of_type("AWS::IAM::Policy"), *self._of_type("AWS::IAM::ManagedPolicy")]:
             properties = self._properties(logical)
             document = self._document(logical, properties["PolicyDocument"])
             for attached in {"Users", "Groups"} & set(properties):
@@ -335,9 +395,7 @@ class StackReader:
             case {"Ref": str(target)} if len(value) == 1:
                 return self._ref(target, logical)
             case {"Fn::GetAtt": [str(target), str(attribute)]} if len(value) == 1:
-                if attribute != "Arn" or self._resources.get(target, {}).get("Type") not in _NAMED:
-                    raise self._unresolved(logical, f"Fn::GetAtt {target}.{attribute} cannot be resolved")
-                return self._arn(target)
+                return self._attribute(target, attribute, logical)
             case {"Fn::Join": [str(separator), list(parts)]} if len(value) == 1:
                 return separator.join(str(self.resolve(part, logical)) for part in parts)
             case {"Fn::Split": [str(separator), text]} if len(value) == 1:
@@ -364,6 +422,13 @@ class StackReader:
             suffix = self._pseudo["AWS::URLSuffix"]
             return f"https://sqs.{self._stack.region}.{suffix}/{self._stack.account}/{self._name(target)}"
         return self._arn(target) if kind in _REF_IS_ARN else self._name(target)
+
+    def _attribute(self, target: str, attribute: str, logical: str) -> str:
+        kind = self._resources.get(target, {}).get("Type", "")
+        spelled = _ATTRIBUTES.get((kind, attribute), "{arn}" if attribute == "Arn" and kind in _NAMED else None)
+        if spelled is None:
+            raise self._unresolved(logical, f"Fn::GetAtt {target}.{attribute} cannot be resolved")
+        return spelled.format(name=self._name(target), arn=self._arn(target))
 
     def _name(self, logical: str) -> str:
         kind = self._resources[logical]["Type"]
@@ -426,6 +491,13 @@ _POLICIES: dict[str, Callable[[StackReader, str], Iterator[tuple[str, list[State
     "AWS::Events::EventBusPolicy": StackReader.bus_policy,
     "AWS::Lambda::Permission": StackReader.permission,
 }
+_OWN_DOCUMENT = {
+    "key": "KeyPolicy",
+    "role": "AssumeRolePolicyDocument",
+    "repository": "RepositoryPolicyText",
+    "endpoint": "PolicyDocument",
+}
+"""Where what is guarded holds its own policy."""
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
 
 

@@ -1,6 +1,7 @@
 """CDK's provider of custom resources that take their time: it calls our function until that says it is complete."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.custom_resources import LogOptions, Provider
@@ -44,6 +45,12 @@ class WaitingProvider(Provider):
                 ]
             },
         )
-        acknowledge_wildcards(
-            self.node.find_child("waiter-state-machine"), {"Log delivery, of Step Functions, has no ARNs.": ["*"]}
+        waiter = self.node.find_child("waiter-state-machine")
+        acknowledge_wildcards(waiter, {"Log delivery, of Step Functions, has no ARNs.": ["*"]})
+        # CDK would let Step Functions take the role on anybody's behalf.
+        role = waiter.node.find_child("Role").node.default_child
+        assert isinstance(role, iam.CfnRole)
+        role.add_property_override(
+            "AssumeRolePolicyDocument.Statement.0.Condition",
+            {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
         )

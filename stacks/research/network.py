@@ -22,6 +22,8 @@ INTERFACE_ENDPOINTS = {
     "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
 }
 """What an app with a custom image, and a processing job, call from inside the VPC."""
+UNSIGNED_ENDPOINTS = ("Studio",)
+"""Where a browser's session goes: such requests are not signed as a principal, whom a policy could ask for."""
 STUDIO_PORTS = ec2.Port.tcp_range(8192, 65_535)
 """What Studio's apps talk to one another on (SageMaker developer guide, "VPC only communication with the internet")."""
 
@@ -92,7 +94,7 @@ def _endpoints(scope: Construct, vpc: ec2.IVpc, research: Research, clients: ec2
     )
     security_group.add_ingress_rule(clients, ec2.Port.HTTPS, "Apps and jobs")
     for name, service in INTERFACE_ENDPOINTS.items():
-        ec2.InterfaceVpcEndpoint(
+        endpoint = ec2.InterfaceVpcEndpoint(
             scope,
             name,
             vpc=vpc,
@@ -102,6 +104,20 @@ def _endpoints(scope: Construct, vpc: ec2.IVpc, research: Research, clients: ec2
             private_dns_enabled=True,
             open=False,
         )
+        if name not in UNSIGNED_ENDPOINTS:
+            endpoint.add_to_policy(interface_endpoint_policy(research))
+
+
+def interface_endpoint_policy(research: Research) -> iam.PolicyStatement:
+    """Credentials of the account alone: with a stranger's, brought into an app, data would leave through any API that
+    takes some. What the account's own may do is for their roles to say."""
+    return iam.PolicyStatement(
+        sid="OwnPrincipals",
+        principals=[iam.StarPrincipal()],
+        actions=["*"],
+        resources=["*"],
+        conditions={"StringEquals": {"aws:PrincipalAccount": research.account}},
+    )
 
 
 def s3_endpoint_policy(research: Research) -> list[iam.PolicyStatement]:
@@ -112,7 +128,7 @@ def s3_endpoint_policy(research: Research) -> list[iam.PolicyStatement]:
     statements = [
         iam.PolicyStatement(
             sid="OwnBuckets",
-            principals=[iam.AnyPrincipal()],
+            principals=[iam.StarPrincipal()],
             actions=["s3:*"],
             resources=["*"],
             conditions={
@@ -121,7 +137,7 @@ def s3_endpoint_policy(research: Research) -> list[iam.PolicyStatement]:
         ),
         iam.PolicyStatement(
             sid="ImageLayers",
-            principals=[iam.AnyPrincipal()],
+            principals=[iam.StarPrincipal()],
             actions=["s3:GetObject"],
             resources=[f"arn:{partition(research.region)}:s3:::prod-{research.region}-starport-layer-bucket/*"],
         ),
@@ -130,7 +146,7 @@ def s3_endpoint_policy(research: Research) -> list[iam.PolicyStatement]:
         statements.append(
             iam.PolicyStatement(
                 sid="ReadableBuckets",
-                principals=[iam.AnyPrincipal()],
+                principals=[iam.StarPrincipal()],
                 actions=["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"],
                 resources=[
                     f"arn:{partition(research.region)}:s3:::{bucket}{suffix}"

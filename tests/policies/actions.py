@@ -3,7 +3,7 @@ pattern stands for."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import groupby
 
@@ -23,6 +23,7 @@ SENSITIVE = (
     "sqs",
     "lambda",
     "events",
+    "sagemaker",
 )
 """Services that are asked about wherever a pattern could reach beyond its own service."""
 
@@ -44,6 +45,20 @@ def actions_of(service: str) -> tuple[str, ...]:
 def regex(pattern: str) -> re.Pattern[str]:
     """A policy's pattern (`*` and `?`) as a regular expression."""
     return re.compile("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern), re.DOTALL)
+
+
+def fits(pattern: str, text: str, context: Mapping[str, object]) -> bool:
+    """Whether a pattern stands for this text, its variables filled in from a request's context: literally, and a
+    variable for which there is no value fits nothing."""
+    for name in _VARIABLE.findall(pattern):
+        value = context.get(name)
+        if not isinstance(value, str) or "*" in value or "?" in value:
+            return False
+        pattern = pattern.replace(f"${{{name}}}", value)
+    return regex(pattern).fullmatch(text) is not None
+
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 @cache

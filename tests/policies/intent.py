@@ -4,11 +4,10 @@ Written from the contract between accounts, not from the templates. Both engines
 access matrix asks it about one request at a time (`matrix.py`), the prover about all requests at once (`prover.py`).
 
 It says two things. Of everything with a policy of its own (`Guard`): which doors are open, to whom and when. Of every
-role (`May`): what it is for. A research stack joins by adding its guards and roles to `intent`.
+role (`May`): what it is for. The words are those of `terms.py`; a research environment's part is `research_intent.py`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from cli.concrete import Concrete
 from stacks import names
@@ -17,154 +16,70 @@ from stacks.deployment import (
     FunctionSubscriber,
     HttpsSubscriber,
     LambdaSubscriber,
+    ResearchDeployment,
     Sender,
     SqsSubscriber,
     Subscriber,
 )
 from stacks.regions import partition
-
-# Who -----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Account:
-    """Anybody in the account whom the account's own policies let."""
-
-    id: str
-
-
-@dataclass(frozen=True)
-class Roles:
-    """These roles of the account, as far as the account's own policies let them."""
-
-    account: str
-    arns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Named:
-    """This one role, named by the policy itself: in its own account it needs no other permission."""
-
-    arn: str
-
-
-@dataclass(frozen=True)
-class Service:
-    """An AWS service, when it acts for one of these sources, or for this account. With neither, for anybody: see
-    `SERVICES_WITHOUT_SOURCE`."""
-
-    name: str
-    sources: tuple[str, ...] = ()
-    account: str | None = None
+from tests.policies.research_intent import boundary, research
+from tests.policies.terms import (
+    KEY_UPLOAD,
+    KEY_USE,
+    LOG,
+    S3_DELETE,
+    S3_READ,
+    S3_UPLOAD,
+    S3_WRITE,
+    SQS_SEND,
+    SQS_TAKE,
+    TRACE,
+    Account,
+    Door,
+    Everybody,
+    Guard,
+    Intent,
+    May,
+    Party,
+    Roles,
+    Service,
+    When,
+    arn,
+    emptied,
+    log_group,
+    run_by,
+    with_emptying,
+)
 
 
-SERVICES_WITHOUT_SOURCE = {
-    # Lambda names no source when it assumes an execution role: a condition would lock the function out. Lambda takes
-    # only a role of the function's own account, from somebody who may pass that role.
-    "lambda.amazonaws.com",
-    # Nor is S3 known to when it replicates. It takes only a role of the bucket's own account, from somebody who may
-    # pass that role.
-    "s3.amazonaws.com",
-}
-
-Who = Account | Roles | Named | Service
-When = Mapping[str, tuple[str, ...]]
-"""Context keys that have to be there, each with one of these values."""
-
-
-# What ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Door:
-    """Somebody who is let in. `may` and `on` are patterns as in a policy."""
-
-    what: str
-    who: Who
-    may: tuple[str, ...]
-    on: tuple[str, ...]
-    when: When = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Something with a policy of its own: what that policy lets through, whatever the caller's own policies say."""
-
-    kind: str
-    arn: str
-    account: str
-    doors: tuple[Door, ...] = ()
-    over_tls: tuple[str, ...] = ()
-    """Actions that are refused to everybody, the owner's administrators included, without TLS."""
-    only: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    """(action, context key, values): that action is refused to everybody unless the key has one of the values."""
-
-    @property
-    def owner_decides(self) -> bool:
-        """Whether policies of the owning account are enough to act on it. Not with keys and with roles' trust: what
-        those do not say themselves, nobody may."""
-        return self.kind not in ("key", "role")
-
-
-@dataclass(frozen=True)
-class May:
-    """Something that a role is for."""
-
-    may: tuple[str, ...]
-    on: tuple[str, ...]
-    when: When = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Intent:
-    """Guards by ARN of what is guarded, jobs by ARN of the role."""
-
-    guards: Mapping[str, Guard]
-    jobs: Mapping[str, tuple[May, ...]]
-
-
-def intent(deployment: Deployment, found: Concrete) -> Intent:
+def intent(deployment: Deployment | ResearchDeployment, found: Concrete) -> Intent:
     """What is meant. `found` is asked only for ARNs that CloudFormation makes up."""
     guards: list[Guard] = []
     jobs: dict[str, tuple[May, ...]] = {}
-    for party in (
-        _publisher(deployment, found),
-        *(_replica(deployment, region, found) for region in deployment.publisher.replicas),
-        *(_sender(deployment, s) for s in deployment.senders),
-        *(_subscriber(deployment, s, found) for s in deployment.subscribers),
-    ):
-        guards += party[0]
-        jobs |= party[1]
-    for stack, region, account in _watched(deployment):
-        guards += _operations(found, stack, region, account)
-    return Intent({guard.arn: guard for guard in guards}, jobs)
+    for more_guards, more_jobs in _parties(deployment, found):
+        guards += more_guards
+        jobs |= more_jobs
+    boundaries = {}
+    if deployment.research and deployment.research.permissions_boundary:
+        boundaries[deployment.research.permissions_boundary] = boundary(deployment, deployment.research)
+    return Intent({guard.arn: guard for guard in guards}, jobs, boundaries)
 
 
-Party = tuple[list[Guard], dict[str, tuple[May, ...]]]
+def _parties(deployment: Deployment | ResearchDeployment, found: Concrete) -> Iterator[Party]:
+    if isinstance(deployment, Deployment):
+        yield _publisher(deployment, found)
+        for region in deployment.publisher.replicas:
+            yield _replica(deployment, region, found)
+        for sender in deployment.senders:
+            yield _sender(deployment, sender)
+        for subscriber in deployment.subscribers:
+            yield _subscriber(deployment, subscriber, found)
+        for stack, region, account in _watched(deployment):
+            yield _operations(found, stack, region, account), {}
+    if deployment.research:
+        yield research(deployment, deployment.research, found)
 
-S3_READ = ("s3:GetObject*", "s3:GetBucket*", "s3:List*")
-S3_WRITE = (
-    "s3:PutObject",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
-    "s3:PutObjectTagging",
-    "s3:PutObjectVersionTagging",
-    "s3:Abort*",
-)
-S3_DELETE = ("s3:DeleteObject*",)
-S3_UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
-SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
-SQS_TAKE = (
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueAttributes",
-    "sqs:GetQueueUrl",
-)
-KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
-KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
-LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
-TRACE = May(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
+
 TOPIC_OVER_TLS = tuple(
     f"sns:{action}"
     for action in (
@@ -195,7 +110,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             (
                 *(_reads(deployment, s) for s in deployment.subscribers),
                 *(_uploads(deployment, s) for s in deployment.senders),
-                *_emptied(deployment, found, stack, bucket),
+                *emptied(deployment, found, stack, bucket),
             ),
             over_tls=("s3:*",),
         ),
@@ -245,8 +160,8 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             home,
             (Door("is invoked by the rules", _events(rules), ("lambda:InvokeFunction",), (function,)),),
         ),
-        _run_by(publish_role, home, Service("lambda.amazonaws.com")),
-        _run_by(publisher_role, home, Account(home)),
+        run_by(publish_role, home, Service("lambda.amazonaws.com")),
+        run_by(publisher_role, home, Account(home)),
     ]
     publishes = (
         May(("sns:Publish",), (topic,)),
@@ -267,9 +182,9 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
     }
     if deployment.publisher.replicas:
         role = found.named(stack, "ReplicationRole")
-        guards.append(_run_by(role, home, Service("s3.amazonaws.com")))
+        guards.append(run_by(role, home, Service("s3.amazonaws.com")))
         jobs[role] = tuple(_replicates(deployment, key))
-    return _with_emptying(deployment, found, stack, home, guards, jobs)
+    return with_emptying(deployment, found, stack, home, guards, jobs)
 
 
 def _replica(deployment: Deployment, region: str, found: Concrete) -> Party:
@@ -281,7 +196,7 @@ def _replica(deployment: Deployment, region: str, found: Concrete) -> Party:
             "bucket",
             bucket,
             home,
-            (*(_reads(deployment, s, region) for s in there), *_emptied(deployment, found, stack, bucket)),
+            (*(_reads(deployment, s, region) for s in there), *emptied(deployment, found, stack, bucket)),
             over_tls=("s3:*",),
         ),
         Guard(
@@ -294,7 +209,7 @@ def _replica(deployment: Deployment, region: str, found: Concrete) -> Party:
             ),
         ),
     ]
-    return _with_emptying(deployment, found, stack, home, guards, {})
+    return with_emptying(deployment, found, stack, home, guards, {})
 
 
 def _replicates(deployment: Deployment, key: str) -> Iterator[May]:
@@ -389,7 +304,7 @@ def _sender(deployment: Deployment, sender: Sender) -> Party:
         May(S3_UPLOAD, (f"{names.payload_bucket_arn(deployment)}/outbox/{sender.name}/*",)),
         May(KEY_UPLOAD, (names.any_key_arn(deployment),), through_s3(deployment)),
     )
-    return [_run_by(role, sender.account, Account(sender.account))], {role: sends}
+    return [run_by(role, sender.account, Account(sender.account))], {role: sends}
 
 
 # A subscriber's account ----------------------------------------------------------------------------------------------
@@ -416,7 +331,7 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party
     home = subscriber.account
     (reader,) = readers(subscriber, deployment)
     process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
-    guards = [_keeps_undelivered(deployment, subscriber), _run_by(reader, home, process)]
+    guards = [_keeps_undelivered(deployment, subscriber), run_by(reader, home, process)]
     takes_undelivered = May(SQS_TAKE, (names.redrive_queue_arn(deployment, subscriber),))
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
@@ -430,10 +345,10 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
     consume_role = readers(subscriber, deployment)[0]
 
     guards = [
-        Guard("bucket", inbox, home, tuple(_emptied(deployment, found, stack, inbox)), over_tls=("s3:*",)),
+        Guard("bucket", inbox, home, tuple(emptied(deployment, found, stack, inbox)), over_tls=("s3:*",)),
         Guard("queue", dead_letters, home, over_tls=("sqs:*",)),
         _keeps_undelivered(deployment, subscriber),
-        _run_by(consume_role, home, Service("lambda.amazonaws.com")),
+        run_by(consume_role, home, Service("lambda.amazonaws.com")),
     ]
     consumes = (
         *_reads_payloads(deployment, subscriber),
@@ -448,7 +363,7 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
     else:
         more_guards, jobs = _with_function(deployment, subscriber, found, function)
     jobs[consume_role] = (*consumes, *jobs.get(consume_role, ()))
-    return _with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
+    return with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
 
 
 def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete, function: str) -> Party:
@@ -468,8 +383,8 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         ),
         Guard("function", function, home),
         Guard("bus", bus, home),
-        _run_by(machine_role, home, Service("states.amazonaws.com", account=home)),
-        _run_by(forward_role, home, Service("events.amazonaws.com", account=home)),
+        run_by(machine_role, home, Service("states.amazonaws.com", account=home)),
+        run_by(forward_role, home, Service("events.amazonaws.com", account=home)),
     ]
     jobs: dict[str, tuple[May, ...]] = {
         readers(subscriber, deployment)[0]: (
@@ -510,10 +425,10 @@ def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Conc
     key, function = found.named(stack, "LandingKey"), names.land_function(deployment, subscriber)
     land_role = readers(subscriber, deployment)[1]
     guards = [
-        Guard("bucket", bucket, home, tuple(_emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
+        Guard("bucket", bucket, home, tuple(emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
         Guard("key", key, home, (Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),)),
         Guard("function", arn("lambda", region, home, f"function:{function}"), home),
-        _run_by(land_role, home, Service("lambda.amazonaws.com")),
+        run_by(land_role, home, Service("lambda.amazonaws.com")),
     ]
     jobs: dict[str, tuple[May, ...]] = {
         land_role: (
@@ -542,8 +457,15 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
             home,
             (Door("is invoked by the topic", _topic(deployment, region), ("lambda:InvokeFunction",), (function,)),),
         ),
-        _run_by(task_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
-        _run_by(execution_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
+        # There is a way out beside it: the endpoint is there for what it saves.
+        Guard(
+            "endpoint",
+            found.named(stack, "TaskNetworkS3"),
+            home,
+            (Door("goes through", Everybody(), ("*",), ("*",)),),
+        ),
+        run_by(task_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
+        run_by(execution_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
     ]
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
@@ -610,43 +532,7 @@ def _operations(found: Concrete, stack: str, region: str, account: str) -> list[
     ]
 
 
-# Both ----------------------------------------------------------------------------------------------------------------
-
-
-def _run_by(role: str, home: str, who: Who) -> Guard:
-    return Guard("role", role, home, (Door("assumes the role", who, ("sts:AssumeRole",), (role,)),))
-
-
-def _emptied(deployment: Deployment, found: Concrete, stack: str, bucket: str) -> Iterator[Door]:
-    """With `ephemeral`, CDK's own function empties the stack's bucket before it is deleted."""
-    if deployment.ephemeral:
-        yield Door(
-            "is emptied before it is deleted",
-            Named(_emptying_role(found, stack)),
-            ("s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*"),
-            (bucket, f"{bucket}/*"),
-        )
-
-
-def _with_emptying(
-    deployment: Deployment,
-    found: Concrete,
-    stack: str,
-    home: str,
-    guards: list[Guard],
-    jobs: dict[str, tuple[May, ...]],
-) -> Party:
-    if deployment.ephemeral:
-        role = _emptying_role(found, stack)
-        function = found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
-        guards += [_run_by(role, home, Service("lambda.amazonaws.com")), Guard("function", function, home)]
-        # What it logs; the managed policy for functions that CDK attaches.
-        jobs[role] = (May(("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"), ("*",)),)
-    return guards, jobs
-
-
-def _emptying_role(found: Concrete, stack: str) -> str:
-    return found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
+# Names ---------------------------------------------------------------------------------------------------------------
 
 
 def readers(subscriber: Subscriber, deployment: Deployment) -> tuple[str, ...]:
@@ -664,11 +550,3 @@ def through_s3(deployment: Deployment, region: str | None = None) -> When:
         "kms:ViaService": (names.s3_endpoint(region or deployment.publisher.region),),
         "kms:EncryptionContext:aws:s3:arn": (names.payload_bucket_arn(deployment, region),),
     }
-
-
-def arn(service: str, region: str, account: str, resource: str) -> str:
-    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
-
-
-def log_group(region: str, account: str, name: str) -> str:
-    return arn("logs", region, account, f"log-group:{name}:*")

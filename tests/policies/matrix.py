@@ -6,225 +6,58 @@ wide open (what the other side's policies would let them, whatever their own say
 in every account and in a stranger's; and services acting for the right source and for wrong ones.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Container, Iterator
+from dataclasses import replace
 
-from cli.concrete import Concrete, Policy
+from cli.concrete import Concrete
 from stacks import names
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, ResearchDeployment
 from stacks.regions import partition
-from tests.policies.actions import matches, regex
-from tests.policies.intent import (
-    Account,
-    Door,
-    Guard,
-    Intent,
-    May,
-    Named,
-    Roles,
-    Service,
-    When,
-    arn,
-    endpoint,
-    readers,
-    through_s3,
+from tests.policies.intent import endpoint, readers, through_s3
+from tests.policies.research_matrix import research_scene
+from tests.policies.rows import (
+    NEIGHBOUR,
+    STRANGER,
+    WIDE_OPEN,
+    Caller,
+    Changed,
+    Context,
+    Row,
+    Scene,
+    Target,
+    circumstances,
+    person,
+    signed,
 )
-from tests.policies.simulator import Answer, Question, Simulator
-
-STRANGER = "999999999999"
-NEIGHBOUR = "888888888888"
-"""An account of the same organisation that has no part in the deployment."""
-OTHER_ORGANIZATION = "o-somebodyelse"
-WIDE_OPEN: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-Context = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks. `jobs` is what its own policies are meant to allow; None: everything."""
-
-    who: str
-    principal: str | None
-    account: str | None
-    policies: tuple[Policy, ...]
-    jobs: tuple[May, ...] | None
-    context: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_service(self) -> bool:
-        return self.principal is not None and not self.principal.startswith("arn:")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is acted on, at most with a policy of its own."""
-
-    kind: str
-    arn: str
-    account: str
-    guard: Guard | None
-    policy: Policy | None
-    block_public: bool = True
-    actions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One cell of the matrix: a request, and whether it is meant to be allowed."""
-
-    caller: Caller
-    action: str
-    target: Target
-    circumstances: str
-    context: Mapping[str, str]
-    expected: bool
-
-    def __str__(self) -> str:
-        verdict = "allowed" if self.expected else "refused"
-        return f"{self.caller.who}: {self.action} on {self.target.arn} ({self.circumstances}) is meant to be {verdict}"
-
-    def question(self) -> Question:
-        return Question(
-            principal=session(self.caller.principal),
-            action=self.action,
-            resource=self.target.arn,
-            account=self.target.account,
-            context=dict(self.context),
-            identity=self.caller.policies,
-            policy=self.target.policy,
-            trust=self.target.kind == "role",
-            block_public=self.target.block_public,
-        )
-
-
-def session(principal: str | None) -> str | None:
-    """Roles act in sessions: that is whom a request names, while `aws:PrincipalArn` names the role."""
-    if principal and ":role/" in principal:
-        head, _, role = principal.partition(":role/")
-        return f"{head.replace(':iam:', ':sts:')}:assumed-role/{role}/session"
-    return principal
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    row: Row
-    answer: Answer
-
-    def __str__(self) -> str:
-        return f"{self.row}; the policies say {self.answer.by}. Context: {dict(self.row.context)}"
-
-
-def disagreements(rows: Sequence[Row], simulator: Simulator) -> list[Disagreement]:
-    """Rows on which the policies decide otherwise than the intent, or cannot decide."""
-    answers = simulator.answer([row.question() for row in rows])
-    return [
-        Disagreement(row, answer)
-        for row, answer in zip(rows, answers, strict=True)
-        if answer.allowed != row.expected or answer.by not in ("Allowed", "ImplicitlyDenied", "ExplicitlyDenied")
-    ]
-
-
-def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, at_once: int = 100) -> Disagreement | None:
-    """One of them, or None; asks no further than it has to."""
-    rows = iter(rows)
-    while some := list(islice(rows, at_once)):
-        if found := disagreements(some, simulator):
-            return found[0]
-    return None
-
-
-# Expectation ---------------------------------------------------------------------------------------------------------
-
-
-def expected(intent: Intent, caller: Caller, action: str, target: Target, context: Mapping[str, str]) -> bool:
-    """Whether the intent lets this request through."""
-    own = caller.jobs is None or any(
-        _covers(job.may, action) and _reaches(job.on, target.arn) and _holds(job.when, context) for job in caller.jobs
-    )
-    if target.guard is None:
-        return own and caller.account == target.account
-    guard = target.guard
-    if context["aws:SecureTransport"] == "false" and _covers(guard.over_tls, action):
-        return False
-    if any(action == only and context.get(key) not in values for only, key, values in guard.only):
-        return False
-    doors = [door for door in guard.doors if _opens(door, caller, action, target, context)]
-    if caller.account is None:
-        return bool(doors)
-    if caller.account == target.account:
-        return (own and (guard.owner_decides or bool(doors))) or any(isinstance(door.who, Named) for door in doors)
-    return own and bool(doors)
-
-
-def _opens(door: Door, caller: Caller, action: str, target: Target, context: Mapping[str, str]) -> bool:
-    if not (_covers(door.may, action) and _reaches(door.on, target.arn) and _holds(door.when, context)):
-        return False
-    match door.who:
-        case Account(account):
-            return caller.account == account
-        case Roles(_, arns):
-            return caller.principal in arns
-        case Named(role):
-            return caller.principal == role
-        case Service(name, sources, account):
-            right_source = not sources or _reaches(sources, context.get("aws:SourceArn", ""))
-            right_account = account is None or context.get("aws:SourceAccount") == account
-            return caller.principal == name and right_source and right_account
-
-
-def _covers(patterns: Iterable[str], action: str) -> bool:
-    return any(matches(pattern, action) for pattern in patterns)
-
-
-def _reaches(patterns: Iterable[str], target: str) -> bool:
-    return any(regex(pattern).fullmatch(target) for pattern in patterns)
-
-
-def _holds(when: When, context: Mapping[str, str]) -> bool:
-    return all(context.get(key) in values for key, values in when.items())
-
+from tests.policies.terms import Account, Door, Guard, Intent, arn
 
 # Rows ----------------------------------------------------------------------------------------------------------------
 
 
-def rows(deployment: Deployment, found: Concrete, intent: Intent, *, about: set[str] | None = None) -> Iterator[Row]:
-    """Every caller at every target. `about` keeps to the rows that the policies of these ARNs decide."""
-    callers = list(_callers(deployment, found, intent))
-    for target in _targets(deployment, found, intent):
-        here = about is None or (target.guard is not None and target.guard.arn in about)
-        asking = [each for each in callers if here or (about and each.principal in about)]
-        for action in target.actions:
-            for caller in asking:
-                yield from _circumstances(deployment, intent, caller, action, target)
-
-
-def _circumstances(
-    deployment: Deployment, intent: Intent, caller: Caller, action: str, target: Target
+def rows(
+    deployment: Deployment | ResearchDeployment, found: Concrete, intent: Intent, *, about: Changed | None = None
 ) -> Iterator[Row]:
-    for words, request in _requests(deployment, action):
-        context = {"aws:SecureTransport": "true", **request, **dict(caller.context)}
-        row = Row(caller, action, target, words, context, expected(intent, caller, action, target, context))
-        yield row
-        if row.expected:
-            for what, changed in _spoiled(context):
-                yield replace(
-                    row,
-                    circumstances=f"{words}, {what}",
-                    context=changed,
-                    expected=expected(intent, caller, action, target, changed),
-                )
+    """Every caller at every target. `about` keeps to the rows that these decide."""
+    for scene in _scenes(deployment, found, intent):
+        for target in scene.targets:
+            decided_by = {guard.arn for guard in (target.guard, target.through) if guard}
+            here = about is None or not decided_by.isdisjoint(about.guarded)
+            asking = [each for each in scene.callers if here or (about and each.principal in about.roles)]
+            asking = [each for each in asking if scene.asks(each, target)]
+            for action in target.actions:
+                for caller in asking:
+                    yield from circumstances(scene, caller, action, target)
 
 
-def _spoiled(context: Context) -> Iterator[tuple[str, Context]]:
-    """What works, without one of the things that may make it work."""
-    yield "in the clear", {**context, "aws:SecureTransport": "false"}
-    if "aws:PrincipalOrgID" in context:
-        yield "its account having joined another organisation", {**context, "aws:PrincipalOrgID": OTHER_ORGANIZATION}
-        yield (
-            "its account having left the organisation",
-            {key: value for key, value in context.items() if key != "aws:PrincipalOrgID"},
+def _scenes(deployment: Deployment | ResearchDeployment, found: Concrete, intent: Intent) -> Iterator[Scene]:
+    if isinstance(deployment, Deployment):
+        yield Scene(
+            tuple(_callers(deployment, found, intent)),
+            tuple(_targets(deployment, found, intent)),
+            lambda _, action, __: _requests(deployment, action),
         )
+    if deployment.research:
+        yield research_scene(deployment, deployment.research, found, intent)
 
 
 def _requests(deployment: Deployment, action: str) -> Iterator[tuple[str, Context]]:
@@ -233,10 +66,10 @@ def _requests(deployment: Deployment, action: str) -> Iterator[tuple[str, Contex
         case "kms:Decrypt" | "kms:Encrypt" | "kms:GenerateDataKey":
             for region in deployment.publisher.replicas:
                 near = {key: values[0] for key, values in through_s3(deployment, region).items()}
-                yield f"through S3 for the replica in {region}", near
+                yield f"through S3 for the replica in {region}", {**near}
             right = {key: values[0] for key, values in through_s3(deployment).items()}
             via, bucket = right
-            yield "through S3 for the payload bucket", right
+            yield "through S3 for the payload bucket", {**right}
             yield "directly", {}
             yield "directly, naming the bucket", {bucket: right[bucket]}
             yield "through S3 of another Region", {**right, via: "s3.eu-central-1.amazonaws.com"}
@@ -271,19 +104,21 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
         *(sender.account for sender in deployment.senders),
     }
     for role in found.roles.values():
-        context = _signed(role.arn, role.account, deployment.organization)
+        context = signed(role.arn, role.account, deployment.organization)
         yield Caller(f"role {role.name}", role.arn, role.account, role.policies, intent.jobs[role.arn], context)
         yield Caller(
             f"role {role.name}, its own policies wide open", role.arn, role.account, (WIDE_OPEN,), None, context
         )
     for account in sorted(accounts):
-        yield _person(
-            deployment,
+        yield person(
+            deployment.organization,
             account,
             names.account_principal_arn(account, deployment.publisher.region),
             f"root user of {account}",
         )
-        yield _person(deployment, account, _administrator(deployment, account), f"administrator of {account}")
+        yield person(
+            deployment.organization, account, _administrator(deployment, account), f"administrator of {account}"
+        )
     for crossing in (
         *(reader for subscriber in deployment.subscribers for reader in readers(subscriber, deployment)),
         *(names.sender_role_arn(deployment, sender) for sender in deployment.senders),
@@ -297,35 +132,25 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
             home,
             found.roles[crossing].policies,
             intent.jobs[crossing],
-            _signed(copy, home, deployment.organization),
+            signed(copy, home, deployment.organization),
         )
         for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
             words = f"namesake of {name} in {whose} account"
-            yield _person(deployment, account, crossing.replace(home, account), words)
+            yield person(deployment.organization, account, crossing.replace(home, account), words)
     for subscriber in deployment.subscribers:
         if subscriber.kind == "https":
             for process in subscriber.readers:
-                yield _person(deployment, subscriber.account, process, f"role {process.rsplit('/', 1)[1]}")
+                yield person(deployment.organization, subscriber.account, process, f"role {process.rsplit('/', 1)[1]}")
     for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
-        yield _person(deployment, account, _administrator(deployment, account), f"administrator of {whose} account")
+        yield person(
+            deployment.organization, account, _administrator(deployment, account), f"administrator of {whose} account"
+        )
     yield Caller("anybody, unsigned", None, None, (), ())
     yield from _services(deployment, found)
 
 
 def _administrator(deployment: Deployment, account: str) -> str:
     return f"arn:{partition(deployment.publisher.region)}:iam::{account}:role/Admin"
-
-
-def _person(deployment: Deployment, account: str, principal: str, who: str) -> Caller:
-    organization = OTHER_ORGANIZATION if account == STRANGER else deployment.organization
-    return Caller(who, principal, account, (WIDE_OPEN,), None, _signed(principal, account, organization))
-
-
-def _signed(principal: str, account: str, organization: str | None) -> tuple[tuple[str, str], ...]:
-    context = {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}
-    if organization:
-        context["aws:PrincipalOrgID"] = organization
-    return tuple(context.items())
 
 
 def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
@@ -435,7 +260,10 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
     replicas = deployment.publisher.replicas
     of_payloads = {names.payload_bucket_arn(deployment, region) for region in (None, *replicas)}
     of_objects = _ACTIONS["object"] + (_REPLICATION if replicas else ())
+    in_research = f"{names.research_stack(deployment)}/"
     for each in found.guarded.values():
+        if each.where.startswith(in_research) or each.kind not in _ACTIONS:
+            continue
         blocked = set(each.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
         target = Target(each.kind, each.arn, each.account, intent.guards[each.arn], each.policy, block_public=blocked)
         yield replace(target, actions=_ACTIONS[each.kind])
@@ -447,7 +275,7 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
         if each.kind == "role":
             yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
     for thing in found.things.values():
-        if thing.kind in _ACTIONS:
+        if thing.kind in _ACTIONS and not thing.where.startswith(in_research):
             yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
     yield from _bystanders(deployment)
 

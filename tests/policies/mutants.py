@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cli.assembly import StackTemplate
-from tests.policies.matrix import STRANGER
+from tests.policies.rows import STRANGER
 
 Node = dict[str, Any]
 PUBLISHER, SHOP, ORDERS, REDRIVE, BILLING = (

@@ -8,15 +8,16 @@ The unknowns are freer than AWS is (any string may be an account, any context ke
 proved by an assumption. ARNs are compared component by component, as AWS does.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
-from cli.concrete import Guarded, Role, Statement
+from cli.concrete import Guarded, Policy, Role, Statement
 from tests.policies.actions import matches, regex, representatives
-from tests.policies.intent import Account, Door, Guard, May, Named, Roles, Service, When, Who
+from tests.policies.terms import Account, Door, Everybody, Guard, Like, May, Named, Roles, Service, When, Who
 
 TIMEOUT_MS = 20_000
 
@@ -47,16 +48,16 @@ class Counterexample:
 def prove_guard(guarded: Guarded, guard: Guard) -> Iterator[Counterexample]:
     """Counterexamples to "the policy of this thing opens the doors of the intent, and no other". None: proved."""
     statements = guarded.policy["Statement"]
-    service = "sts" if guarded.kind == "role" else guarded.arn.split(":")[2]
+    services = _SERVICES.get(guarded.kind, (guarded.arn.split(":")[2],))
     said = [door.may for door in guard.doors] + [guard.over_tls] + [(action,) for action, _, _ in guard.only]
     patterns = [p for s in statements for p in _patterns_of_actions(s)] + [p for each in said for p in each]
     resources = _Resources(
         [p for s in statements for p in _patterns_of_resources(s)] + [p for door in guard.doors for p in door.on],
-        within=guarded.arn,
+        within=None if guarded.kind == "endpoint" else guarded.arn,
         parts=guarded.kind == "bucket",
     )
-    for action in representatives(patterns, [service]):
-        if action.partition(":")[0] != service:
+    for action in representatives(patterns, services):
+        if services and action.partition(":")[0] not in services:
             continue  # another service's action is never asked of this policy
         request = _Request(action, resources)
         actual = _ceiling(request, statements, guard)
@@ -64,11 +65,17 @@ def prove_guard(guarded: Guarded, guard: Guard) -> Iterator[Counterexample]:
         yield from _differences(guarded.arn, request, actual, meant)
 
 
+_SERVICES: dict[str, tuple[str, ...]] = {"role": ("sts",), "endpoint": ()}
+"""Whose actions are asked of a policy, where it is not the service in the ARN; of an endpoint's, anybody's."""
+
+
 def prove_role(role: Role, jobs: Iterable[May]) -> Iterator[Counterexample]:
     """Counterexamples to "the policies of this role allow what it is for, and nothing else". None: proved."""
     jobs = tuple(jobs)
+    if role.boundary and not role.bounds:
+        raise Unmodelled(f"{role.arn}: what the boundary {role.boundary} says is not known")
     statements = [s for policy in role.policies for s in policy["Statement"]]
-    bounds = list(role.boundary["Statement"]) if role.boundary else None
+    bounds = list(role.bounds["Statement"]) if role.bounds else None
     patterns = [p for s in [*statements, *(bounds or ())] for p in _patterns_of_actions(s)]
     patterns += [p for job in jobs for p in job.may]
     resources = _Resources(
@@ -82,12 +89,17 @@ def prove_role(role: Role, jobs: Iterable[May]) -> Iterator[Counterexample]:
             actual = z3.And(actual, _decide(request, bounds, resource_policy=False))
         meant = z3.Or(
             [
-                z3.And(request.resource_matches(job.on), _when(request, job.when))
+                z3.And(request.resource_matches(job.on), _when(request, job.when), _within(request, job.within))
                 for job in jobs
                 if any(matches(pattern, action) for pattern in job.may)
             ]
         )
         yield from _differences(role.arn, request, actual, meant)
+
+
+def prove_boundary(arn: str, policy: Policy, left: Iterable[May]) -> Iterator[Counterexample]:
+    """Counterexamples to "this permission boundary leaves what is said, and nothing else". None: proved."""
+    return prove_role(Role(arn, arn.split(":")[4], arn, (policy,)), left)
 
 
 def _differences(guarded: str, request: "_Request", actual: z3.BoolRef, meant: z3.BoolRef) -> Iterator[Counterexample]:
@@ -107,7 +119,12 @@ def _differences(guarded: str, request: "_Request", actual: z3.BoolRef, meant: z
 
 # A request -----------------------------------------------------------------------------------------------------------
 
-_ARN_KEYS = {"aws:principalarn", "aws:sourcearn", "lambda:functionarn", "ecs:cluster", "iam:associatedresourcearn"}
+_ARN_KEYS = {
+    *("aws:principalarn", "aws:sourcearn", "lambda:functionarn", "ecs:cluster", "iam:associatedresourcearn"),
+    *("ec2:subnet", "sagemaker:owneruserprofilearn"),
+}
+_LISTED_KEYS = {"sagemaker:instancetypes", "sagemaker:vpcsubnets"}
+"""Keys with several values at once."""
 ANONYMOUS, PRINCIPAL, SERVICE, FEDERATED = range(4)
 _KINDS = {
     ANONYMOUS: "nobody known",
@@ -115,6 +132,7 @@ _KINDS = {
     SERVICE: "an AWS service",
     FEDERATED: "an identity provider",
 }
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9:/-]+)\}")
 _COMPONENTS = ("arn", "partition", "service", "region", "account", "resource")
 
 
@@ -125,11 +143,16 @@ class _Key:
         self.name = name
         self.present = z3.Bool(f"{name}?")
         self.parts = [z3.String(f"{name} {part}") for part in _COMPONENTS] if name.lower() in _ARN_KEYS else None
+        # As many as there are statements on them: more could not make a difference to any.
+        self.listed = [z3.String(f"{name} {n}") for n in range(5)] if name.lower() in _LISTED_KEYS else None
+        self.uses = 0
         self._joined = False
 
     @property
     def value(self) -> Any:
         """The value as one string."""
+        if self.listed:
+            return z3.Concat(*(part for each in self.listed for part in (each, z3.StringVal(" "))))
         if self.parts is None:
             return z3.String(self.name)
         self._joined = True
@@ -156,8 +179,9 @@ class _Resources:
         self._parts = parts
         patterns = set(patterns)
         heads = {pattern.removesuffix("*") for pattern in patterns}
-        self._plain = not any("*" in head or "?" in head for head in heads)
-        candidates = {head + end for head in heads | {"", f"{within}/"} for end in ("", "any-other")} | {within or ""}
+        self._plain = not any(each in head for head in heads for each in ("*", "?", "${"))
+        heads |= {"", f"{within}/"} if within else {""}
+        candidates = {head + end for head in heads for end in ("", "any-other")} | {within or ""}
         self._candidates = sorted(each for each in candidates if self._is_within(each))
         self._which = z3.Int("which resource")
         self._any = z3.String("resource")
@@ -177,9 +201,9 @@ class _Resources:
         below = z3.PrefixOf(z3.StringVal(f"{self._within}/"), self._any) if self._parts else z3.BoolVal(False)
         return [z3.Or(self._any == z3.StringVal(self._within), below)]
 
-    def like(self, pattern: str) -> z3.BoolRef:
+    def like(self, pattern: str, request: "_Request") -> z3.BoolRef:
         if not self._plain:
-            return _like(self._any, pattern)
+            return request.like(self._any, pattern)
         return z3.Or(
             [self._which == index for index, each in enumerate(self._candidates) if regex(pattern).fullmatch(each)]
         )
@@ -205,6 +229,22 @@ class _Request:
     def key(self, name: str) -> _Key:
         return self._keys.setdefault(name.lower(), _Key(name))
 
+    def like(self, value: Any, pattern: str) -> z3.BoolRef:
+        """A string matches a pattern, its variables filled in from this request."""
+        pieces = _VARIABLE.split(pattern)
+        if len(pieces) == 1:
+            return _like(value, pattern)
+        *_, last = pieces
+        if any(each in piece for piece in (*pieces[::2][:-1], last.removesuffix("*")) for each in "*?"):
+            raise Unmodelled(f"wildcards before a variable in {pattern!r}")
+        keys = [self.key(name) for name in pieces[1::2]]
+        pieces[-1] = last.removesuffix("*")
+        terms = [keys[n // 2].value if n % 2 else z3.StringVal(each) for n, each in enumerate(pieces) if n % 2 or each]
+        filled = z3.Concat(*terms)
+        matched = z3.PrefixOf(filled, value) if last.endswith("*") else filled == value
+        # One that the request has no value for matches nothing.
+        return z3.And(*(key.present for key in keys), matched)
+
     def facts(self) -> z3.BoolRef:
         """What holds of every request that AWS evaluates."""
         facts = [self.kind >= ANONYMOUS, self.kind <= FEDERATED, *self._resources.facts()]
@@ -220,7 +260,7 @@ class _Request:
         return z3.And(facts)
 
     def resource_matches(self, patterns: Iterable[str]) -> z3.BoolRef:
-        return z3.Or([self._resources.like(pattern) for pattern in patterns])
+        return z3.Or([self._resources.like(pattern, self) for pattern in patterns])
 
     def in_words(self, model: z3.ModelRef) -> dict[str, str]:
         """The request that the solver found."""
@@ -346,7 +386,7 @@ def _is(request: _Request, kind: str, value: str) -> z3.BoolRef:
 
 def _arn_is(request: _Request, value: str) -> z3.BoolRef:
     key = request.key("aws:PrincipalArn")
-    return z3.And(key.present, _arn_like(key, value))
+    return z3.And(key.present, _arn_like(request, key, value))
 
 
 def _condition(request: _Request, operator: str, keys: Mapping[str, object]) -> z3.BoolRef:
@@ -354,39 +394,63 @@ def _condition(request: _Request, operator: str, keys: Mapping[str, object]) -> 
 
 
 def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
-    if any("${" in value for value in values):
-        raise Unmodelled(f"policy variable in {values}")
     if operator == "Null":
         return z3.And([key.present == z3.BoolVal(value == "false") for value in values])
+    if key.listed is not None or ":" in operator:
+        return _tests_list(request, operator, key, values)
     base = operator.removesuffix("IfExists")
     negative = "Not" in base
-    matched = z3.Or([_value_matches(base.replace("Not", ""), key, value) for value in values])
+    matched = z3.Or([_value_matches(request, base.replace("Not", ""), key, value) for value in values])
     # A negated operator holds of a key that is absent; so does any with IfExists.
     if negative:
         return z3.Or(z3.Not(key.present), z3.Not(matched))
     return z3.Or(z3.Not(key.present), matched) if base != operator else z3.And(key.present, matched)
 
 
-def _value_matches(operator: str, key: _Key, value: str) -> z3.BoolRef:
+def _tests_list(request: _Request, operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
+    """`ForAnyValue:` and `ForAllValues:`, of what has several values; a key that is absent has none."""
+    quantifier, _, base = operator.partition(":")
+    if key.listed is None or base not in ("StringEquals", "StringNotEquals") or any("${" in each for each in values):
+        raise Unmodelled(f"{operator} of {key.name} with {values}")
+    _one_use_more(key)
+    among = [z3.Or([each == z3.StringVal(value) for value in values]) for each in key.listed]
+    tests = [z3.Not(each) for each in among] if "Not" in base else among
+    match quantifier:
+        case "ForAnyValue":
+            return z3.And(key.present, z3.Or(tests))
+        case "ForAllValues":
+            return z3.Or(z3.Not(key.present), z3.And(tests))
+    raise Unmodelled(f"{operator} of {key.name}, which has several values")
+
+
+def _one_use_more(key: _Key) -> None:
+    key.uses += 1
+    if key.listed is not None and key.uses > len(key.listed):
+        raise Unmodelled(f"more statements on {key.name} than the prover gives it values")
+
+
+def _value_matches(request: _Request, operator: str, key: _Key, value: str) -> z3.BoolRef:
     match operator:
         case "StringEquals":
+            if "${" in value:
+                raise Unmodelled(f"policy variable in {value}")
             return key.value == z3.StringVal(value)
         case "StringLike":
-            return _like(key.value, value)
+            return request.like(key.value, value)
         case "ArnEquals" | "ArnLike":
-            return _arn_like(key, value)
+            return _arn_like(request, key, value)
         case "Bool":
             return key.value == z3.StringVal(value.lower())
     raise Unmodelled(f"condition operator {operator}")
 
 
-def _arn_like(key: _Key, pattern: str) -> z3.BoolRef:
+def _arn_like(request: _Request, key: _Key, pattern: str) -> z3.BoolRef:
     if pattern == "*":
         return z3.BoolVal(True)
     patterns = pattern.split(":", 5)
     if key.parts is None or len(patterns) != 6:
         raise Unmodelled(f"{key.name} compared as an ARN with {pattern!r}")
-    return z3.And([_like(part, each) for part, each in zip(key.parts, patterns, strict=True)])
+    return z3.And([request.like(part, each) for part, each in zip(key.parts, patterns, strict=True)])
 
 
 def _listed(value: Any) -> list[str]:
@@ -421,11 +485,13 @@ def _who(request: _Request, who: Who) -> z3.BoolRef:
             return z3.And(request.kind == PRINCIPAL, z3.Or([_arn_is(request, each) for each in arns]))
         case Named(role):
             return z3.And(request.kind == PRINCIPAL, _arn_is(request, role))
+        case Everybody():
+            return z3.BoolVal(True)
         case Service(name, sources, account):
             facts = [request.kind == SERVICE, request.name == z3.StringVal(name)]
             if sources:
                 source = request.key("aws:SourceArn")
-                facts.append(z3.And(source.present, z3.Or([_arn_like(source, each) for each in sources])))
+                facts.append(z3.And(source.present, z3.Or([_arn_like(request, source, each) for each in sources])))
             if account:
                 facts.append(_has(request, "aws:SourceAccount", (account,)))
             return z3.And(facts)
@@ -435,6 +501,22 @@ def _when(request: _Request, when: When) -> z3.BoolRef:
     return z3.And([_has(request, key, values) for key, values in when.items()])
 
 
+def _within(request: _Request, when: When) -> z3.BoolRef:
+    return z3.And(
+        [z3.Or(z3.Not(request.key(name).present), _has(request, name, values)) for name, values in when.items()]
+    )
+
+
 def _has(request: _Request, name: str, values: tuple[str, ...]) -> z3.BoolRef:
     key = request.key(name)
-    return z3.And(key.present, z3.Or([key.value == z3.StringVal(value) for value in values]))
+    _one_use_more(key)
+    there = [key] if key.listed is None else key.listed
+    return z3.And(key.present, *(z3.Or([_is_value(request, each, value) for value in values]) for each in there))
+
+
+def _is_value(request: _Request, there: Any, value: str) -> z3.BoolRef:
+    if isinstance(there, _Key):
+        if there.parts is not None:
+            return _arn_like(request, there, value)
+        there = there.value
+    return request.like(there, value) if isinstance(value, Like) else there == z3.StringVal(value)

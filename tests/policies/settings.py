@@ -5,21 +5,22 @@ policies: what is not said to be right is wrong.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cli.assembly import StackTemplate
 from cli.concrete import Concrete, StackReader, Statement
 from stacks import names
 from stacks.deployment import Deployment, SqsSubscriber, Subscriber
-from tests.policies.intent import Account, Guard, Intent, Named, Roles, Service, arn, endpoint, readers
+from tests.policies.intent import endpoint, readers
+from tests.policies.terms import Account, Everybody, Guard, Intent, Named, Roles, Service, arn
 
 Properties = dict[str, Any]
 
 
-def wrong_settings(deployment: Deployment, stacks: Iterable[StackTemplate], found: Concrete) -> list[str]:
+def wrong_in_messaging(deployment: Deployment, stack: StackTemplate, found: Concrete) -> Iterator[tuple[str, str]]:
     """Each setting that is not as it must be: where it is, and what is wrong."""
-    return [f"{where}: {problem}" for stack in stacks for where, problem in _Settings(deployment, stack, found).wrong()]
+    return _Settings(deployment, stack, found).wrong()
 
 
 def idle_principals(found: Concrete, meant: Intent) -> list[str]:
@@ -49,6 +50,31 @@ def _admitted(guard: Guard) -> Iterator[str]:
                 yield account
             case Named(name) | Service(name):
                 yield name
+            case Everybody():
+                yield "*"
+
+
+def open_bucket(bucket: Properties) -> Iterator[str]:
+    """Ways for others into a bucket that are no policy."""
+    block = bucket.get("PublicAccessBlockConfiguration", {})
+    for setting in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"):
+        if block.get(setting) is not True:
+            yield f"{setting} is not on"
+    if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+        yield "access control lists are not switched off"
+    for way_out in ("AccessControl", "WebsiteConfiguration", "InventoryConfigurations"):
+        if way_out in bucket:
+            yield f"{way_out} hands objects to others"
+
+
+def weak_key(key: Properties) -> Iterator[str]:
+    """What makes a key less of one."""
+    if key.get("EnableKeyRotation") is not True:
+        yield "the key does not rotate"
+    if key.get("MultiRegion"):
+        yield "the key can be replicated to another Region"
+    if key.get("BypassPolicyLockoutSafetyCheck"):
+        yield "the key may be locked"
 
 
 class _Settings:
@@ -59,7 +85,7 @@ class _Settings:
         self._reader = StackReader(stack)
         self._checks: dict[str, Callable[[Properties], Iterator[str]]] = {
             "AWS::S3::Bucket": self._bucket,
-            "AWS::KMS::Key": self._key,
+            "AWS::KMS::Key": weak_key,
             "AWS::SNS::Topic": self._topic,
             "AWS::SNS::Subscription": self._subscription,
             "AWS::SQS::Queue": self._queue,
@@ -80,15 +106,7 @@ class _Settings:
                     yield f"{self._stack.name}/{logical}", problem
 
     def _bucket(self, bucket: Properties) -> Iterator[str]:
-        block = bucket.get("PublicAccessBlockConfiguration", {})
-        for setting in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"):
-            if block.get(setting) is not True:
-                yield f"{setting} is not on"
-        if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
-            yield "access control lists are not switched off"
-        for way_out in ("AccessControl", "WebsiteConfiguration", "InventoryConfigurations"):
-            if way_out in bucket:
-                yield f"{way_out} hands objects to others"
+        yield from open_bucket(bucket)
         yield from self._replication(bucket)
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         how = self._reader.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
@@ -124,14 +142,6 @@ class _Settings:
             names.publisher_stack(self._deployment), "ReplicationRole"
         ):
             yield f"replicates as {said['Role']}"
-
-    def _key(self, key: Properties) -> Iterator[str]:
-        if key.get("EnableKeyRotation") is not True:
-            yield "the key does not rotate"
-        if key.get("MultiRegion"):
-            yield "the key can be replicated to another Region"
-        if key.get("BypassPolicyLockoutSafetyCheck"):
-            yield "the key may be locked"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)

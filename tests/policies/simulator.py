@@ -25,11 +25,15 @@ class Question:
     resource: str
     account: str
     """Of the resource."""
-    context: dict[str, str]
+    context: dict[str, str | list[str]]
     identity: tuple[Policy, ...]
     policy: Policy | None
     trust: bool = False
     block_public: bool = True
+    bounds: Policy | None = None
+    """The caller's permission boundary."""
+    through: Policy | None = None
+    """The policy of the VPC's endpoint that it goes through."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class Simulator:
             "identity": [self._id("identity", policy) for policy in question.identity],
             "policy": self._policy(question),
             "blockPublic": question.block_public,
+            "bounds": question.bounds and self._id("identity", question.bounds),
+            "through": question.through and self._id("endpoint", question.through),
         }
 
     def _policy(self, question: Question) -> str | None:

@@ -5,10 +5,11 @@ import pytest
 from cli.__main__ import main
 from cli.access import render
 from cli.assembly import SynthError
-from cli.concrete import UnresolvedError
+from cli.concrete import UnresolvedError, concrete
+from stacks.deployment import load
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged, judged
-from tests.templates import ROOT
+from tests.templates import ROOT, synthesize_without_code
 
 SOURCE = "deployments/example.toml"
 
@@ -47,6 +48,31 @@ def test_at_a_glance_is_the_contract(example: Judged) -> None:
         "|role`coatcheck-shop-sender`of444444444444|`s3:AbortMultipartUpload`<br>`s3:PutObject`"
         "|`kms:Decrypt`<br>`kms:GenerateDataKey`|||",
     ]
+
+
+def test_a_research_environment_alone() -> None:
+    """Of every kind of door and role, what a reviewer looks for."""
+    document = render(concrete(synthesize_without_code(load(ROOT / "deployments" / "research.toml"))), "research.toml")
+    glance = document.partition("## At a glance")[2].partition("## Every door")[0]
+    assert "Nobody of another account" in glance
+    assert "| everybody | `*` | `*` | `aws:PrincipalAccount` = `555555555555` | OwnPrincipals |" in document
+    passing = [line for line in document.splitlines() if "`iam:PassRole`" in line]
+    assert passing
+    for line in passing:
+        assert "| `arn:aws:iam::555555555555:role/coatcheck-processing` |" in line
+        assert "`iam:PassedToService` = `sagemaker.amazonaws.com`" in line
+    ada = document.partition("### Role `coatcheck-studio-ada` of 555555555555")[2].partition("###")[0]
+    assert "Taken on by sagemaker.amazonaws.com when `aws:SourceAccount` = `555555555555`" in ada
+    assert "/users/ada/*`" in ada
+    assert "users/grace" not in ada
+    assert "**not** `sagemaker:CreateApp`" in ada
+
+
+def test_a_permission_boundary_is_told() -> None:
+    found = concrete(synthesize_without_code(load(ROOT / "deployments" / "research-images.toml")))
+    document = render(found, "research-images.toml")
+    told = document.count("May do no more than its permission boundary `research-boundary` allows.")
+    assert told == len(found.roles) > 15
 
 
 def _policies(case: Judged) -> dict[str, object]:

@@ -16,6 +16,7 @@ from stacks import names
 from stacks.deployment import Deployment
 from tests.policies import matrix
 from tests.policies.mutants import Mutant, Templates, every_way
+from tests.policies.rows import Changed, disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.test_hygiene import IGNORED, WITHOUT_CODE
 from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
@@ -40,13 +41,13 @@ def test_all_of_it_is_as_meant(everywhere: Judged) -> None:
 
 def test_what_is_new_is_decided_as_meant(everywhere: Judged, simulator: Simulator) -> None:
     """The rows that these decide; those about everything are asked of the example."""
-    deployment, found = everywhere.deployment, everywhere.found
+    deployment, found = everywhere.messaging, everywhere.found
     about = {
         names.payload_bucket_arn(deployment, "us-west-2"),
         "arn:aws:iam::555555555555:role/coatcheck-partner-reader",
     }
-    rows = list(matrix.rows(deployment, found, everywhere.intent, about=about))
-    differing = matrix.disagreements(rows, simulator)
+    rows = list(matrix.rows(deployment, found, everywhere.intent, about=Changed(frozenset(about), frozenset(about))))
+    differing = disagreements(rows, simulator)
     assert not differing, "\n".join(map(str, differing[:20]))
     allowed = {(row.caller.who, row.action) for row in rows if row.expected and row.target.arn in about}
     assert ("role hooks", "sts:AssumeRole") in allowed

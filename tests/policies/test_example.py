@@ -6,8 +6,9 @@ import pytest
 
 from stacks import names
 from tests.policies import matrix
-from tests.policies.intent import SERVICES_WITHOUT_SOURCE, Service
+from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
+from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Service
 from tests.policies.verdict import Judged, counterexamples, settings, unaccounted
 
 
@@ -33,7 +34,7 @@ def test_proof(case: Judged) -> None:
 def test_matrix(case: Judged, simulator: Simulator) -> None:
     """Every row is decided as the intent says; and the matrix is not hollow."""
     rows = list(matrix.rows(case.deployment, case.found, case.intent))
-    found = matrix.disagreements(rows, simulator)
+    found = disagreements(rows, simulator)
     assert not found, "\n".join(map(str, found[:20]))
     assert len(rows) > 20_000
     assert Counter(row.expected for row in rows)[True] > 1_000
@@ -41,7 +42,7 @@ def test_matrix(case: Judged, simulator: Simulator) -> None:
 
 def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> None:
     """Liveness, spelled out: what each station has to do, it may."""
-    deployment = case.deployment
+    deployment = case.messaging
     bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
     publish = case.found.named(names.publisher_stack(deployment), "PublishRole")
     (sender,) = deployment.senders

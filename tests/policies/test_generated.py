@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from stacks.deployment import Deployment
 from stacks.regions import is_opt_in, partition
 from tests.policies import matrix
+from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, counterexamples, judged, unaccounted
 from tests.policies.verdict import settings as wrong_settings
@@ -104,5 +105,5 @@ def test_proof(deployment: Deployment) -> None:
 def test_matrix(deployment: Deployment, simulator: Simulator) -> None:
     case = _judged(deployment)
     rows = list(matrix.rows(case.deployment, case.found, case.intent))
-    found = matrix.disagreements(rows, simulator)
+    found = disagreements(rows, simulator)
     assert not found, "\n".join(map(str, found[:10]))

@@ -1,30 +1,49 @@
 """A whole deployment, judged by everything there is: the reader, the settings, the prover, the matrix."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cli.assembly import StackTemplate
-from cli.concrete import Concrete, UnresolvedError, concrete
-from stacks.deployment import Deployment
+from cli.concrete import Concrete, Guarded, UnresolvedError, concrete
+from stacks import names
+from stacks.deployment import Deployment, ResearchDeployment
 from tests.policies import matrix
-from tests.policies.intent import Intent, intent
-from tests.policies.prover import Counterexample, Unmodelled, prove_guard, prove_role
-from tests.policies.settings import idle_principals, wrong_settings
+from tests.policies.intent import intent
+from tests.policies.prover import Counterexample, Unmodelled, prove_boundary, prove_guard, prove_role
+from tests.policies.research_settings import wrong_in_research
+from tests.policies.rows import Changed, first_disagreement
+from tests.policies.settings import idle_principals, wrong_in_messaging
 from tests.policies.simulator import Simulator
+from tests.policies.terms import Intent
+from tests.templates import ROOT
+
+BOUNDARIES = {
+    "arn:aws:iam::555555555555:policy/research-boundary": json.loads(
+        (ROOT / "deployments" / "research-boundary.json").read_text(encoding="utf-8")
+    )
+}
+"""What the permission boundaries of the examples say, which administrators make before they deploy."""
 
 
 @dataclass(frozen=True)
 class Judged:
     """A deployment's templates, what they come to, and what they were meant to come to."""
 
-    deployment: Deployment
+    deployment: Deployment | ResearchDeployment
     stacks: tuple[StackTemplate, ...]
     found: Concrete
     intent: Intent
 
+    @property
+    def messaging(self) -> Deployment:
+        """The deployment, which is one with messages."""
+        assert isinstance(self.deployment, Deployment)
+        return self.deployment
 
-def judged(deployment: Deployment, stacks: tuple[StackTemplate, ...]) -> Judged:
-    found = concrete(stacks)
+
+def judged(deployment: Deployment | ResearchDeployment, stacks: tuple[StackTemplate, ...]) -> Judged:
+    found = concrete(stacks, BOUNDARIES)
     return Judged(deployment, stacks, found, intent(deployment, found))
 
 
@@ -41,9 +60,16 @@ def unaccounted(case: Judged) -> list[str]:
 
 def settings(case: Judged) -> list[str]:
     return [
-        *wrong_settings(case.deployment, case.stacks, case.found),
+        *(f"{where}: {problem}" for stack in case.stacks for where, problem in _wrong(case, stack)),
         *idle_principals(case.found, case.intent),
     ]
+
+
+def _wrong(case: Judged, stack: StackTemplate) -> Iterator[tuple[str, str]]:
+    research = case.deployment.research
+    if research and stack.name == names.research_stack(case.deployment):
+        return wrong_in_research(case.deployment, research, stack, case.found)
+    return wrong_in_messaging(case.messaging, stack, case.found)
 
 
 def counterexamples(case: Judged, arns: Iterable[str] | None = None) -> Iterator[Counterexample]:
@@ -53,6 +79,9 @@ def counterexamples(case: Judged, arns: Iterable[str] | None = None) -> Iterator
             yield from prove_guard(case.found.guarded[arn], case.intent.guards[arn])
         if arn in case.found.roles:
             yield from prove_role(case.found.roles[arn], case.intent.jobs[arn])
+    for boundary, left in case.intent.boundaries.items():
+        if arns is None:
+            yield from prove_boundary(boundary, BOUNDARIES[boundary], left)
 
 
 def caught(sound: Judged, broken: tuple[StackTemplate, ...], simulator: Simulator | None) -> dict[str, str]:
@@ -69,15 +98,25 @@ def caught(sound: Judged, broken: tuple[StackTemplate, ...], simulator: Simulato
         return {"reader": missing[0]}
     if wrong := settings(case):
         noticed["settings"] = wrong[0]
-    changed = {arn for arn, each in case.found.guarded.items() if each != sound.found.guarded[arn]}
-    changed |= {arn for arn, each in case.found.roles.items() if each != sound.found.roles[arn]}
+    changed = _changed(sound, case)
     try:
-        if example := next(counterexamples(case, changed), None):
+        if example := next(counterexamples(case, changed.guarded | changed.roles), None):
             noticed["prover"] = str(example)
     except Unmodelled as refusal:
         noticed["reader"] = str(refusal)
     if simulator:
         rows = matrix.rows(case.deployment, case.found, case.intent, about=changed)
-        if difference := matrix.first_disagreement(rows, simulator):
+        if difference := first_disagreement(rows, simulator):
             noticed["matrix"] = str(difference)
     return noticed
+
+
+def _changed(sound: Judged, broken: Judged) -> Changed:
+    def deciding(each: Guarded) -> object:
+        return each.policy, each.properties.get("PublicAccessBlockConfiguration")
+
+    guarded, roles = sound.found.guarded, sound.found.roles
+    return Changed(
+        frozenset(arn for arn, each in broken.found.guarded.items() if deciding(each) != deciding(guarded[arn])),
+        frozenset(arn for arn, each in broken.found.roles.items() if each != roles[arn]),
+    )

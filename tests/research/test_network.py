@@ -60,6 +60,19 @@ def test_data_leaves_through_s3_to_no_other_account(template: Template) -> None:
     assert {s["Sid"] for s in policy} == {"OwnBuckets", "ImageLayers"}
 
 
+def test_strangers_credentials_go_nowhere_through_the_endpoints(template: Template) -> None:
+    policies = {
+        service(e): e["Properties"].get("PolicyDocument", {}).get("Statement")
+        for e in resources(template, "AWS::EC2::VPCEndpoint").values()
+        if e["Properties"]["VpcEndpointType"] == "Interface"
+    }
+    # Sessions of a browser are not signed: no policy can tell them apart.
+    assert policies.pop("aws.sagemaker.us-east-1.studio") is None
+    assert len(policies) == 7
+    for name, (statement,) in policies.items():
+        assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": "555555555555"}}, name
+
+
 def test_nothing_comes_in_but_from_the_apps_themselves(template: Template) -> None:
     ingress = [rule["Properties"] for rule in resources(template, "AWS::EC2::SecurityGroupIngress").values()]
     assert len(ingress) == 2

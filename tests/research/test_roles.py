@@ -68,11 +68,11 @@ def test_services_take_a_role_for_this_account_only(either: Template) -> None:
     checked = 0
     for role in resources(either, "AWS::IAM::Role").values():
         for service, statement in services(role):
-            # Lambda and Step Functions' waiter, of CDK's provider framework, send no source with their request.
-            if service not in ("lambda.amazonaws.com", "states.amazonaws.com"):
+            # Lambda sends no source with its request.
+            if service != "lambda.amazonaws.com":
                 assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "555555555555"}}
                 checked += 1
-    assert checked >= 10
+    assert checked >= 12
 
 
 def test_one_role_is_passed_and_to_sagemaker_only(template: Template) -> None:

@@ -1,0 +1,162 @@
+"""What decides in a research environment beside policies: who wears which role, its boundary, the way out, images."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cli.assembly import StackTemplate
+from cli.concrete import Concrete, StackReader
+from stacks import names
+from stacks.deployment import Deployment, ResearchDeployment
+from stacks.research.settings import Research
+from tests.policies.settings import open_bucket, weak_key
+
+Properties = dict[str, Any]
+
+# Who wears which role: the property that names it, and the construct whose role it has to be.
+_WEARS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "AWS::CodeBuild::Project": ("ServiceRole", lambda logical: f"{logical.removesuffix('Project')}Role"),
+    "AWS::EC2::FlowLog": ("DeliverLogsPermissionArn", lambda _: "NetworkFlowLogRole"),
+    "AWS::Lambda::Function": ("Role", lambda logical: f"{logical.removesuffix('Handler')}(Service)?Role"),
+    "AWS::SageMaker::Image": ("ImageRoleArn", lambda _: "RolesImage"),
+    "AWS::SageMaker::Pipeline": ("RoleArn", lambda logical: f"{logical.removesuffix('Pipeline')}Role"),
+    "AWS::SageMaker::NotebookInstance": ("RoleArn", lambda _: "WorkstationRole"),
+    "AWS::StepFunctions::StateMachine": ("RoleArn", lambda logical: f"{logical}Role"),
+}
+
+
+def wrong_in_research(
+    deployment: Deployment | ResearchDeployment, research: Research, stack: StackTemplate, found: Concrete
+) -> Iterator[tuple[str, str]]:
+    """Where, and what is wrong."""
+    settings = _Settings(deployment, research, stack, found)
+    for logical, resource in stack.template["Resources"].items():
+        for problem in settings.of(logical, resource["Type"], resource.get("Properties", {})):
+            yield f"{stack.name}/{logical}", problem
+
+
+class _Settings:
+    def __init__(
+        self,
+        deployment: Deployment | ResearchDeployment,
+        research: Research,
+        stack: StackTemplate,
+        found: Concrete,
+    ) -> None:
+        self._deployment, self._research, self._stack, self._found = deployment, research, stack, found
+        self._reader = StackReader(stack)
+        self._checks: dict[str, Callable[[Properties], Iterator[str]]] = {
+            "AWS::S3::Bucket": self._bucket,
+            "AWS::KMS::Key": weak_key,
+            "AWS::ECR::Repository": self._repository,
+            "AWS::EC2::SecurityGroup": self._security_group,
+            "AWS::EC2::SecurityGroupIngress": self._ingress,
+            "AWS::IAM::Role": self._role,
+            "AWS::SageMaker::Domain": self._domain,
+            "AWS::SageMaker::ImageVersion": self._version,
+            "AWS::SageMaker::NotebookInstance": self._workstation,
+            "AWS::SageMaker::UserProfile": self._profile,
+            "AWS::Scheduler::Schedule": self._schedule,
+        }
+
+    def of(self, logical: str, kind: str, properties: Properties) -> Iterator[str]:
+        if kind in _WEARS:
+            wears, construct = _WEARS[kind]
+            yield from self._wears(properties[wears], construct(re.sub(r"[0-9A-F]{8}$", "", logical)))
+        if kind in self._checks:
+            yield from self._checks[kind](properties)
+
+    def _wears(self, given: object, construct: str) -> Iterator[str]:
+        role = self._found.roles.get(str(self._resolved(given)))
+        if role is None or not re.fullmatch(rf"{self._stack.name}/{construct}[0-9A-F]{{8}}", role.where):
+            yield f"runs as {role.name if role else given}, not as {construct}"
+
+    def _bucket(self, bucket: Properties) -> Iterator[str]:
+        yield from open_bucket(bucket)
+        if "ReplicationConfiguration" in bucket:
+            yield "is replicated"
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        how = self._resolved(rule["ServerSideEncryptionByDefault"])
+        if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self._key} or rule.get("BucketKeyEnabled") is not True:
+            yield f"data is not encrypted with the deployment's key and a bucket key: {how}"
+
+    def _repository(self, repository: Properties) -> Iterator[str]:
+        if repository.get("ImageTagMutability") != "IMMUTABLE":
+            yield "a tag can be pushed again, and mean another image"
+        if repository.get("ImageScanningConfiguration") != {"ScanOnPush": True}:
+            yield "images are not scanned"
+        if self._resolved(repository.get("EncryptionConfiguration")) != {"EncryptionType": "KMS", "KmsKey": self._key}:
+            yield "images are not encrypted with the deployment's key"
+
+    def _version(self, version: Properties) -> Iterator[str]:
+        base = version["BaseImage"].get("Fn::Join", [None, []])[1]
+        if "@" not in base or not any("Digest" in str(part) for part in base):
+            yield f"runs an image that is not named by digest: {version['BaseImage']}"
+
+    def _role(self, role: Properties) -> Iterator[str]:
+        if self._resolved(role.get("PermissionsBoundary")) != self._research.permissions_boundary:
+            yield f"has the permission boundary {role.get('PermissionsBoundary')}"
+
+    def _domain(self, domain: Properties) -> Iterator[str]:
+        if domain.get("AppNetworkAccessType") != (
+            "VpcOnly" if self._research.network == "vpc-only" else "PublicInternetOnly"
+        ):
+            yield f"apps go out by {domain.get('AppNetworkAccessType')}"
+        if domain.get("AuthMode") != self._research.auth.upper():
+            yield f"signs on by {domain.get('AuthMode')}"
+        # Without it nothing says who the researcher is, and those without a role of their own could not be told apart.
+        if domain.get("DomainSettings", {}).get("ExecutionRoleIdentityConfig") != "USER_PROFILE_NAME":
+            yield "sessions do not name the researcher"
+        if self._resolved(domain.get("KmsKeyId")) != self._key.rpartition("/")[2]:
+            yield "volumes are not encrypted with the deployment's key"
+        default = self._resolved(domain["DefaultUserSettings"]["ExecutionRole"])
+        if default != self._role_arn(names.studio_role(self._deployment)):
+            yield f"a researcher is {default} unless their profile says otherwise"
+        yield from self._wears(domain["DefaultSpaceSettings"]["ExecutionRole"], "RolesSharedSpaces")
+
+    def _profile(self, profile: Properties) -> Iterator[str]:
+        name, role = profile["UserProfileName"], self._resolved(profile["UserSettings"]["ExecutionRole"])
+        own = [user for user in self._research.users if user.profile == name]
+        if not own or role != self._role_arn(names.studio_role(self._deployment, own[0])):
+            yield f"{name} is {role}"
+
+    def _workstation(self, instance: Properties) -> Iterator[str]:
+        for setting, must in (
+            ("DirectInternetAccess", "Disabled"),
+            ("RootAccess", "Disabled"),
+            ("InstanceMetadataServiceConfiguration", {"MinimumInstanceMetadataServiceVersion": "2"}),
+        ):
+            if instance.get(setting) != must:
+                yield f"{setting} is {instance.get(setting)}"
+        if "SubnetId" not in instance:
+            yield "is outside the network"
+
+    def _schedule(self, schedule: Properties) -> Iterator[str]:
+        target = schedule["Target"]
+        if str(target["Arn"]).endswith(":aws-sdk:sagemaker:stopNotebookInstance"):
+            yield from self._wears(target["RoleArn"], "WorkstationStopRole")
+            return
+        pipelines = {names.pipeline_arn(self._deployment, self._research, p): p for p in self._research.pipelines}
+        if target["Arn"] not in pipelines:
+            yield f"calls {target['Arn']}"
+        else:
+            name = re.sub(r"[^A-Za-z0-9]", "", pipelines[target["Arn"]].name)
+            yield from self._wears(target["RoleArn"], f"Pipeline{name}ScheduleRole")
+
+    def _security_group(self, group: Properties) -> Iterator[str]:
+        if group.get("SecurityGroupIngress"):
+            yield "lets something in"
+
+    def _ingress(self, rule: Properties) -> Iterator[str]:
+        if "SourceSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6", "SourcePrefixListId"} & set(rule):
+            yield "lets in what is not an app or a job of the environment"
+
+    def _resolved(self, value: object) -> object:
+        return self._reader.resolve(value, "settings")
+
+    def _role_arn(self, name: str) -> str:
+        return f"{self._key.split(':kms:')[0]}:iam::{self._research.account}:role/{name}"
+
+    @property
+    def _key(self) -> str:
+        return self._found.named(self._stack.name, "Key")
