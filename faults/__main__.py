@@ -9,18 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 
-from faults import report
+from faults import deployed, report
 from faults.campaign import Campaign, Outcome, Result
 from faults.functions import Functions
 from faults.lot import lots
 from faults.proxy import Proxy
 from faults.site import Site
 from faults.verdict import Verdict
-from local.emulator import Emulator
+from local.cdk import CdkError
+from local.emulator import Emulator, EmulatorError
 from local.ending import end_as_by_keyboard
+from stacks.deployment import DeploymentError
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,27 +37,36 @@ def main() -> int:
     end_as_by_keyboard()
     console.print(f"{arguments.messages:,} messages, {arguments.rate:.0%} faults, seed {arguments.seed}")
     start = time.monotonic()
+
+    def progress(outcome: Outcome) -> None:
+        report.progress(console, outcome, time.monotonic() - start)
+
+    settings: dict[str, Any] = {"rate": arguments.rate, "seed": arguments.seed, "progress": progress}
     try:
-        result = run(
-            messages=arguments.messages,
-            rate=arguments.rate,
-            seed=arguments.seed,
-            progress=lambda outcome: report.progress(console, outcome, time.monotonic() - start),
-        )
+        verdict = Verdict(run(messages=arguments.messages, **settings))
+        report.show(console, verdict)
+        found = report.to_json(verdict)
+        ok = verdict.ok
+        if arguments.deployed:
+            console.print(f"{arguments.deployed:,} messages through deployed stacks")
+            verdict = Verdict(deployed.run(count=arguments.deployed, **settings))
+            report.show(console, verdict)
+            found["deployed"] = report.to_json(verdict)
+            ok = ok and verdict.ok
+    except (CdkError, DeploymentError, EmulatorError) as error:
+        console.print(str(error), style="red", markup=False)
+        return 2
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-    verdict = Verdict(result)
-    report.show(console, verdict)
-    settings = {"seed": arguments.seed, "messages": arguments.messages, "rate": arguments.rate}
-    found = report.to_json(verdict, **settings, seconds=round(time.monotonic() - start, 1))
+    found |= {"ok": ok, "seed": arguments.seed, "rate": arguments.rate, "seconds": round(time.monotonic() - start)}
     report.write(arguments.report, found)
     console.print(f"The same as JSON: {os.path.relpath(arguments.report)}")
-    if verdict.ok:
+    if ok:
         console.print("[green]✓ Everything was handed on, once and whole.[/]")
     else:
-        console.print(f"[red]Not everything held.[/] Again: python -m faults --seed {arguments.seed}")
-    return 0 if verdict.ok else 1
+        console.print(f"[red]Not everything held.[/] Again: make faults SEED={arguments.seed}")
+    return 0 if ok else 1
 
 
 def run(*, messages: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
@@ -72,12 +84,13 @@ def run(*, messages: int, rate: float, seed: int, progress: Callable[[Outcome], 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--deployed", type=int, default=40, help="as many more through deployed stacks; 0 for none")
     parser.add_argument("--rate", type=float, default=0.2, help="what part of all requests fails, 0 to 0.5")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of everything random")
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "faults.json")
     arguments = parser.parse_args()
-    if arguments.messages < 1 or not 0 <= arguments.rate <= 0.5:
-        parser.error("--messages must be 1 or more, --rate from 0 to 0.5")
+    if arguments.messages < 60 or arguments.deployed < 0 or not 0 <= arguments.rate <= 0.5:
+        parser.error("--messages must be 60 or more, --deployed 0 or more, --rate from 0 to 0.5")
     return arguments
 
 

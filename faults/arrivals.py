@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-
-from faults.site import Site
+from typing import Any, Protocol
 
 _READERS = 4
 
@@ -26,10 +24,22 @@ class Arrival:
     key: str
 
 
+class Downstream(Protocol):
+    """Where to look: a state machine and a cluster, by ARN, with clients of their accounts; and whose client reads a
+    bucket."""
+
+    states: Any
+    state_machine: str
+    ecs: Any
+    cluster: str
+
+    def s3_of(self, bucket: str) -> Any: ...
+
+
 class Arrivals:
     """Looks at all there are, each of them once."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Downstream) -> None:
         self._site = site
         self._known: dict[str, Arrival] = {}
 
@@ -48,9 +58,10 @@ class Arrivals:
             return dict(zip(places, pool.map(self._digest, places), strict=True))
 
     def _digest(self, place: tuple[str, str]) -> str:
+        s3 = self._site.s3_of(place[0])
         try:
-            body = self._site.s3.get_object(Bucket=place[0], Key=place[1])["Body"]
-        except self._site.s3.exceptions.NoSuchKey:
+            body = s3.get_object(Bucket=place[0], Key=place[1])["Body"]
+        except s3.exceptions.NoSuchKey:
             return "nothing there"
         return hashlib.sha256(body.read()).hexdigest()
 

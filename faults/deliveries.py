@@ -23,7 +23,7 @@ _SENDERS = 6
 _POLLERS = 3
 _IDLE_SECONDS = 0.25
 _TRIES = 3
-_REASON = "DeadLetterReason"
+REASON = "DeadLetterReason"
 _OUTBOX = "outbox/"
 
 
@@ -233,7 +233,7 @@ class Deliveries:
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in received:
-                yield _dead_letter(place, message)
+                yield dead_letter(place, message)
                 self._site.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def redrive(self, letters: Iterable[DeadLetter]) -> None:
@@ -243,7 +243,7 @@ class Deliveries:
 
     def _redrive(self, letter: DeadLetter) -> None:
         if letter.place == "orders":
-            attributes = {name: value for name, value in letter.attributes.items() if name != _REASON}
+            attributes = {name: value for name, value in letter.attributes.items() if name != REASON}
             self._site.sqs.send_message(
                 QueueUrl=self._site.deliveries["orders"], MessageBody=letter.body, MessageAttributes=attributes
             )
@@ -317,10 +317,11 @@ def _value(value: Mapping[str, Any]) -> dict[str, str]:
     return {"stringValue": value["StringValue"]}
 
 
-def _dead_letter(place: str, message: Mapping[str, Any]) -> DeadLetter:
+def dead_letter(place: str, message: Mapping[str, Any]) -> DeadLetter:
+    """A received message of a dead-letter queue."""
     attributes = message.get("MessageAttributes", {})
     if place == "orders":
-        reason = attributes.get(_REASON, {}).get("StringValue", "moved by SQS").partition(":")[0]
+        reason = attributes.get(REASON, {}).get("StringValue", "moved by SQS").partition(":")[0]
         return DeadLetter(place, message_id(attributes), reason, message["Body"], attributes)
     failed = json.loads(message["Body"])
     event, reason = failed["requestPayload"], failed["responsePayload"]["errorType"]

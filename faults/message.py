@@ -36,13 +36,13 @@ class Message:
 
     @property
     def payload(self) -> bytes:
-        """The payload: JSON of an event's detail; ASCII text where it is small enough to go inline; any bytes else."""
+        """The payload: JSON of an event's detail; any bytes of an upload; ASCII text else, which may go inline."""
         if self.route == "event":
             return json.dumps(self.detail, separators=(",", ":"), ensure_ascii=False).encode()
         dice = self._dice()
-        if self.size <= 2 * THRESHOLD and self.route != "outbox":
-            return dice.randbytes(self.size // 2 + 1).hex()[: self.size].encode()
-        return dice.randbytes(self.size)
+        if self.route == "outbox":
+            return dice.randbytes(self.size)
+        return dice.randbytes(self.size // 2 + 1).hex()[: self.size].encode()
 
     @property
     def detail(self) -> dict[str, str]:
@@ -65,28 +65,28 @@ class Message:
         return random.Random(f"{self.seed} {self.id}")
 
 
-def messages(lot: str, count: int, seed: int) -> Iterator[Message]:
+def messages(lot: str, count: int, seed: int, *, threshold: int = THRESHOLD) -> Iterator[Message]:
     """A mixture: by events, by the library alone and in batches, by the outbox; small, around the threshold to the
     byte, offloaded, and a few in parts."""
     dice = random.Random(f"{seed} {lot}")
     routes: list[Route] = ["event", "library", "batch", "outbox"]
     for number in range(count):
         (route,) = dice.choices(routes, [4, 3, 2, 1])
-        yield Message(lot, number, route, _size(dice, route, f"{lot}-{number:05d}"), seed)
+        yield Message(lot, number, route, _size(dice, route, f"{lot}-{number:05d}", threshold), seed)
 
 
-def _size(dice: random.Random, route: Route, id_: str) -> int:
+def _size(dice: random.Random, route: Route, id_: str, threshold: int) -> int:
     kind = dice.random()
     if kind < 0.5:
         return dice.randint(20, 2_000)
     if kind < 0.7:
-        return _room(id_) + dice.choice([-1, 0, 1])
+        return threshold - _overhead(id_) + dice.choice([-1, 0, 1])
     if kind < 0.995 or route == "event":
-        return dice.randint(THRESHOLD, 100_000)
+        return dice.randint(threshold, 6 * threshold if route != "event" else 3 * threshold)
     return dice.randint(_PART - 1, 2 * _PART + 1)
 
 
-def _room(id_: str) -> int:
-    """The largest payload that goes inline with the library, under this id and without attributes."""
+def _overhead(id_: str) -> int:
+    """What a message of the library, under this id and without attributes, has beside its payload."""
     draft = Draft.of(message_id=id_, attributes=None, subject=None, group_id=None, deduplication_id=None, fifo=False)
-    return THRESHOLD - draft.overhead
+    return draft.overhead

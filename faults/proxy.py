@@ -147,8 +147,15 @@ class _Server:
         self._upstream, self._seed = upstream, seed
         self._trust = ssl.create_default_context(cafile=str(authority))
         self._dice = Dice(seed=seed, rate=0, faults=())
+        self._serving: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a client. The event loop by itself does not hold on to who waits for the emulator."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection, which has one to the emulator for itself."""
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
@@ -277,7 +284,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     own.load_cert_chain(folder / "chain.pem", folder / "key.pem")
     listener = socket.socket(fileno=arguments.socket)
     parent = asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
-    async with await asyncio.start_server(server.serve, sock=listener, ssl=own, limit=_LONGEST_HEAD, backlog=512):
+    async with await asyncio.start_server(server.accept, sock=listener, ssl=own, limit=_LONGEST_HEAD, backlog=512):
         await parent
 
 

@@ -50,8 +50,8 @@ def _cells(row: Row) -> list[str]:
     return [fields.pop("name"), *(f"{number:,}" for number in fields.values())]
 
 
-def to_json(verdict: Verdict, **settings: Any) -> dict[str, Any]:
-    """Settings, the sums over all lots, each lot by its fault's name, and what did not hold."""
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """The sums over all lots, each lot by its fault's name, and what did not hold."""
     totals = asdict(verdict.total)
     del totals["name"]
     injected: Counter[str] = Counter()
@@ -59,7 +59,6 @@ def to_json(verdict: Verdict, **settings: Any) -> dict[str, Any]:
         injected.update(outcome.injected)
     return {
         "ok": verdict.ok,
-        **settings,
         **totals,
         "by_fault": {row.name: {k: v for k, v in asdict(row).items() if k != "name"} for row in verdict.rows},
         "injected_by_kind": dict(sorted(injected.items())),

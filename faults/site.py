@@ -66,6 +66,10 @@ class Site:
     def client(self, service: str) -> Any:
         return self._accounts.client(service, account=ACCOUNT, region=REGION)
 
+    def s3_of(self, _bucket: str) -> Any:
+        """A client that reads the bucket."""
+        return self.s3
+
     def environment(self, function: str, *, endpoint: str, log: Path) -> dict[str, str]:
         """Of the process of a function, which reaches AWS at `endpoint`."""
         return {
