@@ -7,6 +7,7 @@ key, its value and what to do. The file's keys are the fields of the models belo
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -332,7 +333,7 @@ def _problem(key: str, detail: Any) -> str:
         case "extra_forbidden" if key.startswith("subscribers") and (kinds := _kinds_with(key.rpartition(".")[2])):
             return f"{key} = {given}: is a key of kind = {kinds} only; take it out, or change the kind"
         case "extra_forbidden":
-            return f"{key} = {given}: is not a key of this file; is it misspelt?"
+            return f"{key} = {given}: is not a key of this file; {_meant(key)}"
         case "literal_error" if key.endswith(".kind"):
             return f'{key} = {given}: must be "sqs", "lambda" or "https"'
         case "literal_error":
@@ -352,6 +353,14 @@ def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
         return {}
     keys = [f"senders[{index}]" for index in range(len(tables))]
     return {key: _part(Sender, table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
+
+
+def _meant(key: str) -> str:
+    """The key that was probably meant, of all the keys that there are."""
+    models = (Head, Operations, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Research)
+    known = {name for model in models for name in model.model_fields}
+    close = get_close_matches(key.rpartition(".")[2], known, n=1)
+    return f"did you mean {close[0]}?" if close else "is it misspelt?"
 
 
 def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:

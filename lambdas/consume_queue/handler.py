@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -20,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import ClaimCheckError, Dereferencer, Store
 from consume_queue.dead_letter import send_to_dead_letters
 from consume_queue.execution import start_execution
-from handover import Deadline, take_over
+from handover import Deadline, Stopwatch, milliseconds_since, take_over
 
 logger = Logger()
 metrics = Metrics()
@@ -62,10 +63,18 @@ def hand_on(record: SQSRecord, deadline: Deadline) -> None:
     deadline.check()
     message = dereferencer.message(record.raw_event)
     logger.append_keys(message_id=message.id)
+    took = Stopwatch()
     handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3, meanwhile=deadline.check)
     arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
+    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
+    metrics.add_metric(name="TravelTime", unit=MetricUnit.Milliseconds, value=milliseconds_since(queued_at(record)))
     logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)
+
+
+def queued_at(record: SQSRecord) -> datetime:
+    """When SNS put the message into the queue."""
+    return datetime.fromtimestamp(int(record.attributes["SentTimestamp"]) / 1000, tz=UTC)
 
 
 def is_hopeless(record: SQSRecord, error: Exception) -> bool:

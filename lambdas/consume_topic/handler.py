@@ -3,6 +3,7 @@ it raises is tried again twice, then goes to the dead-letter queue with its reas
 
 import json
 import os
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import Dereferencer, Message, PayloadConflict, Store
 from consume_topic.handed_on import HandedOn, Record
 from consume_topic.task import Runner, run_task
-from handover import take_over
+from handover import Stopwatch, milliseconds_since, take_over
 
 logger = Logger()
 metrics = Metrics()
@@ -47,7 +48,11 @@ def handler(event: dict[str, Any], _: LambdaContext) -> None:
             hand_on(message)
         except Exception as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+            logger.exception("failed")
             raise
+        if published := record["Sns"].get("Timestamp"):
+            travelled = milliseconds_since(datetime.fromisoformat(published))
+            metrics.add_metric(name="TravelTime", unit=MetricUnit.Milliseconds, value=travelled)
 
 
 def hand_on(message: Message) -> None:
@@ -63,8 +68,10 @@ def hand_on(message: Message) -> None:
             message_id=message.id,
             pointer=message.pointer,
         )
+    took = Stopwatch()
     handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
     task = run_task(handover, runner=runner, ecs=ecs)
     handed_on.remember(message.id, Record(handover.sha256, task))
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
+    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
     logger.info("handed on", task=task, bytes=handover.bytes, sha256=handover.sha256)

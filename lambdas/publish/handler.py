@@ -3,6 +3,7 @@ goes to the dead-letter queue with its reason."""
 
 import json
 import os
+import time
 from typing import Any, cast
 
 import boto3
@@ -13,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import Published, Publisher, Store
 from claim_check.publisher import Offload
 from publish.event import publish_event
-from publish.upload import publish_upload
+from publish.upload import publish_upload, upload_id
 
 logger = Logger()
 metrics = Metrics()
@@ -39,18 +40,20 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     if is_folder(event):
         logger.info("a folder, nothing to publish")
         return {"message_id": None}
+    started = time.monotonic()
     try:
         published = publish(event)
     except Exception as error:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+        logger.exception("failed")
         raise
     if published is None:
         logger.info("published before, nothing to do")
         return {"message_id": None}
     metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
+    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=1000 * (time.monotonic() - started))
     logger.info(
         "published",
-        message_id=published.message_id,
         sns_message_id=published.sns_message_id,
         bytes=published.size,
         sha256=published.sha256,
@@ -69,6 +72,8 @@ def publish(event: dict[str, Any]) -> Published | None:
     """By the door that the event came through; None for an upload that was published before."""
     # Only S3 says `aws.s3`: EventBridge lets no sender use a source that begins with "aws.".
     if event["source"] == "aws.s3":
-        logger.append_keys(upload=event["detail"]["object"]["key"])
+        uploaded = event["detail"]["object"]
+        logger.append_keys(upload=uploaded["key"], message_id=upload_id(uploaded["key"], uploaded["version-id"]))
         return publish_upload(event, publisher=publisher, outbox=outbox, senders=senders, s3=s3)
+    logger.append_keys(message_id=event["id"])
     return publish_event(event, publisher=publisher)

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from moto import mock_aws
 PUBLISHER = "111111111111"
 SUBSCRIBER = "123456789012"  # the account that moto runs in
 STORE = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": SUBSCRIBER, "region": "us-east-1"}
+SECONDS_IN_QUEUE = 2
 INBOX = {"bucket": "inbox-bucket", "prefix": "inline/", "owner": SUBSCRIBER, "region": "us-east-1"}
 
 
@@ -94,7 +96,11 @@ def sqs_record(message: dict[str, Any], *, receives: int = 1, queue: str = "queu
         "messageId": message["MessageId"],
         "receiptHandle": "handle",
         "body": message["Body"],
-        "attributes": {"ApproximateReceiveCount": str(receives), "MessageGroupId": "group"},
+        "attributes": {
+            "ApproximateReceiveCount": str(receives),
+            "MessageGroupId": "group",
+            "SentTimestamp": str(round(time.time() * 1000) - SECONDS_IN_QUEUE * 1000),
+        },
         "messageAttributes": {
             name: {
                 "dataType": value["DataType"],

@@ -57,6 +57,7 @@ def pointing(bucket: str, key: str, size: int, claim: dict[str, str]) -> dict[st
                     "MessageId": "1ae8c0d3-9f1d-5b5c-8d6c-9b3f7d0a0001",
                     "TopicArn": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
                     "Message": json.dumps(pointer, separators=(",", ":")),
+                    "Timestamp": "2026-11-20T03:00:00.000Z",
                     "MessageAttributes": {
                         "ExtendedPayloadSize": {"Type": "Number", "Value": str(size)},
                         "ClaimCheck": {"Type": "String", "Value": json.dumps(claim)},

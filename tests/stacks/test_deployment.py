@@ -99,7 +99,10 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 0, "name", to="shop-sender"), "'shop-sender' already names subscribers[0]"),
         (changed("senders", 0, "name", to="s" * 60), "the sender role's name"),
         (changed("publisher", "region", to="us-east-9"), "publisher.region = 'us-east-9': is not an AWS Region"),
-        (changed("publisher", "regoin", to="x"), "publisher.regoin = 'x': is not a key of this file"),
+        (
+            changed("publisher", "regoin", to="x"),
+            "publisher.regoin = 'x': is not a key of this file; did you mean region?",
+        ),
         (changed("publisher", to=7), "publisher = 7: must be"),
         (changed("colour", to="red"), "colour = 'red': is not a key of this file"),
         (changed("name", to="Coat_Check"), "name = 'Coat_Check': must be lower-case words"),

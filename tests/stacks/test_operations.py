@@ -68,7 +68,7 @@ def test_every_alarm_has_a_section_of_the_runbook_and_says_where(alarms: dict[st
 
 
 def test_alarms_of_refusals_count_what_handlers_count(alarms: dict[str, Alarm]) -> None:
-    """Handlers count an error under its class's name, with Powertools' one dimension: the function's name."""
+    """An error under its class's name, with one dimension: the function's name (tests/lambdas/test_telemetry.py)."""
     own = [alarm for alarm in alarms.values() if alarm["Namespace"] == "coatcheck"]
     assert {alarm["MetricName"] for alarm in own} == set(REFUSED)
     for error in REFUSED:
