@@ -29,6 +29,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         landed = land(event, dereferencer=dereferencer, landing=landing, s3=s3)
     except Exception as error:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+        logger.exception("failed")
         raise
     metrics.add_metric(name="LandedBytes", unit=MetricUnit.Bytes, value=landed["bytes"])
     logger.info("landed", key=landed["key"], bytes=landed["bytes"], sha256=landed["sha256"])
