@@ -1,7 +1,10 @@
-# ruff: noqa: S603 - it starts this Python with arguments of its own
 """Measures, and says what came out: a table, `build/bench.json` and a picture.
 
     python -m bench [--quick] [--only import|parse|inline|transfer|memory|link …]
+    python -m bench.report      writes the last complete run into docs/bench.md
+
+A run takes a quarter of an hour and wants the machine for itself. With an option it is not a complete one, and leaves
+its results in `build/bench-partial.json`.
 
 Every measurement is a fresh process, against one server in another (`server.py`). What is compared takes turns, so that
 whatever else the machine does meets all of them; a ratio is the median over the turns of the ratio within a turn, to
@@ -21,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -29,6 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.picture import draw
+from bench.report import calls, number, seconds
+from bench.report import size as size_of
 from bench.server import CERTIFICATE
 from bench.systems import BUCKET, PREFIX, RAW, SYSTEMS
 
@@ -78,19 +83,13 @@ class Bench:
         environment = dict(self._environment)
         if system == "sqs-extended-client":  # of the same import name as AWS's
             environment["PYTHONPATH"] = os.pathsep.join([str(_others()), environment["PYTHONPATH"]])
-        command = [sys.executable, "-m", "bench.worker", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(arguments)}:\n{done.stderr}")
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(_python("-m", "bench.worker", *arguments, environment=environment))
         return found
 
     def timed_import(self, statement: str) -> tuple[float, float]:
         code = f"import time; w, c = time.perf_counter(), time.process_time(); {statement}; "
         code += "print(time.perf_counter() - w, time.process_time() - c)"
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=True)
-        wall, cpu = map(float, done.stdout.split())
+        wall, cpu = map(float, _python("-c", code, environment=self._environment).split())
         return wall, cpu
 
     def payload(self, size: int, *, emoji: bool = False) -> Path:
@@ -106,7 +105,7 @@ class Bench:
                 file.write(piece)
                 digest.update(piece)
         key = f"{PREFIX}{path.stem}"
-        self._upload(path, key)
+        self._s3(f"upload_file({str(path)!r}, {BUCKET!r}, {key!r})")
         claim = json.dumps({"id": path.stem, "sha256": digest.hexdigest()}, separators=(",", ":"))
         body = json.dumps(
             ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": BUCKET, "s3Key": key}],
@@ -123,12 +122,10 @@ class Bench:
     def drop(self, path: Path) -> None:
         """Makes room again: the file and the object go."""
         path.unlink()
-        code = f"import boto3; boto3.client('s3').delete_object(Bucket={BUCKET!r}, Key={PREFIX + path.stem!r})"
-        subprocess.run([sys.executable, "-c", code], env=self._environment, timeout=60, check=True)
+        self._s3(f"delete_object(Bucket={BUCKET!r}, Key={PREFIX + path.stem!r})")
 
-    def _upload(self, path: Path, key: str) -> None:
-        code = f"import boto3; boto3.client('s3').upload_file({str(path)!r}, {BUCKET!r}, {key!r})"
-        subprocess.run([sys.executable, "-c", code], env=self._environment, timeout=600, check=True)
+    def _s3(self, call: str) -> None:
+        _python("-c", f"import boto3; boto3.client('s3').{call}", environment=self._environment)
 
 
 def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note: str = "") -> Iterator[Result]:
@@ -237,9 +234,27 @@ def _others() -> Path:
     target = BUILD / "bench-clients"
     if not target.exists():
         requirements = str(ROOT / "bench" / "requirements.txt")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "-r"]
-        subprocess.run([*command, requirements], check=True)
+        _python("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "-r", requirements)
     return target
+
+
+def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What a Python of its own prints."""
+    with _started(*arguments, environment=environment) as process:
+        try:
+            printed, _ = process.communicate(timeout=600)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed")
+    return printed
+
+
+def _started(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
 
 
 @contextmanager
@@ -250,8 +265,7 @@ def running(rate: int = 0) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(dir=memory if roomy else BUILD, prefix="bench-") as name:
         folder = Path(name)
         (folder / "server").mkdir()
-        command = [sys.executable, "-m", "bench.server", str(folder / "server"), str(rate)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        with _started("-m", "bench.server", str(folder / "server"), str(rate)) as server:
             assert server.stdin
             assert server.stdout
             try:
@@ -266,24 +280,13 @@ def _free_memory() -> int:
 
 
 def show(result: Result) -> None:
-    size = "" if result.size is None else _size(result.size)
-    rss = "" if result.rss_over_payload is None else f"{result.rss_over_payload:.3f}"
-    ratio = "" if result.ratio_to_raw is None else f"{result.ratio_to_raw:.2f}"
-    cpu = "" if result.cpu_ratio_to_raw is None else f"{result.cpu_ratio_to_raw:.2f}"
-    calls = " ".join(f"{count} {name}" for name, count in (result.api_calls or {}).items())
-    times = f"{_seconds(result.wall_s):>9} {_seconds(result.cpu_s):>9}"
-    print(f"{result.case:<46} {result.system:<22} {size:>8} {times} {ratio:>6} {cpu:>6} {rss:>7}  {calls}", flush=True)
-
-
-def _size(size: int) -> str:
-    unit, name = next((unit, name) for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")) if size >= unit)
-    return f"{size / unit:g} {name}"
-
-
-def _seconds(seconds: float) -> str:
-    if seconds >= 0.1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1000:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
+    times = f"{seconds(result.wall_s):>9} {seconds(result.cpu_s):>9}"
+    ratios = f"{number(result.ratio_to_raw):>6} {number(result.cpu_ratio_to_raw):>6}"
+    print(
+        f"{result.case:<54} {result.system:<22} {size_of(result.size):>8} {times} {ratios} "
+        f"{number(result.rss_over_payload):>7}  {calls(result.api_calls)}",
+        flush=True,
+    )
 
 
 def plan(*, quick: bool, only: list[str]) -> Iterator[Result]:
@@ -314,16 +317,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=cases, default=cases)
     options = parser.parse_args()
     BUILD.mkdir(exist_ok=True)
-    print(f"{'':<78} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
-    print(f"{'case':<46} {'system':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
+    print(f"{'':<86} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
+    print(f"{'case':<54} {'system':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
     results = []
     for result in plan(quick=options.quick, only=options.only):
         show(result)
         results.append(result)
-    (BUILD / "bench.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-    picture = BUILD / "bench.svg"
+    complete = not options.quick and options.only == cases
+    file = BUILD / ("bench.json" if complete else "bench-partial.json")
+    file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    picture = file.with_suffix(".svg")
     picture.write_text(draw([asdict(result) for result in results]))
-    print(f"\n{BUILD / 'bench.json'}\n{picture}")
+    print(f"\n{file}\n{picture}")
 
 
 if __name__ == "__main__":

@@ -1,49 +1,71 @@
-"""The picture: how much memory a payload takes, by system and direction, as SVG."""
+"""The picture: the memory and the time a payload takes, by system and direction, as SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import log10
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-WIDTH, LABEL, BAR, GAP, TOP = 820, 210, 18, 6, 64
-LEFT, RIGHT = LABEL + 20, 70
-LOWEST, HIGHEST = 0.001, 10.0  # the axis is logarithmic
+WIDTH, LABELS, BAR, GAP, TOP = 960, 170, 18, 6, 84
+# The outline of a text hides the grid behind it.
 STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:16px;font-weight:600}.small{font-size:11px;"
-    "fill:#616e7c}.grid{stroke:#cbd2d9;stroke-width:1}.ours{fill:#0b7285}.theirs{fill:#adb5bd}"
+    "text{font:13px system-ui,sans-serif;fill:#1f2933;paint-order:stroke;stroke:#fff;stroke-width:5px}"
+    ".title{font-size:15px;font-weight:600}.small{font-size:11px;fill:#52606d}.grid{stroke:#d9dee3}"
+    ".ours{fill:#0b7285}.theirs{fill:#adb5bd}"
+)
+
+
+class Panel(NamedTuple):
+    """A column of bars on a logarithmic axis between two x, and what it says of a result."""
+
+    title: str
+    name: str
+    left: int
+    right: int
+    ticks: tuple[float, ...]
+
+    def x(self, value: float) -> float:
+        """Where `value` is; below the lowest tick is at the left end."""
+        lowest, highest = log10(self.ticks[0]), log10(self.ticks[-1])
+        share = (log10(max(value, self.ticks[0])) - lowest) / (highest - lowest)
+        return self.left + share * (self.right - self.left)
+
+
+PANELS = (
+    Panel("Memory ÷ payload", "rss_over_payload", LABELS, 500, (0.0001, 0.001, 0.01, 0.1, 1, 10)),
+    Panel("Time ÷ boto3's", "ratio_to_raw", 600, 890, (0.5, 1, 2, 5, 10, 20)),
 )
 
 
 def draw(results: Iterable[dict[str, Any]]) -> str:
-    """Bars of memory over payload at each case's largest size that everybody took; empty cases are left out."""
-    groups = [group for case in ("publish", "receive") if (group := _largest(results, case))]
-    emoji = [group for case in ("publish", "receive") if (group := _largest(results, f"{case}, text with one emoji"))]
+    """Bars for the largest size that everybody took, and for text with one emoji; cases not measured are left out."""
+    measured = list(results)
+    cases = [f"{direction}{what}" for what in ("", ", text with one emoji") for direction in ("publish", "receive")]
     rows: list[str] = []
     y = TOP
-    for group in groups + emoji:
-        y += 22
-        rows.append(f'<text x="20" y="{y}" class="title">{escape(_title(group[0]))}</text>')
-        y += 12
+    for group in filter(None, (_largest(measured, case) for case in cases)):
+        y += 20
+        rows.append(_text(12, y, _title(group[0]), "title"))
+        y += 10
         for result in group:
-            rows.append(_bar(result, y))
+            rows.append(_row(result, y))
             y += BAR + GAP
-        y += 14
-    grid = [_line(value, y) for value in (0.001, 0.01, 0.1, 1.0, 10.0)]
-    head = '<text x="20" y="28" class="title">Memory beyond the process, divided by the payload (log scale)</text>'
+        y += 12
+    axes = "".join(_axis(panel, y) for panel in PANELS)
+    said = "Memory: beside what the process takes without a payload. Time: over a connection as fast as memory."
+    legend = _text(12, 22, f"{said} Both axes are logarithmic.", "small")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 10}" width="{WIDTH}" height="{y + 10}">'
-        f"<style>{STYLE}</style><rect width='100%' height='100%' fill='#fff'/>"
-        f"{head}{''.join(grid)}{''.join(rows)}</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" width="{WIDTH}" height="{y + 8}">'
+        f'<style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{legend}{axes}{"".join(rows)}</svg>\n'
     )
 
 
-def _largest(results: Iterable[dict[str, Any]], case: str) -> list[dict[str, Any]]:
+def _largest(results: list[dict[str, Any]], case: str) -> list[dict[str, Any]]:
     mine = [result for result in results if result["case"] == case]
-    sizes = {result["size"] for result in mine if result["system"] == "awslabs"}
-    chosen = [result for result in mine if sizes and result["size"] == max(sizes)]
-    return sorted(chosen, key=lambda result: float(result["rss_over_payload"]))
+    size = max((result["size"] for result in mine if result["system"] == "awslabs"), default=None)
+    by_memory: Callable[[dict[str, Any]], float] = lambda result: result["rss_over_payload"]  # noqa: E731
+    return sorted((result for result in mine if result["size"] == size), key=by_memory)
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -51,25 +73,32 @@ def _title(result: dict[str, Any]) -> str:
     return f"{result['case']}, {size // 2**30} GiB" if size >= 2**30 else f"{result['case']}, {size // 2**20} MiB"
 
 
-def _bar(result: dict[str, Any], y: int) -> str:
-    value = max(float(result["rss_over_payload"]), 0.0)
+def _row(result: dict[str, Any], y: int) -> str:
     kind = "ours" if result["system"].startswith("claim_check") else "theirs"
-    end = _x(max(value, LOWEST))
-    return (
-        f'<text x="{LABEL + 10}" y="{y + 14}" text-anchor="end">{escape(result["system"])}</text>'
-        f'<rect x="{LEFT}" y="{y}" width="{max(end - LEFT, 1):.0f}" height="{BAR}" rx="2" class="{kind}"/>'
-        f'<text x="{max(end, LEFT) + 6:.0f}" y="{y + 14}">{value:.3f}</text>'
-    )
+    label = _text(LABELS - 10, y + 14, result["system"], "", anchor="end")
+    return label + "".join(_bar(panel, float(result[panel.name]), y, kind) for panel in PANELS)
 
 
-def _line(value: float, bottom: int) -> str:
-    x = _x(value)
-    return (
-        f'<line x1="{x:.0f}" y1="{TOP - 6}" x2="{x:.0f}" y2="{bottom}" class="grid"/>'
-        f'<text x="{x:.0f}" y="{TOP - 12}" text-anchor="middle" class="small">{value:g}</text>'
-    )
+def _bar(panel: Panel, value: float, y: int, kind: str) -> str:
+    end = panel.x(value)
+    width = max(end - panel.left, 2)
+    bar = f'<rect x="{panel.left}" y="{y}" width="{width:.0f}" height="{BAR}" rx="2" class="{kind}"/>'
+    return bar + _text(panel.left + width + 6, y + 14, _number(value), "")
 
 
-def _x(value: float) -> float:
-    span = log10(HIGHEST) - log10(LOWEST)
-    return LEFT + (log10(min(value, HIGHEST)) - log10(LOWEST)) / span * (WIDTH - LEFT - RIGHT)
+def _axis(panel: Panel, bottom: int) -> str:
+    lines = [
+        f'<line x1="{panel.x(tick):.0f}" y1="{TOP - 6}" x2="{panel.x(tick):.0f}" y2="{bottom}" class="grid"/>'
+        + _text(panel.x(tick), TOP - 12, f"{tick:g}", "small", anchor="middle")
+        for tick in panel.ticks
+    ]
+    return _text(panel.left, TOP - 32, panel.title, "title") + "".join(lines)
+
+
+def _text(x: float, y: int, text: str, kind: str, *, anchor: str = "start") -> str:
+    return f'<text x="{x:.0f}" y="{y}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _number(value: float) -> str:
+    """Two digits that count; what is less than a page of memory in a gigabyte is nothing."""
+    return f"{value:.2g}" if value >= 0.000005 else "0"

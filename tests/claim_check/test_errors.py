@@ -21,6 +21,7 @@ from claim_check import (
     PayloadUnavailable,
     Pointer,
     Publisher,
+    Replica,
     Store,
     offload,
 )
@@ -30,6 +31,9 @@ from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+
+LARGE = bytes(6 * 2**20)
 
 
 def said(call: Callable[[], object]) -> str:
@@ -76,6 +80,49 @@ def test_of_an_id(publisher: Publisher) -> None:
     )
 
 
+def test_of_what_a_topic_does_not_take(publisher: Publisher) -> None:
+    assert said(lambda: publisher.publish("x", deduplication_id="d")) == (
+        "deduplication_id: only a FIFO topic takes one; leave it out"
+    )
+    ten = {f"a{number}": "x" for number in range(10)}
+    assert said(lambda: publisher.publish("x", message_id="m", attributes=ten)) == (
+        "attributes: 10 are more than 9 (the ClaimCheck attribute takes one; a message has 10) (message 'm')"
+    )
+    del ten["a9"]
+    assert said(lambda: publisher.publish(b"\x00", message_id="m", attributes=ten)) == (
+        "attributes: 9 are more than 8 (with an offloaded payload two of ours travel along; a message has 10) "
+        "(message 'm')"
+    )
+
+
+def test_of_attributes_that_leave_a_pointer_no_room(publisher: Publisher) -> None:
+    body = Pointer("payloads-one", "payloads/m").body()
+    claim = '{"id":"m","sha256":"' + "0" * 64 + '"}'
+    others = len(body + "ExtendedPayloadSize" + "Number" + str(10**13) + "ClaimCheck" + "String" + claim)
+    room = 262_144 - others - len("a" + "String")
+    assert publisher.publish(b"\x00", message_id="m", attributes={"a": "x" * room}).pointer
+    assert said(lambda: publisher.publish(b"\x00", message_id="m", attributes={"a": "x" * (room + 1)})) == (
+        "attributes: with a pointer they make 262145 bytes, more than 262144: move some into the payload (message 'm')"
+    )
+
+
+def test_of_a_pointer_that_is_none(dereferencer: Dereferencer) -> None:
+    def sentence(body: str) -> str:
+        marker = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "3"}}
+        return said(lambda: dereferencer.message({"MessageId": "m", "Body": body, "MessageAttributes": marker}))
+
+    assert sentence("x" * 16_385) == "the body is marked as a pointer but has 16385 characters (message 'm')"
+    assert sentence("x" * 16_384) == "the pointer is not JSON: Expecting value at character 0 (message 'm')"
+    assert sentence("{}") == "the body is marked as a pointer but is not one (message 'm')"
+    surrogate = Pointer("payloads-one", "?").body().replace("?", "\\ud800")
+    assert sentence(surrogate) == "the pointer's bucket or key is not valid Unicode (message 'm')"
+    too_long = "the pointer's bucket or key is empty or longer than S3 allows (message 'm')"
+    wrong = [("", "k"), ("payloads-one", ""), ("b" * 256, "k"), ("payloads-one", "ä" * 512 + "k")]
+    assert {sentence(Pointer(*place).body()) for place in wrong} == {too_long}
+    outside = [("b" * 255, "k"), ("payloads-one", "ä" * 512)]
+    assert all("outside the trusted stores" in sentence(Pointer(*place).body()) for place in outside)
+
+
 def test_of_a_file_in_text_mode(publisher: Publisher) -> None:
     class TextFile:
         def read(self, size: int) -> str:
@@ -119,6 +166,34 @@ def test_of_another_writer(s3: S3Client, store: Store, fake_s3: FakeS3, monkeypa
         "(message 'm-1', payload 's3://payloads-one/payloads/m-1')"
     )
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "method", "on"),
+    [(b"\x00", "PUT", ""), (LARGE, "POST", "uploads"), (LARGE, "PUT", "partNumber=1"), (LARGE, "POST", "uploadId")],
+    ids=["small", "begin", "part", "complete"],
+)
+def test_of_a_payload_that_cannot_be_stored(
+    payload: bytes, method: str, on: str, publisher: Publisher, fake_s3: FakeS3
+) -> None:
+    fake_s3.refuse(method, 500, "InternalError", times=2, on=on)
+    assert said(lambda: publisher.publish(payload, message_id="m-1")) == (
+        "cannot store the payload: S3 answered InternalError (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "action"), [("HEAD", "compare with the stored payload"), ("GET", "read the payload")]
+)
+    ("method", "action"), [("HEAD", "compare with the stored payload"), ("GET", "read the payload")]
+)
+def test_of_a_retry_that_cannot_compare(method: str, action: str, publisher: Publisher, fake_s3: FakeS3) -> None:
+    fake_s3.put("payloads-one", "payloads/m-1", b"\x00")
+    fake_s3.refuse(method, 500, "InternalError", times=2)
+    code = "500" if method == "HEAD" else "InternalError"
+    assert said(lambda: publisher.publish(b"\x00", message_id="m-1")) == (
+        f"cannot {action}: S3 answered {code} (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
+    )
 
 
 def test_of_an_upload_that_is_gone(publisher: Publisher) -> None:
@@ -207,7 +282,27 @@ def test_of_a_copy_whose_checksum_is_another(dereferencer: Dereferencer, s3: S3C
     )
 
 
+def test_of_other_bytes_than_were_published(
+    publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer, fake_s3: FakeS3
+) -> None:
+    publisher.publish(b"\x00", message_id="m-1")
+    payload = dereferencer.message(DELIVERIES["SNS event"](sns.published[0])).payload
+    fake_s3.put("payloads-one", "payloads/m-1", b"\x01")
+    with pytest.raises(PayloadCorrupt) as caught:
+        payload.read()
+    assert str(caught.value) == (
+        "read 1 bytes with SHA-256 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a; the message "
+        "declares 1 and 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d (message 'm-1')"
+    )
+    fake_s3.put("payloads-one", "payloads/m-1", b"\x01\x02")
+    assert said(payload.read) == (
+        "the object has 2 bytes, the message declares 1 (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
+    )
+
+
 def test_of_settings(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"^replica {'bucket': 'b'}: missing \['region'\], unknown \[\]$"):
+        Replica.from_dict({"bucket": "b"})
     settings = {"bucket": store.bucket, "prefix": store.prefix, "owner": store.owner, "region": store.region}
     with pytest.raises(ValueError, match=r"missing \['region'\], unknown \[\]"):
         Store.from_dict({name: settings[name] for name in ("bucket", "prefix", "owner")})

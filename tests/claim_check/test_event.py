@@ -72,10 +72,29 @@ def test_an_event_that_eventbridge_refuses_is_an_error_although_the_request_succ
     assert refused.value.response["Error"]["Code"] == "NotAuthorizedForSourceException"
 
 
-@pytest.mark.parametrize("detail", ["no JSON", "[1]", {"a": float("nan")}, {"a": object()}])
-def test_a_detail_that_is_no_json_object_is_refused(detail: Any) -> None:
-    with pytest.raises(InvalidMessage, match="detail: "):
+def test_an_event_without_an_answer_is_an_error(stub: Any) -> None:
+    answer = {"FailedEntryCount": 1, "Entries": [{}], "ResponseMetadata": {"HTTPStatusCode": 200}}
+    stub.add_response("put_events", answer, {"Entries": ANY})
+    with pytest.raises(ClientError) as refused:
+        put_event(**EVENT, detail={}, events=stub.client)
+    assert refused.value.operation_name == "PutEvents"
+    assert refused.value.response["Error"] == {"Code": "NoAnswer", "Message": "no reason given"}
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        ("no JSON", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("[1]", "must be a JSON object; EventBridge takes no other"),
+        ({"a": float("nan")}, "is not JSON: Out of range float values are not JSON compliant"),
+        ({"a": object()}, "is not JSON: Object of type object is not JSON serializable"),
+    ],
+)
+def test_a_detail_that_is_no_json_object_is_refused(detail: Any, sentence: str) -> None:
+    with pytest.raises(InvalidMessage) as refused:
         put_event(**EVENT, detail=detail)
+    assert str(refused.value).startswith(f"detail: {sentence}")
 
 
 def test_a_bus_is_named_by_its_arn() -> None:

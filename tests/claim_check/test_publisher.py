@@ -27,6 +27,7 @@ from claim_check import (
     Store,
 )
 from claim_check import copying as copying_module
+from claim_check.publisher import _more_than
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
@@ -56,6 +57,13 @@ def test_bytes_are_counted_and_not_characters(publisher: Publisher) -> None:
     room = 262_144 - CLAIM
     assert publisher.publish("ä" * (room // 2), message_id="m-1").pointer is None
     assert publisher.publish("ä" * (room // 2 + 1), message_id="m-1").pointer is not None
+
+
+def test_no_more_is_held_than_decides() -> None:
+    chunks = iter([b"x" * 60] * 9)
+    assert _more_than(100, chunks) == [b"x" * 60] * 2
+    assert len(list(chunks)) == 7
+    assert _more_than(120, iter([b"x" * 60] * 2)) == [b"x" * 60] * 2
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", "\x00", "a\x0bb", "\ufffe", "\uffff", "\x1f", b"caf\xe9"])
