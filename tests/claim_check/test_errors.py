@@ -185,8 +185,6 @@ def test_of_a_payload_that_cannot_be_stored(
 @pytest.mark.parametrize(
     ("method", "action"), [("HEAD", "compare with the stored payload"), ("GET", "read the payload")]
 )
-    ("method", "action"), [("HEAD", "compare with the stored payload"), ("GET", "read the payload")]
-)
 def test_of_a_retry_that_cannot_compare(method: str, action: str, publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("payloads-one", "payloads/m-1", b"\x00")
     fake_s3.refuse(method, 500, "InternalError", times=2)
