@@ -185,6 +185,7 @@ _WITHOUT_POLICY = {
     "AWS::EC2::VPC",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::Events::Archive",
     "AWS::IdentityStore::Group",
     "AWS::IdentityStore::GroupMembership",
     "AWS::IdentityStore::User",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stacks import names
+from stacks.filter_policy import is_nested
 from stacks.regions import is_opt_in, partition
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ PUBLISH_DEAD_LETTER_DAYS = 14
 """How long what was not published can wait to be published after all, its payload offloaded already."""
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 DAY_SECONDS = 86_400
+LARGEST_PATTERN = 2_048
+"""Characters of an event pattern. (EventBridge user guide, "Quotas".)"""
 MOST_PARTIES = 40
 """A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it."""
 MOST_SENDER_ACCOUNTS = 25
@@ -50,6 +54,13 @@ def conflicts(
                 f"Region {publisher.region} in {partition(publisher.region)}; roles do not cross",
             )
     yield from _of_replicas(publisher, subscribers)
+    pattern = len(json.dumps({"source": [_OTHERS], "detail-type": [{"anything-but": publisher.detail_types}]}))
+    if pattern > LARGEST_PATTERN:
+        yield Conflict(
+            ("publisher.detail_types",),
+            f"publisher.detail_types: {len(publisher.detail_types)} of them make an event pattern of {pattern} "
+            f"characters, and EventBridge takes {LARGEST_PATTERN}; use fewer, or none",
+        )
     for key, subscriber in subscribers.items():
         if partition(subscriber.region) != partition(publisher.region):
             yield Conflict(
@@ -57,6 +68,7 @@ def conflicts(
                 f"{key}.region = {subscriber.region!r}: is in the partition {partition(subscriber.region)}, "
                 f"the publisher's Region {publisher.region} in {partition(publisher.region)}; SNS does not cross",
             )
+        yield from _of_filter(key, publisher, subscriber)
         yield from _of_kind[subscriber.kind](key, publisher, subscriber)
         yield from _late_pointers(key, publisher, subscriber)
     yield from _long_names(deployment, subscribers, senders)
@@ -73,6 +85,30 @@ def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Se
             ("subscribers", "senders"),
             f"subscribers: {len(subscribers)} of them, and {len(senders)} senders; a bucket's policy has room for "
             f"{MOST_PARTIES} together",
+        )
+
+
+_OTHERS = {"anything-but": {"prefix": "aws."}}
+
+
+def _of_filter(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+    keys = (f"{key}.filter_policy", f"{key}.filter_policy_scope", "publisher.offload")
+    scope = f"{key}.filter_policy_scope = {subscriber.filter_policy_scope!r}"
+    if subscriber.filter_policy is None:
+        if subscriber.filter_policy_scope == "body":
+            yield Conflict(keys, f"{scope}: there is no filter_policy; add one, or take this out")
+    elif subscriber.filter_policy_scope == "attributes":
+        if is_nested(subscriber.filter_policy):
+            yield Conflict(
+                keys,
+                f"{key}.filter_policy = {subscriber.filter_policy}: a key whose value is a table is a property inside "
+                "the body, and attributes have none; use a list",
+            )
+    elif publisher.offload != "never":
+        yield Conflict(
+            keys,
+            f"{scope}: with publisher.offload = {publisher.offload!r} a message's body may be a pointer, whatever is "
+            'in its payload, and the filter would drop it; filter on attributes, or use offload = "never"',
         )
 
 
@@ -281,6 +317,7 @@ def _long_names(
             for region in deployment.publisher.replicas
         ),
         (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
+        (("name",), deployment.name, "archive", names.archive(deployment), 48),
     ]
     for key, sender in senders.items():
         limits.append(((f"{key}.name", "name"), sender.name, "sender role", names.sender_role(deployment, sender), 64))

@@ -18,6 +18,7 @@ from stacks import names
 from stacks.application import Landing
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
 from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table, matches
+from stacks.filter_policy import FilterPolicy
 from stacks.research import settings
 from stacks.research.settings import Research
 
@@ -38,6 +39,15 @@ Organization = Annotated[str, matches(r"o-[a-z0-9]{10,32}", "must be an AWS Orga
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
 
 
+DetailType = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("has one of them twice; name each once")
+    return names
+
+
 class Publisher(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
@@ -51,6 +61,10 @@ class Publisher(Table):
     """The topic's maximum message size, which is also the threshold over which a payload is offloaded."""
     offload: Literal["over-threshold", "always", "never"] = "over-threshold"
     """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
+    detail_types: Annotated[tuple[DetailType, ...], AfterValidator(_named_once)] = Field(default=(), strict=False)
+    """The detail-types of events that are published, and no other; every one, when there are none."""
+    archive_days: int = Field(default=30, ge=1, le=3650)
+    """With `detail_types`: how long every other event is kept to be replayed."""
     payload_lifetime_days: int = Field(default=75, ge=1, le=3650)
     """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
     accept_expired_pointers: bool = False
@@ -71,6 +85,9 @@ class _Subscriber(Table):
     name: Name
     account: Account
     region: Region
+    filter_policy: FilterPolicy | None = None
+    """Which messages it gets; every one, when there is none."""
+    filter_policy_scope: Literal["attributes", "body"] = "attributes"
     dead_letter_retention_days: RetentionDays = 14
 
 

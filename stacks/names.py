@@ -84,6 +84,15 @@ def event_bus_arn(deployment: Deployment) -> str:
     return _arn("events", publisher.region, publisher.account, f"event-bus/{event_bus(deployment)}")
 
 
+def archive(deployment: Deployment) -> str:
+    """Of the events that are not published, for they have another detail-type."""
+    return f"{deployment.name}-unmatched"
+
+
+def archive_arn(deployment: Deployment) -> str:
+    return _arn("events", deployment.publisher.region, deployment.publisher.account, f"archive/{archive(deployment)}")
+
+
 def publish_function(deployment: Deployment) -> str:
     return f"{deployment.name}-publish"
 

@@ -122,9 +122,24 @@ class PublisherStack(Stack):
             description="Events that applications put on the bus.",
             event_bus=bus,
             # Everything but what AWS services say of themselves; a pattern has to name something.
-            event_pattern=events.EventPattern(source=events.Match.anything_but_prefix("aws.")),
+            event_pattern=events.EventPattern(
+                source=events.Match.anything_but_prefix("aws."), detail_type=list(publisher.detail_types) or None
+            ),
             targets=[target],
         )
+        if publisher.detail_types:
+            events.CfnArchive(
+                self,
+                "Unmatched",
+                archive_name=names.archive(deployment),
+                description="Events with another detail-type than those that are published.",
+                source_arn=bus.event_bus_arn,
+                event_pattern={
+                    "source": [{"anything-but": {"prefix": "aws."}}],
+                    "detail-type": [{"anything-but": list(publisher.detail_types)}],
+                },
+                retention_days=publisher.archive_days,
+            ).apply_removal_policy(removal)
         outbox_rule = events.Rule(
             self,
             "OutboxRule",

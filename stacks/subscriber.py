@@ -6,7 +6,7 @@ FunctionSubscriberStack: with a function that dereferences, its inbox and its de
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from aws_cdk import Duration, Environment, Stack
 from aws_cdk import aws_iam as iam
@@ -80,6 +80,7 @@ class SubscriberStack(Stack):
             endpoint=names.endpoint(self.deployment, self.subscriber),
             raw_message_delivery=raw or None,
             delivery_policy=delivery_policy,
+            **_filter(self.subscriber),
             redrive_policy={"deadLetterTargetArn": names.redrive_queue_arn(self.deployment, self.subscriber)},
         )
         if self.redrive.stack is self:
@@ -160,6 +161,18 @@ class FunctionSubscriberStack(SubscriberStack):
         acknowledge(function.role, GRANT_READ_WRITE)
         acknowledge_wildcards(function.role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
         return function
+
+
+_SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
+
+
+def _filter(subscriber: Subscriber) -> dict[str, Any]:
+    if subscriber.filter_policy is None:
+        return {}
+    return {
+        "filter_policy": json.loads(subscriber.filter_policy),
+        "filter_policy_scope": _SCOPES[subscriber.filter_policy_scope],
+    }
 
 
 def _stack_in_topic_region(stack: SubscriberStack) -> Stack:

@@ -90,6 +90,7 @@ class _Settings:
             "AWS::SNS::Subscription": self._subscription,
             "AWS::SQS::Queue": self._queue,
             "AWS::Events::Rule": self._rule,
+            "AWS::Events::Archive": self._archive,
             "AWS::Lambda::Function": self._function,
             "AWS::Lambda::EventSourceMapping": self._mapping,
             "AWS::Lambda::EventInvokeConfig": self._invoke_config,
@@ -198,8 +199,11 @@ class _Settings:
             yield "acts with a role"
         if "EventBusName" in rule:
             # A sender's event must never be taken for one of S3: that one is believed to name an upload.
-            if pattern != {"source": [{"anything-but": {"prefix": "aws."}}]}:
-                yield f"takes events of AWS services from a bus that others write to: {pattern}"
+            wanted: Properties = {"source": [{"anything-but": {"prefix": "aws."}}]}
+            if self._deployment.publisher.detail_types:
+                wanted["detail-type"] = list(self._deployment.publisher.detail_types)
+            if pattern != wanted:
+                yield f"takes other events than it should from a bus that others write to: {pattern}"
         elif pattern.get("source") != ["aws.s3"]:
             yield f"takes events from {pattern.get('source')}"
 
@@ -215,6 +219,13 @@ class _Settings:
                 yield f"forwards as {role}"
         if "EventBusName" in rule or "RoleArn" in rule:
             yield "takes events from another bus than AWS's own, or acts with a role"
+
+    def _archive(self, archive: Properties) -> Iterator[str]:
+        others = [{"anything-but": list(self._deployment.publisher.detail_types)}]
+        if archive["EventPattern"] != {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": others}:
+            yield f"keeps other events than those that no rule takes: {archive['EventPattern']}"
+        if self._reader.resolve(archive["SourceArn"], "archive") != names.event_bus_arn(self._deployment):
+            yield f"keeps events of {archive['SourceArn']}"
 
     def _function(self, function: Properties) -> Iterator[str]:
         role = self._reader.resolve(function["Role"], "function")

@@ -52,6 +52,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
             "region": region,
             "replicas": draw(st.sampled_from([[], sorted({each["region"] for each in subscribers} - {region})])),
             "fifo": fifo,
+            "detail_types": draw(st.sampled_from([[], ["order.placed"], ["order.placed", "Order cancelled"]])),
         },
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
         ephemeral=draw(st.booleans()),

@@ -23,6 +23,9 @@ SOUND: dict[str, Any] = {
 }
 
 
+BODY = {"filter_policy": {"order": {"kind": ["express"]}}, "filter_policy_scope": "body"}
+
+
 def changed(*path: str | int, to: object) -> dict[str, Any]:
     """The sound deployment with one value changed."""
     table: Any = deepcopy(SOUND)
@@ -162,6 +165,31 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
             "subscribers[0].name = 'ooooooooooooooooooooooo': the landing bucket's name",
         ),
         (changed("name", to="c" * 32), "the payload bucket's name"),
+        (changed("name", to="c" * 40), "the archive's name"),
+        (changed("publisher", "offload", to="sometimes"), "publisher.offload = 'sometimes': must be 'over-threshold'"),
+        (changed("publisher", "always_offload", to=True), "publisher.always_offload = True: is not a key"),
+        (changed("publisher", "detail_types", to=[""]), "publisher.detail_types.0 = '': String should have"),
+        (changed("publisher", "detail_types", to=["a", "a"]), "publisher.detail_types = ['a', 'a']: has one of them"),
+        (
+            changed("publisher", "detail_types", to=[f"{n:0100}" for n in range(25)]),
+            "publisher.detail_types: 25 of them make an event pattern of",
+        ),
+        (changed("publisher", "archive_days", to=0), "publisher.archive_days = 0: must be greater"),
+        (
+            changed("subscribers", 0, "filter_policy", to={}),
+            "filter_policy = {}: must be a table of SNS's filter policy",
+        ),
+        (changed("subscribers", 0, "filter_policy", to="kind"), "filter_policy = 'kind': is no JSON"),
+        (changed("subscribers", 0, "filter_policy", to={"kind": "scan"}), """kind = 'scan': must be a list"""),
+        (changed("subscribers", 0, "filter_policy", to={"kind": {"of": ["scan"]}}), "attributes have none; use a list"),
+        (
+            changed("subscribers", 0, "filter_policy_scope", to="body"),
+            "subscribers[0].filter_policy_scope = 'body': there is no filter_policy",
+        ),
+        (
+            changed("subscribers", 0, to=SOUND["subscribers"][0] | BODY),
+            "subscribers[0].filter_policy_scope = 'body': with publisher.offload = 'over-threshold' a message's",
+        ),
         (changed("subscribers", 0, "name", to="o" * 30), "the inbox bucket's name"),
         (changed("subscribers", 0, "name", to="o" * 60), "the reader role's name"),
         (
@@ -251,3 +279,10 @@ def test_what_is_not_toml_is_said(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("name = ")
     with pytest.raises(DeploymentError, match="cannot be read as TOML"):
         Deployment.load(tmp_path / "bad.toml")
+
+
+def test_a_filter_on_the_body_is_for_a_topic_that_never_offloads() -> None:
+    table = changed("subscribers", 0, to=SOUND["subscribers"][0] | BODY)
+    table["publisher"]["offload"] = "never"
+    orders, _ = Deployment.parse(table).subscribers
+    assert orders.filter_policy == '{"order":{"kind":["express"]}}'

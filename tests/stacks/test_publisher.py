@@ -160,6 +160,23 @@ def test_both_doors_lead_to_the_publish_function(template: Template) -> None:
     assert failures == {"OnFailure": {"Destination": {"Fn::GetAtt": [dead_letters, "Arn"]}}}
 
 
+def test_with_detail_types_every_other_event_is_kept_to_be_replayed(synth: Synth, example: Deployment) -> None:
+    types = ["order.placed", "order.cancelled"]
+    template = synth(with_changes(example, {"detail_types": types}))["coatcheck-publisher"]
+    others = [{"anything-but": {"prefix": "aws."}}]
+    patterns = [rule["Properties"]["EventPattern"] for rule in resources(template, "AWS::Events::Rule").values()]
+    assert {"source": others, "detail-type": types} in patterns
+    archive = only(template, "AWS::Events::Archive")
+    assert archive["Properties"]["EventPattern"] == {"source": others, "detail-type": [{"anything-but": types}]}
+    assert archive["Properties"]["ArchiveName"] == "coatcheck-unmatched"
+    assert archive["Properties"]["RetentionDays"] == 30
+    assert archive["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_without_detail_types_every_event_is_published_and_none_kept(template: Template) -> None:
+    assert resources(template, "AWS::Events::Archive") == {}
+
+
 def test_service_principals_name_their_source(templates: dict[str, Template]) -> None:
     for template in templates.values():
         for permission in resources(template, "AWS::Lambda::Permission").values():
