@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claim_check import Attribute, Dereferencer, Publisher, Store
+from claim_check import offloading as offloading_module
 from claim_check.attribute import RESERVED
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
@@ -70,3 +71,33 @@ def test_sizes_around_a_part_arrive(size: int, publisher: Publisher, sns: NotedS
     for published in sns.published:
         digest = dereferencer.message(DELIVERIES["SQS event, raw"](published)).payload.verify()
         assert (digest.size, digest.sha256) == (size, hashlib.sha256(data).hexdigest())
+
+
+@shared
+@given(
+    pieces=st.lists(st.binary(max_size=40), max_size=12),
+    part=st.integers(1, 30),
+    chunk_size=st.integers(1, 50),
+    always=st.booleans(),
+)
+def test_however_it_is_cut_it_arrives_whole(
+    pieces: list[bytes],
+    part: int,
+    chunk_size: int,
+    always: bool,
+    s3: S3Client,
+    store: Store,
+    dereferencer: Dereferencer,
+) -> None:
+    sns, data = NotedSns(), b"".join(pieces)
+    publisher = Publisher(
+        topic_arn=TOPIC, store=store, offload="always" if always else "over-threshold", sns=sns.client(), s3=s3
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offloading_module, "PART", part)
+        published = publisher.publish(iter(pieces))
+    assert (published.size, published.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    payload = dereferencer.message(DELIVERIES["SQS event, raw"](sns.published[0])).payload
+    chunks = list(payload.iter_chunks(chunk_size))
+    assert b"".join(chunks) == data
+    assert all(0 < len(chunk) <= chunk_size for chunk in chunks)
