@@ -38,7 +38,7 @@ _KILL_EVERY_SECONDS = 15.0
 _POLL_SECONDS = 1.0
 _QUIET_SECONDS = 5.0  # longer than the emulator waits before Lambda's last attempt
 _ROUNDS = 5
-_VISIBILITY_SECONDS = 3  # that of the deployment is minutes
+_VISIBILITY_SECONDS = 10  # that of the deployment is minutes
 
 
 def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
