@@ -3,7 +3,8 @@
     python -m local.https_endpoint --sns https://127.0.0.1:4566 --signing-certificate sns.pem --tls chain.pem key.pem
 
 What the endpoint would get from SNS over the internet, its certificate and the confirmation of a subscription, it gets
-from that file and that address. Prints its port when it listens. All else is as in the example, its environment too.
+from that file and that address. Prints its port when it listens, and ends when its standard input does. All else is as
+in the example, its environment too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import argparse
 import json
 import os
 import ssl
+import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +53,13 @@ def main() -> None:
     app = create_app(endpoint, Received(Path(os.environ["RECEIVED"])))
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
     print(server.server_port, flush=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     server.serve_forever()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -38,13 +38,20 @@ class World:
         self.stacks = tuple(stacks)
 
     @classmethod
-    def start(cls, assembly: Path, *, publisher: str, progress: Progress) -> Self:
+    def start(
+        cls,
+        assembly: Path,
+        *,
+        publisher: str,
+        progress: Progress,
+        before: Callable[[Emulator], object] = lambda _: None,
+    ) -> Self:
         """Start an emulator, bootstrap every account and Region of `assembly`, deploy its stacks.
 
         publisher: the account deployed before the others, whose subscriptions need its topic; all others then go in
         parallel, one CLI process each. progress: called with (account, line) for every line of the CLI, from several
-        threads. Raises EmulatorError or CdkError, and leaves nothing running then; ValueError for a publisher without a
-        stack.
+        threads. before: called with the emulator when it runs and nothing is deployed. Raises EmulatorError, CdkError
+        or what `before` raises, and leaves nothing running then; ValueError for a publisher without a stack.
         """
         stacks = read_stacks(assembly)
         if publisher not in {stack.account for stack in stacks}:
@@ -52,6 +59,7 @@ class World:
         emulator = Emulator().start()
         cli = Cdk(emulator, progress)
         try:
+            before(emulator)
             _deploy(cli, stacks, publisher, assembly)
         except BaseException:  # Ctrl-C too, which finds this thread waiting for those that run the CLI
             cli.stop()

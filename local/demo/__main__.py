@@ -19,10 +19,12 @@ from local import cdk
 from local.accounts import Accounts
 from local.cdk import CdkError
 from local.demo import payload, refusal, route
+from local.demo.arrival import Arrivals
 from local.demo.delivery import Delivery, follow
 from local.demo.report import FunctionMemory, Report
 from local.emulator import EmulatorError
 from local.ending import end_as_by_keyboard
+from local.endpoints import EndpointError, Endpoints
 from local.peak_memory import peak_memory
 from local.world import World
 from stacks import names
@@ -44,7 +46,7 @@ def main() -> int:
     try:
         with ExitStack() as resources:
             return 0 if _run(arguments, console, resources) else 1
-    except (DeploymentError, CdkError, EmulatorError, ClientError) as error:
+    except (DeploymentError, CdkError, EmulatorError, EndpointError, ClientError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:
@@ -86,10 +88,17 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
         assembly = cdk.synth(
             Path(resources.enter_context(TemporaryDirectory(prefix="coatcheck-"))), deployment=arguments.deployment
         )
+    endpoints = resources.enter_context(Endpoints(deployment))
     with _stage(console, seconds, "deploy into emulated accounts") as tell:
         world = resources.enter_context(
-            World.start(assembly, publisher=deployment.publisher.account, progress=lambda a, line: tell(f"{a} {line}"))
+            World.start(
+                assembly,
+                publisher=deployment.publisher.account,
+                progress=lambda a, line: tell(f"{a} {line}"),
+                before=endpoints.start,
+            )
         )
+        endpoints.wait_until_confirmed(world.accounts)
     with _stage(console, seconds, "send payloads, wait for every subscriber") as tell:
         doors: list[Callable[[], route.Sent]] = [
             partial(route.by_event, world.accounts, deployment),
@@ -107,7 +116,7 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
             console.print(f"  {what} reached {subscriber.name}: {arrival.kind} {arrival.status}")
 
         deliveries = follow(
-            world.accounts,
+            Arrivals(world.accounts, deployment, endpoints),
             deployment,
             sent,
             seconds=120 + 4 * file.bytes / SLOWEST_BYTES_PER_SECOND,

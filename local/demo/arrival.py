@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from local.accounts import Accounts
+from local.endpoints import Endpoints
 from stacks import names
-from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber, Subscriber
+from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber, Subscriber
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Arrival:
 class Arrivals:
     """Looks into the subscribers' accounts."""
 
-    def __init__(self, accounts: Accounts, deployment: Deployment) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: Accounts, deployment: Deployment, endpoints: Endpoints) -> None:
+        self.accounts = accounts
         self._deployment = deployment
+        self._endpoints = endpoints
 
     def at(self, subscriber: Subscriber) -> dict[str, Arrival]:
         """By message id, what the subscriber's application was handed so far."""
@@ -40,11 +42,11 @@ class Arrivals:
             case "lambda":
                 found = self._tasks(subscriber)
             case "https":
-                return {}  # nobody on this machine is behind the endpoint
+                found = self._files(subscriber)
         return {arrival.message_id: arrival for arrival in found}
 
     def _executions(self, subscriber: SqsSubscriber) -> Iterator[Arrival]:
-        states = self._accounts.client("stepfunctions", account=subscriber.account, region=subscriber.region)
+        states = self.accounts.client("stepfunctions", account=subscriber.account, region=subscriber.region)
         for listed in states.list_executions(stateMachineArn=self._state_machine(subscriber))["executions"]:
             execution = states.describe_execution(executionArn=listed["executionArn"])
             handed = json.loads(execution["input"])
@@ -64,7 +66,7 @@ class Arrivals:
         return f"arn:aws:states:{subscriber.region}:{subscriber.account}:stateMachine:{name}"
 
     def _tasks(self, subscriber: LambdaSubscriber) -> Iterator[Arrival]:
-        ecs = self._accounts.client("ecs", account=subscriber.account, region=subscriber.region)
+        ecs = self.accounts.client("ecs", account=subscriber.account, region=subscriber.region)
         cluster = names.cluster(self._deployment, subscriber)
         arns = [
             arn
@@ -84,6 +86,19 @@ class Arrivals:
                 status=task["lastStatus"],
                 at=task["createdAt"],
                 # Without a container engine the emulator records the task and never runs its container.
+                ended=True,
+            )
+
+    def _files(self, subscriber: HttpsSubscriber) -> Iterator[Arrival]:
+        for file, receipt in self._endpoints.received(subscriber):
+            yield Arrival(
+                message_id=receipt["message_id"],
+                bytes=receipt["bytes"],
+                sha256=receipt["sha256"],
+                kind="HTTPS endpoint",
+                arn=subscriber.endpoint,
+                status="KEPT",
+                at=datetime.fromtimestamp(file.stat().st_mtime, UTC),
                 ended=True,
             )
 

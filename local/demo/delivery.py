@@ -33,7 +33,7 @@ class Delivery:
 
 
 def follow(
-    accounts: Accounts,
+    arrivals: Arrivals,
     deployment: Deployment,
     sent: Sequence[Sent],
     *,
@@ -42,10 +42,9 @@ def follow(
 ) -> list[Delivery]:
     """Watch the subscribers' accounts until all of `sent` arrived everywhere; `progress` is told of each arrival."""
     deliveries = [Delivery(each, each.message_id) for each in sent]
-    arrivals = Arrivals(accounts, deployment)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        _trace(accounts, deployment, deliveries)
+        _trace(arrivals.accounts, deployment, deliveries)
         for subscriber in deployment.subscribers:
             found = arrivals.at(subscriber)
             for delivery in deliveries:

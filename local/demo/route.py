@@ -40,13 +40,16 @@ def sending_role(deployment: Deployment) -> tuple[str, str, str]:
 
 
 def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
-    """(a) A small event, put on the publisher's bus by a sender of another account, as its role."""
+    """(a) A small event, put on the publisher's bus by a sender of another account, as its role; without any, by an
+    administrator of the publisher's, whose own role is for the library and the outbox."""
     publisher = deployment.publisher
     account, role, _ = sending_role(deployment)
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
-    answer = accounts.client("events", account=account, region=publisher.region, role=role).put_events(
+    answer = accounts.client(
+        "events", account=account, region=publisher.region, role=role if deployment.senders else None
+    ).put_events(
         Entries=[
             {
                 "EventBusName": names.event_bus_arn(deployment),

@@ -53,7 +53,7 @@ def a_template_asks_for_confirmation() -> None:
             with scope_of(properties["TopicArn"]):
                 made = sns._find_subscription(properties["TopicArn"], physical_id)
             made["token"] = uuid.uuid4().hex
-            made["attributes"]["PendingConfirmation"] = "true"
+            made["attributes"] |= {"PendingConfirmation": "true", "Endpoint": properties["Endpoint"]}
             # On a thread of its own: the endpoint confirms by a request to this very process.
             threading.Thread(target=_ask, args=(properties["TopicArn"], made), daemon=True).start()
         return physical_id, attributes

@@ -115,6 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: Fa
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         },
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
@@ -126,10 +127,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: Fa
         assert port, (folder / "log").read_text()
         yield Server(int(port), folder / "received", tls.authority, process.pid)
     finally:
-        process.terminate()
-        process.wait(timeout=10)
-        assert process.stdout
-        process.stdout.close()
+        process.communicate(timeout=10)  # its input ends, and it with it
 
 
 def identity(number: int) -> str:
