@@ -17,7 +17,7 @@ from local.emulator import Emulator
 from local.world import Stack, World, read_stacks
 from tests.local.support import eventually
 
-PUBLISHER, QUEUE, FUNCTION = "111111111111", "222222222222", "333333333333"
+PUBLISHER, QUEUE, FUNCTION, SENDER = "111111111111", "222222222222", "333333333333", "444444444444"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def world(assembly: Path, lines: list[tuple[str, str]]) -> Iterator[World]:
 
 @pytest.mark.system
 def test_every_stack_is_deployed_where_it_belongs(world: World) -> None:
-    assert {stack.account for stack in world.stacks} == {PUBLISHER, QUEUE, FUNCTION}
+    assert {stack.account for stack in world.stacks} == {PUBLISHER, SENDER, QUEUE, FUNCTION}
     for stack in world.stacks:
         client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
         assert client.describe_stacks(StackName=stack.name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
@@ -60,7 +60,8 @@ def test_every_environment_is_bootstrapped_by_cdks_own_template(world: World) ->
 def test_subscribers_of_both_kinds_are_subscribed(world: World) -> None:
     publisher = next(stack for stack in world.stacks if stack.account == PUBLISHER)
     sns = world.accounts.client("sns", account=PUBLISHER, region=publisher.region)
-    subscriptions = sns.list_subscriptions_by_topic(TopicArn=sns.list_topics()["Topics"][0]["TopicArn"])
+    (topic,) = (one["TopicArn"] for one in sns.list_topics()["Topics"] if one["TopicArn"].endswith("-messages"))
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)
 
     assert {(one["Owner"], one["Protocol"]) for one in subscriptions["Subscriptions"]} == {
         (QUEUE, "sqs"),
