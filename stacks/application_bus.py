@@ -19,6 +19,13 @@ class ApplicationBus(events.EventBus):
 
     def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriber) -> None:
         super().__init__(scope, id, event_bus_name=names.application_bus(deployment, subscriber))
+        self._forwards = iam.Role(
+            self,
+            "ForwardRole",
+            assumed_by=iam.ServicePrincipal(
+                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.env.account}}
+            ),
+        )
 
     def tell_failures(self, state_machine: sfn.IStateMachine) -> None:
         """Forward what Step Functions says of executions that ended badly.
@@ -26,21 +33,22 @@ class ApplicationBus(events.EventBus):
         A rule, and no `Catch` in the definition: an execution that was caught cannot be redriven where it failed, and a
         time-out or an abort is caught by nothing.
         """
-        role = iam.Role(
-            self,
-            "ForwardRole",
-            assumed_by=iam.ServicePrincipal(
-                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.env.account}}
-            ),
-        )
-        events.Rule(
-            self,
+        self.forward(
             "FailedRule",
-            description="Executions that failed, timed out or were aborted.",
-            event_pattern=events.EventPattern(
+            "Executions that failed, timed out or were aborted.",
+            events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"status": list(UNSUCCESSFUL), "stateMachineArn": [state_machine.state_machine_arn]},
             ),
-            targets=[targets.EventBus(self, role=role)],
+        )
+
+    def forward(self, id: str, description: str, pattern: events.EventPattern) -> None:
+        """Send on, as it is, what an AWS service tells the account's default bus."""
+        events.Rule(
+            self,
+            id,
+            description=description,
+            event_pattern=pattern,
+            targets=[targets.EventBus(self, role=self._forwards)],
         )

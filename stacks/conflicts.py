@@ -12,6 +12,7 @@ from stacks.regions import is_opt_in, partition
 
 if TYPE_CHECKING:
     from stacks.deployment import Deployment, Publisher, Sender, Subscriber
+    from stacks.research.settings import Research
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
@@ -71,6 +72,7 @@ def conflicts(
         yield from _of_filter(key, publisher, subscriber)
         yield from _of_kind[subscriber.kind](key, publisher, subscriber)
         yield from _late_pointers(key, publisher, subscriber)
+        yield from _fed_pipeline(key, subscriber, deployment.research)
     yield from _long_names(deployment, subscribers, senders)
 
 
@@ -292,6 +294,23 @@ def _names(what: str, tables: object) -> Iterator[tuple[str, str]]:
         name = table.get("name") if isinstance(table, dict) else None
         if isinstance(name, str):
             yield f"{what}[{index}]", name
+
+
+def _fed_pipeline(key: str, subscriber: Subscriber, research: Research | None) -> Iterator[Conflict]:
+    """A subscriber feeds a pipeline that there is, in its own account and Region: S3 then needs no policy between."""
+    name = subscriber.pipeline if subscriber.kind == "sqs" else None
+    if name is None:
+        return
+    pipelines = [pipeline.name for pipeline in research.pipelines] if research else []
+    if name not in pipelines:
+        there = ", ".join(pipelines) or "there are none"
+        yield Conflict((f"{key}.pipeline",), f"{key}.pipeline = {name!r}: is none of [[research.pipelines]] ({there})")
+    elif research and (subscriber.account, subscriber.region) != (research.account, research.region):
+        yield Conflict(
+            (f"{key}.pipeline", f"{key}.account", f"{key}.region"),
+            f"{key}.pipeline = {name!r}: the subscriber is in {subscriber.account} {subscriber.region}, the research "
+            f"environment in {research.account} {research.region}; they have to be in the same account and Region",
+        )
 
 
 def _long_names(

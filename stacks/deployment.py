@@ -108,6 +108,8 @@ class SqsSubscriber(_FunctionSubscriber):
     """Six times the function's time-out unless given; less is refused."""
     landing: Landing | None = None
     """Copy each payload into a bucket of the subscriber's own."""
+    pipeline: Name | None = None
+    """Make each payload a data set of this research pipeline, and start it with that."""
 
     @property
     def visibility_timeout(self) -> int:

@@ -214,6 +214,11 @@ def land_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-land"
 
 
+def intake_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The role of the function that makes payloads data sets of a research pipeline: S3 asks it, too."""
+    return f"{deployment.name}-{subscriber.name}-intake"
+
+
 def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str]:
     """The roles, all in the subscriber's account, that may read payloads for it."""
     roles = [reader_role(deployment, subscriber)]
@@ -221,6 +226,8 @@ def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str
         roles.append(task_role(deployment, subscriber))
     if subscriber.kind == "sqs" and subscriber.landing:
         roles.append(land_role(deployment, subscriber))
+    if subscriber.kind == "sqs" and subscriber.pipeline:
+        roles.append(intake_role(deployment, subscriber))
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
@@ -239,6 +246,15 @@ def landing_bucket(deployment: Deployment, subscriber: SqsSubscriber) -> str:
 
 def land_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-land"
+
+
+def intake_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-intake"
+
+
+def intake_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """What the intake function gave up, or was not given: events, and no messages."""
+    return f"{deployment.name}-{subscriber.name}-intake-dead-letters"
 
 
 def application_bus(deployment: Deployment, subscriber: SqsSubscriber) -> str:
@@ -313,6 +329,11 @@ def job_prefix(deployment: Head) -> str:
 def pipeline(deployment: Head, pipeline: Pipeline) -> str:
     """The SageMaker pipeline; the names of its jobs begin with it."""
     return f"{job_prefix(deployment)}{pipeline.name}"
+
+
+def data_sets(pipeline: Pipeline) -> str:
+    """Prefix, in the data bucket, of what came to the pipeline as messages."""
+    return f"{SHARED}{pipeline.name}/messages/"
 
 
 def pipeline_arn(deployment: Head, research: Research, which: Pipeline) -> str:

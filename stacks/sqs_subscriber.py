@@ -10,6 +10,7 @@ from stacks import boundary, names
 from stacks.acknowledgement import acknowledge_wildcards
 from stacks.application_bus import ApplicationBus
 from stacks.deployment import Deployment, SqsSubscriber
+from stacks.intake import Intake
 from stacks.landing import Landing
 from stacks.state_machine import StateMachine
 from stacks.subscriber import FunctionSubscriberStack
@@ -86,6 +87,8 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         self.operations.watch_executions(state_machine)
         if landing:
             self.operations.watch_function("Land", landing.function, asynchronous=False)
+        if subscriber.pipeline:
+            self._intake(deployment, subscriber, bus, subscriber.pipeline)
         self.operations.show_traffic(consume, "ConsumedBytes")
         self.operations.show("Receives messages through a queue and starts an execution with each.")
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")
@@ -111,3 +114,21 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         )
         self.grant_read_payloads(landing.role)
         return landing
+
+    def _intake(self, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, pipeline: str) -> None:
+        research = deployment.research
+        assert research, "the deployment file was checked"
+        intake = Intake(
+            self,
+            "Intake",
+            deployment=deployment,
+            subscriber=subscriber,
+            research=research,
+            pipeline=next(each for each in research.pipelines if each.name == pipeline),
+            inbox=self.inbox,
+            bus=bus,
+            removal_policy=self.removal_policy,
+        )
+        self.grant_read_payloads(intake.role)
+        self.operations.watch_function("Intake", intake.function, asynchronous=True)
+        self.operations.watch_dead_letters("IntakeDeadLetters", intake.dead_letters)

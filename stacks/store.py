@@ -2,6 +2,7 @@
 
 from stacks import names
 from stacks.deployment import Deployment, FunctionSubscriber, SqsSubscriber, Subscriber
+from stacks.research.settings import Pipeline, Research
 
 
 def trusted_stores(deployment: Deployment, subscriber: Subscriber) -> list[dict[str, object]]:
@@ -41,4 +42,14 @@ def landing_store(deployment: Deployment, subscriber: SqsSubscriber) -> dict[str
         "prefix": names.LANDED,
         "owner": subscriber.account,
         "region": subscriber.region,
+    }
+
+
+def data_set_store(deployment: Deployment, research: Research, pipeline: Pipeline) -> dict[str, str]:
+    """Where payloads become data sets of a research pipeline."""
+    return {
+        "bucket": names.data_bucket(deployment, research),
+        "prefix": names.data_sets(pipeline),
+        "owner": research.account,
+        "region": research.region,
     }
