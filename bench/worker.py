@@ -23,7 +23,7 @@ from bench.systems import BUCKET, QUEUE, SYSTEMS, TOPIC, key_of, received
 from claim_check import Dereferencer, Pointer, Publisher, Store
 
 REPEATED = 10  # records in an event
-BLOCK = 20  # messages of one system in a row
+BLOCK = 10  # messages of one system in a row
 
 
 def transfer(system: str, direction: str, path: Path, limit: int | None) -> dict[str, Any]:

@@ -123,6 +123,33 @@ def test_of_a_pointer_that_is_none(dereferencer: Dereferencer) -> None:
     assert all("outside the trusted stores" in sentence(Pointer(*place).body()) for place in outside)
 
 
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        (7, "the record is not a mapping of names to values"),
+        ({"Sns": []}, "the record's Sns is not a mapping of names to values"),
+        (
+            {"body": None},
+            "the record has no text in 'body': it is neither an SQS message nor an SNS notification",
+        ),
+        ({"body": "x"}, "the record has no usable message id, neither the sender's nor SNS's or SQS's"),
+        ({"body": "x", "messageId": 7}, "the record's 'messageId' is not text"),
+        ({"body": "x", "messageAttributes": []}, "the message attributes is not a mapping of names to values"),
+        ({"body": "x", "messageAttributes": {"a": 1}}, "a message attribute is not a mapping of names to values"),
+        (
+            {"body": "x", "messageAttributes": {"a" * 300: {"dataType": "String"}}},
+            f"the message attribute {'a' * 256!r} has no data type or no value",
+        ),
+        (
+            {"body": "x", "messageAttributes": {"b" * 300: {"dataType": "Binary", "binaryValue": "?"}}},
+            f"the binary message attribute {'b' * 256!r} is not base64",
+        ),
+    ],
+)
+def test_of_a_record_of_no_known_shape(record: Any, sentence: str, dereferencer: Dereferencer) -> None:
+    assert said(lambda: dereferencer.message(record)) == sentence
+
+
 def test_of_a_file_in_text_mode(publisher: Publisher) -> None:
     class TextFile:
         def read(self, size: int) -> str:
