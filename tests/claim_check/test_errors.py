@@ -329,7 +329,7 @@ def test_of_settings(store: Store) -> None:
     with pytest.raises(ValueError, match=r"^replica {'bucket': 'b'}: missing \['region'\], unknown \[\]$"):
         Replica.from_dict({"bucket": "b"})
     settings = {"bucket": store.bucket, "prefix": store.prefix, "owner": store.owner, "region": store.region}
-    with pytest.raises(ValueError, match=r"missing \['region'\], unknown \[\]"):
+    with pytest.raises(ValueError, match=r"^store {.*}: missing \['region'\], unknown \[\]$"):
         Store.from_dict({name: settings[name] for name in ("bucket", "prefix", "owner")})
     with pytest.raises(ValueError, match=r"missing \[\], unknown \['account'\]"):
         Store.from_dict(settings | {"account": OWNER})

@@ -192,3 +192,14 @@ def test_a_hostile_claim_is_malformed(claim: str, dereferencer: Dereferencer) ->
 
 def test_a_claim_may_have_members_of_a_later_version(dereferencer: Dereferencer) -> None:
     assert dereferencer.message(record("hello", {"ClaimCheck": '{"id":"x","new":1}'}, "String")).id == "x"
+
+
+def test_the_longest_claim(dereferencer: Dereferencer) -> None:
+    def identity(claim: str) -> str:
+        attributes = {"ClaimCheck": {"DataType": "String", "StringValue": claim}}
+        return dereferencer.message({"MessageId": "s-1", "Body": "x", "MessageAttributes": attributes}).id
+
+    claim = '{"id":"m-1"}'
+    assert identity(claim.ljust(1024)) == "m-1"
+    with pytest.raises(MalformedMessage, match=r"^the attribute ClaimCheck has 1025 characters, more than 1024 "):
+        identity(claim.ljust(1025))
