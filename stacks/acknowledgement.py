@@ -1,5 +1,6 @@
 """Findings of the template checks that we have looked at and keep, each with its reason."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -34,6 +35,8 @@ def _spelled(value: object) -> str:
             return f"<{resource}.{attribute}>"
         case {"Ref": str(name)}:
             return f"<{name}>"
+        case {"Fn::Select": [_, _]}:
+            return json.dumps(value, separators=(",", ":"))
         case {"Fn::Sub": str(text)} | str(text):
             return re.sub(r"\$\{(.*?)\}", r"<\1>", text)
     raise ValueError(f"{value!r}: cdk-nag's spelling of this is not known; add it here")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stacks import names
 from stacks.filter_policy import is_nested
 from stacks.regions import is_opt_in, partition
+from stacks.workflow import PLACEHOLDERS, WITH_LANDING, unknown_placeholders
 
 if TYPE_CHECKING:
     from stacks.deployment import Deployment, Publisher, Sender, Subscriber
@@ -135,6 +136,7 @@ def _of_replicas(publisher: Publisher, places: Mapping[str, Subscriber]) -> Iter
 
 
 def _of_sqs(key: str, _: Publisher, subscriber: Any) -> Iterator[Conflict]:
+    yield from _of_workflow(key, subscriber)
     least = 6 * subscriber.function_timeout_seconds
     visibility, timeout = f"{key}.visibility_timeout_seconds", f"{key}.function_timeout_seconds"
     if subscriber.visibility_timeout < least:
@@ -159,6 +161,35 @@ def _of_sqs(key: str, _: Publisher, subscriber: Any) -> Iterator[Conflict]:
             f"{dead_letters} = {subscriber.dead_letter_retention_days}: must be more than queue_retention_days = "
             f"{subscriber.queue_retention_days}: a message that SQS moves keeps its age, and is deleted at once",
         )
+
+
+def _of_workflow(key: str, subscriber: Any) -> Iterator[Conflict]:
+    """What is behind the queue: our state machine, or one of somebody's own."""
+    if subscriber.fan_out and not subscriber.landing:
+        yield Conflict(
+            (f"{key}.fan_out", f"{key}.landing"),
+            f"{key}.fan_out: items are read from a landed payload; add [subscribers.landing]",
+        )
+    if subscriber.fan_out and subscriber.definition:
+        yield Conflict(
+            (f"{key}.fan_out", f"{key}.definition"),
+            f"{key}.definition = {subscriber.definition!r}: is instead of our state machine, of which fan_out is "
+            "a part; take the one out or the other",
+        )
+    if subscriber.permissions and not subscriber.definition:
+        yield Conflict(
+            (f"{key}.permissions", f"{key}.definition"),
+            f"{key}.permissions = {subscriber.permissions!r}: is for a definition of your own, and there is none",
+        )
+    for name in ("definition", "permissions"):
+        file = getattr(subscriber, name)
+        unknown = unknown_placeholders(file, landing=bool(subscriber.landing)) if file else []
+        if unknown:
+            known = ", ".join(f"${{{each}}}" for each in (*PLACEHOLDERS, *WITH_LANDING))
+            yield Conflict(
+                (f"{key}.{name}", f"{key}.landing"),
+                f"{key}.{name} = {file!r}: there is no ${{{unknown[0]}}}; there are {known} (Land… with landing only)",
+            )
 
 
 def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:

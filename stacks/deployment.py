@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks import names
-from stacks.application import Landing
+from stacks.application import FanOut, Landing
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
 from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table, matches
 from stacks.filter_policy import FilterPolicy
 from stacks.research import settings
 from stacks.research.settings import Research
+from stacks.workflow import DefinitionFile, PermissionsFile, beside
 
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
 
@@ -110,6 +111,12 @@ class SqsSubscriber(_FunctionSubscriber):
     """Copy each payload into a bucket of the subscriber's own."""
     pipeline: Name | None = None
     """Make each payload a data set of this research pipeline, and start it with that."""
+    fan_out: FanOut | None = None
+    """Process each item of a landed payload by itself."""
+    definition: DefinitionFile | None = None
+    """A state machine of one's own instead of ours: its definition, a JSON file."""
+    permissions: PermissionsFile | None = None
+    """What the role of that state machine may do besides: a JSON file, a list of IAM statements."""
 
     @property
     def visibility_timeout(self) -> int:
@@ -237,11 +244,12 @@ _MESSAGING = ("publisher", "senders", "subscribers")
 
 
 def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment | ResearchDeployment:
-    """Check a file already read; `path` only names it in errors.
+    """Check a file already read; `path` names it in errors, and the files that it names begin at its folder.
 
     Part by part, so that a slip in one part does not hide what is wrong in, or between, the others.
     """
     problems = Problems()
+    table = beside(table, path.parent)
     head = _part(Head, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
     research = _research(table.get("research"), head, problems)
     if table.get("research") is not None and not any(table.get(key) for key in _MESSAGING):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ministack.core.responses import json_response
-from ministack.services import stepfunctions
+from ministack.services import s3, stepfunctions
 
 from local.gaps.fill import instead_of
 
@@ -13,6 +14,7 @@ from local.gaps.fill import instead_of
 def install() -> None:
     """Fill every gap of this file."""
     start_by_name_is_idempotent()
+    map_results_are_written()
 
 
 def start_by_name_is_idempotent() -> None:
@@ -33,3 +35,68 @@ def start_by_name_is_idempotent() -> None:
         if execution["status"] == "RUNNING" and execution["input"] == data.get("input", "{}"):
             return json_response({"executionArn": arn, "startDate": execution["startDate"]})
         return answer
+
+
+def map_results_are_written() -> None:
+    """AWS: a distributed map with a ResultWriter exports what became of its items to S3, a manifest and a file each of
+    those that succeeded and failed, and its result says where; with the rights of the machine's role.
+
+    The emulator: pays no attention to the ResultWriter; the result is the items' outputs. (It asks no role.)
+    """
+
+    @instead_of(stepfunctions, "_run_distributed_map")
+    def run(
+        original: Any, state: dict[str, Any], raw: Any, effective: Any, iterator: Any, execution: Any, ctx: Any
+    ) -> Any:
+        if "ResultWriter" not in state:
+            return original(state, raw, effective, iterator, execution, ctx)
+        bare = {name: value for name, value in state.items() if name not in ("ResultSelector", "OutputPath")}
+        before = set(stepfunctions._map_runs.keys())
+        _, following = original({**bare, "ResultPath": None}, raw, effective, iterator, execution, ctx)
+        (map_run,) = (
+            arn
+            for arn in set(stepfunctions._map_runs.keys()) - before
+            if stepfunctions._map_runs[arn]["executionArn"] == execution["executionArn"]
+        )
+        where = stepfunctions._resolve_params_obj(state["ResultWriter"]["Parameters"], effective, ctx)
+        details = _export(map_run, where["Bucket"], where.get("Prefix", ""))
+        result = stepfunctions._apply_result_selector(state, {"MapRunArn": map_run, "ResultWriterDetails": details})
+        output = stepfunctions._apply_result_path(state, raw, result)
+        return stepfunctions._apply_output_path(state, output, ctx), following
+
+
+def _export(map_run: str, bucket: str, prefix: str) -> dict[str, str]:
+    """Write the files of a map run; answers where its manifest is."""
+    folder = f"{prefix.rstrip('/')}/{map_run.rpartition(':')[2]}".lstrip("/")
+    children = [each for each in stepfunctions._executions.values() if each.get("mapRunArn") == map_run]
+    files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
+    for status in ("FAILED", "SUCCEEDED"):
+        ended = [_exported(each) for each in children if each["status"] == status]
+        if ended:
+            files[status].append(_put(bucket, f"{folder}/{status}_0.json", ended))
+    manifest = {"DestinationBucket": bucket, "MapRunArn": map_run, "ResultFiles": files}
+    return {"Bucket": bucket, "Key": _put(bucket, f"{folder}/manifest.json", manifest)["Key"]}
+
+
+def _exported(child: dict[str, Any]) -> dict[str, Any]:
+    kept = (
+        "executionArn",
+        "input",
+        "name",
+        "output",
+        "startDate",
+        "stateMachineArn",
+        "status",
+        "stopDate",
+        "error",
+        "cause",
+    )
+    return {name[0].upper() + name[1:]: child[name] for name in kept if child.get(name) is not None}
+
+
+def _put(bucket: str, key: str, content: Any) -> dict[str, Any]:
+    body = json.dumps(content).encode()
+    answer = s3._put_object(bucket, key, body, {"content-type": "application/json"})
+    if answer[0] != 200:
+        raise stepfunctions._ExecutionError("States.ResultWriterFailed", f"{bucket}/{key}: {answer[2]!r}")
+    return {"Key": key, "Size": len(body)}

@@ -34,7 +34,7 @@ def example() -> Judged:
 def in_organization(example: Judged) -> Judged:
     """The example, in an organisation and with all that a subscriber can have: every condition there is."""
     table = json.loads(example.deployment.model_dump_json())
-    table["subscribers"][0]["landing"] = {}
+    table["subscribers"][0] |= {"landing": {}, "fan_out": {"format": "jsonl"}}
     return _judged(Deployment.parse({**table, "organization": "o-a1b2c3d4e5"}))
 
 

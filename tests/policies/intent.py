@@ -414,7 +414,25 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         jobs |= more_jobs
         land = arn("lambda", region, home, f"function:{names.land_function(deployment, subscriber)}")
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
+    if subscriber.fan_out:
+        jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
     return guards, jobs
+
+
+def _fans_out(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete, machine: str) -> Iterator[May]:
+    """Items are read, and what became of them is written, by Step Functions as the machine; each is an execution."""
+    bucket = f"arn:{partition(subscriber.region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
+    executions = machine.replace(":stateMachine:", ":execution:")
+    yield May(
+        ("s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"), (f"{bucket}/*",)
+    )
+    yield May(
+        ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"),
+        (found.named(names.subscriber_stack(deployment, subscriber), "LandingKey"),),
+    )
+    yield May(("states:StartExecution",), (machine,))
+    yield May(("states:DescribeExecution", "states:StopExecution"), (f"{executions}:*",))
+    yield May(("states:RedriveExecution",), (f"{executions}/*:*",))
 
 
 def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete) -> Party:

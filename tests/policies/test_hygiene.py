@@ -21,9 +21,9 @@ WITHOUT_CODE = {**CONTEXT, "aws:cdk:bundling-stacks": []}
 IGNORED = "W3005"
 
 
-def test_cdk_nag_has_no_finding(example: Judged) -> None:
+def test_cdk_nag_has_no_finding(in_organization: Judged) -> None:
     app = App(context=WITHOUT_CODE)
-    add_stacks(app, example.deployment)
+    add_stacks(app, in_organization.deployment)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises with the findings
     # And it does look.
@@ -62,10 +62,10 @@ def test_cdks_own_validator_has_no_finding(tmp_path: Path) -> None:
     assert found == {"control"}, report
 
 
-def test_cfn_lint_has_no_finding(example: Judged, tmp_path: Path) -> None:
-    for stack in example.stacks:
+def test_cfn_lint_has_no_finding(in_organization: Judged, tmp_path: Path) -> None:
+    for stack in in_organization.stacks:
         (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
-    regions = sorted({stack.region for stack in example.stacks})
+    regions = sorted({stack.region for stack in in_organization.stacks})
     lint = str(Path(sys.executable).with_name("cfn-lint"))
     templates = [str(template) for template in sorted(tmp_path.iterdir())]
     command = [lint, "--regions", *regions, "--ignore-checks", IGNORED, "--", *templates]

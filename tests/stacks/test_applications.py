@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 import claim_check
 from stacks import boundary, names
 from stacks.conflicts import MOST_PARTIES
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, DeploymentError
 from stacks.state_machine import NO_HOPE
 from tests.stacks.policies import Template, only, resources, statements
+from tests.templates import ROOT
 
+WORKFLOW = ROOT / "deployments" / "workflow.toml"
 Synth = Callable[[Deployment], dict[str, Template]]
 
 
@@ -136,3 +139,75 @@ def test_the_policies_have_room_for_as_many_subscribers_as_are_let_in(example: D
         said = [statement(deployment, each).to_statement_json() for each in deployment.subscribers]
         # A KB is left for what else is in the policy: the owner's statement, and that against requests without TLS.
         assert len(json.dumps(said, separators=(",", ":"))) < (kilobytes - 1) * 1024
+
+
+def test_a_payload_fans_out_between_landing_and_telling(synth: Synth, example: Deployment) -> None:
+    fan_out = {"format": "csv", "maximum_concurrency": 3, "tolerated_failure_percentage": 20}
+    found = definition(synth(with_orders(example, landing={}, fan_out=fan_out))["coatcheck-orders"])
+    each = found["States"]["FanOut"]
+    assert (found["States"]["Land"]["Next"], each["Next"], each["ResultPath"]) == ("FanOut", "Tell", "$.fan_out")
+    assert each["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert each["ItemReader"]["ReaderConfig"] == {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
+    assert each["ItemReader"]["Parameters"]["Key.$"] == "$.landed.key"
+    assert each["ResultWriter"]["Parameters"]["Prefix.$"] == "States.Format('results/{}', $.message_id)"
+    assert (each["MaxConcurrency"], each["ToleratedFailurePercentage"]) == (3, 20)
+
+
+SOUND = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}
+ALLOWED = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "files", "expected"),
+    [
+        ({"definition": "no.json"}, {}, "there is no such file; its path begins at the deployment file's folder"),
+        ({"definition": "a.json"}, {"a.json": '{\n"StartAt": }'}, "is not JSON: Expecting value in line 2, column 12"),
+        ({"definition": "a.json"}, {"a.json": "[]"}, "is no definition of a state machine"),
+        ({"definition": "a.json"}, {"a.json": '{"StartAt": "Go", "States": {}}'}, "whose StartAt names one of its"),
+        (
+            {"definition": "a.json"},
+            {"a.json": json.dumps({**SOUND, "Comment": "${LandingBucket}"})},
+            "there is no ${LandingBucket}; there are ${StateMachineArn}, ${EventBusName}",
+        ),
+        ({"fan_out": {"format": "xml"}}, {}, "subscribers[0].fan_out.format = 'xml': must be 'jsonl' or 'csv'"),
+        ({"fan_out": {"format": "csv"}}, {}, "items are read from a landed payload; add [subscribers.landing]"),
+        (
+            {"fan_out": {"format": "csv"}, "landing": {}, "definition": "a.json"},
+            {"a.json": json.dumps(SOUND)},
+            "is instead of our state machine, of which fan_out is a part",
+        ),
+        ({"permissions": "p.json"}, {"p.json": json.dumps([ALLOWED])}, "is for a definition of your own"),
+        ({"permissions": "p.json"}, {"p.json": "{}"}, "is no list of IAM statements"),
+        (
+            {"permissions": "p.json"},
+            {"p.json": json.dumps([ALLOWED, {**ALLOWED, "Action": ["s3:GetObject", "s3:*"]}])},
+            "statement 1: Action 's3:*': name each action by itself, without wildcards",
+        ),
+        (
+            {"permissions": "p.json"},
+            {"p.json": json.dumps([{"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}])},
+            "statement 0: must have Effect, Action and Resource",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_what_is_wrong(
+    tmp_path: Path, example: Deployment, keys: dict[str, Any], files: dict[str, str], expected: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    table = json.loads(example.model_dump_json())
+    table["subscribers"][0] |= keys
+    with pytest.raises(DeploymentError) as refused:
+        Deployment.parse(table, tmp_path / "deployment.toml")
+    assert [problem for problem in refused.value.problems if expected in problem], refused.value.problems
+
+
+def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth) -> None:
+    (template,) = (t for name, t in synth(Deployment.load(WORKFLOW)).items() if name == "coatcheck-orders")
+    found = definition(template)
+    assert list(found["States"]) == ["Land", "IsEmpty", "Nothing", "Note", "Tell"]
+    assert found["States"]["Land"]["Resource"].startswith("LandingLand")
+    mine = [s for s in statements(template, "AWS::IAM::Policy") if s.get("Sid") == "Note"]
+    assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
+    allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}
+    assert {"lambda:InvokeFunction", "events:PutEvents"} <= allowed

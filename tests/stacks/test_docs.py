@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from stacks.application import Landing
+from stacks.application import FanOut, Landing
 from stacks.deployment import (
     Deployment,
     HttpsSubscriber,
@@ -20,7 +20,17 @@ from stacks.deployment import (
 from stacks.research import settings
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
-MESSAGING = (Deployment, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Landing, Operations)
+MESSAGING = (
+    Deployment,
+    Publisher,
+    Sender,
+    SqsSubscriber,
+    LambdaSubscriber,
+    HttpsSubscriber,
+    FanOut,
+    Landing,
+    Operations,
+)
 RESEARCH = {
     "## `[research]`": settings.Research,
     "### `[research.identity_center]`": settings.IdentityCenter,
@@ -37,6 +47,7 @@ TABLES = {
     "senders",
     "subscribers",
     "landing",
+    "fan_out",
     "research",
     "identity_center",
     "users",

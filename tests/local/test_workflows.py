@@ -1,0 +1,147 @@
+"""The state machines as synthesized, run by the emulator's Step Functions with a function in the place of `land`."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cli.concrete import StackReader
+from local.accounts import Accounts
+from stacks.deployment import Deployment
+from tests.local.support import Account, eventually, unique
+from tests.templates import ROOT, synthesize_without_code
+
+pytestmark = pytest.mark.system
+
+LANDED = {"bytes": 3, "sha256": "0" * 64}
+LAND = """
+def handler(event, context):
+    place = {"bucket": BUCKET, "key": "landed/" + event["message_id"]}
+    return {**place, "bytes": 3, "sha256": "0" * 64}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_synth() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_VALIDATION", "false")
+        yield
+
+
+class Workflow:
+    """A subscriber's state machine in the emulator, with its bus, and a queue that hears what is told there."""
+
+    def __init__(self, accounts: Accounts, deployment: Deployment) -> None:
+        subscriber = deployment.subscribers[0]
+        self.account = Account(accounts, subscriber.account, subscriber.region)
+        (stack,) = (s for s in synthesize_without_code(deployment) if s.name.endswith("-orders"))
+        resources = stack.template["Resources"].values()
+        (machine,) = (r["Properties"] for r in resources if r["Type"] == "AWS::StepFunctions::StateMachine")
+        text: str = StackReader(stack).resolve(machine["DefinitionString"], "definition")
+        self.bucket = self.account.bucket()
+        land = self.account.function(f"BUCKET = {self.bucket!r}\n{LAND}")
+        bus = unique("bus")
+        self.account.client("events").create_event_bus(Name=bus)
+        named = f"{subscriber.account}-{subscriber.region}"
+        for ours, theirs in (
+            (f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:coatcheck-orders-land", land),
+            (f"coatcheck-orders-landing-{named}", self.bucket),
+            (f"event-bus/{bus}", f"event-bus/{bus}"),
+            (f"event-bus/{machine['StateMachineName']}", f"event-bus/{bus}"),
+            ('"EventBusName": "coatcheck-orders"', f'"EventBusName": "{bus}"'),
+        ):
+            text = text.replace(ours, theirs)
+        self.definition = text
+        self.told = self.account.queue_open_to("events.amazonaws.com", "arn:aws:events:*")
+        events = self.account.client("events")
+        pattern = json.dumps({"account": [subscriber.account]})
+        events.put_rule(Name="told", EventBusName=bus, EventPattern=pattern)
+        events.put_targets(Rule="told", EventBusName=bus, Targets=[{"Id": "told", "Arn": self.told}])
+        created = self.account.client("stepfunctions").create_state_machine(
+            name=unique("orders"), definition=text, roleArn=self.account.role_arn(self.account.role())
+        )
+        self.arn: str = created["stateMachineArn"]
+
+    def run(self, message_id: str, payload: bytes) -> dict[str, Any]:
+        """An execution, once it has ended."""
+        self.account.client("s3").put_object(Bucket=self.bucket, Key=f"landed/{message_id}", Body=payload)
+        states = self.account.client("stepfunctions")
+        started = states.start_execution(
+            stateMachineArn=self.arn, name=message_id, input=json.dumps({"message_id": message_id})
+        )
+
+        def ended() -> Any:
+            execution = states.describe_execution(executionArn=started["executionArn"])
+            return execution if execution["status"] != "RUNNING" else None
+
+        found: dict[str, Any] = eventually(ended)
+        return found
+
+    def hears(self) -> dict[str, Any]:
+        (message,) = eventually(lambda: self.account.messages(self.told))
+        found: dict[str, Any] = json.loads(message["Body"])
+        return found
+
+    def read(self, key: str) -> Any:
+        return json.loads(self.account.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+
+def _deployment(**keys: Any) -> Deployment:
+    table = json.loads(Deployment.load(ROOT / "deployments" / "example.toml").model_dump_json())
+    table["subscribers"][0] |= {"landing": {}, **keys}
+    return Deployment.parse(table)
+
+
+@pytest.mark.parametrize(
+    ("form", "payload", "items"),
+    [
+        ("jsonl", b'{"n": 1}\n{"n": 2}\n', [{"n": 1}, {"n": 2}]),
+        (
+            "csv",
+            b"name,amount\nWintermantel,2\nSchal,1\n",
+            [
+                {"name": "Wintermantel", "amount": "2"},
+                {"name": "Schal", "amount": "1"},
+            ],
+        ),
+    ],
+)
+def test_a_landed_payload_fans_out_item_by_item(
+    accounts: Accounts, form: str, payload: bytes, items: list[dict[str, Any]]
+) -> None:
+    workflow = Workflow(accounts, _deployment(fan_out={"format": form}))
+    execution = workflow.run("m-1", payload)
+    assert execution["status"] == "SUCCEEDED", execution
+    output = json.loads(execution["output"])
+    assert output["landed"] == {"bucket": workflow.bucket, "key": "landed/m-1", **LANDED}
+    where = output["fan_out"]["ResultWriterDetails"]
+    assert where["Key"].startswith("results/m-1/")
+    (succeeded,) = workflow.read(where["Key"])["ResultFiles"]["SUCCEEDED"]
+    handled = [json.loads(each["Output"]) for each in workflow.read(succeeded["Key"])]
+    assert sorted(handled, key=str) == sorted(items, key=str)
+    told = workflow.hears()
+    assert (told["source"], told["detail-type"], told["detail"]) == ("coatcheck", "Payload processed", output)
+
+
+def test_a_payload_of_another_form_fails_its_execution_and_nothing_is_told(accounts: Accounts) -> None:
+    workflow = Workflow(accounts, _deployment(fan_out={"format": "jsonl"}))
+    execution = workflow.run("m-1", b"name;amount\n")
+    assert execution["status"] == "FAILED"
+    assert workflow.account.messages(workflow.told) == []
+
+
+def test_a_definition_of_ones_own_is_filled_in_and_runs(accounts: Accounts) -> None:
+    workflow = Workflow(accounts, Deployment.load(ROOT / "deployments" / "workflow.toml"))
+    assert "${" not in workflow.definition
+    dynamodb = workflow.account.client("dynamodb")
+    dynamodb.create_table(
+        TableName="order-files",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    execution = workflow.run("m-1", b"abc")
+    assert execution["status"] == "SUCCEEDED", execution
+    item = dynamodb.get_item(TableName="order-files", Key={"id": {"S": "m-1"}})["Item"]
+    assert item["where"] == {"S": f"s3://{workflow.bucket}/landed/m-1"}
+    assert workflow.hears()["detail-type"] == "Order file landed"
