@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import Dereferencer, Message, PayloadConflict, Store
 from consume_topic.handed_on import HandedOn, Record
 from consume_topic.task import Runner, run_task
-from handover import Stopwatch, milliseconds_since, take_over
+from handover import Deadline, Stopwatch, milliseconds_since, take_over
 
 logger = Logger()
 metrics = Metrics()
@@ -38,14 +38,14 @@ handed_on = HandedOn(
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], _: LambdaContext) -> None:
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """An SNS event."""
     for record in event["Records"]:
         metrics.add_metric(name="ReceivedMessages", unit=MetricUnit.Count, value=1)
         try:
             message = dereferencer.message(record)
             logger.append_keys(message_id=message.id)
-            hand_on(message)
+            hand_on(message, Deadline(context.get_remaining_time_in_millis))
         except Exception as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             logger.exception("failed")
@@ -55,7 +55,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> None:
             metrics.add_metric(name="TravelTime", unit=MetricUnit.Milliseconds, value=travelled)
 
 
-def hand_on(message: Message) -> None:
+def hand_on(message: Message, deadline: Deadline) -> None:
     """Once per message id, for as long as its payload lives."""
     earlier = handed_on.find(message.id)
     if earlier and message.sha256 in (earlier.sha256, None):
@@ -69,8 +69,8 @@ def hand_on(message: Message) -> None:
             pointer=message.pointer,
         )
     took = Stopwatch()
-    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3)
-    task = run_task(handover, runner=runner, ecs=ecs)
+    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3, meanwhile=deadline.check)
+    task = run_task(handover, runner=runner, ecs=ecs, deadline=deadline)
     handed_on.remember(message.id, Record(handover.sha256, task))
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
     metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())

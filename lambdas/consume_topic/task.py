@@ -1,14 +1,24 @@
 """A handover runs an ECS task whose environment says where the payload is."""
 
 import json
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handover import Handover
+from botocore.exceptions import ClientError
+
+from handover import Deadline, Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
+
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0  # seconds
+_BUSY = {"ThrottlingException", "ServerException", "ServiceUnavailableException", "LimitExceededException"}
+# ECS says these in a ClientException, which else is a mistake of ours.
+_NO_ROOM = ("reached the limit", "Capacity is unavailable")
 
 
 class TaskNotStarted(Exception):
@@ -26,12 +36,36 @@ class Runner:
     security_group: str
 
 
-def run_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
+def run_task(handover: Handover, *, runner: Runner, ecs: "ECSClient", deadline: Deadline) -> str:
     """Run a task, with the message's id as client token so that a repeated call runs no second one; answers its ARN.
+
+    Where ECS is at a limit (throttled, no capacity, no room in the account), tries again with longer and longer pauses,
+    as long as the deadline leaves time.
 
     Raises:
         TaskNotStarted: with the reasons ECS gave.
+        botocore.exceptions.ClientError: ECS refused, for good or until there was no more time.
     """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return _start_task(handover, runner=runner, ecs=ecs)
+        except (TaskNotStarted, ClientError) as error:
+            if not (_may_pass(error) and deadline.leaves(pause)):
+                raise
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that those who wait do not all come back at once
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _may_pass(error: TaskNotStarted | ClientError) -> bool:
+    """Whether it is a limit, and not a mistake."""
+    if isinstance(error, TaskNotStarted):
+        return True
+    said = error.response["Error"]
+    return said["Code"] in _BUSY or any(words in said.get("Message", "") for words in _NO_ROOM)
+
+
+def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
     pointer = handover.pointer
     environment = {
         "MESSAGE_ID": handover.message_id,

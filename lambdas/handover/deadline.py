@@ -16,6 +16,10 @@ class Deadline:
     def __init__(self, remaining_ms: Callable[[], int]) -> None:
         self._remaining_ms = remaining_ms
 
+    def leaves(self, seconds: float) -> bool:
+        """Whether so much time is left besides the reserve."""
+        return self._remaining_ms() - RESERVE_MS >= seconds * 1000
+
     def check(self) -> None:
         """Raises OutOfTime when only the reserve is left."""
         if self._remaining_ms() <= RESERVE_MS:

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from claim_check import PayloadConflict, UntrustedStore
@@ -109,17 +110,52 @@ def test_a_message_runs_one_task_however_often_it_is_delivered(consume: ModuleTy
         ecs.assert_no_pending_responses()
 
 
-def test_a_task_that_was_not_placed_is_tried_again(consume: ModuleType, context: SimpleNamespace) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the function would have slept, in seconds."""
+    slept: list[float] = []
+    monkeypatch.setattr("consume_topic.task.time.sleep", slept.append)
+    return slept
+
+
+def test_a_task_that_was_not_placed_is_tried_again_with_pauses(
+    consume: ModuleType, context: SimpleNamespace, pauses: list[float]
+) -> None:
     body = b"scan"
-    event = sns_event(body, "scan-2")
+    event, expected = sns_event(body, "scan-2"), request("scan-2", body)
     with Stubber(consume.ecs) as ecs:
         failure = {"arn": CLUSTER, "reason": "RESOURCE:CPU"}
-        ecs.add_response("run_task", {"tasks": [], "failures": [failure]}, request("scan-2", body))
-        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-2", body))
-        with pytest.raises(Exception, match=r"placed no task for message scan-2.*RESOURCE:CPU"):
-            consume.handler(event, context)
+        ecs.add_response("run_task", {"tasks": [], "failures": [failure]}, expected)
+        ecs.add_client_error("run_task", "ThrottlingException", "Rate exceeded", expected_params=expected)
+        for words in ("You've reached the limit on the number of tasks", "Capacity is unavailable at this time"):
+            ecs.add_client_error("run_task", "ClientException", words, expected_params=expected)
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, expected)
         consume.handler(event, context)
         ecs.assert_no_pending_responses()
+    assert [0.5 <= pause / 2**n <= 1 for n, pause in enumerate(pauses)] == [True] * 4
+
+
+def test_a_limit_that_lasts_is_raised_before_time_is_up(
+    consume: ModuleType, context: SimpleNamespace, pauses: list[float]
+) -> None:
+    """Lambda then tries the event twice more, and puts it into the dead letters with this reason."""
+    context.get_remaining_time_in_millis = lambda: 30_000 - 1000 * sum(pauses)
+    with Stubber(consume.ecs) as ecs:
+        failure = {"arn": CLUSTER, "reason": "RESOURCE:MEMORY"}
+        for _ in range(20):
+            ecs.add_response("run_task", {"tasks": [], "failures": [failure]})
+        with pytest.raises(Exception, match=r"placed no task for message scan-5.*RESOURCE:MEMORY"):
+            consume.handler(sns_event(b"scan", "scan-5"), context)
+    assert 5 < sum(pauses) <= 20
+    assert "Item" not in boto3.client("dynamodb").get_item(TableName="handed-on", Key={"id": {"S": "scan-5"}})
+
+
+def test_a_mistake_is_raised_at_once(consume: ModuleType, context: SimpleNamespace, pauses: list[float]) -> None:
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_client_error("run_task", "ClientException", "TaskDefinition is inactive")
+        with pytest.raises(ClientError, match="inactive"):
+            consume.handler(sns_event(b"scan", "scan-6"), context)
+    assert pauses == []
 
 
 def test_a_forged_pointer_is_raised_for_the_dead_letter_queue(consume: ModuleType, context: SimpleNamespace) -> None:
