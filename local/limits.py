@@ -109,6 +109,18 @@ NOT_ENFORCED: tuple[Limit, ...] = (
         "it is delivered, with all of them.",
     ),
     Limit(
+        "Archives of EventBridge",
+        "an event reaches an archive within minutes and leaves it after its retention; a replay goes from minute to "
+        "minute, in no order within one, and can be held to some of the rules.",
+        "an event is archived at once and kept for ever; a replay goes in the events' order, to every rule.",
+    ),
+    Limit(
+        "Filter policies of SNS",
+        "a policy over SNS's limits, or with a condition that SNS does not know, is refused; a changed one takes up to "
+        "15 minutes.",
+        "no policy is refused, and a changed one holds at once. The deployment file refuses them by itself.",
+    ),
+    Limit(
         "Size of EventBridge entries",
         "an entry of PutEvents has fewer than 1 MB.",
         "no size is refused.",

@@ -29,8 +29,9 @@ SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 DAY_SECONDS = 86_400
 LARGEST_PATTERN = 2_048
 """Characters of an event pattern. (EventBridge user guide, "Quotas".)"""
-MOST_PARTIES = 40
-"""A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it."""
+MOST_PARTIES = 36
+"""A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it, of up to 540 bytes where
+names are the longest."""
 MOST_SENDER_ACCOUNTS = 25
 """An event bus's policy has 10 KB at most, and each account that sends a statement in it."""
 

@@ -355,3 +355,25 @@ def test_a_folder_of_the_s3_console_is_no_message(
 def test_a_number_that_json_cannot_hold_is_refused(publish: ModuleType, context: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         publish.handler(bus_event(json.loads('{"huge": 1e400}')), context)
+
+
+@pytest.mark.parametrize("name", ["source", "detail-type"])
+def test_an_event_that_sns_cannot_carry_is_refused_for_good(
+    publish: ModuleType, delivered: str, context: SimpleNamespace, name: str
+) -> None:
+    """EventBridge takes control characters, SNS does not. Lambda hands the event to the dead-letter queue."""
+    with pytest.raises(
+        InvalidMessage, match=f"attribute '{name}': its text holds a character that SNS refuses"
+    ) as refused:
+        publish.handler(bus_event({"n": 1}) | {name: "shop\x07"}, context)
+    assert refused.value.permanent
+    assert received(delivered) == []
+
+
+def test_an_event_of_any_detail_is_carried(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
+    """Characters that SNS refuses in a body are spelt in ASCII by JSON, or go to S3; nothing is lost."""
+    for detail in ({"text": "\x07"}, {"text": "\ufffe"}, {}):
+        publish.handler(bus_event(detail) | {"id": hashlib.sha256(repr(detail).encode()).hexdigest()[:32]}, context)
+    stored = Dereferencer(stores=[Store.from_dict(STORE)])
+    found = [stored.message(message).payload.json() for message in received(delivered)]
+    assert sorted(map(repr, found)) == sorted(map(repr, [{"text": "\x07"}, {"text": "\ufffe"}, {}]))
