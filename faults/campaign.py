@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
@@ -67,9 +67,10 @@ class Campaign:
         for lot in lots:
             self._run(lot)
 
-    def kill_at_every_step(self, *, parts: bool = True) -> None:
-        """Count the requests of every way through the functions; then go it once for each, and be killed there."""
-        counted = self._run(every_case(self._seed, parts=parts))
+    def kill_at_every_step(self, *, without: Collection[str] = ()) -> None:
+        """Count the requests of every way through the functions but some; then go it once for each, and be killed
+        there."""
+        counted = self._run(every_case(self._seed, without=without))
         self._run(every_step(counted.calls, self._seed))
 
     def finish(self) -> Result:

@@ -22,8 +22,8 @@ def verdict(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("logs")
     with Functions(site, endpoint=proxy.endpoint, folder=folder, processes=1) as functions:
         campaign = Campaign(site, functions, proxy, seed=SEED, progress=lambda _: None)
-        campaign.kill_at_every_step(parts=False)
-        campaign.run([everything(20, rate=0.2, seed=SEED)])
+        campaign.kill_at_every_step(without=["library-in-parts", "batch"])
+        campaign.run([everything(16, rate=0.2, seed=SEED)])
         yield Verdict(campaign.finish())
 
 
