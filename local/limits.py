@@ -138,8 +138,8 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     ),
     Limit(
         "Replication of S3 objects",
-        "S3 replicates objects into the buckets of a template's ReplicationConfiguration.",
-        "replicas stay empty: every payload is read from the publisher's bucket, as while replication lags.",
+        "S3 replicates within seconds or minutes, under a role whose trust is asked.",
+        "replicas are there at once; the role's own policies are asked, its trust is not.",
     ),
     Limit(
         "Lifecycle of S3 objects",

@@ -13,7 +13,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
 from ministack.services import s3
 
-from local.gaps import s3_bodies, s3_encryption
+from local.gaps import s3_bodies, s3_encryption, s3_replication
 from local.gaps.fill import instead_of, instead_of_handler, rewrite
 
 
@@ -28,6 +28,7 @@ def install() -> None:
     bucket_properties_by_cloudformation()
     s3_bodies.install()
     s3_encryption.install()
+    s3_replication.install()
 
 
 def expected_owner_is_checked() -> None:
@@ -173,9 +174,9 @@ _requester: contextvars.ContextVar[str] = contextvars.ContextVar("requester")
 
 
 def bucket_properties_by_cloudformation() -> None:
-    """AWS: a template's bucket is encrypted, tagged and emptied by lifecycle as its properties say.
+    """AWS: a template's bucket is encrypted, tagged, replicated and emptied by lifecycle as its properties say.
 
-    The emulator: drops these three properties. (It never expires an object, either way.)
+    The emulator: drops these four properties. (It never expires an object, either way.)
     """
 
     def apply(bucket: str, properties: dict[str, Any]) -> None:
@@ -190,6 +191,10 @@ def bucket_properties_by_cloudformation() -> None:
             configuration = {"Rules": [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]}
             body = _request_body("PutBucketLifecycleConfiguration", Bucket=bucket, LifecycleConfiguration=configuration)
             _accepted(s3._put_bucket_lifecycle(bucket, body))
+        if "ReplicationConfiguration" in properties:
+            configuration = _replication(properties["ReplicationConfiguration"])
+            body = _request_body("PutBucketReplication", Bucket=bucket, ReplicationConfiguration=configuration)
+            _accepted(s3._put_bucket_replication(bucket, body))
 
     @instead_of_handler("AWS::S3::Bucket", "create")
     def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
@@ -209,6 +214,15 @@ def _encryption_rule(rule: dict[str, Any]) -> dict[str, Any]:
     if default["SSEAlgorithm"] == "aws:kms":  # the emulator refuses it without a key; AWS takes the account's own
         default.setdefault("KMSMasterKeyID", f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3")
     return {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": _true(rule.get("BucketKeyEnabled"))}
+
+
+def _replication(configuration: dict[str, Any]) -> dict[str, Any]:
+    """CloudFormation's rules in the API's words."""
+    rules = [
+        {"ID" if name == "Id" else name: int(value) if name == "Priority" else value for name, value in rule.items()}
+        for rule in configuration["Rules"]
+    ]
+    return {"Role": configuration["Role"], "Rules": rules}
 
 
 _LIFECYCLE_MEMBERS = {

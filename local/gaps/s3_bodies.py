@@ -38,6 +38,10 @@ class Body(mmap.mmap):
             return memoryview(self)[key]
         return super().__getitem__(key)
 
+    def __deepcopy__(self, _: object) -> Body:
+        """Itself: a replica shares the file, too."""
+        return self
+
     def pieces(self) -> Iterator[memoryview]:
         """The body in pieces of a megabyte; what has been read leaves the process's memory again."""
         view = memoryview(self)
