@@ -19,8 +19,6 @@ from faults.site import ACCOUNT, REGION, SUBSCRIBERS, Site
 from publish.upload import upload_id
 
 _T = TypeVar("_T")
-_SENDERS = 6
-_POLLERS = 3
 _IDLE_SECONDS = 0.25
 _TRIES = 3
 REASON = "DeadLetterReason"
@@ -59,7 +57,7 @@ class Deliveries:
 
     def send(self, messages: Iterable[Message]) -> None:
         """Have all of them published, or refused."""
-        with ThreadPoolExecutor(_SENDERS) as pool:
+        with ThreadPoolExecutor(2 * self._functions.processes) as pool:
             list(pool.map(self._send, _units(messages)))
 
     def _send(self, unit: Sequence[Message]) -> None:
@@ -105,7 +103,7 @@ class Deliveries:
 
     def deliver(self) -> None:
         """Until nothing is left to be delivered."""
-        pollers = [self._poll_orders, self._poll_billing] * _POLLERS
+        pollers = [self._poll_orders, self._poll_billing] * self._functions.processes
         with ThreadPoolExecutor(len(pollers)) as pool:
             for running in [pool.submit(poller) for poller in pollers]:
                 running.result()
@@ -238,7 +236,7 @@ class Deliveries:
 
     def redrive(self, letters: Iterable[DeadLetter]) -> None:
         """Send each back where it failed."""
-        with ThreadPoolExecutor(_SENDERS) as pool:
+        with ThreadPoolExecutor(2 * self._functions.processes) as pool:
             list(pool.map(self._redrive, letters))
 
     def _redrive(self, letter: DeadLetter) -> None:

@@ -138,6 +138,8 @@ class Functions:
     def __init__(
         self, site: Site, *, endpoint: str, folder: Path, processes: int = 3, modules: Mapping[str, str] = MODULES
     ) -> None:
+        self.processes = processes
+        """Of each function."""
         self._all = {
             name: Function(name, module, site, endpoint=endpoint, folder=folder, processes=processes)
             for name, module in modules.items()

@@ -1,5 +1,6 @@
 """What a fault is to a client, and what AWS did all the same."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,11 +27,12 @@ DROPPED = (ConnectionClosedError, EndpointConnectionError, HTTPClientError, SSLE
 BUCKET = f"payloads-{ACCOUNT}"
 
 
-@pytest.fixture
-def client(site: Site, proxy: Proxy, emulator: Emulator) -> Iterator[Any]:
-    """Makes a client of a service that tries once, through the proxy."""
+@pytest.fixture(scope="module")
+def client(proxy: Proxy, emulator: Emulator) -> Any:
+    """Gives a client of a service that tries once, through the proxy."""
     config = Config(retries={"total_max_attempts": 1}, read_timeout=0.5, proxies={})
 
+    @functools.cache
     def make(service: Any) -> Any:
         return boto3.client(
             service,
@@ -42,7 +44,13 @@ def client(site: Site, proxy: Proxy, emulator: Emulator) -> Iterator[Any]:
             config=config,
         )
 
-    yield make
+    return make
+
+
+@pytest.fixture(autouse=True)
+def afterwards(proxy: Proxy, emulator: Emulator) -> Iterator[None]:
+    """No fault is left to the next test."""
+    yield
     proxy.inject((), 0)
 
 
