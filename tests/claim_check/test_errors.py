@@ -26,6 +26,7 @@ from claim_check import (
     offload,
 )
 from claim_check import offloading as offloading_module
+from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
@@ -92,6 +93,24 @@ def test_of_what_a_topic_does_not_take(publisher: Publisher) -> None:
     assert said(lambda: publisher.publish(b"\x00", message_id="m", attributes=ten)) == (
         "attributes: 9 are more than 8 (with an offloaded payload two of ours travel along; a message has 10) "
         "(message 'm')"
+    )
+
+
+def test_of_what_a_fifo_topic_does_not_take(store: Store, sns: NotedSns) -> None:
+    fifo = Publisher(topic_arn=f"{TOPIC}.fifo", store=store, sns=sns.client())
+    assert said(lambda: fifo.publish("x")) == (
+        "group_id: a FIFO topic needs one; messages of the same group stay in order"
+    )
+    sentence = "must be 1 to 128 printable ASCII characters without blanks"
+    assert said(lambda: fifo.publish("x", group_id="a b")) == f"group_id = 'a b': {sentence}"
+    assert said(lambda: fifo.publish("x", group_id="g", deduplication_id="")) == f"deduplication_id = '': {sentence}"
+
+
+def test_of_a_message_that_differs_by_protocol(publisher: Publisher) -> None:
+    wrong: Any = {"MessageStructure": "json"}
+    assert said(lambda: publisher.publish("{}", **wrong)) == (
+        "MessageStructure: a message that differs by protocol has no one payload to offload or to digest; publish one "
+        "payload, or call SNS yourself for such messages"
     )
 
 

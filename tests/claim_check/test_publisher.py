@@ -244,8 +244,10 @@ def test_a_topic_must_be_one(arn: str, store: Store) -> None:
 
 @pytest.mark.parametrize("threshold", [0, -1, 1_048_577])
 def test_a_threshold_must_be_one(threshold: int, store: Store) -> None:
-    with pytest.raises(ValueError, match="threshold"):
+    with pytest.raises(ValueError, match=f"^threshold = {threshold}: must be from 1 to 1048576 bytes$"):
         Publisher(topic_arn=TOPIC, store=store, threshold=threshold)
+    for good in (1, 1_048_576):
+        assert Publisher(topic_arn=TOPIC, store=store, threshold=good).threshold == good
 
 
 def test_clients_are_made_in_the_regions_of_topic_and_store(monkeypatch: pytest.MonkeyPatch) -> None:
