@@ -630,14 +630,15 @@ def _ways(stack: str, logical: str, path: tuple[Any, ...], statement: Node) -> I
     yield mutant(f"{other} instead", lambda s: _to(s, "Effect", other))
     service = _list(statement["Action"])[0].partition(":")[0]
     if statement["Effect"] == "Allow":
-        if statement["Action"] != f"{service}:*":
+        if statement["Action"] not in ("*", f"{service}:*"):
             yield mutant("any action of the service", lambda s: _to(s, "Action", f"{service}:*"))
         if "Principal" in statement:
-            yield mutant("any principal", lambda s: _to(s, "Principal", "*"))
+            if statement["Principal"] != "*":
+                yield mutant("any principal", lambda s: _to(s, "Principal", "*"))
             yield mutant("a stranger", lambda s: _to(s, "Principal", {"AWS": EVIL}))
         elif statement["Resource"] != "*":
             yield mutant("any resource", lambda s: _to(s, "Resource", "*"))
-    else:
+    elif "Principal" in statement:
         yield mutant("nobody", lambda s: _to(s, "Principal", {"AWS": EVIL}))
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:

@@ -64,7 +64,7 @@ class _Here:
                 )
                 bounded = {
                     "bounds": role.bounds,
-                    "ceiling": self._intent.boundaries[role.boundary] if role.boundary else None,
+                    "ceiling": self._intent.boundaries.get(role.boundary, ()) if role.boundary else None,
                 }
                 yield Caller(
                     f"role {role.name}",

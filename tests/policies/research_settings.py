@@ -89,9 +89,11 @@ class _Settings:
             yield "images are not encrypted with the deployment's key"
 
     def _version(self, version: Properties) -> Iterator[str]:
-        base = version["BaseImage"].get("Fn::Join", [None, []])[1]
-        if "@" not in base or not any("Digest" in str(part) for part in base):
-            yield f"runs an image that is not named by digest: {version['BaseImage']}"
+        match version["BaseImage"]:
+            case {"Fn::Join": ["", [*parts]]} if "@" in parts and "Digest" in str(parts[-1]):
+                return
+            case _:
+                yield f"runs an image that is not named by digest: {version['BaseImage']}"
 
     def _role(self, role: Properties) -> Iterator[str]:
         if self._resolved(role.get("PermissionsBoundary")) != self._research.permissions_boundary:

@@ -7,10 +7,11 @@ import pytest
 
 from stacks.deployment import ResearchDeployment, load, parse
 from tests.policies import matrix
+from tests.policies.research_mutants import BY_HAND, LAB, SSO, every_way_once
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Account, Named, Service
-from tests.policies.verdict import Judged, counterexamples, judged, settings, unaccounted
+from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
 from tests.templates import ROOT, synthesize_without_code
 
 VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -157,3 +158,27 @@ def test_no_role_acts_in_another_account(case: Judged) -> None:
                 assert owner == research.account or bucket.endswith(own) or bucket in research.readable_buckets, on
             checked += 1
     assert checked > 20
+
+
+CASES = {SSO: "sso", LAB: "several images, a boundary, a workstation"}
+
+
+@pytest.mark.parametrize("stack", CASES)
+def test_what_a_hostile_reader_thinks_of(stack: str, simulator: Simulator) -> None:
+    """Either engine is asked, apart: each has to notice most of what is a policy's."""
+    case = _variant(CASES[stack])
+    noticed = {each.name: caught(case, each.of(case.stacks), simulator) for each in BY_HAND[stack]}
+    survivors = [name for name, by in noticed.items() if not by]
+    assert not survivors
+    assert sum("prover" in by for by in noticed.values()) > len(noticed) // 3
+    assert sum("matrix" in by for by in noticed.values()) > len(noticed) // 4
+
+
+def test_every_part_of_every_statement_is_needed(simulator: Simulator) -> None:
+    """By the prover; by the matrix where that is undecided, as it can be about a policy that is broken."""
+    case = _variant(CASES[SSO])
+    mutants = list(every_way_once(case.stacks))
+    unproved = [each for each in mutants if not caught(case, each.of(case.stacks), None)]
+    assert len(unproved) < len(mutants) // 20
+    assert not [each.name for each in unproved if not caught(case, each.of(case.stacks), simulator)]
+    assert len(mutants) > 200

@@ -10,7 +10,15 @@ from stacks import names
 from stacks.deployment import Deployment, ResearchDeployment
 from tests.policies import matrix
 from tests.policies.intent import intent
-from tests.policies.prover import Counterexample, Unmodelled, prove_boundary, prove_guard, prove_role
+from tests.policies.prover import (
+    Counterexample,
+    Undecided,
+    Unmodelled,
+    patience,
+    prove_boundary,
+    prove_guard,
+    prove_role,
+)
 from tests.policies.research_settings import wrong_in_research
 from tests.policies.rows import Changed, first_disagreement
 from tests.policies.settings import idle_principals, wrong_in_messaging
@@ -100,8 +108,11 @@ def caught(sound: Judged, broken: tuple[StackTemplate, ...], simulator: Simulato
         noticed["settings"] = wrong[0]
     changed = _changed(sound, case)
     try:
-        if example := next(counterexamples(case, changed.guarded | changed.roles), None):
-            noticed["prover"] = str(example)
+        with patience(seconds=3):
+            if example := next(counterexamples(case, changed.guarded | changed.roles), None):
+                noticed["prover"] = str(example)
+    except Undecided:
+        pass  # of a sound deployment that is a failure; here it is no proof that anybody noticed
     except Unmodelled as refusal:
         noticed["reader"] = str(refusal)
     if simulator:
