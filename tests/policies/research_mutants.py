@@ -14,7 +14,7 @@ SSO, LAB = "coatcheck-research", "coatcheck-lab-research"
 """The stacks of `research.toml` and of `research-images.toml`."""
 _ACCOUNT = ("Condition", "StringEquals", "aws:SourceAccount")
 _BUCKET = "arn:aws:s3:::coatcheck-research-555555555555-us-east-1"
-_SERVICE = "AWS::IAM::Role"
+_ROLE = "AWS::IAM::Role"
 
 
 def _studio(t: Templates, sid: str) -> Node:
@@ -33,7 +33,7 @@ def _said(properties: Node, sid: str) -> Node:
 
 
 def _trust(t: Templates, role: str, stack: str = SSO) -> Node:
-    statement: Node = t.one(stack, _SERVICE, role)["AssumeRolePolicyDocument"]["Statement"][0]
+    statement: Node = t.one(stack, _ROLE, role)["AssumeRolePolicyDocument"]["Statement"][0]
     return statement
 
 
@@ -107,11 +107,11 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
         "a researcher takes off the boundary": lambda t: _grant(t, "RolesUserada", "iam:DeleteRolePermissionsBoundary"),
         "a researcher becomes other roles": lambda t: _grant(t, "RolesUserada", "sts:AssumeRole"),
         "a researcher acts in another account": lambda t: _grant(
-            t, "RolesUserada", "s3:PutObject", f"arn:aws:s3:::loot-{STRANGER}/*"
+            t, "RolesUserada", "s3:PutObject", "arn:aws:s3:::of-a-stranger/*"
         ),
         "a researcher is an administrator": lambda t: _grant(t, "RolesUserada", "*"),
         "a researcher has all of SageMaker": lambda t: to(
-            t.one(SSO, _SERVICE, "RolesUserada"),
+            t.one(SSO, _ROLE, "RolesUserada"),
             "ManagedPolicyArns",
             ["arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"],
         ),
@@ -221,12 +221,12 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
         ),
     },
     LAB: {
-        "no boundary": lambda t: drop(t.one(LAB, _SERVICE, "RolesUserada"), "PermissionsBoundary"),
+        "no boundary": lambda t: drop(t.one(LAB, _ROLE, "RolesUserada"), "PermissionsBoundary"),
         "no boundary for the framework": lambda t: drop(
-            t.one(LAB, _SERVICE, "CleanUpProviderframeworkonEvent"), "PermissionsBoundary"
+            t.one(LAB, _ROLE, "CleanUpProviderframeworkonEvent"), "PermissionsBoundary"
         ),
         "another boundary": lambda t: to(
-            t.one(LAB, _SERVICE, "RolesProcessing"),
+            t.one(LAB, _ROLE, "RolesProcessing"),
             "PermissionsBoundary",
             "arn:aws:iam::aws:policy/AdministratorAccess",
         ),
