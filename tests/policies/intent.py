@@ -22,6 +22,7 @@ from stacks.deployment import (
     Subscriber,
 )
 from stacks.regions import partition
+from stacks.research.settings import Research
 from tests.policies.research_intent import boundary, research
 from tests.policies.terms import (
     KEY_UPLOAD,
@@ -416,6 +417,59 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
     if subscriber.fan_out:
         jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
+    if subscriber.pipeline and deployment.research:
+        more_guards, more_jobs = _with_intake(deployment, subscriber, deployment.research, found)
+        guards += more_guards
+        jobs |= more_jobs
+    return guards, jobs
+
+
+def _with_intake(deployment: Deployment, subscriber: SqsSubscriber, research: Research, found: Concrete) -> Party:
+    """In the research account: payloads become data sets below one prefix, each of which starts the one pipeline."""
+    home, region = subscriber.account, subscriber.region
+    stack = names.subscriber_stack(deployment, subscriber)
+    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    data = f"arn:{partition(region)}:s3:::{names.data_bucket(deployment, research)}"
+    (pipeline,) = (each for each in research.pipelines if each.name == subscriber.pipeline)
+    name = names.intake_function(deployment, subscriber)
+    function = arn("lambda", region, home, f"function:{name}")
+    dead_letters = arn("sqs", region, home, names.intake_dead_letter_queue(deployment, subscriber))
+    role = f"arn:{partition(region)}:iam::{home}:role/{names.intake_role(deployment, subscriber)}"
+    processed = _events((found.named(stack, "IntakeProcessedRule"),))
+    guards = [
+        Guard(
+            "queue",
+            dead_letters,
+            home,
+            (Door("keeps what the rule could not deliver", processed, ("sqs:SendMessage",), (dead_letters,)),),
+            over_tls=("sqs:*",),
+        ),
+        Guard(
+            "function",
+            function,
+            home,
+            (Door("is invoked by the rule", processed, ("lambda:InvokeFunction",), (function,)),),
+        ),
+        run_by(role, home, Service("lambda.amazonaws.com")),
+    ]
+    through_s3_for_data = {
+        "kms:ViaService": (names.s3_endpoint(region),),
+        "kms:EncryptionContext:aws:s3:arn": (data,),
+    }
+    jobs: dict[str, tuple[May, ...]] = {
+        role: (
+            *_reads_payloads(deployment, subscriber),
+            May(S3_READ, (inbox, f"{inbox}/inline/*")),
+            May(S3_UPLOAD, (f"{data}/{names.data_sets(pipeline)}*",)),
+            # The key is the research stack's, whose name this stack does not know.
+            May(KEY_UPLOAD, (arn("kms", region, home, "key/*"),), through_s3_for_data),
+            May(("sagemaker:StartPipelineExecution",), (names.pipeline_arn(deployment, research, pipeline),)),
+            May(("events:PutEvents",), (names.application_bus_arn(deployment, subscriber),)),
+            May(SQS_SEND, (dead_letters,)),
+            May(LOG, (log_group(region, home, f"/aws/lambda/{name}"),)),
+            TRACE,
+        )
+    }
     return guards, jobs
 
 

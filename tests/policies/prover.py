@@ -91,18 +91,19 @@ def prove_role(role: Role, jobs: Iterable[May]) -> Iterator[Counterexample]:
     bounds = list(role.bounds["Statement"]) if role.bounds else None
     patterns = [p for s in [*statements, *(bounds or ())] for p in _patterns_of_actions(s)]
     patterns += [p for job in jobs for p in job.may]
-    resources = _Resources(
-        [p for s in [*statements, *(bounds or ())] for p in _patterns_of_resources(s)]
-        + [p for job in jobs for p in job.on]
-    )
     for action in representatives(patterns, ("iam", "sts")):
+        asked = [s for s in [*statements, *(bounds or ())] if _is_about(s, action)]
+        meant_of = [job for job in jobs if any(matches(pattern, action) for pattern in job.may)]
+        # Of these alone: the fewer patterns are in play, the plainer are the resources.
+        resources = _Resources(
+            [p for s in asked for p in _patterns_of_resources(s)] + [p for job in meant_of for p in job.on]
+        )
         request = _Request(action, resources)
         actual = _decide(request, statements, resource_policy=False)
         meant = z3.Or(
             [
                 z3.And(request.resource_matches(job.on), _when(request, job.when), _within(request, job.within))
-                for job in jobs
-                if any(matches(pattern, action) for pattern in job.may)
+                for job in meant_of
             ]
         )
         yield from _differences(role.arn, request, actual, meant)
@@ -345,8 +346,7 @@ def _effect(statement: Statement) -> str:
 
 
 def _applies(request: _Request, statement: Statement, resource_policy: bool) -> z3.BoolRef:
-    about_action = any(matches(pattern, request.action) for pattern in _patterns_of_actions(statement))
-    if about_action == ("NotAction" in statement):
+    if not _is_about(statement, request.action):
         return z3.BoolVal(False)
     conditions = [_condition(request, operator, keys) for operator, keys in statement.get("Condition", {}).items()]
     if resource_policy:
@@ -356,6 +356,11 @@ def _applies(request: _Request, statement: Statement, resource_policy: bool) -> 
     elif "Resource" in statement:
         conditions.append(request.resource_matches(_listed(statement["Resource"])))
     return z3.And(conditions)
+
+
+def _is_about(statement: Statement, action: str) -> bool:
+    named = any(matches(pattern, action) for pattern in _patterns_of_actions(statement))
+    return named != ("NotAction" in statement)
 
 
 def _patterns_of_actions(statement: Statement) -> list[str]:

@@ -273,7 +273,8 @@ class _Here:
             yield Target(
                 "repository", image, account, Guard("repository", image, account), None, actions=("ecr:PutImage",)
             )
-        for name, account in (("of-others", self._home), ("of-a-stranger", STRANGER)):
+        readable = [(bucket, STRANGER) for bucket in self._research.readable_buckets]
+        for name, account in (("of-others", self._home), ("of-a-stranger", STRANGER), *readable):
             bucket = f"arn:{self._partition}:s3:::{name}"
             # The stranger's takes anything from anybody: then the caller's own policies are all that decide.
             doors = (Door("anybody", Everybody(), ("s3:*",), ("*",)),) if account == STRANGER else ()

@@ -187,8 +187,11 @@ class _Settings:
         function = arn(
             "lambda", self._stack.region, self._stack.account, f"function:{names.publish_function(self._deployment)}"
         )
-        if rule["EventPattern"].get("source") == ["aws.states"]:
+        if rule["EventPattern"].get("source") in (["aws.states"], ["aws.sagemaker"]):
             yield from self._forward(rule)
+            return
+        if rule["EventPattern"].get("source") == [self._deployment.name]:
+            yield from self._processed(rule)
             return
         for target in rule["Targets"]:
             if self._reader.resolve(target["Arn"], "rule") != function:
@@ -206,6 +209,20 @@ class _Settings:
                 yield f"takes other events than it should from a bus that others write to: {pattern}"
         elif pattern.get("source") != ["aws.s3"]:
             yield f"takes events from {pattern.get('source')}"
+
+    def _processed(self, rule: Properties) -> Iterator[str]:
+        """What the subscriber's own bus says was processed becomes a data set."""
+        subscriber = self._subscriber()
+        assert isinstance(subscriber, SqsSubscriber)
+        intake = names.intake_function(self._deployment, subscriber)
+        function = arn("lambda", self._stack.region, self._stack.account, f"function:{intake}")
+        bus = names.application_bus_arn(self._deployment, subscriber).rpartition("/")[2]
+        if self._reader.resolve(rule.get("EventBusName"), "rule") != bus:
+            yield f"takes events from {rule.get('EventBusName')}"
+        for target in rule["Targets"]:
+            if self._reader.resolve(target["Arn"], "rule") != function or "RoleArn" in target:
+                yield f"sends what it matches to {target['Arn']}"
+            yield from self._ours(target["DeadLetterConfig"]["Arn"], "sends what it could not deliver to")
 
     def _forward(self, rule: Properties) -> Iterator[str]:
         """What Step Functions says of the subscriber's executions goes to the subscriber's own bus."""
@@ -239,8 +256,11 @@ class _Settings:
         subscriber = self._subscriber()
         if subscriber is None or function is None:
             return None
+        readers_of = readers(subscriber, self._deployment)
+        if isinstance(subscriber, SqsSubscriber) and function == names.intake_function(self._deployment, subscriber):
+            return readers_of[-1]
         lands = isinstance(subscriber, SqsSubscriber) and function == names.land_function(self._deployment, subscriber)
-        return readers(subscriber, self._deployment)[1 if lands else 0]
+        return readers_of[1 if lands else 0]
 
     def _mapping(self, mapping: Properties) -> Iterator[str]:
         yield from self._ours(mapping["EventSourceArn"], "takes messages from")
