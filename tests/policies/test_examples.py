@@ -37,8 +37,8 @@ def test_cdk_nag_has_no_finding(case: Judged, tmp_path: Path) -> None:
     add_stacks(app, case.deployment)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises with the findings
-    (report,) = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
-    assert (report["pluginName"], report["conclusion"]) == ("AwsSolutions", "success")
+    reports = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
+    assert {report["conclusion"] for report in reports} == {"success"}
     # Zones, networks and all else is known or left to CloudFormation: synth works offline.
     assert "missing" not in json.loads((tmp_path / "manifest.json").read_text())
 
