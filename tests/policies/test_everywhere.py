@@ -1,24 +1,16 @@
 """Replicas and HTTPS endpoints: what their templates allow is what is meant, and what breaks it is noticed."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from aws_cdk import App, Validations
-from cdk_nag import AwsSolutionsChecks
 
-from app import add_stacks
 from stacks import names
 from stacks.deployment import Deployment
 from tests.policies import matrix
 from tests.policies.mutants import Mutant, Templates, every_way
 from tests.policies.rows import Changed, disagreements
 from tests.policies.simulator import Simulator
-from tests.policies.test_hygiene import IGNORED, WITHOUT_CODE
 from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
 from tests.templates import ROOT, synthesize_without_code
 
@@ -108,28 +100,3 @@ BREAKS: dict[str, Callable[[Templates], object]] = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_what_a_hostile_reader_thinks_of(name: str, everywhere: Judged) -> None:
     assert caught(everywhere, Mutant(name, BREAKS[name]).of(everywhere.stacks), None)
-
-
-def test_cdk_nag_has_no_finding(everywhere: Judged) -> None:
-    app = App(context=WITHOUT_CODE)
-    add_stacks(app, everywhere.deployment)
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()  # raises with the findings
-
-
-def test_cfn_lint_has_no_finding(everywhere: Judged, tmp_path: Path) -> None:
-    new = [stack for stack in everywhere.stacks if stack.name in (REPLICA, PARTNER, PUBLISHER)]
-    for stack in new:
-        (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
-    lint = [
-        str(Path(sys.executable).with_name("cfn-lint")),
-        "--regions",
-        "us-east-1",
-        "us-west-2",
-        "--ignore-checks",
-        IGNORED,
-        "--",
-    ]
-    command = [*lint, *map(str, sorted(tmp_path.iterdir()))]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ.copy())
-    assert found.returncode == 0, found.stdout + found.stderr
