@@ -81,9 +81,9 @@ class ContainerImage(Construct):
         build_args: Mapping[str, str] | None = None,
         build_image: codebuild.IBuildImage = codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5,
         key: kms.IKey,
-        excluded: Sequence[str] = ("**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store"),
     ) -> None:
         super().__init__(scope, id)
+        excluded = _ignored(context / f"{dockerfile}.dockerignore")
         source = Asset(self, "Context", path=str(context), exclude=list(excluded), ignore_mode=IgnoreMode.DOCKER)
         commands = _commands(target=target, dockerfile=dockerfile, build_args=build_args or {})
         recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
@@ -141,6 +141,12 @@ class ContainerImage(Construct):
         )
         build.node.add_dependency(role)  # with its policy: the build needs it at once
         self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
+
+
+def _ignored(file: Path) -> Sequence[str]:
+    """What Docker leaves out of the context, which the tag is not to depend on either."""
+    given = file.read_text().splitlines() if file.exists() else []
+    return ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store", *(line for line in given if line[:1] not in "#")]
 
 
 def _let_build(

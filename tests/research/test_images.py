@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 
-from stacks.container_image import ContainerImage, ImageBuilder
-from stacks.deployment import ResearchDeployment
+from stacks.container_image import ContainerImage, ImageBuilder, _ignored
+from stacks.deployment import ResearchDeployment, load
 from tests.research.test_domain import with_changes
 from tests.stacks.policies import only, resources
 from tests.templates import CONTEXT, ROOT
@@ -220,3 +221,42 @@ def test_idle_apps_can_be_told_from_busy_ones() -> None:
             if line.startswith("jupyter-activity-monitor-extension==")
         )
         assert tuple(int(part) for part in version.split(".")) >= (0, 3, 1)
+
+
+@pytest.mark.parametrize("name", ["research.toml", "research-images.toml", "research-messages.toml"])
+def test_what_a_dockerfile_copies_is_in_its_context(name: str) -> None:
+    deployment = load(ROOT / "deployments" / name)
+    assert deployment.research
+    checked = 0
+    for image in deployment.research.images:
+        for line in (image.folder / image.dockerfile).read_text().splitlines():
+            words = [word for word in line.split() if not word.startswith("--chmod")]
+            if words[:1] == ["COPY"] and not words[1].startswith("--from"):
+                for source in words[1:-1]:
+                    assert list(image.folder.glob(source)), line
+                    checked += 1
+    assert checked >= 5
+
+
+def test_what_docker_leaves_out_moves_no_tag(tmp_path: Path) -> None:
+    """Another image's Dockerfile is none of this one's business."""
+    ignored = _ignored(ROOT / "research" / "image" / "pegasus" / "Dockerfile.dockerignore")
+    assert {"image/r", "image/pegasus-terra", "**/__pycache__"} <= set(ignored)
+    assert not [line for line in ignored if line.startswith("#")]
+    assert _ignored(tmp_path / "none")
+
+
+def test_a_fresh_home_has_notebooks_and_jobs_and_a_changed_one_is_left_alone(tmp_path: Path) -> None:
+    binaries, home = tmp_path / "bin", tmp_path / "home"
+    binaries.mkdir()
+    home.mkdir()
+    (binaries / "jupyter-lab").write_text("#!/bin/sh\n")
+    (binaries / "jupyter-lab").chmod(0o755)
+    share = ROOT / "research" / "notebooks"
+    environment = {"PATH": f"{binaries}:/usr/bin:/bin", "HOME": str(home), "RESEARCH_SHARE": str(share)}
+    subprocess.run([PEGASUS / "start-jupyterlab"], env=environment, check=True)
+    copied = home / "research" / "qc_and_clusters.ipynb"
+    assert copied.read_text() == (share / copied.name).read_text()
+    copied.write_text("mine")
+    subprocess.run([PEGASUS / "start-jupyterlab"], env=environment, check=True)
+    assert copied.read_text() == "mine"

@@ -121,7 +121,7 @@ def test_a_subscriber_cannot_take_the_research_stacks_name() -> None:
         (changed("readable_buckets", to=["A_b"]), "research.readable_buckets.0 = 'A_b': must be the name of an S3"),
         (changed("permissions_boundary", to="boundary"), "research.permissions_boundary = 'boundary': must be the ARN"),
         (changed("images", 0, "name", to="Pegasus"), "research.images[0].name = 'Pegasus': must be lower-case words"),
-        (changed("images", 0, "context", to="nowhere"), "research.images[0].context = 'nowhere': there is no Dockerf"),
+        (changed("images", 0, "context", to="nowhere"), "research.images[0].context = 'nowhere': there is no image/p"),
         (changed("images", 0, "dockerfile", to="Other"), "there is no Other in"),
         (
             changed("images", 0, "apps", to=["KernelGateway"]),
