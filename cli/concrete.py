@@ -4,6 +4,7 @@ Loud by design. An intrinsic function, a resource type or a place for a policy t
 skipped: a policy that nobody reads is a policy that nobody checks.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -153,6 +154,7 @@ _NAMED: dict[str, tuple[str, str, str]] = {
     "AWS::EC2::VPCEndpoint": ("endpoint", "", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{name}"),
     "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "arn:{partition}:iam::{account}:policy/{name}"),
     "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
+    "AWS::XRay::ResourcePolicy": ("traces", "PolicyName", "arn:{partition}:xray:{region}:{account}:policy/{name}"),
     "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
 }
 _REF_IS_ARN = (
@@ -161,7 +163,7 @@ _REF_IS_ARN = (
     "AWS::ECS::TaskDefinition",
     "AWS::IAM::ManagedPolicy",
 )
-_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
+_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint", "traces")
 # Attributes that policies spell, besides `Arn`, and what stands for what AWS makes up.
 _ATTRIBUTES = {
     ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
@@ -454,7 +456,9 @@ class StackReader:
         statements: list[Statement] = self._document(logical, self._properties(logical)["PolicyDocument"])["Statement"]
         return statements
 
-    def _document(self, logical: str, document: Policy) -> Policy:
+    def _document(self, logical: str, document: Policy | str) -> Policy:
+        if isinstance(document, str):  # X-Ray has it as text
+            document = json.loads(document)
         if not isinstance(document, dict) or not isinstance(document.get("Statement"), list):
             raise self._unresolved(logical, "a policy document without a list of statements")
         self._read |= {id(statement) for statement in document["Statement"]}
@@ -497,6 +501,7 @@ _OWN_DOCUMENT = {
     "role": "AssumeRolePolicyDocument",
     "repository": "RepositoryPolicyText",
     "endpoint": "PolicyDocument",
+    "traces": "PolicyDocument",
 }
 """Where what is guarded holds its own policy."""
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")

@@ -163,6 +163,11 @@ NOT_ENFORCED: tuple[Limit, ...] = (
         "queues send no metrics: an alarm can be described, and keeps its first state.",
     ),
     Limit(
+        "Traces",
+        "functions, topic and state machine send segments to X-Ray, and one trace leads from sender to application.",
+        "there is no X-Ray: a trace id is handed on by some services, and nothing is kept.",
+    ),
+    Limit(
         "Properties in templates",
         "every property takes effect, or fails the deployment.",
         "some are dropped without a word, such as a state machine's logging.",

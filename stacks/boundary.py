@@ -159,6 +159,20 @@ def deliver(deployment: Deployment, *, queue_arn: str, queue_region: str) -> iam
     )
 
 
+def tell_traces(deployment: Deployment) -> iam.PolicyStatement:
+    """X-Ray: SNS may send segments of what it delivers from the topic."""
+    return iam.PolicyStatement(
+        sid="TellTraces",
+        principals=[iam.ServicePrincipal("sns.amazonaws.com")],
+        actions=["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
+        resources=["*"],
+        conditions={
+            "StringEquals": {"aws:SourceAccount": deployment.publisher.account},
+            "ArnEquals": {"aws:SourceArn": names.topic_arn(deployment)},
+        },
+    )
+
+
 def invoke_principal(deployment: Deployment, region: str) -> iam.ServicePrincipal:
     """Function: whom the permission to invoke is given to (with the topic as its source)."""
     return _sns(deployment, region)

@@ -77,5 +77,5 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
 
         self.operations.watch_function("Consume", consume, asynchronous=True)
         self.operations.watch_refusals(consume)
-        self.operations.show_traffic(consume, "ConsumedBytes")
+        self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
         self.operations.show("Receives messages in a function and runs an ECS task with each.")

@@ -55,7 +55,7 @@ class Operations(Construct):
         self._stack = Stack.of(self)
         self._runbook = deployment.operations.runbook
         self._alarms: list[cloudwatch.Alarm] = []
-        self._rows: list[list[cloudwatch.IWidget]] = []
+        self._graphs: list[cloudwatch.IWidget] = []
         self._log_groups: list[str] = []
         self.topic = self._topic(deployment.operations.emails)
 
@@ -63,7 +63,7 @@ class Operations(Construct):
         """One message is enough: nothing else is going to take it from there."""
         depth = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
         alarm = self._alarm(f"{name}NotEmpty", depth, says="Messages that could not be handled wait to be sent back.")
-        self._row(_WAITING.format(name), [depth], [alarm])
+        self._graph(_WAITING.format(name), [depth], [alarm])
 
     def show_dead_letters(self, name: str, *, queue_name: str, region: str) -> None:
         """A queue of another Region, which is watched there."""
@@ -75,7 +75,7 @@ class Operations(Construct):
             statistic="Maximum",
             period=_MINUTE,
         )
-        self._row(f"{_WAITING.format(name)} ({region})", [depth])
+        self._graph(f"{_WAITING.format(name)} ({region})", [depth])
 
     def watch_queue(self, queue: sqs.IQueue, *, late: Duration) -> None:
         """`late`: how old a message gets by failing as often as it may; an older one has nobody to take it."""
@@ -87,7 +87,7 @@ class Operations(Construct):
             threshold=late.to_seconds(),
         )
         waiting = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_FIVE)
-        self._row("Queue: seconds the oldest message waits (left), messages waiting (right)", [age], [alarm], [waiting])
+        self._graph("Queue: seconds the oldest waits (left), messages waiting (right)", [age], [alarm], [waiting])
 
     def watch_function(self, name: str, function: Function, *, asynchronous: bool) -> None:
         """An error is tried again, and what is given up is a dead letter: only errors that go on are an alarm."""
@@ -98,38 +98,45 @@ class Operations(Construct):
                 f"{name}Throttled", throttles, says="Lambda has not run the function as often as asked.", periods=3
             ),
         ]
-        more = []
-        if asynchronous:
-            # Lambda keeps an asynchronous event for six hours.
-            age = function.metric("AsyncEventAge", statistic="Maximum", unit=None, period=_FIVE)
-            lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=_FIVE)
-            alarms += [
-                self._alarm(
-                    f"{name}Late",
-                    age,
-                    says="An event has waited for the function for an hour; after six it is given up.",
-                    threshold=Duration.hours(1).to_milliseconds(),
-                ),
-                self._alarm(f"{name}Lost", lost, says="An event that failed could not be put into the dead letters."),
-            ]
-            more = [lost]
         self._log_groups.append(function.log_group.log_group_name)
-        self._row(f"{name}: failures", [errors, throttles, *more], alarms, [function.metric_invocations(period=_FIVE)])
+        self._graph(
+            f"{name}: failures (left), invocations (right)",
+            [errors, throttles],
+            alarms,
+            [function.metric_invocations(period=_FIVE)],
+        )
+        if asynchronous:
+            self._watch_events(name, function)
+
+    def _watch_events(self, name: str, function: Function) -> None:
+        """What waits for a function that is invoked asynchronously: Lambda keeps it for six hours."""
+        age = function.metric("AsyncEventAge", statistic="Maximum", period=_FIVE)
+        late = self._alarm(
+            f"{name}Late",
+            age,
+            says="An event has waited for the function for an hour; after six it is given up.",
+            threshold=Duration.hours(1).to_milliseconds(),
+        )
+        lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=_FIVE)
+        self._alarm(f"{name}Lost", lost, says="An event that failed could not be put into the dead letters.")
+        self._graph(f"{name}: milliseconds the oldest event waits (left), events lost (right)", [age], [late], [lost])
 
     def watch_refusals(self, function: Function, errors: Sequence[str] = tuple(REFUSED)) -> None:
         """What the function's own metrics say it refused."""
         metrics = {error: self._own(function, error, "Sum") for error in errors}
         alarms = [self._alarm(error, metric, says=REFUSED[error]) for error, metric in metrics.items()]
-        self._row("Refused: pointers, messages, checksums", list(metrics.values()), alarms)
+        self._graph("Refused: pointers, messages, checksums", list(metrics.values()), alarms)
 
-    def show_traffic(self, function: Function, bytes_: str) -> None:
+    def show_traffic(self, function: Function, bytes_: str, times: Sequence[str] = ("HandlingTime",)) -> None:
         """Bytes, and how long it took, by the function's own metrics."""
-        times = [self._own(function, name, stat) for name in ("HandlingTime", "TravelTime") for stat in ("p50", "p99")]
-        self._row(
-            "Time in milliseconds: from publication, and in the function (left); bytes (right)",
-            times,
-            [],
-            [self._own(function, bytes_, "Sum")],
+        self._graph(
+            "Milliseconds (left), bytes (right)",
+            [
+                self._own(function, name, stat).with_(label=f"{name} {stat}")
+                for name in times
+                for stat in ("p50", "p99")
+            ],
+            right=[self._own(function, bytes_, "Sum")],
         )
 
     def watch_executions(self, machine: sfn.StateMachine) -> None:
@@ -139,7 +146,7 @@ class Operations(Construct):
             self._alarm("ExecutionsFailed", failed, says="An execution of the state machine failed."),
             self._alarm("ExecutionsTimedOut", timed_out, says="An execution of the state machine ran out of time."),
         ]
-        self._row(
+        self._graph(
             "Executions: failed (left), begun and succeeded (right)",
             [failed, timed_out],
             alarms,
@@ -154,7 +161,7 @@ class Operations(Construct):
             self._alarm("NotDelivered", redriven, says="SNS gave a message up; it is in a subscriber's redrive queue."),
             self._alarm("DeliveryLost", lost, says="SNS gave a message up and could not put it into a redrive queue."),
         ]
-        self._row(
+        self._graph(
             "Deliveries: given up (left), published and delivered (right)",
             [redriven, lost],
             alarms,
@@ -171,7 +178,8 @@ class Operations(Construct):
             self._alarm(name, metric, says="EventBridge could neither invoke the function nor keep the event.")
             for name, metric in metrics.items()
         ]
-        self._row("Rules: events lost", list(metrics.values()), alarms)
+        # Labels are for the graph alone: with one, an alarm is metric math, which the emulator does not take.
+        self._graph("Rules: events lost", [metric.with_(label=name) for name, metric in metrics.items()], alarms)
 
     def show(self, about: str) -> None:
         """The dashboard: what to do, what is wrong, and then all there is to see. `about`: the stack in a sentence."""
@@ -184,7 +192,8 @@ class Operations(Construct):
         status = cloudwatch.AlarmStatusWidget(
             title="What is wrong now", alarms=self._alarms, width=wide, height=2 + -(-len(self._alarms) // 4)
         )
-        rows: list[list[cloudwatch.IWidget]] = [[advice], [status], *self._rows]
+        pairs = [self._graphs[start : start + 2] for start in range(0, len(self._graphs), 2)]
+        rows: list[list[cloudwatch.IWidget]] = [[advice], [status], *pairs]
         if self._log_groups:
             failures = cloudwatch.LogQueryWidget(
                 title="The last failures: message_id is what to follow",
@@ -260,26 +269,24 @@ class Operations(Construct):
             period=_FIVE,
         )
 
-    def _row(
+    def _graph(
         self,
         title: str,
         left: Sequence[cloudwatch.IMetric],
         alarms: Sequence[cloudwatch.Alarm] = (),
         right: Sequence[cloudwatch.IMetric] = (),
     ) -> None:
-        self._rows.append(
-            [
-                cloudwatch.GraphWidget(
-                    title=title,
-                    left=list(left),
-                    right=list(right),
-                    left_annotations=[each.to_annotation() for each in alarms],
-                    left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
-                    right_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
-                    width=24,
-                    height=6,
-                )
-            ]
+        self._graphs.append(
+            cloudwatch.GraphWidget(
+                title=title,
+                left=list(left),
+                right=list(right),
+                left_annotations=[each.to_annotation() for each in alarms],
+                left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
+                right_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
+                width=12,
+                height=6,
+            )
         )
 
 

@@ -14,6 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_xray as xray
 from constructs import Construct
 
 from stacks import boundary, names
@@ -54,6 +55,14 @@ class PublisherStack(Stack):
         if publisher.replicas:
             Replication(self, "Replication", deployment=deployment, bucket=bucket, key=key)
         topic = _topic(self, deployment, key)
+        xray.CfnResourcePolicy(
+            self,
+            "Traces",
+            policy_name=f"{names.topic(deployment)}-traces",
+            policy_document=json.dumps(
+                {"Version": "2012-10-17", "Statement": [boundary.tell_traces(deployment).to_statement_json()]}
+            ),
+        )
         bus = events.EventBus(self, "EventBus", event_bus_name=names.event_bus(deployment))
 
         for subscriber in deployment.subscribers:
@@ -173,6 +182,7 @@ def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic
         master_key=key,
         fifo=deployment.publisher.fifo or None,
         signature_version="2",
+        tracing_config=sns.TracingConfig.ACTIVE,
     )
     cfn = topic.node.default_child
     assert isinstance(cfn, sns.CfnTopic)

@@ -89,7 +89,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             self.operations.watch_function("Land", landing.function, asynchronous=False)
         if subscriber.pipeline:
             self._intake(deployment, subscriber, bus, subscriber.pipeline)
-        self.operations.show_traffic(consume, "ConsumedBytes")
+        self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
         self.operations.show("Receives messages through a queue and starts an execution with each.")
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")
         if landing:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.redrive.destination import Destination
 from cli.redrive.letter import Letter
 from cli.redrive.pile import AT_ONCE, Pile
-from cli.redrive.source import Client, NoSuchSource, Source, of_publisher, of_subscriber
+from cli.redrive.source import Client, NoSuchSource, Source, of_intake, of_publisher, of_subscriber
 from stacks.deployment import Deployment, DeploymentError
 
 
@@ -31,9 +31,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from",
         dest="queue",
-        choices=("dead-letters", "redrive"),
+        choices=("dead-letters", "redrive", "intake"),
         default="dead-letters",
-        help="what the function could not handle, or what SNS could not deliver",
+        help="what the function could not handle, what SNS could not deliver, or what became no data set",
     )
     command.add_argument("--reason", metavar="NAME", help="only what has this reason, such as PayloadUnavailable")
     command.add_argument("--limit", type=_positive, metavar="N", help="look at so many letters at most")
@@ -54,6 +54,8 @@ def redrive(given: argparse.Namespace) -> int:
         deployment = Deployment.load(given.deployment)
         if given.publisher:
             source = of_publisher(deployment)
+        elif given.queue == "intake":
+            source = of_intake(deployment, given.subscriber)
         else:
             source = of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
         client = _signed_in(given.profile, source)

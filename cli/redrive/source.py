@@ -42,6 +42,24 @@ def of_publisher(deployment: Deployment) -> Source:
     )
 
 
+def of_intake(deployment: Deployment, name: str) -> Source:
+    """What the function that feeds a research pipeline gave up, or was not given.
+
+    Raises:
+        NoSuchSource: there is no such subscriber, or it feeds no pipeline.
+    """
+    subscriber = next((each for each in deployment.subscribers if each.name == name), None)
+    if not isinstance(subscriber, SqsSubscriber) or not subscriber.pipeline:
+        raise NoSuchSource(f"{name!r} is no subscriber that feeds a pipeline")
+    return Source(
+        queue=names.intake_dead_letter_queue(deployment, subscriber),
+        account=subscriber.account,
+        region=subscriber.region,
+        shapes=(letter.failed_invocation, letter.untaken_event),
+        destination=_function(names.intake_function(deployment, subscriber), subscriber.region),
+    )
+
+
 def of_subscriber(deployment: Deployment, name: str, *, undelivered: bool) -> Source:
     """What the subscriber's function could not handle; or, `undelivered`, what SNS could not deliver to it.
 

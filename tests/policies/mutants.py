@@ -70,6 +70,11 @@ class Templates:
     def topic(self, sid: str = "SubscribeOrders") -> Node:
         return _said(self.one(PUBLISHER, "AWS::SNS::TopicPolicy")["PolicyDocument"], sid)
 
+    def retold(self, old: str, new: str) -> None:
+        """Change the policy of traces, which is text."""
+        policy = self.one(PUBLISHER, "AWS::XRay::ResourcePolicy")
+        policy["PolicyDocument"] = policy["PolicyDocument"].replace(old, new)
+
     def alarms(self, stack: str) -> Node:
         """The statement that lets alarms tell people."""
         policy = self.one(stack, "AWS::SNS::TopicPolicy", "OperationsTopicPolicy")
@@ -360,6 +365,10 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         "Subscription",
         [{"Protocol": "https", "Endpoint": "https://collector.invalid/"}],
     ),
+    # Traces.
+    "traces: of any topic": lambda t: t.retold("ArnEquals", "ArnLikeIfExists"),
+    "traces: of anybody's account": lambda t: t.retold('"aws:SourceAccount"', '"aws:PrincipalAccount"'),
+    "traces: read too": lambda t: t.retold("xray:GetSamplingRules", "xray:GetTraceSummaries"),
     # Alarms.
     "alarms: a stranger's tell too": lambda t: _drop(t.alarms(ORDERS), "Condition", "ArnLike"),
     "alarms: of any account": lambda t: _to(

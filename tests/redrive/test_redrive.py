@@ -420,6 +420,7 @@ def test_another_accounts_credentials_are_refused(file: Path, capsys: pytest.Cap
     ("arguments", "expected"),
     [
         (["--subscriber", "nobody"], "'nobody' is no subscriber of this deployment; there are: orders, billing"),
+        (["--subscriber", "orders", "--from", "intake"], "'orders' is no subscriber that feeds a pipeline"),
         (["--subscriber", "partner", "--from", "redrive"], "its own process takes it from there"),
         (["--subscriber", "orders"], "does not exist"),  # nothing is deployed
     ],

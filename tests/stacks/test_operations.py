@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -166,10 +166,23 @@ def test_a_dashboard_begins_with_what_to_do_and_what_is_wrong(stacks: dict[str, 
         assert shown[2]["properties"]["metrics"][0][1] == "ApproximateNumberOfMessagesVisible"
         assert shown[-1]["type"] == "log"
         assert "message_id" in shown[-1]["properties"]["query"]
-        # Each below the one before, none wider than the page.
-        for above, below in pairwise(shown):
+        # Side by side or below one another, none over another, none wider than the page.
+        rows = [list(row) for _, row in groupby(shown, key=lambda widget: widget["y"])]
+        for row in rows:
+            assert [widget["x"] for widget in row] == [0, 12][: len(row)]
+            assert row[-1]["x"] + row[-1]["width"] in (24, 12)
+        for above, below in pairwise(row[0] for row in rows):
             assert below["y"] == above["y"] + above["height"]
-        assert {widget["x"] + widget["width"] for widget in shown} == {24}
+
+
+def test_no_threshold_flattens_what_is_beside_it(stacks: dict[str, StackTemplate]) -> None:
+    """A threshold of milliseconds or seconds is on a graph that has nothing else on its axis."""
+    for name in STACKS - {"coatcheck-orders-redrive"}:
+        for widget in (each["properties"] for each in widgets(stacks[name])):
+            horizontal = widget.get("annotations", {}).get("horizontal", []) if widget.get("metrics") else []
+            if any(line["value"] > 1 for line in horizontal):
+                left = [each for each in widget["metrics"] if each[-1].get("yAxis") != "right"]
+                assert len(left) == 1, widget["title"]
 
 
 def test_the_dashboard_shows_the_redrive_queue_of_another_region(stacks: dict[str, StackTemplate]) -> None:
@@ -224,5 +237,12 @@ def test_everything_that_can_be_traced_is(stacks: dict[str, StackTemplate]) -> N
     ]
     assert functions
     assert all(tracing == {"Mode": "Active"} for tracing in functions)
+    publisher = stacks["coatcheck-publisher"].template
+    topics = [topic["Properties"] for topic in resources(publisher, "AWS::SNS::Topic").values()]
+    (messages,) = (topic for topic in topics if topic["TopicName"] == "coatcheck-messages")
+    assert messages["TracingConfig"] == "Active"
+    (lets_sns,) = json.loads(only(publisher, "AWS::XRay::ResourcePolicy")["Properties"]["PolicyDocument"])["Statement"]
+    assert lets_sns["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert lets_sns["Condition"]["StringEquals"] == {"aws:SourceAccount": "111111111111"}
     machine = only(stacks["coatcheck-orders"].template, "AWS::StepFunctions::StateMachine")
     assert machine["Properties"]["TracingConfiguration"] == {"Enabled": True}
