@@ -63,6 +63,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         )
         handed_on.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
         task.definition.grant_run(consume)
+        task.keep_failures(self.dead_letters)
 
         permission = lambda_.CfnPermission(
             self,

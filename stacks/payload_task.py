@@ -3,8 +3,11 @@
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks import names
@@ -83,6 +86,42 @@ class PayloadTask(Construct):
                     removal_policy=RemovalPolicy.DESTROY,
                 ),
             ),
+        )
+
+    def keep_failures(self, dead_letters: sqs.IQueue) -> None:
+        """A task that stopped and had not succeeded is kept where people look for what failed: its environment, with
+        the message's id in it, is all that it takes to run it again."""
+        of = {"clusterArn": [self.cluster.cluster_arn], "lastStatus": ["STOPPED"]}
+        event = {
+            "failed_task": "$.detail.taskArn",
+            "stop_code": "$.detail.stopCode",
+            "stopped_reason": "$.detail.stoppedReason",
+            "containers": "$.detail.containers",
+            "overrides": "$.detail.overrides",
+        }
+        events.Rule(
+            self,
+            "FailedRule",
+            description="Tasks that ended with an error, or could not be started.",
+            event_pattern=events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Task State Change"],
+                detail={
+                    **of,
+                    "$or": [
+                        {"containers": {"exitCode": events.Match.anything_but(0)}},
+                        {"stopCode": ["TaskFailedToStart"]},
+                    ],
+                },
+            ),
+            targets=[
+                targets.SqsQueue(
+                    dead_letters,
+                    message=events.RuleTargetInput.from_object(
+                        {name: events.EventField.from_path(path) for name, path in event.items()}
+                    ),
+                )
+            ],
         )
 
 

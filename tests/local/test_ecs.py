@@ -1,12 +1,16 @@
 """ECS's gaps."""
 
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from cli.concrete import StackReader
 from local.accounts import Accounts
+from stacks.deployment import Deployment
 from tests.local.support import PUBLISHER, Account, unique
+from tests.templates import ROOT, synthesize_without_code
 
 pytestmark = pytest.mark.system
 
@@ -76,3 +80,37 @@ def test_gap_running_a_task_by_its_definition(bare: Accounts) -> None:
 
     with pytest.raises(ClientError, match="AccessDenied"):
         _run(account, definition, "a", role)
+
+
+@pytest.mark.parametrize(
+    ("ended", "kept"),
+    [
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 1}]}, True),
+        (
+            {"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 137, "reason": "OutOfMemoryError"}]},
+            True,
+        ),
+        ({"stopCode": "TaskFailedToStart", "containers": [{"name": "application"}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 0}]}, False),
+    ],
+)
+def test_the_rule_for_failed_tasks_takes_those_and_no_others(
+    publisher: Account, ended: dict[str, Any], kept: bool
+) -> None:
+    deployment = Deployment.load(ROOT / "deployments" / "example.toml")
+    (stack,) = (each for each in synthesize_without_code(deployment) if each.name == "coatcheck-billing")
+    (rule,) = (r["Properties"] for r in stack.template["Resources"].values() if r["Type"] == "AWS::Events::Rule")
+    pattern = StackReader(stack).resolve(rule["EventPattern"], "rule")
+    detail = {"clusterArn": pattern["detail"]["clusterArn"][0], "lastStatus": "STOPPED", **ended}
+    event = {
+        "id": "1",
+        "source": "aws.ecs",
+        "detail-type": "ECS Task State Change",
+        "account": "333333333333",
+        "region": "us-east-1",
+        "time": "2026-01-01T00:00:00Z",
+        "resources": [],
+        "detail": detail,
+    }
+    answer = publisher.client("events").test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))
+    assert answer["Result"] is kept

@@ -361,7 +361,13 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
 
     guards = [
         Guard("bucket", inbox, home, tuple(emptied(deployment, found, stack, inbox)), over_tls=("s3:*",)),
-        Guard("queue", dead_letters, home, over_tls=("sqs:*",)),
+        Guard(
+            "queue",
+            dead_letters,
+            home,
+            tuple(_keeps_failed_tasks(deployment, subscriber, found, dead_letters)),
+            over_tls=("sqs:*",),
+        ),
         _keeps_undelivered(deployment, subscriber),
         run_by(consume_role, home, Service("lambda.amazonaws.com")),
     ]
@@ -527,6 +533,14 @@ def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Conc
         )
     }
     return guards, jobs
+
+
+def _keeps_failed_tasks(
+    deployment: Deployment, subscriber: Subscriber, found: Concrete, dead_letters: str
+) -> Iterator[Door]:
+    if isinstance(subscriber, LambdaSubscriber):
+        rule = found.named(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
+        yield Door("keeps tasks that failed", _events((rule,)), SQS_SEND, (dead_letters,))
 
 
 def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, function: str) -> Party:

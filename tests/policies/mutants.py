@@ -502,6 +502,12 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         "Arn",
         f"arn:aws:events:us-west-2:{STRANGER}:event-bus/default",
     ),
+    "dead letters: EventBridge on anybody's behalf": lambda t: _drop(
+        t.one(BILLING, "AWS::SQS::QueuePolicy", "DeadLetters")["PolicyDocument"]["Statement"][1], "Condition"
+    ),
+    "failed tasks: to a stranger": lambda t: _to(
+        t.one(BILLING, "AWS::Events::Rule")["Targets"][0], "Arn", f"arn:aws:sqs:us-east-1:{STRANGER}:q"
+    ),
     "rule: sends on to a stranger": lambda t: t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule")["Targets"].append(
         {
             "Id": "x",

@@ -193,6 +193,12 @@ class _Settings:
         if rule["EventPattern"].get("source") == [self._deployment.name]:
             yield from self._processed(rule)
             return
+        if rule["EventPattern"].get("source") == ["aws.ecs"]:
+            for target in rule["Targets"]:
+                yield from self._ours(target["Arn"], "keeps failed tasks in")
+            if "EventBusName" in rule or "RoleArn" in rule or any("RoleArn" in target for target in rule["Targets"]):
+                yield "takes events from another bus than AWS's own, or acts with a role"
+            return
         for target in rule["Targets"]:
             if self._reader.resolve(target["Arn"], "rule") != function:
                 yield f"sends what it matches to {target['Arn']}"

@@ -211,3 +211,26 @@ def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth)
     assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
     allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}
     assert {"lambda:InvokeFunction", "events:PutEvents"} <= allowed
+
+
+def test_a_task_that_failed_is_kept_with_its_message_id(templates: dict[str, Template]) -> None:
+    template = templates["coatcheck-billing"]
+    rule = only(template, "AWS::Events::Rule")["Properties"]
+    (cluster,) = resources(template, "AWS::ECS::Cluster")
+    assert rule["EventPattern"] == {
+        "source": ["aws.ecs"],
+        "detail-type": ["ECS Task State Change"],
+        "detail": {
+            "clusterArn": [{"Fn::GetAtt": [cluster, "Arn"]}],
+            "lastStatus": ["STOPPED"],
+            "$or": [
+                {"containers": {"exitCode": [{"anything-but": [0]}]}},
+                {"stopCode": ["TaskFailedToStart"]},
+            ],
+        },
+    }
+    (target,) = rule["Targets"]
+    queue = template["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+    assert queue["QueueName"] == "coatcheck-billing-dead-letters"
+    # The message's id is a variable in the overrides, with all that it takes to run the task again.
+    assert "$.detail.overrides" in target["InputTransformer"]["InputPathsMap"].values()
