@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
+from claim_check import Publisher, Store
 from local.cdk import synth
+from tests.local.support import eventually
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
@@ -119,6 +123,82 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, s
         assert deployed.returncode == 0, deployed.stdout
     # The subscriber in another Region has brought its redrive stack along.
     assert "coatcheck-orders-redrive" in unknown.stdout
+
+
+def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> None:
+    """A payload that somebody replaced, in the deployment above: two dead letters; mended; handed on once."""
+
+    def client(service: str, account: str, region: str = "us-east-1") -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=variables["AWS_ENDPOINT_URL"],
+            verify=variables["AWS_CA_BUNDLE"],
+            aws_access_key_id=account,
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=region,
+        )
+
+    def redrive(account: str, subscriber: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", "redrive", "--subscriber", subscriber, "--yes"],
+            cwd=ROOT,
+            env=os.environ | variables | {"AWS_ACCESS_KEY_ID": account},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    s3, sns = client("s3", PUBLISHER), client("sns", PUBLISHER)
+    bucket, key = f"coatcheck-payloads-{PUBLISHER}-us-east-1", "payloads/spoilt"
+
+    class AnotherPayloadIsThere:
+        def publish(self, **request: Any) -> Any:
+            s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000)
+            return sns.publish(**request)
+
+    store = Store(bucket=bucket, prefix="payloads/", owner=PUBLISHER, region="us-east-1")
+    topic = f"arn:aws:sns:us-east-1:{PUBLISHER}:coatcheck-messages"
+    spoiling: Any = AnotherPayloadIsThere()
+    Publisher(topic_arn=topic, store=store, s3=s3, sns=spoiling).publish(b"x" * 300_000, message_id="spoilt")
+    letters = {}
+    for account, name, region in ((ORDERS, "orders", "us-west-2"), (BILLING, "billing", "us-east-1")):
+        sqs = client("sqs", account, region)
+        url = sqs.get_queue_url(QueueName=f"coatcheck-{name}-dead-letters")["QueueUrl"]
+        take = partial(sqs.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
+        (letters[name],) = eventually(lambda take=take: take().get("Messages"), 60)  # type: ignore[misc]
+    assert letters["orders"]["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
+
+    spoilt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=spoilt)
+
+    refused = redrive(PUBLISHER, "orders")
+    assert refused.returncode == 1
+    assert f"is in account {ORDERS}, and these credentials are of account {PUBLISHER}" in refused.stdout
+    # Somebody was interrupted between sending the letter and deleting it.
+    sqs = client("sqs", ORDERS, "us-west-2")
+    sqs.send_message(
+        QueueUrl=sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"],
+        MessageBody=letters["orders"]["Body"],
+        MessageAttributes=letters["orders"]["MessageAttributes"],
+    )
+    for account, name in ((ORDERS, "orders"), (BILLING, "billing")):
+        sent = redrive(account, name)
+        assert sent.returncode == 0, sent.stdout
+        assert "1 sent to the" in sent.stdout
+        assert f"coatcheck-{name}-dead-letters" in redrive(account, name).stdout
+
+    states, ecs = client("stepfunctions", ORDERS, "us-west-2"), client("ecs", BILLING)
+    machine = f"arn:aws:states:us-west-2:{ORDERS}:stateMachine:coatcheck-orders"
+    in_queue = partial(
+        sqs.get_queue_attributes,
+        QueueUrl=sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"],
+        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )
+    eventually(lambda: set(in_queue()["Attributes"].values()) == {"0"}, 60)
+    executions = states.list_executions(stateMachineArn=machine)["executions"]
+    assert [each["name"] for each in executions] == ["spoilt"]
+    assert len(eventually(lambda: ecs.list_tasks(cluster="coatcheck-billing")["taskArns"], 60)) == 1
 
 
 def test_a_deployment_is_removed_with_its_data(
