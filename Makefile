@@ -21,7 +21,7 @@ demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE
 local: $(installed) ## Run emulated accounts to rehearse a deployment on
 	@exec python -m local
 
-test: $(installed) ## Run all tests, the local world included
+test: $(installed) ## Run the tests, the local world included; what takes minutes more is in check
 	@python -m pytest -n 2 --dist loadfile
 
 faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED=, MESSAGES=, RATE=; writes build/faults.json)
@@ -36,7 +36,8 @@ image: $(installed) ## Install what the research image does and really run jobs 
 job: $(installed) ## Run a research job here as SageMaker would (FILE=data, ARGUMENTS="--percent-mito 5")
 	@exec python -m local.job "$$FILE" -- $$ARGUMENTS
 
-check: lint types imports test ## Everything CI checks
+check: lint types imports ## Everything CI checks: style, types, imports, and every test there is
+	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
 
 access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
 	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}

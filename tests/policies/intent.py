@@ -7,6 +7,7 @@ It says two things. Of everything with a policy of its own (`Guard`): which door
 role (`May`): what it is for. The words are those of `terms.py`; a research environment's part is `research_intent.py`.
 """
 
+import json
 from collections.abc import Iterator
 
 from cli.concrete import Concrete
@@ -23,6 +24,7 @@ from stacks.deployment import (
 )
 from stacks.regions import partition
 from stacks.research.settings import Research
+from stacks.workflow import filled, listed
 from tests.policies.research_intent import boundary, research
 from tests.policies.terms import (
     KEY_UPLOAD,
@@ -437,6 +439,8 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
     if subscriber.fan_out:
         jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
+    if subscriber.permissions:
+        jobs[machine_role] += tuple(_as_the_file_says(subscriber.permissions))
     if subscriber.pipeline and deployment.research:
         more_guards, more_jobs = _with_intake(deployment, subscriber, deployment.research, found)
         guards += more_guards
@@ -541,6 +545,14 @@ def _keeps_failed_tasks(
     if isinstance(subscriber, LambdaSubscriber):
         rule = found.named(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
         yield Door("keeps tasks that failed", _events((rule,)), SQS_SEND, (dead_letters,))
+
+
+def _as_the_file_says(permissions: str) -> Iterator[May]:
+    """What the deployment's own file lets the machine's role do, for files that name what they mean outright."""
+    for statement in json.loads(filled(permissions, {})):
+        assert statement["Effect"] == "Allow"
+        assert "Condition" not in statement
+        yield May(tuple(listed(statement["Action"])), tuple(listed(statement["Resource"])))
 
 
 def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, function: str) -> Party:

@@ -257,7 +257,9 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     ),
     "bucket: access control lists on": lambda t: _drop(t.one(PUBLISHER, "AWS::S3::Bucket"), "OwnershipControls"),
     "bucket: replicated to a stranger": lambda t: _to(
-        t.one(PUBLISHER, "AWS::S3::Bucket"), "ReplicationConfiguration", {"Role": "r", "Rules": []}
+        t.one(PUBLISHER, "AWS::S3::Bucket"),
+        "ReplicationConfiguration",
+        {"Role": "r", "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::stranger"}}]},
     ),
     "bucket: not encrypted with the key": lambda t: _to(
         t.one(PUBLISHER, "AWS::S3::Bucket"),

@@ -139,10 +139,10 @@ class _Settings:
                 yield f"replicates {rule['Filter']}, {rule['Status']}"
         for missing in expected:
             yield f"does not replicate to {missing}"
-        if said["Rules"] and said["Role"] != self._found.named(
-            names.publisher_stack(self._deployment), "ReplicationRole"
-        ):
-            yield f"replicates as {said['Role']}"
+        if self._deployment.publisher.replicas and is_payloads:
+            role = self._found.named(names.publisher_stack(self._deployment), "ReplicationRole")
+            if said["Role"] != role:
+                yield f"replicates as {said['Role']}"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)

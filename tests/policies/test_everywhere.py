@@ -47,6 +47,7 @@ def test_what_is_new_is_decided_as_meant(everywhere: Judged, simulator: Simulato
     assert any(row.expected for row in rows if row.caller.who == reader and row.action == "s3:GetObject")
 
 
+@pytest.mark.exhaustive
 def test_every_part_of_every_new_statement_is_needed(everywhere: Judged) -> None:
     new = ("Replication", "ReplicaBucketPolicy", "Key", "Reader")
     mutants = [

@@ -16,6 +16,7 @@ from tests.policies.test_hygiene import IGNORED, WITHOUT_CODE
 from tests.policies.verdict import Judged, counterexamples, judged, settings, unaccounted
 from tests.templates import ROOT, synthesize_without_code
 
+pytestmark = pytest.mark.exhaustive
 EXAMPLES = sorted((ROOT / "deployments").glob("*.toml"))
 
 

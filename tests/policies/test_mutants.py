@@ -1,8 +1,12 @@
 """Every broken policy is noticed. A survivor fails, and says what nobody noticed."""
 
+import pytest
+
 from tests.policies.mutants import BY_HAND, every_way
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, caught
+
+pytestmark = pytest.mark.exhaustive
 
 
 def test_what_a_hostile_reader_thinks_of(in_organization: Judged, simulator: Simulator) -> None:

@@ -163,6 +163,7 @@ def test_no_role_acts_in_another_account(case: Judged) -> None:
 CASES = {SSO: "sso", LAB: "several images, a boundary, a workstation"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stack", CASES)
 def test_what_a_hostile_reader_thinks_of(stack: str, simulator: Simulator) -> None:
     """Either engine is asked, apart: each has to notice most of what is a policy's."""
@@ -174,6 +175,7 @@ def test_what_a_hostile_reader_thinks_of(stack: str, simulator: Simulator) -> No
     assert sum("matrix" in by for by in noticed.values()) > len(noticed) // 4
 
 
+@pytest.mark.exhaustive
 def test_every_part_of_every_statement_is_needed(simulator: Simulator) -> None:
     """By the prover; by the matrix where that is undecided, as it can be about a policy that is broken."""
     case = _variant(CASES[SSO])
