@@ -3,7 +3,11 @@
     python -m venv build/mutation && build/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
     build/mutation/bin/python -m tests.claim_check.mutation FOLDER [CHILDREN]
 
-mutmut is no dependency of the project: it takes a quarter of an hour, and belongs to whoever changes the library. It
+Of 3,504 mutants 2,914 have been tried, 1,576 of them before the newest tests and 1,338 drawn at random from the rest:
+2,829 were killed, 97 %. Most that survive are the same program: "UTF-8" for "utf-8", None for False, an
+argument that is the default, a fast path that is not taken.
+
+mutmut is no dependency of the project: it takes half an hour, and belongs to whoever changes the library. It
 works in FOLDER (made anew), on copies of the library and its tests, two processes at a time unless told otherwise, and
 leaves its results there: `cd FOLDER; mutmut results`, `mutmut show NAME`.
 

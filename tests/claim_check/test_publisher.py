@@ -71,6 +71,14 @@ def test_what_sns_cannot_carry_is_offloaded(payload: bytes | str, publisher: Pub
     assert publisher.publish(payload).pointer is not None
 
 
+def test_what_is_streamed_and_fits_goes_inline(publisher: Publisher, sns: NotedSns, tmp_path: Path) -> None:
+    path = tmp_path / "payload"
+    path.write_text("größer")
+    for payload in (path, io.BytesIO("größer".encode()), iter(["grö".encode(), "ßer".encode()])):
+        assert publisher.publish(payload).pointer is None
+    assert [message["Message"] for message in sns.published] == ["größer"] * 3
+
+
 @pytest.mark.parametrize("payload", ["\t\n\r ", "\ud7ff\ue000\ufffd", "\U00010000\U0010ffff", "\x7f\x80"])
 def test_what_sns_can_carry_goes_inline(payload: str, publisher: Publisher) -> None:
     assert publisher.publish(payload).pointer is None
