@@ -32,6 +32,8 @@ LARGEST_PATTERN = 2_048
 MOST_PARTIES = 36
 """A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it, of up to 540 bytes where
 names are the longest."""
+MOST_ENDPOINTS_CHARACTERS = 6_000
+"""A topic's policy has 30 KB at most, and each HTTPS endpoint stands in it twice; 18 KB are for everything else."""
 MOST_SENDER_ACCOUNTS = 25
 """An event bus's policy has 10 KB at most, and each account that sends a statement in it."""
 
@@ -83,6 +85,13 @@ def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Se
     if len(accounts) > MOST_SENDER_ACCOUNTS:
         yield Conflict(
             ("senders",), f"senders: in {len(accounts)} accounts; a bus's policy has room for {MOST_SENDER_ACCOUNTS}"
+        )
+    endpoints = {f"{key}.endpoint": each.endpoint for key, each in subscribers.items() if each.kind == "https"}
+    if (characters := sum(map(len, endpoints.values()))) > MOST_ENDPOINTS_CHARACTERS:
+        yield Conflict(
+            ("subscribers", *endpoints),
+            f"subscribers: their endpoints have {characters} characters together; the topic's policy has room for "
+            f"{MOST_ENDPOINTS_CHARACTERS}",
         )
     if len(subscribers) + len(senders) > MOST_PARTIES:
         yield Conflict(
@@ -292,7 +301,7 @@ def clashes(subscribers: object, senders: object, *, with_research: bool) -> Ite
     if with_research:
         taken["research"] = "the research environment's stack"
     for key, name in _names("subscribers", subscribers):
-        wanted = [name, f"{name}-redrive", f"{name}-dead-letters"]
+        wanted = [name, f"{name}-redrive", f"{name}-dead-letters", f"{name}-intake-dead-letters"]
         if clash := next((each for each in wanted if each in taken), None):
             yield f"{key}.name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
         taken = dict.fromkeys(wanted, f"{key} or a queue of its") | taken

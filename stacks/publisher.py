@@ -55,14 +55,15 @@ class PublisherStack(Stack):
         if publisher.replicas:
             Replication(self, "Replication", deployment=deployment, bucket=bucket, key=key)
         topic = _topic(self, deployment, key)
-        xray.CfnResourcePolicy(
-            self,
-            "Traces",
-            policy_name=f"{names.topic(deployment)}-traces",
-            policy_document=json.dumps(
-                {"Version": "2012-10-17", "Statement": [boundary.tell_traces(deployment).to_statement_json()]}
-            ),
-        )
+        if not publisher.fifo:
+            xray.CfnResourcePolicy(
+                self,
+                "Traces",
+                policy_name=f"{names.topic(deployment)}-traces",
+                policy_document=json.dumps(
+                    {"Version": "2012-10-17", "Statement": [boundary.tell_traces(deployment).to_statement_json()]}
+                ),
+            )
         bus = events.EventBus(self, "EventBus", event_bus_name=names.event_bus(deployment))
 
         for subscriber in deployment.subscribers:
@@ -182,7 +183,8 @@ def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic
         master_key=key,
         fifo=deployment.publisher.fifo or None,
         signature_version="2",
-        tracing_config=sns.TracingConfig.ACTIVE,
+        # For standard topics only. (SNS API reference, CreateTopic, "TracingConfig".)
+        tracing_config=None if deployment.publisher.fifo else sns.TracingConfig.ACTIVE,
     )
     cfn = topic.node.default_child
     assert isinstance(cfn, sns.CfnTopic)

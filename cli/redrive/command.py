@@ -121,17 +121,21 @@ class _Redriving:
         return 0
 
     def _take(self) -> list[Letter]:
-        """The next letters to send; notes those that are left."""
-        most = AT_ONCE if self._limit is None else min(AT_ONCE, self._limit - self._looked_at)
-        taken = self._pile.take(most)
-        self._looked_at += len(taken)
-        chosen: list[Letter] = []
-        for letter in taken:
-            # Of a message group, what follows one that is left must not overtake it.
-            overtakes = letter.group and letter.group in {each.group for each in self._left}
-            wanted = letter.known and self._reason in (None, letter.kind)
-            (chosen if wanted and not overtakes else self._left).append(letter)
-        return chosen
+        """The next letters to send, as far behind others as they may be; notes those that are left."""
+        while taken := self._pile.take(self._most()):
+            self._looked_at += len(taken)
+            chosen: list[Letter] = []
+            for letter in taken:
+                # Of a message group, what follows one that is left must not overtake it.
+                overtakes = letter.group and letter.group in {each.group for each in self._left}
+                wanted = letter.known and self._reason in (None, letter.kind)
+                (chosen if wanted and not overtakes else self._left).append(letter)
+            if chosen:
+                return chosen
+        return []
+
+    def _most(self) -> int:
+        return AT_ONCE if self._limit is None else min(AT_ONCE, self._limit - self._looked_at)
 
     def _send(self, letters: Sequence[Letter]) -> None:
         with closing(self._pile.send(letters, self._destination)) as sending:  # type: ignore[type-var]

@@ -207,6 +207,19 @@ def test_one_reason_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "is left where it is" in capsys.readouterr().out
 
 
+def test_one_reason_behind_more_of_others_than_are_held_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.redrive.command.AT_ONCE", 10)
+    back, dead = queue("coatcheck-orders"), queue("coatcheck-orders-dead-letters")
+    for late in (False, True, False, True):
+        for _ in range(12):
+            put(dead, "late" if late else "forged", because("PayloadUnavailable" if late else "UntrustedStore"))
+    assert redrive(file, "--subscriber", "orders", "--reason", "PayloadUnavailable", "--limit", "30") == 0
+    assert [each["Body"] for each in received(back)] == ["late"] * 12
+    assert redrive(file, "--subscriber", "orders", "--reason", "PayloadUnavailable") == 0
+    assert [each["Body"] for each in received(back)] == ["late"] * 12
+    assert {each["Body"] for each in received(dead)} == {"forged"}
+
+
 def test_what_comes_back_meanwhile_waits_for_another_day(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cause that is not mended must not make it go round in circles."""
     back, dead = queue("coatcheck-orders"), queue("coatcheck-orders-dead-letters")

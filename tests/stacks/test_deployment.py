@@ -116,6 +116,10 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 1, "name", to="orders"), "subscribers[1].name = 'orders': 'orders' already names"),
         (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
         (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
+        (
+            changed("subscribers", 1, "name", to="orders-intake"),
+            "'orders-intake-dead-letters' already names subscribers[0]",
+        ),
         (changed("subscribers", 0, "batch_size", to=11), "subscribers[0].batch_size = 11: must be less than or equal"),
         (changed("subscribers", 1, "batch_size", to=5), 'subscribers[1].batch_size = 5: is a key of kind = "sqs" only'),
         (
@@ -228,6 +232,13 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (
             changed("subscribers", to=[PARTNER, PARTNER | {"name": "twin"}]),
             "subscribers[1].endpoint = 'https://hooks.example:8443/in?a=b': subscribers[0] has it already",
+        ),
+        (
+            changed(
+                "subscribers",
+                to=[PARTNER | {"name": n, "endpoint": f"https://{n}.example/".ljust(1502, "x")} for n in "abcd"],
+            ),
+            "subscribers: their endpoints have 6008 characters together; the topic's policy has room for 6000",
         ),
     ],
 )
