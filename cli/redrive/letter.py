@@ -13,6 +13,7 @@ REASON = "DeadLetterReason"
 """The attribute in which a queue's consume function says why it gave a message up."""
 # What EventBridge adds to a message that it could not deliver to a rule's target.
 _ERROR_CODE, _ERROR_MESSAGE = "ERROR_CODE", "ERROR_MESSAGE"
+_LONGEST_KIND = 100
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Letter:
 
     @property
     def kind(self) -> str:
-        """Why, in a word: the error's class, of `PayloadMissing: there is no such object`."""
-        return self.why.partition(":")[0]
+        """Why, in a word: the error's class, of `PayloadMissing: there is no such object`. A sender may have
+        written it: nothing in it moves a cursor."""
+        word = self.why.partition(":")[0][:_LONGEST_KIND]
+        return "".join(char if char.isprintable() else " " for char in word)
 
 
 Shape = Callable[[Mapping[str, Any]], tuple[str, object] | None]

@@ -207,6 +207,16 @@ def test_one_reason_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "is left where it is" in capsys.readouterr().out
 
 
+def test_a_reason_that_a_sender_made_up_stays_in_its_column(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queue("coatcheck-orders")
+    put(queue("coatcheck-orders-dead-letters"), "hello", because("\x9b2J\n\u202eall is well" + "." * 9_999))
+    assert redrive(file, "--subscriber", "orders", "--dry-run") == 0
+    _, _, _, row, *_ = capsys.readouterr().out.splitlines()
+    assert "2J  all is well..." in row
+    assert row.isprintable()
+    assert len(row) < 250
+
+
 def test_one_reason_behind_more_of_others_than_are_held_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.redrive.command.AT_ONCE", 10)
     back, dead = queue("coatcheck-orders"), queue("coatcheck-orders-dead-letters")
