@@ -229,11 +229,11 @@ def load(path: Path) -> Deployment | ResearchDeployment:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         beside = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none"
         raise DeploymentError(path, [f"there is no such file; deployment files beside it: {beside}"]) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib raises more than errors of its own
         raise DeploymentError(path, [f"cannot be read as TOML: {error}"]) from error
 
 
@@ -365,6 +365,8 @@ def _problem(key: str, detail: Any) -> str:
             return f'{key} = {given}: must be "sqs", "lambda" or "https"'
         case "literal_error":
             return f"{key} = {given}: must be {detail['ctx']['expected']}"
+        case "model_type":
+            return f"{key} = {given}: must be a table"
         case "string_type" if key.endswith("account"):
             return f"{key} = {given}: must be the 12 digits of an AWS account id, in quotes"
         case "value_error":

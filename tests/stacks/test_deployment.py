@@ -1,6 +1,9 @@
 """The deployment file: what is refused, and that everything wrong is said at once."""
 
+import tomllib
+from collections.abc import Iterator
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from stacks import names
 from stacks.conflicts import ways_to_be_late
 from stacks.deployment import Deployment, DeploymentError
+from stacks.deployment import parse as load_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -286,10 +290,58 @@ def test_a_missing_file_names_those_beside_it(tmp_path: Path) -> None:
         Deployment.load(tmp_path / "production.toml")
 
 
-def test_what_is_not_toml_is_said(tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text("name = ")
+@pytest.mark.parametrize(
+    "content",
+    [b"name = ", b"\0", "name = 'ä'".encode("latin-1"), b"name = " + b"[" * 10_000, b"name = " + b"9" * 5_000],
+    ids=["half", "binary", "not UTF-8", "deep", "long"],
+)
+def test_what_is_not_toml_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
     with pytest.raises(DeploymentError, match="cannot be read as TOML"):
         Deployment.load(tmp_path / "bad.toml")
+    with pytest.raises(DeploymentError, match="cannot be read as TOML"):
+        Deployment.load(tmp_path)
+
+
+def test_a_mark_that_an_editor_put_in_front_is_no_slip(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + (ROOT / "deployments" / "example.toml").read_bytes())
+    assert Deployment.load(tmp_path / "marked.toml").name == "coatcheck"
+
+
+def _paths(value: object, to: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """To every value in a table, and to the tables in it; a filter policy is a value, with tests of its own."""
+    if to:
+        yield to
+    if to[-1:] == ("filter_policy",):
+        return
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, member in inner:
+        yield from _paths(member, (*to, step))
+
+
+@pytest.mark.parametrize(
+    "wrong", [[[]], {"": 7}, date(2026, 1, 1), float("nan"), 10**400], ids=["list", "table", "date", "nan", "long"]
+)
+@pytest.mark.parametrize("example", ["routing", "everywhere", "workflow", "research-messages"])
+def test_whatever_stands_in_the_place_of_a_value_is_refused_by_its_key(example: str, wrong: object) -> None:
+    """And never with another error. What nobody minds, such as a number where any value will do, loads."""
+    file = ROOT / "deployments" / f"{example}.toml"
+    table, refused = tomllib.loads(file.read_text()), 0
+    for *steps, last in _paths(table):
+        spoilt: Any = deepcopy(table)
+        target = spoilt
+        for step in steps:
+            target = target[step]
+        target[last] = wrong
+        said: list[str] = []
+        try:
+            load_table(spoilt, file)
+        except DeploymentError as error:
+            said, refused = error.problems, refused + 1
+        spelt = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+        keys = (f"{spelt}.{last}".lstrip("."), f"{spelt}[{last}]".lstrip("."))
+        assert not said or [line for line in said if line.startswith(keys)], (keys, said)
+    assert refused > 10
 
 
 def test_a_filter_on_the_body_is_for_a_topic_that_never_offloads() -> None:
