@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.redrive.destination import Destination
-from cli.redrive.letter import Letter
+from cli.redrive.letter import LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
 from cli.redrive.source import Client, NoSuchSource, Source, of_intake, of_publisher, of_subscriber
 from stacks.deployment import Deployment, DeploymentError
@@ -128,7 +128,7 @@ class _Redriving:
             for letter in taken:
                 # Of a message group, what follows one that is left must not overtake it.
                 overtakes = letter.group and letter.group in {each.group for each in self._left}
-                wanted = letter.known and self._reason in (None, letter.kind)
+                wanted = not letter.instead and self._reason in (None, letter.kind)
                 (chosen if wanted and not overtakes else self._left).append(letter)
             if chosen:
                 return chosen
@@ -153,7 +153,10 @@ def _table(
     seen = len(chosen) + len(left)
     more = f" of about {about}" if seen < about else ""
     rows = [("how many", "why", "oldest", "goes to")]
-    for letters, where in ((chosen, destination.name), (left, "is left where it is")):
+    by_place: dict[str, list[Letter]] = {destination.name: list(chosen)}
+    for letter in left:
+        by_place.setdefault(letter.instead or LEFT, []).append(letter)
+    for where, letters in by_place.items():
         rows += ((str(count), why, age, where) for why, count, age in _by_reason(letters))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

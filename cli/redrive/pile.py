@@ -43,7 +43,7 @@ class Pile:
                 MessageAttributeNames=["All"],
             )
             received = [read(message, self._shapes) for message in answer.get("Messages", [])]
-            if not received:
+            if all(letter.id in self._held for letter in received):  # none, or those that were held too long
                 break
             self._held |= {letter.id: letter for letter in received}
             taken += (letter for letter in received if letter.sent < self._until)

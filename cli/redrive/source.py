@@ -73,7 +73,7 @@ def of_subscriber(deployment: Deployment, name: str, *, undelivered: bool) -> So
             shapes: tuple[Shape, ...] = (letter.undelivered,) if undelivered else (letter.queued,)
         case LambdaSubscriber():
             back = _function(names.consume_function(deployment, subscriber), subscriber.region)
-            shapes = (letter.notification,) if undelivered else (letter.failed_invocation,)
+            shapes = (letter.notification,) if undelivered else (letter.failed_invocation, letter.failed_task)
         case HttpsSubscriber():
             raise NoSuchSource(
                 f"{name!r} is a subscriber of kind https: what SNS could not post to it waits in "

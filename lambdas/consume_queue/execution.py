@@ -3,11 +3,18 @@
 import json
 from typing import TYPE_CHECKING
 
-from claim_check import PayloadConflict
+from claim_check import ClaimCheckError, PayloadConflict
 from handover import Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+
+
+LARGEST_INPUT = 262_144  # bytes, says Step Functions
+
+
+class InputTooLarge(ClaimCheckError):
+    """What travels beside the payload, its subject and attributes, is more than an execution can be given."""
 
 
 def start_execution(handover: Handover, *, state_machine_arn: str, states: "SFNClient") -> str:
@@ -18,13 +25,21 @@ def start_execution(handover: Handover, *, state_machine_arn: str, states: "SFNC
 
     Raises:
         PayloadConflict: another payload was handed on under the same message id.
+        InputTooLarge: subject and attributes are more than an execution can be given.
     """
+    # Not escaped: escaping would make six bytes of two.
+    given = json.dumps(handover.to_input(), ensure_ascii=False)
+    if (size := len(given.encode())) > LARGEST_INPUT:
+        raise InputTooLarge(
+            f"subject and attributes make an execution's input of {size} bytes, more than {LARGEST_INPUT}: "
+            "move some into the payload",
+            message_id=handover.message_id,
+        )
     try:
         return states.start_execution(
             stateMachineArn=state_machine_arn,
             name=handover.message_id,
-            # Not escaped: an input has 262,144 bytes at most, and escaping would make six of two.
-            input=json.dumps(handover.to_input(), ensure_ascii=False),
+            input=given,
         )["executionArn"]
     except states.exceptions.ExecutionAlreadyExists:
         arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{handover.message_id}"

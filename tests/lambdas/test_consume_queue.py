@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from claim_check import Publisher, Store
+from tests.lambdas.bad_messages import BAD, store_a_payload
 from tests.lambdas.conftest import INBOX, STORE, environment, received, sqs_record, subscribed_topic
 
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -57,6 +58,13 @@ def publish(aws: None, queue: Callable[[str], str]) -> Callable[..., dict[str, A
         return message
 
     return publish
+
+
+def in_inbox() -> dict[str, bytes]:
+    """Payloads by key."""
+    s3 = boto3.client("s3")
+    found = s3.list_objects_v2(Bucket=INBOX["bucket"]).get("Contents", [])
+    return {each["Key"]: s3.get_object(Bucket=INBOX["bucket"], Key=each["Key"])["Body"].read() for each in found}
 
 
 def executions(state_machine: str) -> dict[str, dict[str, Any]]:
@@ -127,14 +135,56 @@ def test_a_poison_record_is_dead_lettered_with_its_reason_and_its_neighbours_go_
     assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("UntrustedStore: ")
 
 
-def test_an_expired_pointer_is_dead_lettered_with_that_reason(
-    consume: ModuleType, publish: Callable[..., Any], dead_letters: str, context: SimpleNamespace
+def test_whatever_is_wrong_is_dead_lettered_as_it_came_and_nothing_is_done_with_it(
+    consume: ModuleType, state_machine: str, dead_letters: str, context: SimpleNamespace, subtests: pytest.Subtests
 ) -> None:
-    message = publish(b"x" * 300_000, message_id="late")
-    boto3.client("s3").delete_object(Bucket=STORE["bucket"], Key="payloads/late")
-    assert consume.handler({"Records": [sqs_record(message)]}, context) == {"batchItemFailures": []}
+    store_a_payload()
+    neighbour = sqs_record({"MessageId": "neighbour", "Body": "good"})
+    for what, bad in BAD.items():
+        with subtests.test(what):
+            failed = consume.handler({"Records": [sqs_record(bad.queued()), neighbour]}, context)
+            assert failed == {"batchItemFailures": []}
+            (dead,) = received(dead_letters)
+            boto3.client("sqs").delete_message(QueueUrl=dead_letters, ReceiptHandle=dead["ReceiptHandle"])
+            reason = dead["MessageAttributes"].pop("DeadLetterReason")["StringValue"]
+            assert reason.startswith(f"{bad.error}: ")
+            assert {key: dead[key] for key in ("Body", "MessageAttributes")} == {
+                key: bad.queued()[key] for key in ("Body", "MessageAttributes")
+            }
+    assert list(executions(state_machine)) == ["neighbour"]
+    assert in_inbox() == {"inline/neighbour": b"good"}
+
+
+def test_a_message_without_attributes_is_its_own_payload_whatever_it_is(
+    consume: ModuleType, state_machine: str, context: SimpleNamespace
+) -> None:
+    bodies = {"a": "", "b": "{", "c": "null", "d": '{"Type":"Notification"}', "e": '["x",{}]', "f": "["}
+    records = [sqs_record({"MessageId": name, "Body": body}) for name, body in bodies.items()]
+    assert consume.handler({"Records": records}, context) == {"batchItemFailures": []}
+    assert in_inbox() == {f"inline/{name}": body.encode() for name, body in bodies.items()}
+    assert {name: given["summary"]["bytes"] for name, given in executions(state_machine).items()} == {
+        name: len(body) for name, body in bodies.items()
+    }
+
+
+def test_attributes_that_no_execution_can_be_given_are_told_at_once(
+    consume: ModuleType, state_machine: str, dead_letters: str, context: SimpleNamespace
+) -> None:
+    def message(name: str, length: int) -> dict[str, Any]:
+        novel = {"DataType": "String", "StringValue": "x" * length}
+        return {"MessageId": name, "Body": "good", "MessageAttributes": {"novel": novel}}
+
+    consume.handler({"Records": [sqs_record(message("most", 0))]}, context)
+    others = len(json.dumps(executions(state_machine)["most"]))
+    records = [sqs_record(message("full", 262_144 - others)), sqs_record(message("more", 262_145 - others))]
+    assert consume.handler({"Records": records}, context) == {"batchItemFailures": []}
+    assert set(executions(state_machine)) == {"most", "full"}
     (dead,) = received(dead_letters)
-    assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadMissing: ")
+    assert len(dead["MessageAttributes"]["novel"]["StringValue"]) == 262_145 - others
+    assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"] == (
+        "InputTooLarge: subject and attributes make an execution's input of 262145 bytes, more than 262144: "
+        "move some into the payload (message 'more')"
+    )
 
 
 def test_what_may_pass_is_tried_again_until_its_last_receive(
@@ -154,21 +204,36 @@ def test_what_may_pass_is_tried_again_until_its_last_receive(
     assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("StateMachineDoesNotExist: ")
 
 
+@pytest.mark.parametrize(("attributes", "body", "has_room"), [(9, 3, True), (10, 3, False), (1, 2**20 - 40, False)])
 def test_a_record_with_no_room_for_a_reason_is_left_to_sqs(
-    consume: ModuleType, dead_letters: str, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    consume: ModuleType,
+    dead_letters: str,
+    context: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    attributes: int,
+    body: int,
+    has_room: bool,
 ) -> None:
-    """SQS takes ten attributes and refuses an eleventh; moto does not, so the refusal is played."""
+    """SQS takes ten attributes and a MiB, and refuses more; moto does not, so the refusal is played. SQS then moves the
+    record itself, after its last receive."""
+    send = consume.sqs.send_message
+
+    def send_as_sqs(**message: Any) -> None:
+        sent = message["MessageAttributes"]
+        texts = [f"{name}{value['DataType']}{value['StringValue']}" for name, value in sent.items()]
+        if len(sent) > 10 or len(message["MessageBody"] + "".join(texts)) > 2**20:
+            error = {"Error": {"Code": "InvalidParameterValue", "Message": "10 attributes, a MiB"}}
+            raise consume.sqs.exceptions.ClientError(error, "SendMessage")
+        send(**message)
+
+    monkeypatch.setattr(consume.sqs, "send_message", send_as_sqs)
     marker = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}}
-    poison = {"MessageId": "full", "Body": "x", "MessageAttributes": marker}
-
-    def refuse(**_: Any) -> None:
-        raise consume.sqs.exceptions.ClientError(
-            {"Error": {"Code": "InvalidParameterValue", "Message": "10 attributes at most"}}, "SendMessage"
-        )
-
-    monkeypatch.setattr(consume.sqs, "send_message", refuse)
-    failed = consume.handler({"Records": [sqs_record(poison)]}, context)
-    assert failed == {"batchItemFailures": [{"itemIdentifier": "full"}]}
+    others = {f"a{number}": {"DataType": "String", "StringValue": "x"} for number in range(1, attributes)}
+    poison = {"MessageId": "full", "Body": "x" * body, "MessageAttributes": marker | others}
+    for receives in (1, 5):
+        failed = consume.handler({"Records": [sqs_record(poison, receives=receives)]}, context)
+        assert failed == {"batchItemFailures": [] if has_room else [{"itemIdentifier": "full"}]}
+    assert len(received(dead_letters)) == (2 if has_room else 0)
 
 
 def test_in_a_fifo_queue_the_rest_of_a_failed_group_waits(

@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from claim_check import PayloadConflict, UntrustedStore
+from claim_check import ClaimCheckError, PayloadConflict
+from tests.lambdas.bad_messages import BAD, store_a_payload
 from tests.lambdas.conftest import INBOX, STORE, environment
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
@@ -158,9 +159,17 @@ def test_a_mistake_is_raised_at_once(consume: ModuleType, context: SimpleNamespa
     assert pauses == []
 
 
-def test_a_forged_pointer_is_raised_for_the_dead_letter_queue(consume: ModuleType, context: SimpleNamespace) -> None:
-    with Stubber(consume.ecs), pytest.raises(UntrustedStore, match="outside the trusted stores"):
-        consume.handler(pointing("a-stranger", "payloads/x", 7, {"id": "forged"}), context)
+def test_whatever_is_wrong_is_raised_for_the_dead_letter_queue_and_nothing_is_done_with_it(
+    consume: ModuleType, context: SimpleNamespace, subtests: pytest.Subtests
+) -> None:
+    """Lambda keeps the event and what was raised; no task is run, nothing is remembered or put into the inbox."""
+    store_a_payload()
+    for what, bad in BAD.items():
+        with subtests.test(what), Stubber(consume.ecs), pytest.raises(ClaimCheckError) as raised:
+            consume.handler(bad.notified(), context)
+        assert type(raised.value).__name__ == bad.error, what
+    assert boto3.client("dynamodb").scan(TableName="handed-on")["Count"] == 0
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=INBOX["bucket"])
 
 
 def test_another_payload_under_the_same_id_is_no_repetition(consume: ModuleType, context: SimpleNamespace) -> None:

@@ -1,6 +1,7 @@
 """Dead letters go back: each shape to where it came from, sent before it is deleted, and only in the right account."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cli.redrive import pile
 from cli.redrive.destination import Queue
 from cli.redrive.letter import REASON
 
+ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"  # the account that moto runs in
 NORTH, WEST = "us-east-1", "us-west-2"
 DEPLOYMENT = f"""
@@ -412,6 +414,47 @@ def test_what_has_no_known_shape_is_left_and_named(
     assert [event for _, event in invoked] == [{"Records": []}]
     assert [each["Body"] for each in received(dead, NORTH)] == [body]
     assert f"1 left in coatcheck-billing-dead-letters: {strange}" in capsys.readouterr().out
+
+
+# As the rule of stacks/payload_task.py puts it.
+FAILED_TASK = {
+    "failed_task": f"arn:aws:ecs:{NORTH}:{ACCOUNT}:task/coatcheck-billing/1",
+    "stop_code": "EssentialContainerExited",
+    "stopped_reason": "Essential container in task exited",
+    "containers": [{"name": "application", "exitCode": 1}],
+    "overrides": {"containerOverrides": [{"environment": [{"name": "MESSAGE_ID", "value": "one"}]}]},
+}
+
+
+def test_a_task_that_failed_is_left_and_the_runbook_is_named(
+    file: Path, invoked: list[tuple[str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message counts as handed on. However many there are, what can be sent back behind them is."""
+    monkeypatch.setattr("cli.redrive.command.AT_ONCE", 10)
+    dead = queue("coatcheck-billing-dead-letters", NORTH)
+    for _ in range(25):
+        put(dead, FAILED_TASK, region=NORTH)
+    put(dead, failed({"Records": []}), region=NORTH)
+    assert redrive(file, "--subscriber", "billing") == 0
+    assert invoked == [("coatcheck-billing-consume", {"Records": []})]
+    assert [json.loads(each["Body"]) for each in received(dead, NORTH)] == [FAILED_TASK] * 25
+    said = capsys.readouterr().out
+    place = 'is run again by hand: "When a task fails" in the runbook'
+    assert re.search(rf"EssentialContainerExited +just now +{place}\n", said), said
+    assert "## When a task fails" in (ROOT / "docs" / "runbook.md").read_text()
+    assert "25 left in coatcheck-billing-dead-letters: " in said
+
+
+def test_it_ends_although_what_was_left_is_seen_again(
+    file: Path, invoked: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a queue so full that letters were held too long when its end is reached."""
+    monkeypatch.setattr(pile, "HELD_SECONDS", 0)
+    dead = queue("coatcheck-billing-dead-letters", NORTH)
+    put(dead, FAILED_TASK, region=NORTH)
+    assert redrive(file, "--subscriber", "billing") == 0
+    assert invoked == []
+    assert len(received(dead, NORTH)) == 1
 
 
 def test_letters_of_the_publish_function_of_both_kinds(file: Path, invoked: list[tuple[str, Any]]) -> None:
