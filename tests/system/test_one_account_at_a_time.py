@@ -1,5 +1,7 @@
 """The README's commands, on emulated accounts: each stack with the credentials of its own account, and too early."""
 
+import hashlib
+import json
 import os
 import re
 import signal
@@ -13,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
-from claim_check import Publisher, Store
+from claim_check import Entry, Publisher, Store
 from local.cdk import synth
 from tests.local.support import eventually
 
@@ -89,7 +91,13 @@ def deploy(cdk: Cdk, account: str, stack: str, app: Path) -> subprocess.Complete
     return cdk(account, "deploy", stack, "--app", str(app), "--method", "direct", "--require-approval", "never")
 
 
-EXAMPLE = (ROOT / "deployments" / "example.toml").read_text()
+_ORDERS_REGION = 'region = "us-west-2"\n'
+EXAMPLE = (
+    (ROOT / "deployments" / "example.toml")
+    .read_text()
+    .replace(_ORDERS_REGION, f"{_ORDERS_REGION}\n[subscribers.landing]\n")
+)
+LANDING = f"coatcheck-orders-landing-{ORDERS}-us-west-2"
 
 
 def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, str], Path]) -> None:
@@ -125,8 +133,9 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, s
     assert "coatcheck-orders-redrive" in unknown.stdout
 
 
-def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> None:
-    """A payload that somebody replaced, in the deployment above: two dead letters; mended; handed on once."""
+@pytest.fixture
+def client(variables: dict[str, str]) -> Callable[..., Any]:
+    """A client of an account: service, account and Region."""
 
     def client(service: str, account: str, region: str = "us-east-1") -> Any:
         return boto3.client(  # type: ignore[call-overload]
@@ -137,6 +146,52 @@ def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> Non
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
             region_name=region,
         )
+
+    return client
+
+
+class SpoilingSns:
+    """SNS, and somebody who replaces a payload before it tells of it."""
+
+    def __init__(self, sns: Any, spoil: Callable[[], object]) -> None:
+        self._sns, self._spoil = sns, spoil
+
+    def publish_batch(self, **request: Any) -> Any:
+        self._spoil()
+        return self._sns.publish_batch(**request)
+
+
+def told_on_the_bus(client: Callable[..., Any]) -> Callable[[], dict[str, Any]]:
+    """From now on: what the subscriber's own bus is told of payloads that were processed, by message id."""
+    sqs, events = client("sqs", ORDERS, "us-west-2"), client("events", ORDERS, "us-west-2")
+    arn = f"arn:aws:sqs:us-west-2:{ORDERS}:told"
+    may_send = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:events:us-west-2:{ORDERS}:rule/coatcheck-orders/told"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
+    url = sqs.create_queue(QueueName="told", Attributes={"Policy": policy})["QueueUrl"]
+    pattern = json.dumps({"detail-type": ["Payload processed"]})
+    events.put_rule(Name="told", EventBusName="coatcheck-orders", EventPattern=pattern)
+    events.put_targets(Rule="told", EventBusName="coatcheck-orders", Targets=[{"Id": "told", "Arn": arn}])
+    heard: list[dict[str, Any]] = []
+
+    def told() -> dict[str, Any]:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        heard.extend(json.loads(message["Body"])["detail"] for message in messages)
+        assert len({detail["message_id"] for detail in heard}) == len(heard), "told twice of one message"
+        return {detail["message_id"]: detail for detail in heard}
+
+    return told
+
+
+def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
+    variables: dict[str, str], client: Callable[..., Any]
+) -> None:
+    """In the deployment above: a payload that somebody replaced, in one batch with two that are good."""
 
     def redrive(account: str, subscriber: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -149,25 +204,48 @@ def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> Non
             check=False,
         )
 
-    s3, sns = client("s3", PUBLISHER), client("sns", PUBLISHER)
+    s3, sqs = client("s3", PUBLISHER), client("sqs", ORDERS, "us-west-2")
+    states, ecs = client("stepfunctions", ORDERS, "us-west-2"), client("ecs", BILLING)
     bucket, key = f"coatcheck-payloads-{PUBLISHER}-us-east-1", "payloads/spoilt"
+    queue = sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"]
+    machine = f"arn:aws:states:us-west-2:{ORDERS}:stateMachine:coatcheck-orders"
+    payloads = {"before": b"small", "spoilt": b"x" * 300_000, "after": b"z" * 300_000}
+    told = told_on_the_bus(client)
 
-    class AnotherPayloadIsThere:
-        def publish(self, **request: Any) -> Any:
-            s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000)
-            return sns.publish(**request)
+    def waiting() -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        return sum(map(int, sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"].values()))
 
-    store = Store(bucket=bucket, prefix="payloads/", owner=PUBLISHER, region="us-east-1")
-    topic = f"arn:aws:sns:us-east-1:{PUBLISHER}:coatcheck-messages"
-    spoiling: Any = AnotherPayloadIsThere()
-    Publisher(topic_arn=topic, store=store, s3=s3, sns=spoiling).publish(b"x" * 300_000, message_id="spoilt")
+    def executions() -> list[str]:
+        return sorted(each["name"] for each in states.list_executions(stateMachineArn=machine)["executions"])
+
+    # The queue is not polled until all of them are in it.
+    lambda_ = client("lambda", ORDERS, "us-west-2")
+    (polling,) = lambda_.list_event_source_mappings(FunctionName="coatcheck-orders-consume")["EventSourceMappings"]
+    lambda_.update_event_source_mapping(UUID=polling["UUID"], Enabled=False)
+    sns: Any = SpoilingSns(client("sns", PUBLISHER), lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000))
+    published = Publisher(
+        topic_arn=f"arn:aws:sns:us-east-1:{PUBLISHER}:coatcheck-messages",
+        store=Store(bucket=bucket, prefix="payloads/", owner=PUBLISHER, region="us-east-1"),
+        s3=s3,
+        sns=sns,
+    ).publish_batch([Entry(payload=payload, message_id=name) for name, payload in payloads.items()])
+    assert [outcome.error for outcome in published] == [None] * 3
+    eventually(lambda: waiting() == 3, 60)
+    lambda_.update_event_source_mapping(UUID=polling["UUID"], Enabled=True)
+
     letters = {}
     for account, name, region in ((ORDERS, "orders", "us-west-2"), (BILLING, "billing", "us-east-1")):
-        sqs = client("sqs", account, region)
-        url = sqs.get_queue_url(QueueName=f"coatcheck-{name}-dead-letters")["QueueUrl"]
-        take = partial(sqs.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
-        (letters[name],) = eventually(lambda take=take: take().get("Messages"), 60)  # type: ignore[misc]
+        dead = client("sqs", account, region)
+        url = dead.get_queue_url(QueueName=f"coatcheck-{name}-dead-letters")["QueueUrl"]
+        take = partial(dead.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
+        (letters[name],) = eventually(lambda take=take: take(MaxNumberOfMessages=10).get("Messages"), 60)  # type: ignore[misc]
+    assert key in letters["orders"]["Body"]
     assert letters["orders"]["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
+    eventually(lambda: len(told()) == 2, 60)
+    assert executions() == ["after", "before"]
+    assert len(eventually(lambda: ecs.list_tasks(cluster="coatcheck-billing")["taskArns"], 60)) == 2
+    assert waiting() == 0
 
     spoilt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
     s3.delete_object(Bucket=bucket, Key=key, VersionId=spoilt)
@@ -176,9 +254,8 @@ def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> Non
     assert refused.returncode == 1
     assert f"is in account {ORDERS}, and these credentials are of account {PUBLISHER}" in refused.stdout
     # Somebody was interrupted between sending the letter and deleting it.
-    sqs = client("sqs", ORDERS, "us-west-2")
     sqs.send_message(
-        QueueUrl=sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"],
+        QueueUrl=queue,
         MessageBody=letters["orders"]["Body"],
         MessageAttributes=letters["orders"]["MessageAttributes"],
     )
@@ -188,17 +265,20 @@ def test_dead_letters_go_back_with_one_command(variables: dict[str, str]) -> Non
         assert "1 sent to the" in sent.stdout
         assert f"coatcheck-{name}-dead-letters" in redrive(account, name).stdout
 
-    states, ecs = client("stepfunctions", ORDERS, "us-west-2"), client("ecs", BILLING)
-    machine = f"arn:aws:states:us-west-2:{ORDERS}:stateMachine:coatcheck-orders"
-    in_queue = partial(
-        sqs.get_queue_attributes,
-        QueueUrl=sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"],
-        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    )
-    eventually(lambda: set(in_queue()["Attributes"].values()) == {"0"}, 60)
-    executions = states.list_executions(stateMachineArn=machine)["executions"]
-    assert [each["name"] for each in executions] == ["spoilt"]
-    assert len(eventually(lambda: ecs.list_tasks(cluster="coatcheck-billing")["taskArns"], 60)) == 1
+    eventually(lambda: waiting() == 0, 60)
+    assert executions() == ["after", "before", "spoilt"]
+    eventually(lambda: len(ecs.list_tasks(cluster="coatcheck-billing")["taskArns"]) == 3, 60)
+
+    # Each of them was landed, those that came inside their message and those that were offloaded, and told of once.
+    eventually(lambda: len(told()) == 3, 60)
+    landing = client("s3", ORDERS, "us-west-2")
+    for name, payload in payloads.items():
+        detail = told()[name]
+        landed = detail["landed"]
+        assert (landed["bucket"], landed["key"]) == (LANDING, f"landed/{name}")
+        assert (landed["bytes"], landed["sha256"]) == (len(payload), hashlib.sha256(payload).hexdigest())
+        assert detail["summary"]["sha256"] == landed["sha256"]
+        assert landing.get_object(Bucket=LANDING, Key=landed["key"])["Body"].read() == payload
 
 
 def test_a_deployment_is_removed_with_its_data(
