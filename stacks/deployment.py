@@ -59,7 +59,7 @@ class Publisher(Table):
     fifo: bool = False
     """A FIFO topic and FIFO queues: order kept within a message group."""
     maximum_message_bytes: int = Field(default=SNS_DEFAULT_MAXIMUM_BYTES, ge=1024, le=SNS_LARGEST_MAXIMUM_BYTES)
-    """The topic's maximum message size, which is also the threshold over which a payload is offloaded."""
+    """The threshold over which a payload is offloaded; the topic's maximum message size, when it is over SNS's own."""
     offload: Literal["over-threshold", "always", "never"] = "over-threshold"
     """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
     detail_types: Annotated[tuple[DetailType, ...], AfterValidator(_named_once)] = Field(default=(), strict=False)

@@ -19,6 +19,7 @@ from constructs import Construct
 
 from stacks import boundary, names
 from stacks.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment
 from stacks.findings import BELOW_A_PREFIX, GRANT_PUBLISH
@@ -188,7 +189,8 @@ def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic
     )
     cfn = topic.node.default_child
     assert isinstance(cfn, sns.CfnTopic)
-    cfn.maximum_message_size = deployment.publisher.maximum_message_bytes
+    # A lower threshold is no lower maximum: a pointer with its attributes, or a batch, may be larger.
+    cfn.maximum_message_size = max(deployment.publisher.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
     return topic
 
 

@@ -44,6 +44,23 @@ def test_the_topic_is_encrypted_with_that_key(template: Template) -> None:
     assert properties["MaximumMessageSize"] == 262_144
 
 
+@pytest.mark.parametrize(("threshold", "maximum"), [(1024, 262_144), (300_000, 300_000)])
+def test_the_topic_takes_what_the_threshold_lets_through(
+    synth: Synth, example: Deployment, threshold: int, maximum: int
+) -> None:
+    table = json.loads(example.model_dump_json())
+    table["publisher"]["maximum_message_bytes"] = threshold
+    table["subscribers"] = [s for s in table["subscribers"] if s["kind"] == "sqs"]
+    publisher = synth(Deployment.parse(table))["coatcheck-publisher"]
+    assert only(without_operations(publisher), "AWS::SNS::Topic")["Properties"]["MaximumMessageSize"] == maximum
+    (publish,) = (
+        each["Properties"]
+        for each in resources(publisher, "AWS::Lambda::Function").values()
+        if each["Properties"].get("FunctionName") == "coatcheck-publish"
+    )
+    assert publish["Environment"]["Variables"]["THRESHOLD_BYTES"] == str(threshold)
+
+
 def test_readers_of_payloads(template: Template) -> None:
     policy = statements(template, "AWS::S3::BucketPolicy")
     assert with_sid(policy, "ReadPayloadsOrders") == {
