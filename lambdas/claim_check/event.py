@@ -14,9 +14,10 @@ from claim_check.errors import InvalidMessage, PayloadTooLarge
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
 
-LARGEST_ENTRY = 1_048_575
+LARGEST_ENTRY = 1_000_000
 """Bytes. An entry, and a whole request, has to be less than 1 MB (EventBridge API reference, PutEvents; 256 KB until
-2026), which is read as 1 MiB here. EventBridge itself has the last word."""
+2026), and what wraps an event that nobody could handle, of EventBridge's and of Lambda's, has to fit into a dead-letter
+queue's 1 MiB beside it, or the event is lost."""
 
 _time = 14
 _bus = re.compile(r"arn:aws[a-z-]*:events:(?P<region>[a-z0-9-]+):[0-9]{12}:event-bus/[A-Za-z0-9/._-]{1,256}")
@@ -30,11 +31,12 @@ def entry_size(entry: Mapping[str, Any]) -> int:
 
 
 def refuse_too_large(entry: Mapping[str, Any]) -> None:
-    """Raises PayloadTooLarge for an entry of PutEvents that EventBridge would refuse for its size."""
+    """Raises PayloadTooLarge for an entry of PutEvents that EventBridge would refuse for its size, or that a
+    dead-letter queue might."""
     size = entry_size(entry)
     if size > LARGEST_ENTRY:
         raise PayloadTooLarge(
-            f"the event has {size} bytes, and EventBridge takes {LARGEST_ENTRY} at most: upload its detail to the "
+            f"the event has {size} bytes, more than {LARGEST_ENTRY}: upload its detail to the "
             "sender's folder of the outbox instead, where any size will do"
         )
 

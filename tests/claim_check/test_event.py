@@ -44,7 +44,7 @@ def test_an_entry_counts_as_eventbridge_counts_it(entry: dict[str, Any], size: i
 def test_the_largest_event_passes_and_one_byte_more_is_told_the_way_out() -> None:
     entry = {"Source": "s", "DetailType": "t", "Detail": "x" * (LARGEST_ENTRY - 2)}
     refuse_too_large(entry)
-    with pytest.raises(PayloadTooLarge, match=r"has 1048576 bytes, and EventBridge takes 1048575 .* outbox") as refused:
+    with pytest.raises(PayloadTooLarge, match=r"has 1000001 bytes, more than 1000000: .* outbox") as refused:
         refuse_too_large(entry | {"Source": "ss"})
     assert refused.value.permanent
 
