@@ -17,7 +17,7 @@ from cli.redrive import command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 with what to do on stderr."""
-    parser = argparse.ArgumentParser(prog="coatcheck", description="Tools for a coatcheck deployment.")
+    parser = argparse.ArgumentParser(prog="python -m cli", description="Tools for a coatcheck deployment.")
     commands = parser.add_subparsers(dest="command", required=True)
     access = commands.add_parser("access", help="print who may do what, as Markdown, from the deployment's templates")
     access.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")

@@ -41,7 +41,8 @@ def main() -> None:
         asked = urlsplit(url)
         if asked.path.endswith(".pem"):
             return bytes(arguments.signing_certificate.read_bytes())
-        answer = web.request("GET", f"{arguments.sns}/?{asked.query}")
+        # The host says which Region is asked.
+        answer = web.request("GET", f"{arguments.sns}/?{asked.query}", headers={"Host": asked.netloc})
         if answer.status != 200:
             raise OSError(f"SNS answered {answer.status}")
         return answer.data

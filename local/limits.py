@@ -37,6 +37,11 @@ NOT_ENFORCED: tuple[Limit, ...] = (
         "only reading and writing S3 objects needs the key.",
     ),
     Limit(
+        "--import-existing-resources",
+        "a stack takes up queues, buckets and tables that an earlier one of its name has left.",
+        "the emulator refuses them as names that are taken: delete them first.",
+    ),
+    Limit(
         "Organisations",
         "`aws:PrincipalOrgID` is the organisation of the caller's account.",
         "no account has an organisation; a statement that demands one allows nobody.",

@@ -32,7 +32,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--from",
         dest="queue",
         choices=("dead-letters", "redrive", "intake"),
-        default="dead-letters",
         help="what the function could not handle, what SNS could not deliver, or what became no data set",
     )
     command.add_argument("--reason", metavar="NAME", help="only what has this reason, such as PayloadUnavailable")
@@ -52,12 +51,7 @@ def redrive(given: argparse.Namespace) -> int:
     """Returns the exit status: 0, or 1 with what to do on stderr."""
     try:
         deployment = Deployment.load(given.deployment)
-        if given.publisher:
-            source = of_publisher(deployment)
-        elif given.queue == "intake":
-            source = of_intake(deployment, given.subscriber)
-        else:
-            source = of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
+        source = _source(deployment, given)
         client = _signed_in(given.profile, source)
         sqs = client("sqs", source.region)
         pile = Pile(
@@ -72,6 +66,16 @@ def redrive(given: argparse.Namespace) -> int:
     except (DeploymentError, NoSuchSource, WrongAccount, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _source(deployment: Deployment, given: argparse.Namespace) -> Source:
+    if given.publisher and given.queue:
+        raise NoSuchSource(f"--from {given.queue}: is for a subscriber; the publisher has one queue, leave it out")
+    if given.publisher:
+        return of_publisher(deployment)
+    if given.queue == "intake":
+        return of_intake(deployment, given.subscriber)
+    return of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
 
 
 def _signed_in(profile: str | None, source: Source) -> Client:

@@ -81,6 +81,12 @@ def _size(text: str) -> int:
 def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) -> bool:
     seconds: dict[str, float] = {}
     deployment = Deployment.load(arguments.deployment)
+    for subscriber in deployment.subscribers:
+        if subscriber.filter_policy:
+            raise SystemExit(
+                f"{arguments.deployment}: subscriber {subscriber.name} has a filter_policy, and what the demo sends may "
+                "not match it; take it out for the demo"
+            )
     file = _payload(arguments, resources)
     console.print(f"Sending {escape(file.path.name)}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
 

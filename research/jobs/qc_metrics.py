@@ -318,6 +318,8 @@ def run(
         thresholds=asdict(thresholds),
         min_genes_before=min_genes_before,
     )
+    if not any(int(row["kept"]) for row in rows):
+        log.warning("no cell is kept: are the thresholds meant, and has a .csv a gene a row (else: --transpose)?")
     # Last, so that a job that was stopped leaves no result that looks whole.
     write_csv(rows, output / "qc_metrics.csv")
     if len(rows) > 1:

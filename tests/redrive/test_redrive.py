@@ -144,6 +144,11 @@ def invoked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     return found
 
 
+def test_the_publisher_has_one_queue(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert redrive(file, "--publisher", "--from", "redrive") == 1
+    assert "--from redrive: is for a subscriber" in capsys.readouterr().err
+
+
 # A queue's letters ---------------------------------------------------------------------------------------------------
 
 
