@@ -84,8 +84,8 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
     for subscriber in deployment.subscribers:
         if subscriber.filter_policy:
             raise SystemExit(
-                f"{arguments.deployment}: subscriber {subscriber.name} has a filter_policy, and what the demo sends may "
-                "not match it; take it out for the demo"
+                f"{arguments.deployment}: {subscriber.name} has a filter_policy, and what the demo sends may not "
+                "match it; take it out for the demo"
             )
     file = _payload(arguments, resources)
     console.print(f"Sending {escape(file.path.name)}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
