@@ -352,6 +352,28 @@ def test_a_folder_of_the_s3_console_is_no_message(
     assert received(delivered) == []
 
 
+def test_an_empty_upload_is_an_empty_payload(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
+    publish.handler(upload(b""), context)
+    (message,) = received(delivered)
+    assert Dereferencer(stores=[Store.from_dict(STORE)]).message(message).payload.read() == b""
+    assert keys("outbox/") == []
+
+
+def test_an_upload_whose_name_sns_cannot_carry_is_refused_and_stays(
+    publish: ModuleType, delivered: str, context: SimpleNamespace
+) -> None:
+    event = upload(b"precious", "outbox/shop/bell\x07")
+    with pytest.raises(
+        InvalidMessage, match=r"stays in the outbox: attribute 'outbox-key'.*character that SNS refuses"
+    ):
+        publish.handler(event, context)
+    uploaded = event["detail"]["object"]
+    kept = boto3.client("s3").get_object(Bucket=STORE["bucket"], Key=uploaded["key"], VersionId=uploaded["version-id"])
+    assert kept["Body"].read() == b"precious"
+    assert keys("payloads/") == []
+    assert received(delivered) == []
+
+
 def test_a_number_that_json_cannot_hold_is_refused(publish: ModuleType, context: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         publish.handler(bus_event(json.loads('{"huge": 1e400}')), context)

@@ -244,6 +244,10 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
     assert letters["orders"]["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
     eventually(lambda: len(told()) == 2, 60)
     assert executions() == ["after", "before"]
+    logged = client("logs", ORDERS, "us-west-2").filter_log_events(logGroupName="/aws/lambda/coatcheck-orders-consume")
+    lines = [json.loads(event["message"]) for event in logged["events"] if '"message_id"' in event["message"]]
+    assert {line["message_id"] for line in lines} == set(payloads)
+    assert len({line["function_request_id"] for line in lines}) == 1, "they were not in one batch"
     assert len(eventually(lambda: ecs.list_tasks(cluster="coatcheck-billing")["taskArns"], 60)) == 2
     assert waiting() == 0
 
