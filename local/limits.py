@@ -163,6 +163,12 @@ NOT_ENFORCED: tuple[Limit, ...] = (
         "there is no container engine: a task is recorded with its overrides and says RUNNING, and nothing runs.",
     ),
     Limit(
+        "Image builds",
+        "CodeBuild runs the build with Docker, as the project's role, and pushes an image to ECR.",
+        "the build context has to be there with its Dockerfile; nothing is built, and an image without layers is "
+        "recorded under the tag.",
+    ),
+    Limit(
         "Alarms",
         "an alarm on a queue's length goes off.",
         "queues send no metrics: an alarm can be described, and keeps its first state.",

@@ -14,6 +14,7 @@ from stacks.workflow import PLACEHOLDERS, WITH_LANDING, unknown_placeholders
 if TYPE_CHECKING:
     from stacks.deployment import Deployment, Publisher, Sender, Subscriber
     from stacks.research.settings import Research
+    from stacks.task import Task
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
@@ -202,7 +203,21 @@ def _of_workflow(key: str, subscriber: Any) -> Iterator[Conflict]:
             )
 
 
+def _of_task(key: str, task: Task) -> Iterator[Conflict]:
+    if task.image and task.context:
+        yield Conflict(
+            (f"{key}.task",),
+            f"{key}.task.context = {task.context!r}: image is one that is built already; take the one out or the other",
+        )
+    if not task.is_a_size_of_fargate:
+        yield Conflict(
+            (f"{key}.task",),
+            f"{key}.task.memory_mib = {task.memory_mib}: with cpu = {task.cpu}, Fargate has {task.sizes}",
+        )
+
+
 def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:
+    yield from _of_task(key, subscriber.task)
     if publisher.fifo:
         yield Conflict(
             ("publisher.fifo",),

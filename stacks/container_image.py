@@ -62,7 +62,7 @@ class ImageBuilder(Construct):
 
 
 class ContainerImage(Construct):
-    """One stage of a Dockerfile, in a repository. `uri` names it by digest, `tag` by content.
+    """A Dockerfile, or one stage of it, in a repository. `uri` names it by digest, `tag` by content.
 
     What is built depends on the context's content, the stage, the build arguments and the commands; while these stay
     the same, or become again what they were (a rollback), nothing is built as long as the repository has that tag.
@@ -76,18 +76,18 @@ class ContainerImage(Construct):
         builder: ImageBuilder,
         repository: ecr.IRepository,
         context: Path,
-        target: str,
+        target: str | None = None,
         dockerfile: str = "Dockerfile",
         build_args: Mapping[str, str] | None = None,
         build_image: codebuild.IBuildImage = codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5,
-        key: kms.IKey,
+        key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id)
         excluded = _ignored(context / f"{dockerfile}.dockerignore")
         source = Asset(self, "Context", path=str(context), exclude=list(excluded), ignore_mode=IgnoreMode.DOCKER)
         commands = _commands(target=target, dockerfile=dockerfile, build_args=build_args or {})
         recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
-        self.tag = f"{target}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
+        self.tag = f"{target or 'image'}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
 
         log_group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.DESTROY)
         role = iam.Role(
@@ -102,7 +102,7 @@ class ContainerImage(Construct):
             "Project",
             # CDK would let it write to any log group of the project's name, and have every use of the key.
             role=role.without_policy_updates(),
-            description=f"Builds {target} into {repository.repository_name}",
+            description=f"Builds {target or 'the image'} into {repository.repository_name}",
             # No source of its own: each build is told which, and so a rollback builds what it says.
             build_spec=codebuild.BuildSpec.from_object(
                 {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
@@ -150,7 +150,7 @@ def _ignored(file: Path) -> Sequence[str]:
 
 
 def _let_build(
-    role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey
+    role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey | None
 ) -> None:
     # Every asset, and not only this one: a policy that changed a moment ago is not yet known where the build begins.
     contexts = source.bucket.arn_for_objects("*")
@@ -158,7 +158,7 @@ def _let_build(
         (["s3:GetObject", "s3:GetObjectVersion"], [contexts]),
         (["s3:GetBucketLocation"], [source.bucket.bucket_arn]),
         (["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn]),
-        (["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn]),
+        *([(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])] if key else []),
         (["ecr:DescribeImages"], [repository.repository_arn]),
     ):
         role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
@@ -172,8 +172,8 @@ def _let_build(
     )
 
 
-def _commands(*, target: str, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
-    build = ["docker", "build", "--target", target, "--file", dockerfile]
+def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
+    build = ["docker", "build", *(["--target", target] if target else []), "--file", dockerfile]
     for name, value in sorted(build_args.items()):
         build += ["--build-arg", f"{name}={value}"]
     steps = [

@@ -21,6 +21,7 @@ from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table
 from stacks.filter_policy import FilterPolicy
 from stacks.research import settings
 from stacks.research.settings import Research
+from stacks.task import Task
 from stacks.workflow import DefinitionFile, PermissionsFile, beside
 
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
@@ -128,6 +129,8 @@ class LambdaSubscriber(_FunctionSubscriber):
     """`[[subscribers]]` with `kind = "lambda"`: a function subscribed directly, an ECS task."""
 
     kind: Literal["lambda"]
+    task: Task = Task()
+    """What runs with each message."""
 
 
 class HttpsSubscriber(_Subscriber):
@@ -386,7 +389,7 @@ def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
 
 def _meant(key: str) -> str:
     """The key that was probably meant, of all the keys that there are."""
-    models = (Head, Operations, Publisher, Sender, SqsSubscriber, LambdaSubscriber, HttpsSubscriber, Research)
+    models = (Head, Operations, Publisher, Sender, SqsSubscriber, LambdaSubscriber, Task, HttpsSubscriber, Research)
     known = {name for model in models for name in model.model_fields}
     close = get_close_matches(key.rpartition(".")[2], known, n=1)
     return f"did you mean {close[0]}?" if close else "is it misspelt?"

@@ -29,7 +29,9 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             subscriber,
             description="coatcheck: receives messages of any size in a function, runs an ECS task with each.",
         )
-        task = PayloadTask(self, "Task", deployment=deployment, subscriber=subscriber)
+        task = PayloadTask(
+            self, "Task", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
+        )
         self.grant_read_payloads(task.definition.task_role)
         self.inbox.grant_read(task.definition.task_role, f"{names.INLINE}*")
         acknowledge(task.definition.task_role, GRANT_READ)

@@ -277,6 +277,15 @@ def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
+def task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    """Of the image that the subscriber's task runs, where it is built in the account."""
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def task_build_function(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-image-build"
+
+
 # The research account -----------------------------------------------------------------------------------------------
 
 SHARED = "shared/"

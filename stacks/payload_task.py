@@ -13,22 +13,21 @@ from constructs import Construct
 from stacks import names
 from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment, LambdaSubscriber
-
-IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.31.0"
-# A starting point that does real work: stream the payload and compare its digest. Put the application's image and
-# command in place of it; the environment stays the same.
-COMMAND = (
-    'aws s3api get-object --region "$PAYLOAD_REGION" --expected-bucket-owner "$PAYLOAD_OWNER"'
-    ' --bucket "$PAYLOAD_BUCKET" --key "$PAYLOAD_KEY" /dev/fd/3 3>&1 >/dev/null'
-    " | sha256sum | { read -r digest _; "
-    'echo "message $MESSAGE_ID: $PAYLOAD_BYTES bytes, sha256 $digest"; [ "$digest" = "$PAYLOAD_SHA256" ]; }'
-)
+from stacks.task_image import TaskImage
 
 
 class PayloadTask(Construct):
     """`cluster`, `definition`, `container`, `subnets`, `security_group`: what it takes to run the task."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: LambdaSubscriber) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Deployment,
+        subscriber: LambdaSubscriber,
+        removal_policy: RemovalPolicy,
+    ) -> None:
         super().__init__(scope, id)
         vpc = ec2.Vpc(
             self,
@@ -57,26 +56,28 @@ class PayloadTask(Construct):
             cluster_name=names.cluster(deployment, subscriber),
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
+        image = TaskImage(self, "Image", deployment=deployment, subscriber=subscriber, removal_policy=removal_policy)
+        # CDK's own execution role would trust ECS on anybody's behalf.
+        execution_role = iam.Role(self, "ExecutionRole", assumed_by=_ecs(subscriber))
+        image.grant_pull(execution_role)
         self.definition = ecs.FargateTaskDefinition(
             self,
             "Definition",
             family=names.cluster(deployment, subscriber),
-            cpu=512,
-            memory_limit_mib=1024,
+            cpu=subscriber.task.cpu,
+            memory_limit_mib=subscriber.task.memory_mib,
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),
             task_role=iam.Role(
                 self, "Role", role_name=names.task_role(deployment, subscriber), assumed_by=_ecs(subscriber)
             ),
-            # CDK's own execution role would trust ECS on anybody's behalf.
-            execution_role=iam.Role(self, "ExecutionRole", assumed_by=_ecs(subscriber)),
+            execution_role=execution_role,
         )
         self.container = self.definition.add_container(
             "application",
-            image=ecs.ContainerImage.from_registry(IMAGE),
-            entry_point=["sh", "-ec"],
-            command=[COMMAND],
+            image=ecs.ContainerImage.from_registry(image.uri),
+            command=list(subscriber.task.command) or None,
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="task",
                 log_group=logs.LogGroup(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +27,9 @@ def beside(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def found(subscriber: object) -> object:
         if not isinstance(subscriber, dict):
             return subscriber
-        files = {key: str(folder / subscriber[key]) for key in _FILES if isinstance(subscriber.get(key), str)}
-        return subscriber | files
+        task = subscriber.get("task")
+        build = {"task": _from(folder, task, ("context",))} if isinstance(task, dict) else {}
+        return _from(folder, subscriber, _FILES) | build
 
     subscribers = table.get("subscribers")
     return (
@@ -37,6 +38,10 @@ def beside(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 _FILES = ("definition", "permissions")
+
+
+def _from(folder: Path, table: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {**table, **{key: str(folder / table[key]) for key in keys if isinstance(table.get(key), str)}}
 
 
 def _json(path: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 def install() -> None:
     """Fill every gap, in this process, before the emulator serves its first request."""
-    from local.gaps import dynamodb, ecs, eventbridge, iam, lambda_, s3, sns, stepfunctions, xray
+    from local.gaps import codebuild, dynamodb, ecs, eventbridge, iam, lambda_, s3, sns, stepfunctions, xray
 
-    for service in (iam, s3, sns, eventbridge, lambda_, stepfunctions, ecs, dynamodb, xray):
+    for service in (iam, s3, sns, eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, xray):
         service.install()

@@ -30,10 +30,12 @@ from tests.policies.terms import (
     KEY_UPLOAD,
     KEY_USE,
     LOG,
+    PULL,
     S3_DELETE,
     S3_READ,
     S3_UPLOAD,
     S3_WRITE,
+    SIGN_ON_TO_REGISTRY,
     SQS_SEND,
     SQS_TAKE,
     TRACE,
@@ -48,9 +50,14 @@ from tests.policies.terms import (
     Service,
     When,
     arn,
+    assets,
+    builds,
+    built,
     emptied,
     log_group,
+    our_function,
     run_by,
+    waiting_provider,
     with_emptying,
 )
 
@@ -594,7 +601,42 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
         ),
         execution_role: (May(LOG, (log_group(region, home, f"/aws/ecs/{cluster}"),)),),
     }
+    if repository := _task_repository(deployment, subscriber):
+        # Where the image is in ECR, of whatever account; else there is nobody to ask.
+        jobs[execution_role] += (May(PULL, (repository,)), SIGN_ON_TO_REGISTRY)
+    if not subscriber.task.image:
+        for more_guards, more_jobs in _builds_its_image(deployment, subscriber, found, repository):
+            guards += more_guards
+            jobs |= more_jobs
     return guards, jobs
+
+
+def _task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    home, region = subscriber.account, subscriber.region
+    if not subscriber.task.image:
+        return arn("ecr", region, home, f"repository/{names.task_repository(deployment, subscriber)}")
+    registry, _, name = subscriber.task.image.partition("@")[0].partition("/")
+    match registry.split("."):
+        case [account, "dkr", "ecr", where, *_]:
+            return arn("ecr", where, account, f"repository/{name}")
+    return ""
+
+
+def _builds_its_image(
+    deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, repository: str
+) -> Iterator[Party]:
+    home, region, image = subscriber.account, subscriber.region, "TaskImage"
+    stack = names.subscriber_stack(deployment, subscriber)
+    function = names.task_build_function(deployment, subscriber)
+    building, log = found.named(stack, f"{image}BuildRole"), found.named(stack, f"{image}BuildLogs")
+    asking = found.named(stack, f"{image}BuilderBuildRole")
+    yield [Guard("repository", repository, home)], {}
+    yield built(building, home, contexts=assets(region, home), log=log, repository=repository)
+    guards, jobs = our_function(asking, region, home, function)
+    project = found.named(stack, f"{image}BuildProject")
+    yield guards, {asking: (*jobs[asking], *builds((project,), (repository,), (log,)))}
+    ours = arn("lambda", region, home, f"function:{function}")
+    yield waiting_provider(found, stack, f"{image}BuilderProvider", home, ours)
 
 
 def _reads_payloads(deployment: Deployment, subscriber: Subscriber) -> Iterator[May]:

@@ -16,7 +16,9 @@ from stacks.regions import partition
 from stacks.research.settings import Research
 from tests.policies.terms import (
     LOG,
-    TRACE,
+    PULL,
+    PUSH,
+    SIGN_ON_TO_REGISTRY,
     Account,
     Door,
     Everybody,
@@ -26,27 +28,22 @@ from tests.policies.terms import (
     Party,
     Service,
     arn,
+    assets,
+    builds,
+    built,
     emptied,
-    log_group,
+    our_function,
     run_by,
+    waiting_provider,
     with_emptying,
 )
 
 ANY = (Like("*"),)
 """Of a context key: there, whatever it is."""
-LAMBDA = Service("lambda.amazonaws.com")
 TRUST = ("sts:AssumeRole",)
 TRUST_NAMING = ("sts:AssumeRole", "sts:SetSourceIdentity")
 """SageMaker also says who the researcher is, which nobody in the session can change."""
 S3_LOOK = ("s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation")
-PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
-SIGN_ON_TO_REGISTRY = May(("ecr:GetAuthorizationToken",), ("*",))
-# For the log delivery of a state machine, which knows no narrower resource.
-DELIVER_LOGS = (
-    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
-    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
-)
 
 
 def boundary(deployment: Deployment | ResearchDeployment, meant: Research) -> tuple[May, ...]:
@@ -145,14 +142,9 @@ class _Environment:
                 role, log = self._named(f"{build}Role"), self._named(f"{build}Logs")
                 projects.append(self._named(f"{build}Project"))
                 build_logs.append(log)
-                self._run_by(role, Service("codebuild.amazonaws.com", account=self._home))
-                self._jobs[role] = (
-                    May(("s3:GetObject", "s3:GetObjectVersion"), (f"{self._assets}/*",)),
-                    May(("s3:GetBucketLocation",), (self._assets,)),
-                    May(LOG, (log,)),
+                self._add(built(role, self._home, contexts=self._assets, log=log, repository=repository))
+                self._jobs[role] += (
                     May(("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"), (self._key,)),
-                    May((*PULL, *PUSH, "ecr:DescribeImages"), (repository,)),
-                    SIGN_ON_TO_REGISTRY,
                 )
         fetching = self._named("RolesImage")
         self._run_by(fetching, Service("sagemaker.amazonaws.com", account=self._home), TRUST_NAMING)
@@ -160,14 +152,8 @@ class _Environment:
         if self._research.images:
             self._jobs[fetching] = (May((*PULL, "ecr:DescribeImages"), self._repositories), SIGN_ON_TO_REGISTRY)
             self._function("ImageBuilderBuild", names.image_build_function(self._deployment))
-            self._jobs[self._named("ImageBuilderBuildRole")] += (
-                May(
-                    tuple(f"codebuild:{each}" for each in ("StartBuild", "StopBuild", "BatchGetBuilds")),
-                    tuple(projects),
-                ),
-                May(("codebuild:ListBuildsForProject",), tuple(projects)),
-                May(("ecr:DescribeImages",), self._repositories),
-                May(("logs:GetLogEvents",), tuple(build_logs)),
+            self._jobs[self._named("ImageBuilderBuildRole")] += builds(
+                tuple(projects), self._repositories, tuple(build_logs)
             )
             self._waiting_provider("ImageBuilderProvider", names.image_build_function(self._deployment))
 
@@ -361,34 +347,15 @@ class _Environment:
         self._waiting_provider("CleanUpProvider", name)
 
     def _function(self, construct: str, name: str) -> None:
-        """A function of ours that nobody invokes but by its account's own policies."""
-        role = self._named(f"{construct}Role")
-        self._guards.append(Guard("function", arn("lambda", self._region, self._home, f"function:{name}"), self._home))
-        self._run_by(role, LAMBDA)
-        self._jobs[role] = (May(LOG, (log_group(self._region, self._home, f"/aws/lambda/{name}"),)), TRACE)
+        self._add(our_function(self._named(f"{construct}Role"), self._region, self._home, name))
 
     def _waiting_provider(self, provider: str, function: str) -> None:
-        """CDK's framework: three functions and a state machine that call one of ours until it is done."""
         ours = arn("lambda", self._region, self._home, f"function:{function}")
-        calls = (
-            May(("logs:CreateLogGroup", *LOG), ("*",)),  # the managed policy for functions that CDK attaches
-            May(("lambda:InvokeFunction",), (ours, f"{ours}:*")),
-            May(("lambda:GetFunction",), (ours,)),
-        )
-        for each in ("onEvent", "isComplete", "onTimeout"):
-            role = self._named(f"{provider}framework{each}ServiceRole")
-            self._guards.append(Guard("function", self._named(f"{provider}framework{each}"), self._home))
-            self._run_by(role, LAMBDA)
-            self._jobs[role] = calls
-        starting = self._named(f"{provider}frameworkonEventServiceRole")
-        self._jobs[starting] += (May(("states:StartExecution",), (self._named(f"{provider}waiterstatemachine"),)),)
-        waiter = self._named(f"{provider}waiterstatemachineRole")
-        self._run_by(waiter, Service("states.amazonaws.com", account=self._home))
-        asked = [self._named(f"{provider}framework{each}") for each in ("isComplete", "onTimeout")]
-        self._jobs[waiter] = (
-            May(("lambda:InvokeFunction",), (*asked, *(f"{each}:*" for each in asked))),
-            May((*DELIVER_LOGS, *LOG), ("*",)),
-        )
+        self._add(waiting_provider(self._found, self._stack, provider, self._home, ours))
+
+    def _add(self, party: Party) -> None:
+        self._guards += party[0]
+        self._jobs |= party[1]
 
     # The administrator's workstation ---------------------------------------------------------------------------------
 
@@ -463,8 +430,7 @@ class _Environment:
 
     @property
     def _assets(self) -> str:
-        """CDK's bucket, where build contexts and scripts are."""
-        return f"arn:{partition(self._region)}:s3:::cdk-hnb659fds-assets-{self._home}-{self._region}"
+        return assets(self._region, self._home)
 
     @property
     def _own_jobs(self) -> str:

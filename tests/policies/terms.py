@@ -149,6 +149,17 @@ LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
 TRACE = May(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
 
 
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
+SIGN_ON_TO_REGISTRY = May(("ecr:GetAuthorizationToken",), ("*",))
+# For the log delivery of a state machine, which knows no narrower resource.
+DELIVER_LOGS = (
+    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
+    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+)
+LAMBDA = Service("lambda.amazonaws.com")
+
+
 # Said alike of every stack ------------------------------------------------------------------------------------------
 
 
@@ -194,3 +205,66 @@ def arn(service: str, region: str, account: str, resource: str) -> str:
 
 def log_group(region: str, account: str, name: str) -> str:
     return arn("logs", region, account, f"log-group:{name}:*")
+
+
+def assets(region: str, account: str) -> str:
+    """CDK's bucket, where build contexts and scripts are."""
+    return f"arn:{partition(region)}:s3:::cdk-hnb659fds-assets-{account}-{region}"
+
+
+# Images that CodeBuild makes -----------------------------------------------------------------------------------------
+
+
+def built(role: str, home: str, *, contexts: str, log: str, repository: str) -> Party:
+    """What a build's role is for: one context of CDK's bucket into one repository."""
+    jobs = (
+        May(("s3:GetObject", "s3:GetObjectVersion"), (f"{contexts}/*",)),
+        May(("s3:GetBucketLocation",), (contexts,)),
+        May(LOG, (log,)),
+        May((*PULL, *PUSH, "ecr:DescribeImages"), (repository,)),
+        SIGN_ON_TO_REGISTRY,
+    )
+    return [run_by(role, home, Service("codebuild.amazonaws.com", account=home))], {role: jobs}
+
+
+def builds(projects: tuple[str, ...], repositories: tuple[str, ...], logs: tuple[str, ...]) -> tuple[May, ...]:
+    """What the function that builds images is for."""
+    return (
+        May(tuple(f"codebuild:{each}" for each in ("StartBuild", "StopBuild", "BatchGetBuilds")), projects),
+        May(("codebuild:ListBuildsForProject",), projects),
+        May(("ecr:DescribeImages",), repositories),
+        May(("logs:GetLogEvents",), logs),
+    )
+
+
+def our_function(role: str, region: str, home: str, name: str) -> Party:
+    """A function of ours that nobody invokes but by its account's own policies."""
+    guards = [Guard("function", arn("lambda", region, home, f"function:{name}"), home), run_by(role, home, LAMBDA)]
+    return guards, {role: (May(LOG, (log_group(region, home, f"/aws/lambda/{name}"),)), TRACE)}
+
+
+def waiting_provider(found: Concrete, stack: str, provider: str, home: str, function: str) -> Party:
+    """CDK's framework: three functions and a state machine that call one of ours, by its ARN, until it is done."""
+
+    def named(construct: str) -> str:
+        return found.named(stack, f"{provider}{construct}")
+
+    calls = (
+        May(("logs:CreateLogGroup", *LOG), ("*",)),  # the managed policy for functions that CDK attaches
+        May(("lambda:InvokeFunction",), (function, f"{function}:*")),
+        May(("lambda:GetFunction",), (function,)),
+    )
+    guards, jobs = [], {}
+    for each in ("onEvent", "isComplete", "onTimeout"):
+        role = named(f"framework{each}ServiceRole")
+        guards += [Guard("function", named(f"framework{each}"), home), run_by(role, home, LAMBDA)]
+        jobs[role] = calls
+    jobs[named("frameworkonEventServiceRole")] += (May(("states:StartExecution",), (named("waiterstatemachine"),)),)
+    waiter = named("waiterstatemachineRole")
+    guards.append(run_by(waiter, home, Service("states.amazonaws.com", account=home)))
+    asked = [named(f"framework{each}") for each in ("isComplete", "onTimeout")]
+    jobs[waiter] = (
+        May(("lambda:InvokeFunction",), (*asked, *(f"{each}:*" for each in asked))),
+        May((*DELIVER_LOGS, *LOG), ("*",)),
+    )
+    return guards, jobs

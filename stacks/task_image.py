@@ -1,0 +1,82 @@
+"""The image of a subscriber's ECS task: built in the subscriber's account, or one that is there."""
+
+import re
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from stacks import names
+from stacks.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.build_context import with_library
+from stacks.container_image import ContainerImage, ImageBuilder
+from stacks.deployment import Deployment, LambdaSubscriber
+from stacks.regions import partition
+
+KEPT_BUILDS = 10
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_IN_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)@.*")
+
+
+class TaskImage(Construct):
+    """`uri` names it by digest."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Deployment,
+        subscriber: LambdaSubscriber,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        if subscriber.task.image:
+            self.uri = subscriber.task.image
+            self._repository_arn = ecr_repository_arn(self.uri)
+            return
+        repository = ecr.Repository(
+            self,
+            "Repository",
+            repository_name=names.task_repository(deployment, subscriber),
+            image_scan_on_push=True,
+            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            lifecycle_rules=[
+                ecr.LifecycleRule(description=f"The last {KEPT_BUILDS} builds", max_image_count=KEPT_BUILDS)
+            ],
+            removal_policy=removal_policy,
+            empty_on_delete=deployment.ephemeral,
+        )
+        builder = ImageBuilder(self, "Builder", function_name=names.task_build_function(deployment, subscriber))
+        assert subscriber.task.folder
+        with with_library(subscriber.task.folder) as context:
+            image = ContainerImage(
+                self,
+                "Build",
+                builder=builder,
+                repository=repository,
+                context=context,
+                build_image=codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0,
+            )
+        acknowledge(image, {"AwsSolutions-CB4": "A build leaves an image in ECR, and nothing that CodeBuild encrypts."})
+        self.uri = image.uri
+        self._repository_arn = repository.repository_arn
+
+    def grant_pull(self, role: iam.IRole) -> None:
+        """Of this repository alone. Another account's lets the role in itself; one outside ECR asks nobody."""
+        if not self._repository_arn:
+            return
+        role.add_to_principal_policy(iam.PolicyStatement(actions=[*PULL], resources=[self._repository_arn]))
+        role.add_to_principal_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
+        acknowledge_wildcards(role, {"ecr:GetAuthorizationToken is for the whole registry.": ["*"]})
+
+
+def ecr_repository_arn(image: str) -> str | None:
+    """The repository, where the image is in ECR."""
+    found = _IN_ECR.fullmatch(image)
+    if not found:
+        return None
+    account, region, name = found.groups()
+    return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{name.partition(':')[0]}"
