@@ -71,6 +71,7 @@ def _files(source: str) -> set[str]:
 
 def _fail(build: dict[str, Any], reason: str) -> None:
     build["buildStatus"] = "FAILED"
+    build["logs"] = {}  # nothing ran, and nothing was logged
     (phase,) = (each for each in build["phases"] if each["phaseType"] == "BUILD")
     phase |= {"phaseStatus": "FAILED", "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": reason}]}
 

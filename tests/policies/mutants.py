@@ -592,8 +592,32 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     ),
     "task: writes payloads": lambda t: t.grant(BILLING, "TaskRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
     "task: runs as the reader": lambda t: _to(
-        t.one(BILLING, "AWS::ECS::TaskDefinition"), "TaskRoleArn", t.one(BILLING, "AWS::Lambda::Function")["Role"]
+        t.one(BILLING, "AWS::ECS::TaskDefinition"),
+        "TaskRoleArn",
+        t.one(BILLING, "AWS::Lambda::Function", "Consume")["Role"],
     ),
+    "task: an image by its tag": lambda t: _to(
+        t.one(BILLING, "AWS::ECS::TaskDefinition")["ContainerDefinitions"][0], "Image", "example/application:latest"
+    ),
+    "image: tags are pushed again": lambda t: _drop(t.one(BILLING, "AWS::ECR::Repository"), "ImageTagMutability"),
+    "image: a stranger pushes": lambda t: _to(
+        t.one(BILLING, "AWS::ECR::Repository"),
+        "RepositoryPolicyText",
+        {
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{STRANGER}:root"}, "Action": "ecr:PutImage"}
+            ]
+        },
+    ),
+    "image: builds push to every repository": lambda t: t.grant(BILLING, "TaskImageBuildRole", "ecr:PutImage"),
+    "image: a build runs as the task": lambda t: _to(
+        t.one(BILLING, "AWS::CodeBuild::Project"),
+        "ServiceRole",
+        t.one(BILLING, "AWS::ECS::TaskDefinition")["TaskRoleArn"],
+    ),
+    "image: CodeBuild on anybody's behalf": lambda t: _drop(t.trust(BILLING, "TaskImageBuildRole"), "Condition"),
+    "image: ECS fetches any": lambda t: _to(t.may(BILLING, "TaskExecutionRole", "ecr:BatchGetImage"), "Resource", "*"),
+    "image: the task pushes": lambda t: t.grant(BILLING, "TaskRole", "ecr:PutImage"),
     "publisher: publishes to any topic": lambda t: _to(
         t.may(PUBLISHER, "PublisherRole", "sns:Publish"), "Resource", "*"
     ),

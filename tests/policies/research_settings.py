@@ -9,19 +9,17 @@ from cli.concrete import Concrete, StackReader
 from stacks import names
 from stacks.deployment import Deployment, ResearchDeployment
 from stacks.research.settings import Research
-from tests.policies.settings import open_bucket, weak_key
+from tests.policies.settings import BESIDE, loose_registry, open_bucket, weak_key, wears_another
 
 Properties = dict[str, Any]
 
 # Who wears which role: the property that names it, and the construct whose role it has to be.
 _WEARS: dict[str, tuple[str, Callable[[str], str]]] = {
-    "AWS::CodeBuild::Project": ("ServiceRole", lambda logical: f"{logical.removesuffix('Project')}Role"),
+    **BESIDE,
     "AWS::EC2::FlowLog": ("DeliverLogsPermissionArn", lambda _: "NetworkFlowLogRole"),
-    "AWS::Lambda::Function": ("Role", lambda logical: f"{logical.removesuffix('Handler')}(Service)?Role"),
     "AWS::SageMaker::Image": ("ImageRoleArn", lambda _: "RolesImage"),
     "AWS::SageMaker::Pipeline": ("RoleArn", lambda logical: f"{logical.removesuffix('Pipeline')}Role"),
     "AWS::SageMaker::NotebookInstance": ("RoleArn", lambda _: "WorkstationRole"),
-    "AWS::StepFunctions::StateMachine": ("RoleArn", lambda logical: f"{logical}Role"),
 }
 
 
@@ -67,9 +65,7 @@ class _Settings:
             yield from self._checks[kind](properties)
 
     def _wears(self, given: object, construct: str) -> Iterator[str]:
-        role = self._found.roles.get(str(self._resolved(given)))
-        if role is None or not re.fullmatch(rf"{self._stack.name}/{construct}[0-9A-F]{{8}}", role.where):
-            yield f"runs as {role.name if role else given}, not as {construct}"
+        yield from wears_another(self._found, self._stack.name, str(self._resolved(given)), construct)
 
     def _bucket(self, bucket: Properties) -> Iterator[str]:
         yield from open_bucket(bucket)
@@ -81,10 +77,7 @@ class _Settings:
             yield f"data is not encrypted with the deployment's key and a bucket key: {how}"
 
     def _repository(self, repository: Properties) -> Iterator[str]:
-        if repository.get("ImageTagMutability") != "IMMUTABLE":
-            yield "a tag can be pushed again, and mean another image"
-        if repository.get("ImageScanningConfiguration") != {"ScanOnPush": True}:
-            yield "images are not scanned"
+        yield from loose_registry(repository)
         if self._resolved(repository.get("EncryptionConfiguration")) != {"EncryptionType": "KMS", "KmsKey": self._key}:
             yield "images are not encrypted with the deployment's key"
 

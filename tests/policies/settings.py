@@ -67,6 +67,14 @@ def open_bucket(bucket: Properties) -> Iterator[str]:
             yield f"{way_out} hands objects to others"
 
 
+def loose_registry(repository: Properties) -> Iterator[str]:
+    """What lets an image be another than was meant."""
+    if repository.get("ImageTagMutability") != "IMMUTABLE":
+        yield "a tag can be pushed again, and mean another image"
+    if repository.get("ImageScanningConfiguration") != {"ScanOnPush": True}:
+        yield "images are not scanned"
+
+
 def weak_key(key: Properties) -> Iterator[str]:
     """What makes a key less of one."""
     if key.get("EnableKeyRotation") is not True:
@@ -75,6 +83,25 @@ def weak_key(key: Properties) -> Iterator[str]:
         yield "the key can be replicated to another Region"
     if key.get("BypassPolicyLockoutSafetyCheck"):
         yield "the key may be locked"
+
+
+# Who wears the role beside it: the property that names the role, and the construct that it has to be.
+BESIDE: dict[str, tuple[str, Callable[[str], str]]] = {
+    "AWS::CodeBuild::Project": ("ServiceRole", lambda logical: f"{logical.removesuffix('Project')}Role"),
+    "AWS::Lambda::Function": ("Role", lambda logical: f"{logical.removesuffix('Handler')}(Service)?Role"),
+    "AWS::StepFunctions::StateMachine": ("RoleArn", lambda logical: f"{logical}Role"),
+}
+
+
+def wears_another(found: Concrete, stack: str, role_arn: str, construct: str) -> Iterator[str]:
+    """Unless the role is that construct's, a pattern for the path in the stack."""
+    role = found.roles.get(role_arn)
+    if role is None or not re.fullmatch(rf"{stack}/{construct}[0-9A-F]{{8}}", role.where):
+        yield f"runs as {role.name if role else role_arn}, not as {construct}"
+
+
+def _nothing(_: Properties) -> Iterator[str]:
+    yield from ()
 
 
 class _Settings:
@@ -94,6 +121,7 @@ class _Settings:
             "AWS::Lambda::Function": self._function,
             "AWS::Lambda::EventSourceMapping": self._mapping,
             "AWS::Lambda::EventInvokeConfig": self._invoke_config,
+            "AWS::ECR::Repository": loose_registry,
             "AWS::ECS::TaskDefinition": self._task_definition,
             "AWS::StepFunctions::StateMachine": self._state_machine,
             "AWS::EC2::SecurityGroup": self._security_group,
@@ -101,10 +129,19 @@ class _Settings:
 
     def wrong(self) -> Iterator[tuple[str, str]]:
         for logical, resource in self._stack.template["Resources"].items():
-            check = self._checks.get(resource["Type"])
-            if check:
-                for problem in check(resource.get("Properties", {})):
-                    yield f"{self._stack.name}/{logical}", problem
+            kind, properties = resource["Type"], resource.get("Properties", {})
+            # What builds an image is made of CDK's constructs, which name nothing: told by where they are.
+            if logical.startswith("TaskImage") and kind in BESIDE:
+                problems = self._wears(logical, *BESIDE[kind], properties)
+            else:
+                problems = self._checks.get(kind, _nothing)(properties)
+            for problem in problems:
+                yield f"{self._stack.name}/{logical}", problem
+
+    def _wears(self, logical: str, where: str, construct: Callable[[str], str], given: Properties) -> Iterator[str]:
+        role = self._reader.resolve(given[where], "role")
+        beside = construct(re.sub(r"[0-9A-F]{8}$", "", logical))
+        yield from wears_another(self._found, self._stack.name, str(role), beside)
 
     def _bucket(self, bucket: Properties) -> Iterator[str]:
         yield from open_bucket(bucket)
@@ -287,6 +324,8 @@ class _Settings:
         for container in task["ContainerDefinitions"]:
             if container.get("Privileged") or "Secrets" in container:
                 yield f"{container['Name']} is privileged or reads secrets"
+            if "@" not in str(container["Image"]):
+                yield f"runs an image that is not named by digest: {container['Image']}"
 
     def _state_machine(self, machine: Properties) -> Iterator[str]:
         role = self._reader.resolve(machine["RoleArn"], "state machine")

@@ -249,12 +249,13 @@ def waiting_provider(found: Concrete, stack: str, provider: str, home: str, func
     def named(construct: str) -> str:
         return found.named(stack, f"{provider}{construct}")
 
-    calls = (
+    calls: tuple[May, ...] = (
         May(("logs:CreateLogGroup", *LOG), ("*",)),  # the managed policy for functions that CDK attaches
         May(("lambda:InvokeFunction",), (function, f"{function}:*")),
         May(("lambda:GetFunction",), (function,)),
     )
-    guards, jobs = [], {}
+    guards: list[Guard] = []
+    jobs: dict[str, tuple[May, ...]] = {}
     for each in ("onEvent", "isComplete", "onTimeout"):
         role = named(f"framework{each}ServiceRole")
         guards += [Guard("function", named(f"framework{each}"), home), run_by(role, home, LAMBDA)]

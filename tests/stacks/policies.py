@@ -17,6 +17,18 @@ def without_operations(template: Template) -> Template:
     return {**template, "Resources": carrying}
 
 
+def ours(template: Template) -> list[dict[str, Any]]:
+    """Properties of the functions that are named: ours, and not those of CDK's frameworks."""
+    functions = [each["Properties"] for each in resources(template, "AWS::Lambda::Function").values()]
+    return [function for function in functions if "FunctionName" in function]
+
+
+def consume(template: Template) -> dict[str, Any]:
+    """Properties of a subscriber's consume function."""
+    (function,) = (each for each in ours(template) if each["FunctionName"].endswith("-consume"))
+    return function
+
+
 def only(template: Template, kind: str) -> dict[str, Any]:
     """The one resource of that type."""
     (resource,) = resources(template, kind).values()

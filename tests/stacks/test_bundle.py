@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stacks import bundle
-from tests.stacks.policies import Template, resources
+from tests.stacks.policies import Template, ours
 
 # For HTTPS endpoints, which run elsewhere and bring the package `cryptography`.
 HTTPS_ONLY = ("https.py", "signature.py")
@@ -80,9 +80,5 @@ def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, package
 
 def test_functions_have_assets_of_their_own(templates: dict[str, Template]) -> None:
     """CDK would stage one asset for all of them, were there nothing it can tell them apart by."""
-    keys = [
-        function["Properties"]["Code"]["S3Key"]
-        for template in templates.values()
-        for function in resources(template, "AWS::Lambda::Function").values()
-    ]
-    assert len(keys) == len(set(keys)) == 3
+    keys = [function["Code"]["S3Key"] for template in templates.values() for function in ours(template)]
+    assert len(keys) == len(set(keys)) == 4

@@ -18,6 +18,7 @@ from stacks.deployment import (
     SqsSubscriber,
 )
 from stacks.research import settings
+from stacks.task import Task
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
 MESSAGING = (
@@ -30,6 +31,7 @@ MESSAGING = (
     FanOut,
     Landing,
     Operations,
+    Task,
 )
 RESEARCH = {
     "## `[research]`": settings.Research,
@@ -48,6 +50,7 @@ TABLES = {
     "subscribers",
     "landing",
     "fan_out",
+    "task",
     "research",
     "identity_center",
     "users",
@@ -106,7 +109,12 @@ def test_documented_defaults_of_the_research_section_are_the_defaults(heading: s
 
 def test_every_relative_link_leads_somewhere() -> None:
     root = Path(__file__).parents[2]
-    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("lambdas/**/*.md")]
+    pages = [
+        *root.glob("*.md"),
+        *root.glob("docs/**/*.md"),
+        *root.glob("lambdas/**/*.md"),
+        *root.glob("containers/**/*.md"),
+    ]
     assert len(pages) > 10
     broken = [
         f"{page.relative_to(root)}: {link}"

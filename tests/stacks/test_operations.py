@@ -15,7 +15,7 @@ from cli.assembly import StackTemplate
 from cli.concrete import StackReader
 from stacks.deployment import Deployment, load
 from stacks.operations import REFUSED
-from tests.stacks.policies import Template, only, resources, statements, with_sid
+from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
 from tests.templates import CONTEXT, ROOT, synthesize_without_code
 
 Synth = Callable[[Deployment], dict[str, Template]]
@@ -230,11 +230,7 @@ def test_every_log_is_kept_as_long_as_the_file_says(file: str) -> None:
 
 
 def test_everything_that_can_be_traced_is(stacks: dict[str, StackTemplate]) -> None:
-    functions = [
-        function["Properties"]["TracingConfig"]
-        for stack in stacks.values()
-        for function in resources(stack.template, "AWS::Lambda::Function").values()
-    ]
+    functions = [function["TracingConfig"] for stack in stacks.values() for function in ours(stack.template)]
     assert functions
     assert all(tracing == {"Mode": "Active"} for tracing in functions)
     publisher = stacks["coatcheck-publisher"].template

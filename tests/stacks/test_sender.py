@@ -74,7 +74,10 @@ LONGEST = {
     # A subscriber with two readers.
     "subscribers": {
         "name": "coatcheck",
-        "subscribers": [{"name": f"s{i:016}", "kind": "lambda", "account": f"{i:012}"} for i in range(36)],
+        "subscribers": [
+            {"name": f"s{i:016}", "kind": "lambda", "account": f"{i:012}", "task": {"image": f"a@sha256:{0:064}"}}
+            for i in range(36)
+        ],
     },
 }
 

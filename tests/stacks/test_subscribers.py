@@ -2,13 +2,13 @@
 
 import json
 
-from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid
+from tests.stacks.policies import Template, consume, every_statement, only, ours, resources, statements, with_sid
 
 TOPIC = "arn:aws:sns:us-east-1:111111111111:coatcheck-messages"
 
 
 def function_environment(template: Template) -> dict[str, object]:
-    return only(template, "AWS::Lambda::Function")["Properties"]["Environment"]["Variables"]  # type: ignore[no-any-return]
+    return consume(template)["Environment"]["Variables"]  # type: ignore[no-any-return]
 
 
 def test_the_queue_takes_from_the_topic_alone(templates: dict[str, Template]) -> None:
@@ -43,7 +43,7 @@ def test_the_queue_waits_longer_than_the_function_may_take(templates: dict[str, 
         for q in resources(template, "AWS::SQS::Queue").values()
         if q["Properties"]["QueueName"] == "coatcheck-orders"
     )
-    timeout = only(template, "AWS::Lambda::Function")["Properties"]["Timeout"]
+    timeout = consume(template)["Timeout"]
     assert queue["VisibilityTimeout"] >= 6 * timeout
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
 
@@ -121,11 +121,11 @@ def test_ecs_remembers_for_as_long_as_a_payload_lives(templates: dict[str, Templ
 
 
 def test_functions_are_arm_python_3_14_with_logs_that_expire(templates: dict[str, Template]) -> None:
-    functions = [f for t in templates.values() for f in resources(t, "AWS::Lambda::Function").values()]
-    assert len(functions) == 3
+    functions = [function for template in templates.values() for function in ours(template)]
+    assert len(functions) == 4
     for function in functions:
-        assert function["Properties"]["Runtime"] == "python3.14"
-        assert function["Properties"]["Architectures"] == ["arm64"]
+        assert function["Runtime"] == "python3.14"
+        assert function["Architectures"] == ["arm64"]
     groups = [g for t in templates.values() for g in resources(t, "AWS::Logs::LogGroup").values()]
     assert {group["Properties"]["RetentionInDays"] for group in groups} == {30}
 
@@ -139,7 +139,7 @@ def test_services_assume_roles_for_their_own_account_only(templates: dict[str, T
             if service in ("states.amazonaws.com", "ecs-tasks.amazonaws.com") and "Condition" in statement:
                 assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] in ("222222222222", "333333333333")
                 checked += 1
-    assert checked == 3
+    assert checked == 4
 
 
 def test_the_tasks_network_lets_nothing_in(templates: dict[str, Template]) -> None:
