@@ -118,7 +118,9 @@ def _ordinary_user(root: Path, python: Path, say: Callable[[str], None]) -> dict
         subprocess.run([python, "-c", ""], cwd="/", env={}, capture_output=True, check=True, **user)
         for path in (root, *root.rglob("*")):
             os.chown(path, USER, GROUP)
-        subprocess.run([python, "-c", ""], cwd=root, env={}, capture_output=True, check=True, **user)
+        # Not by `cwd`, which is entered before root is given up.
+        enter = [python, "-c", "import os, sys; os.listdir(sys.argv[1])", root]
+        subprocess.run(enter, cwd="/", env={}, capture_output=True, check=True, **user)
     except (OSError, subprocess.CalledProcessError):
         say(f"Runs as root: nobody else may run {python} here, or enter {root}.")
         return {}

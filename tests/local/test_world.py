@@ -153,7 +153,7 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
         parent.wait(20)
 
     eventually(lambda: not _processes_in(tmp_path))
-    assert list((tmp_path / "tmp").iterdir()) == []
+    eventually(lambda: not list((tmp_path / "tmp").iterdir()))
 
 
 def _processes_in(folder: Path) -> list[str]:

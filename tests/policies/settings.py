@@ -178,8 +178,8 @@ class _Settings:
             yield f"does not replicate to {missing}"
         if self._deployment.publisher.replicas and is_payloads:
             role = self._found.named(names.publisher_stack(self._deployment), "ReplicationRole")
-            if said["Role"] != role:
-                yield f"replicates as {said['Role']}"
+            if said.get("Role") != role:
+                yield f"replicates as {said.get('Role')}"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)

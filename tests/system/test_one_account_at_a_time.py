@@ -39,7 +39,7 @@ def variables() -> Iterator[dict[str, str]]:
         yield dict(re.findall(r"^export (\w+)=(\S+)$", printed, flags=re.MULTILINE))
     finally:
         local.send_signal(signal.SIGINT)
-        assert local.wait(timeout=20) == 0
+        assert local.wait(timeout=60) == 0
         local.stdout.close()
 
 
