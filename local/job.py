@@ -119,7 +119,7 @@ def _ordinary_user(root: Path, python: Path, say: Callable[[str], None]) -> dict
         for path in (root, *root.rglob("*")):
             os.chown(path, USER, GROUP)
         # Not by `cwd`, which is entered before root is given up.
-        enter = [python, "-c", "import os, sys; os.listdir(sys.argv[1])", root]
+        enter = [str(python), "-c", "import os, sys; os.listdir(sys.argv[1])", str(root)]
         subprocess.run(enter, cwd="/", env={}, capture_output=True, check=True, **user)
     except (OSError, subprocess.CalledProcessError):
         say(f"Runs as root: nobody else may run {python} here, or enter {root}.")
