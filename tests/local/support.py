@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import time
 import uuid
 import zipfile
@@ -21,6 +22,11 @@ PRINT_EVENT = "import json\n\ndef handler(event, context):\n    print('EVENT ' +
 def unique(name: str) -> str:
     """A name no other test has."""
     return f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+def interruptible() -> None:
+    """For a process that is to be interrupted: one started in the background inherits that it is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def eventually(check: Callable[[], T], seconds: float = 15.0) -> T:

@@ -15,7 +15,7 @@ from local import cdk
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
 from local.world import Stack, World, read_stacks
-from tests.local.support import eventually
+from tests.local.support import eventually, interruptible
 
 PUBLISHER, QUEUE, FUNCTION, SENDER = "111111111111", "222222222222", "333333333333", "444444444444"
 
@@ -146,6 +146,7 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         env=environment,
         text=True,
+        preexec_fn=interruptible,
     ) as parent:
         assert parent.stdout is not None
         assert "Bootstrapping" in parent.stdout.readline()

@@ -17,7 +17,7 @@ import pytest
 
 from claim_check import Entry, Publisher, Store
 from local.cdk import synth
-from tests.local.support import eventually
+from tests.local.support import eventually, interruptible
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
@@ -28,7 +28,9 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def variables() -> Iterator[dict[str, str]]:
     """What `make local` prints to paste."""
-    local = subprocess.Popen([sys.executable, "-m", "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    local = subprocess.Popen(
+        [sys.executable, "-m", "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
     assert local.stdout
     printed = ""
     for line in local.stdout:
@@ -244,12 +246,17 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
     assert letters["orders"]["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
     eventually(lambda: len(told()) == 2, 60)
     assert executions() == ["after", "before"]
-    logged = client("logs", ORDERS, "us-west-2").filter_log_events(logGroupName="/aws/lambda/coatcheck-orders-consume")
-    lines = [json.loads(event["message"]) for event in logged["events"] if '"message_id"' in event["message"]]
-    assert {line["message_id"] for line in lines} == set(payloads)
-    assert len({line["function_request_id"] for line in lines}) == 1, "they were not in one batch"
+
+    def batches() -> dict[str, str]:
+        group = "/aws/lambda/coatcheck-orders-consume"  # what a function logged is there a moment after it ended
+        events = client("logs", ORDERS, "us-west-2").filter_log_events(logGroupName=group)["events"]
+        lines = [json.loads(event["message"]) for event in events if '"message_id"' in event["message"]]
+        return {line["message_id"]: line["function_request_id"] for line in lines}
+
+    eventually(lambda: set(batches()) == set(payloads), 60)
+    assert len(set(batches().values())) == 1, "they were not in one batch"
     assert len(eventually(lambda: ecs.list_tasks(cluster="coatcheck-billing")["taskArns"], 60)) == 2
-    assert waiting() == 0
+    eventually(lambda: waiting() == 0, 60)
 
     spoilt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
     s3.delete_object(Bucket=bucket, Key=key, VersionId=spoilt)
