@@ -60,6 +60,11 @@ def replica_stack(deployment: Deployment, region: str) -> str:
     return f"{deployment.name}-replica-{region}"
 
 
+def replication_rule(region: str) -> str:
+    """Of the payload bucket: replicates into that Region. Metrics are counted by it."""
+    return f"Replicate-{region}"
+
+
 def replica_key_alias(deployment: Deployment) -> str:
     """Of the key of a replica, in its Region: the publisher's stack cannot know the key's own ARN."""
     return f"alias/{deployment.name}-replica"

@@ -1,6 +1,7 @@
 """What tells people that something is wrong: alarms, a topic they all act on, and a dashboard.
 
-An alarm is named `<stack>-<Name>`, and `docs/runbook.md` has a section `<Name>`: what it means and what to do.
+An alarm is named `<stack>-<Name>`, or `<stack>-<which>-<Name>`, and `docs/runbook.md` has a section `<Name>`: what it
+means and what to do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ class Operations(Construct):
     def __init__(self, scope: Construct, id: str, *, deployment: Deployment) -> None:
         super().__init__(scope, id)
         self._stack = Stack.of(self)
+        self._deployment = deployment
         self._runbook = deployment.operations.runbook
         self._alarms: list[cloudwatch.Alarm] = []
         self._graphs: list[cloudwatch.IWidget] = []
@@ -181,6 +183,30 @@ class Operations(Construct):
         # Labels are for the graph alone: with one, an alarm is metric math, which the emulator does not take.
         self._graph("Rules: events lost", [metric.with_(label=name) for name, metric in metrics.items()], alarms)
 
+    def watch_replication(self) -> None:
+        """Of the payload bucket, into each Region. Failures are counted here, and how late a replica is, there."""
+        regions = self._deployment.publisher.replicas
+        failed = {region: self._replication("OperationsFailedReplication", "Sum", region) for region in regions}
+        alarms = [
+            self._alarm("NotReplicated", metric, of=region, says=f"S3 gave up replicating payloads into {region}.")
+            for region, metric in failed.items()
+        ]
+        self._graph(
+            "Replication: given up (left), seconds behind (right)",
+            [metric.with_(label=region) for region, metric in failed.items()],
+            alarms,
+            [self._behind(region).with_(region=region, label=region) for region in regions],
+        )
+
+    def watch_replica(self, region: str) -> None:
+        """In the replica's Region, which is `region`: an alarm has to be where its metric is."""
+        self._alarm(
+            "ReplicaLate",
+            self._behind(region),
+            says="The replica is an hour behind: its readers read the publisher's bucket.",
+            threshold=Duration.hours(1).to_seconds(),
+        )
+
     def show(self, about: str) -> None:
         """The dashboard: what to do, what is wrong, and then all there is to see. `about`: the stack in a sentence."""
         wide = 24
@@ -212,12 +238,21 @@ class Operations(Construct):
         )
 
     def _alarm(
-        self, name: str, metric: cloudwatch.IMetric, *, says: str, threshold: float = 1, periods: int = 1
+        self,
+        name: str,
+        metric: cloudwatch.IMetric,
+        *,
+        says: str,
+        of: str | None = None,
+        threshold: float = 1,
+        periods: int = 1,
     ) -> cloudwatch.Alarm:
+        """`of`: which of several, where a stack has more than one of that name."""
+        full = f"{of}-{name}" if of else name
         alarm = cloudwatch.Alarm(
             self,
-            name,
-            alarm_name=f"{self._stack.stack_name}-{name}",
+            full,
+            alarm_name=f"{self._stack.stack_name}-{full}",
             alarm_description=f"{says} What to do: {self._runbook}#{name.lower()}",
             metric=metric,
             threshold=threshold,
@@ -265,6 +300,23 @@ class Operations(Construct):
             namespace=METRICS,
             metric_name=name,
             dimensions_map={"service": function.service},
+            statistic=statistic,
+            period=_FIVE,
+        )
+
+    def _behind(self, region: str) -> cloudwatch.Metric:
+        return self._replication("ReplicationLatency", "Maximum", region)
+
+    def _replication(self, name: str, statistic: str, region: str) -> cloudwatch.Metric:
+        """A metric of the rule that replicates payloads into a Region; one that S3 writes for "Metrics: Enabled"."""
+        return cloudwatch.Metric(
+            namespace="AWS/S3",
+            metric_name=name,
+            dimensions_map={
+                "SourceBucket": names.payload_bucket(self._deployment),
+                "DestinationBucket": names.payload_bucket(self._deployment, region),
+                "RuleId": names.replication_rule(region),
+            },
             statistic=statistic,
             period=_FIVE,
         )

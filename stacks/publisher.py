@@ -172,6 +172,8 @@ class PublisherStack(Stack):
         operations.watch_function("Publish", publish, asynchronous=True)
         operations.watch_refusals(publish, ["PayloadCorrupt"])
         operations.watch_rules({"EventsLost": events_rule, "UploadsLost": outbox_rule})
+        if publisher.replicas:
+            operations.watch_replication()
         operations.show_traffic(publish, "PublishedBytes")
         operations.show(f"Publishes what reaches the bus `{names.event_bus(deployment)}` and the outbox.")
 

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from stacks import boundary, names
 from stacks.deployment import Deployment
+from stacks.operations import Operations
 from stacks.payload_bucket import ReplicaBucket
 from stacks.removal import removal_policy
 
@@ -37,3 +38,5 @@ class ReplicaStack(Stack):
             if region in names.replicas_near(deployment, subscriber):
                 bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber, region))
                 key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber, region))
+        # No dashboard: the publisher's shows both Regions. Lag is counted here, and an alarm is where its metric is.
+        Operations(self, "Operations", deployment=deployment).watch_replica(region)

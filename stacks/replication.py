@@ -83,7 +83,7 @@ def _grant_write(role: iam.Role, deployment: Deployment, region: str) -> None:
 
 def _rule(deployment: Deployment, region: str, priority: int) -> s3.CfnBucket.ReplicationRuleProperty:
     return s3.CfnBucket.ReplicationRuleProperty(
-        id=f"Replicate-{region}",
+        id=names.replication_rule(region),
         status="Enabled",
         priority=priority,
         filter=s3.CfnBucket.ReplicationRuleFilterProperty(prefix=names.PAYLOADS),

@@ -659,6 +659,8 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
     """Stacks with alarms: name, Region, account."""
     home = deployment.publisher
     yield names.publisher_stack(deployment), home.region, home.account
+    for region in home.replicas:
+        yield names.replica_stack(deployment, region), region, home.account
     for subscriber in deployment.subscribers:
         # An endpoint's stack is where the topic is; a queue's or function's has its redrive queue there.
         region = home.region if isinstance(subscriber, HttpsSubscriber) else subscriber.region

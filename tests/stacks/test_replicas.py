@@ -33,7 +33,8 @@ def test_a_replica_is_kept_as_its_original_is(everywhere: dict[str, Template]) -
     assert replica["LifecycleConfiguration"]["Rules"] == [
         rule for name, rule in rules.items() if name != "ExpireOverwrittenUploads"
     ]
-    only(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Key")
+    keys = resources(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Key")
+    assert len([key for key in keys if not key.startswith("Operations")]) == 1
     alias = only(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Alias")
     assert alias["Properties"]["AliasName"] == "alias/coatcheck-replica"
 
@@ -55,6 +56,41 @@ def test_payloads_alone_are_replicated_and_no_deletion_is(everywhere: dict[str, 
             "Metrics": {"Status": "Enabled"},
         },
     }
+
+
+DIMENSIONS = [
+    {"Name": "DestinationBucket", "Value": REPLICA},
+    {"Name": "RuleId", "Value": "Replicate-us-west-2"},
+    {"Name": "SourceBucket", "Value": ORIGIN},
+]
+
+
+def test_each_alarm_of_replication_is_in_the_region_that_counts_it(everywhere: dict[str, Template]) -> None:
+    """CloudWatch counts failures where the source is and lag where the replica is; an alarm is where its metric is."""
+    alarms = {
+        alarm["Properties"]["AlarmName"]: alarm["Properties"]
+        for template in everywhere.values()
+        for alarm in resources(template, "AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["Namespace"] == "AWS/S3"
+    }
+    failed = alarms.pop("coatcheck-publisher-us-west-2-NotReplicated")
+    late = alarms.pop("coatcheck-replica-us-west-2-ReplicaLate")
+    assert not alarms
+    assert (failed["MetricName"], failed["Statistic"], failed["Threshold"]) == ("OperationsFailedReplication", "Sum", 1)
+    assert (late["MetricName"], late["Statistic"], late["Threshold"]) == ("ReplicationLatency", "Maximum", 3600)
+    assert failed["Dimensions"] == late["Dimensions"] == DIMENSIONS
+    assert "us-west-2" in failed["AlarmDescription"]
+
+
+def test_the_publishers_dashboard_shows_replication_of_both_regions(everywhere: dict[str, Template]) -> None:
+    body = only(everywhere["coatcheck-publisher"], "AWS::CloudWatch::Dashboard")["Properties"]["DashboardBody"]
+    text = "".join(part if isinstance(part, str) else "FILLED-IN" for part in body["Fn::Join"][1])
+    (shown,) = (each for each in json.loads(text)["widgets"] if "Replic" in each["properties"].get("title", ""))
+    failed, behind = shown["properties"]["metrics"]
+    named = [part for each in DIMENSIONS for part in each.values()]
+    assert failed[:8] == ["AWS/S3", "OperationsFailedReplication", *named]
+    assert behind[:8] == ["AWS/S3", "ReplicationLatency", *named]
+    assert (behind[8]["region"], behind[8]["yAxis"]) == ("us-west-2", "right")
 
 
 def test_subscribers_there_trust_the_store_with_its_replica(everywhere: dict[str, Template]) -> None:
