@@ -14,7 +14,7 @@ from stacks.application import Landing as Settings
 from stacks.deployment import Deployment, SqsSubscriber
 from stacks.findings import BELOW_A_PREFIX, GRANT_LAND
 from stacks.function import Function
-from stacks.landing_bucket import LandingBucket
+from stacks.private_bucket import PrivateBucket
 from stacks.store import inbox_store, landing_store, trusted_stores
 
 
@@ -40,14 +40,20 @@ class Landing(Construct):
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )
-        self.bucket = LandingBucket(
+        # Not versioned: a payload is landed again under the same key, with the same bytes.
+        self.bucket = PrivateBucket(
             self,
             "Bucket",
             deployment=deployment,
-            subscriber=subscriber,
-            landing=settings,
+            bucket_name=names.landing_bucket(deployment, subscriber),
             key=self.key,
-            removal_policy=removal_policy,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="ExpireLanded",
+                    expiration=Duration.days(settings.days),
+                    abort_incomplete_multipart_upload_after=Duration.days(2),
+                )
+            ],
         )
         self.function = Function(
             self,

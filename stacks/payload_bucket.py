@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
-from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment
-from stacks.findings import NO_ACCESS_LOG
+from stacks.private_bucket import PrivateBucket
 
 
-class _Bucket(s3.Bucket):
+class _Bucket(PrivateBucket):
     """`payloads/` expires with the payload lifetime. Versioned, as replication wants it at both ends."""
 
     def __init__(
@@ -24,19 +23,14 @@ class _Bucket(s3.Bucket):
         deployment: Deployment,
         region: str,
         key: kms.IKey,
-        removal_policy: RemovalPolicy,
         more_rules: Sequence[s3.LifecycleRule] = (),
     ) -> None:
         super().__init__(
             scope,
             id,
+            deployment=deployment,
             bucket_name=names.payload_bucket(deployment, region),
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=True,
+            key=key,
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -49,10 +43,7 @@ class _Bucket(s3.Bucket):
                 s3.LifecycleRule(id="RemoveDeleteMarkers", expired_object_delete_marker=True),
                 s3.LifecycleRule(id="AbortUnfinishedUploads", abort_incomplete_multipart_upload_after=Duration.days(2)),
             ],
-            removal_policy=removal_policy,
-            auto_delete_objects=deployment.ephemeral,
         )
-        acknowledge(self, NO_ACCESS_LOG)
 
 
 class PayloadBucket(_Bucket):
@@ -62,16 +53,13 @@ class PayloadBucket(_Bucket):
     same key is uploaded again meanwhile.
     """
 
-    def __init__(
-        self, scope: Construct, id: str, *, deployment: Deployment, key: kms.IKey, removal_policy: RemovalPolicy
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, key: kms.IKey) -> None:
         super().__init__(
             scope,
             id,
             deployment=deployment,
             region=deployment.publisher.region,
             key=key,
-            removal_policy=removal_policy,
             more_rules=[
                 # An upload that was overwritten before it was published waits as long as its dead letter may.
                 s3.LifecycleRule(

@@ -52,7 +52,7 @@ class PublisherStack(Stack):
             enable_key_rotation=True,
             removal_policy=removal,
         )
-        bucket = PayloadBucket(self, "PayloadBucket", deployment=deployment, key=key, removal_policy=removal)
+        bucket = PayloadBucket(self, "PayloadBucket", deployment=deployment, key=key)
         if publisher.replicas:
             Replication(self, "Replication", deployment=deployment, bucket=bucket, key=key)
         topic = _topic(self, deployment, key)

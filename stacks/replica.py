@@ -22,18 +22,15 @@ class ReplicaStack(Stack):
             termination_protection=not deployment.ephemeral,
             description="coatcheck: payloads, replicated for subscribers in this Region.",
         )
-        removal = removal_policy(deployment)
         key = kms.Key(
             self,
             "Key",
             alias=names.replica_key_alias(deployment),
             description=f"{deployment.name}: replicated payloads",
             enable_key_rotation=True,
-            removal_policy=removal,
+            removal_policy=removal_policy(deployment),
         )
-        bucket = ReplicaBucket(
-            self, "ReplicaBucket", deployment=deployment, region=region, key=key, removal_policy=removal
-        )
+        bucket = ReplicaBucket(self, "ReplicaBucket", deployment=deployment, region=region, key=key)
         for subscriber in deployment.subscribers:
             if region in names.replicas_near(deployment, subscriber):
                 bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber, region))

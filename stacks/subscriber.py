@@ -124,9 +124,7 @@ class FunctionSubscriberStack(SubscriberStack):
         self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriber, *, description: str
     ) -> None:
         super().__init__(scope, deployment, subscriber, region=subscriber.region, description=description)
-        self.inbox = InboxBucket(
-            self, "Inbox", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
-        )
+        self.inbox = InboxBucket(self, "Inbox", deployment=deployment, subscriber=subscriber)
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetters",

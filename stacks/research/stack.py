@@ -60,7 +60,7 @@ class ResearchStack(Stack):
             enable_key_rotation=True,
             removal_policy=removal,
         )
-        bucket = DataBucket(self, "Data", deployment=deployment, research=research, key=key, removal_policy=removal)
+        bucket = DataBucket(self, "Data", deployment=deployment, research=research, key=key)
         network = Network(self, "Network", research=research, zones=self.availability_zones, removal_policy=removal)
 
         registries = {
