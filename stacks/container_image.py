@@ -44,7 +44,6 @@ class ImageBuilder(Construct):
 
     def allow(self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup) -> None:
         """Let the function build with the project, look for the result, and read what the build said."""
-        assert self.function.role
         for actions, resource in (
             (
                 [
@@ -58,7 +57,9 @@ class ImageBuilder(Construct):
             (["ecr:DescribeImages"], repository.repository_arn),
             (["logs:GetLogEvents"], log_group.log_group_arn),
         ):
-            self.function.role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
+            self.function.execution_role.add_to_principal_policy(
+                iam.PolicyStatement(actions=actions, resources=[resource])
+            )
 
 
 class ContainerImage(Construct):

@@ -30,7 +30,7 @@ def _of_grants(*prefixes: str) -> dict[str, str]:
 GRANT_READ = _of_grants("s3:Get", "s3:List")
 GRANT_READ_WRITE = _of_grants("s3:Get", "s3:List", "s3:Abort")
 GRANT_KEY = _of_grants("kms:")
-GRANT_LAND = _of_grants("s3:Get", "s3:List", "s3:Abort", "kms:")
+GRANT_WRITE_ENCRYPTED = _of_grants("s3:Abort", "kms:")
 GRANT_PUBLISH = _of_grants("s3:", "kms:")
 BELOW_A_PREFIX = "Objects have no names before they are there; their prefix is all that can be said."
 ANY_KEY = (

@@ -44,6 +44,8 @@ class Function(lambda_.Function):
         acknowledge_wildcards(role, {"X-Ray knows no narrower resource.": ["*"]})
         self.service = function_name
         """What its logs and metrics call it."""
+        self.execution_role = role
+        """`role`, which is there: one's own, never None."""
         super().__init__(
             scope,
             id,

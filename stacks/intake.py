@@ -15,15 +15,15 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
-from stacks.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.acknowledgement import acknowledge_wildcards
 from stacks.application_bus import PROCESSED, ApplicationBus
+from stacks.copying_function import CopyingFunction
 from stacks.dead_letter_queue import DeadLetterQueue
 from stacks.deployment import Deployment, SqsSubscriber
-from stacks.findings import BELOW_A_PREFIX, GRANT_READ
-from stacks.function import Function
+from stacks.findings import BELOW_A_PREFIX
 from stacks.regions import partition
 from stacks.research.settings import Pipeline, Research
-from stacks.store import data_set_store, inbox_store, trusted_stores
+from stacks.store import data_set_store
 
 
 class Intake(Construct):
@@ -53,31 +53,24 @@ class Intake(Construct):
             retention=Duration.days(subscriber.dead_letter_retention_days),
             removal_policy=removal_policy,
         )
-        self.function = Function(
+        self.function = CopyingFunction(
             self,
             "Intake",
+            deployment=deployment,
+            subscriber=subscriber,
+            inbox=inbox,
             function_name=names.intake_function(deployment, subscriber),
             role_name=names.intake_role(deployment, subscriber),
             package="intake",
-            timeout=Duration.minutes(15),  # S3 needs minutes to copy many gigabytes
             environment={
-                # What came inside its message was put into the inbox.
-                "TRUSTED_STORES": json.dumps(
-                    [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
-                ),
                 "DATA": json.dumps(data_set_store(deployment, research, pipeline)),
                 "PIPELINE": names.pipeline(deployment, pipeline),
                 "EVENT_BUS": bus.event_bus_name,
             },
             on_failure=destinations.SqsDestination(self.dead_letters),
         )
-        assert self.function.role
-        self.role: iam.IRole = self.function.role
-        inbox.grant_read(self.role, f"{names.INLINE}*")
-        acknowledge(self.role, GRANT_READ)
-        acknowledge_wildcards(self.role, {BELOW_A_PREFIX: [inbox.arn_for_objects(f"{names.INLINE}*")]})
         self._put_data_sets(deployment, research, pipeline)
-        bus.grant_put_events_to(self.role)
+        bus.grant_put_events_to(self.function.execution_role)
         events.Rule(
             self,
             "ProcessedRule",
@@ -126,9 +119,9 @@ class Intake(Construct):
                 resources=[names.pipeline_arn(deployment, research, pipeline)],
             ),
         ):
-            self.role.add_to_principal_policy(statement)
+            self.function.execution_role.add_to_principal_policy(statement)
         acknowledge_wildcards(
-            self.role,
+            self.function.execution_role,
             {
                 BELOW_A_PREFIX: [data_sets],
                 "The research stack's key: conditions narrow it to the data bucket through S3.": [any_key],

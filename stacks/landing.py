@@ -3,7 +3,6 @@
 import json
 
 from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -11,11 +10,11 @@ from constructs import Construct
 from stacks import names
 from stacks.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.application import Landing as Settings
+from stacks.copying_function import CopyingFunction
 from stacks.deployment import Deployment, SqsSubscriber
-from stacks.findings import BELOW_A_PREFIX, GRANT_LAND
-from stacks.function import Function
+from stacks.findings import BELOW_A_PREFIX, GRANT_WRITE_ENCRYPTED
 from stacks.private_bucket import PrivateBucket
-from stacks.store import inbox_store, landing_store, trusted_stores
+from stacks.store import landing_store
 
 
 class Landing(Construct):
@@ -55,25 +54,18 @@ class Landing(Construct):
                 )
             ],
         )
-        self.function = Function(
+        self.function = CopyingFunction(
             self,
             "Land",
+            deployment=deployment,
+            subscriber=subscriber,
+            inbox=inbox,
             function_name=names.land_function(deployment, subscriber),
             role_name=names.land_role(deployment, subscriber),
             package="land",
-            timeout=Duration.minutes(15),  # S3 needs minutes to copy many gigabytes
-            environment={
-                # What came inside its message was put into the inbox, and is landed as well.
-                "TRUSTED_STORES": json.dumps(
-                    [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
-                ),
-                "LANDING": json.dumps(landing_store(deployment, subscriber)),
-            },
+            environment={"LANDING": json.dumps(landing_store(deployment, subscriber))},
         )
-        assert self.function.role
-        self.role: iam.IRole = self.function.role
-        inbox.grant_read(self.role, f"{names.INLINE}*")
-        self.bucket.grant_put(self.role, f"{names.LANDED}*")
-        acknowledge(self.role, GRANT_LAND)
-        prefixes = [inbox.arn_for_objects(f"{names.INLINE}*"), self.bucket.arn_for_objects(f"{names.LANDED}*")]
-        acknowledge_wildcards(self.role, {BELOW_A_PREFIX: prefixes})
+        role = self.function.execution_role
+        self.bucket.grant_put(role, f"{names.LANDED}*")
+        acknowledge(role, GRANT_WRITE_ENCRYPTED)
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.bucket.arn_for_objects(f"{names.LANDED}*")]})

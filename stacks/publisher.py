@@ -102,11 +102,10 @@ class PublisherStack(Stack):
                 "OFFLOAD": publisher.offload,
             },
         )
-        assert publish.role
-        _grant_publish(publish.role, topic, bucket, key)
+        _grant_publish(publish.execution_role, topic, bucket, key)
         # The outbox: the uploaded version is copied, published, and only then deleted.
-        bucket.grant_read(publish.role, f"{names.OUTBOX}*")
-        bucket.grant_delete(publish.role, f"{names.OUTBOX}*")
+        bucket.grant_read(publish.execution_role, f"{names.OUTBOX}*")
+        bucket.grant_delete(publish.execution_role, f"{names.OUTBOX}*")
 
         role = iam.Role(
             self,

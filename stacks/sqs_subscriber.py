@@ -68,9 +68,8 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             resource_name=f"{names.state_machine(deployment, subscriber)}:*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        assert consume.role
         consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
-        acknowledge_wildcards(consume.role, {"An execution is named by its message.": [executions]})
+        acknowledge_wildcards(consume.execution_role, {"An execution is named by its message.": [executions]})
         self.dead_letters.grant_send_messages(consume)
         consume.add_event_source(
             event_sources.SqsEventSource(
@@ -112,7 +111,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             inbox=self.inbox,
             removal_policy=self.removal_policy,
         )
-        self.grant_read_payloads(landing.role)
+        self.grant_read_payloads(landing.function.execution_role)
         return landing
 
     def _intake(self, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, pipeline: str) -> None:
@@ -129,6 +128,6 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             bus=bus,
             removal_policy=self.removal_policy,
         )
-        self.grant_read_payloads(intake.role)
+        self.grant_read_payloads(intake.function.execution_role)
         self.operations.watch_function("Intake", intake.function, asynchronous=True)
         self.operations.watch_dead_letters("IntakeDeadLetters", intake.dead_letters)

@@ -151,13 +151,13 @@ class FunctionSubscriberStack(SubscriberStack):
             },
             **options,  # type: ignore[arg-type]
         )
-        assert function.role
-        self.grant_read_payloads(function.role)
-        self.inbox.grant_put(function.role, f"{names.INLINE}*")
+        role = function.execution_role
+        self.grant_read_payloads(role)
+        self.inbox.grant_put(role, f"{names.INLINE}*")
         # To tell a retry from another payload of the same id.
-        self.inbox.grant_read(function.role, f"{names.INLINE}*")
-        acknowledge(function.role, GRANT_READ_WRITE)
-        acknowledge_wildcards(function.role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
+        self.inbox.grant_read(role, f"{names.INLINE}*")
+        acknowledge(role, GRANT_READ_WRITE)
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
         return function
 
 

@@ -54,9 +54,8 @@ class CleanUp(Construct):
 
     def empty(self, domain: Domain, people: People, *, after: Sequence[IConstruct], kept: Sequence[str]) -> None:
         """Emptied while all that its apps and jobs need is still there: `after`, and everybody's profile."""
-        assert self.function.role
         # Apart from the function's own policy, on which the guard depends, and with it the domain that is named here.
-        rights = iam.Policy(self, "Rights", roles=[self.function.role])
+        rights = iam.Policy(self, "Rights", roles=[self.function.execution_role])
         arn = f"arn:{partition(self._research.region)}:sagemaker:{self._research.region}:{self._research.account}"
         pipelines = [names.pipeline_arn(self._deployment, self._research, each) for each in self._research.pipelines]
         for sid, actions, resources in (
