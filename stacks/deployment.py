@@ -17,11 +17,11 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from stacks import names
 from stacks.application import FanOut, Landing
 from stacks.conflicts import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
-from stacks.fields import Account, Email, HttpsUrl, Name, Region, RoleArn, Table, matches
+from stacks.fields import Account, Email, HttpsUrl, Name, NamedOnce, Region, RoleArn, Table, matches
 from stacks.filter_policy import FilterPolicy
 from stacks.research import settings
 from stacks.research.settings import Research
-from stacks.task import Task
+from stacks.task import Network, Task
 from stacks.workflow import DefinitionFile, PermissionsFile, beside
 
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
@@ -44,12 +44,6 @@ RetentionDays = Annotated[int, Field(ge=1, le=14)]
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("has one of them twice; name each once")
-    return names
-
-
 class Publisher(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
@@ -63,7 +57,7 @@ class Publisher(Table):
     """The threshold over which a payload is offloaded; the topic's maximum message size, when it is over SNS's own."""
     offload: Literal["over-threshold", "always", "never"] = "over-threshold"
     """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
-    detail_types: Annotated[tuple[DetailType, ...], AfterValidator(_named_once)] = Field(default=(), strict=False)
+    detail_types: Annotated[tuple[DetailType, ...], NamedOnce] = Field(default=(), strict=False)
     """The detail-types of events that are published, and no other; every one, when there are none."""
     archive_days: int = Field(default=30, ge=1, le=3650)
     """With `detail_types`: how long every other event is kept to be replayed."""
@@ -129,8 +123,12 @@ class LambdaSubscriber(_FunctionSubscriber):
     """`[[subscribers]]` with `kind = "lambda"`: a function subscribed directly, an ECS task."""
 
     kind: Literal["lambda"]
+    maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
+    """How many invocations of the function at the same time; as many as its account has left, when not given."""
     task: Task = Task()
     """What runs with each message."""
+    network: Network | None = None
+    """Where that runs; in a small network of its own, when there is none."""
 
 
 class HttpsSubscriber(_Subscriber):
@@ -339,11 +337,16 @@ def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
 
 def _note(error: ValidationError, key: str, problems: Problems) -> set[str]:
     """Note every problem of a part; answers the names of its own keys that are wrong."""
-    details = error.errors(include_url=False)
+    details = [detail for detail in error.errors(include_url=False) if not _follows(detail)]
     wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}
     problems.lines += (_problem((key + _where(detail["loc"])).rstrip("."), detail) for detail in details)
     problems.keys |= {f"{key}{name}" for name in wrong}
     return wrong
+
+
+def _follows(detail: Any) -> bool:
+    """A list that is long enough is too short for pydantic when its members, of which it tells anyway, are wrong."""
+    return bool(detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
 
 
 def _where(steps: tuple[int | str, ...]) -> str:
@@ -372,6 +375,10 @@ def _problem(key: str, detail: Any) -> str:
             return f"{key} = {given}: must be a table"
         case "string_type" if key.endswith("account"):
             return f"{key} = {given}: must be the 12 digits of an AWS account id, in quotes"
+        case "too_short":
+            return f"{key} = {given}: must have {detail['ctx']['min_length']} at least"
+        case "too_long":
+            return f"{key}: has {len(detail['input'])} members; must have {detail['ctx']['max_length']} at most"
         case "value_error":
             return f"{key} = {given}: {detail['ctx']['error']}"
         case _:
@@ -389,7 +396,18 @@ def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
 
 def _meant(key: str) -> str:
     """The key that was probably meant, of all the keys that there are."""
-    models = (Head, Operations, Publisher, Sender, SqsSubscriber, LambdaSubscriber, Task, HttpsSubscriber, Research)
+    models = (
+        Head,
+        Operations,
+        Publisher,
+        Sender,
+        SqsSubscriber,
+        LambdaSubscriber,
+        Task,
+        Network,
+        HttpsSubscriber,
+        Research,
+    )
     known = {name for model in models for name in model.model_fields}
     close = get_close_matches(key.rpartition(".")[2], known, n=1)
     return f"did you mean {close[0]}?" if close else "is it misspelt?"

@@ -73,4 +73,21 @@ Name = Annotated[
     str,
     matches(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", "must be lower-case words of letters and digits joined by hyphens"),
 ]
+VpcId = Annotated[str, matches(r"vpc-[0-9a-f]{8,17}", "must be the id of a VPC, such as vpc-0123456789abcdef0")]
+SubnetId = Annotated[
+    str, matches(r"subnet-[0-9a-f]{8,17}", "must be the id of a subnet, such as subnet-0123456789abcdef0")
+]
+SecurityGroupId = Annotated[
+    str, matches(r"sg-[0-9a-f]{8,17}", "must be the id of a security group, such as sg-0123456789abcdef0")
+]
 Email = Annotated[str, matches(r"[^@\s]+@[^@\s]+\.[^@\s]+", "must be an e-mail address")]
+
+
+def _named_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("has one of them twice; name each once")
+    return names
+
+
+NamedOnce = AfterValidator(_named_once)
+"""Refuses a list that has a member twice."""

@@ -30,6 +30,7 @@ class Function(lambda_.Function):
         timeout: Duration,
         environment: Mapping[str, str],
         on_failure: lambda_.IDestination | None = None,
+        reserved_concurrent_executions: int | None = None,
     ) -> None:
         role = iam.Role(
             scope, f"{id}Role", role_name=role_name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
@@ -61,6 +62,7 @@ class Function(lambda_.Function):
             memory_size=1024,
             tracing=lambda_.Tracing.ACTIVE,
             on_failure=on_failure,
+            reserved_concurrent_executions=reserved_concurrent_executions,
             environment={
                 "POWERTOOLS_SERVICE_NAME": function_name,
                 "POWERTOOLS_METRICS_NAMESPACE": METRICS,

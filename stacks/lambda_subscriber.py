@@ -1,5 +1,7 @@
 """A subscriber with a function subscribed directly: topic -> function -> ECS task."""
 
+import json
+
 from aws_cdk import Duration, Fn
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
@@ -56,11 +58,11 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
                 "CLUSTER_ARN": task.cluster.cluster_arn,
                 "TASK_DEFINITION_ARN": task.definition.task_definition_arn,
                 "CONTAINER": task.container.container_name,
-                "SUBNETS": ",".join(task.subnets),
-                "SECURITY_GROUP": task.security_group.security_group_id,
+                "NETWORK": json.dumps(task.network.configuration),
                 "HANDED_ON_TABLE": handed_on.table_name,
                 "REMEMBERED_SECONDS": str(Duration.days(deployment.publisher.payload_lifetime_days).to_seconds()),
             },
+            reserved_concurrent_executions=subscriber.maximum_concurrency,
             on_failure=destinations.SqsDestination(self.dead_letters),
         )
         handed_on.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
@@ -78,7 +80,9 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         subscription = self.subscribe(raw=False)
         subscription.node.add_dependency(permission)
 
-        self.operations.watch_function("Consume", consume, asynchronous=True)
+        self.operations.watch_function(
+            "Consume", consume, asynchronous=True, throttled_on_purpose=subscriber.maximum_concurrency is not None
+        )
         self.operations.watch_refusals(consume)
         self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
         self.operations.show("Receives messages in a function and runs an ECS task with each.")

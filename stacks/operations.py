@@ -91,15 +91,17 @@ class Operations(Construct):
         waiting = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_FIVE)
         self._graph("Queue: seconds the oldest waits (left), messages waiting (right)", [age], [alarm], [waiting])
 
-    def watch_function(self, name: str, function: Function, *, asynchronous: bool) -> None:
+    def watch_function(
+        self, name: str, function: Function, *, asynchronous: bool, throttled_on_purpose: bool = False
+    ) -> None:
         """An error is tried again, and what is given up is a dead letter: only errors that go on are an alarm."""
         errors, throttles = function.metric_errors(period=_FIVE), function.metric_throttles(period=_FIVE)
         alarms = [
-            self._alarm(f"{name}Fails", errors, says="The function has failed for a quarter of an hour.", periods=3),
-            self._alarm(
-                f"{name}Throttled", throttles, says="Lambda has not run the function as often as asked.", periods=3
-            ),
+            self._alarm(f"{name}Fails", errors, says="The function has failed for a quarter of an hour.", periods=3)
         ]
+        if not throttled_on_purpose:
+            says = "Lambda has not run the function as often as asked."
+            alarms.append(self._alarm(f"{name}Throttled", throttles, says=says, periods=3))
         self._log_groups.append(function.log_group.log_group_name)
         self._graph(
             f"{name}: failures (left), invocations (right)",

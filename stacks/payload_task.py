@@ -1,7 +1,6 @@
 """Behind a subscriber of kind `lambda`: an ECS task on Fargate, run once per message, that reads its payload."""
 
-from aws_cdk import RemovalPolicy
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -11,13 +10,13 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks import names
-from stacks.acknowledgement import acknowledge
 from stacks.deployment import Deployment, LambdaSubscriber
 from stacks.task_image import TaskImage
+from stacks.task_network import TaskNetwork
 
 
 class PayloadTask(Construct):
-    """`cluster`, `definition`, `container`, `subnets`, `security_group`: what it takes to run the task."""
+    """`cluster`, `definition`, `container`, `network`: what it takes to run the task."""
 
     def __init__(
         self,
@@ -29,30 +28,11 @@ class PayloadTask(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        vpc = ec2.Vpc(
-            self,
-            "Network",
-            nat_gateways=0,
-            # Emptying the default security group takes a function with rights over security groups; nothing is in it.
-            restrict_default_security_group=False,
-            subnet_configuration=[
-                ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False)
-            ],
-            gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
-            },
-        )
-        acknowledge(
-            vpc, {"AwsSolutions-VPC7": "Nothing is let into this network; flow logs are the account owner's choice."}
-        )
-        self.subnets = [subnet.subnet_id for subnet in vpc.public_subnets]
-        self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=vpc, description="Out, and nothing in.", allow_all_outbound=True
-        )
+        self.network = TaskNetwork(self, "Network", network=subscriber.network, zones=Stack.of(self).availability_zones)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
-            vpc=vpc,
+            vpc=self.network.vpc,
             cluster_name=names.cluster(deployment, subscriber),
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )

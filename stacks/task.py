@@ -1,4 +1,4 @@
-"""Tables of the deployment file about the ECS task behind a subscriber of kind `lambda`: its image and its size."""
+"""Tables of the deployment file about the ECS task behind a subscriber of kind `lambda`: what runs, and where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from stacks.fields import Table, matches
+from stacks.fields import NamedOnce, SecurityGroupId, SubnetId, Table, VpcId, matches
 
 OURS = Path(__file__).parents[1] / "containers" / "read_payload"
 """The build context of the image that runs unless the file says otherwise."""
@@ -78,3 +78,17 @@ class Task(Table):
             str(each[0]) if len(each) == 1 else f"{each[0]} to {each[-1]} in steps of {each.step}"
             for each in SIZES[self.cpu]
         )
+
+
+class Network(Table):
+    """`[subscribers.network]`: subnets that are there, for the task to run in. (What ECS takes of each: ECS API
+    reference, "AwsVpcConfiguration".)"""
+
+    vpc_id: VpcId
+    subnet_ids: Annotated[tuple[SubnetId, ...], NamedOnce] = Field(strict=False, min_length=1, max_length=16)
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], NamedOnce] = Field(
+        default=(), strict=False, max_length=5
+    )
+    """Those of the task; one that lets everything out and nothing in is made, when there are none."""
+    assign_public_ip: bool = False
+    """In a public subnet without NAT: the task's way out."""

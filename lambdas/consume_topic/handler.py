@@ -25,8 +25,7 @@ runner = Runner(
     cluster=os.environ["CLUSTER_ARN"],
     task_definition=os.environ["TASK_DEFINITION_ARN"],
     container=os.environ["CONTAINER"],
-    subnets=os.environ["SUBNETS"].split(","),
-    security_group=os.environ["SECURITY_GROUP"],
+    network=json.loads(os.environ["NETWORK"]),
 )
 ecs = boto3.client("ecs")
 handed_on = HandedOn(

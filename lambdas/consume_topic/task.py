@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from handover import Deadline, Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import AwsVpcConfigurationTypeDef
 
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0  # seconds
@@ -27,13 +27,12 @@ class TaskNotStarted(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """What runs: a container of a task definition, on Fargate, in these subnets."""
+    """What runs: a container of a task definition, on Fargate; `network` as `ecs:RunTask` takes it."""
 
     cluster: str
     task_definition: str
     container: str
-    subnets: Sequence[str]
-    security_group: str
+    network: "AwsVpcConfigurationTypeDef"
 
 
 def run_task(handover: Handover, *, runner: Runner, ecs: "ECSClient", deadline: Deadline) -> str:
@@ -81,13 +80,7 @@ def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
         taskDefinition=runner.task_definition,
         clientToken=handover.message_id,
         launchType="FARGATE",
-        networkConfiguration={
-            "awsvpcConfiguration": {
-                "subnets": list(runner.subnets),
-                "securityGroups": [runner.security_group],
-                "assignPublicIp": "ENABLED",  # the way out of a network without NAT; nothing is let in
-            }
-        },
+        networkConfiguration={"awsvpcConfiguration": runner.network},
         overrides={
             "containerOverrides": [
                 {

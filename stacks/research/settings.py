@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from botocore.session import get_session
 from pydantic import Field
 
-from stacks.fields import Account, Email, Name, Region, Table, matches
+from stacks.fields import Account, Email, Name, Region, SubnetId, Table, VpcId, matches
 
 ROOT = Path(__file__).parents[2]
 """The project's folder, from which an image's context is named."""
@@ -42,10 +42,6 @@ PrincipalId = Annotated[
         r"([0-9a-f]{10}-)?[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
         "must be the id that Identity Center shows for the user or group, such as 1234567890-01234567-89ab-…",
     ),
-]
-VpcId = Annotated[str, matches(r"vpc-[0-9a-f]{8,17}", "must be the id of a VPC, such as vpc-0123456789abcdef0")]
-SubnetId = Annotated[
-    str, matches(r"subnet-[0-9a-f]{8,17}", "must be the id of a subnet, such as subnet-0123456789abcdef0")
 ]
 UserName = Annotated[
     str, matches(r"[A-Za-z0-9][\w+=,.@-]{0,126}", "must be a user name: letters, digits and any of + = , . @ - _")

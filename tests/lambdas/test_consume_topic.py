@@ -18,6 +18,7 @@ from tests.lambdas.conftest import INBOX, STORE, environment
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
 DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/billing:1"
+NETWORK = {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED"}
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
 
 
@@ -34,8 +35,7 @@ def consume(load: Callable[..., ModuleType], aws: None) -> ModuleType:
         CLUSTER_ARN=CLUSTER,
         TASK_DEFINITION_ARN=DEFINITION,
         CONTAINER="application",
-        SUBNETS="subnet-1,subnet-2",
-        SECURITY_GROUP="sg-1",
+        NETWORK=json.dumps(NETWORK),
         HANDED_ON_TABLE="handed-on",
         REMEMBERED_SECONDS="5184000",
         **environment(),
@@ -86,13 +86,7 @@ def request(message_id: str, body: bytes) -> dict[str, Any]:
         "taskDefinition": DEFINITION,
         "clientToken": message_id,
         "launchType": "FARGATE",
-        "networkConfiguration": {
-            "awsvpcConfiguration": {
-                "subnets": ["subnet-1", "subnet-2"],
-                "securityGroups": ["sg-1"],
-                "assignPublicIp": "ENABLED",
-            }
-        },
+        "networkConfiguration": {"awsvpcConfiguration": NETWORK},
         "overrides": {
             "containerOverrides": [
                 {"name": "application", "environment": [{"name": n, "value": v} for n, v in variables.items()]}

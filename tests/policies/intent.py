@@ -579,16 +579,13 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
             home,
             (Door("is invoked by the topic", _topic(deployment, region), ("lambda:InvokeFunction",), (function,)),),
         ),
-        # There is a way out beside it: the endpoint is there for what it saves.
-        Guard(
-            "endpoint",
-            found.named(stack, "TaskNetworkS3"),
-            home,
-            (Door("goes through", Everybody(), ("*",), ("*",)),),
-        ),
         run_by(task_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
         run_by(execution_role, home, Service("ecs-tasks.amazonaws.com", account=home)),
     ]
+    if not subscriber.network:
+        # There is a way out beside it: the endpoint is there for what it saves.
+        s3 = found.named(stack, "TaskNetworkVpcS3")
+        guards.append(Guard("endpoint", s3, home, (Door("goes through", Everybody(), ("*",), ("*",)),)))
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
             May(("dynamodb:GetItem", "dynamodb:PutItem"), (found.named(stack, "HandedOn"),)),

@@ -39,6 +39,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
             | (more if kind == "https" else {})
             | ({"landing": {}} if kind == "sqs" and draw(st.booleans()) else {})
+            | ({"network": draw(_networks())} if kind == "lambda" and draw(st.booleans()) else {})
         )
     senders = [
         {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}
@@ -57,6 +58,11 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
         ephemeral=draw(st.booleans()),
     )
+
+
+def _networks() -> st.SearchStrategy[dict[str, Any]]:
+    there = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
+    return st.sampled_from([there, there | {"security_group_ids": ["sg-0123456789abcdef0"], "assign_public_ip": True}])
 
 
 def _roles_of(account: str, region: str) -> st.SearchStrategy[list[str]]:

@@ -1,4 +1,4 @@
-"""The ECS task behind a subscriber of kind `lambda`: its image and its size, and what of them is refused."""
+"""The ECS task behind a subscriber of kind `lambda`: its image, size and network, and what of them is refused."""
 
 import json
 import shutil
@@ -22,13 +22,18 @@ Change = Callable[..., Deployment]
 
 
 @pytest.fixture
-def with_task(example: Deployment, tmp_path: Path) -> Change:
-    def change(**task: Any) -> Deployment:
+def with_keys(example: Deployment, tmp_path: Path) -> Change:
+    def change(**keys: Any) -> Deployment:
         table = json.loads(example.model_dump_json(exclude_none=True))
-        table["subscribers"][1]["task"] = task
+        table["subscribers"][1] |= keys
         return Deployment.parse(table, tmp_path / "deployment.toml")
 
     return change
+
+
+@pytest.fixture
+def with_task(with_keys: Change) -> Change:
+    return lambda **task: with_keys(task=task)
 
 
 def billing(deployment: Deployment) -> Template:
@@ -144,3 +149,122 @@ def test_an_image_and_a_folder_to_build_one_are_too_many(with_task: Change, tmp_
     (tmp_path / "orders" / "Dockerfile").write_text("FROM scratch\n")
     with pytest.raises(DeploymentError, match="take the one out or the other"):
         with_task(image=IN_ECR, context="orders")
+
+
+NETWORK = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]}
+GROUPS = ["sg-0123456789abcdef0", "sg-0123456789abcdef1"]
+
+
+def consume(template: Template) -> dict[str, Any]:
+    (found,) = (
+        each["Properties"]
+        for each in resources(template, "AWS::Lambda::Function").values()
+        if each["Properties"].get("FunctionName") == "coatcheck-billing-consume"
+    )
+    return dict(found)
+
+
+def network(template: Template) -> dict[str, Any]:
+    """Where the function runs tasks, with logical ids in the place of what CloudFormation fills in."""
+    setting = consume(template)["Environment"]["Variables"]["NETWORK"]
+    parts = setting["Fn::Join"][1] if isinstance(setting, dict) else [setting]
+    told = json.loads("".join(each if isinstance(each, str) else each["Fn::GetAtt"][0] for each in parts))
+    return dict(told)
+
+
+def test_a_network_of_its_own_has_two_public_subnets_and_no_nat(templates: dict[str, Template]) -> None:
+    template = templates["coatcheck-billing"]
+    # CloudFormation knows the subnets by Ref, and a group by an attribute of it.
+    setting = consume(template)["Environment"]["Variables"]["NETWORK"]["Fn::Join"][1]
+    assert [each["Ref"] for each in setting if "Ref" in each] == list(resources(template, "AWS::EC2::Subnet"))
+    (group,) = resources(template, "AWS::EC2::SecurityGroup")
+    assert {"Fn::GetAtt": [group, "GroupId"]} in setting
+    assert setting[-1].endswith('"assignPublicIp": "ENABLED"}')
+    assert not resources(template, "AWS::EC2::NatGateway")
+
+
+def test_tasks_run_in_subnets_that_are_there(with_keys: Change) -> None:
+    template = billing(with_keys(network=NETWORK))
+    (group,) = resources(template, "AWS::EC2::SecurityGroup")
+    assert network(template) == {
+        "subnets": NETWORK["subnet_ids"],
+        "securityGroups": [group],
+        "assignPublicIp": "DISABLED",
+    }
+    made = template["Resources"][group]["Properties"]
+    assert made["VpcId"] == NETWORK["vpc_id"]
+    assert "SecurityGroupIngress" not in made
+    kinds = {each["Type"] for each in template["Resources"].values()}
+    assert {kind for kind in kinds if kind.startswith("AWS::EC2::")} == {"AWS::EC2::SecurityGroup"}
+
+
+def test_tasks_have_the_security_groups_that_are_named_and_no_other(with_keys: Change) -> None:
+    template = billing(with_keys(network=NETWORK | {"security_group_ids": GROUPS, "assign_public_ip": True}))
+    assert network(template) == {
+        "subnets": NETWORK["subnet_ids"],
+        "securityGroups": GROUPS,
+        "assignPublicIp": "ENABLED",
+    }
+    assert not [each for each in template["Resources"].values() if each["Type"].startswith("AWS::EC2::")]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"vpc_id": "my-vpc"}, "must be the id of a VPC, such as vpc-0123456789abcdef0"),
+        ({"subnet_ids": ["10.0.0.0/24"]}, "must be the id of a subnet, such as subnet-0123456789abcdef0"),
+        ({"subnet_ids": []}, "must have 1 at least"),
+        ({"subnet_ids": ["subnet-0123456789abcdef0"] * 2}, "has one of them twice; name each once"),
+        ({"security_group_ids": ["default"]}, "must be the id of a security group, such as sg-0123456789abcdef0"),
+        ({"security_group_ids": [f"sg-0123456{n}" for n in range(6)]}, "has 6 members; must have 5 at most"),
+        ({"assign_public_ip": "ENABLED"}, "must be a valid boolean"),
+        ({"subnets": ["subnet-0123456789abcdef0"]}, "did you mean subnet_ids?"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_by_its_key(with_keys: Change, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeploymentError) as refused:
+        with_keys(network=NETWORK | change)
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"subscribers[1].network.{next(iter(change))}")
+    assert said in problem
+
+
+def test_a_network_is_named_whole(with_keys: Change) -> None:
+    with pytest.raises(DeploymentError) as refused:
+        with_keys(network={"security_group_ids": GROUPS})
+    assert refused.value.problems == [
+        "subscribers[1].network.vpc_id: is missing",
+        "subscribers[1].network.subnet_ids: is missing",
+    ]
+
+
+def test_a_queues_subscriber_has_no_task_to_place(example: Deployment) -> None:
+    table = json.loads(example.model_dump_json(exclude_none=True))
+    table["subscribers"][0]["network"] = NETWORK
+    with pytest.raises(DeploymentError, match='is a key of kind = "lambda" only'):
+        Deployment.parse(table)
+
+
+def test_a_function_runs_no_more_often_at_once_than_it_may(with_keys: Change, templates: dict[str, Template]) -> None:
+    capped = billing(with_keys(maximum_concurrency=7))
+    assert consume(capped)["ReservedConcurrentExecutions"] == 7
+    assert "ReservedConcurrentExecutions" not in consume(templates["coatcheck-billing"])
+
+
+def test_what_is_held_back_on_purpose_is_no_alarm_until_it_is_late(
+    with_keys: Change, templates: dict[str, Template]
+) -> None:
+    def alarms(template: Template) -> set[str]:
+        found = resources(template, "AWS::CloudWatch::Alarm").values()
+        return {str(each["Properties"]["AlarmName"]).removeprefix("coatcheck-billing-") for each in found}
+
+    assert alarms(templates["coatcheck-billing"]) - alarms(billing(with_keys(maximum_concurrency=7))) == {
+        "ConsumeThrottled"
+    }
+    assert "ConsumeLate" in alarms(billing(with_keys(maximum_concurrency=7)))
+
+
+@pytest.mark.parametrize("number", [0, 10_001])
+def test_a_function_that_may_never_run_is_refused(with_keys: Change, number: int) -> None:
+    with pytest.raises(DeploymentError, match=rf"subscribers\[1\].maximum_concurrency = {number}: must be"):
+        with_keys(maximum_concurrency=number)
