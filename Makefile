@@ -5,7 +5,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
-export FILE SIZE DEPLOYMENT SUBSCRIBER FROM ARGUMENTS SEED MESSAGES RATE
+export FILE SIZE DEPLOYMENT SUBSCRIBER FROM REASON ARGUMENTS SEED MESSAGES RATE
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
@@ -42,9 +42,9 @@ check: lint types imports ## Everything CI checks: style, types, imports, and ev
 access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
 	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
-redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive or intake; python -m cli redrive --help)
+redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive or intake, REASON=name; python -m cli redrive --help)
 	@python -m cli redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
-		$${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
+		$${REASON:+--reason "$$REASON"} $${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
 
 docs: $(installed) ## Write the generated documents anew
 	@python -m cli access --output docs/access-matrix.md

@@ -3,6 +3,7 @@
 command.py       what people see: the table, the question, the result
 source.py        which queue of a deployment, in whose account, and where its letters go
 letter.py        what can be in such a queue: why it is there, and what to send
+hopeless.py      reasons for which sending back is no use, and what is
 destination.py   a queue or a function, that takes what is sent
 pile.py          the queue's letters: received and held, then sent and deleted one after the other, or let go
 """

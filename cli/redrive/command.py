@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.redrive.destination import Destination
-from cli.redrive.letter import LEFT, Letter
+from cli.redrive.hopeless import WHAT_TO_DO
+from cli.redrive.letter import BEHIND, LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
 from cli.redrive.source import Client, NoSuchSource, Source, of_intake, of_publisher, of_subscriber
 from stacks.deployment import Deployment, DeploymentError
@@ -34,7 +36,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         choices=("dead-letters", "redrive", "intake"),
         help="what the function could not handle, what SNS could not deliver, or what became no data set",
     )
-    command.add_argument("--reason", metavar="NAME", help="only what has this reason, such as PayloadUnavailable")
+    command.add_argument(
+        "--reason",
+        metavar="NAME",
+        help="only what has this reason, also one that is left else, such as PayloadMissing",
+    )
     command.add_argument("--limit", type=_positive, metavar="N", help="look at so many letters at most")
     command.add_argument("--dry-run", action="store_true", help="show what there is, and send nothing")
     command.add_argument("--yes", action="store_true", help="do not ask")
@@ -108,6 +114,8 @@ class _Redriving:
         try:
             chosen = self._take()
             print(_table(self._source, self._destination, chosen, self._left, about))
+            if any(letter.kind in WHAT_TO_DO for letter in self._left):
+                print("What is left for its reason fails again as it is; once mended, --reason NAME sends it back.\n")
             if dry or not chosen:
                 return 0
             if asks and not _yes(f"Send {len(chosen)}{' or more' * (len(chosen) + len(self._left) < about)} back?"):
@@ -130,13 +138,23 @@ class _Redriving:
             self._looked_at += len(taken)
             chosen: list[Letter] = []
             for letter in taken:
-                # Of a message group, what follows one that is left must not overtake it.
-                overtakes = letter.group and letter.group in {each.group for each in self._left}
-                wanted = not letter.instead and self._reason in (None, letter.kind)
-                (chosen if wanted and not overtakes else self._left).append(letter)
+                if instead := self._instead(letter):
+                    self._left.append(replace(letter, instead=instead))
+                else:
+                    chosen.append(letter)
             if chosen:
                 return chosen
         return []
+
+    def _instead(self, letter: Letter) -> str | None:
+        """What is done with a letter that is not to be sent back."""
+        if letter.instead:
+            return letter.instead
+        if letter.kind != self._reason and (self._reason or letter.kind in WHAT_TO_DO):
+            return WHAT_TO_DO.get(letter.kind, LEFT)
+        # Of a message group, what follows one that is left must not overtake it.
+        follows = letter.group and letter.group in {each.group for each in self._left}
+        return BEHIND if follows else None
 
     def _most(self) -> int:
         return AT_ONCE if self._limit is None else min(AT_ONCE, self._limit - self._looked_at)
@@ -159,7 +177,7 @@ def _table(
     rows = [("how many", "why", "oldest", "goes to")]
     by_place: dict[str, list[Letter]] = {destination.name: list(chosen)}
     for letter in left:
-        by_place.setdefault(letter.instead or LEFT, []).append(letter)
+        by_place.setdefault(str(letter.instead), []).append(letter)
     for where, letters in by_place.items():
         rows += ((str(count), why, age, where) for why, count, age in _by_reason(letters))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -50,6 +50,7 @@ class Reading(NamedTuple):
 Shape = Callable[[Mapping[str, Any]], Reading | None]
 """None: the message has another shape."""
 LEFT = "is left where it is"
+BEHIND = "is left behind one of its message group"
 _UNKNOWN = Reading("of no known shape", instead=LEFT)
 
 

@@ -10,11 +10,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from claim_check import Dereferencer, Store
+from claim_check import ClaimCheckError, Dereferencer, Store
 from cli.__main__ import main
 from cli.redrive import pile
 from cli.redrive.destination import Queue
+from cli.redrive.hopeless import WHAT_TO_DO
 from cli.redrive.letter import REASON
+from consume_queue.execution import InputTooLarge
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"  # the account that moto runs in
@@ -211,7 +213,44 @@ def test_one_reason_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert redrive(file, "--subscriber", "orders", "--reason", "PayloadUnavailable") == 0
     assert [each["Body"] for each in received(back)] == ["late"]
     assert [each["Body"] for each in received(dead)] == ["forged"]
-    assert "is left where it is" in capsys.readouterr().out
+    assert "is left: find out who sent it" in capsys.readouterr().out
+
+
+def test_what_would_fail_again_is_shown_with_what_to_do_and_not_sent(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    back, dead = queue("coatcheck-orders"), queue("coatcheck-orders-dead-letters")
+    for reason in WHAT_TO_DO:
+        put(dead, reason, because(f"{reason}: as it says"))
+    put(dead, "late", because("OutOfTime: not read"))
+    assert redrive(file, "--subscriber", "orders") == 0
+    assert [each["Body"] for each in received(back)] == ["late"]
+    said = capsys.readouterr().out
+    for reason, what in WHAT_TO_DO.items():
+        assert re.search(rf"^  1 +{reason} +just now +{what}$", said, flags=re.MULTILINE), said
+    assert "--reason NAME sends it back" in said
+    assert {each["Body"] for each in received(dead)} == set(WHAT_TO_DO)
+
+
+def test_what_would_fail_again_goes_back_by_its_reason(file: Path) -> None:
+    """What it pointed to is mended."""
+    back, dead = queue("coatcheck-orders"), queue("coatcheck-orders-dead-letters")
+    put(dead, "restored", because("PayloadMissing: there is no such object"))
+    put(dead, "late", because("OutOfTime: not read"))
+    assert redrive(file, "--subscriber", "orders", "--reason", "PayloadMissing") == 0
+    assert [each["Body"] for each in received(back)] == ["restored"]
+    assert [each["Body"] for each in received(dead)] == ["late"]
+
+
+def test_every_error_that_stays_has_something_to_do() -> None:
+    """Permanent errors; but for what an endpoint alone raises, which has no queue that redrive reads."""
+
+    def below(error: type[ClaimCheckError]) -> set[type[ClaimCheckError]]:
+        return {error}.union(*map(below, error.__subclasses__()))
+
+    of_library = {each for each in below(ClaimCheckError) if each.__module__ == "claim_check.errors"}
+    stays = {each.__name__ for each in of_library | {InputTooLarge} if each.permanent}
+    assert set(WHAT_TO_DO) == stays - {"ClaimCheckError", "UntrustedNotification"}
 
 
 def test_a_reason_that_a_sender_made_up_stays_in_its_column(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -350,6 +389,18 @@ def test_what_follows_one_that_is_left_does_not_overtake_it(fifo: Path) -> None:
     assert redrive(fifo, "--subscriber", "orders", "--reason", "OutOfTime") == 0
     assert [each["Body"] for each in received(back)] == ["2"]
     assert [each["Body"] for each in received(dead)] == ["0", "1"]
+
+
+def test_what_follows_one_that_would_fail_again_does_not_overtake_it_either(
+    fifo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    back, dead = queue("coatcheck-orders.fifo"), queue("coatcheck-orders-dead-letters.fifo")
+    for number, reason in enumerate(["OutOfTime", "PayloadMissing", "OutOfTime"]):
+        put(dead, str(number), because(f"{reason}: x"), MessageGroupId="a", MessageDeduplicationId=f"d{number}")
+    assert redrive(fifo, "--subscriber", "orders") == 0
+    assert [each["Body"] for each in received(back)] == ["0"]
+    assert [each["Body"] for each in received(dead)] == ["1", "2"]
+    assert re.search(r"OutOfTime +just now +is left behind one of its message group", capsys.readouterr().out)
 
 
 # What SNS could not deliver ------------------------------------------------------------------------------------------

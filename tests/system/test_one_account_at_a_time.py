@@ -195,9 +195,9 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
 ) -> None:
     """In the deployment above: a payload that somebody replaced, in one batch with two that are good."""
 
-    def redrive(account: str, subscriber: str) -> subprocess.CompletedProcess[str]:
+    def redrive(account: str, subscriber: str, *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "cli", "redrive", "--subscriber", subscriber, "--yes"],
+            [sys.executable, "-m", "cli", "redrive", "--subscriber", subscriber, "--yes", *more],
             cwd=ROOT,
             env=os.environ | variables | {"AWS_ACCESS_KEY_ID": account},
             stdout=subprocess.PIPE,
@@ -271,7 +271,10 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
         MessageAttributes=letters["orders"]["MessageAttributes"],
     )
     for account, name in ((ORDERS, "orders"), (BILLING, "billing")):
-        sent = redrive(account, name)
+        left = redrive(account, name)
+        assert left.returncode == 0, left.stdout
+        assert "is left: find out who replaced the payload" in left.stdout
+        sent = redrive(account, name, "--reason", "PayloadCorrupt")
         assert sent.returncode == 0, sent.stdout
         assert "1 sent to the" in sent.stdout
         assert f"coatcheck-{name}-dead-letters" in redrive(account, name).stdout
