@@ -115,6 +115,10 @@ class PublisherStack(Stack):
             assumed_by=iam.AccountPrincipal(publisher.account),
         )
         _grant_publish(role, topic, bucket, key)
+        # To take back what SNS refused; the function takes nothing back, for its messages' ids are not of its making.
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects(f"{names.PAYLOADS}*")])
+        )
         bucket.grant_put(role, f"{names.OUTBOX}*")
 
         for output, value, what in (
@@ -198,11 +202,8 @@ def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic
 def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: kms.Key) -> None:
     topic.grant_publish(role)
     bucket.grant_put(role, f"{names.PAYLOADS}*")
-    # To tell a retry from another payload of the same id, and to take back what SNS refused.
+    # To tell a retry from another payload of the same id.
     bucket.grant_read(role, f"{names.PAYLOADS}*")
-    role.add_to_principal_policy(
-        iam.PolicyStatement(actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects(f"{names.PAYLOADS}*")])
-    )
     key.grant_encrypt_decrypt(role)
     acknowledge(role, GRANT_PUBLISH)
     objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in (names.PAYLOADS, names.OUTBOX)]

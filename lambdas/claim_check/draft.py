@@ -27,7 +27,8 @@ _claim_overhead = Claim("", _any_sha256).attribute().size(claim.NAME)
 class Draft(NamedTuple):
     """All of a message but its payload; made by `of`, which checks it.
 
-    `attributes` are the caller's, copied and checked; `fifo` says whether the topic is one.
+    `attributes` are the caller's, copied and checked; `fifo` says whether the topic is one. `fresh`: the id was made up
+    here, so that nobody else publishes under it.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Draft(NamedTuple):
     group_id: str | None
     deduplication_id: str | None
     fifo: bool
+    fresh: bool
 
     @classmethod
     def of(
@@ -60,7 +62,8 @@ class Draft(NamedTuple):
         _refuse_unless_token("group_id", group_id)
         _refuse_unless_token("deduplication_id", deduplication_id)
         identity = fresh_id() if message_id is None else checked_id(message_id)
-        draft = cls(identity, checked(attributes) if attributes else {}, subject, group_id, deduplication_id, fifo)
+        copied = checked(attributes) if attributes else {}
+        draft = cls(identity, copied, subject, group_id, deduplication_id, fifo, message_id is None)
         draft._refuse_more_than(_most_attributes - 1, "the ClaimCheck attribute takes one")
         return draft
 

@@ -1,4 +1,10 @@
-"""Publish: a message that fits goes as it is; a larger one is offloaded, and a pointer goes in its place."""
+"""Publish: a message that fits goes as it is; a larger one is offloaded, and a pointer goes in its place.
+
+What is taken back. An object that was stored for a message which SNS then refused is deleted again only where the id
+was made up here. Under a caller's id another call may be publishing the same payload at the same time: it has found the
+object in place and its message points to it, and nothing in S3 would tell us so. Such an object stays: a retry finds
+it, or it expires with its lifetime.
+"""
 
 from __future__ import annotations
 
@@ -109,8 +115,8 @@ class Publisher:
         SNS's MessageStructure with InvalidMessage that says why, anything else with TypeError.
 
         When SNS refuses the message outright (a 4xx at the first try, and not throttling), an object that this call
-        wrote is deleted again, as best it can be. After a timeout or a 5xx it stays: the message may have gone out.
-        It stays as well when it was there before: an earlier message may point to it.
+        wrote under a fresh id is deleted again, as best it can be. After a timeout or a 5xx it stays: the message may
+        have gone out. Under a `message_id` of the caller's it stays as well: another message may point to it.
 
         Raises InvalidMessage before anything is stored, PayloadConflict, PayloadTooLarge, PayloadUnavailable,
         whatever the caller's file or iterable raises, and what boto raises for SNS (InvalidMessage when SNS calls a
@@ -214,7 +220,7 @@ class Publisher:
             self._refuse_unless_it_can_point(draft)
             stored = offload_chunks(ahead(head, chunks), store=self.store, message_id=draft.id, s3=self._s3)
         declared = Claim(draft.id, stored.sha256)
-        return self._pointing(draft, stored.pointer, stored.size, declared, deletable=stored.created)
+        return self._pointing(draft, stored.pointer, stored.size, declared, deletable=draft.fresh)
 
     def _pointing(
         self, draft: Draft, pointer: Pointer, size: int, declared: Claim, *, deletable: bool = False

@@ -26,7 +26,7 @@ class Published(NamedTuple):
 
 class Ready(NamedTuple):
     """`size` and `sha256` are the payload's. `deletable` says that the call which made this wrote the object behind
-    `pointer`, so that nobody else can know of it before it is sent."""
+    `pointer` under an id of its own making, so that no other message can point to it."""
 
     draft: Draft
     body: str

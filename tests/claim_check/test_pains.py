@@ -180,7 +180,8 @@ def test_pain_10_a_failed_publish_leaves_no_orphan(store: Store, s3: S3Client, f
     with Stubber(sns) as stub:
         stub.add_client_error("publish", "AuthorizationError", http_status_code=403)
         with pytest.raises(ClientError):
-            Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00", message_id="m-1")
+            Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00")
+    assert len(fake_s3.asked("PUT")) == 1
     assert fake_s3.objects == {}
 
 

@@ -175,8 +175,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
     ]
     publishes = (
         May(("sns:Publish",), (topic,)),
-        # Not its versions: what SNS refused is taken back, what was published is not destroyed.
-        May((*S3_WRITE, "s3:DeleteObject"), (f"{bucket}/payloads/*",)),
+        May(S3_WRITE, (f"{bucket}/payloads/*",)),
         May(S3_READ, (bucket, f"{bucket}/payloads/*")),
         May(KEY_USE, (key,)),
     )
@@ -188,7 +187,12 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             May(LOG, (log_group(region, home, f"/aws/lambda/{names.publish_function(deployment)}"),)),
             TRACE,
         ),
-        publisher_role: (*publishes, May(S3_WRITE, (f"{bucket}/outbox/*",))),
+        publisher_role: (
+            *publishes,
+            # Not its versions: what SNS refused is taken back, what was published is not destroyed.
+            May(("s3:DeleteObject",), (f"{bucket}/payloads/*",)),
+            May(S3_WRITE, (f"{bucket}/outbox/*",)),
+        ),
     }
     if not deployment.publisher.fifo:
         traces = arn("xray", region, home, f"policy/{names.topic(deployment)}-traces")
