@@ -11,8 +11,9 @@ from pathlib import Path
 
 from cli.access import render
 from cli.assembly import SynthError, synthesize
-from cli.concrete import UnresolvedError, concrete
+from cli.policies import concrete
 from cli.redrive import command
+from cli.resources import UnresolvedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

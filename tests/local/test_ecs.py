@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.concrete import StackReader
+from cli.resources import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import PUBLISHER, Account, unique
@@ -100,7 +100,7 @@ def test_the_rule_for_failed_tasks_takes_those_and_no_others(
     deployment = Deployment.load(ROOT / "deployments" / "example.toml")
     (stack,) = (each for each in synthesize_without_code(deployment) if each.name == "coatcheck-billing")
     (rule,) = (r["Properties"] for r in stack.template["Resources"].values() if r["Type"] == "AWS::Events::Rule")
-    pattern = StackReader(stack).resolve(rule["EventPattern"], "rule")
+    pattern = Resources(stack).resolve(rule["EventPattern"], "rule")
     detail = {"clusterArn": pattern["detail"]["clusterArn"][0], "lastStatus": "STOPPED", **ended}
     event = {
         "id": "1",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.concrete import StackReader
+from cli.resources import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import Account, eventually, unique
@@ -37,7 +37,7 @@ class Workflow:
         (stack,) = (s for s in synthesize_without_code(deployment) if s.name.endswith("-orders"))
         resources = stack.template["Resources"].values()
         (machine,) = (r["Properties"] for r in resources if r["Type"] == "AWS::StepFunctions::StateMachine")
-        text: str = StackReader(stack).resolve(machine["DefinitionString"], "definition")
+        text: str = Resources(stack).resolve(machine["DefinitionString"], "definition")
         self.bucket = self.account.bucket()
         land = self.account.function(f"BUCKET = {self.bucket!r}\n{LAND}")
         bus = unique("bus")

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cli.assembly import StackTemplate
-from cli.concrete import Concrete, StackReader
+from cli.concrete import Concrete
+from cli.resources import Resources
 from stacks import names
 from stacks.deployment import Deployment, ResearchDeployment
 from stacks.research.settings import Research
@@ -42,7 +43,7 @@ class _Settings:
         found: Concrete,
     ) -> None:
         self._deployment, self._research, self._stack, self._found = deployment, research, stack, found
-        self._reader = StackReader(stack)
+        self._resources = Resources(stack)
         self._checks: dict[str, Callable[[Properties], Iterator[str]]] = {
             "AWS::S3::Bucket": self._bucket,
             "AWS::KMS::Key": weak_key,
@@ -147,7 +148,7 @@ class _Settings:
             yield "lets in what is not an app or a job of the environment"
 
     def _resolved(self, value: object) -> object:
-        return self._reader.resolve(value, "settings")
+        return self._resources.resolve(value, "settings")
 
     def _role_arn(self, name: str) -> str:
         return f"{self._key.split(':kms:')[0]}:iam::{self._research.account}:role/{name}"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cli.assembly import StackTemplate
-from cli.concrete import Concrete, StackReader, Statement
+from cli.concrete import Concrete, Statement
+from cli.resources import Resources
 from stacks import names
 from stacks.deployment import Deployment, SqsSubscriber, Subscriber
 from tests.policies.intent import endpoint, readers
@@ -109,7 +110,7 @@ class _Settings:
         self._deployment = deployment
         self._stack = stack
         self._found = found
-        self._reader = StackReader(stack)
+        self._resources = Resources(stack)
         self._checks: dict[str, Callable[[Properties], Iterator[str]]] = {
             "AWS::S3::Bucket": self._bucket,
             "AWS::KMS::Key": weak_key,
@@ -139,7 +140,7 @@ class _Settings:
                 yield f"{self._stack.name}/{logical}", problem
 
     def _wears(self, logical: str, where: str, construct: Callable[[str], str], given: Properties) -> Iterator[str]:
-        role = self._reader.resolve(given[where], "role")
+        role = self._resources.resolve(given[where], "role")
         beside = construct(re.sub(r"[0-9A-F]{8}$", "", logical))
         yield from wears_another(self._found, self._stack.name, str(role), beside)
 
@@ -147,7 +148,7 @@ class _Settings:
         yield from open_bucket(bucket)
         yield from self._replication(bucket)
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        how = self._reader.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
+        how = self._resources.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
         if bucket["BucketName"] == names.payload_bucket(self._deployment, self._stack.region):
             key = self._found.named(self._stack.name, "Key")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
@@ -159,7 +160,7 @@ class _Settings:
 
     def _replication(self, bucket: Properties) -> Iterator[str]:
         """To the replicas of the deployment file, under their keys, payloads alone; and from nowhere else."""
-        said = self._reader.resolve(bucket.get("ReplicationConfiguration", {"Rules": []}), "bucket")
+        said = self._resources.resolve(bucket.get("ReplicationConfiguration", {"Rules": []}), "bucket")
         is_payloads = bucket["BucketName"] == names.payload_bucket(self._deployment)
         expected = {
             names.payload_bucket_arn(self._deployment, region): names.replica_key_alias_arn(self._deployment, region)
@@ -184,13 +185,13 @@ class _Settings:
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)
         key = self._found.named(self._stack.name, "Key" if ours else "OperationsKey")
-        if self._reader.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
+        if self._resources.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
             yield "messages are not encrypted with the deployment's key"
         if "Subscription" in topic:
             yield "a subscription that no subscriber's stack made"
 
     def _subscription(self, subscription: Properties) -> Iterator[str]:
-        said = self._reader.resolve(subscription, "subscription")
+        said = self._resources.resolve(subscription, "subscription")
         operations = arn("sns", self._stack.region, self._stack.account, names.operations_topic(self._stack.name))
         if said["TopicArn"] == operations:
             if said["Protocol"] != "email" or said["Endpoint"] not in self._deployment.operations.emails:
@@ -237,7 +238,7 @@ class _Settings:
                 yield "takes events from another bus than AWS's own, or acts with a role"
             return
         for target in rule["Targets"]:
-            if self._reader.resolve(target["Arn"], "rule") != function:
+            if self._resources.resolve(target["Arn"], "rule") != function:
                 yield f"sends what it matches to {target['Arn']}"
             yield from self._ours(target["DeadLetterConfig"]["Arn"], "sends what it could not deliver to")
         pattern = rule["EventPattern"]
@@ -260,10 +261,10 @@ class _Settings:
         intake = names.intake_function(self._deployment, subscriber)
         function = arn("lambda", self._stack.region, self._stack.account, f"function:{intake}")
         bus = names.application_bus_arn(self._deployment, subscriber).rpartition("/")[2]
-        if self._reader.resolve(rule.get("EventBusName"), "rule") != bus:
+        if self._resources.resolve(rule.get("EventBusName"), "rule") != bus:
             yield f"takes events from {rule.get('EventBusName')}"
         for target in rule["Targets"]:
-            if self._reader.resolve(target["Arn"], "rule") != function or "RoleArn" in target:
+            if self._resources.resolve(target["Arn"], "rule") != function or "RoleArn" in target:
                 yield f"sends what it matches to {target['Arn']}"
             yield from self._ours(target["DeadLetterConfig"]["Arn"], "sends what it could not deliver to")
 
@@ -272,9 +273,9 @@ class _Settings:
         subscriber = self._subscriber()
         bus = names.application_bus_arn(self._deployment, subscriber) if isinstance(subscriber, SqsSubscriber) else None
         for target in rule["Targets"]:
-            if self._reader.resolve(target["Arn"], "rule") != bus:
+            if self._resources.resolve(target["Arn"], "rule") != bus:
                 yield f"forwards to {target['Arn']}"
-            role = self._reader.resolve(target["RoleArn"], "rule")
+            role = self._resources.resolve(target["RoleArn"], "rule")
             if role != self._found.named(self._stack.name, "EventBusForwardRole"):
                 yield f"forwards as {role}"
         if "EventBusName" in rule or "RoleArn" in rule:
@@ -284,11 +285,11 @@ class _Settings:
         others = [{"anything-but": list(self._deployment.publisher.detail_types)}]
         if archive["EventPattern"] != {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": others}:
             yield f"keeps other events than those that no rule takes: {archive['EventPattern']}"
-        if self._reader.resolve(archive["SourceArn"], "archive") != names.event_bus_arn(self._deployment):
+        if self._resources.resolve(archive["SourceArn"], "archive") != names.event_bus_arn(self._deployment):
             yield f"keeps events of {archive['SourceArn']}"
 
     def _function(self, function: Properties) -> Iterator[str]:
-        role = self._reader.resolve(function["Role"], "function")
+        role = self._resources.resolve(function["Role"], "function")
         expected = self._role_of(function.get("FunctionName"))
         if expected and role != expected:
             yield f"runs as {role}, not as {expected}"
@@ -316,10 +317,10 @@ class _Settings:
         subscriber = self._subscriber()
         assert subscriber
         reader = readers(subscriber, self._deployment)[1]
-        if self._reader.resolve(task["TaskRoleArn"], "task definition") != reader:
+        if self._resources.resolve(task["TaskRoleArn"], "task definition") != reader:
             yield f"its application runs as {task['TaskRoleArn']}"
         execution_role = self._found.named(self._stack.name, "TaskExecutionRole")
-        if self._reader.resolve(task["ExecutionRoleArn"], "task definition") != execution_role:
+        if self._resources.resolve(task["ExecutionRoleArn"], "task definition") != execution_role:
             yield f"is started by {task['ExecutionRoleArn']}"
         for container in task["ContainerDefinitions"]:
             if container.get("Privileged") or "Secrets" in container:
@@ -328,7 +329,7 @@ class _Settings:
                 yield f"runs an image that is not named by digest: {container['Image']}"
 
     def _state_machine(self, machine: Properties) -> Iterator[str]:
-        role = self._reader.resolve(machine["RoleArn"], "state machine")
+        role = self._resources.resolve(machine["RoleArn"], "state machine")
         if role != self._found.named(self._stack.name, "StateMachineRole"):
             yield f"runs as {role}"
 
@@ -338,7 +339,7 @@ class _Settings:
 
     def _ours(self, where: object, what: str) -> Iterator[str]:
         """The ARN has to be one of this stack's own queues."""
-        resolved = self._reader.resolve(where, "target")
+        resolved = self._resources.resolve(where, "target")
         guarded = self._found.guarded.get(resolved)
         if guarded is None or guarded.kind != "queue" or not guarded.where.startswith(f"{self._stack.name}/"):
             yield f"{what} {resolved}"

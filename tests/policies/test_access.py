@@ -5,7 +5,8 @@ import pytest
 from cli.__main__ import main
 from cli.access import render
 from cli.assembly import SynthError
-from cli.concrete import UnresolvedError, concrete
+from cli.policies import concrete
+from cli.resources import UnresolvedError
 from stacks.deployment import load
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged, judged

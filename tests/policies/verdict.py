@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cli.assembly import StackTemplate
-from cli.concrete import Concrete, Guarded, UnresolvedError, concrete
+from cli.concrete import Concrete, Guarded
+from cli.policies import concrete
+from cli.resources import UnresolvedError
 from stacks import names
 from stacks.deployment import Deployment, ResearchDeployment
 from tests.policies import matrix

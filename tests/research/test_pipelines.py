@@ -11,7 +11,7 @@ import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from cli.concrete import UnresolvedError
+from cli.resources import UnresolvedError
 from local.pipeline import UnknownParameter, processing_jobs
 from research import launch, step
 from stacks.deployment import DeploymentError, ResearchDeployment

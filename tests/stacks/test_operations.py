@@ -12,7 +12,7 @@ from aws_cdk import App
 import claim_check
 from app import add_stacks
 from cli.assembly import StackTemplate
-from cli.concrete import StackReader
+from cli.resources import Resources
 from stacks.deployment import Deployment, load
 from stacks.operations import REFUSED
 from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
@@ -117,7 +117,7 @@ def test_rules_are_counted_by_bus_and_name(stacks: dict[str, StackTemplate]) -> 
     dimensions = {
         alarm["AlarmName"].rpartition("-")[2]: {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
         for alarm in (
-            {**each, "Dimensions": StackReader(publisher).resolve(each["Dimensions"], "alarm")}
+            {**each, "Dimensions": Resources(publisher).resolve(each["Dimensions"], "alarm")}
             for each in (a["Properties"] for a in resources(publisher.template, "AWS::CloudWatch::Alarm").values())
             if each["Namespace"] == "AWS/Events"
         )
