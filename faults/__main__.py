@@ -72,7 +72,7 @@ def main() -> int:
 def run(*, messages: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
     """The whole campaign, in an emulator of its own."""
     with TemporaryDirectory(prefix="coatcheck-faults-") as folder, Proxy(seed=seed) as proxy, Emulator() as emulator:
-        site = Site(emulator)
+        site = Site(emulator, Path(folder))
         proxy.start(emulator)
         with Functions(site, endpoint=proxy.endpoint, folder=Path(folder)) as functions:
             campaign = Campaign(site, functions, proxy, seed=seed, progress=progress)

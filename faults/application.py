@@ -12,11 +12,17 @@ from typing import Any
 from claim_check import Entry, Publisher, Store
 from faults.message import Message
 
-publisher = Publisher(
-    topic_arn=os.environ["TOPIC_ARN"],
-    store=Store.from_dict(json.loads(os.environ["STORE"])),
-    threshold=int(os.environ["THRESHOLD_BYTES"]),
-)
+
+def _publisher(topic_arn: str) -> Publisher:
+    return Publisher(
+        topic_arn=topic_arn,
+        store=Store.from_dict(json.loads(os.environ["STORE"])),
+        threshold=int(os.environ["THRESHOLD_BYTES"]),
+    )
+
+
+publisher = _publisher(os.environ["TOPIC_ARN"])
+ordered = _publisher(os.environ["FIFO_TOPIC_ARN"])
 
 
 def handler(event: dict[str, Any], _: object) -> dict[str, str]:
@@ -24,7 +30,8 @@ def handler(event: dict[str, Any], _: object) -> dict[str, str]:
     messages = [Message.from_dict(fields) for fields in event["messages"]]
     if len(messages) == 1:
         (message,) = messages
-        publisher.publish(message.payload, message_id=message.id)
+        topic = ordered if message.group else publisher
+        topic.publish(message.payload, message_id=message.id, group_id=message.group)
         return {}
     entries = [Entry(payload=message.payload, message_id=message.id) for message in messages]
     outcomes = publisher.publish_batch(entries)

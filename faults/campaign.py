@@ -6,35 +6,41 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from botocore.exceptions import ClientError
-
 from faults.arrivals import Arrival, Arrivals
-from faults.deliveries import DeadLetter, Deliveries
+from faults.dead_letters import DeadLetter, DeadLetters
+from faults.deliveries import Deliveries
 from faults.functions import Functions
-from faults.lot import Chance, Lot, every_case, every_step
+from faults.invocations import Invocations
+from faults.lot import Lot, every_case, every_step
 from faults.message import Message
 from faults.proxy import Proxy
-from faults.site import SUBSCRIBERS, Site
+from faults.senders import Senders
+from faults.site import Site, subscribers
+from faults.spoiling import HOPELESS, Spoiler
+
+Handed = tuple[str, str]
+"""A subscriber, and the id of a message that it is handed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one lot.
 
-    sent: by message id. injected: how often each fault was, kills and the like among them. refused: messages whose
-    sender was told so. dead_letters: what was in the queues when all was delivered. unaccounted: (subscriber, message
-    id) of what was then neither handed on, nor a dead letter, nor refused. premature: what was handed on although its
-    payload was spoiled. left: what could not even be handled when there were no faults any longer. missed: kills that
-    were planned and did not come.
+    sent: by message id. expected: whom each has to be handed to. injected: how often each fault was, kills and the like
+    among them. refused: messages whose sender was told so. dead_letters: what was in the queues when all was delivered.
+    unaccounted: what was then neither handed on, nor a dead letter, nor refused. premature: what was handed on although
+    its payload was spoiled. left: what could not even be handled when there were no faults any longer. missed: kills
+    that were planned and did not come.
     """
 
     lot: Lot
     sent: Mapping[str, Message]
+    expected: Collection[Handed]
     injected: Mapping[str, int]
     refused: int
     dead_letters: list[DeadLetter]
-    unaccounted: set[tuple[str, str]]
-    premature: set[tuple[str, str]]
+    unaccounted: set[Handed]
+    premature: set[Handed]
     left: int
     missed: int
 
@@ -52,6 +58,19 @@ class Result:
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
+def unaccounted(expected: Iterable[Handed], handed: Iterable[Handed], letters: Iterable[DeadLetter]) -> set[Handed]:
+    """What was neither handed on, nor is a dead letter, its own or of a function before it."""
+    stuck = {(letter.place, letter.message_id) for letter in letters}
+    return {
+        (subscriber, id_)
+        for subscriber, id_ in set(expected) - set(handed)
+        if not stuck.intersection((place, id_) for place in (subscriber, *_BEFORE.get(subscriber, ()), "publish"))
+    }
+
+
+_BEFORE = {"landing": ("orders",)}
+
+
 class Campaign:
     """At one site, whose functions reach AWS through the proxy. progress: called with a line after each lot."""
 
@@ -60,7 +79,8 @@ class Campaign:
     ) -> None:
         self._site, self._functions, self._proxy = site, functions, proxy
         self._seed, self._progress = seed, progress
-        self._arrivals = Arrivals(site)
+        self._arrivals = Arrivals(site.sources, read=site.stored)
+        self._spoiler = Spoiler(site, seed=seed)
         self._result = Result()
 
     def run(self, lots: Iterable[Lot]) -> None:
@@ -83,65 +103,43 @@ class Campaign:
         result.unseen, result.errors = self._functions.unseen, self._functions.errors
         return result
 
-    def _run(self, lot: Lot) -> Deliveries:
+    def _run(self, lot: Lot) -> Invocations:
         self._proxy.inject(lot.faults, lot.rate)
-        deliveries = Deliveries(self._site, self._functions, lot, seed=self._seed)
-        deliveries.send(lot.messages)
-        spoiled = self._spoil(lot, deliveries.sent)
-        deliveries.deliver()
-        letters = deliveries.take_dead_letters()
-        injected = {**self._proxy.injected(), **deliveries.done, **Counter(spoiled.values())}
+        invocations = Invocations(self._functions, lot, seed=self._seed)
+        senders = Senders(self._site, invocations)
+        senders.send(lot.messages)
+        spoiled = self._spoiler.spoil(lot, senders.sent)
+        Deliveries(self._site, invocations, batch=lot.batch).deliver()
+        letters = DeadLetters(self._site, invocations).take()
+        injected = {**self._proxy.injected(), **invocations.done, **Counter[str](spoiled.values())}
         self._proxy.inject((), 0)
 
+        told = {message.id for message in senders.refused}
+        expected = {(subscriber, id_) for id_, sent in senders.sent.items() for subscriber in subscribers(sent)}
         handed = {(arrival.subscriber, arrival.message_id) for arrival in self._arrivals.all()}
-        told = {message.id for message in deliveries.refused}
-        stuck = {(letter.place, letter.message_id) for letter in letters}
-        unaccounted = {
-            (subscriber, id_)
-            for subscriber in SUBSCRIBERS
-            for id_ in deliveries.sent
-            if id_ not in told and not {(subscriber, id_), ("publish", id_)} & stuck and (subscriber, id_) not in handed
-        }
-        premature = {(subscriber, id_) for subscriber, id_ in handed if id_ in spoiled}
-
-        for id_ in spoiled:
-            self._site.s3.put_object(
-                Bucket=self._site.payloads, Key=f"payloads/{id_}", Body=deliveries.sent[id_].payload
-            )
-        calm = Deliveries(self._site, self._functions, lot.calm, seed=self._seed)
-        calm.send(deliveries.refused)
-        calm.redrive(letters)
-        calm.deliver()
+        self._spoiler.restore(spoiled, senders.sent)
         outcome = Outcome(
             lot=lot,
-            sent=deliveries.sent,
+            sent=senders.sent,
+            expected=expected,
             injected=injected,
-            refused=len(deliveries.refused),
+            refused=len(told),
             dead_letters=letters,
-            unaccounted=unaccounted,
-            premature=premature,
-            left=len(calm.take_dead_letters()) + len(calm.refused),
-            missed=len(lot.kills) - deliveries.done["killed"] if lot.kills else 0,
+            unaccounted=unaccounted({one for one in expected if one[1] not in told}, handed, letters),
+            premature={one for one in handed if spoiled.get(one[1]) in HOPELESS},
+            left=self._send_again(lot, senders.refused, letters),
+            missed=len(lot.kills) - invocations.done["killed"] if lot.kills else 0,
         )
         self._result.outcomes.append(outcome)
         self._progress(outcome)
-        return deliveries
+        return invocations
 
-    def _spoil(self, lot: Lot, sent: Mapping[str, Message]) -> dict[str, str]:
-        """What became of stored payloads, by message id."""
-        chance, done = Chance(self._seed), {}
-        for number, id_ in enumerate(sent):
-            if not lot.spoiled or not chance.strikes(lot.share, "spoiled", id_):
-                continue
-            what = lot.spoiled[number % len(lot.spoiled)]
-            place = {"Bucket": self._site.payloads, "Key": f"payloads/{id_}"}
-            try:
-                size = self._site.s3.head_object(**place)["ContentLength"]
-            except ClientError:  # it went inline, or its publication failed
-                continue
-            if what == "expired":
-                self._site.s3.delete_object(**place)
-            else:
-                self._site.s3.put_object(**place, Body=b"?" * size)
-            done[id_] = f"payload {what}"
-        return done
+    def _send_again(self, lot: Lot, refused: Iterable[Message], letters: Iterable[DeadLetter]) -> int:
+        """What was refused, and what is a dead letter; answers how much of that fails again, without a fault."""
+        invocations = Invocations(self._functions, lot.calm, seed=self._seed)
+        senders, letterbox = Senders(self._site, invocations), DeadLetters(self._site, invocations)
+        deliveries = Deliveries(self._site, invocations, batch=lot.batch)
+        senders.send(refused)
+        letterbox.redrive(letters, deliveries.attempt)
+        deliveries.deliver()
+        return len(letterbox.take()) + len(senders.refused)

@@ -1,156 +1,99 @@
-"""What brings messages to the functions: senders, EventBridge, SQS, and SNS; at least once, doubled, in any order."""
+"""What brings messages to subscribers: SQS and SNS, at least once, doubled, in any order; and Step Functions behind."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from faults.functions import Functions, Kill, Reply
-from faults.lot import Chance, Lot
-from faults.message import Message
-from faults.site import ACCOUNT, REGION, SUBSCRIBERS, Site
-from publish.upload import upload_id
+from faults.dead_letters import DeadLetters
+from faults.identity import delivered_id
+from faults.invocations import Invocations
+from faults.site import ACCOUNT, REGION, Site
 
-_T = TypeVar("_T")
 _IDLE_SECONDS = 0.25
-_TRIES = 3
-REASON = "DeadLetterReason"
-_OUTBOX = "outbox/"
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """What is in a dead-letter queue, and why. place: "publish", or the subscriber."""
-
-    place: str
-    message_id: str
-    reason: str
-    body: str
-    attributes: Mapping[str, Any]
 
 
 class Deliveries:
-    """Carries the messages of one lot. What is sent becomes known by its id in `sent`."""
+    """Carries the messages of one lot. batch: the most records that a queue's function is handed at a time."""
 
-    def __init__(self, site: Site, functions: Functions, lot: Lot, *, seed: int) -> None:
-        self._site, self._functions, self._lot = site, functions, lot
-        self._chance = Chance(seed)
-        self._kills = dict(lot.kills)
-        self._lock = threading.Lock()
-        self._visits: Counter[str] = Counter()
-        self.sent: dict[str, Message] = {}
-        self.refused: list[Message] = []
-        """What its sender was told has failed, several times over; and is to send again."""
-        self.done: Counter[str] = Counter()
-        """How many invocations were killed, doubled and held back."""
-        self.calls: dict[tuple[str, str], int] = {}
-        """The requests that a function made for a message, at its first invocation."""
-
-    # --- sending ------------------------------------------------------------------------------------------------------
-
-    def send(self, messages: Iterable[Message]) -> None:
-        """Have all of them published, or refused."""
-        with ThreadPoolExecutor(2 * self._functions.processes) as pool:
-            list(pool.map(self._send, _units(messages)))
-
-    def _send(self, unit: Sequence[Message]) -> None:
-        route = unit[0].route
-        if route == "event":
-            (message,) = unit
-            self.sent[message.id] = message
-            self._publish(_event(message), message.id)
-        elif route == "outbox":
-            (message,) = unit
-            event = self._upload(message)
-            self.sent[published_id(event)] = message
-            self._publish(event, message.id)
-        else:
-            self._call_library(unit)
-
-    def _call_library(self, unit: Sequence[Message]) -> None:
-        self.sent.update({message.id: message for message in unit})
-        left = unit
-        for _ in range(_TRIES):
-            event = {"messages": [message.to_dict() for message in left]}
-            reply = self._invoke("application", event, [message.id for message in left])
-            if not reply.killed and not reply.error:
-                left = [message for message in left if message.id in reply.answer]
-            if not left:
-                return
-        with self._lock:
-            self.refused += left
-
-    def _upload(self, message: Message) -> dict[str, Any]:
-        payload, key = message.payload, f"{_OUTBOX}{message.id}"
-        version = self._site.s3.put_object(Bucket=self._site.payloads, Key=key, Body=payload)["VersionId"]
-        uploaded = {"key": key, "size": len(payload), "version-id": version}
-        detail = {"bucket": {"name": self._site.payloads}, "object": uploaded, "requester": ACCOUNT}
-        return _event(message) | {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
-
-    def _publish(self, event: dict[str, Any], id_: str) -> None:
-        """EventBridge's way to the publish function: asynchronously, and now and then twice."""
-        for dead in self._asynchronously("publish", event, id_):
-            self._site.sqs.send_message(QueueUrl=self._site.dead_letters["publish"], MessageBody=json.dumps(dead))
-
-    # --- delivering ---------------------------------------------------------------------------------------------------
+    def __init__(self, site: Site, invocations: Invocations, *, batch: int) -> None:
+        self._site, self._invocations, self._batch = site, invocations, batch
+        self._dead_letters = DeadLetters(site, invocations)
+        self._subscribers = {
+            "orders": self._hand_over,
+            "billing": self._notify,
+            "partner": self._post,
+            "ledger": self._hand_over,
+        }
 
     def deliver(self) -> None:
-        """Until nothing is left to be delivered."""
-        pollers = [self._poll_orders, self._poll_billing] * self._functions.processes
+        """Until nothing is left to be delivered, and nothing to be landed."""
+        pollers = [name for name in self._subscribers for _ in range(self._invocations.processes)]
         with ThreadPoolExecutor(len(pollers)) as pool:
-            for running in [pool.submit(poller) for poller in pollers]:
-                running.result()
+            list(pool.map(self._poll, pollers))
+            list(pool.map(self._land, self._site.executions["orders"].fresh()))
 
-    def _poll_orders(self) -> None:
-        for received in self._received("orders", self._lot.batch):
-            records = [_record(message) for message in received]
-            ids = [message_id(message["MessageAttributes"]) for message in received]
-            kept = {record["messageId"] for record in records}
-            for reply in self._perhaps_twice("orders", {"Records": records}, ids):
-                if not reply.killed and not reply.error:
-                    kept &= set(reply.failures)
-            for message in received:
-                self._settle("orders", message, again=message["MessageId"] in kept)
+    def attempt(self, function: str, event: Any, id_: str) -> None:
+        """Invoke the function of a subscriber that has no queue until it answers, or there is a dead letter."""
+        for reply in self._dead_letters.attempt(function, event, id_):
+            if reply.ok and function == "landing":
+                self._site.landings.note(id_, reply.answer)
 
-    def _poll_billing(self) -> None:
-        for received in self._received("billing", 10):
-            for message in received:
-                notification = json.loads(message["Body"])
-                record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": notification}
-                id_ = message_id(notification["MessageAttributes"])
-                for dead in self._asynchronously("billing", {"Records": [record]}, id_):
-                    self._site.sqs.send_message(
-                        QueueUrl=self._site.dead_letters["billing"], MessageBody=json.dumps(dead)
-                    )
-                self._settle("billing", message, again=False)
+    def _land(self, handed: Mapping[str, Any]) -> None:
+        self.attempt("landing", handed, handed["message_id"])
 
-    def _received(self, subscriber: str, most: int) -> Iterator[list[dict[str, Any]]]:
+    def _poll(self, subscriber: str) -> None:
+        for received in self._received(subscriber):
+            self._subscribers[subscriber](subscriber, received)
+
+    def _hand_over(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
+        """As Lambda's poller of a queue does: what failed is received again, all other is deleted."""
+        records = [_record(subscriber, message) for message in received]
+        ids = [delivered_id(message["MessageAttributes"]) for message in received]
+        kept = {record["messageId"] for record in records}
+        for reply in self._invocations.perhaps_twice(subscriber, {"Records": records}, ids):
+            if reply.ok:
+                kept &= set(reply.failures)
+        for message in received:
+            self._settle(subscriber, message, again=message["MessageId"] in kept)
+
+    def _notify(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
+        """As SNS invokes a function."""
+        for message in received:
+            notification = json.loads(message["Body"])
+            record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": notification}
+            self.attempt(subscriber, {"Records": [record]}, delivered_id(notification["MessageAttributes"]))
+            self._settle(subscriber, message, again=False)
+
+    def _post(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
+        """As SNS posts to a server: the same, signed once, until it is taken."""
+        for message in received:
+            notification = json.loads(message["Body"])
+            body = self._site.notary.posted(notification)
+            self.attempt(subscriber, {"body": body}, delivered_id(notification["MessageAttributes"]))
+            self._settle(subscriber, message, again=False)
+
+    def _received(self, subscriber: str) -> Iterator[list[dict[str, Any]]]:
         """Messages that are to be handled now, until there are none, and none that another poller has."""
         url = self._site.deliveries[subscriber]
         while True:
-            answer = self._site.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=most, AttributeNames=["All"], MessageAttributeNames=["All"]
-            )
-            now = []
-            for message in answer.get("Messages", []):
-                if self._strikes(self._lot.held_back, "held back", message["MessageId"]):
-                    self.done["held back"] += 1
-                    self._settle(subscriber, message, again=True)
-                else:
-                    now.append(message)
-            if now:
-                yield now
-            elif not answer.get("Messages"):
+            received = self._site.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=self._batch, AttributeNames=["All"], MessageAttributeNames=["All"]
+            ).get("Messages", [])
+            if not received:
                 if not self._left(url):
                     return
                 time.sleep(_IDLE_SECONDS)
+            elif self._invocations.held_back(received[0]["MessageId"]):
+                self._invocations.done["held back"] += len(received)
+                for message in received:
+                    self._settle(subscriber, message, again=True)
+            else:
+                yield received
 
     def _left(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -165,135 +108,10 @@ class Deliveries:
         else:
             self._site.sqs.delete_message(**place)
 
-    # --- invoking -----------------------------------------------------------------------------------------------------
 
-    def _invoke(self, function: str, event: Any, ids: Sequence[str]) -> Reply:
-        reply = self._functions[function].invoke(event, self._kill(function, ids))
-        self._tell(function, ids, reply)
-        return reply
-
-    def _perhaps_twice(self, function: str, event: Any, ids: Sequence[str]) -> list[Reply]:
-        if not self._strikes(self._lot.doubled, "doubled", function, *ids):
-            return [self._invoke(function, event, ids)]
-        self.done["doubled"] += 1
-        return _at_once(lambda: self._invoke(function, event, ids))
-
-    def _asynchronously(self, function: str, event: Any, id_: str) -> list[dict[str, Any]]:
-        """What goes to the on-failure destination."""
-
-        def invoke() -> dict[str, Any] | None:
-            kill = self._kill(function, [id_])
-            return self._functions[function].invoke_asynchronously(
-                event, kill, tell=lambda reply: self._tell(function, [id_], reply)
-            )
-
-        if self._strikes(self._lot.doubled, "doubled", function, id_):
-            self.done["doubled"] += 1
-            outcomes = _at_once(invoke)
-        else:
-            outcomes = [invoke()]
-        return [outcome for outcome in outcomes if outcome]
-
-    def _kill(self, function: str, ids: Sequence[str]) -> Kill | None:
-        with self._lock:
-            planned = [self._kills.pop((function, self._name(id_)), None) for id_ in ids]
-        told = next((kill for kill in planned if kill), None)
-        if told is None and self._strikes(self._lot.killed, "killed", function, *ids):
-            return self._chance.kill(function, *ids)
-        return told
-
-    def _tell(self, function: str, ids: Sequence[str], reply: Reply) -> None:
-        with self._lock:
-            self.done["killed"] += reply.killed
-            self.calls.setdefault((function, self._name(ids[0])), reply.calls)
-
-    def _name(self, id_: str) -> str:
-        """The campaign's own id of a message: an upload becomes known by another."""
-        return self.sent[id_].id if id_ in self.sent else id_
-
-    def _strikes(self, probability: float, *what: object) -> bool:
-        """A new throw each time the same is asked."""
-        if not probability:
-            return False
-        with self._lock:
-            self._visits[str(what)] += 1
-            return self._chance.strikes(probability, *what, self._visits[str(what)])
-
-    # --- dead letters -------------------------------------------------------------------------------------------------
-
-    def take_dead_letters(self) -> list[DeadLetter]:
-        """All that is in the dead-letter queues; it is taken out of them."""
-        return [letter for place in ("publish", *SUBSCRIBERS) for letter in self._taken(place)]
-
-    def _taken(self, place: str) -> Iterator[DeadLetter]:
-        url = self._site.dead_letters[place]
-        while received := self._site.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
-            for message in received:
-                yield dead_letter(place, message)
-                self._site.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-    def redrive(self, letters: Iterable[DeadLetter]) -> None:
-        """Send each back where it failed."""
-        with ThreadPoolExecutor(2 * self._functions.processes) as pool:
-            list(pool.map(self._redrive, letters))
-
-    def _redrive(self, letter: DeadLetter) -> None:
-        if letter.place == "orders":
-            attributes = {name: value for name, value in letter.attributes.items() if name != REASON}
-            self._site.sqs.send_message(
-                QueueUrl=self._site.deliveries["orders"], MessageBody=letter.body, MessageAttributes=attributes
-            )
-            return
-        event = json.loads(letter.body)["requestPayload"]
-        for dead in self._asynchronously(letter.place, event, letter.message_id):
-            self._site.sqs.send_message(QueueUrl=self._site.dead_letters[letter.place], MessageBody=json.dumps(dead))
-
-
-def _units(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """What is sent together: the messages of a batch, up to ten of one lot; all others alone."""
-    batch: list[Message] = []
-    for message in messages:
-        if message.route != "batch":
-            yield [message]
-            continue
-        if batch and (len(batch) == 10 or batch[0].lot != message.lot):
-            yield batch
-            batch = []
-        batch.append(message)
-    if batch:
-        yield batch
-
-
-def _event(message: Message) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "source": "campaign",
-        "detail-type": "Sent",
-        "account": ACCOUNT,
-        "region": REGION,
-        "detail": message.detail if message.route == "event" else {},
-    }
-
-
-def published_id(event: Mapping[str, Any]) -> str:
-    """The id of the message that an event of the publish function becomes."""
-    if event["source"] != "aws.s3":
-        return str(event["id"])
-    uploaded = event["detail"]["object"]
-    return upload_id(uploaded["key"], uploaded["version-id"])
-
-
-def message_id(attributes: Mapping[str, Any]) -> str:
-    """Of a delivered message, in whichever spelling its attributes come."""
-    claim = attributes["ClaimCheck"]
-    found: str = json.loads(claim.get("StringValue") or claim["Value"])["id"]
-    return found
-
-
-def _record(message: Mapping[str, Any]) -> dict[str, Any]:
+def _record(subscriber: str, message: Mapping[str, Any]) -> dict[str, Any]:
     """A received message as Lambda's event spells it."""
+    fifo = ".fifo" if "MessageGroupId" in message["Attributes"] else ""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -304,7 +122,7 @@ def _record(message: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in message.get("MessageAttributes", {}).items()
         },
         "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{subscriber}{fifo}",
         "awsRegion": REGION,
     }
 
@@ -313,20 +131,3 @@ def _value(value: Mapping[str, Any]) -> dict[str, str]:
     if "BinaryValue" in value:
         return {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
     return {"stringValue": value["StringValue"]}
-
-
-def dead_letter(place: str, message: Mapping[str, Any]) -> DeadLetter:
-    """A received message of a dead-letter queue."""
-    attributes = message.get("MessageAttributes", {})
-    if place == "orders":
-        reason = attributes.get(REASON, {}).get("StringValue", "moved by SQS").partition(":")[0]
-        return DeadLetter(place, message_id(attributes), reason, message["Body"], attributes)
-    failed = json.loads(message["Body"])
-    event, reason = failed["requestPayload"], failed["responsePayload"]["errorType"]
-    found = published_id(event) if place == "publish" else message_id(event["Records"][0]["Sns"]["MessageAttributes"])
-    return DeadLetter(place, found, reason, message["Body"], attributes)
-
-
-def _at_once(call: Callable[[], _T]) -> list[_T]:
-    with ThreadPoolExecutor(2) as pool:
-        return [running.result() for running in [pool.submit(call), pool.submit(call)]]

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +18,14 @@ from typing import Any
 
 from claim_check import Publisher, Store
 from faults.arrivals import Arrivals
-from faults.campaign import Outcome, Result
-from faults.deliveries import REASON, DeadLetter, dead_letter
+from faults.campaign import Handed, Outcome, Result, unaccounted
+from faults.dead_letters import DeadLetter
+from faults.executions import Executions
 from faults.fault import FAULTS
 from faults.lot import Lot
-from faults.message import Message, messages
+from faults.message import DOORS, Message, messages
 from faults.proxy import Proxy
-from faults.site import SUBSCRIBERS
+from faults.tasks import Tasks
 from local import cdk
 from local.demo.route import sending_role
 from local.world import World
@@ -34,6 +34,7 @@ from stacks import names
 from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber
 
 DEPLOYMENT = Path(__file__).parents[1] / "deployments" / "example.toml"
+_SUBSCRIBERS = ("orders", "billing")
 _KILL_EVERY_SECONDS = 15.0
 _POLL_SECONDS = 1.0
 _QUIET_SECONDS = 5.0  # longer than the emulator waits before Lambda's last attempt
@@ -53,7 +54,7 @@ def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], Non
             site = _Site(world, deployment)
             site.reach_aws_through(proxy.endpoint)
             threshold = deployment.publisher.maximum_message_bytes
-            mixture = list(messages("deployed", count, seed, threshold=threshold))
+            mixture = list(messages("deployed", count, seed, threshold=threshold, routes=DOORS))
             lot = Lot(name="deployed, all at once", messages=mixture, faults=FAULTS, rate=rate)
             proxy.inject(lot.faults, rate)
             with _Killer(world.emulator.pid, seed) as killer:
@@ -61,15 +62,16 @@ def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], Non
                 letters = _until_accounted(site, sent, seconds=120 + 3 * count)
             injected = {**proxy.injected(), "killed": killer.killed}
             proxy.inject((), 0)
-            unaccounted = _missing(site, sent, letters)
+            missing = _missing(site, sent, letters)
             left = _redriven(site, sent, letters)
             outcome = Outcome(
                 lot=lot,
                 sent=sent,
+                expected=_expected(sent),
                 injected=injected,
                 refused=0,
                 dead_letters=letters,
-                unaccounted=unaccounted,
+                unaccounted=missing,
                 premature=set(),
                 left=left,
                 missed=0,
@@ -92,11 +94,14 @@ class _Site:
         (self._orders,) = [one for one in deployment.subscribers if isinstance(one, SqsSubscriber)]
         (self._billing,) = [one for one in deployment.subscribers if isinstance(one, LambdaSubscriber)]
         orders, billing = self._orders, self._billing
-        self.states = self._client("stepfunctions", orders)
         machine = names.state_machine(deployment, orders)
-        self.state_machine = f"arn:aws:states:{orders.region}:{orders.account}:stateMachine:{machine}"
-        self.ecs, self.cluster = self._client("ecs", billing), names.cluster(deployment, billing)
-        self.arrivals = Arrivals(self)
+        executions = Executions(
+            "orders",
+            states=self._client("stepfunctions", orders),
+            state_machine=f"arn:aws:states:{orders.region}:{orders.account}:stateMachine:{machine}",
+        )
+        tasks = Tasks("billing", ecs=self._client("ecs", billing), cluster=names.cluster(deployment, billing))
+        self.arrivals = Arrivals([executions, tasks], read=self._stored)
         self._functions: dict[str, tuple[Any, str]] = {
             "publish": (deployment.publisher, names.publish_function(deployment)),
             "orders": (orders, names.consume_function(deployment, orders)),
@@ -173,7 +178,7 @@ class _Site:
                 QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             ).get("Messages"):
                 for message in received:
-                    yield dead_letter(place, message)
+                    yield DeadLetter.of(place, message)
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def redrive(self, letters: Iterable[DeadLetter]) -> None:
@@ -182,22 +187,26 @@ class _Site:
         for letter in letters:
             owner, name = self._functions[letter.place]
             if letter.place == "orders":
-                self._client("sqs", owner).send_message(
-                    QueueUrl=orders,
-                    MessageBody=letter.body,
-                    MessageAttributes={key: value for key, value in letter.attributes.items() if key != REASON},
-                )
+                self._client("sqs", owner).send_message(QueueUrl=orders, **letter.to_message())
             else:
-                event = json.dumps(json.loads(letter.body)["requestPayload"])
+                event = json.dumps(letter.event)
                 self._client("lambda", owner).invoke(FunctionName=name, InvocationType="Event", Payload=event)
 
     def outbox(self) -> list[str]:
         """The keys that are in it."""
         bucket = names.payload_bucket(self._deployment)
-        listed = self.s3_of(bucket).list_objects_v2(Bucket=bucket, Prefix=names.OUTBOX)
+        listed = self._s3_of(bucket).list_objects_v2(Bucket=bucket, Prefix=names.OUTBOX)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
-    def s3_of(self, bucket: str) -> Any:
+    def _stored(self, bucket: str, key: str) -> bytes | None:
+        s3 = self._s3_of(bucket)
+        try:
+            body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+        return body
+
+    def _s3_of(self, bucket: str) -> Any:
         """A client that reads the bucket: its owner's root."""
         owners: dict[str, Any] = {
             names.payload_bucket(self._deployment): self._deployment.publisher,
@@ -271,12 +280,10 @@ def _redriven(site: _Site, sent: Mapping[str, Message], letters: Sequence[DeadLe
     return len(letters)
 
 
-def _missing(site: _Site, sent: Mapping[str, Message], letters: Iterable[DeadLetter]) -> set[tuple[str, str]]:
-    times = Counter((arrival.subscriber, arrival.message_id) for arrival in site.arrivals.all())
-    stuck = {(letter.place, letter.message_id) for letter in letters}
-    return {
-        (subscriber, id_)
-        for subscriber in SUBSCRIBERS
-        for id_ in sent
-        if (subscriber, id_) not in times and not {(subscriber, id_), ("publish", id_)} & stuck
-    }
+def _expected(sent: Iterable[str]) -> set[Handed]:
+    return {(subscriber, id_) for id_ in sent for subscriber in _SUBSCRIBERS}
+
+
+def _missing(site: _Site, sent: Iterable[str], letters: Iterable[DeadLetter]) -> set[Handed]:
+    handed = {(arrival.subscriber, arrival.message_id) for arrival in site.arrivals.all()}
+    return unaccounted(_expected(sent), handed, letters)

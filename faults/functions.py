@@ -1,4 +1,4 @@
-"""The functions, each in a few processes; and what Lambda does around them."""
+"""The functions, each in a few processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,12 @@ MODULES = {
     "application": "faults.application",
     "publish": "publish.handler",
     "orders": "consume_queue.handler",
+    "landing": "land.handler",
     "billing": "consume_topic.handler",
+    "partner": "faults.endpoint",
+    "ledger": "consume_queue.handler",
 }
-_ATTEMPTS = 3
+_TELL_THEIR_CALLER = ("application", "partner")  # and nobody else: they are no functions of the stacks
 Kill = tuple[int, str]
 """The request to AWS at which a function's process ends, counted from 1, and whether "before" or "after" it."""
 
@@ -36,6 +39,16 @@ class Reply:
     killed: bool = False
     calls: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it answered."""
+        return not self.killed and not self.error
+
+    @property
+    def reason(self) -> str:
+        """The class of the error, when it did not."""
+        return (self.error or {"errorType": "Runtime.ExitError"})["errorType"]
 
     @property
     def failures(self) -> list[str]:
@@ -90,23 +103,6 @@ class Function:
         self._count(reply)
         return reply
 
-    def invoke_asynchronously(
-        self, event: Any, kill: Kill | None, tell: Callable[[Reply], None]
-    ) -> dict[str, Any] | None:
-        """As Lambda does: three attempts, without the minutes in between; `tell` is told of each. Answers with what the
-        on-failure destination is sent, or None. The kill is the first attempt's."""
-        for attempt in range(_ATTEMPTS):
-            reply = self.invoke(event, kill if attempt == 0 else None)
-            tell(reply)
-            if not reply.error and not reply.killed:
-                return None
-        return {
-            "version": "1.0",
-            "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": _ATTEMPTS},
-            "requestPayload": event,
-            "responsePayload": reply.error or {"errorType": "Runtime.ExitError", "errorMessage": "exited"},
-        }
-
     def stop(self) -> None:
         for process in self._all:
             if process.stdin:
@@ -128,7 +124,7 @@ class Function:
         with self._lock:
             self.errors["Killed"] += reply.killed
             self.errors.update(told)
-            if self.name != "application":  # its errors are told its caller, and nobody else
+            if self.name not in _TELL_THEIR_CALLER:
                 self.unseen += max(0, failed - sum(told.values()))
 
 

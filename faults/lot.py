@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import zip_longest
+from typing import Literal, get_args
 
 from faults.fault import FAULTS, Fault
 from faults.functions import Kill
-from faults.message import THRESHOLD, Message, Route, messages
-from faults.site import SUBSCRIBERS
+from faults.message import PART, THRESHOLD, Message, Route, messages
 
-Spoiling = Literal["expired", "replaced"]
+Spoiling = Literal["payload expired", "payload replaced", "replica lags", "replica is shorter", "replica differs"]
+SPOILED: tuple[Spoiling, ...] = get_args(Spoiling)
 _FIRST_CALLS = 6
-_OFFLOADED, _IN_PARTS = 3 * THRESHOLD, (5 << 20) + 1
+_OFFLOADED, _IN_PARTS = 3 * THRESHOLD, PART + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Lot:
     """messages: what is sent. faults, rate: what requests meet, and what part of them. spoiled: what becomes, between
     sending and delivering, of a `share` of the stored payloads. doubled, held_back, killed: what part of invocations is
     made twice at the same time, comes later, ends at one of its first requests. kills: the same by function and
-    message. batch: the most records that the queue's function is handed at a time."""
+    message. batch: the most messages that are received from a queue at a time."""
 
     name: str
     messages: Sequence[Message]
@@ -55,13 +56,12 @@ def lots(*, count: int, rate: float, seed: int) -> Iterable[Lot]:
             f"f{number:02d}",
             faults=[fault],
             # A function calls SQS for nothing but a dead letter.
-            spoiled=["expired"] if fault.services == {"sqs"} else (),
+            spoiled=["payload expired"] if fault.services == {"sqs"} else (),
         )
         for number, fault in enumerate(FAULTS)
     ]
     apart += [
-        lot("payload expired", "expired", spoiled=["expired"]),
-        lot("payload replaced", "replaced", spoiled=["replaced"]),
+        *(lot(spoiling, f"s{number}", spoiled=[spoiling]) for number, spoiling in enumerate(SPOILED)),
         lot("delivered twice at once", "doubled", doubled=rate),
         lot("delivered out of order", "unordered", held_back=rate),
         lot("killed at any step", "killed", killed=rate),
@@ -77,8 +77,8 @@ def everything(count: int, *, rate: float, seed: int) -> Lot:
         messages=list(messages("all", count, seed)),
         faults=FAULTS,
         rate=rate,
-        spoiled=["expired", "replaced"],
-        share=0.1,
+        spoiled=SPOILED,
+        share=0.2,
         doubled=rate / 4,
         held_back=rate / 4,
         killed=rate / 4,
@@ -95,10 +95,12 @@ _CASES: dict[str, list[tuple[Route, int]]] = {
     "library-in-parts": [("library", _IN_PARTS)],
     "batch": [("batch", 200), ("batch", _OFFLOADED), ("batch", 300)],
     "outbox": [("outbox", _OFFLOADED)],
+    "fifo": [("fifo", 200), ("fifo", _OFFLOADED)],
 }
 
-_TO_SUBSCRIBERS = ("library", "library-offloaded")
-"""To a subscriber a message came inline, or it did not."""
+_SENDING = ("application", "publish")
+_RECEIVED = ("library", "library-offloaded", "library-in-parts", "fifo")
+"""To a subscriber a message came inline, or it did not, or large, or in its group; whoever sent it."""
 
 
 def every_case(seed: int, *, without: Collection[str] = ()) -> Lot:
@@ -112,20 +114,32 @@ def every_case(seed: int, *, without: Collection[str] = ()) -> Lot:
 def every_step(calls: dict[tuple[str, str], int], seed: int) -> Lot:
     """The same ways, once for each request that a function makes on it, before it and after: there it is killed.
 
-    calls: how many requests each function made for each message of `every_case`.
+    calls: how many requests each function made for each message of `every_case`. On one way those who send are killed,
+    or those who receive: what comes twice would meet the others' kills in any order.
     """
     sent: list[Message] = []
     kills: dict[tuple[str, str], Kill] = {}
-    for (function, id_), made in sorted(calls.items()):
-        case = id_.removeprefix("step-").rpartition("-")[0]
-        if function in SUBSCRIBERS and case not in _TO_SUBSCRIBERS:
-            continue
-        for call in range(1, made + 1):
-            for moment in ("before", "after"):
-                copy = _case(f"kill-{function}-{call}-{moment}-{case}-{id_[-1]}", case, seed)
-                sent += copy
-                kills[function, copy[int(id_[-1])].id] = (call, moment)
+    for case in _CASES:
+        for row, struck in enumerate(_rows(calls, case)):
+            copies = _case(f"kill-{row}-{case}", case, seed)
+            sent += copies
+            kills |= {(function, copies[number].id): kill for function, number, kill in struck}
     return Lot(name="killed at every step", messages=sent, kills=kills, batch=1)
+
+
+def _rows(calls: dict[tuple[str, str], int], case: str) -> Iterable[list[tuple[str, int, Kill]]]:
+    """Who is killed, where, with which of the case's messages: for each time that the case is sent."""
+    sending: list[list[tuple[str, int, Kill]]] = []
+    receiving: list[list[tuple[str, int, Kill]]] = []
+    for (function, id_), made in sorted(calls.items()):
+        of, _, number = id_.removeprefix("step-").rpartition("-")
+        if of != case:
+            continue
+        moments = ((call, moment) for call in range(1, made + 1) for moment in ("before", "after"))
+        column = [(function, int(number), kill) for kill in moments]
+        (sending if function in _SENDING else receiving).append(column)
+    for columns in (sending, receiving if case in _RECEIVED else ()):
+        yield from ([cell for cell in row if cell] for row in zip_longest(*columns))
 
 
 def _case(lot: str, case: str, seed: int) -> list[Message]:

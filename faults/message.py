@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from claim_check.draft import Draft
 
-Route = Literal["event", "library", "batch", "outbox"]
+Route = Literal["event", "library", "batch", "outbox", "fifo"]
+
+DOORS: Mapping[Route, int] = {"event": 4, "library": 3, "batch": 2, "outbox": 1}
+"""The ways to a topic that is not FIFO, and how often each is taken."""
+ROUTES: Mapping[Route, int] = {**DOORS, "fifo": 1}
 
 THRESHOLD = 16_384
 """Bytes. Offloading is the same at every threshold, and ten thousand payloads of this size fit into memory."""
 
-_PART = 5 << 20  # from here on a payload goes to S3 in parts
+PART = 5 << 20
+"""Bytes. From here on a payload goes to S3 in parts, and above it S3 copies it in parts."""
+
+_GROUP = 100
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,11 @@ class Message:
     def id(self) -> str:
         """The message id, and the event's; an upload's is made of its key and version instead."""
         return f"{self.lot}-{self.number:05d}"
+
+    @property
+    def group(self) -> str | None:
+        """The message group of a FIFO topic, in which messages have their numbers' order; of others None."""
+        return f"{self.lot}-{self.number // _GROUP}" if self.route == "fifo" else None
 
     @property
     def payload(self) -> bytes:
@@ -65,13 +77,14 @@ class Message:
         return random.Random(f"{self.seed} {self.id}")
 
 
-def messages(lot: str, count: int, seed: int, *, threshold: int = THRESHOLD) -> Iterator[Message]:
-    """A mixture: by events, by the library alone and in batches, by the outbox; small, around the threshold to the
-    byte, offloaded, and a few in parts."""
+def messages(
+    lot: str, count: int, seed: int, *, threshold: int = THRESHOLD, routes: Mapping[Route, int] = ROUTES
+) -> Iterator[Message]:
+    """A mixture: by events, by the library alone and in batches, by the outbox, and in the groups of a FIFO topic;
+    small, around the threshold to the byte, offloaded, and a few in parts. routes: how often each is taken."""
     dice = random.Random(f"{seed} {lot}")
-    routes: list[Route] = ["event", "library", "batch", "outbox"]
     for number in range(count):
-        (route,) = dice.choices(routes, [4, 3, 2, 1])
+        (route,) = dice.choices(list(routes), list(routes.values()))
         yield Message(lot, number, route, _size(dice, route, f"{lot}-{number:05d}", threshold), seed)
 
 
@@ -83,7 +96,7 @@ def _size(dice: random.Random, route: Route, id_: str, threshold: int) -> int:
         return threshold - _overhead(id_) + dice.choice([-1, 0, 1])
     if kind < 0.995 or route == "event":
         return dice.randint(threshold, 6 * threshold if route != "event" else 3 * threshold)
-    return dice.randint(_PART - 1, 2 * _PART + 1)
+    return dice.randint(PART - 1, 2 * PART + 1)
 
 
 def _overhead(id_: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faults.campaign import Outcome
-from faults.verdict import Row, Verdict
+from faults.verdict import COUNTED, Row, Verdict
 
 
 def progress(console: Console, outcome: Outcome, seconds: float) -> None:
@@ -28,16 +28,9 @@ def progress(console: Console, outcome: Outcome, seconds: float) -> None:
 
 
 def show(console: Console, verdict: Verdict) -> None:
-    """The table, what is broken, and what the metrics counted."""
-    table = Table(box=SIMPLE_HEAD, title="What was sent, and what became of it", title_justify="left")
-    table.add_column("fault")
-    for name in ("sent", "faults", "dead letters", "handed on", "lost", "corrupt", "doubled"):
-        table.add_column(name, justify="right")
-    for row in verdict.rows:
-        table.add_row(*_cells(row))
-    table.add_section()
-    table.add_row(*_cells(verdict.total), style="bold")
-    console.print(table)
+    """The tables, what is broken, and what the metrics counted."""
+    console.print(_table("What was sent, and what became of it", "fault", [*verdict.rows, verdict.total]))
+    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers))
     for function, errors in sorted(verdict.result.errors.items()):
         counted = ", ".join(f"{name} {number:,}" for name, number in sorted(errors.items()))
         console.print(f"  {function} failed with: {counted}", markup=False)
@@ -45,22 +38,30 @@ def show(console: Console, verdict: Verdict) -> None:
         console.print(f"[red]✗[/] {sentence}")
 
 
-def _cells(row: Row) -> list[str]:
-    fields = asdict(row)
-    return [fields.pop("name"), *(f"{number:,}" for number in fields.values())]
+def _table(title: str, what: str, rows: Iterable[Row]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column(what)
+    for name in COUNTED:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(row.name, *(f"{number:,}" for number in _counted(row).values()))
+    return table
+
+
+def _counted(row: Row) -> dict[str, int]:
+    return {name: getattr(row, name) for name in COUNTED}
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
-    """The sums over all lots, each lot by its fault's name, and what did not hold."""
-    totals = asdict(verdict.total)
-    del totals["name"]
+    """The sums over all lots, each lot by its fault's name, each subscriber, and what did not hold."""
     injected: Counter[str] = Counter()
     for outcome in verdict.result.outcomes:
         injected.update(outcome.injected)
     return {
         "ok": verdict.ok,
-        **totals,
-        "by_fault": {row.name: {k: v for k, v in asdict(row).items() if k != "name"} for row in verdict.rows},
+        **_counted(verdict.total),
+        "by_fault": {row.name: _counted(row) for row in verdict.rows},
+        "by_subscriber": {row.name: _counted(row) for row in verdict.subscribers},
         "injected_by_kind": dict(sorted(injected.items())),
         "failures_in_metrics": verdict.result.errors,
         "broken": verdict.broken,

@@ -9,8 +9,8 @@ line with its length:
 by SIGKILL: before the third is sent, or after its answer has come. A fork of the imported module serves, so that a new
 process takes milliseconds: the answer then is `{"killed": true}`.
 
-Two settings differ from Lambda's: a client waits a second for an answer, not a minute, and what waits before it tries
-again waits a fiftieth of the time.
+Three settings differ from Lambda's: a client waits a second for an answer, not a minute; what waits before it tries
+again waits a fiftieth of the time; and the library has S3 copy in parts what is larger than 5 MiB, not 5 GiB.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from faults.message import PART
+
 _PATIENCE_SECONDS = 1.0
+_MADE_LATE = ("s3", "sns")  # the library's clients: what botocore reads for them is read once, not in every fork
 _HASTE = 50
 
 
@@ -102,6 +105,8 @@ def _load(name: str, steps: _Steps) -> Any:
     import boto3
     from botocore.config import Config
 
+    from claim_check import copying
+
     boto3.setup_default_session()
     session: Any = boto3.DEFAULT_SESSION
     core = session._session
@@ -109,6 +114,9 @@ def _load(name: str, steps: _Steps) -> Any:
     core.register("before-send", steps.before)
     core.register("response-received", steps.after)
     _hurry(time.sleep)
+    copying.LARGEST_SINGLE_COPY = copying._part = PART
+    for service in _MADE_LATE:
+        session.client(service)
     return importlib.import_module(name).handler
 
 

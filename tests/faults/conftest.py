@@ -8,7 +8,7 @@ from faults.proxy import Proxy
 from faults.site import Site
 from local.emulator import Emulator
 
-SEED = 1
+SEED = 4
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +25,5 @@ def emulator(proxy: Proxy) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def site(emulator: Emulator) -> Site:
-    return Site(emulator)
+def site(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(emulator, tmp_path_factory.mktemp("site"))

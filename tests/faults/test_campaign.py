@@ -1,16 +1,16 @@
 """A small campaign: killed at every step, and everything at once; and what it says of functions that are careless."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from faults.campaign import Campaign
+from faults.fault import FAULTS
 from faults.functions import MODULES, Functions
 from faults.lot import Lot, everything
-from faults.message import Message
+from faults.message import THRESHOLD, Message
 from faults.proxy import Proxy
-from faults.site import Site
+from faults.site import SUBSCRIBERS, Site
 from faults.verdict import Verdict
 from tests.faults.conftest import SEED
 
@@ -30,6 +30,7 @@ def verdict(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) 
 def test_everything_sent_is_handed_on_once_and_whole(verdict: Verdict) -> None:
     assert verdict.broken == []
     assert verdict.total.handed_on == verdict.total.sent
+    assert {row.name for row in verdict.subscribers} == set(SUBSCRIBERS)
 
 
 def test_every_function_was_killed_at_every_step(verdict: Verdict) -> None:
@@ -37,6 +38,9 @@ def test_every_function_was_killed_at_every_step(verdict: Verdict) -> None:
     assert lot.injected["killed"] == len(lot.lot.kills)
     # put, publish; and for an upload head, copy, publish, delete: before and after each.
     assert len([kill for kill in lot.lot.kills if kill[0] == "publish"]) == 2 * (1 + 2 + 4)
+    # From the inbox and from the replica: head, copy. Over HTTPS: what is offloaded is read.
+    assert len([kill for kill in lot.lot.kills if kill[0] == "landing"]) == 2 * (2 + 2)
+    assert len([kill for kill in lot.lot.kills if kill[0] == "partner"]) == 2
     assert {function for function, _ in lot.lot.kills} == set(MODULES)
 
 
@@ -47,12 +51,54 @@ def test_faults_were_met(verdict: Verdict) -> None:
     assert lot.dead_letters
 
 
-def test_a_function_that_is_not_idempotent_is_found_out(site: Site, proxy: Proxy, tmp_path: Path) -> None:
-    modules = {name: MODULES[name] for name in ("application", "orders")} | {"billing": "tests.faults.careless"}
-    twice = Lot(name="twice", messages=[Message("twice", 0, "library", 100, SEED)], doubled=1.0)
-    with Functions(site, endpoint=proxy.endpoint, folder=tmp_path, processes=1, modules=modules) as functions:
+CARELESS = {
+    "application": MODULES["application"],
+    **{
+        function: f"tests.faults.careless.{module}"
+        for function, module in {
+            "orders": "reader",
+            "landing": "lander",
+            "billing": "billing",
+            "partner": "endpoint",
+            "ledger": "ledger",
+        }.items()
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def careless(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    """What is said of functions of which each has one fault; by payloads that have expired, replicas that differ,
+    messages that come twice, and records that fail."""
+    messages = [Message("careless", number, "library", 3 * THRESHOLD, SEED) for number in range(2)]
+    in_order = [Message("unordered", number, "fifo", 100, SEED) for number in range(8)]
+    failing = [fault for fault in FAULTS if fault.services == {"states"}]
+    folder = tmp_path_factory.mktemp("logs")
+    with Functions(site, endpoint=proxy.endpoint, folder=folder, processes=1, modules=CARELESS) as functions:
         campaign = Campaign(site, functions, proxy, seed=SEED, progress=lambda _: None)
-        campaign.run([twice])
-        verdict = Verdict(campaign.finish())
-    assert verdict.rows[0].doubled == 1
-    assert not verdict.ok
+        campaign.run(
+            [
+                Lot(
+                    name="careless",
+                    messages=messages,
+                    spoiled=["payload expired", "replica differs"],
+                    share=1.0,
+                    doubled=1.0,
+                ),
+                Lot(name="unordered", messages=in_order, faults=failing, rate=0.8),
+            ]
+        )
+        return Verdict(campaign.finish())
+
+
+def test_functions_that_are_careless_are_found_out_each_for_its_own_fault(careless: Verdict) -> None:
+    kinds = ("lost", "corrupt", "doubled", "overtaken")
+    found = {(row.name, kind) for row in careless.subscribers for kind in kinds if getattr(row, kind)}
+    assert found == {
+        ("orders", "corrupt"),
+        ("landing", "corrupt"),
+        ("billing", "doubled"),
+        ("partner", "lost"),
+        ("ledger", "overtaken"),
+    }
+    assert not careless.ok

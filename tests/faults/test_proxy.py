@@ -60,12 +60,13 @@ def of(effect: Effect) -> Fault:
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.effect is Effect.REFUSED], ids=lambda f: f.name)
 def test_a_refusal_is_read_as_the_services_own(fault: Fault, client: Any, proxy: Proxy, site: Site) -> None:
+    machine = site.executions["orders"].state_machine
     calls = {
         "s3": lambda: client("s3").put_object(Bucket=BUCKET, Key="refused", Body=b"x"),
         "sns": lambda: client("sns").publish(TopicArn=site.topic, Message="x"),
         "sqs": lambda: client("sqs").send_message(QueueUrl=site.dead_letters["publish"], MessageBody="x"),
-        "states": lambda: client("stepfunctions").start_execution(stateMachineArn=site.state_machine),
-        "ecs": lambda: client("ecs").run_task(cluster=site.cluster, taskDefinition=site.task_definition),
+        "states": lambda: client("stepfunctions").start_execution(stateMachineArn=machine),
+        "ecs": lambda: client("ecs").run_task(cluster="billing", taskDefinition="billing"),
         "dynamodb": lambda: client("dynamodb").get_item(TableName="handed-on", Key={"id": {"S": "x"}}),
     }
     proxy.inject([fault], 1.0)

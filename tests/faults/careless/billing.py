@@ -1,4 +1,4 @@
-"""The function of the Lambda subscriber, as it would be had nobody thought of messages that are delivered twice."""
+"""The function of the Lambda subscriber, had nobody thought of messages that are delivered twice."""
 
 import uuid
 from typing import Any
