@@ -118,8 +118,10 @@ class Function:
 
     def _count(self, reply: Reply) -> None:
         """A function counts what it fails with in a metric of the error's class; what it was killed with, Lambda does.
-        Received messages are the one thing else that is counted."""
-        told = {name: int(number) for name, number in reply.metrics.items() if not name.startswith("Received")}
+        Received messages and stale replicas are all else that is counted."""
+        told = {
+            name: int(number) for name, number in reply.metrics.items() if not name.startswith(("Received", "Stale"))
+        }
         failed = len(reply.failures) + (reply.error is not None)
         with self._lock:
             self.errors["Killed"] += reply.killed

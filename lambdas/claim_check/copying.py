@@ -56,7 +56,7 @@ def copy_object(
         "ExpectedSourceBucketOwner": source.owner,
         **({"CopySourceIfMatch": etag} if etag else {}),
     }
-    if size > LARGEST_SINGLE_COPY:
+    if not tells_sha256(size):
         return _in_parts(s3, request, target=target, size=size, metadata=metadata, only_if_new=only_if_new)
     request |= {
         "Bucket": target.bucket,
@@ -69,6 +69,11 @@ def copy_object(
     }
     result = s3.copy_object(**request)["CopyObjectResult"]
     return Copied(size, hex_sha256(result))
+
+
+def tells_sha256(size: int) -> bool:
+    """Whether S3 says the SHA-256 of a copy of so many bytes: those that it makes in one piece."""
+    return size <= LARGEST_SINGLE_COPY
 
 
 def hex_sha256(answer: Mapping[str, Any]) -> str | None:

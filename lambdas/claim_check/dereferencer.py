@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ from claim_check import claim
 from claim_check.attribute import Attribute
 from claim_check.claim import Claim, claim_of
 from claim_check.envelope import Envelope, open_envelope
-from claim_check.errors import ClaimCheckError, MalformedMessage, UntrustedStore
+from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt, UntrustedStore
 from claim_check.identity import is_message_id
 from claim_check.inline import InlineBytes
 from claim_check.message import Message
@@ -38,11 +39,20 @@ class Dereferencer:
     """Turns records into messages, for a subscriber that trusts `stores` and no other place.
 
     `s3` reads from every store and replica; without it a client is made for each Region when it is first needed.
+    `on_stale` is told of each replica that turned out to have other bytes than were published, to count or log it; the
+    payload is read elsewhere then.
     """
 
-    def __init__(self, *, stores: Iterable[Store], s3: S3Client | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        stores: Iterable[Store],
+        s3: S3Client | None = None,
+        on_stale: Callable[[PayloadCorrupt], object] = lambda _: None,
+    ) -> None:
         self._stores = tuple(stores)
         self._s3 = s3
+        self._on_stale = on_stale
         self._clients: dict[tuple[str, bool], S3Client] = {}
 
     def message(self, record: Mapping[str, Any]) -> Message:
@@ -79,15 +89,14 @@ class Dereferencer:
         return self._stored(pointer, self._store_of(pointer, claim), size, claim)
 
     def _stored(self, pointer: Pointer, store: Store, size: int, claim: Claim) -> Payload:
-        origin = StoredBytes(
-            self._client(store.region),
-            store=store,
-            pointer=pointer,
+        stored = partial(StoredBytes, store=store, pointer=pointer, size=size, claim=claim)
+        return Payload(
+            stored(self._client(store.region)),
             size=size,
             claim=claim,
-            replicas=[(self._client(each.region, patient=False), each.bucket) for each in store.replicas],
+            replicas=[stored(self._client(each.region, patient=False), replica=each.bucket) for each in store.replicas],
+            on_stale=self._on_stale,
         )
-        return Payload(origin, size=size, claim=claim)
 
     def _message(self, envelope: Envelope, identity: Claim) -> Message:
         marked = marked_size(envelope.attributes)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class InlineBytes:
     """The bytes of a message's body."""
 
+    what = "the payload"
+
     def __init__(self, data: bytes, *, message_id: str) -> None:
         self._data = data
         self._message_id = message_id

@@ -5,14 +5,21 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from claim_check.copying import Copied, Place
+from claim_check.copying import Copied, Place, tells_sha256
 from claim_check.digesting import Digesting
-from claim_check.errors import MalformedMessage, PayloadCorrupt, PayloadTooLarge
+from claim_check.errors import (
+    ClaimCheckError,
+    MalformedMessage,
+    PayloadCorrupt,
+    PayloadMissing,
+    PayloadTooLarge,
+    PayloadUnavailable,
+)
 from claim_check.s3 import MIB
 from claim_check.untrusted import parsed
 
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 
 READ_LIMIT = 64 * MIB
 
+T = TypeVar("T")
+
 
 class Digest(NamedTuple):
     """What was read here: the number of bytes, and their SHA-256 in hex."""
@@ -33,7 +42,9 @@ class Digest(NamedTuple):
 
 
 class Bytes(Protocol):
-    """Where a payload's bytes come from: a message's body, or a store."""
+    """Where a payload's bytes come from: a message's body, a store, or a replica. `what` is how errors call it."""
+
+    what: str
 
     def chunks(self, size: int) -> Generator[bytes]: ...
 
@@ -47,13 +58,28 @@ class Payload:
     SHA-256 are checked as the bytes go by, so a wrong payload is known at its end and not before: act on a payload only
     after the method has returned, the iterator is exhausted or the stream has given its last byte.
 
+    `replicas` are read first, in their order. One that lacks the payload, cannot be read or has other bytes, since
+    replication lags, is passed over, and `origin` has the last word; `on_stale` is told of other bytes. A stream that
+    has begun cannot take them back: it ends with PayloadUnavailable, and read again the payload comes from elsewhere.
+
     Raises PayloadMissing, PayloadUnavailable and PayloadCorrupt.
     """
 
-    def __init__(self, origin: Bytes, *, size: int, claim: Claim) -> None:
+    def __init__(
+        self,
+        origin: Bytes,
+        *,
+        size: int,
+        claim: Claim,
+        replicas: Sequence[Bytes] = (),
+        on_stale: Callable[[PayloadCorrupt], object] = lambda _: None,
+    ) -> None:
         self._origin = origin
         self.size = size
         self._claim = claim
+        # Without a digest nothing would tell an old copy of the same size.
+        self._replicas = list(replicas) if claim.sha256 or claim.crc64nvme else []
+        self._on_stale = on_stale
 
     def read(self, limit: int = READ_LIMIT) -> bytes:
         """All bytes at once. Raises PayloadTooLarge, before anything is read, when there are more than `limit`."""
@@ -63,9 +89,13 @@ class Payload:
                 "download_to), or pass a higher limit",
                 message_id=self._claim.id,
             )
-        buffer = io.BytesIO()
-        self._each(buffer.write)
-        return buffer.getvalue()
+
+        def whole(source: Bytes) -> bytes:
+            buffer = io.BytesIO()
+            self._each(source, buffer.write)
+            return buffer.getvalue()
+
+        return self._from_nearest(self._replicas, whole)
 
     def text(self, limit: int = READ_LIMIT) -> str:
         """As `read`, decoded as UTF-8. Raises MalformedMessage when it is not UTF-8."""
@@ -84,7 +114,26 @@ class Payload:
     def iter_chunks(self, chunk_size: int = MIB) -> Generator[bytes]:
         """The bytes in pieces of at most `chunk_size`. Close the generator to stop early: that closes the
         connection."""
-        return self._checked(chunk_size, Digesting(self.size))
+        for replica in self._replicas:
+            begun = False
+            try:
+                with closing(self._checked(replica, chunk_size, Digesting(self.size))) as chunks:
+                    for chunk in chunks:
+                        begun = True
+                        yield chunk
+            except PayloadUnavailable:
+                if begun:
+                    raise
+            except (PayloadMissing, PayloadCorrupt) as error:
+                self._note(replica, error)
+                if begun:
+                    raise PayloadUnavailable(
+                        f"{replica.what} turned out to be no such payload: discard what was read, and read it again",
+                        message_id=self._claim.id,
+                    ) from error
+            else:
+                return
+        yield from self._checked(self._origin, chunk_size, Digesting(self.size))
 
     def open(self) -> io.BufferedReader:
         """A read-only binary stream, for what wants a file (csv, tarfile, pandas); use it in a `with`. It does not
@@ -97,53 +146,83 @@ class Payload:
         partial = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
         try:
             with partial.open("xb") as file:
-                digest = self._each(file.write)
+
+                def whole(source: Bytes) -> Digest:
+                    file.seek(0)
+                    file.truncate()
+                    return self._each(source, file.write)
+
+                digest = self._from_nearest(self._replicas, whole)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
         return digest
 
-    def verify(self) -> Digest:
-        """Reads everything, keeps nothing, and returns the size and SHA-256 as read here."""
-        return self._each(len)
+    def verify(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
+        """Reads everything, keeps nothing, and returns the size and SHA-256 as read here. `meanwhile` is called with
+        each MiB; what it raises ends the reading."""
+        return self._from_nearest(self._replicas, lambda source: self._each(source, lambda _: meanwhile()))
 
     def copy_to(self, *, bucket: str, key: str, expected_owner: str, s3: S3Client | None = None) -> Copied:
         """Has S3 copy the payload to `bucket`/`key`, overwriting, when the account `expected_owner` owns that bucket.
 
         No byte passes through this process (but an inline payload's). Give an `s3` client of the bucket's Region
         unless that is boto3's default Region. Up to 5 GiB S3's SHA-256 of the copy is checked against the message's;
-        above, its CRC64NVME against the source's. On PayloadCorrupt the copy stays where it is: it is the caller's to
-        judge.
+        above, its CRC64NVME against the source's, which is the store's own object then unless the message declares its
+        CRC64NVME. On an error what may be at the target stays there: it is the caller's to judge.
         """
         if s3 is None:
             import boto3  # late, as in s3.py
 
             s3 = boto3.client("s3")
-        copied = self._origin.copy_to(s3, Place(bucket, key, expected_owner))
-        self._check(copied)
-        return copied
+        target = Place(bucket, key, expected_owner)
 
-    def _each(self, use: Callable[[bytes], object]) -> Digest:
+        def copy(source: Bytes) -> Copied:
+            copied = source.copy_to(s3, target)
+            self._check(source, copied)
+            return copied
+
+        # Else nothing would tell the copy of an old copy.
+        is_told = tells_sha256(self.size) or self._claim.crc64nvme
+        return self._from_nearest(self._replicas if is_told else (), copy)
+
+    def _from_nearest(self, replicas: Sequence[Bytes], read: Callable[[Bytes], T]) -> T:
+        """What `read` makes of the first replica that is the payload, else of the store's own object."""
+        for replica in replicas:
+            try:
+                return read(replica)
+            except (PayloadMissing, PayloadUnavailable, PayloadCorrupt) as error:
+                self._note(replica, error)
+        return read(self._origin)
+
+    def _note(self, replica: Bytes, error: ClaimCheckError) -> None:
+        """A replica with other bytes is not asked again; one that lags or does not answer may be."""
+        if isinstance(error, PayloadCorrupt):
+            self._replicas = [each for each in self._replicas if each is not replica]
+            self._on_stale(error)
+
+    def _each(self, source: Bytes, use: Callable[[bytes], object]) -> Digest:
         digesting = Digesting(self.size)
-        with closing(self._checked(MIB, digesting)) as chunks:
+        with closing(self._checked(source, MIB, digesting)) as chunks:
             for chunk in chunks:
                 use(chunk)
         return Digest(self.size, digesting.hexdigest())
 
-    def _checked(self, chunk_size: int, digesting: Digesting) -> Generator[bytes]:
+    def _checked(self, source: Bytes, chunk_size: int, digesting: Digesting) -> Generator[bytes]:
         size = 0
-        with digesting, closing(self._origin.chunks(chunk_size)) as chunks:
+        with digesting, closing(source.chunks(chunk_size)) as chunks:
             for chunk in chunks:
                 digesting.update(chunk)
                 size += len(chunk)
                 yield chunk
-            self._check(Digest(size, digesting.hexdigest()))
+            self._check(source, Digest(size, digesting.hexdigest()))
 
-    def _check(self, found: Digest | Copied) -> None:
+    def _check(self, source: Bytes, found: Digest | Copied) -> None:
         declared = self._claim.sha256
         if found.size != self.size or (declared and found.sha256 and found.sha256 != declared):
             raise PayloadCorrupt(
-                f"read {found.size} bytes with SHA-256 {found.sha256}; the message declares {self.size} and {declared}",
+                f"{source.what}: read {found.size} bytes with SHA-256 {found.sha256}; the message declares "
+                f"{self.size} and {declared}",
                 message_id=self._claim.id,
             )
 

@@ -18,16 +18,26 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import ClaimCheckError, Dereferencer, Store
+from claim_check import ClaimCheckError, Dereferencer, PayloadCorrupt, Store
 from consume_queue.dead_letter import send_to_dead_letters
 from consume_queue.execution import start_execution
 from handover import Deadline, Stopwatch, milliseconds_since, take_over
 
 logger = Logger()
 metrics = Metrics()
+
+
+def count_stale(error: PayloadCorrupt) -> None:
+    """Replication lags: nothing to act on, the payload is read elsewhere."""
+    metrics.add_metric(name="StaleReplica", unit=MetricUnit.Count, value=1)
+    logger.warning("a replica has other bytes", problem=str(error))
+
+
 inbox = Store.from_dict(json.loads(os.environ["INBOX"]))
 inbox_s3 = boto3.client("s3", region_name=inbox.region)
-dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])])
+dereferencer = Dereferencer(
+    stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
+)
 state_machine_arn = os.environ["STATE_MACHINE_ARN"]
 states = boto3.client("stepfunctions")
 dead_letter_queue_url = os.environ["DEAD_LETTER_QUEUE_URL"]

@@ -11,16 +11,26 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Dereferencer, Message, PayloadConflict, Store
+from claim_check import Dereferencer, Message, PayloadConflict, PayloadCorrupt, Store
 from consume_topic.handed_on import HandedOn, Record
 from consume_topic.task import Runner, run_task
 from handover import Deadline, Stopwatch, milliseconds_since, take_over
 
 logger = Logger()
 metrics = Metrics()
+
+
+def count_stale(error: PayloadCorrupt) -> None:
+    """Replication lags: nothing to act on, the payload is read elsewhere."""
+    metrics.add_metric(name="StaleReplica", unit=MetricUnit.Count, value=1)
+    logger.warning("a replica has other bytes", problem=str(error))
+
+
 inbox = Store.from_dict(json.loads(os.environ["INBOX"]))
 inbox_s3 = boto3.client("s3", region_name=inbox.region)
-dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])])
+dereferencer = Dereferencer(
+    stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
+)
 runner = Runner(
     cluster=os.environ["CLUSTER_ARN"],
     task_definition=os.environ["TASK_DEFINITION_ARN"],

@@ -1,6 +1,5 @@
 """From a message to what is handed on."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ def take_over(
     Raises:
         ClaimCheckError: the payload cannot be read, or is not what the message says.
     """
-    sha256 = _read_through(message, meanwhile)
+    sha256 = message.payload.verify(meanwhile).sha256
     if message.pointer and message.store:
         store, pointer = message.store, message.pointer
     else:
@@ -66,14 +65,3 @@ def take_over(
             name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
         },
     )
-
-
-def _read_through(message: Message, meanwhile: Callable[[], object]) -> str:
-    """The payload's SHA-256 as read here. The library has compared it, and the size, with what the message declares;
-    only what declares none is digested here."""
-    digest = None if message.sha256 else hashlib.sha256()
-    for chunk in message.payload.iter_chunks():
-        meanwhile()
-        if digest:
-            digest.update(chunk)
-    return digest.hexdigest() if digest else str(message.sha256)

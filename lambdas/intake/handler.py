@@ -15,7 +15,10 @@ from claim_check.s3 import client
 from intake.intake import take_in, word_of
 
 logger = Logger()
-dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])])
+dereferencer = Dereferencer(
+    stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])],
+    on_stale=lambda error: logger.warning("a replica has other bytes", problem=str(error)),
+)
 data = Store.from_dict(json.loads(os.environ["DATA"]))
 s3 = client(data.region)
 sagemaker = boto3.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8}))

@@ -9,13 +9,23 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Dereferencer, Store
+from claim_check import Dereferencer, PayloadCorrupt, Store
 from claim_check.s3 import client
 from land.land import land
 
 logger = Logger()
 metrics = Metrics()
-dereferencer = Dereferencer(stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])])
+
+
+def count_stale(error: PayloadCorrupt) -> None:
+    """Replication lags: nothing to act on, the payload is read elsewhere."""
+    metrics.add_metric(name="StaleReplica", unit=MetricUnit.Count, value=1)
+    logger.warning("a replica has other bytes", problem=str(error))
+
+
+dereferencer = Dereferencer(
+    stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
+)
 landing = Store.from_dict(json.loads(os.environ["LANDING"]))
 s3 = client(landing.region)
 

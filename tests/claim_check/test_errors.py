@@ -335,12 +335,12 @@ def test_of_other_bytes_than_were_published(
     with pytest.raises(PayloadCorrupt) as caught:
         payload.read()
     assert str(caught.value) == (
-        "read 1 bytes with SHA-256 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a; the message "
-        "declares 1 and 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d (message 'm-1')"
+        "the payload: read 1 bytes with SHA-256 4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a; the "
+        "message declares 1 and 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d (message 'm-1')"
     )
     fake_s3.put("payloads-one", "payloads/m-1", b"\x01\x02")
     assert said(payload.read) == (
-        "the object has 2 bytes, the message declares 1 (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
+        "the payload has 2 bytes, the message declares 1 (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
     )
 
 

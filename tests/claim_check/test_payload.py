@@ -209,7 +209,9 @@ def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
     foreign = received_from(store, stored._replace(size=3), s3)
     assert foreign.payload.read() == b"abc"
     fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
-    with pytest.raises(PayloadCorrupt, match=r"^the bytes received differ from S3's own checksum") as caught:
+    with pytest.raises(
+        PayloadCorrupt, match=r"^the payload: the bytes received differ from S3's own checksum"
+    ) as caught:
         foreign.payload.read()
     assert caught.value.pointer == foreign.pointer
 
@@ -228,7 +230,7 @@ def test_a_stored_object_with_another_crc64nvme_than_declared_is_corrupt(
         },
     }
     payload = Dereferencer(stores=[store], s3=s3).message(record).payload
-    sentence = "^S3's CRC64NVME of the object is not the one the message declares .message 'm-1', payload 's3://pay"
+    sentence = "^S3's CRC64NVME of the payload is not the one the message declares .message 'm-1', payload 's3://pay"
     with pytest.raises(PayloadCorrupt, match=sentence):
         payload.verify()
     with pytest.raises(PayloadCorrupt, match="CRC64NVME"):

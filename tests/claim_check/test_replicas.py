@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytest
 from claim_check import (
     Dereferencer,
     Message,
+    Payload,
     PayloadCorrupt,
     PayloadMissing,
     PayloadUnavailable,
@@ -33,11 +36,17 @@ FAR = Replica("replica-far", "ap-northeast-1")
 
 
 @pytest.fixture
-def message(publisher: Publisher, sns: NotedSns, s3: S3Client, store: Store) -> Message:
+def stale() -> list[PayloadCorrupt]:
+    """What was told of replicas."""
+    return []
+
+
+@pytest.fixture
+def message(publisher: Publisher, sns: NotedSns, s3: S3Client, store: Store, stale: list[PayloadCorrupt]) -> Message:
     """An offloaded payload, dereferenced near two replicas, neither of which has it yet."""
     publisher.publish(DATA, message_id="m-1")
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR, FAR))
-    return Dereferencer(stores=[near], s3=s3).message(DELIVERIES["SNS event"](sns.published[0]))
+    return Dereferencer(stores=[near], s3=s3, on_stale=stale.append).message(DELIVERIES["SNS event"](sns.published[0]))
 
 
 def replicate(fake_s3: FakeS3, *replicas: Replica, data: bytes = DATA) -> None:
@@ -111,11 +120,96 @@ def test_a_replica_of_another_size_is_no_replica_yet(message: Message, fake_s3: 
     assert gets(fake_s3) == ["replica-near", "replica-far"]
 
 
-def test_other_bytes_in_a_replica_are_corrupt(message: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
-    replicate(fake_s3, NEAR, data=b"x" + DATA[1:])
-    with pytest.raises(PayloadCorrupt, match="SHA-256"):
+OLD = b"x" + DATA[1:]
+"""What was published under the same id before, of the same size."""
+
+
+def read_file(payload: Payload, path: Path) -> bytes:
+    payload.download_to(path / "file")
+    return (path / "file").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda payload, _: payload.read(),
+        read_file,
+        lambda payload, _: DATA if payload.verify() == (len(DATA), hashlib.sha256(DATA).hexdigest()) else OLD,
+    ],
+    ids=["read", "download_to", "verify"],
+)
+def test_what_is_read_as_a_whole_is_read_elsewhere_when_a_replica_has_other_bytes(
+    read: Callable[[Payload, Path], bytes],
+    message: Message,
+    stale: list[PayloadCorrupt],
+    fake_s3: FakeS3,
+    tmp_path: Path,
+) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    assert read(message.payload, tmp_path) == DATA
+    assert gets(fake_s3) == ["replica-near", "replica-far", "payloads-one"]
+    (error,) = stale
+    assert "the payload's replica in replica-near: read 3072000 bytes with SHA-256" in str(error)
+    assert error.message_id == "m-1"
+
+
+def test_a_replica_that_was_wrong_is_not_asked_again(message: Message, fake_s3: FakeS3) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    replicate(fake_s3, FAR)
+    assert message.payload.read() == message.payload.read() == DATA
+    assert gets(fake_s3) == ["replica-near", "replica-far", "replica-far"]
+
+
+def test_other_bytes_everywhere_are_corrupt(message: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    fake_s3.put("payloads-one", "payloads/m-1", OLD)
+    with pytest.raises(PayloadCorrupt, match="the payload: read 3072000 bytes with SHA-256"):
         message.payload.download_to(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_of_other_bytes_ends_with_an_error_and_can_be_read_again(
+    message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3
+) -> None:
+    """What was handed out cannot be taken back; it is not the payload's fault."""
+    replicate(fake_s3, NEAR, data=OLD)
+    with pytest.raises(PayloadUnavailable, match="replica in replica-near turned out to be no such payload"):
+        list(message.payload.iter_chunks())
+    assert len(stale) == 1
+    assert b"".join(message.payload.iter_chunks()) == DATA
+    with message.payload.open() as stream:
+        assert stream.read() == DATA
+
+
+def test_a_replica_is_not_read_for_what_declares_no_digest(
+    message: Message, s3: S3Client, store: Store, fake_s3: FakeS3
+) -> None:
+    """Nothing would tell an old copy of the same size."""
+    replicate(fake_s3, NEAR, data=OLD)
+    near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))
+    found = Dereferencer(stores=[near], s3=s3)
+    assert message.pointer
+    assert found.payload(message.pointer, size=len(DATA), message_id="m-1").read() == DATA
+
+
+def test_a_copy_of_other_bytes_is_made_again_of_the_store(
+    message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3, s3: S3Client
+) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    assert fake_s3.objects["landing", "k"].data == DATA
+    assert len(stale) == 1
+
+
+def test_a_copy_that_nothing_would_check_is_made_of_the_store(
+    message: Message, fake_s3: FakeS3, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above 5 GiB S3 tells no SHA-256."""
+    monkeypatch.setattr("claim_check.copying.LARGEST_SINGLE_COPY", len(DATA) - 1)
+    replicate(fake_s3, NEAR)
+    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
+    assert fake_s3.objects["landing", "k"].data == DATA
 
 
 def test_a_dropped_connection_is_resumed_on_the_same_replica(message: Message, fake_s3: FakeS3) -> None:
@@ -134,7 +228,7 @@ def test_a_replica_that_goes_away_in_the_middle_is_worth_a_retry(message: Messag
     chunks = message.payload.iter_chunks()
     next(chunks)
     del fake_s3.objects["replica-near", "payloads/m-1"]
-    with pytest.raises(PayloadUnavailable, match="the payload's replica in replica-near went while it was read"):
+    with pytest.raises(PayloadUnavailable, match="the payload's replica in replica-near turned out to be no such"):
         list(chunks)
     assert message.payload.read() == DATA
 

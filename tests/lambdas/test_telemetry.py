@@ -1,5 +1,6 @@
 """What handlers say of themselves: one id in every line of the log, and metrics as the alarms count them."""
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -20,12 +21,15 @@ from tests.lambdas.test_consume_queue import dead_letters as dead_letters
 from tests.lambdas.test_consume_queue import state_machine as state_machine
 from tests.lambdas.test_consume_topic import TASK, pointing, sns_event
 from tests.lambdas.test_consume_topic import consume as consume_topic
+from tests.lambdas.test_land import BODY, handed
+from tests.lambdas.test_land import land as land
 from tests.lambdas.test_publish import KEY, bus_event, upload
 from tests.lambdas.test_publish import delivered as delivered
 from tests.lambdas.test_publish import publish as publish
 
 Lines = list[dict[str, Any]]
-__all__ = ["consume_queue", "consume_topic", "dead_letters", "delivered", "publish", "state_machine"]
+__all__ = ["consume_queue", "consume_topic", "dead_letters", "delivered", "land", "publish", "state_machine"]
+NEAR = json.dumps([{**STORE, "replicas": [{"bucket": "replica-bucket", "region": "us-east-1"}]}])
 
 
 class Telemetry:
@@ -127,3 +131,74 @@ def test_a_topics_function_says_it_when_it_hands_on_and_when_it_fails(
     assert metrics["UntrustedStore"] == [1]
     assert len(metrics["TravelTime"]) == 2
     assert len(metrics["HandlingTime"]) == 1
+
+
+@pytest.fixture
+def old_copy(aws: None) -> Callable[[str, int], None]:
+    """Replication lags: in the replica is what had the id before, of the same size."""
+    boto3.client("s3").create_bucket(Bucket="replica-bucket")
+
+    def old_copy(message_id: str, size: int) -> None:
+        boto3.client("s3").put_object(Bucket="replica-bucket", Key=f"payloads/{message_id}", Body=b"o" * size)
+
+    return old_copy
+
+
+def assert_stale(told: Telemetry, message_id: str) -> None:
+    stale, done = told.lines()
+    assert (stale["level"], stale["message"], stale["message_id"]) == (
+        "WARNING",
+        "a replica has other bytes",
+        message_id,
+    )
+    assert "replica-bucket" in stale["problem"]
+    assert (done["level"], done["message_id"]) == ("INFO", message_id)
+    metrics = told.metrics()
+    assert metrics["StaleReplica"] == [1]
+    assert "PayloadCorrupt" not in metrics
+
+
+@pytest.mark.usefixtures("consume_queue")
+def test_a_queues_function_counts_a_replica_with_other_bytes_and_hands_on(
+    load: Callable[..., ModuleType],
+    context: SimpleNamespace,
+    listen: Listen,
+    queue: Callable[[str], str],
+    old_copy: Callable[[str, int], None],
+) -> None:
+    url = queue("delivered")
+    Publisher(topic_arn=subscribed_topic(url), store=Store.from_dict(dict(STORE))).publish(b"\x00", message_id="new")
+    old_copy("new", 1)
+    function = load("consume_queue", TRUSTED_STORES=NEAR)
+    told = listen(function)
+    (message,) = received(url)
+    assert function.handler({"Records": [sqs_record(message)]}, context) == {"batchItemFailures": []}
+    assert_stale(told, "new")
+
+
+@pytest.mark.usefixtures("consume_topic")
+def test_a_topics_function_counts_a_replica_with_other_bytes_and_hands_on(
+    load: Callable[..., ModuleType], context: SimpleNamespace, listen: Listen, old_copy: Callable[[str, int], None]
+) -> None:
+    handed("new")
+    old_copy("new", len(BODY))
+    function = load("consume_topic", TRUSTED_STORES=NEAR)
+    told = listen(function)
+    claim = {"id": "new", "sha256": hashlib.sha256(BODY).hexdigest()}
+    with Stubber(function.ecs) as ecs:
+        ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []})
+        function.handler(pointing(STORE["bucket"], "payloads/new", len(BODY), claim), context)
+    assert_stale(told, "new")
+
+
+@pytest.mark.usefixtures("land")
+def test_landing_counts_a_replica_with_other_bytes_and_lands(
+    load: Callable[..., ModuleType], context: SimpleNamespace, listen: Listen, old_copy: Callable[[str, int], None]
+) -> None:
+    event = handed("new")
+    old_copy("new", len(BODY))
+    function = load("land", TRUSTED_STORES=NEAR)
+    told = listen(function)
+    landed = function.handler(event, context)
+    assert boto3.client("s3").get_object(Bucket=landed["bucket"], Key=landed["key"])["Body"].read() == BODY
+    assert_stale(told, "new")
