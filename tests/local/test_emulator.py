@@ -11,7 +11,7 @@ import pytest
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
 from local.serve import MINISTACK_VERSION, check_version
-from tests.local.support import PUBLISHER, Account, eventually
+from tests.local.support import PUBLISHER, Account, eventually, interruptible
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -87,12 +87,17 @@ with Emulator() as emulator:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_its_parent(number: signal.Signals) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", _PARENT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=interruptible,
     ) as parent:
         assert parent.stdout is not None
         group, folder = parent.stdout.readline().split()
         assert _processes(int(group))
         parent.send_signal(number)
+    assert parent.returncode, "it ended by itself"
 
     eventually(lambda: not _processes(int(group)))
     eventually(lambda: not Path(folder).exists())
