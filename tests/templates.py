@@ -12,21 +12,20 @@ from stacks.deployment import Deployment, ResearchDeployment
 
 ROOT = Path(__file__).parent.parent
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
+WITHOUT_CODE = {**CONTEXT, "aws:cdk:bundling-stacks": []}
+"""Staging the code takes most of a synth, and a template says nothing of it."""
 
 
 @cache
 def synthesize(deployment: Deployment | ResearchDeployment) -> tuple[StackTemplate, ...]:
-    """The deployment's stacks, code included."""
-    return _synthesize(deployment, CONTEXT)
-
-
-@cache
-def synthesize_without_code(deployment: Deployment | ResearchDeployment) -> tuple[StackTemplate, ...]:
-    """The deployment's stacks. Staging the code takes most of a synth, and no policy depends on it."""
-    return _synthesize(deployment, {**CONTEXT, "aws:cdk:bundling-stacks": []})
-
-
-def _synthesize(deployment: Deployment | ResearchDeployment, context: dict[str, object]) -> tuple[StackTemplate, ...]:
-    app = App(context=context)
+    """The deployment's stacks, without their code."""
+    app = App(context=WITHOUT_CODE)
     add_stacks(app, deployment)
     return read(Path(app.synth().directory))
+
+
+def assembly(deployment: Deployment | ResearchDeployment, folder: Path) -> Path:
+    """The folder, with all that `cdk deploy` takes in it: what `local.cdk.synth` makes in a process of its own."""
+    app = App(context=CONTEXT, outdir=str(folder))
+    add_stacks(app, deployment)
+    return Path(app.synth().directory)

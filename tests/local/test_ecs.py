@@ -10,7 +10,7 @@ from cli.resources import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import PUBLISHER, Account, unique
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 pytestmark = pytest.mark.system
 
@@ -98,7 +98,7 @@ def test_the_rule_for_failed_tasks_takes_those_and_no_others(
     publisher: Account, ended: dict[str, Any], kept: bool
 ) -> None:
     deployment = Deployment.load(ROOT / "deployments" / "example.toml")
-    (stack,) = (each for each in synthesize_without_code(deployment) if each.name == "coatcheck-billing")
+    (stack,) = (each for each in synthesize(deployment) if each.name == "coatcheck-billing")
     (rule,) = (r["Properties"] for r in stack.template["Resources"].values() if r["Type"] == "AWS::Events::Rule")
     pattern = Resources(stack).resolve(rule["EventPattern"], "rule")
     detail = {"clusterArn": pattern["detail"]["clusterArn"][0], "lastStatus": "STOPPED", **ended}

@@ -9,7 +9,7 @@ from cli.resources import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import Account, eventually, unique
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 pytestmark = pytest.mark.system
 
@@ -21,20 +21,13 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_synth() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "false")
-        yield
-
-
 class Workflow:
     """A subscriber's state machine in the emulator, with its bus, and a queue that hears what is told there."""
 
     def __init__(self, accounts: Accounts, deployment: Deployment) -> None:
         subscriber = deployment.subscribers[0]
         self.account = Account(accounts, subscriber.account, subscriber.region)
-        (stack,) = (s for s in synthesize_without_code(deployment) if s.name.endswith("-orders"))
+        (stack,) = (s for s in synthesize(deployment) if s.name.endswith("-orders"))
         resources = stack.template["Resources"].values()
         (machine,) = (r["Properties"] for r in resources if r["Type"] == "AWS::StepFunctions::StateMachine")
         text: str = Resources(stack).resolve(machine["DefinitionString"], "definition")

@@ -8,15 +8,7 @@ import pytest
 from stacks.deployment import Deployment
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, judged
-from tests.templates import ROOT, synthesize_without_code
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_synth() -> Iterator[None]:
-    """CDK's own template validation takes most of a synth; `test_hygiene.py` runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "false")
-        yield
+from tests.templates import ROOT, synthesize
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +31,4 @@ def in_organization(example: Judged) -> Judged:
 
 
 def _judged(deployment: Deployment) -> Judged:
-    return judged(deployment, synthesize_without_code(deployment))
+    return judged(deployment, synthesize(deployment))

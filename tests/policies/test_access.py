@@ -10,7 +10,7 @@ from cli.resources import UnresolvedError
 from stacks.deployment import load
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged, judged
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 SOURCE = "deployments/example.toml"
 
@@ -53,7 +53,7 @@ def test_at_a_glance_is_the_contract(example: Judged) -> None:
 
 def test_a_research_environment_alone() -> None:
     """Of every kind of door and role, what a reviewer looks for."""
-    document = render(concrete(synthesize_without_code(load(ROOT / "deployments" / "research.toml"))), "research.toml")
+    document = render(concrete(synthesize(load(ROOT / "deployments" / "research.toml"))), "research.toml")
     glance = document.partition("## At a glance")[2].partition("## Every door")[0]
     assert "Nobody of another account" in glance
     assert "| everybody | `*` | `*` | `aws:PrincipalAccount` = `555555555555` | OwnPrincipals |" in document
@@ -70,7 +70,7 @@ def test_a_research_environment_alone() -> None:
 
 
 def test_a_permission_boundary_is_told() -> None:
-    found = concrete(synthesize_without_code(load(ROOT / "deployments" / "research-images.toml")))
+    found = concrete(synthesize(load(ROOT / "deployments" / "research-images.toml")))
     document = render(found, "research-images.toml")
     told = document.count("May do no more than its permission boundary `research-boundary` allows.")
     assert told == len(found.roles) > 15

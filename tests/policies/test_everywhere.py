@@ -12,7 +12,7 @@ from tests.policies.mutants import Mutant, Templates, every_way
 from tests.policies.rows import Changed, disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 REPLICA, PARTNER, PUBLISHER = "coatcheck-replica-us-west-2", "coatcheck-partner", "coatcheck-publisher"
 
@@ -21,7 +21,7 @@ REPLICA, PARTNER, PUBLISHER = "coatcheck-replica-us-west-2", "coatcheck-partner"
 def everywhere() -> Judged:
     table = json.loads(Deployment.load(ROOT / "deployments" / "everywhere.toml").model_dump_json(exclude_none=True))
     deployment = Deployment.parse({**table, "organization": "o-a1b2c3d4e5"})
-    return judged(deployment, synthesize_without_code(deployment))
+    return judged(deployment, synthesize(deployment))
 
 
 def test_all_of_it_is_as_meant(everywhere: Judged) -> None:

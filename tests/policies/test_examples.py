@@ -12,9 +12,9 @@ from cdk_nag import AwsSolutionsChecks
 
 from app import add_stacks
 from stacks.deployment import load
-from tests.policies.test_hygiene import IGNORED, WITHOUT_CODE
+from tests.policies.test_hygiene import IGNORED
 from tests.policies.verdict import Judged, counterexamples, judged, settings, unaccounted
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, WITHOUT_CODE, synthesize
 
 pytestmark = pytest.mark.exhaustive
 EXAMPLES = sorted((ROOT / "deployments").glob("*.toml"))
@@ -23,7 +23,7 @@ EXAMPLES = sorted((ROOT / "deployments").glob("*.toml"))
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
 def case(request: pytest.FixtureRequest) -> Judged:
     deployment = load(request.param)
-    return judged(deployment, synthesize_without_code(deployment))
+    return judged(deployment, synthesize(deployment))
 
 
 def test_all_of_it_is_as_meant(case: Judged) -> None:

@@ -16,7 +16,7 @@ from app import add_stacks
 from cli.assembly import read
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged
-from tests.templates import CONTEXT, ROOT
+from tests.templates import ROOT, WITHOUT_CODE
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from tests.templates import CONTEXT, ROOT
     ],
 )
 def test_what_the_gate_stops(in_organization: Judged, tmp_path: Path, name: str, stopped: bool) -> None:
-    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []}, outdir=str(tmp_path / "assembly"))
+    app = App(context=WITHOUT_CODE, outdir=str(tmp_path / "assembly"))
     add_stacks(app, in_organization.deployment)
     sound = read(Path(app.synth().directory))
     (mutant,) = (each for each in BY_HAND if each.name == name)

@@ -12,7 +12,7 @@ from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, counterexamples, judged, unaccounted
 from tests.policies.verdict import settings as wrong_settings
-from tests.templates import synthesize_without_code
+from tests.templates import synthesize
 
 ACCOUNTS = [str(digit) * 12 for digit in range(1, 7)]
 REGIONS = {
@@ -93,7 +93,7 @@ ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _judged(deployment: Deployment) -> Judged:
-    case = judged(deployment, synthesize_without_code(deployment))
+    case = judged(deployment, synthesize(deployment))
     assert not unaccounted(case)
     assert not wrong_settings(case)
     return case

@@ -14,9 +14,8 @@ from cdk_nag import AwsSolutionsChecks
 
 from app import add_stacks
 from tests.policies.verdict import Judged
-from tests.templates import CONTEXT, ROOT
+from tests.templates import ROOT, WITHOUT_CODE
 
-WITHOUT_CODE = {**CONTEXT, "aws:cdk:bundling-stacks": []}
 # CDK writes dependencies that CloudFormation would find by itself.
 IGNORED = "W3005"
 

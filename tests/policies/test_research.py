@@ -12,7 +12,7 @@ from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Account, Named, Service
 from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sso": ("research.toml", {}, {}),
@@ -55,7 +55,7 @@ def _variant(name: str) -> Judged:
         table["research"] = {k: v for k, v in {**table["research"], **research}.items() if v is not None}
         deployment = parse(table)
     assert isinstance(deployment, ResearchDeployment)
-    return judged(deployment, synthesize_without_code(deployment))
+    return judged(deployment, synthesize(deployment))
 
 
 def test_everything_is_accounted_for(case: Judged) -> None:

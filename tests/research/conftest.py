@@ -4,18 +4,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App
 
-from app import add_stacks
 from local import research_environment
 from stacks.deployment import Deployment, ResearchDeployment, load
-from tests.templates import CONTEXT, ROOT
+from tests.templates import ROOT, synthesize
 
 Template = dict[str, Any]
 
@@ -34,21 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes what the research image installs: make image"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quick_synth() -> Iterator[None]:
-    """CDK's own template validation takes most of a synth; one test of its own runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "false")
-        yield
-
-
-@cache
 def _template(deployment: Deployment | ResearchDeployment) -> Template:
-    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []})
-    add_stacks(app, deployment)
-    (template,) = (s.template for s in app.synth().stacks if s.stack_name == f"{deployment.name}-research")
-    assert isinstance(template, dict)
-    return template
+    (found,) = (each for each in synthesize(deployment) if each.name == f"{deployment.name}-research")
+    return found.template
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,13 @@ import pytest
 
 from local import job, pipeline
 from local.accounts import Accounts
-from local.cdk import Cdk, synth
+from local.cdk import Cdk
 from local.emulator import Emulator
 from research import launch
+from stacks.deployment import Deployment
 from tests.research.sagemaker_stub import SageMakerStub, sagemaker_stub
 from tests.research.test_pipelines import definition
-from tests.templates import ROOT
+from tests.templates import ROOT, assembly
 
 pytestmark = pytest.mark.system
 PUBLISHER, RESEARCH, REGION = "111111111111", "555555555555", "us-east-1"
@@ -59,16 +61,15 @@ class Laboratory:
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    folder = tmp_path_factory.mktemp("laboratory")
-    (folder / "deployment.toml").write_text(EXAMPLE.replace("schedule =", f"{THRESHOLDS}schedule ="))
-    assembly = synth(folder / "assembly", deployment=folder / "deployment.toml")
+    deployment = Deployment.parse(tomllib.loads(EXAMPLE.replace("schedule =", f"{THRESHOLDS}schedule =")))
+    folder = assembly(deployment, tmp_path_factory.mktemp("laboratory"))
     lines: list[str] = []
     with Emulator() as emulator, sagemaker_stub(RESEARCH) as stub:
         cdk = Cdk(emulator, lambda _, line: lines.append(line))
         for account, stack in ((PUBLISHER, "coatcheck-publisher"), (RESEARCH, "coatcheck-datasets")):
             cdk.bootstrap(account, [REGION])
-            cdk.deploy(account, REGION, [stack], assembly)
-        made = Laboratory(Accounts(emulator), stub, assembly)
+            cdk.deploy(account, REGION, [stack], folder)
+        made = Laboratory(Accounts(emulator), stub, folder)
         made.client("s3").create_bucket(Bucket=DATA)
         function = made.client("lambda").get_function_configuration(FunctionName="coatcheck-datasets-intake")
         made.client("lambda").update_function_configuration(

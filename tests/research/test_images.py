@@ -16,7 +16,7 @@ from stacks.container_image import ContainerImage, ImageBuilder, _ignored
 from stacks.deployment import ResearchDeployment, load
 from tests.research.test_domain import with_changes
 from tests.stacks.policies import only, resources
-from tests.templates import CONTEXT, ROOT
+from tests.templates import ROOT, WITHOUT_CODE
 
 Template = dict[str, Any]
 Synth = Callable[[ResearchDeployment], Template]
@@ -31,7 +31,7 @@ def tags(template: Template) -> dict[str, str]:
 
 def image_tag(context: Path, **options: Any) -> str:
     """What ContainerImage calls a build."""
-    stack = Stack(App(context={**CONTEXT, "aws:cdk:bundling-stacks": []}), "stack")
+    stack = Stack(App(context=WITHOUT_CODE), "stack")
     repository = ecr.Repository(stack, "Repository")
     builder = ImageBuilder(stack, "Builder", function_name="build")
     return ContainerImage(

@@ -1,6 +1,6 @@
 """Templates of deployments, each synthesized once a session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,14 +9,6 @@ from stacks.deployment import Deployment
 from tests.templates import ROOT, synthesize
 
 Template = dict[str, Any]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_synth() -> Iterator[None]:
-    """CDK's own template validation takes most of a synth; one test of its own runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "false")
-        yield
 
 
 def _templates(deployment: Deployment) -> dict[str, Template]:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.assembly import read
 from stacks import bundle
-from tests.stacks.policies import Template, ours
+from stacks.deployment import Deployment
+from tests.stacks.policies import ours
+from tests.templates import assembly
 
 # For HTTPS endpoints, which run elsewhere and bring the package `cryptography`.
 HTTPS_ONLY = ("https.py", "signature.py")
@@ -78,7 +81,8 @@ def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, package
     subprocess.run([sys.executable, "-S", "-I", "-W", "error::ImportWarning", "-c", code], check=True)
 
 
-def test_functions_have_assets_of_their_own(templates: dict[str, Template]) -> None:
+def test_functions_have_assets_of_their_own(example: Deployment, tmp_path: Path) -> None:
     """CDK would stage one asset for all of them, were there nothing it can tell them apart by."""
-    keys = [function["Code"]["S3Key"] for template in templates.values() for function in ours(template)]
+    stacks = read(assembly(example, tmp_path))
+    keys = [function["Code"]["S3Key"] for stack in stacks for function in ours(stack.template)]
     assert len(keys) == len(set(keys)) == 4

@@ -8,7 +8,7 @@ import pytest
 from stacks import names
 from stacks.deployment import Deployment, DeploymentError, SqsSubscriber
 from tests.stacks.policies import resources, with_sid
-from tests.templates import ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 EXAMPLE = (ROOT / "deployments" / "research-messages.toml").read_text()
 DATA = "arn:aws:s3:::coatcheck-research-555555555555-us-east-1"
@@ -21,7 +21,7 @@ def deployment() -> Deployment:
 
 @pytest.fixture(scope="module")
 def template(deployment: Deployment) -> dict[str, Any]:
-    (found,) = (s.template for s in synthesize_without_code(deployment) if s.name == "coatcheck-datasets")
+    (found,) = (s.template for s in synthesize(deployment) if s.name == "coatcheck-datasets")
     return found
 
 
@@ -54,7 +54,7 @@ def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) ->
     assert isinstance(subscriber, SqsSubscriber)
     role = "arn:aws:iam::555555555555:role/coatcheck-datasets-intake"
     assert role in names.reader_role_arns(deployment, subscriber)
-    publisher = next(s.template for s in synthesize_without_code(deployment) if s.name == "coatcheck-publisher")
+    publisher = next(s.template for s in synthesize(deployment) if s.name == "coatcheck-publisher")
     pinned = [str(each["Properties"]) for each in resources(publisher, "AWS::S3::BucketPolicy").values()]
     assert any(role in policy for policy in pinned)
 

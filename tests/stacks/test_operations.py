@@ -7,16 +7,14 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
-from aws_cdk import App
 
 import claim_check
-from app import add_stacks
 from cli.assembly import StackTemplate
 from cli.resources import Resources
 from stacks.deployment import Deployment, load
 from stacks.operations import REFUSED
 from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
-from tests.templates import CONTEXT, ROOT, synthesize_without_code
+from tests.templates import ROOT, synthesize
 
 Synth = Callable[[Deployment], dict[str, Template]]
 Alarm = dict[str, Any]
@@ -30,7 +28,7 @@ def stacks(example: Deployment) -> dict[str, StackTemplate]:
     table = json.loads(example.model_dump_json())
     table["subscribers"][0]["landing"] = {}
     deployment = Deployment.parse(table)
-    return {each.name: each for each in synthesize_without_code(deployment) if not each.name.endswith("-sender")}
+    return {each.name: each for each in synthesize(deployment) if not each.name.endswith("-sender")}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def test_every_alarm_has_a_section_of_the_runbook_and_says_where(example: Deploy
         alarm["Properties"]["AlarmName"]: alarm["Properties"]
         for deployment in found
         if isinstance(deployment, Deployment)
-        for stack in synthesize_without_code(deployment)
+        for stack in synthesize(deployment)
         for alarm in resources(stack.template, "AWS::CloudWatch::Alarm").values()
     }
     sections = re.findall(r"^### (\w+)$", RUNBOOK, flags=re.MULTILINE)
@@ -217,12 +215,11 @@ def test_people_are_mailed_where_the_file_names_them(synth: Synth, example: Depl
 
 @pytest.mark.parametrize("file", ["example", "research"])
 def test_every_log_is_kept_as_long_as_the_file_says(file: str) -> None:
-    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []})
     deployment = load(ROOT / "deployments" / f"{file}.toml")
-    add_stacks(app, deployment.model_copy(update={"operations": type(deployment.operations)(log_retention_days=90)}))
+    deployment = deployment.model_copy(update={"operations": type(deployment.operations)(log_retention_days=90)})
     kept = [
         group["Properties"]["RetentionInDays"]
-        for stack in app.synth().stacks
+        for stack in synthesize(deployment)
         for group in resources(stack.template, "AWS::Logs::LogGroup").values()
     ]
     assert len(kept) > 2

@@ -8,7 +8,7 @@ from aws_cdk import App
 from app import add_stacks
 from stacks.deployment import Deployment
 from tests.stacks.policies import Template, every_statement, only, ours, resources, statements
-from tests.templates import CONTEXT
+from tests.templates import WITHOUT_CODE
 
 STACKS = (
     "coatcheck-publisher",
@@ -123,7 +123,7 @@ def test_a_task_gets_out_and_reads_both_buckets(templates: dict[str, Template]) 
 
 @pytest.mark.parametrize("ephemeral", [False, True])
 def test_the_publisher_is_protected_and_the_redrive_stack_comes_along(example: Deployment, ephemeral: bool) -> None:
-    app = App(context=CONTEXT)
+    app = App(context=WITHOUT_CODE)
     add_stacks(app, example.model_copy(update={"ephemeral": ephemeral}))
     stacks = {stack.stack_name: stack for stack in app.synth().stacks}
     assert set(stacks) == set(STACKS)
@@ -136,7 +136,7 @@ def test_the_publisher_is_protected_and_the_redrive_stack_comes_along(example: D
 def test_a_subscriber_in_the_publishers_account_is_deployed_after_it(example: Deployment) -> None:
     table = json.loads(example.model_dump_json())
     table["subscribers"][1]["account"] = table["publisher"]["account"]
-    app = App(context=CONTEXT)
+    app = App(context=WITHOUT_CODE)
     add_stacks(app, Deployment.parse(table))
     stacks = {stack.stack_name: stack for stack in app.synth().stacks}
     assert "coatcheck-publisher" in [d.id for d in stacks["coatcheck-billing"].dependencies]

@@ -14,7 +14,7 @@ from cli.assembly import read
 from stacks.deployment import Deployment, DeploymentError
 from stacks.task import OURS
 from tests.stacks.policies import Template, every_statement, only, resources
-from tests.templates import CONTEXT
+from tests.templates import WITHOUT_CODE
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 IN_ECR = f"777777777777.dkr.ecr.eu-west-1.amazonaws.com/teams/orders@{DIGEST}"
@@ -37,7 +37,7 @@ def with_task(with_keys: Change) -> Change:
 
 
 def billing(deployment: Deployment) -> Template:
-    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []})
+    app = App(context=WITHOUT_CODE)
     add_stacks(app, deployment)
     stacks = {stack.name: stack.template for stack in read(Path(app.synth().directory))}
     return stacks["coatcheck-billing"]

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ import boto3
 import pytest
 
 from claim_check import Entry, Publisher, Store
-from local.cdk import synth
+from stacks.deployment import Deployment
 from tests.local.support import eventually, interruptible
+from tests.templates import assembly
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
@@ -52,11 +54,7 @@ def cdk(variables: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[
     def run(account: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         node = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
         environment = os.environ | variables | {"AWS_ACCESS_KEY_ID": account, "PATH": os.pathsep.join(node)}
-        environment |= {
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "CDK_DISABLE_VERSION_CHECK": "true",
-            "CDK_VALIDATION": "false",
-        }
+        environment |= {"CDK_DISABLE_CLI_TELEMETRY": "true", "CDK_DISABLE_VERSION_CHECK": "true"}
         return subprocess.run(
             ["npx", "cdk", *arguments],
             cwd=ROOT,
@@ -74,18 +72,9 @@ Cdk = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Synthesizes a deployment file once, by its name here and its text; the CLI would do so at each command."""
-    made: dict[str, Path] = {}
-
-    def assembly(name: str, text: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            (folder / "deployment.toml").write_text(text)
-            made[name] = synth(folder / "assembly", deployment=folder / "deployment.toml")
-        return made[name]
-
-    return assembly
+def synth(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Synthesizes a deployment file's text, once for all commands; the CLI would do so at each."""
+    return lambda text: assembly(Deployment.parse(tomllib.loads(text)), tmp_path_factory.mktemp("assembly"))
 
 
 def deploy(cdk: Cdk, account: str, stack: str, app: Path) -> subprocess.CompletedProcess[str]:
@@ -102,9 +91,9 @@ EXAMPLE = (
 LANDING = f"coatcheck-orders-landing-{ORDERS}-us-west-2"
 
 
-def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, str], Path]) -> None:
+def test_a_deployment_one_account_at_a_time(cdk: Cdk, synth: Callable[[str], Path]) -> None:
     """One story, in the order in which it happens to people."""
-    example = assembly("example", EXAMPLE)
+    example = synth(EXAMPLE)
     for account, *regions in (
         (PUBLISHER, "us-east-1"),
         (ORDERS, "us-west-2", "us-east-1"),
@@ -119,7 +108,7 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, assembly: Callable[[str, s
 
     # A publisher that was deployed before anybody thought of `orders`.
     without_orders = re.sub(r'\[\[subscribers\]\]\nname = "orders".*?(?=\[\[)', "", EXAMPLE, flags=re.DOTALL)
-    published = deploy(cdk, PUBLISHER, "coatcheck-publisher", assembly("older", without_orders))
+    published = deploy(cdk, PUBLISHER, "coatcheck-publisher", synth(without_orders))
     assert published.returncode == 0, published.stdout
     unknown = deploy(cdk, ORDERS, "coatcheck-orders", example)
     assert unknown.returncode != 0
@@ -296,10 +285,10 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
 
 
 def test_a_deployment_is_removed_with_its_data(
-    cdk: Cdk, variables: dict[str, str], assembly: Callable[[str, str], Path]
+    cdk: Cdk, variables: dict[str, str], synth: Callable[[str], Path]
 ) -> None:
     """README's clean-up, of what the test before has deployed."""
-    ephemeral = assembly("ephemeral", "ephemeral = true\n" + EXAMPLE)
+    ephemeral = synth("ephemeral = true\n" + EXAMPLE)
     protected = cdk(PUBLISHER, "destroy", "coatcheck-publisher", "--app", str(ephemeral), "--force")
     assert "TerminationProtection" in protected.stdout
     s3 = boto3.client(

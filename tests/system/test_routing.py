@@ -3,23 +3,20 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claim_check import Publisher, Store, offload
 from claim_check.event import put_event
-from local.cdk import synth
 from local.world import World
 from publish.upload import upload_id
 from stacks import names
 from stacks.deployment import Deployment
 from tests.local.support import eventually
+from tests.templates import ROOT, assembly
 
-ROOT = Path(__file__).parents[2]
-FILE = ROOT / "deployments" / "routing.toml"
-DEPLOYMENT = Deployment.load(FILE)
+DEPLOYMENT = Deployment.load(ROOT / "deployments" / "routing.toml")
 SHOP, WAREHOUSE = DEPLOYMENT.senders
 ORDERS, AUDIT = DEPLOYMENT.subscribers
 HOME, REGION = DEPLOYMENT.publisher.account, DEPLOYMENT.publisher.region
@@ -30,8 +27,9 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    assembly = synth(tmp_path_factory.mktemp("routing"), deployment=FILE)
-    with World.start(assembly, publisher=HOME, progress=lambda *_: None) as world:
+    with World.start(
+        assembly(DEPLOYMENT, tmp_path_factory.mktemp("routing")), publisher=HOME, progress=lambda *_: None
+    ) as world:
         yield world
 
 
