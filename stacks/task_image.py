@@ -21,7 +21,7 @@ _IN_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?
 
 
 class TaskImage(Construct):
-    """`uri` names it by digest."""
+    """`uri` names it by digest, whichever it is."""
 
     def __init__(
         self,
@@ -33,10 +33,15 @@ class TaskImage(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        if subscriber.task.image:
-            self.uri = subscriber.task.image
-            self._repository_arn = ecr_repository_arn(self.uri)
-            return
+        if image := subscriber.task.image:
+            self.uri, self._repository_arn = image, ecr_repository_arn(image)
+        else:
+            self.uri, self._repository_arn = self._build(deployment, subscriber, removal_policy)
+
+    def _build(
+        self, deployment: Deployment, subscriber: LambdaSubscriber, removal_policy: RemovalPolicy
+    ) -> tuple[str, str]:
+        """In a repository of the subscriber's own; the image's URI, and the repository's ARN."""
         repository = ecr.Repository(
             self,
             "Repository",
@@ -61,8 +66,7 @@ class TaskImage(Construct):
                 build_image=codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0,
             )
         acknowledge(image, {"AwsSolutions-CB4": "A build leaves an image in ECR, and nothing that CodeBuild encrypts."})
-        self.uri = image.uri
-        self._repository_arn = repository.repository_arn
+        return image.uri, repository.repository_arn
 
     def grant_pull(self, role: iam.IRole) -> None:
         """Of this repository alone. Another account's lets the role in itself; one outside ECR asks nobody."""
