@@ -6,7 +6,7 @@ from typing import Any
 
 from ministack.services import dynamodb
 
-from local.gaps.fill import instead_of_handler
+from local.gaps.fill import on_each_deployment
 
 
 def install() -> None:
@@ -17,6 +17,7 @@ def install() -> None:
 def time_to_live_by_cloudformation() -> None:
     """AWS: a template's TimeToLiveSpecification is the table's. The emulator: drops the property."""
 
+    @on_each_deployment("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
     def apply(table: str, properties: dict[str, Any]) -> None:
         wanted = properties.get("TimeToLiveSpecification")
         if wanted:
@@ -27,17 +28,3 @@ def time_to_live_by_cloudformation() -> None:
             )
             if answer[0] != 200:
                 raise ValueError(f"TimeToLiveSpecification refused: {answer[2]!r}")
-
-    for resource_type in ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
-
-        @instead_of_handler(resource_type, "create")
-        def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-            created = original(logical_id, properties, stack)
-            apply(created[0], properties)
-            return created
-
-        @instead_of_handler(resource_type, "update")
-        def update(original: Any, physical_id: str, old: Any, new: dict[str, Any], *rest: Any, **named: Any) -> Any:
-            updated = original(physical_id, old, new, *rest, **named)
-            apply(updated[0], new)
-            return updated

@@ -47,6 +47,28 @@ def instead_of_handler(resource_type: str, operation: str) -> Callable[[Callable
     return install
 
 
+def on_each_deployment(*resource_types: str) -> Callable[[Callable[[str, dict[str, Any]], object]], object]:
+    """Decorate what is done with a resource's id and its properties once CloudFormation has created or updated it."""
+
+    def install(apply: Callable[[str, dict[str, Any]], object]) -> object:
+        def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+            created = original(logical_id, properties, stack)
+            apply(created[0], properties)
+            return created
+
+        def update(original: Any, physical_id: str, old: Any, new: dict[str, Any], *rest: Any, **named: Any) -> Any:
+            updated = original(physical_id, old, new, *rest, **named)
+            apply(updated[0], new)
+            return updated
+
+        for resource_type in resource_types:
+            instead_of_handler(resource_type, "create")(create)
+            instead_of_handler(resource_type, "update")(update)
+        return apply
+
+    return install
+
+
 def rewrite(module: ModuleType, name: str, *changes: tuple[str, str]) -> None:
     """Replace the one occurrence of each change's old text in the source of `module.name`, where there is no call to
     replace."""

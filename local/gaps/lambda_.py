@@ -14,7 +14,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local.gaps.fill import instead_of, instead_of_handler, replace_once
+from local.gaps.fill import instead_of, on_each_deployment, replace_once
 from local.gaps.policy import scope_of, service_may
 
 # Of the emulator's environment, what a process needs; and the authority its endpoint is to be trusted by.
@@ -186,21 +186,10 @@ def throttled_events_wait() -> None:
 def reserved_concurrency_by_cloudformation() -> None:
     """AWS: a template's ReservedConcurrentExecutions is the function's. The emulator: drops the property."""
 
+    @on_each_deployment("AWS::Lambda::Function")
     def apply(name: str, properties: dict[str, Any]) -> None:
         if "ReservedConcurrentExecutions" in properties:
             reserved = int(properties["ReservedConcurrentExecutions"])
             lambda_svc._put_function_concurrency(name, {"ReservedConcurrentExecutions": reserved})
         else:
             lambda_svc._delete_function_concurrency(name)
-
-    @instead_of_handler("AWS::Lambda::Function", "create")
-    def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-        created = original(logical_id, properties, stack)
-        apply(created[0], properties)
-        return created
-
-    @instead_of_handler("AWS::Lambda::Function", "update")
-    def update(original: Any, physical_id: str, old: Any, new: dict[str, Any], *rest: Any, **named: Any) -> Any:
-        updated = original(physical_id, old, new, *rest, **named)
-        apply(updated[0], new)
-        return updated

@@ -14,7 +14,7 @@ from ministack.core.router import extract_access_key_id
 from ministack.services import s3
 
 from local.gaps import s3_bodies, s3_encryption, s3_replication
-from local.gaps.fill import instead_of, instead_of_handler, rewrite
+from local.gaps.fill import instead_of, on_each_deployment, rewrite
 
 
 def install() -> None:
@@ -179,6 +179,7 @@ def bucket_properties_by_cloudformation() -> None:
     The emulator: drops these four properties. (It never expires an object, either way.)
     """
 
+    @on_each_deployment("AWS::S3::Bucket")
     def apply(bucket: str, properties: dict[str, Any]) -> None:
         if properties.get("Tags"):
             s3._bucket_tags[bucket] = {tag["Key"]: str(tag["Value"]) for tag in properties["Tags"]}
@@ -195,18 +196,6 @@ def bucket_properties_by_cloudformation() -> None:
             configuration = _replication(properties["ReplicationConfiguration"])
             body = _request_body("PutBucketReplication", Bucket=bucket, ReplicationConfiguration=configuration)
             _accepted(s3._put_bucket_replication(bucket, body))
-
-    @instead_of_handler("AWS::S3::Bucket", "create")
-    def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-        created = original(logical_id, properties, stack)
-        apply(created[0], properties)
-        return created
-
-    @instead_of_handler("AWS::S3::Bucket", "update")
-    def update(original: Any, physical_id: str, old: Any, new: dict[str, Any], *rest: Any, **named: Any) -> Any:
-        updated = original(physical_id, old, new, *rest, **named)
-        apply(updated[0], new)
-        return updated
 
 
 def _encryption_rule(rule: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import sns, sqs
 
 from local.gaps import lambda_, sns_https
-from local.gaps.fill import instead_of, instead_of_handler
+from local.gaps.fill import instead_of, instead_of_handler, on_each_deployment
 from local.gaps.policy import scope_of
 
 _DEFAULT_MAXIMUM = 262_144
@@ -251,6 +251,7 @@ def topic_properties_by_cloudformation() -> None:
     The emulator: drops all of them but the name, and its default policy lets anybody publish and subscribe.
     """
 
+    @on_each_deployment("AWS::SNS::Topic")
     def apply(arn: str, properties: dict[str, Any]) -> None:
         attributes = sns._topics[arn]["attributes"]
         for name in _TOPIC_PROPERTIES:
@@ -262,23 +263,13 @@ def topic_properties_by_cloudformation() -> None:
         if attributes.get("FifoTopic") == "true":
             attributes.setdefault("ContentBasedDeduplication", "false")
 
-    def close(arn: str) -> None:
-        policy = json.loads(sns._topics[arn]["attributes"]["Policy"])
-        policy["Statement"][0]["Condition"] = {"StringEquals": {"AWS:SourceOwner": get_account_id()}}
-        sns._topics[arn]["attributes"]["Policy"] = json.dumps(policy)
-
     @instead_of_handler("AWS::SNS::Topic", "create")
     def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         created = original(logical_id, properties, stack)
-        apply(created[0], properties)
-        close(created[0])
+        policy = json.loads(sns._topics[created[0]]["attributes"]["Policy"])
+        policy["Statement"][0]["Condition"] = {"StringEquals": {"AWS:SourceOwner": get_account_id()}}
+        sns._topics[created[0]]["attributes"]["Policy"] = json.dumps(policy)
         return created
-
-    @instead_of_handler("AWS::SNS::Topic", "update")
-    def update(original: Any, physical_id: str, old: Any, new: dict[str, Any], *rest: Any, **named: Any) -> Any:
-        updated = original(physical_id, old, new, *rest, **named)
-        apply(updated[0], new)
-        return updated
 
 
 def maximum_message_size_is_the_topics() -> None:
