@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from cli.concrete import Policy
@@ -60,7 +59,7 @@ class Simulator:
     def __enter__(self) -> "Simulator":
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._node.stdin
         assert self._node.stdout
         self._node.stdin.close()
