@@ -100,7 +100,7 @@ class Function:
         if answer is None:
             raise RuntimeError(f"{self.name}: its process is gone")
         reply = Reply(**answer)
-        self._count(reply)
+        self._count(reply, _failed(event, reply))
         return reply
 
     def stop(self) -> None:
@@ -116,18 +116,26 @@ class Function:
             if process.stdout:
                 process.stdout.close()
 
-    def _count(self, reply: Reply) -> None:
+    def _count(self, reply: Reply, failed: int) -> None:
         """A function counts what it fails with in a metric of the error's class; what it was killed with, Lambda does.
         Received messages and stale replicas are all else that is counted."""
         told = {
             name: int(number) for name, number in reply.metrics.items() if not name.startswith(("Received", "Stale"))
         }
-        failed = len(reply.failures) + (reply.error is not None)
         with self._lock:
             self.errors["Killed"] += reply.killed
             self.errors.update(told)
             if self.name not in _TELL_THEIR_CALLER:
                 self.unseen += max(0, failed - sum(told.values()))
+
+
+def _failed(event: Any, reply: Reply) -> int:
+    """How much of what the function was invoked with has failed. Of a message group that is one record: what follows
+    is held back."""
+    if reply.error:
+        return 1
+    records = {record["messageId"]: record["attributes"] for record in event["Records"]} if reply.failures else {}
+    return len({records[id_].get("MessageGroupId", id_) for id_ in reply.failures})
 
 
 class Functions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ def progress(console: Console, outcome: Outcome, seconds: float) -> None:
 def show(console: Console, verdict: Verdict) -> None:
     """The tables, what is broken, and what the metrics counted."""
     console.print(_table("What was sent, and what became of it", "fault", [*verdict.rows, verdict.total]))
-    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers))
+    handed = [name for name in COUNTED if name != "injected"]  # a fault is nobody's in particular
+    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers, handed))
     for function, errors in sorted(verdict.result.errors.items()):
         counted = ", ".join(f"{name} {number:,}" for name, number in sorted(errors.items()))
         console.print(f"  {function} failed with: {counted}", markup=False)
@@ -38,13 +39,13 @@ def show(console: Console, verdict: Verdict) -> None:
         console.print(f"[red]✗[/] {sentence}")
 
 
-def _table(title: str, what: str, rows: Iterable[Row]) -> Table:
+def _table(title: str, what: str, rows: Iterable[Row], counted: Sequence[str] = COUNTED) -> Table:
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column(what)
-    for name in COUNTED:
+    for name in counted:
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
-        table.add_row(row.name, *(f"{number:,}" for number in _counted(row).values()))
+        table.add_row(row.name, *(f"{getattr(row, name):,}" for name in counted))
     return table
 
 
