@@ -15,6 +15,9 @@ from rich.table import Table
 from faults.campaign import Outcome
 from faults.verdict import COUNTED, Row, Verdict
 
+_HANDED = tuple(name for name in COUNTED if name != "injected")
+"""What is counted for a subscriber: a fault is nobody's in particular."""
+
 
 def progress(console: Console, outcome: Outcome, seconds: float) -> None:
     """A line for a lot that is done."""
@@ -30,8 +33,7 @@ def progress(console: Console, outcome: Outcome, seconds: float) -> None:
 def show(console: Console, verdict: Verdict) -> None:
     """The tables, what is broken, and what the metrics counted."""
     console.print(_table("What was sent, and what became of it", "fault", [*verdict.rows, verdict.total]))
-    handed = [name for name in COUNTED if name != "injected"]  # a fault is nobody's in particular
-    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers, handed))
+    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers, _HANDED))
     for function, errors in sorted(verdict.result.errors.items()):
         counted = ", ".join(f"{name} {number:,}" for name, number in sorted(errors.items()))
         console.print(f"  {function} failed with: {counted}", markup=False)
@@ -62,7 +64,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "ok": verdict.ok,
         **_counted(verdict.total),
         "by_fault": {row.name: _counted(row) for row in verdict.rows},
-        "by_subscriber": {row.name: _counted(row) for row in verdict.subscribers},
+        "by_subscriber": {row.name: {name: getattr(row, name) for name in _HANDED} for row in verdict.subscribers},
         "injected_by_kind": dict(sorted(injected.items())),
         "failures_in_metrics": verdict.result.errors,
         "broken": verdict.broken,

@@ -131,8 +131,9 @@ class Publisher:
 
         One outcome an entry, in their order: an entry that fails fails alone, with what `publish` would have raised.
         Payloads are offloaded where `publish` would, one at a time, so that beside the entries themselves one batch is
-        held in memory. Messages are sent in the entries' order; but when SNS refuses one, it may take a later one of
-        the same call all the same, also in a FIFO group.
+        held in memory. Messages are sent in the entries' order; but when one fails, because its payload could not be
+        stored or SNS refused it, a later one may go out all the same, also in a FIFO group: where the order matters,
+        `publish` one after another.
         """
         outcomes: dict[int, EntryOutcome] = {}
         batch = Batch(self._maximum)
