@@ -141,19 +141,18 @@ class PublisherStack(Stack):
             ),
             targets=[target],
         )
-        if publisher.detail_types:
-            events.CfnArchive(
-                self,
-                "Unmatched",
-                archive_name=names.archive(deployment),
-                description="Events with another detail-type than those that are published.",
-                source_arn=bus.event_bus_arn,
-                event_pattern={
-                    "source": [{"anything-but": {"prefix": "aws."}}],
-                    "detail-type": [{"anything-but": list(publisher.detail_types)}],
-                },
-                retention_days=publisher.archive_days,
-            ).apply_removal_policy(removal)
+        # Always there, so that what it has can still be replayed when `detail_types` is taken out, and it is not made
+        # twice when they are put in again. Without them nothing goes in: every event has a detail-type.
+        others = {"anything-but": list(publisher.detail_types)} if publisher.detail_types else {"exists": False}
+        events.CfnArchive(
+            self,
+            "Unmatched",
+            archive_name=names.archive(deployment),
+            description="Events with another detail-type than those that are published.",
+            source_arn=bus.event_bus_arn,
+            event_pattern={"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [others]},
+            retention_days=publisher.archive_days,
+        ).apply_removal_policy(removal)
         outbox_rule = events.Rule(
             self,
             "OutboxRule",

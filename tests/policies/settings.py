@@ -282,7 +282,8 @@ class _Settings:
             yield "takes events from another bus than AWS's own, or acts with a role"
 
     def _archive(self, archive: Properties) -> Iterator[str]:
-        others = [{"anything-but": list(self._deployment.publisher.detail_types)}]
+        types = list(self._deployment.publisher.detail_types)
+        others = [{"anything-but": types}] if types else [{"exists": False}]
         if archive["EventPattern"] != {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": others}:
             yield f"keeps other events than those that no rule takes: {archive['EventPattern']}"
         if self._resources.resolve(archive["SourceArn"], "archive") != names.event_bus_arn(self._deployment):

@@ -190,8 +190,17 @@ def test_with_detail_types_every_other_event_is_kept_to_be_replayed(synth: Synth
     assert archive["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
-def test_without_detail_types_every_event_is_published_and_none_kept(template: Template) -> None:
-    assert resources(template, "AWS::Events::Archive") == {}
+def test_without_detail_types_every_event_is_published_and_none_kept(
+    template: Template, synth: Synth, example: Deployment
+) -> None:
+    """By the same archive: what it has stays with it when `detail_types` is taken out, and can be put in again."""
+    ((logical, archive),) = resources(template, "AWS::Events::Archive").items()
+    pattern = archive["Properties"]["EventPattern"]
+    assert pattern == {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [{"exists": False}]}
+    selective = synth(with_changes(example, {"detail_types": ["order.placed"]}))["coatcheck-publisher"]
+    ((same, other),) = resources(selective, "AWS::Events::Archive").items()
+    assert same == logical
+    assert other["Properties"]["ArchiveName"] == archive["Properties"]["ArchiveName"]
 
 
 def test_service_principals_name_their_source(templates: dict[str, Template]) -> None:
