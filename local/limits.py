@@ -92,6 +92,11 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     ),
     # --- SNS, EventBridge ---
     Limit(
+        "Pauses of a state machine's retries",
+        "a state that is tried again waits up to its `MaxDelaySeconds`, at random with `JitterStrategy`.",
+        "it waits a minute at most, and never at random.",
+    ),
+    Limit(
         "Delivery retries of SNS and EventBridge",
         "SNS tries a failing queue or function 100,015 times over 23 days, EventBridge a failing target for 24 hours, "
         "before the redrive or dead-letter queue gets the message.",

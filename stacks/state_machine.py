@@ -4,6 +4,7 @@ Land -> FanOut (both where the deployment file asks for them) -> Tell; or somebo
 """
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 
 from aws_cdk import Annotations, ArnFormat, Aws, Duration, Fn, RemovalPolicy, Stack
@@ -24,6 +25,14 @@ from stacks.workflow import filled
 
 NO_HOPE = ("MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore")
 """What landing raises when trying again cannot help: the library's permanent errors."""
+NO_ROOM = (
+    "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+)
+"""Lambda had no room for the function, or an error of its own: by what Step Functions' guide calls these."""
 
 
 class StateMachine(sfn.StateMachine):
@@ -160,6 +169,8 @@ def _land(scope: Construct, landing: Landing) -> tasks.LambdaInvoke:
         retry_on_service_exceptions=False,
     )
     land.add_retry(errors=list(NO_HOPE), max_attempts=0)
+    # A burst of executions lands for as long as a quarter of an hour each: those behind it wait for half a day.
+    _wait_for_room(land, errors=NO_ROOM, attempts=150)
     land.add_retry(
         errors=["States.ALL"],
         interval=Duration.seconds(5),
@@ -168,6 +179,18 @@ def _land(scope: Construct, landing: Landing) -> tasks.LambdaInvoke:
         jitter_strategy=sfn.JitterType.FULL,
     )
     return land
+
+
+def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts: int) -> None:
+    """Try again after pauses that grow to ten minutes, five on average: the jitter spreads a burst over them."""
+    state.add_retry(
+        errors=list(errors),
+        interval=Duration.seconds(5),
+        backoff_rate=2,
+        max_delay=Duration.minutes(10),
+        max_attempts=attempts,
+        jitter_strategy=sfn.JitterType.FULL,
+    )
 
 
 def _fan_out(scope: Construct, settings: FanOut, landing: Landing) -> sfn.DistributedMap:
@@ -213,5 +236,6 @@ def _tell(scope: Construct, deployment: Deployment, bus: ApplicationBus) -> task
         ],
         result_path=sfn.JsonPath.DISCARD,
     )
-    tell.add_retry(max_attempts=5)
+    # Two hours: EventBridge's quotas are by the second. It says `FailedEntry` whatever the reason.
+    _wait_for_room(tell, errors=[sfn.Errors.ALL], attempts=30)
     return tell

@@ -100,13 +100,43 @@ def test_a_payload_is_landed_then_told_of(landing: Template) -> None:
 
 
 def test_landing_is_tried_again_unless_there_is_no_hope(landing: Template) -> None:
-    never, otherwise = definition(landing)["States"]["Land"]["Retry"]
+    never, _, otherwise = definition(landing)["States"]["Land"]["Retry"]
     assert never == {"ErrorEquals": list(NO_HOPE), "MaxAttempts": 0}
     assert otherwise["ErrorEquals"] == ["States.ALL"]
     assert (otherwise["MaxAttempts"], otherwise["BackoffRate"]) == (5, 3)
     for name in NO_HOPE:
         assert getattr(claim_check, name).permanent
     assert not claim_check.PayloadUnavailable.permanent
+
+
+def hours_of(retrier: dict[str, Any]) -> float:
+    """How long its tries go on, on average: with full jitter a pause is anything from none to what it may be."""
+    assert retrier["JitterStrategy"] == "FULL"
+    pauses = (retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n for n in range(retrier["MaxAttempts"]))
+    seconds: float = sum(min(pause, retrier["MaxDelaySeconds"]) for pause in pauses) / 2
+    return seconds / 3600
+
+
+def test_a_burst_waits_for_room(landing: Template, synth: Synth) -> None:
+    """Lambda's throttling and its own errors, as Step Functions' guide spells them, are waited out for half a day; what
+    EventBridge does not take, for hours."""
+    ours = definition(landing)["States"]
+    workflow = definition(synth(Deployment.load(WORKFLOW))["coatcheck-orders"])["States"]
+    for land in (ours["Land"], workflow["Land"]):
+        room = land["Retry"][1]
+        assert room["ErrorEquals"] == [
+            "Lambda.TooManyRequestsException",
+            "Lambda.ClientExecutionTimeoutException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+        ]
+        assert 12 <= hours_of(room) < 13
+    (told,) = ours["Tell"]["Retry"]
+    assert told["ErrorEquals"] == ["States.ALL"]
+    assert 2 <= hours_of(told) < 3
+    # They are within the execution's time: it has the year that Step Functions gives it.
+    assert "TimeoutSeconds" not in definition(landing)
 
 
 def test_without_landing_a_payload_is_told_of(templates: dict[str, Template]) -> None:
