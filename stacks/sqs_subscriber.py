@@ -10,6 +10,7 @@ from stacks import boundary, names
 from stacks.acknowledgement import acknowledge_wildcards
 from stacks.application_bus import ApplicationBus
 from stacks.deployment import Deployment, SqsSubscriber
+from stacks.function import Function
 from stacks.intake import Intake
 from stacks.landing import Landing
 from stacks.state_machine import StateMachine
@@ -26,23 +27,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             subscriber,
             description="coatcheck: receives messages of any size through a queue, starts a state machine with each.",
         )
-        queue = sqs.Queue(
-            self,
-            "Queue",
-            queue_name=names.queue(deployment, subscriber),
-            fifo=deployment.publisher.fifo or None,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(subscriber.queue_retention_days),
-            visibility_timeout=Duration.seconds(subscriber.visibility_timeout),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=subscriber.maximum_receives
-            ),
-            removal_policy=self.removal_policy,
-        )
-        queue.add_to_resource_policy(
-            boundary.deliver(deployment, queue_arn=queue.queue_arn, queue_region=subscriber.region)
-        )
+        queue = self._queue(deployment, subscriber)
         # Raw: the queue holds the publisher's own message, attributes included, as any claim-check client reads it.
         subscription = self.subscribe(raw=True)
         subscription.node.add_dependency(queue)
@@ -60,16 +45,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
                 "MAXIMUM_RECEIVES": str(subscriber.maximum_receives),
             },
         )
-        state_machine.grant_start_execution(consume)
-        # To tell a repeated message from another payload under the same id.
-        executions = self.format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{names.state_machine(deployment, subscriber)}:*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
-        acknowledge_wildcards(consume.execution_role, {"An execution is named by its message.": [executions]})
+        self._grant_start(consume, state_machine, deployment, subscriber)
         self.dead_letters.grant_send_messages(consume)
         consume.add_event_source(
             event_sources.SqsEventSource(
@@ -98,6 +74,40 @@ class SqsSubscriberStack(FunctionSubscriberStack):
                 value=landing.bucket.bucket_name,
                 description=f"Its folder {names.LANDED} has the payloads, by message id.",
             )
+
+    def _queue(self, deployment: Deployment, subscriber: SqsSubscriber) -> sqs.Queue:
+        queue = sqs.Queue(
+            self,
+            "Queue",
+            queue_name=names.queue(deployment, subscriber),
+            fifo=deployment.publisher.fifo or None,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(subscriber.queue_retention_days),
+            visibility_timeout=Duration.seconds(subscriber.visibility_timeout),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=subscriber.maximum_receives
+            ),
+            removal_policy=self.removal_policy,
+        )
+        queue.add_to_resource_policy(
+            boundary.deliver(deployment, queue_arn=queue.queue_arn, queue_region=subscriber.region)
+        )
+        return queue
+
+    def _grant_start(
+        self, consume: Function, state_machine: StateMachine, deployment: Deployment, subscriber: SqsSubscriber
+    ) -> None:
+        """Start executions, and look at one to tell a repeated message from another payload under the same id."""
+        state_machine.grant_start_execution(consume)
+        executions = self.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{names.state_machine(deployment, subscriber)}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
+        acknowledge_wildcards(consume.execution_role, {"An execution is named by its message.": [executions]})
 
     def _landing(self, deployment: Deployment, subscriber: SqsSubscriber) -> Landing | None:
         if subscriber.landing is None:

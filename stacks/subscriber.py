@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from aws_cdk import Duration, Environment, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -134,7 +135,14 @@ class FunctionSubscriberStack(SubscriberStack):
         )
         self.operations.watch_dead_letters("DeadLetters", self.dead_letters)
 
-    def consume_function(self, package: str, environment: Mapping[str, str], **options: object) -> Function:
+    def consume_function(
+        self,
+        package: str,
+        *,
+        environment: Mapping[str, str],
+        on_failure: lambda_.IDestination | None = None,
+        reserved_concurrent_executions: int | None = None,
+    ) -> Function:
         """The function that dereferences, as the reader role of the contract."""
         function = Function(
             self,
@@ -149,7 +157,8 @@ class FunctionSubscriberStack(SubscriberStack):
                 "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
                 **environment,
             },
-            **options,  # type: ignore[arg-type]
+            on_failure=on_failure,
+            reserved_concurrent_executions=reserved_concurrent_executions,
         )
         role = function.execution_role
         self.grant_read_payloads(role)
