@@ -111,15 +111,7 @@ class ResearchStack(Stack):
                 deployment=deployment,
                 research=research,
                 pipeline=pipeline,
-                environment=step.Environment(
-                    bucket=bucket.bucket_name,
-                    key=key.key_arn,
-                    job_prefix=names.job_prefix(deployment),
-                    processing_role=roles.processing.role_arn,
-                    processing_image=environment["RESEARCH_PROCESSING_IMAGE"],
-                    subnets=network.subnet_ids,
-                    security_group=network.security_group.security_group_id,
-                ),
+                environment=step.Environment.of(environment, "the stack"),
                 roles=roles,
                 key=key,
             )

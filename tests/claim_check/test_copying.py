@@ -138,8 +138,9 @@ def test_the_client_made_here_digests_once_and_retries(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("number", [10**126, -(10**128), 9e125, -9e127, 0, -0.5])
-def test_the_largest_numbers_sns_holds(number: float, publisher: Publisher) -> None:
+def test_the_largest_numbers_sns_holds(number: float, publisher: Publisher, sns: NotedSns) -> None:
     publisher.publish("x", attributes={"a": number})
+    assert sns.published[0]["MessageAttributes"]["a"] == {"DataType": "Number", "StringValue": str(number)}
 
 
 @pytest.mark.parametrize("number", [10**126 + 1, -(10**128) - 1])
