@@ -142,7 +142,7 @@ def _of_replicas(publisher: Publisher, places: Mapping[str, Subscriber]) -> Iter
             continue
         yield Conflict(
             ("publisher.replicas", "publisher.region", *(f"{key}.region" for key in places)),
-            f"publisher.replicas.{index} = {region!r}: {problem}",
+            f"publisher.replicas[{index}] = {region!r}: {problem}",
         )
 
 
@@ -257,7 +257,7 @@ def _of_https(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Confl
         if (owning_partition, account) != (partition(subscriber.region), subscriber.account):
             yield Conflict(
                 (f"{key}.readers", f"{key}.account", f"{key}.region"),
-                f"{key}.readers.{index} = {arn!r}: must be a role of the subscriber's own account "
+                f"{key}.readers[{index}] = {arn!r}: must be a role of the subscriber's own account "
                 f"{subscriber.account}; another account's goes through a role there",
             )
 

@@ -6,9 +6,9 @@ key, its value and what to do. The file's keys are the fields of the models belo
 
 from __future__ import annotations
 
+import re
 import tomllib
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -350,11 +350,8 @@ def _follows(detail: Any) -> bool:
 
 
 def _where(steps: tuple[int | str, ...]) -> str:
-    """`users[0].email`: the key of a value in a list of tables."""
-    spelled = "".join(
-        f"[{step}]" if isinstance(step, int) and isinstance(following, str) else f".{step}"
-        for step, following in pairwise([*steps, None])
-    )
+    """`users[0].email`, `replicas[1]`: what is in a list is counted from 0."""
+    spelled = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return spelled.removeprefix(".")
 
 
@@ -366,11 +363,14 @@ def _problem(key: str, detail: Any) -> str:
         case "extra_forbidden" if key.startswith("subscribers") and (kinds := _kinds_with(key.rpartition(".")[2])):
             return f"{key} = {given}: is a key of kind = {kinds} only; take it out, or change the kind"
         case "extra_forbidden":
-            return f"{key} = {given}: is not a key of this file; {_meant(key)}"
+            return f"{key} = {given}: is not a key here; {_meant(key.rpartition('.')[2])}"
         case "literal_error" if key.endswith(".kind"):
             return f'{key} = {given}: must be "sqs", "lambda" or "https"'
         case "literal_error":
             return f"{key} = {given}: must be {detail['ctx']['expected']}"
+        case "model_type" if isinstance(detail["input"], list):
+            header = re.sub(r"\[[0-9]+\]", "", key)
+            return f"{key} = {given}: must be one table; write [{header}], in single brackets"
         case "model_type":
             return f"{key} = {given}: must be a table"
         case "string_type" if key.endswith("account"):
@@ -382,39 +382,53 @@ def _problem(key: str, detail: Any) -> str:
         case "value_error":
             return f"{key} = {given}: {detail['ctx']['error']}"
         case _:
-            return f"{key} = {given}: {detail['msg'].replace('Input should', 'must', 1)}"
+            return f"{key} = {given}: {re.sub('^[A-Z][a-z]+ should', 'must', detail['msg'])}"
 
 
 def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
     """By their key in the file: `senders[0]`, counted from 0."""
     if not isinstance(tables, list):
-        problems.lines.append(f"senders = {tables!r}: must be tables, each [[senders]] with a name and an account")
+        problems.lines.append(f"senders = {tables!r}: must be tables; write [[senders]], in double brackets")
         return {}
     keys = [f"senders[{index}]" for index in range(len(tables))]
     return {key: _part(Sender, table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
-def _meant(key: str) -> str:
-    """The key that was probably meant, of all the keys that there are."""
-    models = (
-        Head,
-        Operations,
-        Publisher,
-        Sender,
-        SqsSubscriber,
-        LambdaSubscriber,
-        Task,
-        Network,
-        HttpsSubscriber,
-        Research,
-    )
-    known = {name for model in models for name in model.model_fields}
-    close = get_close_matches(key.rpartition(".")[2], known, n=1)
+_TABLES: dict[str, tuple[type[Table], ...]] = {
+    "": (Deployment,),
+    "operations": (Operations,),
+    "publisher": (Publisher,),
+    "senders": (Sender,),
+    "subscribers": (SqsSubscriber, LambdaSubscriber, HttpsSubscriber),
+    "subscribers.landing": (Landing,),
+    "subscribers.fan_out": (FanOut,),
+    "subscribers.task": (Task,),
+    "subscribers.network": (Network,),
+    "research": (Research,),
+}
+_LISTS = ("senders", "subscribers")
+
+
+def _meant(name: str) -> str:
+    """Where a key belongs; or the key that was probably meant, of all that there are."""
+    if f"subscribers.{name}" in _TABLES:
+        return f"write [subscribers.{name}], below the [[subscribers]] that it is for"
+    homes = [table for table, models in _TABLES.items() if any(name in model.model_fields for model in models)]
+    if homes:
+        written = (
+            f"in [[{table}]]" if table in _LISTS else f"in [{table}]" if table else "at the top" for table in homes
+        )
+        return f"it belongs {' or '.join(written)}"
+    known = {name for models in _TABLES.values() for model in models for name in model.model_fields}
+    close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else "is it misspelt?"
 
 
 def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:
     """By their key in the file: `subscribers[0]`, counted from 0."""
+    if isinstance(tables, dict):
+        problems.lines.append(f"subscribers = {tables!r}: must be tables; write [[subscribers]], in double brackets")
+        return {}
     if not isinstance(tables, list) or not tables:
         problems.lines.append(
             "subscribers: at least one [[subscribers]] table is needed; without any, nothing is delivered"

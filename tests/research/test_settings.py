@@ -75,7 +75,7 @@ def test_a_subscriber_cannot_take_the_research_stacks_name() -> None:
     [
         (changed("account", to=5), "research.account = 5: must be the 12 digits"),
         (changed("region", to="us-east-9"), "research.region = 'us-east-9': is not an AWS Region"),
-        (changed("colour", to="red"), "research.colour = 'red': is not a key of this file"),
+        (changed("colour", to="red"), "research.colour = 'red': is not a key here"),
         (changed("auth", to="saml"), "research.auth = 'saml': must be 'sso' or 'iam'"),
         (changed("identity_center", to=None), '"sso": [research.identity_center] is missing'),
         (
@@ -118,7 +118,7 @@ def test_a_subscriber_cannot_take_the_research_stacks_name() -> None:
         ),
         (changed("hidden_apps", to=["Excel"]), "research.hidden_apps = 'Excel': is no app of Studio"),
         (changed("hidden_apps", to=["JupyterLab"]), "research.hidden_apps = 'JupyterLab': hides an app that an image"),
-        (changed("readable_buckets", to=["A_b"]), "research.readable_buckets.0 = 'A_b': must be the name of an S3"),
+        (changed("readable_buckets", to=["A_b"]), "research.readable_buckets[0] = 'A_b': must be the name of an S3"),
         (changed("permissions_boundary", to="boundary"), "research.permissions_boundary = 'boundary': must be the ARN"),
         (changed("images", 0, "name", to="Pegasus"), "research.images[0].name = 'Pegasus': must be lower-case words"),
         (changed("images", 0, "context", to="nowhere"), "research.images[0].context = 'nowhere': there is no image/p"),
@@ -129,7 +129,10 @@ def test_a_subscriber_cannot_take_the_research_stacks_name() -> None:
         ),
         (changed("images", 0, "apps", to=[]), "research.images[0].apps = []"),
         (changed("images", 0, "apps", to=["JupyterLab", "JupyterLab"]), "names an app twice"),
-        (changed("images", 0, "apps", to=["RStudio"]), "research.images[0].apps.0 = 'RStudio': must be 'JupyterLab', "),
+        (
+            changed("images", 0, "apps", to=["RStudio"]),
+            "research.images[0].apps[0] = 'RStudio': must be 'JupyterLab', ",
+        ),
         (changed("images", 0, "uid", to=7), "research.images[0].uid = 7: must be 0 or 1000"),
         (changed("images", 0, "uid", to=1000), "SageMaker takes uid 0 with gid 0, or uid 1000 with gid 100"),
         (changed("home_efs", to=False, file=IMAGES), '"KernelGateway" (Studio Classic) needs home_efs = true'),
