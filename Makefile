@@ -42,7 +42,7 @@ check: lint types imports ## Everything CI checks: style, types, imports, and ev
 access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
 	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
-redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive or intake, REASON=name; python -m cli redrive --help)
+redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive, intake or executions, REASON=name; python -m cli redrive --help)
 	@python -m cli redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
 		$${REASON:+--reason "$$REASON"} $${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
 

@@ -278,6 +278,11 @@ def state_machine(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
+def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    name = state_machine(deployment, subscriber)
+    return _arn("states", subscriber.region, subscriber.account, f"stateMachine:{name}")
+
+
 def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
 

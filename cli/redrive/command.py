@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.redrive.destination import Destination
+from cli.redrive.executions import Executions
 from cli.redrive.hopeless import WHAT_TO_DO
 from cli.redrive.letter import BEHIND, LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
-from cli.redrive.source import Client, NoSuchSource, Source, of_intake, of_publisher, of_subscriber
+from cli.redrive.source import Client, NoSuchSource, Source, of_executions, of_intake, of_publisher, of_subscriber
 from stacks.deployment import Deployment, DeploymentError
 
 
@@ -33,8 +35,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from",
         dest="queue",
-        choices=("dead-letters", "redrive", "intake"),
-        help="what the function could not handle, what SNS could not deliver, or what became no data set",
+        choices=("dead-letters", "redrive", "intake", "executions"),
+        help="what the function could not handle, what SNS could not deliver, what became no data set, or executions "
+        "of the state machine that ended badly",
     )
     command.add_argument(
         "--reason",
@@ -59,14 +62,7 @@ def redrive(given: argparse.Namespace) -> int:
         deployment = Deployment.load(given.deployment)
         source = _source(deployment, given)
         client = _signed_in(given.profile, source)
-        sqs = client("sqs", source.region)
-        pile = Pile(
-            url=sqs.get_queue_url(QueueName=source.queue)["QueueUrl"],
-            sqs=sqs,
-            shapes=source.shapes,
-            until=datetime.now(tz=UTC),
-        )
-        return _Redriving(source, pile, source.destination(client), given.reason, given.limit).run(
+        return _Redriving(source, source.pile(client), source.destination(client), given.reason, given.limit).run(
             dry=given.dry_run, asks=not given.yes
         )
     except (DeploymentError, NoSuchSource, WrongAccount, BotoCoreError, ClientError) as error:
@@ -81,6 +77,8 @@ def _source(deployment: Deployment, given: argparse.Namespace) -> Source:
         return of_publisher(deployment)
     if given.queue == "intake":
         return of_intake(deployment, given.subscriber)
+    if given.queue == "executions":
+        return of_executions(deployment, given.subscriber)
     return of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
 
 
@@ -94,15 +92,22 @@ def _signed_in(profile: str | None, source: Source) -> Client:
     found = session.client("sts", region_name=source.region).get_caller_identity()["Account"]
     if found != source.account:
         raise WrongAccount(
-            f"{source.queue} is in account {source.account}, and these credentials are of account {found}: "
+            f"{source.name} is in account {source.account}, and these credentials are of account {found}: "
             "sign in there, or name a profile with --profile"
         )
-    return lambda service, region: session.client(service, region_name=region)  # type: ignore[call-overload]
+    # Many small requests, of which services take so many a second.
+    patient = Config(retries={"mode": "standard", "max_attempts": 10})
+    return lambda service, region: session.client(service, region_name=region, config=patient)  # type: ignore[call-overload]
 
 
 class _Redriving:
     def __init__(
-        self, source: Source, pile: Pile, destination: Destination, reason: str | None, limit: int | None
+        self,
+        source: Source,
+        pile: Pile | Executions,
+        destination: Destination,
+        reason: str | None,
+        limit: int | None,
     ) -> None:
         self._source, self._pile, self._destination = source, pile, destination
         self._reason, self._limit = reason, limit
@@ -116,9 +121,13 @@ class _Redriving:
             print(_table(self._source, self._destination, chosen, self._left, about))
             if any(letter.kind in WHAT_TO_DO for letter in self._left):
                 print("What is left for its reason fails again as it is; once mended, --reason NAME sends it back.\n")
-            if dry or not chosen:
+            if dry:
                 return 0
-            if asks and not _yes(f"Send {len(chosen)}{' or more' * (len(chosen) + len(self._left) < about)} back?"):
+            if (
+                chosen
+                and asks
+                and not _yes(f"Send {len(chosen)}{' or more' * (len(chosen) + len(self._left) < about)} back?")
+            ):
                 print("Nothing was sent.")
                 return 1
             while chosen:
@@ -129,7 +138,7 @@ class _Redriving:
                 print(f"{self._sent} sent to {self._destination.name}.")
             self._pile.let_go()
         if self._left:
-            print(f"{len(self._left)} left in {self._source.queue}: {', '.join(each.id for each in self._left[:10])}")
+            print(f"{len(self._left)} left in {self._source.name}: {', '.join(each.id for each in self._left[:10])}")
         return 0
 
     def _take(self) -> list[Letter]:
@@ -171,7 +180,7 @@ def _table(
     source: Source, destination: Destination, chosen: Sequence[Letter], left: Sequence[Letter], about: int
 ) -> str:
     if not chosen and not left:
-        return f"{source.queue} ({source.region}, {source.account}) is empty."
+        return f"{source.name} ({source.region}, {source.account}) has no {source.noun}s."
     seen = len(chosen) + len(left)
     more = f" of about {about}" if seen < about else ""
     rows = [("how many", "why", "oldest", "goes to")]
@@ -182,7 +191,7 @@ def _table(
         rows += ((str(count), why, age, where) for why, count, age in _by_reason(letters))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    heading = f"{source.queue} ({source.region}, {source.account}): {seen} letter{'s' * (seen != 1)}{more}"
+    heading = f"{source.name} ({source.region}, {source.account}): {seen} {source.noun}{'s' * (seen != 1)}{more}"
     return "\n".join([heading, "", *(f"  {line}" for line in lines), ""])
 
 

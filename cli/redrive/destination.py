@@ -1,4 +1,5 @@
-"""Where letters go: a queue or a function that takes what is sent. What both raise leaves the letter where it was."""
+"""Where letters go: a queue, a function or a state machine that takes what is sent. What they raise leaves the letter
+where it was."""
 
 import json
 from typing import Any, Protocol
@@ -54,3 +55,14 @@ class Function:
             InvocationType="Event",
             Payload=json.dumps(letter.event, ensure_ascii=False).encode(),
         )
+
+
+class StateMachine:
+    """Has an execution go on from the state that failed, with the definition and the input that it began with."""
+
+    def __init__(self, name: str, *, states: Any) -> None:
+        self.name = f"the state machine {name}"
+        self._states = states
+
+    def send(self, letter: Letter) -> None:
+        self._states.redrive_execution(executionArn=letter.receipt)

@@ -1,7 +1,8 @@
 """Reasons that stay: a letter that has one fails again, however often it is sent back as it is.
 
-They are the library's permanent errors (`claim_check/errors.py`) and the queue function's own. Where what the letter
-points to was mended, such as an object that was put back, it is sent back by its reason: `--reason PayloadMissing`.
+They are the library's permanent errors (`claim_check/errors.py`) and the queue function's own; and that people stopped
+an execution, which is theirs to undo. Where what the letter points to was mended, such as an object that was put back,
+it is sent back by its reason: `--reason PayloadMissing`.
 """
 
 FIND_THE_SENDER = "is left: find out who sent it"
@@ -16,5 +17,6 @@ WHAT_TO_DO = {
     "PayloadTooLarge": f"{AGAIN}, smaller",
     "InputTooLarge": f"{AGAIN}, with fewer attributes, under another id",
     "InvalidMessage": f"{AGAIN}, mended",
+    "ABORTED": "is left: somebody stopped it",
 }
 """By the reason."""

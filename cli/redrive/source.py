@@ -1,12 +1,15 @@
-"""The queues of a deployment that letters wait in."""
+"""The queues of a deployment that letters wait in, and the state machines whose executions are such."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from cli.redrive import letter
-from cli.redrive.destination import Destination, Function, Queue
+from cli.redrive.destination import Destination, Function, Queue, StateMachine
+from cli.redrive.executions import Executions
 from cli.redrive.letter import Shape
+from cli.redrive.pile import Pile
 from stacks import names
 from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber
 
@@ -21,23 +24,25 @@ Client = Callable[[str, str], Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A queue, where it is, the shapes of what is in it, and where that goes."""
+    """A queue or a state machine, where it is, what a letter of it is called, its letters, and where they go."""
 
-    queue: str
+    name: str
     account: str
     region: str
-    shapes: tuple[Shape, ...]
+    pile: Callable[[Client], Pile | Executions]
     destination: Callable[[Client], Destination]
+    noun: str = "letter"
 
 
 def of_publisher(deployment: Deployment) -> Source:
     """What the publish function could not publish."""
     home = deployment.publisher
+    queue = names.publish_dead_letter_queue(deployment)
     return Source(
-        queue=names.publish_dead_letter_queue(deployment),
+        name=queue,
         account=home.account,
         region=home.region,
-        shapes=(letter.failed_invocation, letter.untaken_event),
+        pile=_pile(queue, home.region, letter.failed_invocation, letter.untaken_event),
         destination=_function(names.publish_function(deployment), home.region),
     )
 
@@ -51,11 +56,12 @@ def of_intake(deployment: Deployment, name: str) -> Source:
     subscriber = next((each for each in deployment.subscribers if each.name == name), None)
     if not isinstance(subscriber, SqsSubscriber) or not subscriber.pipeline:
         raise NoSuchSource(f"{name!r} is no subscriber that feeds a pipeline")
+    queue = names.intake_dead_letter_queue(deployment, subscriber)
     return Source(
-        queue=names.intake_dead_letter_queue(deployment, subscriber),
+        name=queue,
         account=subscriber.account,
         region=subscriber.region,
-        shapes=(letter.failed_invocation, letter.untaken_event),
+        pile=_pile(queue, subscriber.region, letter.failed_invocation, letter.untaken_event),
         destination=_function(names.intake_function(deployment, subscriber), subscriber.region),
     )
 
@@ -86,7 +92,38 @@ def of_subscriber(deployment: Deployment, name: str, *, undelivered: bool) -> So
         queue, region = names.redrive_queue(deployment, subscriber), deployment.publisher.region
     else:
         queue, region = names.dead_letter_queue(deployment, subscriber), subscriber.region
-    return Source(queue=queue, account=subscriber.account, region=region, shapes=shapes, destination=back)
+    pile = _pile(queue, region, *shapes)
+    return Source(name=queue, account=subscriber.account, region=region, pile=pile, destination=back)
+
+
+def of_executions(deployment: Deployment, name: str) -> Source:
+    """Executions of the subscriber's state machine that failed, timed out or were aborted.
+
+    Raises:
+        NoSuchSource: there is no such subscriber, or it has no state machine.
+    """
+    subscriber = next((each for each in deployment.subscribers if each.name == name), None)
+    if not isinstance(subscriber, SqsSubscriber):
+        raise NoSuchSource(f"{name!r} is no subscriber of kind sqs, which alone have a state machine")
+    machine, region = names.state_machine(deployment, subscriber), subscriber.region
+    arn = names.state_machine_arn(deployment, subscriber)
+    return Source(
+        name=machine,
+        account=subscriber.account,
+        region=region,
+        pile=lambda client: Executions(state_machine_arn=arn, states=client("stepfunctions", region)),
+        destination=lambda client: StateMachine(machine, states=client("stepfunctions", region)),
+        noun="unsuccessful execution",
+    )
+
+
+def _pile(queue: str, region: str, *shapes: Shape) -> Callable[[Client], Pile]:
+    def pile(client: Client) -> Pile:
+        sqs = client("sqs", region)
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        return Pile(url=url, sqs=sqs, shapes=shapes, until=datetime.now(tz=UTC))
+
+    return pile
 
 
 def _queue(name: str, region: str) -> Callable[[Client], Destination]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
+import threading
 from typing import Any
 
-from ministack.core.responses import json_response
+from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import s3, stepfunctions
 
-from local.gaps.fill import instead_of
+from local.gaps.fill import instead_of, rewrite
 
 
 def install() -> None:
     """Fill every gap of this file."""
     start_by_name_is_idempotent()
     map_results_are_written()
+    executions_are_redriven()
 
 
 def start_by_name_is_idempotent() -> None:
@@ -100,3 +103,65 @@ def _put(bucket: str, key: str, content: Any) -> dict[str, Any]:
     if answer[0] != 200:
         raise stepfunctions._ExecutionError("States.ResultWriterFailed", f"{bucket}/{key}: {answer[2]!r}")
     return {"Key": key, "Size": len(body)}
+
+
+UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
+
+
+def executions_are_redriven() -> None:
+    """AWS: RedriveExecution has an execution that ended badly within 14 days go on from the state that failed, with the
+    definition and input that it began with; DescribeExecution says whether it can.
+
+    The emulator: knows neither; and an execution takes the definition that there is when it comes to it.
+    """
+    rewrite(
+        stepfunctions,
+        "_run_execution",
+        (
+            '    sm = _state_machines.get(execution["stateMachineArn"])\n',
+            '    now = _state_machines.get(execution["stateMachineArn"])\n'
+            '    sm = execution.setdefault("began_with", dict(now or {}))\n',
+        ),
+        (
+            '    try:\n        while current_name and execution["status"] == "RUNNING":\n',
+            '    current_name, current_input = execution.pop("goes_on", (current_name, current_input))\n'
+            '    try:\n        while current_name and execution["status"] == "RUNNING":\n',
+        ),
+    )
+
+    @instead_of(stepfunctions, "handle_request")
+    async def handle(original: Any, method: str, path: str, headers: Any, body: Any, query: Any) -> Any:
+        if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
+            return stepfunctions._finalize_response(_redrive(json.loads(body)["executionArn"]))
+        return await original(method, path, headers, body, query)
+
+    @instead_of(stepfunctions, "_describe_execution")
+    def describe(original: Any, data: dict[str, Any]) -> Any:
+        status, headers, body = original(data)
+        if status != 200:
+            return status, headers, body
+        execution = stepfunctions._executions[data["executionArn"]]
+        redrivable = "REDRIVABLE" if execution["status"] in UNSUCCESSFUL else "NOT_REDRIVABLE"
+        count = {"redriveCount": execution.get("redrives", 0)}
+        return json_response(json.loads(body) | count | {"redriveStatus": redrivable})
+
+
+def _redrive(arn: str) -> Any:
+    execution = stepfunctions._executions.get(arn)
+    if not execution:
+        return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
+    if execution["status"] not in UNSUCCESSFUL:
+        refusal = f"Execution is {execution['status']} and cannot be redriven"
+        return error_response_json("ExecutionNotRedrivable", refusal, 400)
+    states = json.loads(execution["began_with"]["definition"])["States"]
+    entered = [each["stateEnteredEventDetails"] for each in execution["events"] if "stateEnteredEventDetails" in each]
+    *_, last = (each for each in entered if each["name"] in states)
+    execution |= {"status": "RUNNING", "stopDate": None, "output": None, "redrives": execution.get("redrives", 0) + 1}
+    execution["goes_on"] = last["name"], json.loads(last["input"])
+    for ended in ("error", "cause"):
+        execution.pop(ended, None)
+    details = {"redriveCount": execution["redrives"]}
+    stepfunctions._add_event(execution, "ExecutionRedriven", {"executionRedrivenEventDetails": details})
+    run = contextvars.copy_context().run
+    threading.Thread(target=run, args=(stepfunctions._run_execution, arn), daemon=True).start()
+    return json_response({"redriveDate": now_iso()})

@@ -49,3 +49,53 @@ def test_gap_start_by_name(bare: Accounts) -> None:
 
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         start(stateMachineArn=machine, name="message", input="{}")
+
+
+def _fails_at_once(account: Account) -> tuple[str, str]:
+    """A machine whose second state fails, and an execution of it that has."""
+    client = account.client("stepfunctions")
+    note = {"Type": "Pass", "Result": "first", "ResultPath": "$.noted", "Next": "End"}
+    states = {"Note": note, "End": {"Type": "Fail", "Error": "Broken"}}
+    machine: str = client.create_state_machine(
+        name=unique("machine"),
+        definition=json.dumps({"StartAt": "Note", "States": states}),
+        roleArn=account.role_arn(account.role()),
+    )["stateMachineArn"]
+    execution: str = client.start_execution(stateMachineArn=machine, input='{"n": 1}')["executionArn"]
+    eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "FAILED")
+    return machine, execution
+
+
+def test_an_execution_is_redriven_from_the_state_that_failed_with_the_definition_it_began_with(
+    publisher: Account,
+) -> None:
+    client = publisher.client("stepfunctions")
+    machine, execution = _fails_at_once(publisher)
+    assert client.describe_execution(executionArn=execution)["redriveStatus"] == "REDRIVABLE"
+    mended = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
+    client.update_state_machine(stateMachineArn=machine, definition=json.dumps(mended))
+
+    client.redrive_execution(executionArn=execution)
+    eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "FAILED")
+
+    assert client.describe_execution(executionArn=execution)["redriveCount"] == 1
+    events = client.get_execution_history(executionArn=execution)["events"]
+    entered = [e["stateEnteredEventDetails"] for e in events if "stateEnteredEventDetails" in e]
+    assert [each["name"] for each in entered] == ["Note", "End", "End"]
+    assert json.loads(entered[2]["input"]) == {"n": 1, "noted": "first"}
+
+
+def test_what_did_not_end_badly_is_not_redriven(publisher: Account) -> None:
+    client, machine = publisher.client("stepfunctions"), _machine(publisher, seconds=60)
+    arn = client.start_execution(stateMachineArn=machine)["executionArn"]
+
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
+        client.redrive_execution(executionArn=arn)
+
+
+def test_gap_redrive(bare: Accounts) -> None:
+    account = Account(bare, PUBLISHER)
+    _, execution = _fails_at_once(account)
+
+    with pytest.raises(ClientError, match="Unknown action: RedriveExecution"):
+        account.client("stepfunctions").redrive_execution(executionArn=execution)
