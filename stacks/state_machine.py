@@ -137,14 +137,10 @@ def _placeholders(
     scope: Construct, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, landing: Landing | None
 ) -> dict[str, str]:
     """What the files of somebody's own state machine may name: `stacks.workflow` has the list."""
-    machine = Stack.of(scope).format_arn(
-        service="states",
-        resource="stateMachine",
-        resource_name=names.state_machine(deployment, subscriber),
-        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-    )
+    machine = names.state_machine_arn(deployment, subscriber)
     values = {
         "StateMachineArn": machine,
+        "ExecutionArnPrefix": machine.replace(":stateMachine:", ":execution:"),
         "EventBusName": bus.event_bus_name,
         "EventBusArn": bus.event_bus_arn,
         "InboxBucketArn": f"arn:{Stack.of(scope).partition}:s3:::{names.inbox_bucket(deployment, subscriber)}",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-PLACEHOLDERS = ("StateMachineArn", "EventBusName", "EventBusArn", "InboxBucketArn")
+PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventBusArn", "InboxBucketArn")
 WITH_LANDING = ("LandFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
 """Placeholders that there are with `[subscribers.landing]` only."""
 

@@ -1,6 +1,7 @@
 """What is behind a subscriber: landing, the state machine, and the bus that tells what became of payloads."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 
 import claim_check
+from cli.resources import Resources
 from stacks import boundary, names
 from stacks.conflicts import MOST_PARTIES
 from stacks.deployment import Deployment, DeploymentError
 from stacks.state_machine import NO_HOPE
+from stacks.workflow import listed
 from tests.stacks.policies import Template, only, resources, statements
-from tests.templates import ROOT
+from tests.templates import ROOT, synthesize
 
 WORKFLOW = ROOT / "deployments" / "workflow.toml"
 Synth = Callable[[Deployment], dict[str, Template]]
@@ -197,7 +200,7 @@ ALLOWED = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
         (
             {"definition": "a.json"},
             {"a.json": json.dumps({**SOUND, "Comment": "${LandingBucket}"})},
-            "there is no ${LandingBucket}; there are ${StateMachineArn}, ${EventBusName}",
+            "there is no ${LandingBucket}; there are ${StateMachineArn}, ${ExecutionArnPrefix}, ${EventBusName}",
         ),
         ({"fan_out": {"format": "xml"}}, {}, "subscribers[0].fan_out.format = 'xml': must be 'jsonl' or 'csv'"),
         ({"fan_out": {"format": "csv"}}, {}, "items are read from a landed payload; add [subscribers.landing]"),
@@ -241,6 +244,39 @@ def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth)
     assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
     allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}
     assert {"lambda:InvokeFunction", "events:PutEvents"} <= allowed
+
+
+def test_a_distributed_map_of_ones_own_can_be_let_do_what_ours_may(tmp_path: Path, example: Deployment) -> None:
+    """What docs/deployment-file.md says to allow is what CDK allows the role of our own fan-out."""
+    said = re.search(
+        r"distributed map.*?```json\n(.*?)```", (ROOT / "docs" / "deployment-file.md").read_text(), flags=re.DOTALL
+    )
+    assert said
+    (tmp_path / "a.json").write_text(json.dumps(SOUND))
+    (tmp_path / "p.json").write_text(f"[{said[1]}]")
+    table = json.loads(example.model_dump_json())
+    table["subscribers"][0] |= {"definition": "a.json", "permissions": "p.json"}
+    own, ours = (
+        Resources(stack)
+        for deployment in (
+            Deployment.parse(table, tmp_path / "deployment.toml"),
+            with_orders(example, landing={}, fan_out={"format": "csv"}),
+        )
+        for stack in synthesize(deployment)
+        if stack.name == "coatcheck-orders"
+    )
+
+    def of_executions(template: Resources) -> list[tuple[str, str]]:
+        return sorted(
+            (action, template.resolve(statement["Resource"], "policy"))
+            for name, policy in resources(template.stack.template, "AWS::IAM::Policy").items()
+            if name.startswith("StateMachine")
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+            for action in listed(statement["Action"])
+            if action.startswith("states:")
+        )
+
+    assert of_executions(own) == of_executions(ours)
 
 
 def test_a_task_that_failed_is_kept_with_its_message_id(templates: dict[str, Template]) -> None:
