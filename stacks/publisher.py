@@ -6,7 +6,7 @@ uploads -> outbox -> rule -> publish function -> topic and bucket
 
 import json
 
-from aws_cdk import CfnOutput, Duration, Environment, Stack
+from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -56,28 +56,9 @@ class PublisherStack(Stack):
         if publisher.replicas:
             Replication(self, "Replication", deployment=deployment, bucket=bucket, key=key)
         topic = _topic(self, deployment, key)
-        if not publisher.fifo:
-            xray.CfnResourcePolicy(
-                self,
-                "Traces",
-                policy_name=f"{names.topic(deployment)}-traces",
-                policy_document=json.dumps(
-                    {"Version": "2012-10-17", "Statement": [boundary.tell_traces(deployment).to_statement_json()]}
-                ),
-            )
         bus = events.EventBus(self, "EventBus", event_bus_name=names.event_bus(deployment))
 
-        for subscriber in deployment.subscribers:
-            bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber))
-            key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber))
-            topic.add_to_resource_policy(boundary.subscribe(deployment, subscriber))
-        topic.add_to_resource_policy(boundary.subscribe_nothing_else(deployment))
-        topic.add_to_resource_policy(boundary.over_tls_only(topic.topic_arn))
-        for sender in deployment.senders:
-            bucket.add_to_resource_policy(boundary.upload(deployment, sender))
-            key.add_to_resource_policy(boundary.encrypt_uploads(deployment, sender))
-        for account in sorted({sender.account for sender in deployment.senders}):
-            bus.add_to_resource_policy(boundary.put_events(deployment, account))
+        _let_in(deployment, bucket, key, topic, bus)
 
         dead_letters = DeadLetterQueue(
             self,
@@ -130,43 +111,9 @@ class PublisherStack(Stack):
             CfnOutput(self, output, value=value, description=what)
 
         target = targets.LambdaFunction(publish, dead_letter_queue=dead_letters)
-        events_rule = events.Rule(
-            self,
-            "EventsRule",
-            description="Events that applications put on the bus.",
-            event_bus=bus,
-            # Everything but what AWS services say of themselves; a pattern has to name something.
-            event_pattern=events.EventPattern(
-                source=events.Match.anything_but_prefix("aws."), detail_type=list(publisher.detail_types) or None
-            ),
-            targets=[target],
-        )
-        # Always there, so that what it has can still be replayed when `detail_types` is taken out, and it is not made
-        # twice when they are put in again. Without them nothing goes in: every event has a detail-type.
-        others = {"anything-but": list(publisher.detail_types)} if publisher.detail_types else {"exists": False}
-        events.CfnArchive(
-            self,
-            "Unmatched",
-            archive_name=names.archive(deployment),
-            description="Events with another detail-type than those that are published.",
-            source_arn=bus.event_bus_arn,
-            event_pattern={"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [others]},
-            retention_days=publisher.archive_days,
-        ).apply_removal_policy(removal)
-        outbox_rule = events.Rule(
-            self,
-            "OutboxRule",
-            description="Uploads to the outbox.",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [bucket.bucket_name]},
-                    "object": {"key": events.Match.prefix(names.OUTBOX)},
-                },
-            ),
-            targets=[target],
-        )
+        events_rule = _events_rule(self, deployment, bus, target)
+        _keep_the_others(self, deployment, bus, removal)
+        outbox_rule = _outbox_rule(self, bucket, target)
 
         operations = Operations(self, "Operations", deployment=deployment)
         operations.watch_dead_letters("PublishDeadLetters", dead_letters)
@@ -195,7 +142,31 @@ def _topic(scope: Construct, deployment: Deployment, key: kms.IKey) -> sns.Topic
     assert isinstance(cfn, sns.CfnTopic)
     # A lower threshold is no lower maximum: a pointer with its attributes, or a batch, may be larger.
     cfn.maximum_message_size = max(deployment.publisher.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
+    if not deployment.publisher.fifo:
+        xray.CfnResourcePolicy(
+            scope,
+            "Traces",
+            policy_name=f"{names.topic(deployment)}-traces",
+            policy_document=json.dumps(
+                {"Version": "2012-10-17", "Statement": [boundary.tell_traces(deployment).to_statement_json()]}
+            ),
+        )
     return topic
+
+
+def _let_in(deployment: Deployment, bucket: s3.Bucket, key: kms.Key, topic: sns.Topic, bus: events.EventBus) -> None:
+    """Other accounts: subscribers to read and to subscribe, senders to upload and to put events."""
+    for subscriber in deployment.subscribers:
+        bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber))
+        key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber))
+        topic.add_to_resource_policy(boundary.subscribe(deployment, subscriber))
+    topic.add_to_resource_policy(boundary.subscribe_nothing_else(deployment))
+    topic.add_to_resource_policy(boundary.over_tls_only(topic.topic_arn))
+    for sender in deployment.senders:
+        bucket.add_to_resource_policy(boundary.upload(deployment, sender))
+        key.add_to_resource_policy(boundary.encrypt_uploads(deployment, sender))
+    for account in sorted({sender.account for sender in deployment.senders}):
+        bus.add_to_resource_policy(boundary.put_events(deployment, account))
 
 
 def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: kms.Key) -> None:
@@ -207,3 +178,55 @@ def _grant_publish(role: iam.IRole, topic: sns.Topic, bucket: s3.Bucket, key: km
     acknowledge(role, GRANT_PUBLISH)
     objects = [bucket.arn_for_objects(f"{prefix}*") for prefix in (names.PAYLOADS, names.OUTBOX)]
     acknowledge_wildcards(role, {BELOW_A_PREFIX: objects})
+
+
+def _events_rule(
+    scope: Construct, deployment: Deployment, bus: events.IEventBus, target: events.IRuleTarget
+) -> events.Rule:
+    return events.Rule(
+        scope,
+        "EventsRule",
+        description="Events that applications put on the bus.",
+        event_bus=bus,
+        # Everything but what AWS services say of themselves; a pattern has to name something.
+        event_pattern=events.EventPattern(
+            source=events.Match.anything_but_prefix("aws."), detail_type=list(deployment.publisher.detail_types) or None
+        ),
+        targets=[target],
+    )
+
+
+def _keep_the_others(
+    scope: Construct, deployment: Deployment, bus: events.IEventBus, removal_policy: RemovalPolicy
+) -> None:
+    """An archive of the events that are not published, for their detail-type is not among those that are."""
+    detail_types = deployment.publisher.detail_types
+    # Always there, so that what it has can still be replayed when `detail_types` is taken out, and it is not made
+    # twice when they are put in again. Without them nothing goes in: every event has a detail-type.
+    others = {"anything-but": list(detail_types)} if detail_types else {"exists": False}
+    events.CfnArchive(
+        scope,
+        "Unmatched",
+        archive_name=names.archive(deployment),
+        description="Events with another detail-type than those that are published.",
+        source_arn=bus.event_bus_arn,
+        event_pattern={"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [others]},
+        retention_days=deployment.publisher.archive_days,
+    ).apply_removal_policy(removal_policy)
+
+
+def _outbox_rule(scope: Construct, bucket: s3.IBucket, target: events.IRuleTarget) -> events.Rule:
+    return events.Rule(
+        scope,
+        "OutboxRule",
+        description="Uploads to the outbox.",
+        event_pattern=events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={
+                "bucket": {"name": [bucket.bucket_name]},
+                "object": {"key": events.Match.prefix(names.OUTBOX)},
+            },
+        ),
+        targets=[target],
+    )
