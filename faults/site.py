@@ -129,7 +129,13 @@ class Site:
         publishing = {"TOPIC_ARN": self.topic, "STORE": json.dumps(store), "THRESHOLD_BYTES": str(THRESHOLD)}
         return {
             "application": {**publishing, "FIFO_TOPIC_ARN": self.fifo_topic},
-            "publish": {**publishing, "OFFLOAD": "over-threshold", "OUTBOX_PREFIX": "outbox/", "SENDERS": "{}"},
+            "publish": {
+                **publishing,
+                "OFFLOAD": "over-threshold",
+                "OUTBOX_PREFIX": "outbox/",
+                "SENDERS": "{}",
+                "MAXIMUM_BYTES": str(2**31),
+            },
             "orders": _trusting(near) | self._queued("orders") | _inbox(inboxes["orders"]),
             "ledger": _trusting(store) | self._queued("ledger") | _inbox(inboxes["ledger"]),
             "landing": {

@@ -27,7 +27,11 @@ PUBLISH_RETRY_DAYS = 2
 PUBLISH_DEAD_LETTER_DAYS = 14
 """How long what was not published can wait to be published after all, its payload offloaded already."""
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
+EXECUTION_REDRIVE_DAYS = 14
+"""How long Step Functions lets a failed execution be redriven. (Its developer guide, "Quotas".)"""
 DAY_SECONDS = 86_400
+READ_BYTES_PER_SECOND = 20_000_000
+"""What a function reads at least, across Regions. An assumption: AWS promises none."""
 LARGEST_PATTERN = 2_048
 """Characters of an event pattern. (EventBridge user guide, "Quotas".)"""
 MOST_PARTIES = 36
@@ -76,6 +80,7 @@ def conflicts(
             )
         yield from _of_filter(key, publisher, subscriber)
         yield from _of_kind[subscriber.kind](key, publisher, subscriber)
+        yield from _slow_readers(key, publisher, subscriber)
         yield from _late_pointers(key, publisher, subscriber)
         yield from _fed_pipeline(key, subscriber, deployment.research)
     yield from _long_names(deployment, subscribers, senders)
@@ -277,14 +282,32 @@ def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
         "SNS retries": HTTPS_RETRY_DAYS if subscriber.kind == "https" else SNS_RETRY_DAYS,
         "redrive queue": subscriber.dead_letter_retention_days,
     }
-    match subscriber.kind:
-        case "sqs":
-            behind = {"queue": subscriber.queue_retention_days}
-        case "lambda":
-            behind = {"Lambda retries": LAMBDA_RETRY_DAYS}
-        case "https":
-            return waits  # its redrive queue is its dead-letter queue
-    return {**waits, **behind, "dead-letter queue": subscriber.dead_letter_retention_days}
+    if subscriber.kind == "https":
+        return waits  # its redrive queue is its dead-letter queue
+    dead_letters = subscriber.dead_letter_retention_days
+    if subscriber.kind == "lambda":
+        return {**waits, "Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": dead_letters}
+    waits |= {"queue": subscriber.queue_retention_days, "dead-letter queue": dead_letters}
+    if subscriber.landing:
+        waits["execution redriven"] = EXECUTION_REDRIVE_DAYS
+    if subscriber.pipeline:
+        waits |= {"intake retries": LAMBDA_RETRY_DAYS, "intake dead letters": dead_letters}
+    return waits
+
+
+def _slow_readers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+    """Whoever hands a payload on reads it once, within the function's time-out."""
+    if subscriber.kind == "https":
+        return
+    size, timeout = "publisher.maximum_payload_bytes", f"{key}.function_timeout_seconds"
+    needed = -(-publisher.maximum_payload_bytes // READ_BYTES_PER_SECOND)
+    if needed > subscriber.function_timeout_seconds:
+        yield Conflict(
+            (size, timeout),
+            f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.maximum_payload_bytes} "
+            f"can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at most), or "
+            "lower the other",
+        )
 
 
 def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:

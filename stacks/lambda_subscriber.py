@@ -4,12 +4,14 @@ import json
 
 from aws_cdk import Duration, Fn
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
 from stacks import boundary, names
 from stacks.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.conflicts import ways_to_be_late
 from stacks.deployment import Deployment, LambdaSubscriber
 from stacks.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.payload_task import PayloadTask
@@ -44,6 +46,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         handed_on = dynamodb.TableV2(
             self,
             "HandedOn",
+            table_name=names.handed_on_table(deployment, subscriber),  # so that a stack that comes back finds it
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing=dynamodb.Billing.on_demand(),
             time_to_live_attribute="expiration",
@@ -60,13 +63,19 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
                 "CONTAINER": task.container.container_name,
                 "NETWORK": json.dumps(task.network.configuration),
                 "HANDED_ON_TABLE": handed_on.table_name,
-                "REMEMBERED_SECONDS": str(Duration.days(deployment.publisher.payload_lifetime_days).to_seconds()),
+                "REMEMBERED_SECONDS": str(Duration.days(_longest_known(deployment, subscriber)).to_seconds()),
             },
             reserved_concurrent_executions=subscriber.maximum_concurrency,
             on_failure=destinations.SqsDestination(self.dead_letters),
         )
         handed_on.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
         task.definition.grant_run(consume)
+        tasks = names.tasks_arn(deployment, subscriber)
+        # To know a task again that was run before the stack was changed.
+        consume.execution_role.add_to_principal_policy(
+            iam.PolicyStatement(sid="KnowTasks", actions=["ecs:DescribeTasks"], resources=[tasks])
+        )
+        acknowledge_wildcards(consume.execution_role, {"A task has no name before it runs.": [tasks]})
         task.keep_failures(self.dead_letters)
 
         permission = lambda_.CfnPermission(
@@ -86,3 +95,8 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         self.operations.watch_refusals(consume)
         self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
         self.operations.show("Receives messages in a function and runs an ECS task with each.")
+
+
+def _longest_known(deployment: Deployment, subscriber: LambdaSubscriber) -> int:
+    """Days after which nothing of a message can come again: its payload is gone, and no station holds it any longer."""
+    return max(deployment.publisher.payload_lifetime_days, sum(ways_to_be_late(subscriber).values()))

@@ -186,6 +186,10 @@ def redrive_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
     return _arn("sqs", deployment.publisher.region, subscriber.account, redrive_queue(deployment, subscriber))
 
 
+def handed_on_table(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-handed-on"
+
+
 def consume_function(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-consume"
 
@@ -285,6 +289,11 @@ def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
 
 def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
+
+
+def tasks_arn(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    """The tasks of the subscriber's cluster, whatever ECS calls them."""
+    return _arn("ecs", subscriber.region, subscriber.account, f"task/{cluster(deployment, subscriber)}/*")
 
 
 def task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:

@@ -1,5 +1,7 @@
 """Behind a subscriber of kind `lambda`: an ECS task on Fargate, run once per message, that reads its payload."""
 
+import json
+
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
@@ -11,6 +13,7 @@ from constructs import Construct
 
 from stacks import names
 from stacks.deployment import Deployment, LambdaSubscriber
+from stacks.store import inbox_store, trusted_stores
 from stacks.task_image import TaskImage
 from stacks.task_network import TaskNetwork
 
@@ -58,6 +61,11 @@ class PayloadTask(Construct):
             "application",
             image=ecs.ContainerImage.from_registry(image.uri),
             command=list(subscriber.task.command) or None,
+            environment={
+                "TRUSTED_STORES": json.dumps(
+                    [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
+                )
+            },
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="task",
                 log_group=logs.LogGroup(

@@ -1,8 +1,9 @@
 """What a task runs, once for each message: reads the payload as it streams by, checks it, and says what it was.
 
 The subscriber's function says in the environment where the payload is and what it has to be: MESSAGE_ID,
-PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER (the account that owns the bucket), PAYLOAD_REGION, PAYLOAD_BYTES and
-PAYLOAD_SHA256 (hex).
+PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_BYTES and PAYLOAD_SHA256 (hex). The task definition says in TRUSTED_STORES where
+payloads can be, a JSON list of what `claim_check.Store.from_dict` takes: the publisher's store, by a replica nearby
+where there is one, and the subscriber's inbox.
 
 Ends with 0 and a line of JSON; with 1 and why the payload could not be used; with 2 and what is wrong in the
 environment.
@@ -31,14 +32,9 @@ def described(environment: Mapping[str, str]) -> Payload:
 
     Raises KeyError, ValueError or ClaimCheckError.
     """
-    store = Store(
-        bucket=environment["PAYLOAD_BUCKET"],
-        prefix="",  # the function that ran this task has checked where the pointer leads
-        owner=environment["PAYLOAD_OWNER"],
-        region=environment["PAYLOAD_REGION"],
-    )
-    return Dereferencer(stores=[store]).payload(
-        Pointer(store.bucket, environment["PAYLOAD_KEY"]),
+    stores = [Store.from_dict(store) for store in json.loads(environment["TRUSTED_STORES"])]
+    return Dereferencer(stores=stores).payload(
+        Pointer(environment["PAYLOAD_BUCKET"], environment["PAYLOAD_KEY"]),
         size=int(environment["PAYLOAD_BYTES"]),
         message_id=environment["MESSAGE_ID"],
         sha256=environment["PAYLOAD_SHA256"],
@@ -50,7 +46,10 @@ def main() -> int:
     try:
         payload = described(os.environ)
     except KeyError as missing:
-        print(f"{missing.args[0]} is not in the environment; the subscriber's function sets it", file=sys.stderr)
+        print(
+            f"{missing.args[0]} is not in the environment; the subscriber's function or the task definition sets it",
+            file=sys.stderr,
+        )
         return 2
     except (ValueError, ClaimCheckError) as error:
         print(f"the environment describes no payload: {error}", file=sys.stderr)

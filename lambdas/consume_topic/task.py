@@ -75,21 +75,40 @@ def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
         "PAYLOAD_BYTES": str(handover.bytes),
         "PAYLOAD_SHA256": handover.sha256,
     }
-    answer = ecs.run_task(
-        cluster=runner.cluster,
-        taskDefinition=runner.task_definition,
-        clientToken=handover.message_id,
-        launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": runner.network},
-        overrides={
-            "containerOverrides": [
-                {
-                    "name": runner.container,
-                    "environment": [{"name": name, "value": value} for name, value in environment.items()],
-                }
-            ]
-        },
-    )
+    try:
+        answer = ecs.run_task(
+            cluster=runner.cluster,
+            taskDefinition=runner.task_definition,
+            clientToken=handover.message_id,
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": runner.network},
+            overrides={
+                "containerOverrides": [
+                    {
+                        "name": runner.container,
+                        "environment": [{"name": name, "value": value} for name, value in environment.items()],
+                    }
+                ]
+            },
+        )
+    except ecs.exceptions.ConflictException as conflict:
+        return _earlier_task(conflict, handover, runner=runner, ecs=ecs)
     if not answer["tasks"]:
         raise TaskNotStarted(f"ECS placed no task for message {handover.message_id}: {json.dumps(answer['failures'])}")
     return answer["tasks"][0]["taskArn"]
+
+
+def _earlier_task(conflict: ClientError, handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
+    """The task that runs for the message's id already, and was run before the task definition or the network changed.
+
+    Raises the conflict where ECS knows that task no more (an hour after its end), or it has another payload.
+    """
+    known: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
+    tasks = ecs.describe_tasks(cluster=runner.cluster, tasks=known)["tasks"] if known else []
+    for task in tasks:
+        overrides = task["overrides"]["containerOverrides"]
+        if {"name": "PAYLOAD_SHA256", "value": handover.sha256} in [
+            pair for each in overrides for pair in each["environment"]
+        ]:
+            return task["taskArn"]
+    raise conflict

@@ -27,7 +27,7 @@ publisher = Publisher(
     offload=cast("Offload", os.environ["OFFLOAD"]),
     s3=s3,
 )
-outbox = os.environ["OUTBOX_PREFIX"]
+outbox, maximum = os.environ["OUTBOX_PREFIX"], int(os.environ["MAXIMUM_BYTES"])
 senders = json.loads(os.environ["SENDERS"])
 
 
@@ -74,6 +74,6 @@ def publish(event: dict[str, Any]) -> Published | None:
     if event["source"] == "aws.s3":
         uploaded = event["detail"]["object"]
         logger.append_keys(upload=uploaded["key"], message_id=upload_id(uploaded["key"], uploaded["version-id"]))
-        return publish_upload(event, publisher=publisher, outbox=outbox, senders=senders, s3=s3)
+        return publish_upload(event, publisher=publisher, outbox=outbox, maximum=maximum, senders=senders, s3=s3)
     logger.append_keys(message_id=event["id"])
     return publish_event(event, publisher=publisher)

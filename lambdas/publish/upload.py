@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from claim_check import InvalidMessage, Published, Publisher
+from claim_check import InvalidMessage, PayloadTooLarge, Published, Publisher
 from claim_check.copying import Place
 from claim_check.outbox import find_copy, metadata_of
 from claim_check.pointer import Pointer
@@ -22,7 +22,13 @@ PUBLISHERS_OWN = "publisher"
 
 
 def publish_upload(
-    event: dict[str, Any], *, publisher: Publisher, outbox: str, senders: Mapping[str, str], s3: "S3Client"
+    event: dict[str, Any],
+    *,
+    publisher: Publisher,
+    outbox: str,
+    maximum: int,
+    senders: Mapping[str, str],
+    s3: "S3Client",
 ) -> Published | None:
     """Publish the object version that an S3 "Object Created" event tells of; None when it was published before.
 
@@ -33,13 +39,20 @@ def publish_upload(
     message group; uploads in no folder are a group of their own.
 
     Raises:
-        InvalidMessage: the metadata cannot be attributes. Nothing was stored, and the upload stays.
+        PayloadTooLarge: it has more than `maximum` bytes. Nothing was stored, and the upload stays.
+        InvalidMessage: the metadata cannot be attributes. Likewise.
         ClaimCheckError: as `Publisher.publish_object`; PayloadMissing, when the upload is gone and was never copied.
     """
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
     key, size = uploaded["key"], uploaded["size"]
     source = Place(bucket, key, publisher.store.owner, uploaded["version-id"])
     message_id = upload_id(key, uploaded["version-id"])
+    if size > maximum:
+        raise PayloadTooLarge(
+            f"the upload stays in the outbox: it has {size} bytes, and publisher.maximum_payload_bytes is {maximum}; "
+            "raise that in the deployment file, or upload it in parts",
+            pointer=Pointer(bucket, key),
+        )
     metadata = metadata_of(s3, source)
     if metadata is None:
         # It is deleted last: an upload that is gone and was copied is published.

@@ -24,7 +24,7 @@ def install() -> None:
 
 def client_token_is_idempotent() -> None:
     """AWS: RunTask with a clientToken seen within 24 hours answers with the first call's task and starts none; with
-    other parameters it is a ConflictException.
+    other parameters it is a ConflictException that names that task.
 
     The emulator: ignores the token and records another task.
     """
@@ -43,9 +43,11 @@ def client_token_is_idempotent() -> None:
             if when > time.time() - _REMEMBERED_SECONDS:
                 if parameters == first_parameters:
                     return first_answer
-                return error_response_json(
+                status, headers, body = error_response_json(
                     "ConflictException", f"The clientToken {token} was used before with other parameters.", 400
                 )
+                tasks = [task["taskArn"] for task in json.loads(first_answer[2])["tasks"]]
+                return status, headers, json.dumps({**json.loads(body), "resourceIds": tasks}).encode()
             answer = original(data)
             if answer[0] == 200:
                 seen[key] = (time.time(), parameters, answer)

@@ -35,14 +35,17 @@ def context() -> Iterator[Path]:
         yield staged
 
 
+def stores(**changed: object) -> str:
+    return json.dumps([{"bucket": BUCKET, "prefix": "payloads/", "owner": OWNER, "region": "us-east-1", **changed}])
+
+
 def run(context: Path, address: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
     """As the Dockerfile does: `python main.py` in the context, and nothing of this project beside it."""
     environment = {
         "MESSAGE_ID": "message-1",
         "PAYLOAD_BUCKET": BUCKET,
         "PAYLOAD_KEY": KEY,
-        "PAYLOAD_OWNER": OWNER,
-        "PAYLOAD_REGION": "us-east-1",
+        "TRUSTED_STORES": stores(),
         "PAYLOAD_BYTES": str(len(BODY)),
         "PAYLOAD_SHA256": hashlib.sha256(BODY).hexdigest(),
         **changed,
@@ -80,7 +83,7 @@ def test_a_whole_payload_is_told_in_one_line(context: Path, s3: str) -> None:
         ({"PAYLOAD_SHA256": "0" * 64}, "PayloadCorrupt"),
         ({"PAYLOAD_BYTES": str(len(BODY) - 1)}, "PayloadCorrupt"),
         ({"PAYLOAD_KEY": "payloads/message-2"}, "PayloadMissing"),
-        ({"PAYLOAD_OWNER": "222222222222"}, "PayloadUnavailable"),
+        ({"TRUSTED_STORES": stores(owner="222222222222")}, "PayloadUnavailable"),
     ],
 )
 def test_a_payload_that_cannot_be_used_fails_the_task(
@@ -95,9 +98,11 @@ def test_a_payload_that_cannot_be_used_fails_the_task(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"PAYLOAD_OWNER": None}, "PAYLOAD_OWNER is not in the environment"),
+        ({"PAYLOAD_KEY": None}, "PAYLOAD_KEY is not in the environment"),
+        ({"TRUSTED_STORES": None}, "TRUSTED_STORES is not in the environment"),
         ({"PAYLOAD_BYTES": "many"}, "the environment describes no payload"),
-        ({"PAYLOAD_REGION": "nowhere"}, "the environment describes no payload"),
+        ({"TRUSTED_STORES": stores(region="nowhere")}, "the environment describes no payload"),
+        ({"TRUSTED_STORES": stores(prefix="other/")}, "the environment describes no payload"),
     ],
 )
 def test_a_task_that_was_told_nothing_says_so(

@@ -189,6 +189,44 @@ def test_a_function_that_died_holds_up_nobody(consume: ModuleType, context: Simp
         ecs.assert_no_pending_responses()
 
 
+def running(sha256: str) -> dict[str, Any]:
+    """What ECS says of a task."""
+    environment = [{"name": "MESSAGE_ID", "value": "scan-7"}, {"name": "PAYLOAD_SHA256", "value": sha256}]
+    return {
+        "tasks": [
+            {
+                "taskArn": TASK,
+                "overrides": {"containerOverrides": [{"name": "application", "environment": environment}]},
+            }
+        ]
+    }
+
+
+def test_a_task_from_before_the_stack_was_changed_is_known_again(consume: ModuleType, context: SimpleNamespace) -> None:
+    """Killed after ECS took the task, and then the task definition changed: to ECS that is another request."""
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_client_error("run_task", "ConflictException", "used before", modeled_fields={"resourceIds": [TASK]})
+        asked = {"cluster": CLUSTER, "tasks": [TASK]}
+        ecs.add_response("describe_tasks", running(hashlib.sha256(b"scan").hexdigest()), asked)
+        consume.handler(sns_event(b"scan", "scan-7"), context)
+        consume.handler(sns_event(b"scan", "scan-7"), context)
+        ecs.assert_no_pending_responses()
+    item = boto3.client("dynamodb").get_item(TableName="handed-on", Key={"id": {"S": "scan-7"}})["Item"]
+    assert item["task"]["S"] == TASK
+
+
+@pytest.mark.parametrize("found", [running("0" * 64), {"tasks": [], "failures": [{"arn": TASK, "reason": "MISSING"}]}])
+def test_a_task_with_another_payload_or_forgotten_is_no_proof(
+    consume: ModuleType, context: SimpleNamespace, found: dict[str, Any]
+) -> None:
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_client_error("run_task", "ConflictException", "used before", modeled_fields={"resourceIds": [TASK]})
+        ecs.add_response("describe_tasks", found)
+        with pytest.raises(ClientError, match="used before"):
+            consume.handler(sns_event(b"scan", "scan-7"), context)
+    assert boto3.client("dynamodb").scan(TableName="handed-on")["Count"] == 0
+
+
 def test_what_was_handed_on_is_remembered_as_long_as_configured(consume: ModuleType, context: SimpleNamespace) -> None:
     with Stubber(consume.ecs) as ecs:
         ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-4", b"scan"))

@@ -16,7 +16,14 @@ from tests.lambdas.conftest import STORE, environment, received, subscribed_topi
 
 Load = Callable[..., ModuleType]
 KEY = "outbox/shop/scan.bin"
-SENDERS = json.dumps({"shop": "444444444444"})
+MAXIMUM = 10_000_000
+SETTINGS = {
+    "OUTBOX_PREFIX": "outbox/",
+    "MAXIMUM_BYTES": str(MAXIMUM),
+    "SENDERS": json.dumps({"shop": "444444444444"}),
+    "THRESHOLD_BYTES": "262144",
+    "OFFLOAD": "over-threshold",
+}
 
 
 @pytest.fixture
@@ -26,15 +33,7 @@ def delivered(aws: None, queue: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def publish(load: Load, delivered: str) -> ModuleType:
-    return load(
-        "publish",
-        TOPIC_ARN=subscribed_topic(delivered),
-        OUTBOX_PREFIX="outbox/",
-        SENDERS=SENDERS,
-        THRESHOLD_BYTES="262144",
-        OFFLOAD="over-threshold",
-        **environment(),
-    )
+    return load("publish", TOPIC_ARN=subscribed_topic(delivered), **SETTINGS, **environment())
 
 
 class Died(Exception):
@@ -211,8 +210,25 @@ def test_an_upload_that_is_gone_and_never_was_copied_is_told(publish: ModuleType
         publish.handler(event, context)
 
 
+def test_an_upload_over_the_maximum_is_refused_before_it_is_copied_and_stays(
+    load: Load, delivered: str, context: SimpleNamespace
+) -> None:
+    settings = SETTINGS | {"MAXIMUM_BYTES": "1024"}
+    publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
+    with pytest.raises(
+        PayloadTooLarge, match=r"has 1025 bytes, and publisher.maximum_payload_bytes is 1024"
+    ) as refused:
+        publish.handler(upload(bytes(1025)), context)
+    assert refused.value.pointer is not None
+    assert refused.value.pointer.key == KEY
+    assert (keys("outbox/"), keys("payloads/"), received(delivered)) == ([KEY], [], [])
+    publish.handler(upload(bytes(1024), "outbox/shop/just.bin"), context)
+    assert keys("outbox/") == [KEY]
+    assert len(received(delivered)) == 1
+
+
 def test_no_upload_is_taken_where_nothing_is_offloaded(load: Load, delivered: str, context: SimpleNamespace) -> None:
-    settings = {"OUTBOX_PREFIX": "outbox/", "SENDERS": SENDERS, "THRESHOLD_BYTES": "262144", "OFFLOAD": "never"}
+    settings = SETTINGS | {"OFFLOAD": "never"}
     publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
     with pytest.raises(InvalidMessage, match=r"can only be pointed to\), and this publisher never offloads"):
         publish.handler(upload(b"x"), context)
@@ -297,16 +313,7 @@ def fifo(load: Load, **settings: str) -> tuple[ModuleType, str]:
     topic = sns.create_topic(Name="messages.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    module = load(
-        "publish",
-        TOPIC_ARN=topic,
-        OUTBOX_PREFIX="outbox/",
-        SENDERS=SENDERS,
-        THRESHOLD_BYTES="262144",
-        OFFLOAD="over-threshold",
-        **environment(),
-    )
-    return module, queue
+    return load("publish", TOPIC_ARN=topic, **SETTINGS, **environment()), queue
 
 
 @pytest.mark.parametrize(
@@ -332,13 +339,7 @@ def test_in_a_fifo_topic_a_source_or_folder_is_a_group(
 def test_the_deployment_decides_what_is_offloaded(
     load: Load, delivered: str, context: SimpleNamespace, setting: dict[str, str]
 ) -> None:
-    settings = {
-        "OUTBOX_PREFIX": "outbox/",
-        "SENDERS": SENDERS,
-        "THRESHOLD_BYTES": "262144",
-        "OFFLOAD": "over-threshold",
-    } | setting
-    publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
+    publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **SETTINGS | setting, **environment())
     publish.handler(bus_event({"text": "x" * 2000}), context)
     (message,) = received(delivered)
     assert Dereferencer(stores=[Store.from_dict(STORE)]).message(message).pointer

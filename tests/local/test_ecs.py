@@ -41,8 +41,9 @@ def test_a_client_token_starts_one_task(publisher: Account) -> None:
     other = _run(publisher, definition, "a", clientToken="token-2")
 
     assert first["taskArn"] == again["taskArn"] != other["taskArn"]
-    with pytest.raises(ClientError, match="ConflictException"):
+    with pytest.raises(ClientError, match="ConflictException") as conflict:
         _run(publisher, definition, "b", clientToken="token-1")
+    assert conflict.value.response["resourceIds"] == [first["taskArn"]]  # type: ignore[typeddict-item]
 
 
 def test_gap_client_token(bare: Accounts) -> None:

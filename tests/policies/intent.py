@@ -592,7 +592,10 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
         guards.append(Guard("endpoint", s3, home, (Door("goes through", Everybody(), ("*",), ("*",)),)))
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
-            May(("dynamodb:GetItem", "dynamodb:PutItem"), (found.named(stack, "HandedOn"),)),
+            May(
+                ("dynamodb:GetItem", "dynamodb:PutItem"), (arn("dynamodb", region, home, f"table/{cluster}-handed-on"),)
+            ),
+            May(("ecs:DescribeTasks",), (arn("ecs", region, home, f"task/{cluster}/*"),)),
             May(("ecs:RunTask",), (arn("ecs", region, home, f"task-definition/{cluster}:1"),)),
             May(("iam:PassRole",), (task_role, execution_role), {"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
         ),
