@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
-LARGEST_INPUT = 262_144  # bytes, says Step Functions
+LARGEST_STATE = 262_144  # bytes of an input or an output, says Step Functions
+ROOM_FOR_STATES = 8_192
+"""Bytes that are left to states, which add to their input where the payload was landed and what became of its items."""
+LARGEST_INPUT = LARGEST_STATE - ROOM_FOR_STATES
 
 
 class InputTooLarge(ClaimCheckError):

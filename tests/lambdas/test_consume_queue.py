@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from claim_check import Publisher, Store
+from consume_queue.execution import ROOM_FOR_STATES
 from tests.lambdas.bad_messages import BAD, store_a_payload
 from tests.lambdas.conftest import INBOX, STORE, environment, received, sqs_record, subscribed_topic
 
@@ -176,15 +177,28 @@ def test_attributes_that_no_execution_can_be_given_are_told_at_once(
 
     consume.handler({"Records": [sqs_record(message("most", 0))]}, context)
     others = len(json.dumps(executions(state_machine)["most"]))
-    records = [sqs_record(message("full", 262_144 - others)), sqs_record(message("more", 262_145 - others))]
+    room = 253_952 - others
+    records = [sqs_record(message("full", room)), sqs_record(message("more", room + 1))]
     assert consume.handler({"Records": records}, context) == {"batchItemFailures": []}
     assert set(executions(state_machine)) == {"most", "full"}
     (dead,) = received(dead_letters)
-    assert len(dead["MessageAttributes"]["novel"]["StringValue"]) == 262_145 - others
+    assert len(dead["MessageAttributes"]["novel"]["StringValue"]) == room + 1
     assert dead["MessageAttributes"]["DeadLetterReason"]["StringValue"] == (
-        "InputTooLarge: subject and attributes make an execution's input of 262145 bytes, more than 262144: "
+        "InputTooLarge: subject and attributes make an execution's input of 253953 bytes, more than 253952: "
         "move some into the payload (message 'more')"
     )
+
+
+def test_there_is_room_for_what_states_add_to_an_input() -> None:
+    """`landed` and `fan_out` with the longest names that AWS takes, in the event that tells of them."""
+    bucket, key, machine = "b" * 63, "k" * 1024, f"arn:aws:states:us-gov-west-1:{'1' * 12}:stateMachine:{'m' * 80}"
+    place = {"bucket": bucket, "key": key, "owner": "1" * 12, "region": "us-gov-west-1"}
+    landed = {**place, "bytes": 10**15, "sha256": "f" * 64}
+    where = {"Bucket": bucket, "Key": key}
+    fan_out = {"MapRunArn": f"{machine}/{'l' * 80}:{'u' * 36}", "ResultWriterDetails": where}
+    told = {"Detail": {"landed": landed, "fan_out": fan_out}, "DetailType": "d" * 128, "EventBusName": machine}
+    entries = {"Entries": [{**told, "Source": "s" * 256, "Resources": [machine, machine]}]}
+    assert len(json.dumps(entries)) < ROOM_FOR_STATES
 
 
 def test_what_may_pass_is_tried_again_until_its_last_receive(
