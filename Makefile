@@ -47,7 +47,7 @@ redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=nam
 		$${REASON:+--reason "$$REASON"} $${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
 
 docs: $(installed) ## Write the generated documents anew
-	@python -m cli access --output docs/access-matrix.md
+	@python -m cli access --deployment deployments/example.toml --output docs/access-matrix.md
 
 lint: $(installed) ## Style and common mistakes
 	@ruff check . && ruff format --check .

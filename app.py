@@ -1,9 +1,8 @@
 """The CDK app: reads one deployment file and makes its stacks. `cdk.json` names the file; `-c deployment=…` another."""
 
-from pathlib import Path
-
 from aws_cdk import App, Stack
 
+from stacks.cdk_json import deployment_file
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
 from stacks.https_subscriber import HttpsSubscriberStack
 from stacks.lambda_subscriber import LambdaSubscriberStack
@@ -18,7 +17,7 @@ from stacks.sqs_subscriber import SqsSubscriberStack
 def main() -> None:
     app = App()
     try:
-        deployment = load(Path(app.node.get_context("deployment")))
+        deployment = load(deployment_file(app.node.try_get_context("deployment")))
     except DeploymentError as error:
         raise SystemExit(str(error)) from None
     add_stacks(app, deployment)

@@ -1,7 +1,9 @@
 """What people type.
 
-`python -m cli access --deployment FILE`: who may do what in a deployment, from its templates.
-`python -m cli redrive --deployment FILE --subscriber NAME`: dead letters go back.
+`python -m cli access`: who may do what in a deployment, from its templates.
+`python -m cli redrive --subscriber NAME`: dead letters go back.
+
+Of the deployment that cdk.json names, or of `--deployment FILE`.
 """
 
 import argparse
@@ -14,6 +16,8 @@ from cli.assembly import SynthError, synthesize
 from cli.policies import concrete
 from cli.redrive import command
 from cli.resources import UnresolvedError
+from stacks.cdk_json import deployment_file
+from stacks.deployment import DeploymentError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,15 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cli", description="Tools for a coatcheck deployment.")
     commands = parser.add_subparsers(dest="command", required=True)
     access = commands.add_parser("access", help="print who may do what, as Markdown, from the deployment's templates")
-    access.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")
+    access.add_argument("--deployment", type=Path, metavar="FILE", help="the one that cdk.json names, unless given")
     access.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
     command.add_arguments(commands.add_parser("redrive", help="send dead letters back, once their cause is mended"))
     given = parser.parse_args(arguments)
     if given.command == "redrive":
         return command.redrive(given)
     try:
-        text = render(concrete(synthesize(given.deployment)), given.deployment.as_posix())
-    except (SynthError, UnresolvedError) as error:
+        deployment = deployment_file(given.deployment)
+        text = render(concrete(synthesize(deployment)), deployment.as_posix())
+    except (DeploymentError, SynthError, UnresolvedError) as error:
         print(error, file=sys.stderr)
         return 1
     if given.output:

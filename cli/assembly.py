@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stacks import cdk_json
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,8 +39,7 @@ def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
         SynthError: when the deployment file is refused, or a stack cannot be made.
     """
     # Code is left out: it would be staged for nothing, and says nothing of who may do what.
-    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    context |= {"deployment": str(deployment_file.resolve()), "aws:cdk:bundling-stacks": []}
+    context = cdk_json.context() | {"deployment": str(deployment_file.resolve()), "aws:cdk:bundling-stacks": []}
     with tempfile.TemporaryDirectory(prefix="coatcheck-access-") as directory:
         run = subprocess.run(  # noqa: S603 - our own app, with our own interpreter
             [sys.executable, str(ROOT / "app.py")],

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from local.emulator import Emulator
 from local.sign_in import sign_in
+from stacks import cdk_json
 
 Progress = Callable[[str, str], None]
 """Called with (account, line) for every line the CLI prints, from the thread that runs the CLI."""
@@ -108,7 +109,7 @@ def synth(output: Path, *, deployment: Path | None = None) -> Path:
 
     deployment: the deployment file, cdk.json's own by default.
     """
-    context = json.loads((_REPOSITORY / "cdk.json").read_text())["context"]
+    context = cdk_json.context()
     if deployment is not None:
         context["deployment"] = str(deployment.resolve())
     environment = {

@@ -19,6 +19,7 @@ from cli.redrive.hopeless import WHAT_TO_DO
 from cli.redrive.letter import BEHIND, LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
 from cli.redrive.source import Client, NoSuchSource, Source, of_executions, of_intake, of_publisher, of_subscriber
+from stacks.cdk_json import deployment_file
 from stacks.deployment import Deployment, DeploymentError
 
 
@@ -28,7 +29,7 @@ class WrongAccount(Exception):
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """What `python -m cli redrive` takes."""
-    command.add_argument("--deployment", type=Path, default=Path("deployments/example.toml"), metavar="FILE")
+    command.add_argument("--deployment", type=Path, metavar="FILE", help="the one that cdk.json names, unless given")
     whose = command.add_mutually_exclusive_group(required=True)
     whose.add_argument("--subscriber", metavar="NAME", help="letters of this subscriber")
     whose.add_argument("--publisher", action="store_true", help="letters of the publish function")
@@ -59,7 +60,7 @@ def _positive(text: str) -> int:
 def redrive(given: argparse.Namespace) -> int:
     """Returns the exit status: 0, or 1 with what to do on stderr."""
     try:
-        deployment = Deployment.load(given.deployment)
+        deployment = Deployment.load(deployment_file(given.deployment))
         source = _source(deployment, given)
         client = _signed_in(given.profile, source)
         return _Redriving(source, source.pile(client), source.destination(client), given.reason, given.limit).run(

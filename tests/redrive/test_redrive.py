@@ -94,6 +94,23 @@ def invoked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     return found
 
 
+def test_without_a_file_it_is_the_one_that_cdk_acts_on(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its name from cdk.json's folder, wherever the command is run."""
+    queue("coatcheck-orders")
+    queue("coatcheck-orders-dead-letters")
+    cdk_json = file.with_name("cdk.json")
+    monkeypatch.setattr("stacks.cdk_json.FILE", cdk_json)
+    cdk_json.write_text(json.dumps({"context": {"deployment": file.name}}))
+    assert main(["redrive", "--subscriber", "orders"]) == 0
+    assert "coatcheck-orders-dead-letters" in capsys.readouterr().out
+    cdk_json.write_text(json.dumps({"context": {}}))
+    for command in (["redrive", "--subscriber", "orders"], ["access"]):
+        assert main(command) == 1
+        assert "cdk.json: 1 problem\n  - context.deployment: is missing" in capsys.readouterr().err
+
+
 def test_the_publisher_has_one_queue(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert redrive(file, "--publisher", "--from", "redrive") == 1
     assert "--from redrive: is for a subscriber" in capsys.readouterr().err
