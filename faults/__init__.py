@@ -7,6 +7,7 @@ Two places where things go wrong, and nothing in the functions knows of either:
 
 fault.py         the faults of a request to AWS: what each looks like on the wire, and the dice that choose them
 proxy.py         injects them: a process between functions and the emulator, over TLS on both sides
+workers.py       the processes of all functions, forked from one
 worker.py        a function's process: its real handler; it is killed, by itself and for good, at the call it is told
 
 What is sent, and what carries it:

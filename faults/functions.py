@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import queue
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from faults import worker
 from faults.site import Site
+from faults.workers import Channel, Start, Workers
 
 MODULES = {
     "application": "faults.application",
@@ -59,62 +59,36 @@ class Reply:
 class Function:
     """One function. Invoked from any thread; a process serves one invocation at a time."""
 
-    def __init__(self, name: str, module: str, site: Site, *, endpoint: str, folder: Path, processes: int) -> None:
+    def __init__(self, name: str, channels: Sequence[Channel]) -> None:
         self.name = name
         self.unseen = 0
         """Failures that no metric tells of."""
         self.errors: Counter[str] = Counter()
         """What invocations failed with, by class; what killed them, as `Killed`: Lambda's metric Errors."""
         self._lock = threading.Lock()
-        self._all = [
-            subprocess.Popen(
-                [sys.executable, "-m", "faults.worker", module],
-                env=site.environment(name, endpoint=endpoint, log=folder / f"{name}-{number}.log"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
-            for number in range(processes)
-        ]
-        self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._all = channels
+        self._free: queue.SimpleQueue[Channel] = queue.SimpleQueue()
 
     def wait_until_ready(self) -> None:
         """Raises RuntimeError when the function cannot be imported."""
-        for process in self._all:
-            assert process.stdout
-            if worker.receive(process.stdout.fileno()) is None:
+        for channel in self._all:
+            if worker.receive(channel.answers) is None:
                 raise RuntimeError(f"{self.name}: the process did not start; what it said is above")
-            self._free.put(process)
+            self._free.put(channel)
 
     def invoke(self, event: Any, kill: Kill | None = None) -> Reply:
         """Invoke it once, in the next free process."""
-        process = self._free.get()
-        assert process.stdin
-        assert process.stdout
+        channel = self._free.get()
         try:
-            worker.send(process.stdin.fileno(), {"event": event, "kill": kill})
-            answer = worker.receive(process.stdout.fileno())
+            worker.send(channel.invocations, {"event": event, "kill": kill})
+            answer = worker.receive(channel.answers)
         finally:
-            self._free.put(process)
+            self._free.put(channel)
         if answer is None:
             raise RuntimeError(f"{self.name}: its process is gone")
         reply = Reply(**answer)
         self._count(reply, _failed(event, reply))
         return reply
-
-    def stop(self) -> None:
-        for process in self._all:
-            if process.stdin:
-                process.stdin.close()
-        for process in self._all:
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout:
-                process.stdout.close()
 
     def _count(self, reply: Reply, failed: int) -> None:
         """A function counts what it fails with in a metric of the error's class; what it was killed with, Lambda does.
@@ -146,10 +120,15 @@ class Functions:
     ) -> None:
         self.processes = processes
         """Of each function."""
-        self._all = {
-            name: Function(name, module, site, endpoint=endpoint, folder=folder, processes=processes)
-            for name, module in modules.items()
-        }
+        self._workers = Workers(
+            [
+                Start(module, site.environment(name, endpoint=endpoint, log=folder / f"{name}-{number}.log"))
+                for name, module in modules.items()
+                for number in range(processes)
+            ]
+        )
+        channels = iter(self._workers.channels)
+        self._all = {name: Function(name, list(islice(channels, processes))) for name in modules}
 
     def __getitem__(self, name: str) -> Function:
         return self._all[name]
@@ -169,8 +148,7 @@ class Functions:
         self.stop()
 
     def stop(self) -> None:
-        for function in self._all.values():
-            function.stop()
+        self._workers.stop()
 
     @property
     def unseen(self) -> int:

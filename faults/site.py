@@ -103,8 +103,6 @@ class Site:
     def environment(self, function: str, *, endpoint: str, log: Path) -> dict[str, str]:
         """Of the process of a function, which reaches AWS at `endpoint`."""
         return {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(str(folder) for folder in (_REPOSITORY, _REPOSITORY / "lambdas")),
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_CA_BUNDLE": str(self._emulator.ca_bundle),
             "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -246,6 +244,3 @@ def _trusting(*stores: dict[str, Any]) -> dict[str, str]:
 
 def _inbox(store: dict[str, str]) -> dict[str, str]:
     return {"INBOX": json.dumps(store)}
-
-
-_REPOSITORY = Path(__file__).resolve().parents[1]

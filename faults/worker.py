@@ -1,7 +1,6 @@
-"""A function's process: `python -m faults.worker <module>`, with the function's environment.
+"""A function's process, with the function's environment; `python -m faults.worker <JSON>` starts several at once.
 
-It imports the module as a cold start does and answers invocations on standard input and output, as JSON, each after a
-line with its length:
+It imports the module as a cold start does and answers invocations, as JSON, each after a line with its length:
 
     {"event": …, "kill": [3, "after"]}  ->  {"answer": …, "error": null, "calls": 4, "metrics": {"ReceivedEvents": 1}}
 
@@ -25,11 +24,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from faults.message import PART
 
 _PATIENCE_SECONDS = 1.0
+_SHARED = ("boto3", "aws_lambda_powertools", "aws_lambda_powertools.utilities.batch", "claim_check")
 _MADE_LATE = ("s3", "sns")  # the library's clients: what botocore reads for them is read once, not in every fork
 _HASTE = 50
 
@@ -60,9 +60,42 @@ def _read(file: int, size: int) -> bytes:
 
 
 def main() -> None:
-    replies = os.dup(1)
+    """Fork a process for each that is told of: see `faults.workers`."""
+    told = json.loads(sys.argv[1])
+    for shared in _SHARED:
+        importlib.import_module(shared)
+    for one in told:
+        if os.fork() == 0:
+            _begin(one, [other for other in told if other is not one])
+    _close(told)
+    for _ in told:
+        os.wait()
+
+
+def _begin(told: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
+    status = 1
+    try:
+        _close(others)
+        os.environ.clear()
+        os.environ.update(told["environment"])
+        os.dup2(told["invocations"], 0)
+        _work(told["module"], told["answers"])
+        status = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _close(told: list[dict[str, Any]]) -> None:
+    for one in told:
+        os.close(one["invocations"])
+        os.close(one["answers"])
+
+
+def _work(module: str, replies: int) -> None:
     steps = _Steps()
-    handler = _load(sys.argv[1], steps)
+    handler = _load(module, steps)
     send(replies, {"ready": True})
     while True:
         child = os.fork()
