@@ -24,7 +24,7 @@ def verdict(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) 
     with Functions(site, endpoint=proxy.endpoint, folder=folder, processes=1) as functions:
         campaign = Campaign(site, functions, proxy, seed=SEED, progress=lambda _: None)
         campaign.kill_at_every_step(without=["library-in-parts", "batch", "library", "event"])
-        campaign.run([everything(16, rate=0.2, seed=SEED)])
+        campaign.run([everything(12, rate=0.2, seed=SEED)])
         yield Verdict(campaign.finish())
 
 
