@@ -5,42 +5,37 @@ Docker. A function's asset holds only its own packages: an edit to one handler m
 """
 
 import shutil
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import jsii
-from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
+from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
 
 LAMBDAS = Path(__file__).parent.parent / "lambdas"
 LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
 
 
-def bundle(*packages: str) -> lambda_.Code:
-    """The code of a function that uses these packages of `lambdas/`."""
+def bundle(scope: Construct, *packages: str) -> lambda_.Code:
+    """The code of a function, within `scope`, that uses these packages of `lambdas/`.
+
+    Staged here, since CDK's own bundling says a line for each function. Where CDK would leave it out, for a stack that
+    is not deployed, any folder will do.
+    """
     return lambda_.Code.from_asset(
-        str(LAMBDAS),
-        # The hash of what is staged, so that it depends on this function's packages only.
-        asset_hash_type=AssetHashType.OUTPUT,
-        bundling=BundlingOptions(
-            local=_Staging(packages),
-            # CDK asks for an image to fall back on; staging never does. The command is never run either: CDK stages two
-            # assets of one folder once, unless something that it can compare tells them apart.
-            image=DockerImage.from_registry("unused"),
-            command=list(packages),
-        ),
+        _staged(packages).name if Stack.of(scope).bundling_required else str(LAMBDAS / packages[-1])
     )
 
 
-@jsii.implements(ILocalBundling)
-class _Staging:
-    def __init__(self, packages: tuple[str, ...]) -> None:
-        self._packages = packages
-
-    def try_bundle(self, output_dir: str, _image: object = None, **_options: object) -> bool:
-        stage(self._packages, Path(output_dir))
-        return True
+@cache
+def _staged(packages: tuple[str, ...]) -> TemporaryDirectory[str]:
+    """Gone when this process ends; CDK has made it an asset by then."""
+    folder = TemporaryDirectory(prefix="coatcheck-bundle-")
+    stage(packages, Path(folder.name))
+    return folder
 
 
 def stage(packages: tuple[str, ...], target: Path) -> None:
