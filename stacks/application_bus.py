@@ -15,10 +15,13 @@ UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 class ApplicationBus(events.EventBus):
-    """`Payload processed` comes from the state machine; of executions that failed, Step Functions tells itself."""
+    """`Payload processed` comes from the state machine; of executions that failed, Step Functions tells itself, as well
+    as it can: AWS calls its events "best effort". What must not be missed is an alarm (`ExecutionsFailed`)."""
 
     def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriber) -> None:
         super().__init__(scope, id, event_bus_name=names.application_bus(deployment, subscriber))
+        self.forwarding: dict[str, events.Rule] = {}
+        """By what they tell of. They have no dead-letter queue: an event of AWS is no message to send back."""
         self._forwards = iam.Role(
             self,
             "ForwardRole",
@@ -34,6 +37,7 @@ class ApplicationBus(events.EventBus):
         time-out or an abort is caught by nothing.
         """
         self.forward(
+            "Executions",
             "FailedRule",
             "Executions that failed, timed out or were aborted.",
             events.EventPattern(
@@ -43,9 +47,9 @@ class ApplicationBus(events.EventBus):
             ),
         )
 
-    def forward(self, id: str, description: str, pattern: events.EventPattern) -> None:
-        """Send on, as it is, what an AWS service tells the account's default bus."""
-        events.Rule(
+    def forward(self, what: str, id: str, description: str, pattern: events.EventPattern) -> None:
+        """Send on, as it is, what an AWS service tells the account's default bus. `what` it tells of, in a word."""
+        self.forwarding[what] = events.Rule(
             self,
             id,
             description=description,

@@ -80,6 +80,7 @@ class Intake(Construct):
             targets=[targets.LambdaFunction(self.function, dead_letter_queue=self.dead_letters)],
         )
         bus.forward(
+            "Pipeline",
             "ExecutionRule",
             "What became of the pipeline's executions.",
             events.EventPattern(

@@ -76,7 +76,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             iam.PolicyStatement(sid="KnowTasks", actions=["ecs:DescribeTasks"], resources=[tasks])
         )
         acknowledge_wildcards(consume.execution_role, {"A task has no name before it runs.": [tasks]})
-        task.keep_failures(self.dead_letters)
+        failed_tasks = task.keep_failures(self.dead_letters)
 
         permission = lambda_.CfnPermission(
             self,
@@ -93,6 +93,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             "Consume", consume, asynchronous=True, throttled_on_purpose=subscriber.maximum_concurrency is not None
         )
         self.operations.watch_refusals(consume)
+        self.operations.watch_bare_rules({"TaskFailuresLost": failed_tasks})
         self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
         self.operations.show("Receives messages in a function and runs an ECS task with each.")
 

@@ -177,11 +177,16 @@ class Operations(Construct):
 
     def watch_rules(self, rules: Mapping[str, events.Rule]) -> None:
         """By the name of their alarm. What a rule's target did not take is in its dead letters, or it is lost."""
-        metrics = {name: _lost_by(rule) for name, rule in rules.items()}
-        alarms = [
-            self._alarm(name, metric, says="EventBridge could neither invoke the function nor keep the event.")
-            for name, metric in metrics.items()
-        ]
+        says = "EventBridge could neither invoke the function nor keep the event."
+        self._watch_lost(rules, "InvocationsFailedToBeSentToDlq", says)
+
+    def watch_bare_rules(self, rules: Mapping[str, events.Rule]) -> None:
+        """The same of rules whose targets have no dead letters: what such a target did not take is lost."""
+        self._watch_lost(rules, "FailedInvocations", "EventBridge could not pass on what an AWS service told.")
+
+    def _watch_lost(self, rules: Mapping[str, events.Rule], counted_as: str, says: str) -> None:
+        metrics = {name: _of_rule(rule, counted_as) for name, rule in rules.items()}
+        alarms = [self._alarm(name, metric, says=says) for name, metric in metrics.items()]
         # Labels are for the graph alone: with one, an alarm is metric math, which the emulator does not take.
         self._graph("Rules: events lost", [metric.with_(label=name) for name, metric in metrics.items()], alarms)
 
@@ -344,7 +349,7 @@ class Operations(Construct):
         )
 
 
-def _lost_by(rule: events.Rule) -> cloudwatch.Metric:
+def _of_rule(rule: events.Rule, counted_as: str) -> cloudwatch.Metric:
     cfn = rule.node.default_child
     assert isinstance(cfn, events.CfnRule)
     # Rules of the default bus are counted by their name alone. `Ref` of one on another bus is `<bus>|<name>`.
@@ -352,7 +357,7 @@ def _lost_by(rule: events.Rule) -> cloudwatch.Metric:
     name = Fn.select(1 + len(bus), Fn.split("/", rule.rule_arn))
     return cloudwatch.Metric(
         namespace="AWS/Events",
-        metric_name="InvocationsFailedToBeSentToDlq",
+        metric_name=counted_as,
         dimensions_map={"RuleName": name, **bus},
         statistic="Sum",
         period=_FIVE,

@@ -77,9 +77,9 @@ class PayloadTask(Construct):
             ),
         )
 
-    def keep_failures(self, dead_letters: sqs.IQueue) -> None:
+    def keep_failures(self, dead_letters: sqs.IQueue) -> events.Rule:
         """A task that stopped and had not succeeded is kept where people look for what failed: its environment, with
-        the message's id in it, is all that it takes to run it again."""
+        the message's id in it, is all that it takes to run it again. Answers the rule, which has no net of its own."""
         of = {"clusterArn": [self.cluster.cluster_arn], "lastStatus": ["STOPPED"]}
         event = {
             "failed_task": "$.detail.taskArn",
@@ -88,7 +88,7 @@ class PayloadTask(Construct):
             "containers": "$.detail.containers",
             "overrides": "$.detail.overrides",
         }
-        events.Rule(
+        return events.Rule(
             self,
             "FailedRule",
             description="Tasks that ended with an error, or could not be started.",
