@@ -91,6 +91,81 @@ def test_alarms_of_refusals_count_what_handlers_count(alarms: dict[str, Alarm]) 
         assert [dimension["Name"] for dimension in alarm["Dimensions"]] == ["service"]
 
 
+@pytest.fixture(scope="module")
+def everything(example: Deployment) -> dict[str, StackTemplate]:
+    """The stacks of a deployment that has all there is to watch; without senders', in which nothing runs."""
+    table = json.loads(load(ROOT / "deployments" / "research-messages.toml").model_dump_json())
+    orders, billing = json.loads(example.model_dump_json())["subscribers"]
+    everywhere = json.loads(load(ROOT / "deployments" / "everywhere.toml").model_dump_json())
+    (partner,) = (each for each in everywhere["subscribers"] if each["kind"] == "https")
+    table["subscribers"] += [orders | {"landing": {}, "fan_out": {"format": "csv"}}, billing, partner]
+    table["publisher"]["replicas"] = [orders["region"]]
+    found = synthesize(Deployment.parse(table))
+    return {each.name: each for each in found if not each.name.endswith("-sender")}
+
+
+SQS, LAMBDA, EVENTS, SNS = "AWS/SQS", "AWS/Lambda", "AWS/Events", "AWS/SNS"
+QUEUE, FUNCTION, RULE, TOPIC = {"QueueName"}, {"FunctionName"}, {"RuleName"}, {"TopicName"}
+VISIBLE = (SQS, "ApproximateNumberOfMessagesVisible", "Maximum", QUEUE)
+RULE_ID = {"SourceBucket", "DestinationBucket", "RuleId"}
+COUNTED: dict[str, tuple[str, str, str, set[str]]] = {
+    "DeadLettersNotEmpty": VISIBLE,
+    "RedriveNotEmpty": VISIBLE,
+    "PublishDeadLettersNotEmpty": VISIBLE,
+    "IntakeDeadLettersNotEmpty": VISIBLE,
+    "QueueLate": (SQS, "ApproximateAgeOfOldestMessage", "Maximum", QUEUE),
+    "NotDelivered": (SNS, "NumberOfNotificationsRedrivenToDlq", "Sum", TOPIC),
+    "DeliveryLost": (SNS, "NumberOfNotificationsFailedToRedriveToDlq", "Sum", TOPIC),
+    "NotReplicated": ("AWS/S3", "OperationsFailedReplication", "Sum", RULE_ID),
+    "ReplicaLate": ("AWS/S3", "ReplicationLatency", "Maximum", RULE_ID),
+    "EventsLost": (EVENTS, "InvocationsFailedToBeSentToDlq", "Sum", {"RuleName", "EventBusName"}),
+    "UploadsLost": (EVENTS, "InvocationsFailedToBeSentToDlq", "Sum", RULE),
+    "TaskFailuresLost": (EVENTS, "FailedInvocations", "Sum", RULE),
+    "ExecutionsUntold": (EVENTS, "FailedInvocations", "Sum", RULE),
+    "PipelineUntold": (EVENTS, "FailedInvocations", "Sum", RULE),
+    "ExecutionsFailed": ("AWS/States", "ExecutionsFailed", "Sum", {"StateMachineArn"}),
+    "ExecutionsTimedOut": ("AWS/States", "ExecutionsTimedOut", "Sum", {"StateMachineArn"}),
+    **{f"{name}Fails": (LAMBDA, "Errors", "Sum", FUNCTION) for name in ("Publish", "Consume", "Land", "Intake")},
+    **{f"{name}Throttled": (LAMBDA, "Throttles", "Sum", FUNCTION) for name in ("Publish", "Consume", "Land", "Intake")},
+    **{f"{name}Late": (LAMBDA, "AsyncEventAge", "Maximum", FUNCTION) for name in ("Publish", "Consume", "Intake")},
+    **{
+        f"{name}Lost": (LAMBDA, "DestinationDeliveryFailures", "Sum", FUNCTION)
+        for name in ("Publish", "Consume", "Intake")
+    },
+    **{
+        name: ("coatcheck", name, "Sum", {"service"})
+        for name in ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
+    },
+}
+"""By alarm: namespace, metric, statistic and dimensions, as each service's page of metrics spells them. CloudWatch
+takes an alarm on a metric that nobody writes, which is then never on."""
+
+
+def test_every_alarm_counts_what_a_service_says_that_it_counts(everything: dict[str, StackTemplate]) -> None:
+    found = [
+        (alarm["AlarmName"].rpartition("-")[2], alarm)
+        for stack in everything.values()
+        for alarm in (each["Properties"] for each in resources(stack.template, "AWS::CloudWatch::Alarm").values())
+    ]
+    for name, alarm in found:
+        dimensions = {each["Name"] for each in alarm["Dimensions"]}
+        counted = (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"], dimensions)
+        assert counted == COUNTED[name], alarm["AlarmName"]
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert {name for name, _ in found} == set(COUNTED)
+
+
+def test_every_stack_in_which_something_runs_or_waits_has_its_dashboard(everything: dict[str, StackTemplate]) -> None:
+    """But for those that hold a redrive queue or a replica alone, and the research environment's."""
+    dashboards = {
+        name: [each["Properties"]["DashboardName"] for each in found.values()]
+        for name, stack in everything.items()
+        if (found := resources(stack.template, "AWS::CloudWatch::Dashboard"))
+    }
+    shown = ("coatcheck-publisher", "coatcheck-datasets", "coatcheck-orders", "coatcheck-billing", "coatcheck-partner")
+    assert dashboards == {name: [name] for name in shown}
+
+
 def test_what_is_an_alarm_at_once_and_what_has_to_go_on(alarms: dict[str, Alarm]) -> None:
     lasting = {name for name, alarm in alarms.items() if alarm["EvaluationPeriods"] > 1}
     assert {name.rpartition("-")[2] for name in lasting} == {
