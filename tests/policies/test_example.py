@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from stacks import names
+from stacks.deployment import SqsSubscriber, Subscriber
 from tests.policies import matrix
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
@@ -75,6 +76,7 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/payloads/one"))
             # A read of an encrypted object is two requests.
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "kms:Decrypt", key))
+        needed |= _landing(case, subscriber)
     actors = {who for who, _, _ in needed}
     rows = [row for row in matrix.rows(deployment, case.found, case.intent) if row.caller.who in actors]
     answers = simulator.answer([row.question() for row in rows])
@@ -84,6 +86,24 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
         if answer.allowed and row.context["aws:SecureTransport"] == "true"
     }
     assert needed <= allowed, needed - allowed
+
+
+def _landing(case: Judged, subscriber: Subscriber) -> set[tuple[str, str, str]]:
+    """What landing has to do, and the state machine that reads its items and writes what became of them."""
+    if not isinstance(subscriber, SqsSubscriber) or not subscriber.landing:
+        return set()
+    stack = names.subscriber_stack(case.messaging, subscriber)
+    bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"
+    key = case.found.named(stack, "LandingKey")
+    land = f"role {names.land_role(case.messaging, subscriber)}"
+    machine = f"role {case.found.named(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
+    return {
+        (land, "s3:PutObject", f"{bucket}/landed/one"),
+        (land, "kms:GenerateDataKey", key),
+        (machine, "s3:GetObject", f"{bucket}/landed/one"),
+        (machine, "kms:Decrypt", key),
+        (machine, "kms:GenerateDataKey", key),
+    }
 
 
 def test_nobody_crosses_an_account_but_through_a_door(case: Judged) -> None:

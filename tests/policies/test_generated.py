@@ -38,7 +38,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         subscribers.append(
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
             | (more if kind == "https" else {})
-            | ({"landing": {}} if kind == "sqs" and draw(st.booleans()) else {})
+            | (draw(_behind_queues()) if kind == "sqs" else {})
             | ({"network": draw(_networks())} if kind == "lambda" and draw(st.booleans()) else {})
         )
     senders = [
@@ -58,6 +58,11 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
         ephemeral=draw(st.booleans()),
     )
+
+
+def _behind_queues() -> st.SearchStrategy[dict[str, Any]]:
+    fan_out = [{"landing": {}, "fan_out": {"format": form}} for form in ("jsonl", "csv")]
+    return st.sampled_from([{}, {"landing": {}}, *fan_out])
 
 
 def _networks() -> st.SearchStrategy[dict[str, Any]]:
