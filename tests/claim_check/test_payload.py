@@ -388,6 +388,7 @@ def test_an_inline_payload_that_cannot_be_landed_says_where_and_which(
 
 
 def test_errors_are_one_tree_and_say_whether_to_retry() -> None:
-    kinds = ClaimCheckError.__subclasses__()
+    # The library's own: a function may have one more.
+    kinds = [kind for kind in ClaimCheckError.__subclasses__() if kind.__module__.startswith("claim_check.")]
     assert {kind.__name__ for kind in kinds if not kind.permanent} == {"PayloadUnavailable", "SnsUnavailable"}
     assert len(kinds) == 10

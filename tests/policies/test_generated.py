@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,7 @@ def test_proof(deployment: Deployment) -> None:
     assert not found, "\n\n".join(map(str, found))
 
 
+@pytest.mark.exhaustive
 @settings(ANY_TIME, max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(deployment=deployments(most=2))
 def test_matrix(deployment: Deployment, simulator: Simulator) -> None:

@@ -44,6 +44,7 @@ app.synth()
 """
 
 
+@pytest.mark.exhaustive
 def test_cdks_own_validator_has_no_finding(tmp_path: Path) -> None:
     """In a process of its own: CDK reads whether to validate when it starts. The control shows that it did."""
     environment = {**os.environ, "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(WITHOUT_CODE)}

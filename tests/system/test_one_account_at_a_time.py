@@ -284,6 +284,7 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
         assert landing.get_object(Bucket=LANDING, Key=landed["key"])["Body"].read() == payload
 
 
+@pytest.mark.exhaustive
 def test_a_deployment_is_removed_with_its_data(
     cdk: Cdk, variables: dict[str, str], synth: Callable[[str], Path]
 ) -> None:
