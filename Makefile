@@ -59,8 +59,7 @@ imports: $(installed) ## Who may import whom
 	@lint-imports
 
 synth: $(installed) ## Write all templates to cdk.out, with no network and no credentials
-	@# With --ci, what is no error goes to stdout.
-	@rm -rf cdk.out && cdk synth --ci --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"} >/dev/null && echo "Templates are in cdk.out/"
+	@rm -rf cdk.out && cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
 
 format: $(installed) ## Format the code
 	@ruff check --fix-only . ; ruff format .

@@ -23,18 +23,19 @@ def bundle(scope: Construct, *packages: str) -> lambda_.Code:
     """The code of a function, within `scope`, that uses these packages of `lambdas/`.
 
     Staged here, since CDK's own bundling says a line for each function. Where CDK would leave it out, for a stack that
-    is not deployed, any folder will do.
+    is not deployed, a folder with the packages' names stands in.
     """
-    return lambda_.Code.from_asset(
-        _staged(packages).name if Stack.of(scope).bundling_required else str(LAMBDAS / packages[-1])
-    )
+    return lambda_.Code.from_asset(_staged(packages, whole=Stack.of(scope).bundling_required).name)
 
 
 @cache
-def _staged(packages: tuple[str, ...]) -> TemporaryDirectory[str]:
+def _staged(packages: tuple[str, ...], *, whole: bool) -> TemporaryDirectory[str]:
     """Gone when this process ends; CDK has made it an asset by then."""
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
-    stage(packages, Path(folder.name))
+    if whole:
+        stage(packages, Path(folder.name))
+    else:
+        (Path(folder.name) / "packages").write_text(" ".join(packages))
     return folder
 
 

@@ -27,8 +27,12 @@ PUBLISH_RETRY_DAYS = 2
 PUBLISH_DEAD_LETTER_DAYS = 14
 """How long what was not published can wait to be published after all, its payload offloaded already."""
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
+EXECUTION_RETRY_DAYS = 1
+"""How long a state tries to have a payload landed, and to tell of it, some 15 hours, in whole days."""
 EXECUTION_REDRIVE_DAYS = 14
 """How long Step Functions lets a failed execution be redriven. (Its developer guide, "Quotas".)"""
+ANSWER_SECONDS = 10
+"""What a function keeps back of its time, for answering."""
 DAY_SECONDS = 86_400
 READ_BYTES_PER_SECOND = 20_000_000
 """What a function reads at least, across Regions. An assumption: AWS promises none."""
@@ -286,10 +290,11 @@ def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
         return waits  # its redrive queue is its dead-letter queue
     dead_letters = subscriber.dead_letter_retention_days
     if subscriber.kind == "lambda":
-        return {**waits, "Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": dead_letters}
+        behind = {"Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": dead_letters, "failed task": dead_letters}
+        return {**waits, **behind}
     waits |= {"queue": subscriber.queue_retention_days, "dead-letter queue": dead_letters}
     if subscriber.landing:
-        waits["execution redriven"] = EXECUTION_REDRIVE_DAYS
+        waits |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redriven": EXECUTION_REDRIVE_DAYS}
     if subscriber.pipeline:
         waits |= {"intake retries": LAMBDA_RETRY_DAYS, "intake dead letters": dead_letters}
     return waits
@@ -300,13 +305,13 @@ def _slow_readers(key: str, publisher: Publisher, subscriber: Subscriber) -> Ite
     if subscriber.kind == "https":
         return
     size, timeout = "publisher.maximum_payload_bytes", f"{key}.function_timeout_seconds"
-    needed = -(-publisher.maximum_payload_bytes // READ_BYTES_PER_SECOND)
+    needed = -(-publisher.maximum_payload_bytes // READ_BYTES_PER_SECOND) + ANSWER_SECONDS
     if needed > subscriber.function_timeout_seconds:
         yield Conflict(
             (size, timeout),
             f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.maximum_payload_bytes} "
-            f"can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at most), or "
-            "lower the other",
+            f"and answer can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at "
+            "most), or lower the other",
         )
 
 

@@ -63,7 +63,7 @@ class Publisher(Table):
     """The detail-types of events that are published, and no other; every one, when there are none."""
     archive_days: int = Field(default=30, ge=1, le=3650)
     """With `detail_types`: how long every other event is kept to be replayed."""
-    payload_lifetime_days: int = Field(default=100, ge=1, le=3650)
+    payload_lifetime_days: int = Field(default=101, ge=1, le=3650)
     """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
     accept_expired_pointers: bool = False
     """Allow a payload lifetime shorter than the time a pointer can be late."""
@@ -362,7 +362,9 @@ def _problem(key: str, detail: Any) -> str:
     match detail["type"]:
         case "missing":
             return f"{key}: is missing"
-        case "extra_forbidden" if key.startswith("subscribers") and (kinds := _kinds_with(key.rpartition(".")[2])):
+        case "extra_forbidden" if re.fullmatch(r"subscribers\[\d+\]\.(\w+)", key) and (
+            kinds := _kinds_with(key.rpartition(".")[2])
+        ):
             return f"{key} = {given}: is a key of kind = {kinds} only; take it out, or change the kind"
         case "extra_forbidden":
             return f"{key} = {given}: is not a key here; {_meant(key.rpartition('.')[2])}"

@@ -77,8 +77,8 @@ class Payload:
         self._origin = origin
         self.size = size
         self._claim = claim
-        # Without a digest nothing would tell an old copy of the same size.
-        self._replicas = list(replicas) if claim.sha256 or claim.crc64nvme else []
+        # Without a digest nothing would tell an old object of the same size.
+        self._replicas = list(replicas) if claim.sha256 else []
         self._on_stale = on_stale
 
     def read(self, limit: int = READ_LIMIT) -> bytes:
@@ -168,8 +168,8 @@ class Payload:
 
         No byte passes through this process (but an inline payload's). Give an `s3` client of the bucket's Region
         unless that is boto3's default Region. Up to 5 GiB S3's SHA-256 of the copy is checked against the message's;
-        above, its CRC64NVME against the source's, which is the store's own object then unless the message declares its
-        CRC64NVME. On an error what may be at the target stays there: it is the caller's to judge.
+        above, its CRC64NVME against the source's, which is the store's own object then. On an error what may be at the
+        target stays there: it is the caller's to judge.
         """
         if s3 is None:
             import boto3  # late, as in s3.py
@@ -182,9 +182,8 @@ class Payload:
             self._check(source, copied)
             return copied
 
-        # Else nothing would tell the copy of an old copy.
-        is_told = tells_sha256(self.size) or self._claim.crc64nvme
-        return self._from_nearest(self._replicas if is_told else (), copy)
+        # Where S3 does not say the copy's digest, nothing would tell the copy of an old object.
+        return self._from_nearest(self._replicas if tells_sha256(self.size) else (), copy)
 
     def _from_nearest(self, replicas: Sequence[Bytes], read: Callable[[Bytes], T]) -> T:
         """What `read` makes of the first replica that is the payload, else of the store's own object."""

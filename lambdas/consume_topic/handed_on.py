@@ -1,8 +1,9 @@
 """What was handed on already, remembered for as long as a payload lives.
 
-ECS itself remembers a client token for a day, which keeps simultaneous deliveries and quick retries from running a
-second task; a dead letter can be sent back weeks later. A record is written when the task runs and not before, so that
-a function that dies in between leaves nothing that would hold up its next try.
+ECS itself remembers a client token for a day, or an hour after its task's end when that is sooner, which keeps
+simultaneous deliveries and quick retries from running a second task; a dead letter can be sent back weeks later. A
+record is written when the task runs and not before, so that a function that dies in between leaves nothing that would
+hold up its next try; where that try comes only after ECS has forgotten, a second task runs.
 """
 
 import time

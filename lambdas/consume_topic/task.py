@@ -101,14 +101,14 @@ def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
 def _earlier_task(conflict: ClientError, handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
     """The task that runs for the message's id already, and was run before the task definition or the network changed.
 
-    Raises the conflict where ECS knows that task no more (an hour after its end), or it has another payload.
+    Raises the conflict where ECS describes that task no more, or it has another payload.
     """
     known: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
     tasks = ecs.describe_tasks(cluster=runner.cluster, tasks=known)["tasks"] if known else []
     for task in tasks:
         overrides = task["overrides"]["containerOverrides"]
         if {"name": "PAYLOAD_SHA256", "value": handover.sha256} in [
-            pair for each in overrides for pair in each["environment"]
+            pair for each in overrides for pair in each.get("environment", ())
         ]:
             return task["taskArn"]
     raise conflict

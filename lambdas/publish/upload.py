@@ -50,7 +50,7 @@ def publish_upload(
     if size > maximum:
         raise PayloadTooLarge(
             f"the upload stays in the outbox: it has {size} bytes, and publisher.maximum_payload_bytes is {maximum}; "
-            "raise that in the deployment file, or upload it in parts",
+            "raise that in the deployment file, or split it into several uploads",
             pointer=Pointer(bucket, key),
         )
     metadata = metadata_of(s3, source)

@@ -23,10 +23,10 @@ def install() -> None:
 
 
 def client_token_is_idempotent() -> None:
-    """AWS: RunTask with a clientToken seen within 24 hours answers with the first call's task and starts none; with
-    other parameters it is a ConflictException that names that task.
+    """AWS: RunTask with a clientToken seen within 24 hours, and no later than an hour after its task's end, answers
+    with the first call's task and starts none; with other parameters it is a ConflictException that names that task.
 
-    The emulator: ignores the token and records another task.
+    The emulator: ignores the token and records another task. Filled in for 24 hours: no task ends here.
     """
     seen: dict[tuple[str, ...], tuple[float, str, Any]] = {}
     lock = threading.Lock()

@@ -196,7 +196,9 @@ def running(sha256: str) -> dict[str, Any]:
         "tasks": [
             {
                 "taskArn": TASK,
-                "overrides": {"containerOverrides": [{"name": "application", "environment": environment}]},
+                "overrides": {
+                    "containerOverrides": [{"name": "sidecar"}, {"name": "application", "environment": environment}]
+                },
             }
         ]
     }

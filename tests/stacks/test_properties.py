@@ -38,7 +38,7 @@ def test_uploads_are_told_apart_by_version_and_outlive_being_overwritten(templat
     rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
     overwritten = rules["ExpireOverwrittenUploads"]
     assert overwritten["Prefix"] == "outbox/"
-    assert overwritten["NoncurrentVersionExpiration"] == {"NoncurrentDays": 100}
+    assert overwritten["NoncurrentVersionExpiration"] == {"NoncurrentDays": 101}
     old = [
         r for r in rules.values() if "NoncurrentVersionExpiration" in r and r["Prefix"] not in ("outbox/", "payloads/")
     ]
@@ -48,7 +48,7 @@ def test_uploads_are_told_apart_by_version_and_outlive_being_overwritten(templat
 def test_an_inbox_keeps_payloads_as_long_as_the_publisher(templates: dict[str, Template]) -> None:
     for stack in ("coatcheck-orders", "coatcheck-billing"):
         (rule,) = only(templates[stack], "AWS::S3::Bucket")["Properties"]["LifecycleConfiguration"]["Rules"]
-        assert rule["ExpirationInDays"] == 100
+        assert rule["ExpirationInDays"] == 101
 
 
 def test_every_queue_is_encrypted_and_dead_letters_wait_two_weeks(templates: dict[str, Template]) -> None:

@@ -119,11 +119,11 @@ def test_what_was_handed_on_is_remembered_for_as_long_as_it_can_come_again(
     templates: dict[str, Template], synth: Callable[[Deployment], dict[str, Template]], example: Deployment
 ) -> None:
     template = templates["coatcheck-billing"]
-    assert function_environment(template)["REMEMBERED_SECONDS"] == str(100 * 24 * 3600)
+    assert function_environment(template)["REMEMBERED_SECONDS"] == str(101 * 24 * 3600)
     # A payload inside its message comes late whatever is left of those in S3.
     short = example.publisher.model_copy(update={"payload_lifetime_days": 2, "accept_expired_pointers": True})
     forgetful = synth(example.model_copy(update={"publisher": short}))["coatcheck-billing"]
-    assert function_environment(forgetful)["REMEMBERED_SECONDS"] == str(68 * 24 * 3600)
+    assert function_environment(forgetful)["REMEMBERED_SECONDS"] == str(82 * 24 * 3600)
     table = only(template, "AWS::DynamoDB::GlobalTable")["Properties"]
     assert table["TableName"] == "coatcheck-billing-handed-on"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}

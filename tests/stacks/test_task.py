@@ -268,3 +268,31 @@ def test_what_is_held_back_on_purpose_is_no_alarm_until_it_is_late(
 def test_a_function_that_may_never_run_is_refused(with_keys: Change, number: int) -> None:
     with pytest.raises(DeploymentError, match=rf"subscribers\[1\].maximum_concurrency = {number}: must be"):
         with_keys(maximum_concurrency=number)
+
+
+def test_a_task_trusts_the_publishers_store_its_replica_nearby_and_the_inbox(with_keys: Change) -> None:
+    deployment = with_keys(region="us-west-2")
+    publisher = deployment.publisher.model_copy(update={"replicas": ("us-west-2",)})
+    (told,) = container(billing(deployment.model_copy(update={"publisher": publisher})))["Environment"]
+    assert told["Name"] == "TRUSTED_STORES"
+    store, inbox = json.loads(told["Value"])
+    assert store == {
+        "bucket": "coatcheck-payloads-111111111111-us-east-1",
+        "prefix": "payloads/",
+        "owner": "111111111111",
+        "region": "us-east-1",
+        "replicas": [{"bucket": "coatcheck-payloads-111111111111-us-west-2", "region": "us-west-2"}],
+    }
+    assert inbox == {
+        "bucket": "coatcheck-billing-inbox-333333333333-us-west-2",
+        "prefix": "inline/",
+        "owner": "333333333333",
+        "region": "us-west-2",
+    }
+
+
+def test_a_key_written_after_a_table_of_its_subscriber_is_told_where_it_belongs(with_keys: Change) -> None:
+    with pytest.raises(DeploymentError) as refused:
+        with_keys(network=NETWORK | {"maximum_concurrency": 50})
+    (problem,) = refused.value.problems
+    assert "network.maximum_concurrency = 50: is not a key here; it belongs in " in problem
