@@ -110,7 +110,8 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     Limit(
         "HTTPS endpoints",
         "SNS posts to any host that the internet knows, and tries for up to an hour.",
-        "it posts to processes of this machine alone, whose certificate is for localhost, and tries as often as the "
+        "it posts to processes of this machine alone, whose certificate is for localhost; a subscription by "
+        "CloudFormation counts as confirmed whether the server answers or not; it tries as often as the "
         "delivery policy says, but a third of a second apart.",
     ),
     Limit(

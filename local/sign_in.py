@@ -7,7 +7,7 @@ import os
 from local.emulator import Emulator
 
 # What a shell may have set that would sign in elsewhere.
-UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
 
 
 def sign_in(emulator: Emulator, account: str, region: str) -> dict[str, str]:
@@ -24,4 +24,5 @@ def sign_in(emulator: Emulator, account: str, region: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_ACCESS_KEY_ID": account,
         "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
     }

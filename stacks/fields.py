@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -56,7 +57,16 @@ def _posted_to(url: str) -> str:
         raise ValueError("must name a host: letters, digits, hyphens and dots (SNS refuses underscores)")
     if parts.netloc != host + (f":{port}" if port else ""):
         raise ValueError("must write its host in lower case, and a port as a plain number")
+    if _is_private(host):
+        raise ValueError("must name a host that the internet reaches: SNS posts to no private address")
     return url
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return f".{host}".endswith(".localhost")
 
 
 HttpsUrl = Annotated[str, AfterValidator(_posted_to)]

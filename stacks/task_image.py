@@ -14,6 +14,7 @@ from stacks.build_context import with_library
 from stacks.container_image import ContainerImage, ImageBuilder
 from stacks.deployment import Deployment, LambdaSubscriber
 from stacks.regions import partition
+from stacks.removal import empty_when_deleted
 
 KEPT_BUILDS = 10
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
@@ -52,8 +53,8 @@ class TaskImage(Construct):
                 ecr.LifecycleRule(description=f"The last {KEPT_BUILDS} builds", max_image_count=KEPT_BUILDS)
             ],
             removal_policy=removal_policy,
-            empty_on_delete=deployment.ephemeral,
         )
+        empty_when_deleted(repository)
         builder = ImageBuilder(self, "Builder", function_name=names.task_build_function(deployment, subscriber))
         assert subscriber.task.folder
         with with_library(subscriber.task.folder) as context:

@@ -9,6 +9,8 @@ from claim_check.attribute import RESERVED
 
 OURS = ("source", "detail-type", "account", "sender", "outbox-key")
 """Attributes that say where a message comes from: no sender's to give."""
+MOST = 4
+"""SNS takes ten attributes with a queue; an upload has four of ours, and its pointer two."""
 # S3 knows metadata in lower case only: what looks like one of ours is refused in any case.
 _refused = frozenset(name.lower() for name in (*OURS, *RESERVED))
 
@@ -17,8 +19,13 @@ def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:
     """Each as a String. S3 gives a value that is not ASCII as RFC 2047 spells it: it is decoded.
 
     Raises:
-        InvalidMessage: one is named like an attribute of ours, or cannot be decoded.
+        InvalidMessage: there are more than four, one is named like an attribute of ours, or cannot be decoded.
     """
+    if len(metadata) > MOST:
+        raise InvalidMessage(
+            f"metadata: {len(metadata)} of them ({', '.join(sorted(metadata))}); {MOST} at most, since ours take the "
+            "other attributes of a message"
+        )
     for name in metadata:
         if name.lower() in _refused:
             raise InvalidMessage(

@@ -12,6 +12,7 @@ from constructs import Construct
 from stacks import names
 from stacks.container_image import ContainerImage, ImageBuilder
 from stacks.deployment import Head
+from stacks.removal import empty_when_deleted
 from stacks.research.settings import PROCESSING_TARGET, TARGETS, App, Image
 
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
@@ -50,8 +51,8 @@ class Registry(ecr.Repository):
                 for priority, target in enumerate(sorted(set(image.targets)), start=1)
             ],
             removal_policy=removal_policy,
-            empty_on_delete=deployment.ephemeral,
         )
+        empty_when_deleted(self)
 
 
 class StudioImage(Construct):

@@ -170,7 +170,7 @@ def test_metadata_of_an_upload_become_attributes(publish: ModuleType, delivered:
         ({"outbox-key": "x"}, "metadata 'outbox-key'"),
         ({"claimcheck": "{}"}, "metadata 'claimcheck'"),
         ({"extendedpayloadsize": "1"}, "metadata 'extendedpayloadsize'"),
-        ({f"m{n}": "x" for n in range(5)}, "attributes: 9 are more than 8"),
+        ({f"m{n}": "x" for n in range(5)}, "metadata: 5 of them (m0, m1, m2, m3, m4); 4 at most"),
         ({"a..b": "x"}, "attribute 'a..b': a name has 1 to 256 of"),
         ({"aws.x": "x"}, "attribute 'aws.x': a name has"),
         ({"empty": ""}, "attribute 'empty': SNS refuses an empty value"),

@@ -248,6 +248,8 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (https(endpoint="https://a.example:0443x/"), "must be a URL"),
         (https(endpoint="https://a.example/${aws:username}"), "percent-encoded"),
         (https(endpoint="https://[::1]/"), "must name a host"),
+        (https(endpoint="https://10.0.0.1/in"), "SNS posts to no private address"),
+        (https(endpoint="https://localhost:8443/in"), "SNS posts to no private address"),
         (https(endpoint=None), "subscribers[2].endpoint: is missing"),
         (
             https(readers=["arn:aws:iam::555555555555:user/x"]),

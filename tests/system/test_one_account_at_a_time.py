@@ -105,6 +105,8 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, synth: Callable[[str], Pat
     too_early = deploy(cdk, BILLING, "coatcheck-billing", example)
     assert too_early.returncode != 0
     assert "Topic does not exist" in too_early.stdout, too_early.stdout
+    # Its image was built by then. All of it is gone again.
+    assert "DELETE_FAILED" not in too_early.stdout, too_early.stdout
 
     # A publisher that was deployed before anybody thought of `orders`.
     without_orders = re.sub(r'\[\[subscribers\]\]\nname = "orders".*?(?=\[\[)', "", EXAMPLE, flags=re.DOTALL)
