@@ -109,19 +109,24 @@ def caught(sound: Judged, broken: tuple[StackTemplate, ...], simulator: Simulato
     if wrong := settings(case):
         noticed["settings"] = wrong[0]
     changed = _changed(sound, case)
-    try:
-        with patience(seconds=3):
-            if example := next(counterexamples(case, changed.guarded | changed.roles), None):
-                noticed["prover"] = str(example)
-    except Undecided:
-        pass  # of a sound deployment that is a failure; here it is no proof that anybody noticed
-    except Unmodelled as refusal:
-        noticed["reader"] = str(refusal)
+    noticed |= _by_prover(case, changed.guarded | changed.roles, seconds=3)
     if simulator:
         rows = matrix.rows(case.deployment, case.found, case.intent, about=changed)
         if difference := first_disagreement(rows, simulator):
             noticed["matrix"] = str(difference)
-    return noticed
+    # Nobody yet: a machine can be busy, and three seconds be few.
+    return noticed or _by_prover(case, changed.guarded | changed.roles, seconds=30)
+
+
+def _by_prover(case: Judged, arns: Iterable[str], *, seconds: float) -> dict[str, str]:
+    try:
+        with patience(seconds):
+            example = next(counterexamples(case, arns), None)
+    except Undecided:
+        return {}  # of a sound deployment that is a failure; here it is no proof that anybody noticed
+    except Unmodelled as refusal:
+        return {"reader": str(refusal)}
+    return {"prover": str(example)} if example else {}
 
 
 def _changed(sound: Judged, broken: Judged) -> Changed:
