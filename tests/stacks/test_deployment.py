@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from handover.deadline import RESERVE_MS
 from stacks import names
-from stacks.conflicts import ways_to_be_late
+from stacks.conflicts import ANSWER_SECONDS, ways_to_be_late
 from stacks.deployment import Deployment, DeploymentError
 from stacks.deployment import parse as load_table
 
@@ -390,3 +391,7 @@ def test_a_filter_on_the_body_is_for_a_topic_that_never_offloads() -> None:
     table["publisher"]["offload"] = "never"
     orders, _ = Deployment.parse(table).subscribers
     assert orders.filter_policy == '{"order":{"kind":["express"]}}'
+
+
+def test_what_a_function_keeps_back_of_its_time_is_counted_with() -> None:
+    assert ANSWER_SECONDS * 1000 == RESERVE_MS
