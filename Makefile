@@ -15,7 +15,7 @@ help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
-	@exec python -m local.demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
+	@exec python -m cli.demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
 		$${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
 local: $(installed) ## Run emulated accounts to rehearse a deployment on
@@ -25,7 +25,7 @@ test: $(installed) ## Run the tests, the local world included; what takes minute
 	@python -m pytest -n 2 --dist loadfile
 
 faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED=, MESSAGES=, RATE=; writes build/faults.json)
-	@exec python -m faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
+	@exec python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
 
 bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
 	@python -m bench
@@ -34,7 +34,7 @@ image: $(installed) ## Install what the research image does and really run jobs 
 	@python -m pytest tests/research -m image
 
 job: $(installed) ## Run a research job here as SageMaker would (FILE=data, ARGUMENTS="--percent-mito 5")
-	@exec python -m local.job "$$FILE" -- $$ARGUMENTS
+	@exec python -m local.processing_job "$$FILE" -- $$ARGUMENTS
 
 check: lint types imports ## Everything CI checks: style, types, imports, and every test there is
 	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"

@@ -2,16 +2,16 @@
 
 from aws_cdk import App, Stack
 
-from stacks.cdk_json import deployment_file
+from stacks.common.log_retention import keep_logs
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
-from stacks.https_subscriber import HttpsSubscriberStack
-from stacks.lambda_subscriber import LambdaSubscriberStack
-from stacks.log_retention import keep_logs
-from stacks.publisher import PublisherStack
-from stacks.replica import ReplicaStack
+from stacks.deployment.cdk_json import deployment_file
+from stacks.publisher.replica_stack import ReplicaStack
+from stacks.publisher.stack import PublisherStack
 from stacks.research.stack import ResearchStack
 from stacks.sender import SenderStack
-from stacks.sqs_subscriber import SqsSubscriberStack
+from stacks.subscriber.https_stack import HttpsSubscriberStack
+from stacks.subscriber.lambda_stack import LambdaSubscriberStack
+from stacks.subscriber.sqs_stack import SqsSubscriberStack
 
 
 def main() -> None:

@@ -31,11 +31,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bench.picture import draw
+from bench.chart import draw
+from bench.clients import BUCKET, PREFIX, RAW, SYSTEMS
 from bench.report import calls, number, seconds
 from bench.report import size as size_of
 from bench.server import CERTIFICATE
-from bench.systems import BUCKET, PREFIX, RAW, SYSTEMS
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
@@ -83,7 +83,7 @@ class Bench:
         environment = dict(self._environment)
         if system == "sqs-extended-client":  # of the same import name as AWS's
             environment["PYTHONPATH"] = os.pathsep.join([str(_others()), environment["PYTHONPATH"]])
-        found: dict[str, Any] = json.loads(_python("-m", "bench.worker", *arguments, environment=environment))
+        found: dict[str, Any] = json.loads(_python("-m", "bench.measurement", *arguments, environment=environment))
         return found
 
     def timed_import(self, statement: str) -> tuple[float, float]:

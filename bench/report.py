@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.picture import draw
+from bench.chart import draw
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "build" / "bench.json"

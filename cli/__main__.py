@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.access import render
-from cli.assembly import SynthError, synthesize
-from cli.policies import concrete
+from access.assembly import SynthError, synthesize
+from access.policies import concrete
+from access.report import render
+from access.template import UnresolvedError
 from cli.redrive import command
-from cli.resources import UnresolvedError
-from stacks.cdk_json import deployment_file
 from stacks.deployment import DeploymentError
+from stacks.deployment.cdk_json import deployment_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.emulator import Emulator
 from local.sign_in import sign_in
-from stacks import cdk_json
+from stacks.deployment import cdk_json
 
 Progress = Callable[[str, str], None]
 """Called with (account, line) for every line the CLI prints, from the thread that runs the CLI."""

@@ -36,7 +36,7 @@ class Emulator:
     Use it as a context manager; leaving it stops the process group and removes the folder, however it is left. A parent
     that is killed takes the emulator with it: the emulator watches a pipe this object holds open.
 
-    gaps: fill what the emulator lacks (`local.gaps`). Off only to see what it does by itself.
+    gaps: fill what the emulator lacks (`local.patches`). Off only to see what it does by itself.
     """
 
     def __init__(self, *, gaps: bool = True) -> None:
@@ -159,7 +159,7 @@ class Emulator:
                 # Where there is a container engine nothing may start in it: the world is the same on every machine.
                 "DOCKER_HOST": f"unix://{self._folder}/no-container-engine.sock",
             }
-            arguments = [sys.executable, "-m", "local.serve", "--socket", str(listener.fileno())]
+            arguments = [sys.executable, "-m", "local.emulator_process", "--socket", str(listener.fileno())]
             self._process = subprocess.Popen(
                 arguments if self._gaps else [*arguments, "--bare"],
                 cwd=_REPOSITORY,

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from research import step
+from research import processing_job as step
 
 SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics.py"
 JOBS = "shared/jobs/"

@@ -4,10 +4,10 @@ from aws_cdk import CfnOutput, Environment, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks import boundary, names
-from stacks.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Deployment, Sender
-from stacks.findings import ANY_KEY, BELOW_A_PREFIX
+from stacks import cross_account as boundary
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
+from stacks.deployment import Deployment, Sender, names
 
 
 class SenderStack(Stack):

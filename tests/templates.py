@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aws_cdk import App
 
+from access.assembly import StackTemplate, read
 from app import add_stacks
-from cli.assembly import StackTemplate, read
 from stacks.deployment import Deployment, ResearchDeployment
 
 ROOT = Path(__file__).parent.parent

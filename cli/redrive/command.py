@@ -19,8 +19,8 @@ from cli.redrive.hopeless import WHAT_TO_DO
 from cli.redrive.letter import BEHIND, LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
 from cli.redrive.source import Client, NoSuchSource, Source, of_executions, of_intake, of_publisher, of_subscriber
-from stacks.cdk_json import deployment_file
 from stacks.deployment import Deployment, DeploymentError
+from stacks.deployment.cdk_json import deployment_file
 
 
 class WrongAccount(Exception):

@@ -10,8 +10,7 @@ from cli.redrive.destination import Destination, Function, Queue, StateMachine
 from cli.redrive.executions import Executions
 from cli.redrive.letter import Shape
 from cli.redrive.pile import Pile
-from stacks import names
-from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber
+from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber, names
 
 
 class NoSuchSource(ValueError):

@@ -16,9 +16,6 @@ Over HTTPS: `claim_check.https.Endpoint`, which needs the package `cryptography`
 Needs boto3, reads no environment variable, patches nothing, and deletes nothing on a message's word.
 """
 
-from claim_check.attribute import Attribute
-from claim_check.batch import Entry, EntryOutcome
-from claim_check.dereferencer import Dereferencer, Outcome
 from claim_check.disposal import Disposal, disposal
 from claim_check.errors import (
     ClaimCheckError,
@@ -33,14 +30,17 @@ from claim_check.errors import (
     UntrustedNotification,
     UntrustedStore,
 )
-from claim_check.message import Message
-from claim_check.offloading import Offloaded, offload
-from claim_check.payload import Digest, Payload
-from claim_check.pointer import Pointer
-from claim_check.publisher import Publisher
-from claim_check.ready import Published
+from claim_check.publishing.batch import Entry, EntryOutcome
+from claim_check.publishing.offload import Offloaded, offload
+from claim_check.publishing.publisher import Publisher
+from claim_check.publishing.ready import Published
 from claim_check.receipt import Receipt
+from claim_check.receiving.dereferencer import Dereferencer, Outcome
+from claim_check.receiving.message import Message
+from claim_check.receiving.payload import Digest, Payload
 from claim_check.store import Replica, Store
+from claim_check.wire.attribute import Attribute
+from claim_check.wire.pointer import Pointer
 
 __all__ = [
     "Attribute",

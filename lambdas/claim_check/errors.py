@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from claim_check.pointer import Pointer
+    from claim_check.wire.pointer import Pointer
 
 
 _shown = 100

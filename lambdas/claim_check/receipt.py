@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from claim_check.pointer import Pointer
+from claim_check.wire.pointer import Pointer
 
 # SQS's handle may hold "-", so it is what comes after the last of the four markers, and never a piece of a split.
 _embedded = re.compile(

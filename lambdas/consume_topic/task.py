@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from handover import Deadline, Handover
+from shared import Deadline, Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient

@@ -5,7 +5,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 from claim_check import InvalidMessage
-from claim_check.attribute import RESERVED
+from claim_check.wire.attribute import RESERVED
 
 OURS = ("source", "detail-type", "account", "sender", "outbox-key")
 """Attributes that say where a message comes from: no sender's to give."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from claim_check import InvalidMessage, PayloadTooLarge, Published, Publisher
-from claim_check.copying import Place
-from claim_check.outbox import find_copy, metadata_of
-from claim_check.pointer import Pointer
+from claim_check.publishing.s3_object import find_copy, metadata_of
+from claim_check.s3.copy import Place
+from claim_check.wire.pointer import Pointer
 from publish.group import group_id
 from publish.metadata import attributes_of
 

@@ -3,7 +3,7 @@
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from stacks.research.settings import Budget
+from stacks.deployment.research import Budget
 
 _Budget = budgets.CfnBudget
 ALARMS = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))

@@ -7,15 +7,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from stacks import names
-from stacks.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head
-from stacks.function import Function
-from stacks.regions import partition
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.custom_resource import WaitingProvider
+from stacks.common.function import Function
+from stacks.deployment import Head, names
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research
 from stacks.research.domain import Domain
-from stacks.research.people import People
-from stacks.research.settings import Research
-from stacks.waiting_provider import WaitingProvider
+from stacks.research.users import People
 
 
 class CleanUp(Construct):
@@ -28,7 +27,7 @@ class CleanUp(Construct):
             self,
             "Function",
             function_name=names.clean_up_function(deployment),
-            package="research_clean_up",
+            package="domain_clean_up",
             shared=(),
             timeout=Duration.minutes(5),
             environment={},

@@ -5,10 +5,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks import names
-from stacks.deployment import Head
-from stacks.private_bucket import PrivateBucket
-from stacks.research.settings import Research
+from stacks.common.bucket import PrivateBucket
+from stacks.deployment import Head, names
+from stacks.deployment.research import Research
 
 
 class DataBucket(PrivateBucket):

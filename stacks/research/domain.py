@@ -6,12 +6,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from stacks import names
-from stacks.deployment import Head
+from stacks.deployment import Head, names
+from stacks.deployment.research import App, Research
 from stacks.research.images import AttachedImage, StudioImage
 from stacks.research.network import Network
 from stacks.research.roles import Roles
-from stacks.research.settings import App, Research
 
 _Domain = sagemaker.CfnDomain
 

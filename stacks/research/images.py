@@ -9,11 +9,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from stacks import names
-from stacks.container_image import ContainerImage, ImageBuilder
-from stacks.deployment import Head
-from stacks.removal import empty_when_deleted
-from stacks.research.settings import PROCESSING_TARGET, TARGETS, App, Image
+from stacks.common.container_image import ContainerImage, ImageBuilder
+from stacks.common.removal import empty_when_deleted
+from stacks.deployment import Head, names
+from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, Image
 
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
 """What an app runs in the container; without one (and no other setting) SageMaker ignores the configuration."""

@@ -10,13 +10,12 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from research import step
-from stacks import names
-from stacks.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head
+from research import processing_job as step
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.deployment import Head, names
+from stacks.deployment.research import Pipeline as Settings
+from stacks.deployment.research import Research
 from stacks.research.roles import Roles
-from stacks.research.settings import Pipeline as Settings
-from stacks.research.settings import Research
 
 VERSION = "2020-12-01"
 """Of the pipeline definition's schema."""

@@ -11,12 +11,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks import names
-from stacks.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head
-from stacks.regions import partition
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.deployment import Head, names
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research, User
 from stacks.research.network import Network
-from stacks.research.settings import Research, User
 
 OWN_PROFILE = "user-profile/${sagemaker:DomainId}/${sagemaker:UserProfileName}"
 """The profile that a request is made for, as SageMaker tells IAM."""

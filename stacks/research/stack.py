@@ -10,21 +10,20 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from research import step
-from stacks import names
-from stacks.container_image import ImageBuilder
-from stacks.deployment import Deployment, ResearchDeployment
-from stacks.removal import removal_policy
+from research import processing_job as step
+from stacks.common.container_image import ImageBuilder
+from stacks.common.removal import removal_policy
+from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment.research import Research
 from stacks.research.budget import MonthlyBudget
 from stacks.research.clean_up import CleanUp
 from stacks.research.data_bucket import DataBucket
 from stacks.research.domain import Domain
 from stacks.research.images import Registry, StudioImage
 from stacks.research.network import Network
-from stacks.research.people import People
 from stacks.research.pipeline import Pipeline
 from stacks.research.roles import Roles
-from stacks.research.settings import Research
+from stacks.research.users import People
 from stacks.research.workstation import NotebookInstance
 
 TAG = "coatcheck:deployment"

@@ -12,14 +12,13 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from stacks import names
-from stacks.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head
-from stacks.regions import partition
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.deployment import Head, names
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research, Workstation
 from stacks.research.domain import Domain
 from stacks.research.network import Network
 from stacks.research.roles import Roles
-from stacks.research.settings import Research, Workstation
 
 
 class NotebookInstance(Construct):

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from claim_check import ClaimCheckError, Dereferencer, Pointer, Receipt, Store
-from claim_check.https import Endpoint
+from claim_check.https.endpoint import Endpoint
 
 STORE = Store("payloads-one", "payloads/", "111111111111", "eu-west-1")
 TOPIC = "arn:aws:sns:eu-west-1:111111111111:events"

@@ -167,7 +167,7 @@ def stubbed_publisher(stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: S
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids that the library makes up, in a row."""
     ids = (f"m-{number}" for number in count())
-    monkeypatch.setattr("claim_check.draft.fresh_id", lambda: next(ids))
+    monkeypatch.setattr("claim_check.publishing.draft.fresh_id", lambda: next(ids))
 
 
 def failed(place: int, code: str, *, sender: bool) -> dict[str, Any]:

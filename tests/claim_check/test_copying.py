@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from claim_check import Attribute, Dereferencer, InvalidMessage, Publisher, Store
-from claim_check import copying as copying_module
-from claim_check.copying import Copied, Place, copy_object
-from claim_check.s3 import client
+from claim_check.s3 import copy as copying_module
+from claim_check.s3.client import client
+from claim_check.s3.copy import Copied, Place, copy_object
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros

@@ -71,7 +71,9 @@ def test_the_message_says_which_store_holds_its_payload(store: Store) -> None:
 
 def test_a_client_is_made_for_each_region_a_store_is_in(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     made: list[tuple[str, bool]] = []
-    monkeypatch.setattr("claim_check.dereferencer.client", lambda region, patient: made.append((region, patient)))
+    monkeypatch.setattr(
+        "claim_check.receiving.dereferencer.client", lambda region, patient: made.append((region, patient))
+    )
     replicas = (Replica("replica-two", "us-east-1"), Replica("replica-three", "eu-west-1"))
     stores = [store, Store("payloads-two", "", "222222222222", "us-east-1", replicas)]
     dereferencer = Dereferencer(stores=stores)

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from claim_check.digesting import Digesting
-from claim_check.s3 import MIB
+from claim_check.receiving.digest import Digesting
+from claim_check.s3.client import MIB
 
 
 def threads() -> set[threading.Thread]:

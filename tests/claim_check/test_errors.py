@@ -25,7 +25,7 @@ from claim_check import (
     Store,
     offload,
 )
-from claim_check import offloading as offloading_module
+from claim_check.publishing import offload as offloading_module
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from claim_check import InvalidMessage, PayloadTooLarge
-from claim_check.event import LARGEST_ENTRY, entry_size, put_event, refuse_too_large
+from claim_check.publishing.event import LARGEST_ENTRY, entry_size, put_event, refuse_too_large
 
 BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/coatcheck"
 EVENT: Any = {"bus": BUS, "source": "shop", "detail_type": "order.placed"}

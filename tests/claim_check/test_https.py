@@ -29,8 +29,8 @@ from claim_check import (
     UntrustedNotification,
     UntrustedStore,
 )
-from claim_check import https as https_module
-from claim_check.https import Delivery, Endpoint
+from claim_check.https import endpoint as https_module
+from claim_check.https.endpoint import Delivery, Endpoint
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
 from tests.claim_check.fake_s3 import FakeS3

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from claim_check import InvalidMessage, PayloadConflict, PayloadTooLarge, PayloadUnavailable, Pointer, Store, offload
-from claim_check import offloading as offloading_module
-from claim_check.offloading import part_size
+from claim_check.publishing import offload as offloading_module
+from claim_check.publishing.offload import part_size
 from tests.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from botocore.stub import Stubber
 
 from claim_check import InvalidMessage, PayloadUnavailable, Pointer
-from claim_check.copying import Place
-from claim_check.outbox import metadata_of
+from claim_check.publishing.s3_object import metadata_of
+from claim_check.s3.copy import Place
 
 UPLOAD = Place("uploads-one", "outbox/a", "111111111111", "v-1")
 ASKED = {"Bucket": "uploads-one", "Key": "outbox/a", "ExpectedBucketOwner": "111111111111", "VersionId": "v-1"}

@@ -28,7 +28,7 @@ from claim_check import (
     Store,
     UntrustedStore,
 )
-from claim_check.s3 import MIB
+from claim_check.s3.client import MIB
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
 from tests.claim_check.fake_s3 import FakeS3

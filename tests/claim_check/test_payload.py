@@ -29,9 +29,9 @@ from claim_check import (
     Publisher,
     Store,
 )
-from claim_check import stored as stored_module
-from claim_check.claim import Claim
-from claim_check.inline import InlineBytes
+from claim_check.receiving.inline import InlineBytes
+from claim_check.s3 import object_reader as stored_module
+from claim_check.wire.claim import Claim
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros

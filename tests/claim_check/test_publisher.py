@@ -26,8 +26,8 @@ from claim_check import (
     Publisher,
     Store,
 )
-from claim_check import copying as copying_module
-from claim_check.publisher import _more_than
+from claim_check.publishing.publisher import _more_than
+from claim_check.s3 import copy as copying_module
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros

@@ -14,10 +14,10 @@ from moto import mock_aws
 
 import claim_check
 from claim_check import Payload
-from claim_check.https import WINDOW
-from claim_check.offloading import PART
-from claim_check.payload import READ_LIMIT
-from claim_check.publisher import DEFAULT_THRESHOLD
+from claim_check.https.endpoint import WINDOW
+from claim_check.publishing.offload import PART
+from claim_check.publishing.publisher import DEFAULT_THRESHOLD
+from claim_check.receiving.payload import READ_LIMIT
 from tests.claim_check import test_pains
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES
@@ -117,7 +117,7 @@ class TestSnippets:
     def test_an_https_endpoint(self, aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
         signer, read = Signer(), dict[str, bytes]()
         web = Web({CERTIFICATE_URL.replace("eu-west-1", "us-east-1"): signer.pem})
-        monkeypatch.setattr("claim_check.https._fetch", web.fetch)
+        monkeypatch.setattr("claim_check.https.endpoint._fetch", web.fetch)
         names = executed(
             "Receive: an HTTPS endpoint", process=lambda name, payload: read.update({name: payload.read()})
         )

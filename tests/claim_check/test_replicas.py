@@ -22,7 +22,7 @@ from claim_check import (
     Store,
     UntrustedStore,
 )
-from claim_check.s3 import client
+from claim_check.s3.client import client
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
 from tests.claim_check.test_dereferencer import pointing
@@ -205,7 +205,7 @@ def test_a_copy_that_nothing_would_check_is_made_of_the_store(
     message: Message, fake_s3: FakeS3, s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Above 5 GiB S3 tells no SHA-256."""
-    monkeypatch.setattr("claim_check.copying.LARGEST_SINGLE_COPY", len(DATA) - 1)
+    monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY", len(DATA) - 1)
     replicate(fake_s3, NEAR)
     message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
     assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claim_check import Attribute, Dereferencer, Publisher, Store
-from claim_check import offloading as offloading_module
-from claim_check.attribute import RESERVED
+from claim_check.publishing import offload as offloading_module
+from claim_check.wire.attribute import RESERVED
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
 

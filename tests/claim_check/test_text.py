@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from claim_check.source import at_once
-from claim_check.text import is_publishable, publishable_text
+from claim_check.publishing.source import at_once
+from claim_check.wire.text import is_publishable, publishable_text
 
 
 def test_what_xml_can_carry_is_publishable_and_nothing_else() -> None:

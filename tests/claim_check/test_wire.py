@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from claim_check import Dereferencer, MalformedMessage, Pointer, Publisher, Store
-from claim_check.claim import Claim
+from claim_check.wire.claim import Claim
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import NotedSns
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stacks.build_context import with_library
-from stacks.container_image import _ignored
-from stacks.task import OURS
+from stacks.common.container_image import _ignored
+from stacks.deployment.ecs_task import OURS
+from stacks.subscriber.build_context import with_library
 from tests.claim_check.fake_s3 import OWNER, FakeS3
 from tests.templates import ROOT
 

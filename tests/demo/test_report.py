@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local.demo.arrival import Arrival
-from local.demo.delivery import Delivery
-from local.demo.payload import generated, of_file, parse_size
-from local.demo.refusal import Refusal
-from local.demo.report import FunctionMemory, Report
-from local.demo.route import Sent
+from cli.scenario.arrivals import Arrival
+from cli.scenario.deliveries import Delivery
+from cli.scenario.payloads import generated, of_file, parse_size
+from cli.scenario.refusals import Refusal
+from cli.scenario.report import FunctionMemory, Report
+from cli.scenario.routes import Sent
 from stacks.deployment import Deployment
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

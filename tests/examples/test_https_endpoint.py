@@ -101,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: Fa
     arguments = ["--sns", f"http://127.0.0.1:{sns.server_port}", "--signing-certificate", str(folder / "sns.pem")]
     log = (folder / "log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.https_endpoint", *arguments, "--tls", str(tls.chain), str(tls.key)],
+        [sys.executable, "-m", "local.https_endpoint_process", *arguments, "--tls", str(tls.chain), str(tls.key)],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],

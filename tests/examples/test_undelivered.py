@@ -12,9 +12,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from applications.https_endpoint import Received, take_undelivered
 from claim_check import Dereferencer
 from claim_check.https import Endpoint
-from examples.https_endpoint import Received, take_undelivered
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.proxy import Proxy
-from faults.site import Site
 from local.emulator import Emulator
+from tests.faults.environment import Site
+from tests.faults.proxy import Proxy
 
 SEED = 4
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.campaign import Campaign
-from faults.fault import FAULTS
-from faults.functions import MODULES, Functions
-from faults.lot import Lot, everything
-from faults.message import THRESHOLD, Message
-from faults.proxy import Proxy
-from faults.site import SUBSCRIBERS, Site
-from faults.verdict import Verdict
+from tests.faults.campaign import Campaign
 from tests.faults.conftest import SEED
+from tests.faults.environment import SUBSCRIBERS, Site
+from tests.faults.faults import FAULTS
+from tests.faults.functions import MODULES, Functions
+from tests.faults.message import THRESHOLD, Message
+from tests.faults.proxy import Proxy
+from tests.faults.run import Lot, everything
+from tests.faults.verdict import Verdict
 
 pytestmark = pytest.mark.system
 
@@ -56,7 +56,7 @@ def test_faults_were_met(verdict: Verdict) -> None:
 CARELESS = {
     "application": MODULES["application"],
     **{
-        function: f"tests.faults.careless.{module}"
+        function: f"tests.faults.broken_handlers.{module}"
         for function, module in {
             "orders": "reader",
             "landing": "lander",

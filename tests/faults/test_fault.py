@@ -1,6 +1,6 @@
 """The dice: the same again with the same seed, as often as they are told."""
 
-from faults.fault import FAULTS, Dice
+from tests.faults.faults import FAULTS, Dice
 
 
 def thrown(seed: int, rate: float, count: int = 4000) -> list[str | None]:

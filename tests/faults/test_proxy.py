@@ -16,10 +16,10 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from faults.fault import FAULTS, Effect, Fault
-from faults.proxy import Proxy
-from faults.site import ACCOUNT, REGION, Site
 from local.emulator import Emulator
+from tests.faults.environment import ACCOUNT, REGION, Site
+from tests.faults.faults import FAULTS, Effect, Fault
+from tests.faults.proxy import Proxy
 
 pytestmark = pytest.mark.system
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from faults.arrivals import Arrival
-from faults.campaign import Outcome, Result
-from faults.dead_letters import DeadLetter
-from faults.lot import Lot
-from faults.message import Message
-from faults.site import STANDARD
-from faults.verdict import Verdict
+from tests.faults.arrivals import Arrival
+from tests.faults.campaign import Outcome, Result
+from tests.faults.dead_letters import DeadLetter
+from tests.faults.environment import STANDARD
+from tests.faults.message import Message
+from tests.faults.run import Lot
+from tests.faults.verdict import Verdict
 
 MESSAGE = Message("lot", 0, "library", 10, seed=1)
 ID = MESSAGE.id

@@ -11,7 +11,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from claim_check import MalformedMessage, PayloadCorrupt, PayloadMissing, UntrustedStore
-from intake import intake as intake_module
+from start_pipeline import pipeline as intake_module
 from tests.lambdas.conftest import INBOX, STORE, SUBSCRIBER
 
 DATA = {"bucket": "research-data", "prefix": "shared/qc/messages/", "owner": SUBSCRIBER, "region": "us-east-1"}
@@ -24,7 +24,7 @@ def intake(load: Callable[..., ModuleType]) -> ModuleType:
     boto3.client("s3").create_bucket(Bucket=DATA["bucket"])
     boto3.client("events").create_event_bus(Name="coatcheck-datasets")
     return load(
-        "intake",
+        "start_pipeline",
         TRUSTED_STORES=json.dumps([STORE, INBOX]),
         DATA=json.dumps(DATA),
         PIPELINE="coatcheck-qc",

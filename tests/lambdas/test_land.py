@@ -19,7 +19,7 @@ BODY = b"scan" * 100_000
 @pytest.fixture
 def land(load: Callable[..., ModuleType]) -> ModuleType:
     boto3.client("s3").create_bucket(Bucket=LANDING["bucket"])
-    return load("land", TRUSTED_STORES=json.dumps([STORE, INBOX]), LANDING=json.dumps(LANDING))
+    return load("copy_payload", TRUSTED_STORES=json.dumps([STORE, INBOX]), LANDING=json.dumps(LANDING))
 
 
 def handed(message_id: str = "scan-1", *, bucket: str = STORE["bucket"], **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from claim_check import Publisher, Store, UntrustedStore
-from stacks.function import METRICS
+from stacks.common.function import METRICS
 from tests.lambdas.conftest import SECONDS_IN_QUEUE, STORE, received, sqs_record, subscribed_topic
 from tests.lambdas.test_consume_queue import POISON
 from tests.lambdas.test_consume_queue import consume as consume_queue
@@ -197,7 +197,7 @@ def test_landing_counts_a_replica_with_other_bytes_and_lands(
 ) -> None:
     event = handed("new")
     old_copy("new", len(BODY))
-    function = load("land", TRUSTED_STORES=NEAR)
+    function = load("copy_payload", TRUSTED_STORES=NEAR)
     told = listen(function)
     landed = function.handler(event, context)
     assert boto3.client("s3").get_object(Bucket=landed["bucket"], Key=landed["key"])["Body"].read() == BODY

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.resources import Resources
+from access.template import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import PUBLISHER, Account, unique

@@ -10,7 +10,7 @@ import pytest
 
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
-from local.serve import MINISTACK_VERSION, check_version
+from local.emulator_process import MINISTACK_VERSION, check_version
 from tests.local.support import PUBLISHER, Account, eventually, interruptible
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

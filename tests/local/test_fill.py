@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from local.gaps.fill import instead_of, replace_once
+from local.patches.patch import instead_of, replace_once
 
 
 def test_the_filling_may_call_what_it_replaces() -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from cli.scenario.peak_memory import peak_memory
 from local.accounts import Accounts
-from local.peak_memory import peak_memory
 from tests.local.support import PUBLISHER, Account, eventually, unique
 
 pytestmark = pytest.mark.system

@@ -1,6 +1,6 @@
 """What is said of the local world's limits."""
 
-from local.limits import NOT_ENFORCED
+from local.limitations import NOT_ENFORCED
 
 
 def test_every_limit_says_both_sides_once() -> None:

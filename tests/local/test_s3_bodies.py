@@ -177,7 +177,7 @@ def _coded(chunks: list[bytes], trailer: bytes) -> bytes:
     trailer=st.sampled_from([b"", b"x-amz-checksum-crc32:AAAAAA==\r\n"]),
 )
 def test_chunks_are_decoded_however_they_arrive(chunks: list[bytes], cuts: list[int], trailer: bytes) -> None:
-    from local.gaps.s3_bodies import _Chunks
+    from local.patches.s3_large_objects import _Chunks
 
     coded, file = _coded(chunks, trailer), io.BytesIO()
     decoder: Any = _Chunks(file)
@@ -192,7 +192,7 @@ def test_chunks_are_decoded_however_they_arrive(chunks: list[bytes], cuts: list[
 def test_a_truncated_upload_is_incomplete() -> None:
     from ministack import app
 
-    from local.gaps.s3_bodies import _Chunks
+    from local.patches.s3_large_objects import _Chunks
 
     decoder: Any = _Chunks(io.BytesIO())
     decoder.feed(_coded([b"payload"], b"")[:-5])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.resources import Resources
+from access.template import Resources
 from local.accounts import Accounts
 from stacks.deployment import Deployment
 from tests.local.support import Account, eventually, unique

@@ -10,8 +10,7 @@ role (`May`): what it is for. The words are those of `terms.py`; a research envi
 import json
 from collections.abc import Iterator
 
-from cli.concrete import Concrete
-from stacks import names
+from access.inventory import Concrete
 from stacks.deployment import (
     Deployment,
     FunctionSubscriber,
@@ -21,10 +20,11 @@ from stacks.deployment import (
     Sender,
     SqsSubscriber,
     Subscriber,
+    names,
 )
-from stacks.regions import partition
-from stacks.research.settings import Research
-from stacks.workflow import filled, listed
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research
+from stacks.deployment.state_machine import filled, listed
 from tests.policies.research_intent import boundary, research
 from tests.policies.terms import (
     KEY_UPLOAD,

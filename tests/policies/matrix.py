@@ -9,10 +9,9 @@ in every account and in a stranger's; and services acting for the right source a
 from collections.abc import Container, Iterator
 from dataclasses import replace
 
-from cli.concrete import Concrete
-from stacks import names
-from stacks.deployment import Deployment, ResearchDeployment
-from stacks.regions import partition
+from access.inventory import Concrete
+from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment.regions import partition
 from tests.policies.intent import endpoint, readers, through_s3
 from tests.policies.research_matrix import research_scene
 from tests.policies.rows import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.assembly import StackTemplate
+from access.assembly import StackTemplate
 from tests.policies.rows import STRANGER
 
 Node = dict[str, Any]

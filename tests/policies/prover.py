@@ -17,7 +17,7 @@ from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
-from cli.concrete import Guarded, Policy, Role, Statement
+from access.inventory import Guarded, Policy, Role, Statement
 from tests.policies.actions import matches, regex, representatives
 from tests.policies.terms import Account, Door, Everybody, Guard, Like, May, Named, Roles, Service, When, Who
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 from aws_cdk import FileSystem
 
-from cli.concrete import Concrete
-from stacks import names
-from stacks.deployment import Deployment, ResearchDeployment
-from stacks.regions import partition
-from stacks.research.settings import Research
+from access.inventory import Concrete
+from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research
 from tests.policies.terms import (
     LOG,
     PULL,

@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from cli.concrete import Concrete, Policy
-from stacks import names
-from stacks.deployment import Deployment, ResearchDeployment
-from stacks.regions import partition
-from stacks.research.settings import Research
+from access.inventory import Concrete, Policy
+from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment.regions import partition
+from stacks.deployment.research import Research
 from tests.policies.rows import NEIGHBOUR, STRANGER, WIDE_OPEN, Caller, Context, Scene, Target, person, signed
 from tests.policies.terms import Account, Door, Everybody, Guard, Intent, arn
 

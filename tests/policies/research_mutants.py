@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.assembly import StackTemplate
+from access.assembly import StackTemplate
 from tests.policies.mutants import EVIL, Mutant, Templates, every_way
 from tests.policies.mutants import _drop as drop
 from tests.policies.mutants import _to as to

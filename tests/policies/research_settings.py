@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.assembly import StackTemplate
-from cli.concrete import Concrete
-from cli.resources import Resources
-from stacks import names
-from stacks.deployment import Deployment, ResearchDeployment
-from stacks.research.settings import Research
+from access.assembly import StackTemplate
+from access.inventory import Concrete
+from access.template import Resources
+from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment.research import Research
 from tests.policies.settings import BESIDE, loose_registry, open_bucket, weak_key, wears_another
 
 Properties = dict[str, Any]

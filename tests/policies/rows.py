@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from cli.concrete import Policy
+from access.inventory import Policy
 from tests.policies.actions import fits, matches
 from tests.policies.simulator import Answer, Question, Simulator
 from tests.policies.terms import Account, Door, Everybody, Guard, Like, May, Named, Roles, Service, When

@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cli.assembly import StackTemplate
-from cli.concrete import Concrete, Statement
-from cli.resources import Resources
-from stacks import names
-from stacks.deployment import Deployment, SqsSubscriber, Subscriber
+from access.assembly import StackTemplate
+from access.inventory import Concrete, Statement
+from access.template import Resources
+from stacks.deployment import Deployment, SqsSubscriber, Subscriber, names
 from tests.policies.intent import endpoint, readers
 from tests.policies.terms import Account, Everybody, Guard, Intent, Named, Roles, Service, arn
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.concrete import Policy
+from access.inventory import Policy
 
 
 class SimulationError(AssertionError):

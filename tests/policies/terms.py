@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cli.concrete import Concrete
+from access.inventory import Concrete
 from stacks.deployment import Head
-from stacks.regions import partition
+from stacks.deployment.regions import partition
 
 # Who -----------------------------------------------------------------------------------------------------------------
 

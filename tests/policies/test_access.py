@@ -2,11 +2,11 @@
 
 import pytest
 
+from access.assembly import SynthError
+from access.policies import concrete
+from access.report import render
+from access.template import UnresolvedError
 from cli.__main__ import main
-from cli.access import render
-from cli.assembly import SynthError
-from cli.policies import concrete
-from cli.resources import UnresolvedError
 from stacks.deployment import load
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged, judged

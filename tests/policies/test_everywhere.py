@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks import names
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, names
 from tests.policies import matrix
 from tests.policies.mutants import Mutant, Templates, every_way
 from tests.policies.rows import Changed, disagreements

@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from stacks import names
-from stacks.deployment import SqsSubscriber, Subscriber
+from stacks.deployment import SqsSubscriber, Subscriber, names
 from tests.policies import matrix
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from aws_cdk import App
 
+from access.assembly import read
 from app import add_stacks
-from cli.assembly import read
 from tests.policies.mutants import BY_HAND
 from tests.policies.verdict import Judged
 from tests.templates import ROOT, WITHOUT_CODE

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stacks.deployment import Deployment
-from stacks.regions import is_opt_in, partition
+from stacks.deployment.regions import is_opt_in, partition
 from tests.policies import matrix
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator

@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cli.assembly import StackTemplate
-from cli.concrete import Concrete, Guarded
-from cli.policies import concrete
-from cli.resources import UnresolvedError
-from stacks import names
-from stacks.deployment import Deployment, ResearchDeployment
+from access.assembly import StackTemplate
+from access.inventory import Concrete, Guarded
+from access.policies import concrete
+from access.template import UnresolvedError
+from stacks.deployment import Deployment, ResearchDeployment, names
 from tests.policies import matrix
 from tests.policies.intent import intent
 from tests.policies.prover import (

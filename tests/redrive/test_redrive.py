@@ -101,7 +101,7 @@ def test_without_a_file_it_is_the_one_that_cdk_acts_on(
     queue("coatcheck-orders")
     queue("coatcheck-orders-dead-letters")
     cdk_json = file.with_name("cdk.json")
-    monkeypatch.setattr("stacks.cdk_json.FILE", cdk_json)
+    monkeypatch.setattr("stacks.deployment.cdk_json.FILE", cdk_json)
     cdk_json.write_text(json.dumps({"context": {"deployment": file.name}}))
     assert main(["redrive", "--subscriber", "orders"]) == 0
     assert "coatcheck-orders-dead-letters" in capsys.readouterr().out
@@ -438,7 +438,7 @@ def test_what_has_no_known_shape_is_left_and_named(
     assert f"1 left in coatcheck-billing-dead-letters: {strange}" in capsys.readouterr().out
 
 
-# As the rule of stacks/payload_task.py puts it.
+# As the rule of stacks/subscriber/ecs_task.py puts it.
 FAILED_TASK = {
     "failed_task": f"arn:aws:ecs:{NORTH}:{ACCOUNT}:task/coatcheck-billing/1",
     "stop_code": "EssentialContainerExited",

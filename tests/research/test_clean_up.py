@@ -52,13 +52,13 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "POWERTOOLS_SERVICE_NAME": "research_clean_up",
+        "POWERTOOLS_SERVICE_NAME": "domain_clean_up",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    sys.modules.pop("research_clean_up.handler", None)
-    yield importlib.import_module("research_clean_up.handler")
-    sys.modules.pop("research_clean_up.handler", None)
+    sys.modules.pop("domain_clean_up.handler", None)
+    yield importlib.import_module("domain_clean_up.handler")
+    sys.modules.pop("domain_clean_up.handler", None)
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from local import job, pipeline
+from local import processing_job as job
 from local.accounts import Accounts
 from local.cdk import Cdk
 from local.emulator import Emulator
 from research import launch
 from stacks.deployment import Deployment
+from tests.research import pipeline_execution as pipeline
 from tests.research.sagemaker_stub import SageMakerStub, sagemaker_stub
 from tests.research.test_pipelines import definition
 from tests.templates import ROOT, assembly

@@ -12,7 +12,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 
-from stacks.container_image import ContainerImage, ImageBuilder, _ignored
+from stacks.common.container_image import ContainerImage, ImageBuilder, _ignored
 from stacks.deployment import ResearchDeployment, load
 from tests.research.test_domain import with_changes
 from tests.stacks.policies import only, resources

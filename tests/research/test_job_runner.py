@@ -1,4 +1,4 @@
-"""local/job.py: a job's folders, arguments, files and end are SageMaker's. With scripts that need nothing installed."""
+"""local/processing_job.py: a job's folders, arguments, files and end are SageMaker's."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local import job
+from local import processing_job as job
 from research import launch
 from tests.templates import ROOT
 
@@ -94,7 +94,7 @@ def test_make_job(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(LOOK)
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "matrix.mtx").write_text("")
-    command: list[str | Path] = [PYTHON, "-m", "local.job", tmp_path / "cells"]
+    command: list[str | Path] = [PYTHON, "-m", "local.processing_job", tmp_path / "cells"]
     command += ["--script", tmp_path / "script.py", "--python", PYTHON]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
     ran = subprocess.run(

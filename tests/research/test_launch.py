@@ -13,7 +13,8 @@ from botocore.stub import Stubber
 from botocore.validate import ParamValidator
 from moto import mock_aws
 
-from research import launch, step
+from research import launch
+from research import processing_job as step
 
 ACCOUNT = "555555555555"
 BUCKET = "coatcheck-research-555555555555-us-east-1"

@@ -16,7 +16,7 @@ from aws_cdk import aws_kms as kms
 from local.accounts import Accounts
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
-from stacks.container_image import ContainerImage, ImageBuilder
+from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.templates import CONTEXT
 
 pytestmark = pytest.mark.system

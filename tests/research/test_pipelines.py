@@ -11,11 +11,12 @@ import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from cli.resources import UnresolvedError
-from local.pipeline import UnknownParameter, processing_jobs
-from research import launch, step
+from access.template import UnresolvedError
+from research import launch
+from research import processing_job as step
 from stacks.deployment import DeploymentError, ResearchDeployment
-from stacks.research.settings import QC_PARAMETERS
+from stacks.deployment.research import QC_PARAMETERS
+from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.research.test_domain import with_changes
 from tests.stacks.policies import only, resources, with_sid
 from tests.templates import ROOT

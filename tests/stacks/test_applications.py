@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import claim_check
-from cli.resources import Resources
-from stacks import boundary, names
-from stacks.conflicts import MOST_PARTIES
-from stacks.deployment import Deployment, DeploymentError
-from stacks.state_machine import NO_HOPE
-from stacks.workflow import listed
+from access.template import Resources
+from stacks import cross_account as boundary
+from stacks.deployment import Deployment, DeploymentError, names
+from stacks.deployment.checks import MOST_PARTIES
+from stacks.deployment.state_machine import listed
+from stacks.subscriber.state_machine import NO_HOPE
 from tests.stacks.policies import Template, only, resources, statements
 from tests.templates import ROOT, synthesize
 

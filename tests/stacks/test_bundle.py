@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.assembly import read
-from stacks import bundle
+from access.assembly import read
+from stacks.common import bundle
 from stacks.deployment import Deployment
 from tests.stacks.policies import ours
 from tests.templates import assembly
@@ -31,7 +31,7 @@ def test_a_bundle_holds_its_own_packages_and_powertools(tmp_path: Path) -> None:
     assert "publish/handler.py" in found
     assert "claim_check/__init__.py" in found
     assert "aws_lambda_powertools/__init__.py" in found
-    assert not [name for name in found if name.startswith(("consume_", "handover", "boto"))]
+    assert not [name for name in found if name.startswith(("consume_", "shared", "boto"))]
     assert not [name for name in found if "__pycache__" in name or name.endswith((".pyc", "RECORD", "INSTALLER"))]
     assert [name for name in found if "LICENSE" in name]
 
@@ -53,8 +53,8 @@ def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypa
     "packages",
     [
         ("claim_check", "publish"),
-        ("claim_check", "handover", "consume_queue"),
-        ("claim_check", "handover", "consume_topic"),
+        ("claim_check", "shared", "consume_queue"),
+        ("claim_check", "shared", "consume_topic"),
     ],
 )
 def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, packages: tuple[str, ...]) -> None:

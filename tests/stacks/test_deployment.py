@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from handover.deadline import RESERVE_MS
-from stacks import names
-from stacks.conflicts import ANSWER_SECONDS, ways_to_be_late
-from stacks.deployment import Deployment, DeploymentError
+from shared.deadline import RESERVE_MS
+from stacks.deployment import Deployment, DeploymentError, names
 from stacks.deployment import parse as load_table
+from stacks.deployment.checks import ANSWER_SECONDS, ways_to_be_late
 
 ROOT = Path(__file__).parents[2]
 

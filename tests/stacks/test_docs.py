@@ -9,7 +9,6 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from stacks.application import FanOut, Landing
 from stacks.deployment import (
     Deployment,
     HttpsSubscriber,
@@ -19,9 +18,10 @@ from stacks.deployment import (
     Sender,
     SqsSubscriber,
 )
-from stacks.fields import Table
-from stacks.research import settings
-from stacks.task import Network, Task
+from stacks.deployment import research as settings
+from stacks.deployment.application import FanOut, Landing
+from stacks.deployment.ecs_task import Network, Task
+from stacks.deployment.types import Table
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
 MESSAGING = (

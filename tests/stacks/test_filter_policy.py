@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from stacks.deployment import Deployment
-from stacks.filter_policy import FilterPolicy, combinations, is_nested
+from stacks.deployment.filter_policy import FilterPolicy, combinations, is_nested
 from tests.stacks.policies import Template, only
 
 POLICY = TypeAdapter(FilterPolicy)

@@ -8,7 +8,7 @@ import pytest
 
 from claim_check.https import WINDOW
 from stacks.deployment import Deployment
-from stacks.https_subscriber import DELIVERY_POLICY
+from stacks.subscriber.https_stack import DELIVERY_POLICY
 from tests.stacks.policies import Template, only, resources, statements, with_sid, without_operations
 from tests.templates import ROOT
 

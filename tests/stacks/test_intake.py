@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from stacks import names
-from stacks.deployment import Deployment, DeploymentError, SqsSubscriber
+from stacks.deployment import Deployment, DeploymentError, SqsSubscriber, names
 from tests.stacks.policies import resources, with_sid
 from tests.templates import ROOT, synthesize
 

@@ -3,8 +3,7 @@
 import pytest
 from aws_cdk import region_info
 
-from stacks import names, regions
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, names, regions
 
 
 def deployment(region: str, subscriber_region: str, *, fifo: bool = False) -> Deployment:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import claim_check
-from cli.assembly import StackTemplate
-from cli.resources import Resources
+from access.assembly import StackTemplate
+from access.template import Resources
+from stacks.common.alarms import REFUSED
 from stacks.deployment import Deployment, load
-from stacks.operations import REFUSED
 from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
 from tests.templates import ROOT, synthesize
 

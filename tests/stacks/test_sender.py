@@ -84,7 +84,7 @@ LONGEST = {
 
 @pytest.mark.parametrize("table", LONGEST.values(), ids=LONGEST)
 def test_the_largest_deployment_fits_into_every_policy(table: dict[str, Any]) -> None:
-    """The limits of stacks/conflicts.py, with names as long as they may be, where ARNs are longest."""
+    """The limits of stacks/deployment/checks.py, with names as long as they may be, where ARNs are longest."""
     deployment = Deployment.parse(
         {
             **table,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aws_cdk import App
 
+from access.assembly import read
 from app import add_stacks
-from cli.assembly import read
 from stacks.deployment import Deployment, DeploymentError
-from stacks.task import OURS
+from stacks.deployment.ecs_task import OURS
 from tests.stacks.policies import Template, every_statement, only, resources
 from tests.templates import WITHOUT_CODE
 

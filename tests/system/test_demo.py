@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.demo.payload import installed_file
+from cli.scenario.payloads import installed_file
 
 ROOT = Path(__file__).parents[2]
 MEMORY_MB = 160
@@ -20,7 +20,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("demo") / "report.json"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
     demo = subprocess.run(
-        [sys.executable, "-m", "local.demo", "--report", str(path)],
+        [sys.executable, "-m", "cli.demo", "--report", str(path)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from claim_check import Publisher, Store, offload
-from claim_check.event import put_event
+from claim_check.publishing.event import put_event
 from local.world import World
 from publish.upload import upload_id
-from stacks import names
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, names
 from tests.local.support import eventually
 from tests.templates import ROOT, assembly
 

@@ -1,0 +1,294 @@
+"""Templates resolved to concrete policies: every statement where AWS would evaluate it.
+
+Loud by design. A resource type or a place for a policy that is not known here is an error, never skipped: a policy that
+nobody reads is a policy that nobody checks.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from access.assembly import StackTemplate
+from access.inventory import Concrete, Guarded, Policy, Role, Statement, Thing
+from access.template import NAMED, Properties, Resources, UnresolvedError
+
+_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint", "traces")
+# What an endpoint without a policy lets through. (VPC guide, "Default endpoint policy".)
+_ANYTHING: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+
+# Types that have no policy of their own, and that no policy of ours names by reference.
+_WITHOUT_POLICY = {
+    "AWS::Budgets::Budget",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::EC2::FlowLog",
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::Route",
+    "AWS::EC2::RouteTable",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::EC2::VPC",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::Events::Archive",
+    "AWS::IdentityStore::Group",
+    "AWS::IdentityStore::GroupMembership",
+    "AWS::IdentityStore::User",
+    "AWS::KMS::Alias",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::SNS::Subscription",
+    "AWS::SSM::Parameter",
+    "AWS::SSO::ApplicationAssignment",
+    "AWS::SageMaker::AppImageConfig",
+    "AWS::SageMaker::Image",
+    "AWS::SageMaker::ImageVersion",
+    "AWS::SageMaker::NotebookInstance",
+    "AWS::SageMaker::Pipeline",
+    "AWS::SageMaker::Space",
+    "AWS::SageMaker::UserProfile",
+    "AWS::Scheduler::Schedule",
+    "Custom::ContainerImage",
+    "Custom::DomainCleanUp",
+    "Custom::DomainGuard",
+    "Custom::S3AutoDeleteObjects",
+}
+# Managed policies of AWS that CDK attaches, in AWS's words.
+_MANAGED = {
+    "service-role/AWSLambdaBasicExecutionRole": {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": "*",
+            }
+        ],
+    },
+}
+
+
+def concrete(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy] | None = None) -> Concrete:
+    """Every policy of these stacks. `managed` are managed policies that they name and do not have, by ARN.
+
+    Raises:
+        UnresolvedError: at the first thing that cannot be made concrete.
+    """
+    found = Concrete()
+    for stack in stacks:
+        found.regions[stack.name] = stack.region
+        found.accounts[stack.name] = stack.account
+        _Policies(stack, managed or {}).read_into(found)
+    return found
+
+
+class _Policies(Resources):
+    """The policies among one stack's resources. `managed`: those that it may name and does not have."""
+
+    def __init__(self, stack: StackTemplate, managed: Mapping[str, Policy]) -> None:
+        super().__init__(stack)
+        self._managed = dict(managed)
+        self._read: set[int] = set()
+        """Which policy documents of the template have been read, by identity."""
+
+    def read_into(self, found: Concrete) -> None:
+        policies = self._resource_policies()
+        self._managed |= {
+            self.arn(logical): self._document(logical, self.properties(logical)["PolicyDocument"])
+            for logical in self.of_type("AWS::IAM::ManagedPolicy")
+        }
+        inline = self._identity_policies()
+        for logical, resource in self.all.items():
+            kind = resource["Type"]
+            if "Condition" in resource:
+                raise self.unresolved(logical, "is made only on a condition; what is deployed cannot be known")
+            if kind in NAMED:
+                self._read_named(logical, kind, found, policies, inline)
+            elif kind not in _WITHOUT_POLICY and kind not in _POLICIES and kind != "AWS::IAM::Policy":
+                raise self.unresolved(
+                    logical,
+                    f"{kind} is not a known type: add it to access/template.py or access/policies.py",
+                )
+        for logical, resource in self.all.items():
+            self._refuse_unread(logical, resource.get("Properties", {}))
+        for arn in policies:
+            if arn not in found.guarded:
+                raise UnresolvedError(f"{self.stack.name}: a policy for {arn}, which is in none of the stacks")
+
+    def _read_named(
+        self,
+        logical: str,
+        kind: str,
+        found: Concrete,
+        policies: Mapping[str, list[Statement]],
+        inline: Mapping[str, list[Policy]],
+    ) -> None:
+        name = NAMED[kind][0]
+        arn, where, properties = self.arn(logical), f"{self.stack.name}/{logical}", self.properties(logical)
+        account, region = self.stack.account, self.stack.region
+        if name not in _GUARDED:
+            found.things[arn] = Thing(name, arn, account, region, where)
+            return
+        statements = list(policies.get(arn, []))
+        if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
+            statements += self._document(logical, properties[_OWN_DOCUMENT[name]])["Statement"]
+        elif name == "endpoint":
+            statements.append(_ANYTHING)
+        if name == "role":
+            found.roles[arn] = self._role(logical, arn, inline)
+        if arn in found.guarded:
+            raise self.unresolved(logical, f"{arn} is in two stacks")
+        policy = {"Version": "2012-10-17", "Statement": statements}
+        found.guarded[arn] = Guarded(name, arn, account, region, where, policy, properties)
+
+    def _role(self, logical: str, arn: str, inline: Mapping[str, list[Policy]]) -> Role:
+        properties = self.properties(logical)
+        policies = [self._document(logical, each["PolicyDocument"]) for each in properties.get("Policies", [])]
+        policies += inline.get(arn, [])
+        for reference in properties.get("ManagedPolicyArns", []):
+            managed = str(self.resolve(reference, logical))
+            document = self._managed.get(managed) or _MANAGED.get(managed.partition(":policy/")[2])
+            if document is None:
+                raise self.unresolved(logical, f"the managed policy {managed!r} is not known here")
+            policies.append(document)
+        boundary = properties.get("PermissionsBoundary") and str(
+            self.resolve(properties["PermissionsBoundary"], logical)
+        )
+        return Role(
+            arn,
+            self.stack.account,
+            f"{self.stack.name}/{logical}",
+            tuple(policies),
+            boundary,
+            self._managed.get(boundary or ""),
+        )
+
+    def _identity_policies(self) -> dict[str, list[Policy]]:
+        """Documents of policies that say themselves to which roles they are attached, by the role's ARN."""
+        found: dict[str, list[Policy]] = {}
+        for logical in [*self.of_type("AWS::IAM::Policy"), *self.of_type("AWS::IAM::ManagedPolicy")]:
+            properties = self.properties(logical)
+            document = self._document(logical, properties["PolicyDocument"])
+            for attached in {"Users", "Groups"} & set(properties):
+                raise self.unresolved(logical, f"{attached} have policies; only roles are known here")
+            for role in properties.get("Roles", []):
+                name = self.resolve(role, logical)
+                found.setdefault(f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", []).append(document)
+        return found
+
+    def _resource_policies(self) -> dict[str, list[Statement]]:
+        """Statements by the ARN of what they are attached to."""
+        found: dict[str, list[Statement]] = {}
+        documents: set[tuple[str, str]] = set()
+        for kind, read in _POLICIES.items():
+            for logical in self.of_type(kind):
+                for arn, statements in read(self, logical):
+                    # AWS keeps one document a bucket, topic or queue: of two, the later deployed would win.
+                    if kind in _ONE_DOCUMENT and (kind, arn) in documents:
+                        raise self.unresolved(logical, f"a second {kind} for {arn}")
+                    documents.add((kind, arn))
+                    found.setdefault(arn, []).extend(statements)
+        return found
+
+    def bucket_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        properties = self.properties(logical)
+        bucket = self.resolve(properties["Bucket"], logical)
+        yield f"arn:{self.partition}:s3:::{bucket}", self._statements(logical)
+
+    def queue_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        for url in self.properties(logical)["Queues"]:
+            account, name = str(self.resolve(url, logical)).rsplit("/", 2)[1:]
+            yield self.arn_here("sqs", name, account), self._statements(logical)
+
+    def topic_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        for topic in self.properties(logical)["Topics"]:
+            yield str(self.resolve(topic, logical)), self._statements(logical)
+
+    def bus_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        properties = self.properties(logical)
+        bus = self.resolve(properties["EventBusName"], logical)
+        if set(properties) - {"EventBusName", "Statement", "StatementId"}:
+            raise self.unresolved(logical, "only EventBusPolicy with a Statement is known here")
+        document = self._document(logical, {"Statement": [properties["Statement"]]})
+        self._read.add(id(properties["Statement"]))
+        yield self.arn_here("events", f"event-bus/{bus}"), document["Statement"]
+
+    def permission(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        """`AWS::Lambda::Permission` as the statement that Lambda makes of it."""
+        properties: Properties = self.resolve(self.properties(logical), logical)
+        name = properties["FunctionName"]
+        arn = name if name.startswith("arn:") else self.arn_here("lambda", f"function:{name}")
+        conditions = {
+            "SourceArn": ("ArnLike", "aws:SourceArn"),
+            "SourceAccount": ("StringEquals", "aws:SourceAccount"),
+            "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
+            "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
+        }
+        if unknown := set(properties) - {"Action", "FunctionName", "Principal", *conditions}:
+            raise self.unresolved(logical, f"{', '.join(sorted(unknown))} of a permission is not known here")
+        statement: Statement = {
+            "Sid": logical,
+            "Effect": "Allow",
+            "Principal": _lambda_principal(properties["Principal"], self.partition),
+            "Action": properties["Action"],
+            "Resource": arn,
+        }
+        for key, (operator, condition) in conditions.items():
+            if key in properties:
+                statement.setdefault("Condition", {}).setdefault(operator, {})[condition] = properties[key]
+        yield arn, [statement]
+
+    def _statements(self, logical: str) -> list[Statement]:
+        statements: list[Statement] = self._document(logical, self.properties(logical)["PolicyDocument"])["Statement"]
+        return statements
+
+    def _document(self, logical: str, document: Policy | str) -> Policy:
+        if isinstance(document, str):  # X-Ray has it as text
+            document = json.loads(document)
+        if not isinstance(document, dict) or not isinstance(document.get("Statement"), list):
+            raise self.unresolved(logical, "a policy document without a list of statements")
+        self._read |= {id(statement) for statement in document["Statement"]}
+        resolved: Policy = self.resolve(document, logical)
+        return resolved
+
+    def _refuse_unread(self, logical: str, node: Any) -> None:
+        """Every statement of the template has to have been read above."""
+        if isinstance(node, dict):
+            is_statement = {"Effect", "Principal"} & set(node) and {"Action", "NotAction"} & set(node)
+            is_permission = self.all[logical]["Type"] == "AWS::Lambda::Permission"
+            if is_statement and not is_permission and id(node) not in self._read:
+                raise self.unresolved(logical, "a policy statement where none is known here")
+            for each in node.values():
+                self._refuse_unread(logical, each)
+        elif isinstance(node, list):
+            for each in node:
+                self._refuse_unread(logical, each)
+
+
+_POLICIES: dict[str, Callable[[_Policies, str], Iterator[tuple[str, list[Statement]]]]] = {
+    "AWS::S3::BucketPolicy": _Policies.bucket_policy,
+    "AWS::SQS::QueuePolicy": _Policies.queue_policy,
+    "AWS::SNS::TopicPolicy": _Policies.topic_policy,
+    "AWS::Events::EventBusPolicy": _Policies.bus_policy,
+    "AWS::Lambda::Permission": _Policies.permission,
+}
+_OWN_DOCUMENT = {
+    "key": "KeyPolicy",
+    "role": "AssumeRolePolicyDocument",
+    "repository": "RepositoryPolicyText",
+    "endpoint": "PolicyDocument",
+    "traces": "PolicyDocument",
+}
+"""Where what is guarded holds its own policy."""
+_ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
+
+
+def _lambda_principal(principal: str, partition_name: str) -> object:
+    if principal == "*":
+        return "*"
+    if re.fullmatch(r"[0-9]{12}", principal):
+        return {"AWS": f"arn:{partition_name}:iam::{principal}:root"}
+    if principal.startswith("arn:"):
+        return {"AWS": principal}
+    return {"Service": principal}

@@ -1,0 +1,161 @@
+"""The resources of one template as they will be named: their ARNs, and every intrinsic function carried out.
+
+Loud by design: an intrinsic function that is not known here is an error, never skipped.
+"""
+
+import re
+from typing import Any
+
+from access.assembly import StackTemplate
+from stacks.deployment.regions import dns_suffix, partition
+
+Properties = dict[str, Any]
+
+
+class UnresolvedError(ValueError):
+    """A template holds something that cannot be made concrete. Names stack, resource and what it is."""
+
+
+NAMED: dict[str, tuple[str, str, str]] = {
+    "AWS::S3::Bucket": ("bucket", "BucketName", "arn:{partition}:s3:::{name}"),
+    "AWS::KMS::Key": ("key", "", "arn:{partition}:kms:{region}:{account}:key/{name}"),
+    "AWS::SNS::Topic": ("topic", "TopicName", "arn:{partition}:sns:{region}:{account}:{name}"),
+    "AWS::SQS::Queue": ("queue", "QueueName", "arn:{partition}:sqs:{region}:{account}:{name}"),
+    "AWS::Lambda::Function": ("function", "FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{name}"),
+    "AWS::Events::EventBus": ("bus", "Name", "arn:{partition}:events:{region}:{account}:event-bus/{name}"),
+    "AWS::IAM::Role": ("role", "RoleName", "arn:{partition}:iam::{account}:role/{name}"),
+    "AWS::Events::Rule": ("rule", "Name", "arn:{partition}:events:{region}:{account}:rule/{bus}{name}"),
+    "AWS::Logs::LogGroup": ("log group", "LogGroupName", "arn:{partition}:logs:{region}:{account}:log-group:{name}:*"),
+    "AWS::DynamoDB::GlobalTable": ("table", "TableName", "arn:{partition}:dynamodb:{region}:{account}:table/{name}"),
+    "AWS::StepFunctions::StateMachine": (
+        "state machine",
+        "StateMachineName",
+        "arn:{partition}:states:{region}:{account}:stateMachine:{name}",
+    ),
+    "AWS::ECS::Cluster": ("cluster", "ClusterName", "arn:{partition}:ecs:{region}:{account}:cluster/{name}"),
+    "AWS::ECS::TaskDefinition": (
+        "task definition",
+        "Family",
+        "arn:{partition}:ecs:{region}:{account}:task-definition/{name}:1",
+    ),
+    "AWS::ECR::Repository": (
+        "repository",
+        "RepositoryName",
+        "arn:{partition}:ecr:{region}:{account}:repository/{name}",
+    ),
+    "AWS::EC2::SecurityGroup": ("security group", "", "arn:{partition}:ec2:{region}:{account}:security-group/{name}"),
+    "AWS::EC2::Subnet": ("subnet", "", "arn:{partition}:ec2:{region}:{account}:subnet/{name}"),
+    "AWS::EC2::VPCEndpoint": ("endpoint", "", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{name}"),
+    "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "arn:{partition}:iam::{account}:policy/{name}"),
+    "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
+    "AWS::XRay::ResourcePolicy": ("traces", "PolicyName", "arn:{partition}:xray:{region}:{account}:policy/{name}"),
+    "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
+}
+"""What has an ARN, by type: its kind, the property that holds its name, and the ARN. `{name}` is that property, or what
+stands for CloudFormation's own choice: stack and logical id."""
+_REF_IS_ARN = (
+    "AWS::SNS::Topic",
+    "AWS::StepFunctions::StateMachine",
+    "AWS::ECS::TaskDefinition",
+    "AWS::IAM::ManagedPolicy",
+)
+# Attributes that policies spell, besides `Arn`, and what stands for what AWS makes up.
+_ATTRIBUTES = {
+    ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
+    ("AWS::SageMaker::Domain", "DomainId"): "{name}",
+    ("AWS::SageMaker::Domain", "DomainArn"): "{arn}",
+}
+
+
+class Resources:
+    """One stack's, by logical id in `all`. `arn` of those that have one, `resolve` for what any of them says."""
+
+    def __init__(self, stack: StackTemplate) -> None:
+        self.stack = stack
+        self.all: dict[str, dict[str, Any]] = stack.template["Resources"]
+        self.partition = partition(stack.region)
+        self._pseudo = {
+            "AWS::AccountId": stack.account,
+            "AWS::Region": stack.region,
+            "AWS::Partition": self.partition,
+            "AWS::URLSuffix": dns_suffix(stack.region),
+            "AWS::StackName": stack.name,
+        }
+
+    def resolve(self, value: Any, logical: str) -> Any:
+        """The value, which `logical` has, with every intrinsic function carried out.
+
+        Raises:
+            UnresolvedError: there is one that is not known here.
+        """
+        match value:
+            case list():
+                return [self.resolve(each, logical) for each in value]
+            case {"Ref": str(target)} if len(value) == 1:
+                return self._ref(target, logical)
+            case {"Fn::GetAtt": [str(target), str(attribute)]} if len(value) == 1:
+                return self._attribute(target, attribute, logical)
+            case {"Fn::Join": [str(separator), list(parts)]} if len(value) == 1:
+                return separator.join(str(self.resolve(part, logical)) for part in parts)
+            case {"Fn::Split": [str(separator), text]} if len(value) == 1:
+                return str(self.resolve(text, logical)).split(separator)
+            case {"Fn::Select": [int(index), parts]} if len(value) == 1:
+                return self.resolve(parts, logical)[index]
+            case {"Fn::Sub": str(text)} if len(value) == 1:
+                return re.sub(r"\$\{([^}]*)\}", lambda found: str(self._ref(found[1], logical)), text)
+            case dict():
+                for key in value:
+                    if key.startswith("Fn::") or (key in ("Ref", "Condition") and not isinstance(value[key], dict)):
+                        raise self.unresolved(logical, f"{key} cannot be resolved: {value}")
+                return {key: self.resolve(each, logical) for key, each in value.items()}
+            case _:
+                return value
+
+    def _ref(self, target: str, logical: str) -> str:
+        if target in self._pseudo:
+            return self._pseudo[target]
+        kind = self.all.get(target, {}).get("Type")
+        if kind not in NAMED:
+            raise self.unresolved(logical, f"Ref {target} cannot be resolved")
+        if kind == "AWS::SQS::Queue":
+            suffix = self._pseudo["AWS::URLSuffix"]
+            return f"https://sqs.{self.stack.region}.{suffix}/{self.stack.account}/{self._name(target)}"
+        return self.arn(target) if kind in _REF_IS_ARN else self._name(target)
+
+    def _attribute(self, target: str, attribute: str, logical: str) -> str:
+        kind = self.all.get(target, {}).get("Type", "")
+        spelled = _ATTRIBUTES.get((kind, attribute), "{arn}" if attribute == "Arn" and kind in NAMED else None)
+        if spelled is None:
+            raise self.unresolved(logical, f"Fn::GetAtt {target}.{attribute} cannot be resolved")
+        return spelled.format(name=self._name(target), arn=self.arn(target))
+
+    def _name(self, logical: str) -> str:
+        kind = self.all[logical]["Type"]
+        given = self.properties(logical).get(NAMED[kind][1])
+        return str(self.resolve(given, logical)) if given else f"{self.stack.name}-{logical}"
+
+    def arn(self, logical: str) -> str:
+        """Of a resource whose type is in `NAMED`."""
+        properties = self.properties(logical)
+        bus = self.resolve(properties.get("EventBusName", "default"), logical)
+        return NAMED[self.all[logical]["Type"]][2].format(
+            partition=self.partition,
+            region=self.stack.region,
+            account=self.stack.account,
+            name=self._name(logical),
+            bus="" if bus == "default" else f"{bus}/",
+        )
+
+    def arn_here(self, service: str, resource: str, account: str | None = None) -> str:
+        """In the stack's partition and Region; in its account, unless another is given."""
+        return f"arn:{self.partition}:{service}:{self.stack.region}:{account or self.stack.account}:{resource}"
+
+    def of_type(self, kind: str) -> list[str]:
+        return [logical for logical, resource in self.all.items() if resource["Type"] == kind]
+
+    def properties(self, logical: str) -> Properties:
+        properties: Properties = self.all[logical].get("Properties", {})
+        return properties
+
+    def unresolved(self, logical: str, what: str) -> UnresolvedError:
+        return UnresolvedError(f"{self.stack.name}/{logical}: {what}")

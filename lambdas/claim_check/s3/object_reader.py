@@ -1,0 +1,143 @@
+"""A payload's bytes as they lie in the store or a replica, read as one stream however often the connection drops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    ClientError,
+    FlexibleChecksumError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from claim_check.errors import PayloadCorrupt, PayloadUnavailable
+from claim_check.s3.client import code, s3_errors
+from claim_check.s3.copy import Copied, Place, copy_object
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.client import S3Client
+
+    from claim_check.store import Store
+    from claim_check.wire.claim import Claim
+    from claim_check.wire.pointer import Pointer
+
+RESUMES = 5
+_first_pause = 0.05  # seconds; doubled at every resume
+
+
+class StoredBytes:
+    """The bytes of one object: `size` and `claim` are what the message declares of it. `replica` is the bucket to read
+    it from, when not the store's own; `s3`, a client of that bucket's Region. `what` is how errors call it."""
+
+    def __init__(
+        self,
+        s3: S3Client,
+        *,
+        store: Store,
+        pointer: Pointer,
+        size: int,
+        claim: Claim,
+        replica: str | None = None,
+    ) -> None:
+        self.what = f"the payload's replica in {replica}" if replica else "the payload"
+        self._s3 = s3
+        self._place = Place(replica or pointer.bucket, pointer.key, store.owner)
+        self._pointer = pointer
+        self._size = size
+        self._claim = claim
+
+    def chunks(self, size: int) -> Generator[bytes]:
+        """All bytes, `size` at a time. A dropped connection is resumed where it broke, on the same object (its ETag),
+        at most five times. Closing the generator closes the connection."""
+        offset, etag = 0, None
+        for drops in count():
+            body, etag = self._open(offset, etag)
+            try:
+                with closing(body):
+                    while chunk := body.read(size):
+                        offset += len(chunk)
+                        yield chunk
+            except FlexibleChecksumError as error:
+                raise PayloadCorrupt(
+                    f"{self.what}: the bytes received differ from S3's own checksum of them", **self._known
+                ) from error
+            except Exception as error:
+                if not _is_drop(error):
+                    raise
+                if drops == RESUMES:
+                    raise PayloadUnavailable(
+                        f"the connection dropped {RESUMES + 1} times; {offset} of {self._size} bytes were read",
+                        **self._known,
+                    ) from error
+                time.sleep(_first_pause * 2**drops)
+            else:
+                return
+
+    def copy_to(self, s3: S3Client, target: Place) -> Copied:
+        """Has S3 copy the object, as it was when its size and S3's checksum were compared with the message's."""
+        with s3_errors(f"look at {self.what}", **self._known):
+            found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
+        self._compare(found, 0)
+        with s3_errors(f"copy {self.what} to s3://{target.bucket}/{target.key}", **self._known):
+            copied = copy_object(s3, source=self._place, target=target, size=self._size, etag=found["ETag"])
+        if _differ(copied.crc64nvme, found.get("ChecksumCRC64NVME")):
+            raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
+        return copied
+
+    def _open(self, offset: int, etag: str | None) -> tuple[StreamingBody, str | None]:
+        request = self._object
+        if offset:
+            request |= {"Range": f"bytes={offset}-"} | ({"IfMatch": etag} if etag else {})
+        if self._claim.sha256 is None:
+            request["ChecksumMode"] = "ENABLED"  # nothing of ours to check by, so S3's own checksum has to do
+        with s3_errors(f"read {self.what}", **self._known):
+            try:
+                answer = self._s3.get_object(**request)
+            except ClientError as error:
+                if code(error) == "PreconditionFailed":
+                    raise PayloadUnavailable(
+                        "the object was replaced while it was read: read it again", **self._known
+                    ) from error
+                raise
+        try:
+            self._compare(answer, offset)
+        except PayloadCorrupt:
+            answer["Body"].close()
+            raise
+        return answer["Body"], answer.get("ETag")
+
+    def _compare(self, found: Mapping[str, Any], offset: int) -> None:
+        if offset + found["ContentLength"] != self._size:
+            raise PayloadCorrupt(
+                f"{self.what} has {offset + found['ContentLength']} bytes, the message declares {self._size}",
+                **self._known,
+            )
+        if _differ(self._claim.crc64nvme, found.get("ChecksumCRC64NVME")):
+            raise PayloadCorrupt(f"S3's CRC64NVME of {self.what} is not the one the message declares", **self._known)
+
+    @property
+    def _object(self) -> dict[str, Any]:
+        return {"Bucket": self._place.bucket, "Key": self._place.key, "ExpectedBucketOwner": self._place.owner}
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        return {"pointer": self._pointer, "message_id": self._claim.id}
+
+
+def _is_drop(error: Exception) -> bool:
+    # Late, as in s3.py. botocore translates what urllib3 raises while a body is read, but not all: TLS errors come as
+    # is.
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, IncompleteReadError | ReadTimeoutError | ResponseStreamingError | HTTPError)
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other

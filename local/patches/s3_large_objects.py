@@ -1,0 +1,223 @@
+"""S3's gap of memory: AWS stores payloads of gigabytes; the emulator holds each several times over in its own memory.
+
+A large body is a file here, from the moment its first bytes arrive until its last are sent, and mapped into memory for
+the emulator's code, which takes it for bytes. Copies and versions share the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+from ministack import app
+from ministack.services import s3
+
+from local.patches.patch import instead_of, rewrite
+
+LARGE = 4 << 20
+_PIECE = 1 << 20
+_RESIDENT = 32 << 20
+
+
+class Body(mmap.mmap):
+    """A body in a file without a name; it is freed with its last reference. A long slice of it copies nothing."""
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> Body:
+        """The whole of an open file, which may be closed then."""
+        file.flush()
+        return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and len(range(*key.indices(len(self)))) >= LARGE:
+            return memoryview(self)[key]
+        return super().__getitem__(key)
+
+    def __deepcopy__(self, _: object) -> Body:
+        """Itself: a replica shares the file, too."""
+        return self
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The body in pieces of a megabyte; what has been read leaves the process's memory again."""
+        view = memoryview(self)
+        for start in range(0, len(self), _PIECE):
+            yield view[start : start + _PIECE]
+            if (start + _PIECE) % _RESIDENT == 0:
+                self.madvise(mmap.MADV_DONTNEED, start + _PIECE - _RESIDENT, _RESIDENT)
+        self.madvise(mmap.MADV_DONTNEED)
+
+
+def _pieces(body: Any) -> Iterator[Any]:
+    if isinstance(body, Body):
+        yield from body.pieces()
+    elif len(body) >= LARGE:
+        view = memoryview(body)
+        yield from (view[start : start + _PIECE] for start in range(0, len(view), _PIECE))
+    else:
+        yield body
+
+
+def install() -> None:
+    """Fill every gap of this file."""
+    large_requests_arrive_in_files()
+    large_bodies_are_digested_in_pieces()
+    parts_are_joined_in_files()
+    large_responses_leave_in_pieces()
+
+
+def large_requests_arrive_in_files() -> None:
+    """AWS: takes an upload of up to 5 GB at a time. The emulator: gathers it in memory, several times over."""
+
+    @instead_of(app, "_read_request_body")
+    async def read(original: Any, receive: Any, method: str, headers: dict[str, str]) -> Any:
+        framing = headers.get("x-amz-content-sha256", "")
+        length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
+        signed_chunks = framing.startswith("STREAMING-AWS4")  # the emulator checks those against the body as sent
+        of_s3 = "/s3/aws4_request" in headers.get("authorization", "")
+        if method != "PUT" or not of_s3 or signed_chunks or not length.isdigit() or int(length) < LARGE:
+            return await original(receive, method, headers)
+        app.pin_signed_body(b"")  # what is signed is the header that digests the body, not the body
+        with tempfile.TemporaryFile() as file:
+            chunked = framing.startswith("STREAMING-") or "aws-chunked" in headers.get("content-encoding", "")
+            decoder = _Chunks(file) if chunked else _Plain(file)
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise app._RequestBodyDisconnected
+                decoder.feed(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+            trailers = decoder.finish()
+            if file.tell() != int(length):
+                raise app._IncompleteRequestBody(f"{length} bytes were announced, {file.tell()} came")
+            for name, value in trailers.items():
+                headers.setdefault(name, value)
+            _leave_chunked_encoding(headers)
+            return Body.of(file)
+
+
+class _Plain:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def feed(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def finish(self) -> dict[str, str]:
+        return {}
+
+
+class _Chunks:
+    """The aws-chunked coding: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, trailers."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._pending = b""
+        self._left = 0  # bytes of the current chunk still to come, its closing CRLF included
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        if self._left > 2 and not self._pending and len(data) < self._left - 1:
+            self._file.write(data)
+            self._left -= len(data)
+            return
+        data = self._pending + data
+        position = 0
+        while not self._ended:
+            if self._left:
+                taken = data[position : position + self._left]
+                self._file.write(taken[: max(0, self._left - 2)])
+                self._left -= len(taken)
+                position += len(taken)
+                if self._left:
+                    break
+            end = data.find(b"\r\n", position)
+            if end < 0:
+                break
+            size = int(data[position:end].split(b";")[0], 16)
+            position = end + 2
+            self._left = size + 2
+            if size == 0:
+                self._left, self._ended = 0, True
+        self._pending = data[position:]
+
+    def finish(self) -> dict[str, str]:
+        if not self._ended:
+            raise app._IncompleteRequestBody("the chunk that ends an aws-chunked body is missing")
+        lines = self._pending.decode("latin-1").split("\r\n")
+        return {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
+        }
+
+
+def _leave_chunked_encoding(headers: dict[str, str]) -> None:
+    encodings = [one.strip() for one in headers.pop("content-encoding", "").split(",")]
+    rest = [one for one in encodings if one and one != "aws-chunked"]
+    if rest:
+        headers["content-encoding"] = ", ".join(rest)
+
+
+def large_bodies_are_digested_in_pieces() -> None:
+    """AWS: digests whatever comes. The emulator: in one call, which would bring a whole file into memory."""
+
+    def in_pieces(algorithm: str) -> Any:
+        def digest(data: Any = b"", **named: Any) -> Any:
+            made = hashlib.new(algorithm, **named)
+            for piece in _pieces(data):
+                made.update(piece)
+            return made
+
+        return digest
+
+    names = ("md5", "sha1", "sha256")
+    s3.hashlib = SimpleNamespace(**{**vars(hashlib), **{name: in_pieces(name) for name in names}})
+    s3.md5_hash = lambda data: s3.hashlib.md5(data).hexdigest()
+
+    @instead_of(s3, "_compute_s3_checksum")
+    def checksum(original: Any, algorithm: str, body: Any) -> Any:
+        if (algorithm or "").upper() != "CRC32" or len(body) < LARGE:
+            return original(algorithm, body)
+        value = 0
+        for piece in _pieces(body):
+            value = zlib.crc32(piece, value)
+        return s3.base64.b64encode(value.to_bytes(4, "big")).decode()
+
+
+def parts_are_joined_in_files() -> None:
+    """AWS: completes an upload of any size. The emulator: joins the parts in memory."""
+    s3._joined = _joined
+    rewrite(s3, "_complete_multipart_upload", ('b"".join(combined_parts)', "_joined(combined_parts)"))
+
+
+def _joined(parts: Iterable[Any]) -> Any:
+    parts = list(parts)
+    if sum(len(part) for part in parts) < LARGE:
+        return b"".join(parts)
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            for piece in _pieces(part):
+                file.write(piece)
+        return Body.of(file)
+
+
+def large_responses_leave_in_pieces() -> None:
+    """AWS: streams an object. The emulator: hands the web server the whole of it at once."""
+
+    @instead_of(app, "_send_response")
+    async def send_response(
+        original: Any, send: Any, status: int, headers: dict[str, Any], body: Any, *, head: bool = False
+    ) -> None:
+        if not isinstance(body, Body | memoryview):
+            await original(send, status, headers, body, head=head)
+            return
+        if "content-length" not in {name.lower() for name in headers}:
+            headers["Content-Length"] = str(len(body))
+        await send({"type": "http.response.start", "status": status, "headers": app._asgi_header_list(headers)})
+        for piece in _pieces(body):
+            await send({"type": "http.response.body", "body": bytes(piece), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

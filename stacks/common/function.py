@@ -1,0 +1,71 @@
+"""A Lambda function of ours: its code, its own role, its log group."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.bundle import bundle
+
+METRICS = "coatcheck"
+"""The namespace of the metrics that functions write; their one dimension is `service`, the function's name."""
+
+
+class Function(lambda_.Function):
+    """Runs `<package>.handler.handler`. `environment` is all it is told of where it runs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        function_name: str,
+        role_name: str | None = None,
+        package: str,
+        shared: Sequence[str] = ("claim_check",),
+        timeout: Duration,
+        environment: Mapping[str, str],
+        on_failure: lambda_.IDestination | None = None,
+        reserved_concurrent_executions: int | None = None,
+    ) -> None:
+        role = iam.Role(
+            scope, f"{id}Role", role_name=role_name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        )
+        log_group = logs.LogGroup(
+            scope,
+            f"{id}Logs",
+            log_group_name=f"/aws/lambda/{function_name}",
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        log_group.grant_write(role)
+        acknowledge_wildcards(role, {"X-Ray knows no narrower resource.": ["*"]})
+        self.service = function_name
+        """What its logs and metrics call it."""
+        self.execution_role = role
+        """`role`, which is there: one's own, never None."""
+        super().__init__(
+            scope,
+            id,
+            function_name=function_name,
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"{package}.handler.handler",
+            code=bundle(scope, *shared, package),
+            role=role,
+            log_group=log_group,
+            timeout=timeout,
+            # Memory buys CPU and network, not room: a payload goes through in pieces.
+            memory_size=1024,
+            tracing=lambda_.Tracing.ACTIVE,
+            on_failure=on_failure,
+            reserved_concurrent_executions=reserved_concurrent_executions,
+            environment={
+                "POWERTOOLS_SERVICE_NAME": function_name,
+                "POWERTOOLS_METRICS_NAMESPACE": METRICS,
+                **environment,
+            },
+        )

@@ -1,0 +1,437 @@
+"""Every physical name and ARN that two accounts, or two stacks, have to agree on.
+
+Names are all that crosses an account boundary: the publisher's stack allows by them, a subscriber's stack uses them.
+Pure functions of the deployment file; nothing here asks AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stacks.deployment.regions import dns_suffix, is_opt_in, partition
+
+if TYPE_CHECKING:
+    from stacks.deployment.model import (
+        Deployment,
+        FunctionSubscriber,
+        Head,
+        LambdaSubscriber,
+        Sender,
+        SqsSubscriber,
+        Subscriber,
+    )
+    from stacks.deployment.research import App, Image, Pipeline, Research, User
+
+PAYLOADS = "payloads/"
+"""Prefix, in the payload bucket, of what pointers point to."""
+LANDED = "landed/"
+"""Prefix, in a subscriber's landing bucket, of the payloads that S3 copied there."""
+RESULTS = "results/"
+"""Prefix, in a subscriber's landing bucket, of what became of a payload's items."""
+OUTBOX = "outbox/"
+"""Prefix, in the payload bucket, of uploads that are to become messages."""
+INLINE = "inline/"
+"""Prefix, in a subscriber's inbox, of payloads that came inside their message."""
+
+
+def _arn(service: str, region: str, account: str, resource: str) -> str:
+    # IAM and S3 ARNs leave the Region out, so the partition is the caller's to give when there is none.
+    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
+
+
+# The publisher's account -------------------------------------------------------------------------------------------
+
+
+def publisher_stack(deployment: Deployment) -> str:
+    return f"{deployment.name}-publisher"
+
+
+def payload_bucket(deployment: Deployment, region: str | None = None) -> str:
+    """The publisher's, or its replica in another Region."""
+    return f"{deployment.name}-payloads-{deployment.publisher.account}-{region or deployment.publisher.region}"
+
+
+def payload_bucket_arn(deployment: Deployment, region: str | None = None) -> str:
+    return f"arn:{partition(deployment.publisher.region)}:s3:::{payload_bucket(deployment, region)}"
+
+
+def replica_stack(deployment: Deployment, region: str) -> str:
+    return f"{deployment.name}-replica-{region}"
+
+
+def replication_rule(region: str) -> str:
+    """Of the payload bucket: replicates into that Region. Metrics are counted by it."""
+    return f"Replicate-{region}"
+
+
+def replica_key_alias(deployment: Deployment) -> str:
+    """Of the key of a replica, in its Region: the publisher's stack cannot know the key's own ARN."""
+    return f"alias/{deployment.name}-replica"
+
+
+def replica_key_alias_arn(deployment: Deployment, region: str) -> str:
+    return _arn("kms", region, deployment.publisher.account, replica_key_alias(deployment))
+
+
+def topic(deployment: Deployment) -> str:
+    return f"{deployment.name}-messages{_fifo_suffix(deployment)}"
+
+
+def topic_arn(deployment: Deployment) -> str:
+    return _arn("sns", deployment.publisher.region, deployment.publisher.account, topic(deployment))
+
+
+def event_bus(deployment: Deployment) -> str:
+    return deployment.name
+
+
+def event_bus_arn(deployment: Deployment) -> str:
+    publisher = deployment.publisher
+    return _arn("events", publisher.region, publisher.account, f"event-bus/{event_bus(deployment)}")
+
+
+def archive(deployment: Deployment) -> str:
+    """Of the events that are not published, for they have another detail-type."""
+    return f"{deployment.name}-unmatched"
+
+
+def archive_arn(deployment: Deployment) -> str:
+    return _arn("events", deployment.publisher.region, deployment.publisher.account, f"archive/{archive(deployment)}")
+
+
+def publish_function(deployment: Deployment) -> str:
+    return f"{deployment.name}-publish"
+
+
+def publish_dead_letter_queue(deployment: Deployment) -> str:
+    return f"{deployment.name}-publish-dead-letters"
+
+
+def publisher_role(deployment: Deployment) -> str:
+    """The role that an application in the publisher's account assumes to publish with the library."""
+    return f"{deployment.name}-publisher"
+
+
+def publisher_role_arn(deployment: Deployment) -> str:
+    publisher = deployment.publisher
+    return f"arn:{partition(publisher.region)}:iam::{publisher.account}:role/{publisher_role(deployment)}"
+
+
+def any_key_arn(deployment: Deployment, region: str | None = None) -> str:
+    """Any KMS key of the publisher's account in its Region, or a replica's: a key's ARN cannot be known in another
+    account or stack, so a role's own policy names this and narrows it by conditions; the key's policy decides."""
+    return _arn("kms", region or deployment.publisher.region, deployment.publisher.account, "key/*")
+
+
+def s3_endpoint(region: str) -> str:
+    """What `kms:ViaService` says when S3 in that Region uses a key for its caller."""
+    return f"s3.{region}.{dns_suffix(region)}"
+
+
+# A sender's account ------------------------------------------------------------------------------------------------
+
+
+def sender_stack(deployment: Deployment, sender: Sender) -> str:
+    return f"{deployment.name}-{sender.name}-sender"
+
+
+def sender_role(deployment: Deployment, sender: Sender) -> str:
+    """The role that an application in the sender's account assumes to put events and to upload."""
+    return f"{deployment.name}-{sender.name}-sender"
+
+
+def sender_role_arn(deployment: Deployment, sender: Sender) -> str:
+    region = sender.region or deployment.publisher.region
+    return f"arn:{partition(region)}:iam::{sender.account}:role/{sender_role(deployment, sender)}"
+
+
+def sender_outbox(sender: Sender) -> str:
+    """Prefix, in the payload bucket, of what the sender uploads. No other sender may."""
+    return f"{OUTBOX}{sender.name}/"
+
+
+# A subscriber's account --------------------------------------------------------------------------------------------
+
+
+def subscriber_stack(deployment: Deployment, subscriber: Subscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def redrive_stack(deployment: Deployment, subscriber: Subscriber) -> str:
+    """The stack of a subscriber in another Region than the topic's: holds its redrive queue alone."""
+    return f"{deployment.name}-{subscriber.name}-redrive"
+
+
+def queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}{_fifo_suffix(deployment)}"
+
+
+def queue_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return _arn("sqs", subscriber.region, subscriber.account, queue(deployment, subscriber))
+
+
+def dead_letter_queue(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+    """Where what the subscriber could not process ends. FIFO where the subscriber's own queue is (SQS asks for it)."""
+    return f"{deployment.name}-{subscriber.name}-dead-letters{_fifo_suffix(deployment)}"
+
+
+def redrive_queue(deployment: Deployment, subscriber: Subscriber) -> str:
+    """Where what SNS could not deliver to the subscriber ends."""
+    return f"{deployment.name}-{subscriber.name}-redrive{_fifo_suffix(deployment)}"
+
+
+def redrive_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
+    """In the subscriber's account and the *topic's* Region: SNS asks for both."""
+    return _arn("sqs", deployment.publisher.region, subscriber.account, redrive_queue(deployment, subscriber))
+
+
+def handed_on_table(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-handed-on"
+
+
+def consume_function(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-consume"
+
+
+def consume_function_arn(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+    name = consume_function(deployment, subscriber)
+    return _arn("lambda", subscriber.region, subscriber.account, f"function:{name}")
+
+
+def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
+    """What the subscriber subscribes to the topic: its queue's or function's ARN, or its web server's address."""
+    match subscriber.kind:
+        case "sqs":
+            return queue_arn(deployment, subscriber)
+        case "lambda":
+            return consume_function_arn(deployment, subscriber)
+        case "https":
+            return subscriber.endpoint
+
+
+def reader_role(deployment: Deployment, subscriber: Subscriber) -> str:
+    """The role of the subscriber's consume function; of kind `https`, the one that its endpoint's process takes on."""
+    return f"{deployment.name}-{subscriber.name}-reader"
+
+
+def task_role(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    """The role of the subscriber's ECS task, which reads the payload too."""
+    return f"{deployment.name}-{subscriber.name}-task"
+
+
+def land_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The role of the function that lands payloads: S3 asks it, too, before it copies one."""
+    return f"{deployment.name}-{subscriber.name}-land"
+
+
+def intake_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The role of the function that makes payloads data sets of a research pipeline: S3 asks it, too."""
+    return f"{deployment.name}-{subscriber.name}-intake"
+
+
+def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str]:
+    """The roles, all in the subscriber's account, that may read payloads for it."""
+    roles = [reader_role(deployment, subscriber)]
+    if subscriber.kind == "lambda":
+        roles.append(task_role(deployment, subscriber))
+    if subscriber.kind == "sqs" and subscriber.landing:
+        roles.append(land_role(deployment, subscriber))
+    if subscriber.kind == "sqs" and subscriber.pipeline:
+        roles.append(intake_role(deployment, subscriber))
+    return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
+
+
+def replicas_near(deployment: Deployment, subscriber: Subscriber) -> list[str]:
+    """The Regions of the replicas that the subscriber reads first: its own, where there is one."""
+    return [region for region in deployment.publisher.replicas if region == subscriber.region]
+
+
+def inbox_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-inbox-{subscriber.account}-{subscriber.region}"
+
+
+def landing_bucket(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-landing-{subscriber.account}-{subscriber.region}"
+
+
+def land_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-land"
+
+
+def intake_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-intake"
+
+
+def intake_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """What the intake function gave up, or was not given: events, and no messages."""
+    return f"{deployment.name}-{subscriber.name}-intake-dead-letters"
+
+
+def application_bus(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    """The subscriber's own event bus: what became of each payload is told there."""
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def application_bus_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    bus = application_bus(deployment, subscriber)
+    return _arn("events", subscriber.region, subscriber.account, f"event-bus/{bus}")
+
+
+def state_machine(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    name = state_machine(deployment, subscriber)
+    return _arn("states", subscriber.region, subscriber.account, f"stateMachine:{name}")
+
+
+def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def tasks_arn(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    """The tasks of the subscriber's cluster, whatever ECS calls them."""
+    return _arn("ecs", subscriber.region, subscriber.account, f"task/{cluster(deployment, subscriber)}/*")
+
+
+def task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    """Of the image that the subscriber's task runs, where it is built in the account."""
+    return f"{deployment.name}-{subscriber.name}"
+
+
+def task_build_function(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-image-build"
+
+
+# The research account -----------------------------------------------------------------------------------------------
+
+SHARED = "shared/"
+"""Prefix, in the data bucket, of what every researcher and every job reads and writes."""
+USERS = "users/"
+"""Prefix, in the data bucket, under which each researcher has a private one."""
+
+
+def research_stack(deployment: Head) -> str:
+    return f"{deployment.name}-research"
+
+
+def research_domain(deployment: Head) -> str:
+    return f"{deployment.name}-research"
+
+
+def data_bucket(deployment: Head, research: Research) -> str:
+    return f"{deployment.name}-research-{research.account}-{research.region}"
+
+
+def image_repository(deployment: Head, image: Image) -> str:
+    return f"{deployment.name}-research/{image.name}"
+
+
+def sagemaker_image(deployment: Head, image: Image, app: App) -> str:
+    """Unique in the account. Apps that run different stages of one Dockerfile run different images."""
+    return f"{deployment.name}-{image.name}{_APP_SUFFIX[app]}"
+
+
+def app_image_config(deployment: Head, image: Image, app: App) -> str:
+    """How the app runs the image; the post calls its own `pegasus-1-config`."""
+    return f"{sagemaker_image(deployment, image, app)}-config"
+
+
+_APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
+
+
+def studio_role(deployment: Head, user: User | None = None) -> str:
+    """The role of a researcher; without one, of everybody who has no profile of their own in the deployment file."""
+    return f"{deployment.name}-studio-{user.profile}" if user else f"{deployment.name}-studio"
+
+
+def processing_role(deployment: Head) -> str:
+    return f"{deployment.name}-processing"
+
+
+def job_prefix(deployment: Head) -> str:
+    """What the name of every job begins with; researchers may start and stop no other."""
+    return f"{deployment.name}-"
+
+
+def pipeline(deployment: Head, pipeline: Pipeline) -> str:
+    """The SageMaker pipeline; the names of its jobs begin with it."""
+    return f"{job_prefix(deployment)}{pipeline.name}"
+
+
+def data_sets(pipeline: Pipeline) -> str:
+    """Prefix, in the data bucket, of what came to the pipeline as messages."""
+    return f"{SHARED}{pipeline.name}/messages/"
+
+
+def pipeline_arn(deployment: Head, research: Research, which: Pipeline) -> str:
+    return _arn("sagemaker", research.region, research.account, f"pipeline/{pipeline(deployment, which)}")
+
+
+def image_build_function(deployment: Head) -> str:
+    return f"{deployment.name}-research-image-build"
+
+
+def clean_up_function(deployment: Head) -> str:
+    return f"{deployment.name}-research-clean-up"
+
+
+def workstation(deployment: Head) -> str:
+    return f"{deployment.name}-workstation"
+
+
+def research_names(deployment: Head, research: Research) -> Iterator[tuple[str, str, str, str, int]]:
+    """Names with a limit: the key that makes them, its value, what is named, its name, how long that may be."""
+    yield "name", deployment.name, "data bucket", data_bucket(deployment, research), 63
+    yield "name", deployment.name, "image build function", image_build_function(deployment), 64
+    for index, user in enumerate(research.users):
+        yield f"research.users[{index}].name", user.name, "user's profile", user.profile, 63
+        yield f"research.users[{index}].name", user.name, "user's role", studio_role(deployment, user), 64
+    for index, image in enumerate(research.images):
+        for app in image.apps:
+            config = app_image_config(deployment, image, app)
+            yield f"research.images[{index}].name", image.name, "image's configuration", config, 63
+    for index, each in enumerate(research.pipelines):
+        # SageMaker adds the execution and the step to it, for a job's name.
+        yield f"research.pipelines[{index}].name", each.name, "pipeline", pipeline(deployment, each), 40
+    for index, space in enumerate(research.spaces):
+        yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
+
+
+# Every stack ---------------------------------------------------------------------------------------------------------
+
+
+def operations_topic(stack: str) -> str:
+    """Where a stack's alarms tell people."""
+    return f"{stack}-operations"
+
+
+def alarm_arns(account: str, region: str, stack: str) -> str:
+    """All alarms of a stack."""
+    return _arn("cloudwatch", region, account, f"alarm:{stack}-*")
+
+
+# Principals --------------------------------------------------------------------------------------------------------
+
+
+def account_principal_arn(account: str, region: str) -> str:
+    return f"arn:{partition(region)}:iam::{account}:root"
+
+
+def sns_principal(*, topic_region: str, endpoint_region: str) -> str:
+    """The service principal SNS delivers as.
+
+    Across Regions it is a Regional one when either Region is opt-in; a policy that names the global one would drop
+    every message without a word. (SNS developer guide, "different Region".)
+    """
+    if topic_region != endpoint_region:
+        for region in (endpoint_region, topic_region):
+            if is_opt_in(region):
+                return f"sns.{region}.amazonaws.com"
+    return "sns.amazonaws.com"
+
+
+def _fifo_suffix(deployment: Deployment) -> str:
+    return ".fifo" if deployment.publisher.fifo else ""

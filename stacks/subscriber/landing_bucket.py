@@ -1,0 +1,70 @@
+"""Landing: each payload copied, by S3, into a bucket of the subscriber's own, and the function that has it done."""
+
+import json
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.common.bucket import PrivateBucket
+from stacks.common.findings import BELOW_A_PREFIX, GRANT_WRITE_ENCRYPTED
+from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment.application import Landing as Settings
+from stacks.deployment.stores import landing_store
+from stacks.subscriber.copying_function import CopyingFunction
+
+
+class Landing(Construct):
+    """`bucket`, and `function`, which lands the payload that an execution was started with."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Deployment,
+        subscriber: SqsSubscriber,
+        settings: Settings,
+        inbox: s3.IBucket,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self.key = kms.Key(
+            self,
+            "Key",
+            description=f"{deployment.name}: payloads that {subscriber.name} keeps",
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+        )
+        # Not versioned: a payload is landed again under the same key, with the same bytes.
+        self.bucket = PrivateBucket(
+            self,
+            "Bucket",
+            deployment=deployment,
+            bucket_name=names.landing_bucket(deployment, subscriber),
+            key=self.key,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="ExpireLanded",
+                    expiration=Duration.days(settings.days),
+                    abort_incomplete_multipart_upload_after=Duration.days(2),
+                )
+            ],
+        )
+        self.function = CopyingFunction(
+            self,
+            "Land",
+            deployment=deployment,
+            subscriber=subscriber,
+            inbox=inbox,
+            function_name=names.land_function(deployment, subscriber),
+            role_name=names.land_role(deployment, subscriber),
+            package="copy_payload",
+            environment={"LANDING": json.dumps(landing_store(deployment, subscriber))},
+        )
+        role = self.function.execution_role
+        self.bucket.grant_put(role, f"{names.LANDED}*")
+        acknowledge(role, GRANT_WRITE_ENCRYPTED)
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.bucket.arn_for_objects(f"{names.LANDED}*")]})

@@ -1,0 +1,27 @@
+"""A subscriber's own bucket, for payloads that came inside their message: what is handed on is always a pointer."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.common.bucket import PrivateBucket
+from stacks.deployment import Deployment, FunctionSubscriber, names
+
+
+class InboxBucket(PrivateBucket):
+    """Payloads expire as they do at the publisher's."""
+
+    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: FunctionSubscriber) -> None:
+        super().__init__(
+            scope,
+            id,
+            deployment=deployment,
+            bucket_name=names.inbox_bucket(deployment, subscriber),
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="ExpirePayloads",
+                    expiration=Duration.days(deployment.publisher.payload_lifetime_days),
+                    abort_incomplete_multipart_upload_after=Duration.days(2),
+                )
+            ],
+        )

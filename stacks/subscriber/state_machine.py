@@ -1,0 +1,236 @@
+"""Behind a subscriber of kind `sqs`: a state machine, started once per message with the pointer and a summary.
+
+Land -> FanOut (both where the deployment file asks for them) -> Tell; or somebody's own definition
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+
+from aws_cdk import Annotations, ArnFormat, Aws, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.common.findings import BELOW_A_PREFIX, GRANT_KEY
+from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment.application import FanOut
+from stacks.deployment.state_machine import filled
+from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
+from stacks.subscriber.landing_bucket import Landing
+
+NO_HOPE = ("MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore")
+"""What landing raises when trying again cannot help: the library's permanent errors."""
+NO_ROOM = (
+    "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+)
+"""Lambda had no room for the function, or an error of its own: by what Step Functions' guide calls these."""
+
+
+class StateMachine(sfn.StateMachine):
+    """Lands the payload and tells of it on the subscriber's own event bus.
+
+    A starting point: put the application's own states between `Land` and `Tell`, or name a definition of your own in
+    the deployment file. Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
+    redelivered message start nothing twice.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        deployment: Deployment,
+        subscriber: SqsSubscriber,
+        bus: ApplicationBus,
+        landing: Landing | None,
+    ) -> None:
+        name = names.state_machine(deployment, subscriber)
+        role = iam.Role(
+            scope,
+            f"{id}Role",
+            assumed_by=iam.ServicePrincipal(
+                "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+            ),
+        )
+        acknowledge_wildcards(role, {"Log delivery and X-Ray know no narrower resource.": ["*"]})
+        super().__init__(
+            scope,
+            id,
+            state_machine_name=name,
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            definition_body=_body(scope, deployment, subscriber, bus, landing),
+            role=role,
+            logs=sfn.LogOptions(
+                destination=logs.LogGroup(
+                    scope,
+                    f"{id}Logs",
+                    # Under this prefix one resource policy of the account serves all log groups; it has room for few.
+                    log_group_name=f"/aws/vendedlogs/states/{name}",
+                    removal_policy=RemovalPolicy.DESTROY,
+                ),
+                level=sfn.LogLevel.ALL,
+                include_execution_data=False,
+            ),
+            tracing_enabled=True,
+        )
+        bus.tell_failures(self)
+        if landing:
+            versions = f"{landing.function.function_arn}:*"
+            acknowledge_wildcards(role, {"CDK's grant to invoke: any version of one function.": [versions]})
+        if landing and subscriber.fan_out:
+            landing.key.grant_encrypt_decrypt(role)  # what is read and written there is under it
+            self._acknowledge_fan_out(role, landing)
+        if subscriber.definition:
+            bus.grant_put_events_to(role)
+            if landing:
+                landing.function.grant_invoke(role)
+        if subscriber.permissions:
+            values = _placeholders(scope, deployment, subscriber, bus, landing)
+            for statement in json.loads(filled(subscriber.permissions, values)):
+                role.add_to_policy(iam.PolicyStatement.from_json(statement))
+
+    def _acknowledge_fan_out(self, role: iam.Role, landing: Landing) -> None:
+        """What CDK lets Step Functions do for a distributed map."""
+        stack = Stack.of(self)
+        executions = [
+            stack.format_arn(
+                service="states",
+                resource="execution",
+                resource_name=f"{Fn.select(6, Fn.split(':', self.state_machine_arn))}{which}",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for which in (":*", "/*:*")
+        ]
+        objects = f"arn:{Aws.PARTITION}:s3:::{landing.bucket.bucket_name}/*"
+        acknowledge(role, GRANT_KEY)
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [objects]})
+        acknowledge_wildcards(self, {"Executions of a map have no names before they run.": executions})
+
+
+def _body(
+    scope: Construct, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, landing: Landing | None
+) -> sfn.DefinitionBody:
+    if subscriber.definition:
+        return sfn.DefinitionBody.from_string(
+            filled(subscriber.definition, _placeholders(scope, deployment, subscriber, bus, landing))
+        )
+    steps: list[sfn.TaskStateBase | sfn.DistributedMap] = [_tell(scope, deployment, bus)]
+    if landing and subscriber.fan_out:
+        steps.insert(0, _fan_out(scope, subscriber.fan_out, landing))
+    if landing:
+        steps.insert(0, _land(scope, landing))
+    for step, following in pairwise(steps):
+        step.next(following)
+    return sfn.DefinitionBody.from_chainable(steps[0])
+
+
+def _placeholders(
+    scope: Construct, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, landing: Landing | None
+) -> dict[str, str]:
+    """What the files of somebody's own state machine may name: `stacks.deployment.state_machine` has the list."""
+    machine = names.state_machine_arn(deployment, subscriber)
+    values = {
+        "StateMachineArn": machine,
+        "ExecutionArnPrefix": machine.replace(":stateMachine:", ":execution:"),
+        "EventBusName": bus.event_bus_name,
+        "EventBusArn": bus.event_bus_arn,
+        "InboxBucketArn": f"arn:{Stack.of(scope).partition}:s3:::{names.inbox_bucket(deployment, subscriber)}",
+    }
+    if landing:
+        values |= {
+            "LandFunctionArn": landing.function.function_arn,
+            "LandingBucket": landing.bucket.bucket_name,
+            "LandingBucketArn": landing.bucket.bucket_arn,
+            "LandingKeyArn": landing.key.key_arn,
+        }
+    return values
+
+
+def _land(scope: Construct, landing: Landing) -> tasks.LambdaInvoke:
+    land = tasks.LambdaInvoke(
+        scope,
+        "Land",
+        lambda_function=landing.function,
+        payload_response_only=True,
+        result_path="$.landed",
+        retry_on_service_exceptions=False,
+    )
+    land.add_retry(errors=list(NO_HOPE), max_attempts=0)
+    # A burst of executions lands for as long as a quarter of an hour each: those behind it wait for half a day.
+    _wait_for_room(land, errors=NO_ROOM, attempts=150)
+    land.add_retry(
+        errors=["States.ALL"],
+        interval=Duration.seconds(5),
+        max_attempts=5,
+        backoff_rate=3,
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+    return land
+
+
+def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts: int) -> None:
+    """Try again after pauses that grow to ten minutes, five on average: the jitter spreads a burst over them."""
+    state.add_retry(
+        errors=list(errors),
+        interval=Duration.seconds(5),
+        backoff_rate=2,
+        max_delay=Duration.minutes(10),
+        max_attempts=attempts,
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+
+
+def _fan_out(scope: Construct, settings: FanOut, landing: Landing) -> sfn.DistributedMap:
+    key = sfn.JsonPath.string_at("$.landed.key")
+    readers: dict[str, sfn.IItemReader] = {
+        "jsonl": sfn.S3JsonLItemReader(bucket=landing.bucket, key=key),
+        "csv": sfn.S3CsvItemReader(bucket=landing.bucket, key=key, csv_headers=sfn.CsvHeaders.use_first_row()),
+    }
+    fan_out = sfn.DistributedMap(
+        scope,
+        "FanOut",
+        map_execution_type=sfn.StateMachineType.STANDARD,
+        item_reader=readers[settings.format],
+        result_writer_v2=sfn.ResultWriterV2(
+            bucket=landing.bucket,
+            prefix=sfn.JsonPath.format(f"{names.RESULTS}{{}}", sfn.JsonPath.string_at("$.message_id")),
+        ),
+        max_concurrency=settings.maximum_concurrency,
+        tolerated_failure_percentage=settings.tolerated_failure_percentage,
+        result_path="$.fan_out",
+    )
+    # CDK asks for the type of the items' executions twice, and then warns that it looks at one of the two only.
+    Annotations.of(fan_out).acknowledge_warning("@aws-cdk/aws-stepfunctions:propertyIgnored")
+    # The place of the application's own states: each item is the input of an execution of them.
+    return fan_out.item_processor(
+        sfn.Pass(scope, "ProcessItem"),
+        mode=sfn.ProcessorMode.DISTRIBUTED,
+        execution_type=sfn.ProcessorType.STANDARD,
+    )
+
+
+def _tell(scope: Construct, deployment: Deployment, bus: ApplicationBus) -> tasks.EventBridgePutEvents:
+    tell = tasks.EventBridgePutEvents(
+        scope,
+        "Tell",
+        entries=[
+            tasks.EventBridgePutEventsEntry(
+                event_bus=bus,
+                source=deployment.name,
+                detail_type=PROCESSED,
+                detail=sfn.TaskInput.from_json_path_at("$"),
+            )
+        ],
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    # Two hours: EventBridge's quotas are by the second. It says `FailedEntry` whatever the reason.
+    _wait_for_room(tell, errors=[sfn.Errors.ALL], attempts=30)
+    return tell

@@ -1,0 +1,193 @@
+"""What subscribers have in common.
+
+SubscriberStack: reading payloads, the subscription, the queue for what SNS cannot deliver.
+FunctionSubscriberStack: with a function that dereferences, its inbox and its dead-letter queue.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks import cross_account as boundary
+from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.common.alarms import Operations
+from stacks.common.dead_letter_queue import DeadLetterQueue
+from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
+from stacks.common.function import Function
+from stacks.common.removal import removal_policy
+from stacks.deployment import Deployment, FunctionSubscriber, Subscriber, names
+from stacks.deployment.stores import inbox_store, trusted_stores
+from stacks.subscriber.staging_bucket import InboxBucket
+
+
+class SubscriberStack(Stack):
+    """In the subscriber's account."""
+
+    subscriber: Subscriber
+
+    def __init__(
+        self, scope: Construct, deployment: Deployment, subscriber: Subscriber, *, region: str, description: str
+    ) -> None:
+        super().__init__(
+            scope,
+            names.subscriber_stack(deployment, subscriber),
+            env=Environment(account=subscriber.account, region=region),
+            # No termination protection: a stack deployed before its publisher has to be deletable to be tried again.
+            description=description,
+        )
+        self.deployment = deployment
+        self.subscriber = subscriber
+        self.removal_policy = removal_policy(deployment)
+        self.operations = Operations(self, "Operations", deployment=deployment)
+        self.redrive = self._redrive_queue()
+
+    def grant_read_payloads(self, role: iam.IRole) -> None:
+        """The caller's side of the boundary: the one action on the one prefix, and the key behind it; of the payload
+        bucket, and of a replica in this Region."""
+        self._grant_read(role, "Payloads", None)
+        for region in names.replicas_near(self.deployment, self.subscriber):
+            self._grant_read(role, "Replica", region)
+
+    def _grant_read(self, role: iam.IRole, what: str, region: str | None) -> None:
+        payloads = f"{names.payload_bucket_arn(self.deployment, region)}/{names.PAYLOADS}*"
+        any_key = names.any_key_arn(self.deployment, region)
+        role.add_to_principal_policy(
+            iam.PolicyStatement(sid=f"Read{what}", actions=["s3:GetObject"], resources=[payloads])
+        )
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                sid=f"Decrypt{what}",
+                actions=["kms:Decrypt"],
+                resources=[any_key],
+                conditions={"StringEquals": boundary.through_s3(self.deployment, region)},
+            )
+        )
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [payloads], ANY_KEY: [any_key]})
+
+    def subscribe(self, *, raw: bool, delivery_policy: Mapping[str, object] | None = None) -> sns.CfnSubscription:
+        """Subscribe the contract's endpoint. Refused by SNS until the publisher's stack knows this subscriber."""
+        subscription = sns.CfnSubscription(
+            self,
+            "Subscription",
+            topic_arn=names.topic_arn(self.deployment),
+            region=self.deployment.publisher.region,  # a subscription lives where its topic does
+            protocol=self.subscriber.kind,
+            endpoint=names.endpoint(self.deployment, self.subscriber),
+            raw_message_delivery=raw or None,
+            delivery_policy=delivery_policy,
+            **_filter(self.subscriber),
+            redrive_policy={"deadLetterTargetArn": names.redrive_queue_arn(self.deployment, self.subscriber)},
+        )
+        if self.redrive.stack is self:
+            subscription.node.add_dependency(self.redrive)
+        else:
+            self.add_stack_dependency(self.redrive.stack)
+        return subscription
+
+    def _redrive_queue(self) -> DeadLetterQueue:
+        """For what SNS cannot deliver. SNS wants it in the topic's Region, so a subscriber elsewhere has a second,
+        small stack there; `cdk deploy` of the subscriber brings it along."""
+        queue = DeadLetterQueue(
+            _stack_in_topic_region(self),
+            "Redrive",
+            queue_name=names.redrive_queue(self.deployment, self.subscriber),
+            retention=Duration.days(self.subscriber.dead_letter_retention_days),
+            removal_policy=self.removal_policy,
+        )
+        queue.add_to_resource_policy(
+            boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
+        )
+        if queue.stack is self:
+            self.operations.watch_dead_letters("Redrive", queue)
+        else:
+            # An alarm, and the topic it acts on, are where the queue is; the dashboard shows both Regions.
+            Operations(queue.stack, "Operations", deployment=self.deployment).watch_dead_letters("Redrive", queue)
+            self.operations.show_dead_letters(
+                "Redrive",
+                queue_name=names.redrive_queue(self.deployment, self.subscriber),
+                region=self.deployment.publisher.region,
+            )
+        return queue
+
+
+class FunctionSubscriberStack(SubscriberStack):
+    """In the subscriber's account and Region."""
+
+    subscriber: FunctionSubscriber
+
+    def __init__(
+        self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriber, *, description: str
+    ) -> None:
+        super().__init__(scope, deployment, subscriber, region=subscriber.region, description=description)
+        self.inbox = InboxBucket(self, "Inbox", deployment=deployment, subscriber=subscriber)
+        self.dead_letters = DeadLetterQueue(
+            self,
+            "DeadLetters",
+            queue_name=names.dead_letter_queue(deployment, subscriber),
+            retention=Duration.days(subscriber.dead_letter_retention_days),
+            removal_policy=self.removal_policy,
+        )
+        self.operations.watch_dead_letters("DeadLetters", self.dead_letters)
+
+    def consume_function(
+        self,
+        package: str,
+        *,
+        environment: Mapping[str, str],
+        on_failure: lambda_.IDestination | None = None,
+        reserved_concurrent_executions: int | None = None,
+    ) -> Function:
+        """The function that dereferences, as the reader role of the contract."""
+        function = Function(
+            self,
+            "Consume",
+            function_name=names.consume_function(self.deployment, self.subscriber),
+            role_name=names.reader_role(self.deployment, self.subscriber),
+            package=package,
+            shared=("claim_check", "shared"),
+            timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
+            environment={
+                "TRUSTED_STORES": json.dumps(trusted_stores(self.deployment, self.subscriber)),
+                "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
+                **environment,
+            },
+            on_failure=on_failure,
+            reserved_concurrent_executions=reserved_concurrent_executions,
+        )
+        role = function.execution_role
+        self.grant_read_payloads(role)
+        self.inbox.grant_put(role, f"{names.INLINE}*")
+        # To tell a retry from another payload of the same id.
+        self.inbox.grant_read(role, f"{names.INLINE}*")
+        acknowledge(role, GRANT_READ_WRITE)
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
+        return function
+
+
+_SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
+
+
+def _filter(subscriber: Subscriber) -> dict[str, Any]:
+    if subscriber.filter_policy is None:
+        return {}
+    return {
+        "filter_policy": json.loads(subscriber.filter_policy),
+        "filter_policy_scope": _SCOPES[subscriber.filter_policy_scope],
+    }
+
+
+def _stack_in_topic_region(stack: SubscriberStack) -> Stack:
+    if stack.region == stack.deployment.publisher.region:
+        return stack
+    return Stack(
+        cast(Construct, stack.node.scope),
+        names.redrive_stack(stack.deployment, stack.subscriber),
+        env=Environment(account=stack.subscriber.account, region=stack.deployment.publisher.region),
+        description=f"coatcheck: what could not be delivered to {stack.stack_name}, in the topic's Region.",
+    )

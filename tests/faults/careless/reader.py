@@ -1,9 +1,0 @@
-"""The function of the subscriber near a replica, had nobody thought of replicas that have something else."""
-
-from claim_check.payload import Payload
-from claim_check.stored import StoredBytes
-from consume_queue import handler as careful
-
-StoredBytes._compare = lambda *_: None  # type: ignore[method-assign]
-Payload._check = lambda *_: None  # type: ignore[method-assign]
-handler = careful.handler
