@@ -36,7 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from",
         dest="queue",
-        choices=("dead-letters", "redrive", "intake", "executions"),
+        choices=("dead-letters", "undelivered", "pipeline", "executions"),
         help="what the function could not handle, what SNS could not deliver, what became no data set, or executions "
         "of the state machine that ended badly",
     )
@@ -76,11 +76,11 @@ def _source(deployment: Deployment, given: argparse.Namespace) -> Source:
         raise NoSuchSource(f"--from {given.queue}: is for a subscriber; the publisher has one queue, leave it out")
     if given.publisher:
         return of_publisher(deployment)
-    if given.queue == "intake":
+    if given.queue == "pipeline":
         return of_intake(deployment, given.subscriber)
     if given.queue == "executions":
         return of_executions(deployment, given.subscriber)
-    return of_subscriber(deployment, given.subscriber, undelivered=given.queue == "redrive")
+    return of_subscriber(deployment, given.subscriber, undelivered=given.queue == "undelivered")
 
 
 def _signed_in(profile: str | None, source: Source) -> Client:

@@ -55,13 +55,13 @@ def of_intake(deployment: Deployment, name: str) -> Source:
     subscriber = next((each for each in deployment.subscribers if each.name == name), None)
     if not isinstance(subscriber, SqsSubscriber) or not subscriber.pipeline:
         raise NoSuchSource(f"{name!r} is no subscriber that feeds a pipeline")
-    queue = names.intake_dead_letter_queue(deployment, subscriber)
+    queue = names.pipeline_trigger_dead_letter_queue(deployment, subscriber)
     return Source(
         name=queue,
         account=subscriber.account,
         region=subscriber.region,
         pile=_pile(queue, subscriber.region, letter.failed_invocation, letter.untaken_event),
-        destination=_function(names.intake_function(deployment, subscriber), subscriber.region),
+        destination=_function(names.pipeline_trigger_function(deployment, subscriber), subscriber.region),
     )
 
 
@@ -82,13 +82,13 @@ def of_subscriber(deployment: Deployment, name: str, *, undelivered: bool) -> So
         case HttpsSubscriber():
             raise NoSuchSource(
                 f"{name!r} is a subscriber of kind https: what SNS could not post to it waits in "
-                f"{names.redrive_queue(deployment, subscriber)}, and its own process takes it from there"
+                f"{names.undelivered_queue(deployment, subscriber)}, and its own process takes it from there"
             )
         case _:
             known = ", ".join(each.name for each in deployment.subscribers)
             raise NoSuchSource(f"{name!r} is no subscriber of this deployment; there are: {known}")
     if undelivered:
-        queue, region = names.redrive_queue(deployment, subscriber), deployment.publisher.region
+        queue, region = names.undelivered_queue(deployment, subscriber), deployment.publisher.region
     else:
         queue, region = names.dead_letter_queue(deployment, subscriber), subscriber.region
     pile = _pile(queue, region, *shapes)

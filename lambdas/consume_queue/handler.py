@@ -33,8 +33,8 @@ def count_stale(error: PayloadCorrupt) -> None:
     logger.warning("a replica has other bytes", problem=str(error))
 
 
-inbox = Store.from_dict(json.loads(os.environ["INBOX"]))
-inbox_s3 = boto3.client("s3", region_name=inbox.region)
+staging = Store.from_dict(json.loads(os.environ["STAGING_STORE"]))
+staging_s3 = boto3.client("s3", region_name=staging.region)
 dereferencer = Dereferencer(
     stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
 )
@@ -74,11 +74,13 @@ def hand_on(record: SQSRecord, deadline: Deadline) -> None:
     message = dereferencer.message(record.raw_event)
     logger.append_keys(message_id=message.id)
     took = Stopwatch()
-    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3, meanwhile=deadline.check)
+    handover = take_over(message, staging=staging, staging_s3=staging_s3, meanwhile=deadline.check)
     arn = start_execution(handover, state_machine_arn=state_machine_arn, states=states)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
-    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
-    metrics.add_metric(name="TravelTime", unit=MetricUnit.Milliseconds, value=milliseconds_since(queued_at(record)))
+    metrics.add_metric(name="ProcessingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
+    metrics.add_metric(
+        name="DeliveryLatency", unit=MetricUnit.Milliseconds, value=milliseconds_since(queued_at(record))
+    )
     logger.info("handed on", execution=arn, bytes=handover.bytes, sha256=handover.sha256)
 
 

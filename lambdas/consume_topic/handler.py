@@ -26,8 +26,8 @@ def count_stale(error: PayloadCorrupt) -> None:
     logger.warning("a replica has other bytes", problem=str(error))
 
 
-inbox = Store.from_dict(json.loads(os.environ["INBOX"]))
-inbox_s3 = boto3.client("s3", region_name=inbox.region)
+staging = Store.from_dict(json.loads(os.environ["STAGING_STORE"]))
+staging_s3 = boto3.client("s3", region_name=staging.region)
 dereferencer = Dereferencer(
     stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
 )
@@ -39,8 +39,8 @@ runner = Runner(
 )
 ecs = boto3.client("ecs")
 handed_on = HandedOn(
-    table=os.environ["HANDED_ON_TABLE"],
-    seconds=int(os.environ["REMEMBERED_SECONDS"]),
+    table=os.environ["IDEMPOTENCY_TABLE"],
+    seconds=int(os.environ["IDEMPOTENCY_SECONDS"]),
     dynamodb=boto3.client("dynamodb"),
 )
 
@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
             raise
         if published := record["Sns"].get("Timestamp"):
             travelled = milliseconds_since(datetime.fromisoformat(published))
-            metrics.add_metric(name="TravelTime", unit=MetricUnit.Milliseconds, value=travelled)
+            metrics.add_metric(name="DeliveryLatency", unit=MetricUnit.Milliseconds, value=travelled)
 
 
 def hand_on(message: Message, deadline: Deadline) -> None:
@@ -78,9 +78,9 @@ def hand_on(message: Message, deadline: Deadline) -> None:
             pointer=message.pointer,
         )
     took = Stopwatch()
-    handover = take_over(message, inbox=inbox, inbox_s3=inbox_s3, meanwhile=deadline.check)
+    handover = take_over(message, staging=staging, staging_s3=staging_s3, meanwhile=deadline.check)
     task = run_task(handover, runner=runner, ecs=ecs, deadline=deadline)
     handed_on.remember(message.id, Record(handover.sha256, task))
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
-    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
+    metrics.add_metric(name="ProcessingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
     logger.info("handed on", task=task, bytes=handover.bytes, sha256=handover.sha256)

@@ -26,7 +26,7 @@ def count_stale(error: PayloadCorrupt) -> None:
 dereferencer = Dereferencer(
     stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
 )
-landing = Store.from_dict(json.loads(os.environ["LANDING"]))
+landing = Store.from_dict(json.loads(os.environ["LANDING_STORE"]))
 s3 = client(landing.region)
 
 
@@ -41,6 +41,6 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
         logger.exception("failed")
         raise
-    metrics.add_metric(name="LandedBytes", unit=MetricUnit.Bytes, value=landed["bytes"])
+    metrics.add_metric(name="CopiedBytes", unit=MetricUnit.Bytes, value=landed["bytes"])
     logger.info("landed", key=landed["key"], bytes=landed["bytes"], sha256=landed["sha256"])
     return landed

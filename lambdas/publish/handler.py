@@ -18,7 +18,7 @@ from publish.upload import publish_upload, upload_id
 
 logger = Logger()
 metrics = Metrics()
-store = Store.from_dict(json.loads(os.environ["STORE"]))
+store = Store.from_dict(json.loads(os.environ["PAYLOAD_STORE"]))
 s3 = boto3.client("s3", region_name=store.region)
 publisher = Publisher(
     topic_arn=os.environ["TOPIC_ARN"],
@@ -27,7 +27,7 @@ publisher = Publisher(
     offload=cast("Offload", os.environ["OFFLOAD"]),
     s3=s3,
 )
-outbox, maximum = os.environ["OUTBOX_PREFIX"], int(os.environ["MAXIMUM_BYTES"])
+outbox, maximum = os.environ["OUTBOX_PREFIX"], int(os.environ["MAXIMUM_UPLOAD_BYTES"])
 senders = json.loads(os.environ["SENDERS"])
 
 
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         logger.info("published before, nothing to do")
         return {"message_id": None}
     metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
-    metrics.add_metric(name="HandlingTime", unit=MetricUnit.Milliseconds, value=1000 * (time.monotonic() - started))
+    metrics.add_metric(name="ProcessingTime", unit=MetricUnit.Milliseconds, value=1000 * (time.monotonic() - started))
     logger.info(
         "published",
         sns_message_id=published.sns_message_id,

@@ -38,12 +38,12 @@ class Handover:
 
 
 def take_over(
-    message: Message, *, inbox: Store, inbox_s3: "S3Client", meanwhile: Callable[[], object] = lambda: None
+    message: Message, *, staging: Store, staging_s3: "S3Client", meanwhile: Callable[[], object] = lambda: None
 ) -> Handover:
     """Read the payload through, in constant memory, and say where it is.
 
-    A payload that came inside its message is put into the inbox first, so that the application always finds it behind a
-    pointer. Doing so twice is harmless. `meanwhile` is called between the pieces, a MiB each, and may raise.
+    A payload that came inside its message is put into the staging bucket first, so that the application always
+    finds it behind a pointer. Doing so twice is harmless. `meanwhile` is called between the pieces, a MiB each, and may raise.
 
     Raises:
         ClaimCheckError: the payload cannot be read, or is not what the message says.
@@ -53,7 +53,7 @@ def take_over(
         store, pointer = message.store, message.pointer
     else:
         body = message.payload.read(limit=message.size)
-        store, pointer = inbox, offload(body, store=inbox, message_id=message.id, s3=inbox_s3).pointer
+        store, pointer = staging, offload(body, store=staging, message_id=message.id, s3=staging_s3).pointer
     return Handover(
         message_id=message.id,
         pointer=Location(bucket=pointer.bucket, key=pointer.key, owner=store.owner, region=store.region),

@@ -12,20 +12,20 @@ from botocore.config import Config
 
 from claim_check import Dereferencer, Store
 from claim_check.s3.client import client
-from start_pipeline.pipeline import take_in, word_of
+from start_pipeline.pipeline import event_of, take_in
 
 logger = Logger()
 dereferencer = Dereferencer(
     stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])],
     on_stale=lambda error: logger.warning("a replica has other bytes", problem=str(error)),
 )
-data = Store.from_dict(json.loads(os.environ["DATA"]))
+data = Store.from_dict(json.loads(os.environ["DATA_STORE"]))
 s3 = client(data.region)
 sagemaker = boto3.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8}))
 events = boto3.client("events")
 
 
-class NotTold(Exception):
+class EventNotAccepted(Exception):
     """The execution runs, and the bus did not take word of it."""
 
 
@@ -42,6 +42,6 @@ def handler(event: dict[str, Any], _: LambdaContext) -> None:
         sagemaker=sagemaker,
     )
     logger.info("pipeline started", execution=started.execution, input=started.input)
-    told = events.put_events(Entries=[word_of(started, source=event["source"], bus=os.environ["EVENT_BUS"])])
+    told = events.put_events(Entries=[event_of(started, source=event["source"], bus=os.environ["EVENT_BUS"])])
     if told["FailedEntryCount"]:
-        raise NotTold(told["Entries"][0]["ErrorMessage"])
+        raise EventNotAccepted(told["Entries"][0]["ErrorMessage"])

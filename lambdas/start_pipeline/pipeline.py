@@ -83,7 +83,7 @@ def display_name(message_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", f"message-{message_id}").rstrip("-")
 
 
-def word_of(started: Started, *, source: str, bus: str) -> "PutEventsRequestEntryTypeDef":
+def event_of(started: Started, *, source: str, bus: str) -> "PutEventsRequestEntryTypeDef":
     """The entry for PutEvents."""
     return {
         "EventBusName": bus,

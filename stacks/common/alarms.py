@@ -131,7 +131,7 @@ class Operations(Construct):
         alarms = [self._alarm(error, metric, says=REFUSED[error]) for error, metric in metrics.items()]
         self._graph("Refused: pointers, messages, checksums", list(metrics.values()), alarms)
 
-    def show_traffic(self, function: Function, bytes_: str, times: Sequence[str] = ("HandlingTime",)) -> None:
+    def show_traffic(self, function: Function, bytes_: str, times: Sequence[str] = ("ProcessingTime",)) -> None:
         """Bytes, and how long it took, by the function's own metrics."""
         self._graph(
             "Milliseconds (left), bytes (right)",

@@ -344,7 +344,7 @@ def clashes(subscribers: object, senders: object, *, with_research: bool) -> Ite
     if with_research:
         taken["research"] = "the research environment's stack"
     for key, name in _names("subscribers", subscribers):
-        wanted = [name, f"{name}-redrive", f"{name}-dead-letters", f"{name}-intake-dead-letters"]
+        wanted = [name, f"{name}-undelivered", f"{name}-dead-letters", f"{name}-pipeline-trigger-dead-letters"]
         if clash := next((each for each in wanted if each in taken), None):
             yield f"{key}.name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
         taken = dict.fromkeys(wanted, f"{key} or a queue of its") | taken
@@ -429,11 +429,11 @@ def _long_names(
         placed = (*name, f"{key}.account", f"{key}.region")
         limits += [
             (name, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
-            (name, subscriber.name, "redrive queue", names.redrive_queue(deployment, subscriber), 80),
+            (name, subscriber.name, "redrive queue", names.undelivered_queue(deployment, subscriber), 80),
         ]
         if subscriber.kind != "https":
             limits += [
-                (placed, subscriber.name, "inbox bucket", names.inbox_bucket(deployment, subscriber), 63),
+                (placed, subscriber.name, "inbox bucket", names.staging_bucket(deployment, subscriber), 63),
                 (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
                 (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
             ]

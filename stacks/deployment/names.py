@@ -158,9 +158,9 @@ def subscriber_stack(deployment: Deployment, subscriber: Subscriber) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
-def redrive_stack(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_stack(deployment: Deployment, subscriber: Subscriber) -> str:
     """The stack of a subscriber in another Region than the topic's: holds its redrive queue alone."""
-    return f"{deployment.name}-{subscriber.name}-redrive"
+    return f"{deployment.name}-{subscriber.name}-undelivered"
 
 
 def queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
@@ -176,18 +176,18 @@ def dead_letter_queue(deployment: Deployment, subscriber: FunctionSubscriber) ->
     return f"{deployment.name}-{subscriber.name}-dead-letters{_fifo_suffix(deployment)}"
 
 
-def redrive_queue(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_queue(deployment: Deployment, subscriber: Subscriber) -> str:
     """Where what SNS could not deliver to the subscriber ends."""
-    return f"{deployment.name}-{subscriber.name}-redrive{_fifo_suffix(deployment)}"
+    return f"{deployment.name}-{subscriber.name}-undelivered{_fifo_suffix(deployment)}"
 
 
-def redrive_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
     """In the subscriber's account and the *topic's* Region: SNS asks for both."""
-    return _arn("sqs", deployment.publisher.region, subscriber.account, redrive_queue(deployment, subscriber))
+    return _arn("sqs", deployment.publisher.region, subscriber.account, undelivered_queue(deployment, subscriber))
 
 
-def handed_on_table(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
-    return f"{deployment.name}-{subscriber.name}-handed-on"
+def idempotency_table(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-idempotency"
 
 
 def consume_function(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
@@ -220,14 +220,14 @@ def task_role(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-task"
 
 
-def land_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def copy_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     """The role of the function that lands payloads: S3 asks it, too, before it copies one."""
-    return f"{deployment.name}-{subscriber.name}-land"
+    return f"{deployment.name}-{subscriber.name}-copy"
 
 
-def intake_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def pipeline_trigger_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     """The role of the function that makes payloads data sets of a research pipeline: S3 asks it, too."""
-    return f"{deployment.name}-{subscriber.name}-intake"
+    return f"{deployment.name}-{subscriber.name}-pipeline-trigger"
 
 
 def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str]:
@@ -236,9 +236,9 @@ def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str
     if subscriber.kind == "lambda":
         roles.append(task_role(deployment, subscriber))
     if subscriber.kind == "sqs" and subscriber.landing:
-        roles.append(land_role(deployment, subscriber))
+        roles.append(copy_role(deployment, subscriber))
     if subscriber.kind == "sqs" and subscriber.pipeline:
-        roles.append(intake_role(deployment, subscriber))
+        roles.append(pipeline_trigger_role(deployment, subscriber))
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
@@ -247,25 +247,25 @@ def replicas_near(deployment: Deployment, subscriber: Subscriber) -> list[str]:
     return [region for region in deployment.publisher.replicas if region == subscriber.region]
 
 
-def inbox_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
-    return f"{deployment.name}-{subscriber.name}-inbox-{subscriber.account}-{subscriber.region}"
+def staging_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-staging-{subscriber.account}-{subscriber.region}"
 
 
 def landing_bucket(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     return f"{deployment.name}-{subscriber.name}-landing-{subscriber.account}-{subscriber.region}"
 
 
-def land_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
-    return f"{deployment.name}-{subscriber.name}-land"
+def copy_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-copy"
 
 
-def intake_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
-    return f"{deployment.name}-{subscriber.name}-intake"
+def pipeline_trigger_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+    return f"{deployment.name}-{subscriber.name}-pipeline-trigger"
 
 
-def intake_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def pipeline_trigger_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
     """What the intake function gave up, or was not given: events, and no messages."""
-    return f"{deployment.name}-{subscriber.name}-intake-dead-letters"
+    return f"{deployment.name}-{subscriber.name}-pipeline-trigger-dead-letters"
 
 
 def application_bus(deployment: Deployment, subscriber: SqsSubscriber) -> str:
@@ -375,7 +375,7 @@ def image_build_function(deployment: Head) -> str:
 
 
 def clean_up_function(deployment: Head) -> str:
-    return f"{deployment.name}-research-clean-up"
+    return f"{deployment.name}-domain-clean-up"
 
 
 def workstation(deployment: Head) -> str:

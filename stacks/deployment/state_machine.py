@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventBusArn", "InboxBucketArn")
-WITH_LANDING = ("LandFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
+PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventBusArn", "StagingBucketArn")
+WITH_LANDING = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
 """Placeholders that there are with `[subscribers.landing]` only."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")

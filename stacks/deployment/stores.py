@@ -25,10 +25,10 @@ def publisher_store(deployment: Deployment) -> dict[str, str]:
     }
 
 
-def inbox_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dict[str, str]:
+def staging_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dict[str, str]:
     """Where a subscriber puts payloads that came inside their message."""
     return {
-        "bucket": names.inbox_bucket(deployment, subscriber),
+        "bucket": names.staging_bucket(deployment, subscriber),
         "prefix": names.INLINE,
         "owner": subscriber.account,
         "region": subscriber.region,

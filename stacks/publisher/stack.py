@@ -76,12 +76,12 @@ class PublisherStack(Stack):
             on_failure=destinations.SqsDestination(dead_letters),
             environment={
                 "TOPIC_ARN": topic.topic_arn,
-                "STORE": json.dumps(publisher_store(deployment)),
+                "PAYLOAD_STORE": json.dumps(publisher_store(deployment)),
                 "OUTBOX_PREFIX": names.OUTBOX,
                 "SENDERS": json.dumps({sender.name: sender.account for sender in deployment.senders}),
                 "THRESHOLD_BYTES": str(publisher.maximum_message_bytes),
                 "OFFLOAD": publisher.offload,
-                "MAXIMUM_BYTES": str(publisher.maximum_payload_bytes),
+                "MAXIMUM_UPLOAD_BYTES": str(publisher.maximum_payload_bytes),
             },
         )
         _grant_publish(publish.execution_role, topic, bucket, key)

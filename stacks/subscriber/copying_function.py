@@ -12,7 +12,7 @@ from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.common.function import Function
 from stacks.deployment import Deployment, SqsSubscriber, names
-from stacks.deployment.stores import inbox_store, trusted_stores
+from stacks.deployment.stores import staging_store, trusted_stores
 
 
 class CopyingFunction(Function):
@@ -26,14 +26,14 @@ class CopyingFunction(Function):
         *,
         deployment: Deployment,
         subscriber: SqsSubscriber,
-        inbox: s3.IBucket,
+        staging: s3.IBucket,
         function_name: str,
         role_name: str,
         package: str,
         environment: Mapping[str, str],
         on_failure: lambda_.IDestination | None = None,
     ) -> None:
-        stores = [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
+        stores = [*trusted_stores(deployment, subscriber), staging_store(deployment, subscriber)]
         super().__init__(
             scope,
             id,
@@ -44,6 +44,6 @@ class CopyingFunction(Function):
             environment={"TRUSTED_STORES": json.dumps(stores), **environment},
             on_failure=on_failure,
         )
-        inbox.grant_read(self.execution_role, f"{names.INLINE}*")
+        staging.grant_read(self.execution_role, f"{names.INLINE}*")
         acknowledge(self.execution_role, GRANT_READ)
-        acknowledge_wildcards(self.execution_role, {BELOW_A_PREFIX: [inbox.arn_for_objects(f"{names.INLINE}*")]})
+        acknowledge_wildcards(self.execution_role, {BELOW_A_PREFIX: [staging.arn_for_objects(f"{names.INLINE}*")]})

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge
 from stacks.deployment import Deployment, LambdaSubscriber, names
-from stacks.deployment.stores import inbox_store, trusted_stores
+from stacks.deployment.stores import staging_store, trusted_stores
 from stacks.subscriber.task_image import TaskImage
 from stacks.subscriber.task_network import TaskNetwork
 
@@ -64,7 +64,7 @@ class PayloadTask(Construct):
             command=list(subscriber.task.command) or None,
             environment={
                 "TRUSTED_STORES": json.dumps(
-                    [*trusted_stores(deployment, subscriber), inbox_store(deployment, subscriber)]
+                    [*trusted_stores(deployment, subscriber), staging_store(deployment, subscriber)]
                 )
             },
             logging=ecs.LogDrivers.aws_logs(

@@ -57,13 +57,13 @@ class HttpsSubscriberStack(SubscriberStack):
         self.grant_read_payloads(reader)
         # Not raw: only the envelope is signed.
         self.subscribe(raw=False, delivery_policy=DELIVERY_POLICY)
-        self.redrive.grant_consume_messages(reader)
+        self.undelivered_queue.grant_consume_messages(reader)
         self.operations.show(f"What SNS could not post to `{subscriber.endpoint}` waits here.")
 
         for output, value, what in (
             ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process takes on."),
             ("TopicArn", names.topic_arn(deployment), "The only topic it takes notifications from."),
             ("TrustedStores", json.dumps(trusted_stores(deployment, subscriber)), "Where it may read payloads."),
-            ("RedriveQueueUrl", self.redrive.queue_url, "Where it finds what SNS could not deliver."),
+            ("UndeliveredQueueUrl", self.undelivered_queue.queue_url, "Where it finds what SNS could not deliver."),
         ):
             CfnOutput(self, output, value=value, description=what)

@@ -37,16 +37,16 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             self, "Task", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
         )
         self.grant_read_payloads(task.definition.task_role)
-        self.inbox.grant_read(task.definition.task_role, f"{names.INLINE}*")
+        self.staging_bucket.grant_read(task.definition.task_role, f"{names.INLINE}*")
         acknowledge(task.definition.task_role, GRANT_READ)
-        inline = self.inbox.arn_for_objects(f"{names.INLINE}*")
+        inline = self.staging_bucket.arn_for_objects(f"{names.INLINE}*")
         acknowledge_wildcards(task.definition.task_role, {BELOW_A_PREFIX: [inline]})
 
         # ECS forgets a client token within a day; a dead letter can be sent back weeks later.
         handed_on = dynamodb.TableV2(
             self,
             "HandedOn",
-            table_name=names.handed_on_table(deployment, subscriber),  # so that a stack that comes back finds it
+            table_name=names.idempotency_table(deployment, subscriber),  # so that a stack that comes back finds it
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing=dynamodb.Billing.on_demand(),
             time_to_live_attribute="expiration",
@@ -62,8 +62,8 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
                 "TASK_DEFINITION_ARN": task.definition.task_definition_arn,
                 "CONTAINER": task.container.container_name,
                 "NETWORK": json.dumps(task.network.configuration),
-                "HANDED_ON_TABLE": handed_on.table_name,
-                "REMEMBERED_SECONDS": str(Duration.days(_longest_known(deployment, subscriber)).to_seconds()),
+                "IDEMPOTENCY_TABLE": handed_on.table_name,
+                "IDEMPOTENCY_SECONDS": str(Duration.days(_longest_known(deployment, subscriber)).to_seconds()),
             },
             reserved_concurrent_executions=subscriber.maximum_concurrency,
             on_failure=destinations.SqsDestination(self.dead_letters),
@@ -94,7 +94,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         )
         self.operations.watch_refusals(consume)
         self.operations.watch_bare_rules({"TaskFailuresLost": failed_tasks})
-        self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
+        self.operations.show_traffic(consume, "ConsumedBytes", ["ProcessingTime", "DeliveryLatency"])
         self.operations.show("Receives messages in a function and runs an ECS task with each.")
 
 

@@ -27,7 +27,7 @@ class Landing(Construct):
         deployment: Deployment,
         subscriber: SqsSubscriber,
         settings: Settings,
-        inbox: s3.IBucket,
+        staging: s3.IBucket,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -55,14 +55,14 @@ class Landing(Construct):
         )
         self.function = CopyingFunction(
             self,
-            "Land",
+            "Copy",
             deployment=deployment,
             subscriber=subscriber,
-            inbox=inbox,
-            function_name=names.land_function(deployment, subscriber),
-            role_name=names.land_role(deployment, subscriber),
+            staging=staging,
+            function_name=names.copy_function(deployment, subscriber),
+            role_name=names.copy_role(deployment, subscriber),
             package="copy_payload",
-            environment={"LANDING": json.dumps(landing_store(deployment, subscriber))},
+            environment={"LANDING_STORE": json.dumps(landing_store(deployment, subscriber))},
         )
         role = self.function.execution_role
         self.bucket.grant_put(role, f"{names.LANDED}*")

@@ -25,7 +25,7 @@ from stacks.subscriber.copying_function import CopyingFunction
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
 
 
-class Intake(Construct):
+class PipelineTrigger(Construct):
     """`function`, which reads as a role of the contract, and `dead_letters` for what it gave up.
 
     Data bucket and pipeline are the research stack's, known by name: either stack can be deployed first.
@@ -40,7 +40,7 @@ class Intake(Construct):
         subscriber: SqsSubscriber,
         research: Research,
         pipeline: Pipeline,
-        inbox: s3.IBucket,
+        staging: s3.IBucket,
         bus: ApplicationBus,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -48,21 +48,21 @@ class Intake(Construct):
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetters",
-            queue_name=names.intake_dead_letter_queue(deployment, subscriber),
+            queue_name=names.pipeline_trigger_dead_letter_queue(deployment, subscriber),
             retention=Duration.days(subscriber.dead_letter_retention_days),
             removal_policy=removal_policy,
         )
         self.function = CopyingFunction(
             self,
-            "Intake",
+            "PipelineTrigger",
             deployment=deployment,
             subscriber=subscriber,
-            inbox=inbox,
-            function_name=names.intake_function(deployment, subscriber),
-            role_name=names.intake_role(deployment, subscriber),
+            staging=staging,
+            function_name=names.pipeline_trigger_function(deployment, subscriber),
+            role_name=names.pipeline_trigger_role(deployment, subscriber),
             package="start_pipeline",
             environment={
-                "DATA": json.dumps(data_set_store(deployment, research, pipeline)),
+                "DATA_STORE": json.dumps(data_set_store(deployment, research, pipeline)),
                 "PIPELINE": names.pipeline(deployment, pipeline),
                 "EVENT_BUS": bus.event_bus_name,
             },

@@ -12,7 +12,7 @@ from stacks.common.function import Function
 from stacks.deployment import Deployment, SqsSubscriber, names
 from stacks.subscriber.event_bus import ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
-from stacks.subscriber.pipeline_trigger import Intake
+from stacks.subscriber.pipeline_trigger import PipelineTrigger
 from stacks.subscriber.state_machine import StateMachine
 from stacks.subscriber.subscriber import FunctionSubscriberStack
 
@@ -61,11 +61,11 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         self.operations.watch_refusals(consume)
         self.operations.watch_executions(state_machine)
         if landing:
-            self.operations.watch_function("Land", landing.function, asynchronous=False)
+            self.operations.watch_function("Copy", landing.function, asynchronous=False)
         if subscriber.pipeline:
             self._intake(deployment, subscriber, bus, subscriber.pipeline)
         self.operations.watch_bare_rules({f"{what}Untold": rule for what, rule in bus.forwarding.items()})
-        self.operations.show_traffic(consume, "ConsumedBytes", ["HandlingTime", "TravelTime"])
+        self.operations.show_traffic(consume, "ConsumedBytes", ["ProcessingTime", "DeliveryLatency"])
         self.operations.show("Receives messages through a queue and starts an execution with each.")
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")
         if landing:
@@ -119,7 +119,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             deployment=deployment,
             subscriber=subscriber,
             settings=subscriber.landing,
-            inbox=self.inbox,
+            staging=self.staging_bucket,
             removal_policy=self.removal_policy,
         )
         self.grant_read_payloads(landing.function.execution_role)
@@ -128,17 +128,17 @@ class SqsSubscriberStack(FunctionSubscriberStack):
     def _intake(self, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, pipeline: str) -> None:
         research = deployment.research
         assert research, "the deployment file was checked"
-        intake = Intake(
+        intake = PipelineTrigger(
             self,
-            "Intake",
+            "PipelineTrigger",
             deployment=deployment,
             subscriber=subscriber,
             research=research,
             pipeline=next(each for each in research.pipelines if each.name == pipeline),
-            inbox=self.inbox,
+            staging=self.staging_bucket,
             bus=bus,
             removal_policy=self.removal_policy,
         )
         self.grant_read_payloads(intake.function.execution_role)
-        self.operations.watch_function("Intake", intake.function, asynchronous=True)
-        self.operations.watch_dead_letters("IntakeDeadLetters", intake.dead_letters)
+        self.operations.watch_function("PipelineTrigger", intake.function, asynchronous=True)
+        self.operations.watch_dead_letters("PipelineTriggerDeadLetters", intake.dead_letters)

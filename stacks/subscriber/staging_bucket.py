@@ -8,7 +8,7 @@ from stacks.common.bucket import PrivateBucket
 from stacks.deployment import Deployment, FunctionSubscriber, names
 
 
-class InboxBucket(PrivateBucket):
+class StagingBucket(PrivateBucket):
     """Payloads expire as they do at the publisher's."""
 
     def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: FunctionSubscriber) -> None:
@@ -16,7 +16,7 @@ class InboxBucket(PrivateBucket):
             scope,
             id,
             deployment=deployment,
-            bucket_name=names.inbox_bucket(deployment, subscriber),
+            bucket_name=names.staging_bucket(deployment, subscriber),
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpirePayloads",

@@ -37,8 +37,8 @@ NO_ROOM = (
 class StateMachine(sfn.StateMachine):
     """Lands the payload and tells of it on the subscriber's own event bus.
 
-    A starting point: put the application's own states between `Land` and `Tell`, or name a definition of your own in
-    the deployment file. Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
+    A starting point: put the application's own states between `CopyPayload` and `PublishResult`, or name a definition of
+    your own in the deployment file. Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
     redelivered message start nothing twice.
     """
 
@@ -142,11 +142,11 @@ def _placeholders(
         "ExecutionArnPrefix": machine.replace(":stateMachine:", ":execution:"),
         "EventBusName": bus.event_bus_name,
         "EventBusArn": bus.event_bus_arn,
-        "InboxBucketArn": f"arn:{Stack.of(scope).partition}:s3:::{names.inbox_bucket(deployment, subscriber)}",
+        "StagingBucketArn": f"arn:{Stack.of(scope).partition}:s3:::{names.staging_bucket(deployment, subscriber)}",
     }
     if landing:
         values |= {
-            "LandFunctionArn": landing.function.function_arn,
+            "CopyFunctionArn": landing.function.function_arn,
             "LandingBucket": landing.bucket.bucket_name,
             "LandingBucketArn": landing.bucket.bucket_arn,
             "LandingKeyArn": landing.key.key_arn,
@@ -157,7 +157,7 @@ def _placeholders(
 def _land(scope: Construct, landing: Landing) -> tasks.LambdaInvoke:
     land = tasks.LambdaInvoke(
         scope,
-        "Land",
+        "CopyPayload",
         lambda_function=landing.function,
         payload_response_only=True,
         result_path="$.landed",
@@ -220,7 +220,7 @@ def _fan_out(scope: Construct, settings: FanOut, landing: Landing) -> sfn.Distri
 def _tell(scope: Construct, deployment: Deployment, bus: ApplicationBus) -> tasks.EventBridgePutEvents:
     tell = tasks.EventBridgePutEvents(
         scope,
-        "Tell",
+        "PublishResult",
         entries=[
             tasks.EventBridgePutEventsEntry(
                 event_bus=bus,

@@ -22,8 +22,8 @@ from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.common.function import Function
 from stacks.common.removal import removal_policy
 from stacks.deployment import Deployment, FunctionSubscriber, Subscriber, names
-from stacks.deployment.stores import inbox_store, trusted_stores
-from stacks.subscriber.staging_bucket import InboxBucket
+from stacks.deployment.stores import staging_store, trusted_stores
+from stacks.subscriber.staging_bucket import StagingBucket
 
 
 class SubscriberStack(Stack):
@@ -45,7 +45,7 @@ class SubscriberStack(Stack):
         self.subscriber = subscriber
         self.removal_policy = removal_policy(deployment)
         self.operations = Operations(self, "Operations", deployment=deployment)
-        self.redrive = self._redrive_queue()
+        self.undelivered_queue = self._undelivered_queue()
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
         """The caller's side of the boundary: the one action on the one prefix, and the key behind it; of the payload
@@ -82,21 +82,21 @@ class SubscriberStack(Stack):
             raw_message_delivery=raw or None,
             delivery_policy=delivery_policy,
             **_filter(self.subscriber),
-            redrive_policy={"deadLetterTargetArn": names.redrive_queue_arn(self.deployment, self.subscriber)},
+            redrive_policy={"deadLetterTargetArn": names.undelivered_queue_arn(self.deployment, self.subscriber)},
         )
-        if self.redrive.stack is self:
-            subscription.node.add_dependency(self.redrive)
+        if self.undelivered_queue.stack is self:
+            subscription.node.add_dependency(self.undelivered_queue)
         else:
-            self.add_stack_dependency(self.redrive.stack)
+            self.add_stack_dependency(self.undelivered_queue.stack)
         return subscription
 
-    def _redrive_queue(self) -> DeadLetterQueue:
+    def _undelivered_queue(self) -> DeadLetterQueue:
         """For what SNS cannot deliver. SNS wants it in the topic's Region, so a subscriber elsewhere has a second,
         small stack there; `cdk deploy` of the subscriber brings it along."""
         queue = DeadLetterQueue(
             _stack_in_topic_region(self),
-            "Redrive",
-            queue_name=names.redrive_queue(self.deployment, self.subscriber),
+            "Undelivered",
+            queue_name=names.undelivered_queue(self.deployment, self.subscriber),
             retention=Duration.days(self.subscriber.dead_letter_retention_days),
             removal_policy=self.removal_policy,
         )
@@ -104,13 +104,13 @@ class SubscriberStack(Stack):
             boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
         )
         if queue.stack is self:
-            self.operations.watch_dead_letters("Redrive", queue)
+            self.operations.watch_dead_letters("Undelivered", queue)
         else:
             # An alarm, and the topic it acts on, are where the queue is; the dashboard shows both Regions.
-            Operations(queue.stack, "Operations", deployment=self.deployment).watch_dead_letters("Redrive", queue)
+            Operations(queue.stack, "Operations", deployment=self.deployment).watch_dead_letters("Undelivered", queue)
             self.operations.show_dead_letters(
-                "Redrive",
-                queue_name=names.redrive_queue(self.deployment, self.subscriber),
+                "Undelivered",
+                queue_name=names.undelivered_queue(self.deployment, self.subscriber),
                 region=self.deployment.publisher.region,
             )
         return queue
@@ -125,7 +125,7 @@ class FunctionSubscriberStack(SubscriberStack):
         self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriber, *, description: str
     ) -> None:
         super().__init__(scope, deployment, subscriber, region=subscriber.region, description=description)
-        self.inbox = InboxBucket(self, "Inbox", deployment=deployment, subscriber=subscriber)
+        self.staging_bucket = StagingBucket(self, "StagingBucket", deployment=deployment, subscriber=subscriber)
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetters",
@@ -154,7 +154,7 @@ class FunctionSubscriberStack(SubscriberStack):
             timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
             environment={
                 "TRUSTED_STORES": json.dumps(trusted_stores(self.deployment, self.subscriber)),
-                "INBOX": json.dumps(inbox_store(self.deployment, self.subscriber)),
+                "STAGING_STORE": json.dumps(staging_store(self.deployment, self.subscriber)),
                 **environment,
             },
             on_failure=on_failure,
@@ -162,11 +162,11 @@ class FunctionSubscriberStack(SubscriberStack):
         )
         role = function.execution_role
         self.grant_read_payloads(role)
-        self.inbox.grant_put(role, f"{names.INLINE}*")
+        self.staging_bucket.grant_put(role, f"{names.INLINE}*")
         # To tell a retry from another payload of the same id.
-        self.inbox.grant_read(role, f"{names.INLINE}*")
+        self.staging_bucket.grant_read(role, f"{names.INLINE}*")
         acknowledge(role, GRANT_READ_WRITE)
-        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.inbox.arn_for_objects(f"{names.INLINE}*")]})
+        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.staging_bucket.arn_for_objects(f"{names.INLINE}*")]})
         return function
 
 
@@ -187,7 +187,7 @@ def _stack_in_topic_region(stack: SubscriberStack) -> Stack:
         return stack
     return Stack(
         cast(Construct, stack.node.scope),
-        names.redrive_stack(stack.deployment, stack.subscriber),
+        names.undelivered_stack(stack.deployment, stack.subscriber),
         env=Environment(account=stack.subscriber.account, region=stack.deployment.publisher.region),
         description=f"coatcheck: what could not be delivered to {stack.stack_name}, in the topic's Region.",
     )

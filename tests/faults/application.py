@@ -16,7 +16,7 @@ from tests.faults.message import Message
 def _publisher(topic_arn: str) -> Publisher:
     return Publisher(
         topic_arn=topic_arn,
-        store=Store.from_dict(json.loads(os.environ["STORE"])),
+        store=Store.from_dict(json.loads(os.environ["PAYLOAD_STORE"])),
         threshold=int(os.environ["THRESHOLD_BYTES"]),
     )
 

@@ -209,7 +209,7 @@ class _Site:
         """A client that reads the bucket: its owner's root."""
         owners: dict[str, Any] = {
             names.payload_bucket(self._deployment): self._deployment.publisher,
-            **{names.inbox_bucket(self._deployment, one): one for one in (self._orders, self._billing)},
+            **{names.staging_bucket(self._deployment, one): one for one in (self._orders, self._billing)},
         }
         return self._client("s3", owners[bucket])
 

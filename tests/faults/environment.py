@@ -124,7 +124,7 @@ class Site:
             name: {"bucket": bucket, "prefix": "inline/", "owner": ACCOUNT, "region": REGION}
             for name, bucket in self.inboxes.items()
         }
-        publishing = {"TOPIC_ARN": self.topic, "STORE": json.dumps(store), "THRESHOLD_BYTES": str(THRESHOLD)}
+        publishing = {"TOPIC_ARN": self.topic, "PAYLOAD_STORE": json.dumps(store), "THRESHOLD_BYTES": str(THRESHOLD)}
         return {
             "application": {**publishing, "FIFO_TOPIC_ARN": self.fifo_topic},
             "publish": {
@@ -132,13 +132,13 @@ class Site:
                 "OFFLOAD": "over-threshold",
                 "OUTBOX_PREFIX": "outbox/",
                 "SENDERS": "{}",
-                "MAXIMUM_BYTES": str(2**31),
+                "MAXIMUM_UPLOAD_BYTES": str(2**31),
             },
             "orders": _trusting(near) | self._queued("orders") | _inbox(inboxes["orders"]),
             "ledger": _trusting(store) | self._queued("ledger") | _inbox(inboxes["ledger"]),
             "landing": {
                 **_trusting(near, inboxes["orders"]),
-                "LANDING": json.dumps(store | {"bucket": self._landing, "prefix": "landed/"}),
+                "LANDING_STORE": json.dumps(store | {"bucket": self._landing, "prefix": "landed/"}),
             },
             "billing": {
                 **_trusting(store),
@@ -147,8 +147,8 @@ class Site:
                 "TASK_DEFINITION_ARN": self._task_definition,
                 "CONTAINER": "payload",
                 "NETWORK": json.dumps({"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}),
-                "HANDED_ON_TABLE": "handed-on",
-                "REMEMBERED_SECONDS": "86400",
+                "IDEMPOTENCY_TABLE": "handed-on",
+                "IDEMPOTENCY_SECONDS": "86400",
             },
             "partner": {
                 **_trusting(store),
@@ -243,4 +243,4 @@ def _trusting(*stores: dict[str, Any]) -> dict[str, str]:
 
 
 def _inbox(store: dict[str, str]) -> dict[str, str]:
-    return {"INBOX": json.dumps(store)}
+    return {"STAGING_STORE": json.dumps(store)}

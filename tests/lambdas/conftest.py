@@ -16,7 +16,7 @@ PUBLISHER = "111111111111"
 SUBSCRIBER = "123456789012"  # the account that moto runs in
 STORE = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": SUBSCRIBER, "region": "us-east-1"}
 SECONDS_IN_QUEUE = 2
-INBOX = {"bucket": "inbox-bucket", "prefix": "inline/", "owner": SUBSCRIBER, "region": "us-east-1"}
+STAGING_STORE = {"bucket": "inbox-bucket", "prefix": "inline/", "owner": SUBSCRIBER, "region": "us-east-1"}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     with mock_aws():
         s3 = boto3.client("s3")
-        for store in (STORE, INBOX):
+        for store in (STORE, STAGING_STORE):
             s3.create_bucket(Bucket=store["bucket"])
         s3.put_bucket_versioning(Bucket=STORE["bucket"], VersioningConfiguration={"Status": "Enabled"})
         yield
@@ -115,4 +115,9 @@ def sqs_record(message: dict[str, Any], *, receives: int = 1, queue: str = "queu
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {"STORE": json.dumps(STORE), "TRUSTED_STORES": json.dumps([STORE]), "INBOX": json.dumps(INBOX), **more}
+    return {
+        "PAYLOAD_STORE": json.dumps(STORE),
+        "TRUSTED_STORES": json.dumps([STORE]),
+        "STAGING_STORE": json.dumps(STAGING_STORE),
+        **more,
+    }

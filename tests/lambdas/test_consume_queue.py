@@ -12,7 +12,7 @@ import pytest
 from claim_check import Publisher, Store
 from consume_queue.execution import ROOM_FOR_STATES
 from tests.lambdas.bad_messages import BAD, store_a_payload
-from tests.lambdas.conftest import INBOX, STORE, environment, received, sqs_record, subscribed_topic
+from tests.lambdas.conftest import STAGING_STORE, STORE, environment, received, sqs_record, subscribed_topic
 
 ROLE = "arn:aws:iam::123456789012:role/states"
 POISON: dict[str, Any] = {
@@ -64,8 +64,10 @@ def publish(aws: None, queue: Callable[[str], str]) -> Callable[..., dict[str, A
 def in_inbox() -> dict[str, bytes]:
     """Payloads by key."""
     s3 = boto3.client("s3")
-    found = s3.list_objects_v2(Bucket=INBOX["bucket"]).get("Contents", [])
-    return {each["Key"]: s3.get_object(Bucket=INBOX["bucket"], Key=each["Key"])["Body"].read() for each in found}
+    found = s3.list_objects_v2(Bucket=STAGING_STORE["bucket"]).get("Contents", [])
+    return {
+        each["Key"]: s3.get_object(Bucket=STAGING_STORE["bucket"], Key=each["Key"])["Body"].read() for each in found
+    }
 
 
 def executions(state_machine: str) -> dict[str, dict[str, Any]]:
@@ -105,7 +107,7 @@ def test_an_inline_payload_is_put_into_the_inbox_and_never_into_the_input(
     message = publish(b"small and private", message_id="small")
     consume.handler({"Records": [sqs_record(message)]}, context)
     handed = executions(state_machine)["small"]
-    assert handed["pointer"]["bucket"] == INBOX["bucket"]
+    assert handed["pointer"]["bucket"] == STAGING_STORE["bucket"]
     assert "small and private" not in json.dumps(handed)
     stored = boto3.client("s3").get_object(Bucket=handed["pointer"]["bucket"], Key=handed["pointer"]["key"])
     assert stored["Body"].read() == b"small and private"

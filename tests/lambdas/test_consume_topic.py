@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from claim_check import ClaimCheckError, PayloadConflict
 from tests.lambdas.bad_messages import BAD, store_a_payload
-from tests.lambdas.conftest import INBOX, STORE, environment
+from tests.lambdas.conftest import STAGING_STORE, STORE, environment
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
 DEFINITION = "arn:aws:ecs:us-east-1:123456789012:task-definition/billing:1"
@@ -36,8 +36,8 @@ def consume(load: Callable[..., ModuleType], aws: None) -> ModuleType:
         TASK_DEFINITION_ARN=DEFINITION,
         CONTAINER="application",
         NETWORK=json.dumps(NETWORK),
-        HANDED_ON_TABLE="handed-on",
-        REMEMBERED_SECONDS="5184000",
+        IDEMPOTENCY_TABLE="handed-on",
+        IDEMPOTENCY_SECONDS="5184000",
         **environment(),
     )
 
@@ -163,7 +163,7 @@ def test_whatever_is_wrong_is_raised_for_the_dead_letter_queue_and_nothing_is_do
             consume.handler(bad.notified(), context)
         assert type(raised.value).__name__ == bad.error, what
     assert boto3.client("dynamodb").scan(TableName="handed-on")["Count"] == 0
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=INBOX["bucket"])
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=STAGING_STORE["bucket"])
 
 
 def test_another_payload_under_the_same_id_is_no_repetition(consume: ModuleType, context: SimpleNamespace) -> None:
@@ -243,7 +243,7 @@ def test_an_inline_payload_is_found_in_the_inbox(consume: ModuleType, context: S
     del event["Records"][0]["Sns"]["MessageAttributes"]["ExtendedPayloadSize"]
     expected = request("inline-1", b"small and private")
     variables = expected["overrides"]["containerOverrides"][0]["environment"]
-    where = {"PAYLOAD_BUCKET": INBOX["bucket"], "PAYLOAD_KEY": "inline/inline-1"}
+    where = {"PAYLOAD_BUCKET": STAGING_STORE["bucket"], "PAYLOAD_KEY": "inline/inline-1"}
     expected["overrides"]["containerOverrides"][0]["environment"] = [
         {"name": each["name"], "value": where.get(each["name"], each["value"])} for each in variables
     ]
@@ -251,5 +251,5 @@ def test_an_inline_payload_is_found_in_the_inbox(consume: ModuleType, context: S
         ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, expected)
         consume.handler(event, context)
         ecs.assert_no_pending_responses()
-    stored = boto3.client("s3").get_object(Bucket=INBOX["bucket"], Key="inline/inline-1")
+    stored = boto3.client("s3").get_object(Bucket=STAGING_STORE["bucket"], Key="inline/inline-1")
     assert stored["Body"].read() == b"small and private"

@@ -12,7 +12,7 @@ from botocore.stub import ANY, Stubber
 
 from claim_check import MalformedMessage, PayloadCorrupt, PayloadMissing, UntrustedStore
 from start_pipeline import pipeline as intake_module
-from tests.lambdas.conftest import INBOX, STORE, SUBSCRIBER
+from tests.lambdas.conftest import STAGING_STORE, STORE, SUBSCRIBER
 
 DATA = {"bucket": "research-data", "prefix": "shared/qc/messages/", "owner": SUBSCRIBER, "region": "us-east-1"}
 BODY = b",A,B\nc1,0,1\n" * 30_000
@@ -25,8 +25,8 @@ def intake(load: Callable[..., ModuleType]) -> ModuleType:
     boto3.client("events").create_event_bus(Name="coatcheck-datasets")
     return load(
         "start_pipeline",
-        TRUSTED_STORES=json.dumps([STORE, INBOX]),
-        DATA=json.dumps(DATA),
+        TRUSTED_STORES=json.dumps([STORE, STAGING_STORE]),
+        DATA_STORE=json.dumps(DATA),
         PIPELINE="coatcheck-qc",
         EVENT_BUS="coatcheck-datasets",
     )
@@ -59,7 +59,7 @@ def processed(message_id: str = "scan-1", *, store: dict[str, str] = STORE, **at
     }
 
 
-@pytest.mark.parametrize("store", [STORE, INBOX])
+@pytest.mark.parametrize("store", [STORE, STAGING_STORE])
 def test_a_payload_becomes_a_data_set_and_starts_the_pipeline_with_it(
     intake: ModuleType,
     sagemaker: Stubber,
@@ -180,5 +180,5 @@ def test_a_bus_that_does_not_take_the_word_is_an_error(
     sagemaker.add_response("start_pipeline_execution", {"PipelineExecutionArn": ARN})
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "no such bus"}]}
     monkeypatch.setattr(intake.events, "put_events", lambda **_: refused)
-    with pytest.raises(intake.NotTold, match="no such bus"):
+    with pytest.raises(intake.EventNotAccepted, match="no such bus"):
         intake.handler(processed(), context)

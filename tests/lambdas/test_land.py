@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from claim_check import MalformedMessage, PayloadCorrupt, PayloadMissing, UntrustedStore
-from tests.lambdas.conftest import INBOX, STORE, SUBSCRIBER
+from tests.lambdas.conftest import STAGING_STORE, STORE, SUBSCRIBER
 
 LANDING = {"bucket": "landing-bucket", "prefix": "landed/", "owner": SUBSCRIBER, "region": "us-east-1"}
 BODY = b"scan" * 100_000
@@ -19,7 +19,7 @@ BODY = b"scan" * 100_000
 @pytest.fixture
 def land(load: Callable[..., ModuleType]) -> ModuleType:
     boto3.client("s3").create_bucket(Bucket=LANDING["bucket"])
-    return load("copy_payload", TRUSTED_STORES=json.dumps([STORE, INBOX]), LANDING=json.dumps(LANDING))
+    return load("copy_payload", TRUSTED_STORES=json.dumps([STORE, STAGING_STORE]), LANDING_STORE=json.dumps(LANDING))
 
 
 def handed(message_id: str = "scan-1", *, bucket: str = STORE["bucket"], **more: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def handed(message_id: str = "scan-1", *, bucket: str = STORE["bucket"], **more:
     }
 
 
-@pytest.mark.parametrize("bucket", [STORE["bucket"], INBOX["bucket"]])
+@pytest.mark.parametrize("bucket", [STORE["bucket"], STAGING_STORE["bucket"]])
 def test_a_payload_is_landed_by_message_id_however_often(
     land: ModuleType, context: SimpleNamespace, bucket: str
 ) -> None:

@@ -19,7 +19,7 @@ KEY = "outbox/shop/scan.bin"
 MAXIMUM = 10_000_000
 SETTINGS = {
     "OUTBOX_PREFIX": "outbox/",
-    "MAXIMUM_BYTES": str(MAXIMUM),
+    "MAXIMUM_UPLOAD_BYTES": str(MAXIMUM),
     "SENDERS": json.dumps({"shop": "444444444444"}),
     "THRESHOLD_BYTES": "262144",
     "OFFLOAD": "over-threshold",
@@ -213,7 +213,7 @@ def test_an_upload_that_is_gone_and_never_was_copied_is_told(publish: ModuleType
 def test_an_upload_over_the_maximum_is_refused_before_it_is_copied_and_stays(
     load: Load, delivered: str, context: SimpleNamespace
 ) -> None:
-    settings = SETTINGS | {"MAXIMUM_BYTES": "1024"}
+    settings = SETTINGS | {"MAXIMUM_UPLOAD_BYTES": "1024"}
     publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
     with pytest.raises(
         PayloadTooLarge, match=r"has 1025 bytes, and publisher.maximum_payload_bytes is 1024"

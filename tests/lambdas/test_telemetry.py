@@ -79,8 +79,8 @@ def test_publish_says_the_id_that_the_message_will_have(
     assert [line["message_id"] for line in lines] == [event["message_id"], uploaded["message_id"]]
     metrics = told.metrics()
     assert metrics["PublishedBytes"] == [7, 6]
-    assert len(metrics["HandlingTime"]) == 2
-    assert all(value > 0 for value in metrics["HandlingTime"])
+    assert len(metrics["ProcessingTime"]) == 2
+    assert all(value > 0 for value in metrics["ProcessingTime"])
 
 
 def test_publish_says_it_too_when_it_fails(publish: ModuleType, context: SimpleNamespace, listen: Listen) -> None:
@@ -111,7 +111,7 @@ def test_a_queues_function_says_of_each_record_whose_it_is(
     metrics = told.metrics()
     assert metrics["UntrustedStore"] == [1]
     assert metrics["ConsumedBytes"] == [4]
-    assert SECONDS_IN_QUEUE * 1000 <= metrics["TravelTime"][0] < (SECONDS_IN_QUEUE + 60) * 1000
+    assert SECONDS_IN_QUEUE * 1000 <= metrics["DeliveryLatency"][0] < (SECONDS_IN_QUEUE + 60) * 1000
 
 
 def test_a_topics_function_says_it_when_it_hands_on_and_when_it_fails(
@@ -129,8 +129,8 @@ def test_a_topics_function_says_it_when_it_hands_on_and_when_it_fails(
     assert (refused["level"], refused["exception_name"]) == ("ERROR", "UntrustedStore")
     metrics = told.metrics()
     assert metrics["UntrustedStore"] == [1]
-    assert len(metrics["TravelTime"]) == 2
-    assert len(metrics["HandlingTime"]) == 1
+    assert len(metrics["DeliveryLatency"]) == 2
+    assert len(metrics["ProcessingTime"]) == 1
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Workflow:
         self.account.client("events").create_event_bus(Name=bus)
         named = f"{subscriber.account}-{subscriber.region}"
         for ours, theirs in (
-            (f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:coatcheck-orders-land", land),
+            (f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:coatcheck-orders-copy", land),
             (f"coatcheck-orders-landing-{named}", self.bucket),
             (f"event-bus/{bus}", f"event-bus/{bus}"),
             (f"event-bus/{machine['StateMachineName']}", f"event-bus/{bus}"),

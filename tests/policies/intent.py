@@ -348,7 +348,7 @@ def _subscriber(deployment: Deployment, subscriber: Subscriber, found: Concrete)
 
 
 def _keeps_undelivered(deployment: Deployment, subscriber: Subscriber) -> Guard:
-    redrive = names.redrive_queue_arn(deployment, subscriber)
+    redrive = names.undelivered_queue_arn(deployment, subscriber)
     kept = Door(
         "keeps what SNS could not deliver",
         _topic(deployment, deployment.publisher.region),
@@ -363,14 +363,14 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party
     (reader,) = readers(subscriber, deployment)
     process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
     guards = [_keeps_undelivered(deployment, subscriber), run_by(reader, home, process)]
-    takes_undelivered = May(SQS_TAKE, (names.redrive_queue_arn(deployment, subscriber),))
+    takes_undelivered = May(SQS_TAKE, (names.undelivered_queue_arn(deployment, subscriber),))
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
 
 def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found: Concrete) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     dead_letters = arn("sqs", region, home, names.dead_letter_queue(deployment, subscriber))
     function = names.consume_function_arn(deployment, subscriber)
     consume_role = readers(subscriber, deployment)[0]
@@ -449,7 +449,7 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
         more_guards, more_jobs = _with_landing(deployment, subscriber, found)
         guards += more_guards
         jobs |= more_jobs
-        land = arn("lambda", region, home, f"function:{names.land_function(deployment, subscriber)}")
+        land = arn("lambda", region, home, f"function:{names.copy_function(deployment, subscriber)}")
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
     if subscriber.fan_out:
         jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
@@ -466,14 +466,14 @@ def _with_intake(deployment: Deployment, subscriber: SqsSubscriber, research: Re
     """In the research account: payloads become data sets below one prefix, each of which starts the one pipeline."""
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     data = f"arn:{partition(region)}:s3:::{names.data_bucket(deployment, research)}"
     (pipeline,) = (each for each in research.pipelines if each.name == subscriber.pipeline)
-    name = names.intake_function(deployment, subscriber)
+    name = names.pipeline_trigger_function(deployment, subscriber)
     function = arn("lambda", region, home, f"function:{name}")
-    dead_letters = arn("sqs", region, home, names.intake_dead_letter_queue(deployment, subscriber))
-    role = f"arn:{partition(region)}:iam::{home}:role/{names.intake_role(deployment, subscriber)}"
-    processed = _events((found.named(stack, "IntakeProcessedRule"),))
+    dead_letters = arn("sqs", region, home, names.pipeline_trigger_dead_letter_queue(deployment, subscriber))
+    role = f"arn:{partition(region)}:iam::{home}:role/{names.pipeline_trigger_role(deployment, subscriber)}"
+    processed = _events((found.named(stack, "PipelineTriggerProcessedRule"),))
     guards = [
         Guard(
             "queue",
@@ -530,18 +530,18 @@ def _fans_out(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete
 def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     bucket = f"arn:{partition(region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
-    key, function = found.named(stack, "LandingKey"), names.land_function(deployment, subscriber)
-    land_role = readers(subscriber, deployment)[1]
+    key, function = found.named(stack, "LandingKey"), names.copy_function(deployment, subscriber)
+    copy_role = readers(subscriber, deployment)[1]
     guards = [
         Guard("bucket", bucket, home, tuple(emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
         Guard("key", key, home, (Door("left to the account's own policies", Account(home), ("kms:*",), (key,)),)),
         Guard("function", arn("lambda", region, home, f"function:{function}"), home),
-        run_by(land_role, home, Service("lambda.amazonaws.com")),
+        run_by(copy_role, home, Service("lambda.amazonaws.com")),
     ]
     jobs: dict[str, tuple[May, ...]] = {
-        land_role: (
+        copy_role: (
             *_reads_payloads(deployment, subscriber),
             May(S3_READ, (inbox, f"{inbox}/inline/*")),
             May(S3_WRITE, (f"{bucket}/landed/*",)),
@@ -574,7 +574,7 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
     stack = names.subscriber_stack(deployment, subscriber)
     reader, task_role = readers(subscriber, deployment)
     execution_role = found.named(stack, "TaskExecutionRole")
-    inbox = f"arn:{partition(region)}:s3:::{names.inbox_bucket(deployment, subscriber)}"
+    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     cluster = names.cluster(deployment, subscriber)
     guards = [
         Guard(
@@ -593,7 +593,8 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
             May(
-                ("dynamodb:GetItem", "dynamodb:PutItem"), (arn("dynamodb", region, home, f"table/{cluster}-handed-on"),)
+                ("dynamodb:GetItem", "dynamodb:PutItem"),
+                (arn("dynamodb", region, home, f"table/{cluster}-idempotency"),),
             ),
             May(("ecs:DescribeTasks",), (arn("ecs", region, home, f"task/{cluster}/*"),)),
             May(("ecs:RunTask",), (arn("ecs", region, home, f"task-definition/{cluster}:1"),)),
@@ -670,7 +671,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
         region = home.region if isinstance(subscriber, HttpsSubscriber) else subscriber.region
         yield names.subscriber_stack(deployment, subscriber), region, subscriber.account
         if region != home.region:
-            yield names.redrive_stack(deployment, subscriber), home.region, subscriber.account
+            yield names.undelivered_stack(deployment, subscriber), home.region, subscriber.account
 
 
 def _operations(found: Concrete, stack: str, region: str, account: str) -> list[Guard]:

@@ -17,7 +17,7 @@ PUBLISHER, SHOP, ORDERS, REDRIVE, BILLING = (
     "coatcheck-publisher",
     "coatcheck-shop-sender",
     "coatcheck-orders",
-    "coatcheck-orders-redrive",
+    "coatcheck-orders-undelivered",
     "coatcheck-billing",
 )
 EVIL = f"arn:aws:iam::{STRANGER}:root"
@@ -278,8 +278,8 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     ),
     "outbox: a sender reads what it uploaded": lambda t: t.bucket("UploadShop")["Action"].append("s3:GetObject"),
     "outbox: a sender forgotten": lambda t: t.forget(PUBLISHER, "AWS::S3::BucketPolicy", t.bucket("UploadShop")),
-    "inbox: open to the publisher": lambda t: t.open(
-        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="Inbox"
+    "staging: open to the publisher": lambda t: t.open(
+        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="StagingBucket"
     ),
     "landing bucket: open to the publisher": lambda t: t.open(
         ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="LandingBucket"
@@ -292,7 +292,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "landing bucket: another account owns its key": lambda t: _to(
         t.one(ORDERS, "AWS::KMS::Key", "LandingKey")["KeyPolicy"]["Statement"][0], "Principal", {"AWS": EVIL}
     ),
-    "inbox: public": lambda t: (
+    "staging: public": lambda t: (
         t.open(BILLING, "AWS::S3::BucketPolicy", "*", "s3:GetObject"),
         _drop(t.one(BILLING, "AWS::S3::Bucket"), _BPA),
     ),
@@ -434,9 +434,9 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         "deadLetterTargetArn",
         f"arn:aws:sqs:us-west-2:{STRANGER}:q",
     ),
-    "redrive queue: SNS on anybody's behalf": lambda t: _drop(t.queue(stack=REDRIVE, starts="Redrive"), "Condition"),
-    "redrive queue: topic's Region drifts": lambda t: _to(
-        t.queue(stack=REDRIVE, starts="Redrive"), *_SOURCE, _TOPIC.replace("us-east-1", "us-west-2")
+    "undelivered queue: any SNS source": lambda t: _drop(t.queue(stack=REDRIVE, starts="Undelivered"), "Condition"),
+    "undelivered queue: topic's Region drifts": lambda t: _to(
+        t.queue(stack=REDRIVE, starts="Undelivered"), *_SOURCE, _TOPIC.replace("us-east-1", "us-west-2")
     ),
     "publish dead letters: EventBridge on anybody's behalf": lambda t: _drop(
         t.one(PUBLISHER, "AWS::SQS::QueuePolicy")["PolicyDocument"]["Statement"][1], "Condition"

@@ -217,7 +217,7 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
             "AWS::Lambda::Permission",
             Action="lambda:InvokeFunction",
             Principal="*",
-            FunctionName="coatcheck-research-clean-up",
+            FunctionName="coatcheck-domain-clean-up",
         ),
     },
     LAB: {

@@ -197,7 +197,7 @@ class _Settings:
                 yield f"alarms are told to {said['Endpoint']}"
             return
         redrive = {
-            endpoint(self._deployment, each): names.redrive_queue_arn(self._deployment, each)
+            endpoint(self._deployment, each): names.undelivered_queue_arn(self._deployment, each)
             for each in self._deployment.subscribers
             if names.subscriber_stack(self._deployment, each) == self._stack.name
         }
@@ -257,7 +257,7 @@ class _Settings:
         """What the subscriber's own bus says was processed becomes a data set."""
         subscriber = self._subscriber()
         assert isinstance(subscriber, SqsSubscriber)
-        intake = names.intake_function(self._deployment, subscriber)
+        intake = names.pipeline_trigger_function(self._deployment, subscriber)
         function = arn("lambda", self._stack.region, self._stack.account, f"function:{intake}")
         bus = names.application_bus_arn(self._deployment, subscriber).rpartition("/")[2]
         if self._resources.resolve(rule.get("EventBusName"), "rule") != bus:
@@ -301,9 +301,11 @@ class _Settings:
         if subscriber is None or function is None:
             return None
         readers_of = readers(subscriber, self._deployment)
-        if isinstance(subscriber, SqsSubscriber) and function == names.intake_function(self._deployment, subscriber):
+        if isinstance(subscriber, SqsSubscriber) and function == names.pipeline_trigger_function(
+            self._deployment, subscriber
+        ):
             return readers_of[-1]
-        lands = isinstance(subscriber, SqsSubscriber) and function == names.land_function(self._deployment, subscriber)
+        lands = isinstance(subscriber, SqsSubscriber) and function == names.copy_function(self._deployment, subscriber)
         return readers_of[1 if lands else 0]
 
     def _mapping(self, mapping: Properties) -> Iterator[str]:

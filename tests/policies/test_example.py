@@ -68,7 +68,7 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
         ),
     }
     for subscriber in deployment.subscribers:
-        redrive = names.redrive_queue_arn(deployment, subscriber)
+        redrive = names.undelivered_queue_arn(deployment, subscriber)
         needed.add(("sns.amazonaws.com for our topic", "sqs:SendMessage", redrive))
         needed.add((f"administrator of {subscriber.account}", "sns:Subscribe", topic))
         for reader in names.reader_role_arns(deployment, subscriber):
@@ -94,7 +94,7 @@ def _landing(case: Judged, subscriber: Subscriber) -> set[tuple[str, str, str]]:
     stack = names.subscriber_stack(case.messaging, subscriber)
     bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"
     key = case.found.named(stack, "LandingKey")
-    land = f"role {names.land_role(case.messaging, subscriber)}"
+    land = f"role {names.copy_role(case.messaging, subscriber)}"
     machine = f"role {case.found.named(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
     return {
         (land, "s3:PutObject", f"{bucket}/landed/one"),

@@ -112,8 +112,8 @@ def test_without_a_file_it_is_the_one_that_cdk_acts_on(
 
 
 def test_the_publisher_has_one_queue(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert redrive(file, "--publisher", "--from", "redrive") == 1
-    assert "--from redrive: is for a subscriber" in capsys.readouterr().err
+    assert redrive(file, "--publisher", "--from", "undelivered") == 1
+    assert "--from undelivered: is for a subscriber" in capsys.readouterr().err
 
 
 # A queue's letters ---------------------------------------------------------------------------------------------------
@@ -373,9 +373,9 @@ def test_what_follows_one_that_would_fail_again_does_not_overtake_it_either(
 
 
 def test_what_sns_could_not_deliver_to_a_queue_goes_there_from_the_topics_region(file: Path) -> None:
-    back, undelivered = queue("coatcheck-orders"), queue("coatcheck-orders-redrive", NORTH)
+    back, undelivered = queue("coatcheck-orders"), queue("coatcheck-orders-undelivered", NORTH)
     put(undelivered, "raw", {"ClaimCheck": {"DataType": "String", "StringValue": '{"id":"one"}'}}, region=NORTH)
-    assert redrive(file, "--subscriber", "orders", "--from", "redrive") == 0
+    assert redrive(file, "--subscriber", "orders", "--from", "undelivered") == 0
     (message,) = received(back)
     assert (message["Body"], set(message["MessageAttributes"])) == ("raw", {"ClaimCheck"})
     assert received(undelivered, NORTH) == []
@@ -384,8 +384,8 @@ def test_what_sns_could_not_deliver_to_a_queue_goes_there_from_the_topics_region
 def test_what_sns_could_not_deliver_to_a_function_is_an_event_of_one_record(
     file: Path, invoked: list[tuple[str, Any]]
 ) -> None:
-    put(queue("coatcheck-billing-redrive", NORTH), NOTIFICATION, region=NORTH)
-    assert redrive(file, "--subscriber", "billing", "--from", "redrive") == 0
+    put(queue("coatcheck-billing-undelivered", NORTH), NOTIFICATION, region=NORTH)
+    assert redrive(file, "--subscriber", "billing", "--from", "undelivered") == 0
     ((function, event),) = invoked
     assert function == "coatcheck-billing-consume"
     assert event["Records"][0]["Sns"] == NOTIFICATION
@@ -508,8 +508,8 @@ def test_another_accounts_credentials_are_refused(file: Path, capsys: pytest.Cap
     ("arguments", "expected"),
     [
         (["--subscriber", "nobody"], "'nobody' is no subscriber of this deployment; there are: orders, billing"),
-        (["--subscriber", "orders", "--from", "intake"], "'orders' is no subscriber that feeds a pipeline"),
-        (["--subscriber", "partner", "--from", "redrive"], "its own process takes it from there"),
+        (["--subscriber", "orders", "--from", "pipeline"], "'orders' is no subscriber that feeds a pipeline"),
+        (["--subscriber", "partner", "--from", "undelivered"], "its own process takes it from there"),
         (["--subscriber", "orders"], "does not exist"),  # nothing is deployed
     ],
 )

@@ -72,9 +72,9 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
             cdk.deploy(account, REGION, [stack], folder)
         made = Laboratory(Accounts(emulator), stub, folder)
         made.client("s3").create_bucket(Bucket=DATA)
-        function = made.client("lambda").get_function_configuration(FunctionName="coatcheck-datasets-intake")
+        function = made.client("lambda").get_function_configuration(FunctionName="coatcheck-datasets-pipeline-trigger")
         made.client("lambda").update_function_configuration(
-            FunctionName="coatcheck-datasets-intake",
+            FunctionName="coatcheck-datasets-pipeline-trigger",
             Environment={"Variables": {**function["Environment"]["Variables"], "AWS_ENDPOINT_URL_SAGEMAKER": stub.url}},
         )
         yield made
@@ -96,7 +96,7 @@ def test_a_large_message_becomes_a_data_set_and_starts_the_pipeline_once(laborat
     )
     again = {"source": "coatcheck", "detail-type": "Payload processed", "detail": json.loads(execution["input"])}
     answer = laboratory.client("lambda").invoke(
-        FunctionName="coatcheck-datasets-intake", Payload=json.dumps(again).encode()
+        FunctionName="coatcheck-datasets-pipeline-trigger", Payload=json.dumps(again).encode()
     )
     assert "FunctionError" not in answer, answer["Payload"].read()
     both = laboratory.sagemaker.wait_for("StartPipelineExecution", 2, seconds=30)

@@ -80,20 +80,20 @@ def test_the_land_function_trusts_two_stores_and_has_fifteen_minutes(landing: Te
     (function,) = (
         f["Properties"]
         for f in resources(landing, "AWS::Lambda::Function").values()
-        if f["Properties"].get("FunctionName") == "coatcheck-orders-land"
+        if f["Properties"].get("FunctionName") == "coatcheck-orders-copy"
     )
     assert function["Timeout"] == 900
     stores = json.loads(function["Environment"]["Variables"]["TRUSTED_STORES"])
     assert [(s["bucket"], s["prefix"]) for s in stores] == [
         ("coatcheck-payloads-111111111111-us-east-1", "payloads/"),
-        ("coatcheck-orders-inbox-222222222222-us-west-2", "inline/"),
+        ("coatcheck-orders-staging-222222222222-us-west-2", "inline/"),
     ]
 
 
 def test_a_payload_is_landed_then_told_of(landing: Template) -> None:
     found = definition(landing)
-    land, tell = found["States"]["Land"], found["States"]["Tell"]
-    assert (found["StartAt"], land["Next"], tell["End"]) == ("Land", "Tell", True)
+    land, tell = found["States"]["CopyPayload"], found["States"]["PublishResult"]
+    assert (found["StartAt"], land["Next"], tell["End"]) == ("CopyPayload", "PublishResult", True)
     assert land["ResultPath"] == "$.landed"
     (entry,) = tell["Parameters"]["Entries"]
     assert entry["DetailType"] == "Payload processed"
@@ -103,7 +103,7 @@ def test_a_payload_is_landed_then_told_of(landing: Template) -> None:
 
 
 def test_landing_is_tried_again_unless_there_is_no_hope(landing: Template) -> None:
-    never, _, otherwise = definition(landing)["States"]["Land"]["Retry"]
+    never, _, otherwise = definition(landing)["States"]["CopyPayload"]["Retry"]
     assert never == {"ErrorEquals": list(NO_HOPE), "MaxAttempts": 0}
     assert otherwise["ErrorEquals"] == ["States.ALL"]
     assert (otherwise["MaxAttempts"], otherwise["BackoffRate"]) == (5, 3)
@@ -125,7 +125,7 @@ def test_a_burst_waits_for_room(landing: Template, synth: Synth) -> None:
     EventBridge does not take, for hours."""
     ours = definition(landing)["States"]
     workflow = definition(synth(Deployment.load(WORKFLOW))["coatcheck-orders"])["States"]
-    for land in (ours["Land"], workflow["Land"]):
+    for land in (ours["CopyPayload"], workflow["CopyPayload"]):
         room = land["Retry"][1]
         assert room["ErrorEquals"] == [
             "Lambda.TooManyRequestsException",
@@ -135,7 +135,7 @@ def test_a_burst_waits_for_room(landing: Template, synth: Synth) -> None:
             "Lambda.SdkClientException",
         ]
         assert 12 <= hours_of(room) < 13
-    (told,) = ours["Tell"]["Retry"]
+    (told,) = ours["PublishResult"]["Retry"]
     assert told["ErrorEquals"] == ["States.ALL"]
     assert 2 <= hours_of(told) < 3
     # They are within the execution's time: it has the year that Step Functions gives it.
@@ -143,7 +143,7 @@ def test_a_burst_waits_for_room(landing: Template, synth: Synth) -> None:
 
 
 def test_without_landing_a_payload_is_told_of(templates: dict[str, Template]) -> None:
-    assert list(definition(templates["coatcheck-orders"])["States"]) == ["Tell"]
+    assert list(definition(templates["coatcheck-orders"])["States"]) == ["PublishResult"]
     assert not [name for name in templates["coatcheck-orders"]["Resources"] if name.startswith("Landing")]
 
 
@@ -178,7 +178,11 @@ def test_a_payload_fans_out_between_landing_and_telling(synth: Synth, example: D
     fan_out = {"format": "csv", "maximum_concurrency": 3, "tolerated_failure_percentage": 20}
     found = definition(synth(with_orders(example, landing={}, fan_out=fan_out))["coatcheck-orders"])
     each = found["States"]["FanOut"]
-    assert (found["States"]["Land"]["Next"], each["Next"], each["ResultPath"]) == ("FanOut", "Tell", "$.fan_out")
+    assert (found["States"]["CopyPayload"]["Next"], each["Next"], each["ResultPath"]) == (
+        "FanOut",
+        "PublishResult",
+        "$.fan_out",
+    )
     assert each["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
     assert each["ItemReader"]["ReaderConfig"] == {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}
     assert each["ItemReader"]["Parameters"]["Key.$"] == "$.landed.key"
@@ -238,8 +242,8 @@ def test_a_file_that_cannot_be_used_says_what_is_wrong(
 def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth) -> None:
     (template,) = (t for name, t in synth(Deployment.load(WORKFLOW)).items() if name == "coatcheck-orders")
     found = definition(template)
-    assert list(found["States"]) == ["Land", "IsEmpty", "Nothing", "Note", "Tell"]
-    assert found["States"]["Land"]["Resource"].startswith("LandingLand")
+    assert list(found["States"]) == ["CopyPayload", "IsEmpty", "Nothing", "Note", "PublishResult"]
+    assert found["States"]["CopyPayload"]["Resource"].startswith("LandingCopy")
     mine = [s for s in statements(template, "AWS::IAM::Policy") if s.get("Sid") == "Note"]
     assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
     allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}

@@ -121,8 +121,8 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
         (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
         (
-            changed("subscribers", 1, "name", to="orders-intake"),
-            "'orders-intake-dead-letters' already names subscribers[0]",
+            changed("subscribers", 1, "name", to="orders-pipeline-trigger"),
+            "'orders-pipeline-trigger-dead-letters' already names subscribers[0]",
         ),
         (changed("subscribers", 0, "batch_size", to=11), "subscribers[0].batch_size = 11: must be less than or equal"),
         (changed("subscribers", 1, "batch_size", to=5), 'subscribers[1].batch_size = 5: is a key of kind = "sqs" only'),

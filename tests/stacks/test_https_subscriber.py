@@ -33,7 +33,7 @@ def test_sns_posts_signed_envelopes_for_an_hour_and_keeps_the_rest(everywhere: d
         "Protocol": "https",
         "Endpoint": "https://hooks.partner.example/coatcheck",
         "DeliveryPolicy": DELIVERY_POLICY,
-        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:555555555555:coatcheck-partner-redrive"},
+        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:555555555555:coatcheck-partner-undelivered"},
     }
     kept = with_sid(statements(everywhere[STACK], "AWS::SQS::QueuePolicy"), "DeliverFromTopic")
     assert kept["Condition"] == {"ArnEquals": {"aws:SourceArn": TOPIC}}

@@ -51,7 +51,7 @@ def test_without_research_there_is_nothing_to_feed() -> None:
 def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) -> None:
     (subscriber,) = deployment.subscribers
     assert isinstance(subscriber, SqsSubscriber)
-    role = "arn:aws:iam::555555555555:role/coatcheck-datasets-intake"
+    role = "arn:aws:iam::555555555555:role/coatcheck-datasets-pipeline-trigger"
     assert role in names.reader_role_arns(deployment, subscriber)
     publisher = next(s.template for s in synthesize(deployment) if s.name == "coatcheck-publisher")
     pinned = [str(each["Properties"]) for each in resources(publisher, "AWS::S3::BucketPolicy").values()]
@@ -59,7 +59,11 @@ def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) ->
 
 
 def test_the_function_puts_data_sets_and_starts_one_pipeline(template: dict[str, Any]) -> None:
-    (policy,) = (p for n, p in resources(template, "AWS::IAM::Policy").items() if n.startswith("IntakeIntakeRole"))
+    (policy,) = (
+        p
+        for n, p in resources(template, "AWS::IAM::Policy").items()
+        if n.startswith("PipelineTriggerPipelineTriggerRole")
+    )
     found = policy["Properties"]["PolicyDocument"]["Statement"]
     assert with_sid(found, "PutDataSets")["Resource"] == f"{DATA}/shared/qc/messages/*"
     assert with_sid(found, "StartPipeline")["Resource"] == (

@@ -30,7 +30,10 @@ def test_arns_are_in_the_regions_own_partition(region: str, other: str, partitio
     assert names.topic_arn(d) == f"arn:{partition}:sns:{region}:111111111111:coatcheck-messages"
     assert names.payload_bucket_arn(d) == f"arn:{partition}:s3:::coatcheck-payloads-111111111111-{region}"
     assert names.endpoint(d, orders) == f"arn:{partition}:sqs:{other}:222222222222:coatcheck-orders"
-    assert names.redrive_queue_arn(d, orders) == f"arn:{partition}:sqs:{region}:222222222222:coatcheck-orders-redrive"
+    assert (
+        names.undelivered_queue_arn(d, orders)
+        == f"arn:{partition}:sqs:{region}:222222222222:coatcheck-orders-undelivered"
+    )
     assert names.reader_role_arns(d, orders) == [f"arn:{partition}:iam::222222222222:role/coatcheck-orders-reader"]
     assert names.s3_endpoint(region) == s3
 
@@ -65,6 +68,6 @@ def test_fifo_names_end_as_sns_and_sqs_ask() -> None:
         names.topic(d),
         names.queue(d, orders),
         names.dead_letter_queue(d, orders),
-        names.redrive_queue(d, orders),
+        names.undelivered_queue(d, orders),
     ):
         assert name.endswith(".fifo")

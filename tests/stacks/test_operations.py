@@ -19,7 +19,7 @@ from tests.templates import ROOT, synthesize
 Synth = Callable[[Deployment], dict[str, Template]]
 Alarm = dict[str, Any]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-STACKS = {"coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-redrive", "coatcheck-billing"}
+STACKS = {"coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-undelivered", "coatcheck-billing"}
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +110,9 @@ VISIBLE = (SQS, "ApproximateNumberOfMessagesVisible", "Maximum", QUEUE)
 RULE_ID = {"SourceBucket", "DestinationBucket", "RuleId"}
 COUNTED: dict[str, tuple[str, str, str, set[str]]] = {
     "DeadLettersNotEmpty": VISIBLE,
-    "RedriveNotEmpty": VISIBLE,
+    "UndeliveredNotEmpty": VISIBLE,
     "PublishDeadLettersNotEmpty": VISIBLE,
-    "IntakeDeadLettersNotEmpty": VISIBLE,
+    "PipelineTriggerDeadLettersNotEmpty": VISIBLE,
     "QueueLate": (SQS, "ApproximateAgeOfOldestMessage", "Maximum", QUEUE),
     "NotDelivered": (SNS, "NumberOfNotificationsRedrivenToDlq", "Sum", TOPIC),
     "DeliveryLost": (SNS, "NumberOfNotificationsFailedToRedriveToDlq", "Sum", TOPIC),
@@ -121,16 +121,25 @@ COUNTED: dict[str, tuple[str, str, str, set[str]]] = {
     "EventsLost": (EVENTS, "InvocationsFailedToBeSentToDlq", "Sum", {"RuleName", "EventBusName"}),
     "UploadsLost": (EVENTS, "InvocationsFailedToBeSentToDlq", "Sum", RULE),
     "TaskFailuresLost": (EVENTS, "FailedInvocations", "Sum", RULE),
-    "ExecutionsUntold": (EVENTS, "FailedInvocations", "Sum", RULE),
-    "PipelineUntold": (EVENTS, "FailedInvocations", "Sum", RULE),
+    "ExecutionEventsLost": (EVENTS, "FailedInvocations", "Sum", RULE),
+    "PipelineEventsLost": (EVENTS, "FailedInvocations", "Sum", RULE),
     "ExecutionsFailed": ("AWS/States", "ExecutionsFailed", "Sum", {"StateMachineArn"}),
     "ExecutionsTimedOut": ("AWS/States", "ExecutionsTimedOut", "Sum", {"StateMachineArn"}),
-    **{f"{name}Fails": (LAMBDA, "Errors", "Sum", FUNCTION) for name in ("Publish", "Consume", "Land", "Intake")},
-    **{f"{name}Throttled": (LAMBDA, "Throttles", "Sum", FUNCTION) for name in ("Publish", "Consume", "Land", "Intake")},
-    **{f"{name}Late": (LAMBDA, "AsyncEventAge", "Maximum", FUNCTION) for name in ("Publish", "Consume", "Intake")},
+    **{
+        f"{name}Fails": (LAMBDA, "Errors", "Sum", FUNCTION)
+        for name in ("Publish", "Consume", "Copy", "PipelineTrigger")
+    },
+    **{
+        f"{name}Throttled": (LAMBDA, "Throttles", "Sum", FUNCTION)
+        for name in ("Publish", "Consume", "Copy", "PipelineTrigger")
+    },
+    **{
+        f"{name}Late": (LAMBDA, "AsyncEventAge", "Maximum", FUNCTION)
+        for name in ("Publish", "Consume", "PipelineTrigger")
+    },
     **{
         f"{name}Lost": (LAMBDA, "DestinationDeliveryFailures", "Sum", FUNCTION)
-        for name in ("Publish", "Consume", "Intake")
+        for name in ("Publish", "Consume", "PipelineTrigger")
     },
     **{
         name: ("coatcheck", name, "Sum", {"service"})
@@ -173,8 +182,8 @@ def test_what_is_an_alarm_at_once_and_what_has_to_go_on(alarms: dict[str, Alarm]
         "PublishThrottled",
         "ConsumeFails",
         "ConsumeThrottled",
-        "LandFails",
-        "LandThrottled",
+        "CopyFails",
+        "CopyThrottled",
     }
     assert {alarms[name]["EvaluationPeriods"] for name in lasting} == {3}
     thresholds = {name: alarm["Threshold"] for name, alarm in alarms.items() if alarm["Threshold"] != 1}
@@ -230,7 +239,7 @@ def widgets(stack: StackTemplate) -> list[dict[str, Any]]:
 
 
 def test_a_dashboard_begins_with_what_to_do_and_what_is_wrong(stacks: dict[str, StackTemplate]) -> None:
-    for name in STACKS - {"coatcheck-orders-redrive"}:
+    for name in STACKS - {"coatcheck-orders-undelivered"}:
         shown = widgets(stacks[name])
         assert [widget["type"] for widget in shown[:3]] == ["text", "alarm", "metric"]
         assert "docs/runbook.md" in shown[0]["properties"]["markdown"]
@@ -250,7 +259,7 @@ def test_a_dashboard_begins_with_what_to_do_and_what_is_wrong(stacks: dict[str, 
 
 def test_no_threshold_flattens_what_is_beside_it(stacks: dict[str, StackTemplate]) -> None:
     """A threshold of milliseconds or seconds is on a graph that has nothing else on its axis."""
-    for name in STACKS - {"coatcheck-orders-redrive"}:
+    for name in STACKS - {"coatcheck-orders-undelivered"}:
         for widget in (each["properties"] for each in widgets(stacks[name])):
             horizontal = widget.get("annotations", {}).get("horizontal", []) if widget.get("metrics") else []
             if any(line["value"] > 1 for line in horizontal):
@@ -260,12 +269,12 @@ def test_no_threshold_flattens_what_is_beside_it(stacks: dict[str, StackTemplate
 
 def test_the_dashboard_shows_the_redrive_queue_of_another_region(stacks: dict[str, StackTemplate]) -> None:
     shown = [widget["properties"] for widget in widgets(stacks["coatcheck-orders"])]
-    (redrive,) = (each for each in shown if "Redrive" in each.get("title", ""))
+    (redrive,) = (each for each in shown if "Undelivered" in each.get("title", ""))
     assert redrive["metrics"][0][:4] == [
         "AWS/SQS",
         "ApproximateNumberOfMessagesVisible",
         "QueueName",
-        "coatcheck-orders-redrive",
+        "coatcheck-orders-undelivered",
     ]
     assert redrive["metrics"][0][4]["region"] == "us-east-1"
 

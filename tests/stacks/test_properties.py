@@ -14,7 +14,7 @@ STACKS = (
     "coatcheck-publisher",
     "coatcheck-shop-sender",
     "coatcheck-orders",
-    "coatcheck-orders-redrive",
+    "coatcheck-orders-undelivered",
     "coatcheck-billing",
 )
 
@@ -130,7 +130,7 @@ def test_the_publisher_is_protected_and_the_redrive_stack_comes_along(example: D
     assert bool(stacks["coatcheck-publisher"].termination_protection) is not ephemeral
     # A subscriber that was deployed too early has to be deletable, to be tried again.
     assert not any(stacks[name].termination_protection for name in STACKS[1:])
-    assert "coatcheck-orders-redrive" in [d.id for d in stacks["coatcheck-orders"].dependencies]
+    assert "coatcheck-orders-undelivered" in [d.id for d in stacks["coatcheck-orders"].dependencies]
 
 
 def test_a_subscriber_in_the_publishers_account_is_deployed_after_it(example: Deployment) -> None:

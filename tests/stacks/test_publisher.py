@@ -268,13 +268,13 @@ def test_a_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, exam
     assert not resources(templates["coatcheck-publisher"], "AWS::XRay::ResourcePolicy")
     queues = [
         queue["Properties"]
-        for name in ("coatcheck-orders", "coatcheck-orders-redrive")
+        for name in ("coatcheck-orders", "coatcheck-orders-undelivered")
         for queue in resources(templates[name], "AWS::SQS::Queue").values()
     ]
     assert {q["QueueName"]: q.get("FifoQueue") for q in queues} == {
         "coatcheck-orders.fifo": True,
         "coatcheck-orders-dead-letters.fifo": True,
-        "coatcheck-orders-redrive.fifo": True,
+        "coatcheck-orders-undelivered.fifo": True,
     }
 
 
@@ -311,6 +311,6 @@ def test_logical_ids_of_stateful_resources_are_pinned(templates: dict[str, Templ
         "coatcheck-publisher": ["Key961B73FD", "PayloadBucket357F5869", "PublishDeadLettersCD4087F7"],
         "coatcheck-shop-sender": [],
         "coatcheck-orders": ["DeadLettersBBF8BAAB", "InboxA8E05DC3", "Queue4A7E3555"],
-        "coatcheck-orders-redrive": ["Redrive07EFE77D"],
+        "coatcheck-orders-undelivered": ["Redrive07EFE77D"],
         "coatcheck-billing": ["DeadLettersBBF8BAAB", "HandedOn49924AEE", "InboxA8E05DC3", "Redrive07EFE77D"],
     }

@@ -29,10 +29,10 @@ def test_a_subscription_across_regions_is_made_where_the_topic_is(templates: dic
         "Endpoint": "arn:aws:sqs:us-west-2:222222222222:coatcheck-orders",
         "RawMessageDelivery": True,
         # SNS asks for the topic's Region and the subscriber's account.
-        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:222222222222:coatcheck-orders-redrive"},
+        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:222222222222:coatcheck-orders-undelivered"},
     }
-    redrive = templates["coatcheck-orders-redrive"]
-    assert only(redrive, "AWS::SQS::Queue")["Properties"]["QueueName"] == "coatcheck-orders-redrive"
+    redrive = templates["coatcheck-orders-undelivered"]
+    assert only(redrive, "AWS::SQS::Queue")["Properties"]["QueueName"] == "coatcheck-orders-undelivered"
     assert with_sid(statements(redrive, "AWS::SQS::QueuePolicy"), "DeliverFromTopic")["Condition"] == {
         "ArnEquals": {"aws:SourceArn": TOPIC}
     }
@@ -119,13 +119,13 @@ def test_what_was_handed_on_is_remembered_for_as_long_as_it_can_come_again(
     templates: dict[str, Template], synth: Callable[[Deployment], dict[str, Template]], example: Deployment
 ) -> None:
     template = templates["coatcheck-billing"]
-    assert function_environment(template)["REMEMBERED_SECONDS"] == str(101 * 24 * 3600)
+    assert function_environment(template)["IDEMPOTENCY_SECONDS"] == str(101 * 24 * 3600)
     # A payload inside its message comes late whatever is left of those in S3.
     short = example.publisher.model_copy(update={"payload_lifetime_days": 2, "accept_expired_pointers": True})
     forgetful = synth(example.model_copy(update={"publisher": short}))["coatcheck-billing"]
-    assert function_environment(forgetful)["REMEMBERED_SECONDS"] == str(82 * 24 * 3600)
+    assert function_environment(forgetful)["IDEMPOTENCY_SECONDS"] == str(82 * 24 * 3600)
     table = only(template, "AWS::DynamoDB::GlobalTable")["Properties"]
-    assert table["TableName"] == "coatcheck-billing-handed-on"
+    assert table["TableName"] == "coatcheck-billing-idempotency"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
 
 

@@ -285,7 +285,7 @@ def test_a_task_trusts_the_publishers_store_its_replica_nearby_and_the_inbox(wit
         "replicas": [{"bucket": "coatcheck-payloads-111111111111-us-west-2", "region": "us-west-2"}],
     }
     assert inbox == {
-        "bucket": "coatcheck-billing-inbox-333333333333-us-west-2",
+        "bucket": "coatcheck-billing-staging-333333333333-us-west-2",
         "prefix": "inline/",
         "owner": "333333333333",
         "region": "us-west-2",

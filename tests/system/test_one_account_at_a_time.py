@@ -123,7 +123,7 @@ def test_a_deployment_one_account_at_a_time(cdk: Cdk, synth: Callable[[str], Pat
         deployed = deploy(cdk, account, stack, example)
         assert deployed.returncode == 0, deployed.stdout
     # The subscriber in another Region has brought its redrive stack along.
-    assert "coatcheck-orders-redrive" in unknown.stdout
+    assert "coatcheck-orders-undelivered" in unknown.stdout
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ def test_a_deployment_is_removed_with_its_data(
         deployed = deploy(cdk, account, stack, ephemeral)
         assert deployed.returncode == 0, deployed.stdout
     for account, stack in stacks:
-        others = ["coatcheck-orders-redrive"] if account == ORDERS else []
+        others = ["coatcheck-orders-undelivered"] if account == ORDERS else []
         destroyed = cdk(account, "destroy", stack, *others, "--app", str(ephemeral), "--force")
         assert destroyed.returncode == 0, destroyed.stdout
     with pytest.raises(s3.exceptions.ClientError, match="Not Found"):
