@@ -1,7 +1,6 @@
 # What people type. Everything is installed below this folder by the first target that needs it.
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/lambdas
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
@@ -72,5 +71,5 @@ lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json an
 clean: ## Remove everything that was installed or built
 	rm -rf .venv node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(installed): requirements.txt package-lock.json tools/install
+$(installed): requirements.txt package-lock.json pyproject.toml lambdas/pyproject.toml tools/install
 	@tools/install

@@ -43,7 +43,8 @@ def take_over(
     """Read the payload through, in constant memory, and say where it is.
 
     A payload that came inside its message is put into the staging bucket first, so that the application always
-    finds it behind a pointer. Doing so twice is harmless. `meanwhile` is called between the pieces, a MiB each, and may raise.
+    finds it behind a pointer. Doing so twice is harmless.
+    `meanwhile` is called between the pieces, a MiB each, and may raise.
 
     Raises:
         ClaimCheckError: the payload cannot be read, or is not what the message says.

@@ -1,14 +1,16 @@
-"""Every physical name and ARN that two accounts, or two stacks, have to agree on.
+"""Physical names and ARNs that two accounts, or two stacks, have to agree on.
 
 Names are all that crosses an account boundary: the publisher's stack allows by them, a subscriber's stack uses them.
-Pure functions of the deployment file; nothing here asks AWS.
+`Names` is made once from the deployment file; stacks, commands and tests take its parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from claim_check import Replica, Store
 from stacks.deployment.regions import dns_suffix, is_opt_in, partition
 
 if TYPE_CHECKING:
@@ -435,3 +437,222 @@ def sns_principal(*, topic_region: str, endpoint_region: str) -> str:
 
 def _fifo_suffix(deployment: Deployment) -> str:
     return ".fifo" if deployment.publisher.fifo else ""
+
+
+# Objects ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource's name, which is unique in its account and Region, and its ARN."""
+
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """An account and a Region."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn` or `aws-us-gov`."""
+        return partition(self.region)
+
+    @property
+    def account_arn(self) -> str:
+        """The principal of the whole account."""
+        return f"arn:{self.partition}:iam::{self.account}:root"
+
+    def named(self, service: str, name: str, kind: str = "") -> Resource:
+        """Return a Regional resource. `kind` comes before the name in the ARN, separator included: `event-bus/`."""
+        return Resource(name, f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}{name}")
+
+    def role(self, name: str) -> Resource:
+        """Return a role. IAM is global: its ARNs have no Region."""
+        return Resource(name, f"arn:{self.partition}:iam::{self.account}:role/{name}")
+
+    def bucket(self, name: str) -> Resource:
+        """Return a bucket. Its ARN has neither Region nor account."""
+        return Resource(name, f"arn:{self.partition}:s3:::{name}")
+
+
+class PayloadBucketNames:
+    """The payload bucket, or its replica in another Region, and the KMS key that encrypts it."""
+
+    def __init__(self, prefix: str, place: Place) -> None:
+        self.place = place
+        self.bucket = place.bucket(f"{prefix}-payloads-{place.account}-{place.region}")
+        self.payloads_arn = f"{self.bucket.arn}/{PAYLOADS}*"
+        self.key_arn_pattern = place.named("kms", "*", "key/").arn
+        """Any KMS key of the account and Region: a key's ARN is unknown in other stacks, so a role's own policy names
+        this pattern and narrows it by conditions. The key's policy decides."""
+        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
+        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
+
+
+class ReplicaNames(PayloadBucketNames):
+    """A replica of the payload bucket, with a stack and a key of its own."""
+
+    def __init__(self, prefix: str, place: Place) -> None:
+        super().__init__(prefix, place)
+        self.stack = f"{prefix}-replica-{place.region}"
+        self.key_alias = place.named("kms", f"alias/{prefix}-replica")
+        self.replication_rule = f"Replicate-{place.region}"
+        """The payload bucket's replication rule for this Region. Metrics are counted by it."""
+
+
+class PublisherNames:
+    """The publisher's account."""
+
+    def __init__(self, prefix: str, place: Place, *, fifo: bool, replica_regions: tuple[str, ...]) -> None:
+        self.prefix = prefix
+        self.place = place
+        self.fifo_suffix = ".fifo" if fifo else ""
+        self.stack = f"{prefix}-publisher"
+        self.topic = place.named("sns", f"{prefix}-messages{self.fifo_suffix}")
+        self.event_bus = place.named("events", prefix, "event-bus/")
+        self.archive = place.named("events", f"{prefix}-unmatched", "archive/")
+        """Events that are not published, because of their detail-type."""
+        self.publish_function = place.named("lambda", f"{prefix}-publish", "function:")
+        self.dead_letter_queue = place.named("sqs", f"{prefix}-publish-dead-letters")
+        self.role = place.role(f"{prefix}-publisher")
+        """Assumed by applications of the publisher's account that publish with the library."""
+        self.payload_bucket = PayloadBucketNames(prefix, place)
+        self.replicas = {region: ReplicaNames(prefix, Place(place.account, region)) for region in replica_regions}
+        self.store = Store(self.payload_bucket.bucket.name, PAYLOADS, place.account, place.region)
+        """The store that pointers point to."""
+
+
+class SenderNames:
+    """A sender's account."""
+
+    def __init__(self, prefix: str, name: str, place: Place) -> None:
+        self.name = name
+        self.place = place
+        self.stack = f"{prefix}-{name}-sender"
+        self.role = place.role(f"{prefix}-{name}-sender")
+        """Assumed by applications of the sender's account that put events and upload."""
+        self.outbox = f"{OUTBOX}{name}/"
+        """Prefix, in the payload bucket, of the sender's uploads. No other sender may write there."""
+
+
+class SubscriberNames:
+    """A subscriber's account: the names of every kind of subscriber, of which each kind uses its own."""
+
+    def __init__(self, subscriber: Subscriber, publisher: PublisherNames) -> None:
+        prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
+        place = Place(subscriber.account, subscriber.region)
+        topic_place = Place(subscriber.account, publisher.place.region)
+        self.name = name
+        self.kind = subscriber.kind
+        self.place = place
+        self.stack = prefix
+        self.undelivered_stack = f"{prefix}-undelivered"
+        """The second stack of a subscriber in another Region than the topic's: holds its undelivered queue alone."""
+        self.undelivered_queue = topic_place.named("sqs", f"{prefix}-undelivered{publisher.fifo_suffix}")
+        """Messages that SNS could not deliver. SNS requires the subscriber's account and the topic's Region."""
+        self.queue = place.named("sqs", f"{prefix}{publisher.fifo_suffix}")
+        self.dead_letter_queue = place.named("sqs", f"{prefix}-dead-letters{publisher.fifo_suffix}")
+        """Messages that the subscriber could not process. FIFO where the queue is: SQS requires it."""
+        self.consume_function = place.named("lambda", f"{prefix}-consume", "function:")
+        self.staging_bucket = place.bucket(f"{prefix}-staging-{place.account}-{place.region}")
+        self.staging_store = Store(self.staging_bucket.name, INLINE, place.account, place.region)
+        self.landing_bucket = place.bucket(f"{prefix}-landing-{place.account}-{place.region}")
+        self.landing_store = Store(self.landing_bucket.name, LANDED, place.account, place.region)
+        self.copy_function = place.named("lambda", f"{prefix}-copy", "function:")
+        self.pipeline_trigger_function = place.named("lambda", f"{prefix}-pipeline-trigger", "function:")
+        self.pipeline_trigger_dead_letter_queue = place.named("sqs", f"{prefix}-pipeline-trigger-dead-letters")
+        self.event_bus = place.named("events", prefix, "event-bus/")
+        """The subscriber's own event bus, for events about each processed payload."""
+        self.state_machine = place.named("states", prefix, "stateMachine:")
+        self.cluster = place.named("ecs", prefix, "cluster/")
+        self.tasks_arn = place.named("ecs", f"{prefix}/*", "task/").arn
+        """All tasks of the subscriber's cluster."""
+        self.task_repository = place.named("ecr", prefix, "repository/")
+        self.task_build_function = place.named("lambda", f"{prefix}-image-build", "function:")
+        self.idempotency_table = place.named("dynamodb", f"{prefix}-idempotency", "table/")
+        self.reader_role = place.role(f"{prefix}-reader")
+        """The consume function's role; of kind `https`, assumed by the endpoint's process."""
+        self.task_role = place.role(f"{prefix}-task")
+        self.copy_role = place.role(f"{prefix}-copy")
+        self.pipeline_trigger_role = place.role(f"{prefix}-pipeline-trigger")
+        self.reader_roles: tuple[Resource, ...] = (
+            self.reader_role,
+            *([self.task_role] if subscriber.kind == "lambda" else []),
+            *([self.copy_role] if subscriber.kind == "sqs" and subscriber.landing else []),
+            *([self.pipeline_trigger_role] if subscriber.kind == "sqs" and subscriber.pipeline else []),
+        )
+        """The roles, all in the subscriber's account, that may read payloads for it."""
+        endpoints = {"sqs": self.queue.arn, "lambda": self.consume_function.arn}
+        self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]
+        """What the subscriber subscribes to the topic."""
+        self.replicas = tuple(each for region, each in publisher.replicas.items() if region == place.region)
+        """The replicas that the subscriber reads first: the one in its own Region."""
+        replicas = tuple(Replica(each.bucket.name, each.place.region) for each in self.replicas)
+        self.trusted_stores = (replace(publisher.store, replicas=replicas),)
+        """The stores that the subscriber dereferences from: the publisher's, read through the replica nearby."""
+
+
+class ResearchNames:
+    """The research account."""
+
+    def __init__(self, prefix: str, research: Research) -> None:
+        place = Place(research.account, research.region)
+        self.prefix = prefix
+        self.place = place
+        self.stack = f"{prefix}-research"
+        self.domain = f"{prefix}-research"
+        self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
+        self.processing_role = place.role(f"{prefix}-processing")
+        self.default_studio_role = place.role(f"{prefix}-studio")
+        """The role of users without a profile of their own in the deployment file."""
+        self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")
+        self.clean_up_function = place.named("lambda", f"{prefix}-domain-clean-up", "function:")
+        self.workstation = f"{prefix}-workstation"
+        self.job_prefix = f"{prefix}-"
+        """What the name of every job begins with; researchers may start and stop no other."""
+
+    def image_repository(self, image: Image) -> Resource:
+        """Return the ECR repository of an image."""
+        return self.place.named("ecr", f"{self.prefix}-research/{image.name}", "repository/")
+
+    def sagemaker_image(self, image: Image, app: App) -> Resource:
+        """Return the SageMaker image. Apps that run different stages of one Dockerfile run different images."""
+        return self.place.named("sagemaker", f"{self.prefix}-{image.name}{_APP_SUFFIX[app]}", "image/")
+
+    def app_image_config(self, image: Image, app: App) -> Resource:
+        """Return how the app runs the image."""
+        name = f"{self.sagemaker_image(image, app).name}-config"
+        return self.place.named("sagemaker", name, "app-image-config/")
+
+    def studio_role(self, user: User) -> Resource:
+        """Return the role of a researcher."""
+        return self.place.role(f"{self.prefix}-studio-{user.profile}")
+
+    def pipeline(self, pipeline: Pipeline) -> Resource:
+        """Return the SageMaker pipeline; the names of its jobs begin with its name."""
+        return self.place.named("sagemaker", f"{self.job_prefix}{pipeline.name}", "pipeline/")
+
+    def data_store(self, pipeline: Pipeline) -> Store:
+        """Return the store, in the data bucket, of data sets that came to the pipeline as messages."""
+        prefix = f"{SHARED}{pipeline.name}/messages/"
+        return Store(self.data_bucket.name, prefix, self.place.account, self.place.region)
+
+
+class Names:
+    """The names of a deployment with messages; senders and subscribers by their names in the file."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        publisher = deployment.publisher
+        place = Place(publisher.account, publisher.region)
+        self.publisher = PublisherNames(deployment.name, place, fifo=publisher.fifo, replica_regions=publisher.replicas)
+        self.senders = {
+            sender.name: SenderNames(deployment.name, sender.name, Place(sender.account, sender.region or place.region))
+            for sender in deployment.senders
+        }
+        self.subscribers = {each.name: SubscriberNames(each, self.publisher) for each in deployment.subscribers}
+        self.research = ResearchNames(deployment.name, deployment.research) if deployment.research else None

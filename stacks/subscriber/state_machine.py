@@ -37,8 +37,11 @@ NO_ROOM = (
 class StateMachine(sfn.StateMachine):
     """Lands the payload and tells of it on the subscriber's own event bus.
 
-    A starting point: put the application's own states between `CopyPayload` and `PublishResult`, or name a definition of
-    your own in the deployment file. Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
+    A starting point: put the application's own states between `CopyPayload` and `PublishResult`, or name a
+    definition of
+    your own in the deployment file.
+
+    Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
     redelivered message start nothing twice.
     """
 

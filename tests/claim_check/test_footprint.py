@@ -77,7 +77,7 @@ def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None
         f"mypy_boto3_{service}" for service in ("events", "s3", "sns")
     }
     imported: dict[str, set[str]] = {}
-    for path in (LAMBDAS / "claim_check").glob("*.py"):
+    for path in (LAMBDAS / "claim_check").rglob("*.py"):
         for line in path.read_text().splitlines():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
