@@ -3,7 +3,7 @@
 from aws_cdk import App, Stack
 
 from stacks.common.log_retention import keep_logs
-from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, Subscriber, load
+from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
 from stacks.publisher.replica_stack import ReplicaStack
 from stacks.publisher.stack import PublisherStack
@@ -45,7 +45,7 @@ def add_messaging(app: App, deployment: Deployment) -> None:
             stack.add_stack_dependency(publisher)  # elsewhere it is people who keep the order
 
 
-def _subscriber_stack(app: App, deployment: Deployment, subscriber: Subscriber) -> Stack:
+def _subscriber_stack(app: App, deployment: Deployment, subscriber: SubscriberConfig) -> Stack:
     match subscriber.kind:
         case "sqs":
             return SqsSubscriberStack(app, deployment, subscriber)

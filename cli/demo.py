@@ -29,7 +29,7 @@ from local.emulator import EmulatorError
 from local.ending import end_as_by_keyboard
 from local.https_endpoints import EndpointError, Endpoints
 from local.world import World
-from stacks.deployment import Deployment, DeploymentError, Subscriber, names
+from stacks.deployment import Deployment, DeploymentError, SubscriberConfig, names
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "demo"
@@ -117,7 +117,7 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
             sent.append(door())
             console.print(f"  sent {escape(sent[-1].what)} by {sent[-1].route}")
 
-        def arrived(delivery: Delivery, subscriber: Subscriber) -> None:
+        def arrived(delivery: Delivery, subscriber: SubscriberConfig) -> None:
             arrival = delivery.arrivals[subscriber.name]
             what = escape(f"{delivery.sent.what} by {delivery.sent.route}")
             console.print(f"  {what} reached {subscriber.name}: {arrival.kind} {arrival.status}")

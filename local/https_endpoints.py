@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from local.accounts import Accounts
 from local.emulator import Emulator
 from local.sign_in import sign_in
-from stacks.deployment import Deployment, HttpsSubscriber, names
+from stacks.deployment import Deployment, HttpsSubscriberConfig, names
 from stacks.deployment.stores import trusted_stores
 
 _ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ class Endpoints:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._subscribers = [each for each in deployment.subscribers if isinstance(each, HttpsSubscriber)]
+        self._subscribers = [each for each in deployment.subscribers if isinstance(each, HttpsSubscriberConfig)]
         self._folder = Path()
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -66,7 +66,7 @@ class Endpoints:
                 raise EndpointError(f"Not confirmed: {', '.join(pending) or 'a subscription'}.\n{self._printed()}")
             time.sleep(0.1)
 
-    def received(self, subscriber: HttpsSubscriber) -> Sequence[tuple[Path, dict[str, Any]]]:
+    def received(self, subscriber: HttpsSubscriberConfig) -> Sequence[tuple[Path, dict[str, Any]]]:
         """Each payload that was kept: its file, and what the server wrote down of it."""
         receipts = sorted((self._folder / subscriber.name / "received").glob("*.json"))
         return [(receipt.with_suffix(""), json.loads(receipt.read_text())) for receipt in receipts]
@@ -90,7 +90,7 @@ class Endpoints:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start(self, emulator: Emulator, subscriber: HttpsSubscriber) -> int:
+    def _start(self, emulator: Emulator, subscriber: HttpsSubscriberConfig) -> int:
         """The port it listens on."""
         home = self._folder / subscriber.name
         (home / "received").mkdir(parents=True)
@@ -129,7 +129,7 @@ class Endpoints:
             raise EndpointError(f"The server of {subscriber.name} did not start.\n{self._printed()}")
         return int(port)
 
-    def _profiles(self, emulator: Emulator, subscriber: HttpsSubscriber) -> str:
+    def _profiles(self, emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
         """An AWS configuration as such a server would have: it signs in as itself, and takes on the reader role."""
         (reader,) = names.reader_role_arns(self._deployment, subscriber)
         itself = _own_role(emulator, subscriber) if subscriber.readers else ""
@@ -150,7 +150,7 @@ class Endpoints:
         return "\n".join(log.read_text()[-2000:] for log in self._folder.glob("*/log"))
 
 
-def _own_role(emulator: Emulator, subscriber: HttpsSubscriber) -> str:
+def _own_role(emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
     """The ARN of the first role that may read for the subscriber, which is made: here nobody else makes it."""
     arn = subscriber.readers[0]
     path, _, name = arn.partition(":role/")[2].rpartition("/")

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_iam as iam
 
-from stacks.deployment import Deployment, Sender, Subscriber, names
+from stacks.deployment import Deployment, SenderConfig, SubscriberConfig, names
 
 
-def read_payloads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> iam.PolicyStatement:
+def read_payloads(
+    deployment: Deployment, subscriber: SubscriberConfig, region: str | None = None
+) -> iam.PolicyStatement:
     """Payload bucket, or its replica in a Region: the subscriber's reader roles may get what is under `payloads/`."""
     return iam.PolicyStatement(
         sid=_sid("ReadPayloads", subscriber),
@@ -22,7 +24,9 @@ def read_payloads(deployment: Deployment, subscriber: Subscriber, region: str | 
     )
 
 
-def decrypt_payloads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> iam.PolicyStatement:
+def decrypt_payloads(
+    deployment: Deployment, subscriber: SubscriberConfig, region: str | None = None
+) -> iam.PolicyStatement:
     """Key: the same roles may decrypt, but only through S3 in the bucket's Region and only for that bucket."""
     return iam.PolicyStatement(
         sid=_sid("DecryptPayloads", subscriber),
@@ -46,7 +50,7 @@ def through_s3(deployment: Deployment, region: str | None = None) -> dict[str, s
     }
 
 
-def subscribe(deployment: Deployment, subscriber: Subscriber) -> iam.PolicyStatement:
+def subscribe(deployment: Deployment, subscriber: SubscriberConfig) -> iam.PolicyStatement:
     """Topic: the subscriber's account may subscribe its own endpoint and nothing else."""
     return iam.PolicyStatement(
         sid=_sid("Subscribe", subscriber),
@@ -121,7 +125,7 @@ ENCRYPT = ("kms:GenerateDataKey", "kms:Decrypt")
 API and permissions".)"""
 
 
-def upload(deployment: Deployment, sender: Sender) -> iam.PolicyStatement:
+def upload(deployment: Deployment, sender: SenderConfig) -> iam.PolicyStatement:
     """Payload bucket: the sender's role may upload to its own folder of the outbox."""
     return iam.PolicyStatement(
         sid=_sid("Upload", sender),
@@ -132,7 +136,7 @@ def upload(deployment: Deployment, sender: Sender) -> iam.PolicyStatement:
     )
 
 
-def encrypt_uploads(deployment: Deployment, sender: Sender) -> iam.PolicyStatement:
+def encrypt_uploads(deployment: Deployment, sender: SenderConfig) -> iam.PolicyStatement:
     """Key: the same role may encrypt, but only through S3 in the bucket's Region and only for that bucket."""
     return iam.PolicyStatement(
         sid=_sid("EncryptUploads", sender),
@@ -195,5 +199,5 @@ def _only(deployment: Deployment, **conditions: Mapping[str, object]) -> dict[st
     return merged
 
 
-def _sid(purpose: str, party: Sender | Subscriber) -> str:
+def _sid(purpose: str, party: SenderConfig | SubscriberConfig) -> str:
     return purpose + "".join(word.capitalize() for word in party.name.split("-"))

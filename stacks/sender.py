@@ -7,13 +7,13 @@ from constructs import Construct
 from stacks import cross_account as boundary
 from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
-from stacks.deployment import Deployment, Sender, names
+from stacks.deployment import Deployment, SenderConfig, names
 
 
 class SenderStack(Stack):
     """Deployed before or after the publisher's stack: neither needs the other to be there."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, sender: Sender) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment, sender: SenderConfig) -> None:
         super().__init__(
             scope,
             names.sender_stack(deployment, sender),

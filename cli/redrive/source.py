@@ -10,7 +10,7 @@ from cli.redrive.destination import Destination, Function, Queue, StateMachine
 from cli.redrive.executions import Executions
 from cli.redrive.letter import Shape
 from cli.redrive.pile import Pile
-from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber, names
+from stacks.deployment import Deployment, HttpsSubscriberConfig, LambdaSubscriberConfig, SqsSubscriberConfig, names
 
 
 class NoSuchSource(ValueError):
@@ -53,7 +53,7 @@ def of_intake(deployment: Deployment, name: str) -> Source:
         NoSuchSource: there is no such subscriber, or it feeds no pipeline.
     """
     subscriber = next((each for each in deployment.subscribers if each.name == name), None)
-    if not isinstance(subscriber, SqsSubscriber) or not subscriber.pipeline:
+    if not isinstance(subscriber, SqsSubscriberConfig) or not subscriber.pipeline:
         raise NoSuchSource(f"{name!r} is no subscriber that feeds a pipeline")
     queue = names.pipeline_trigger_dead_letter_queue(deployment, subscriber)
     return Source(
@@ -73,13 +73,13 @@ def of_subscriber(deployment: Deployment, name: str, *, undelivered: bool) -> So
     """
     subscriber = next((each for each in deployment.subscribers if each.name == name), None)
     match subscriber:
-        case SqsSubscriber():
+        case SqsSubscriberConfig():
             back = _queue(names.queue(deployment, subscriber), subscriber.region)
             shapes: tuple[Shape, ...] = (letter.undelivered,) if undelivered else (letter.queued,)
-        case LambdaSubscriber():
+        case LambdaSubscriberConfig():
             back = _function(names.consume_function(deployment, subscriber), subscriber.region)
             shapes = (letter.notification,) if undelivered else (letter.failed_invocation, letter.failed_task)
-        case HttpsSubscriber():
+        case HttpsSubscriberConfig():
             raise NoSuchSource(
                 f"{name!r} is a subscriber of kind https: what SNS could not post to it waits in "
                 f"{names.undelivered_queue(deployment, subscriber)}, and its own process takes it from there"
@@ -102,7 +102,7 @@ def of_executions(deployment: Deployment, name: str) -> Source:
         NoSuchSource: there is no such subscriber, or it has no state machine.
     """
     subscriber = next((each for each in deployment.subscribers if each.name == name), None)
-    if not isinstance(subscriber, SqsSubscriber):
+    if not isinstance(subscriber, SqsSubscriberConfig):
         raise NoSuchSource(f"{name!r} is no subscriber of kind sqs, which alone have a state machine")
     machine, region = names.state_machine(deployment, subscriber), subscriber.region
     arn = names.state_machine_arn(deployment, subscriber)

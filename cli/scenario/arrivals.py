@@ -8,7 +8,14 @@ from typing import Any
 
 from local.accounts import Accounts
 from local.https_endpoints import Endpoints
-from stacks.deployment import Deployment, HttpsSubscriber, LambdaSubscriber, SqsSubscriber, Subscriber, names
+from stacks.deployment import (
+    Deployment,
+    HttpsSubscriberConfig,
+    LambdaSubscriberConfig,
+    SqsSubscriberConfig,
+    SubscriberConfig,
+    names,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Arrivals:
         self._deployment = deployment
         self._endpoints = endpoints
 
-    def at(self, subscriber: Subscriber) -> dict[str, Arrival]:
+    def at(self, subscriber: SubscriberConfig) -> dict[str, Arrival]:
         """By message id, what the subscriber's application was handed so far."""
         match subscriber.kind:
             case "sqs":
@@ -44,7 +51,7 @@ class Arrivals:
                 found = self._files(subscriber)
         return {arrival.message_id: arrival for arrival in found}
 
-    def _executions(self, subscriber: SqsSubscriber) -> Iterator[Arrival]:
+    def _executions(self, subscriber: SqsSubscriberConfig) -> Iterator[Arrival]:
         states = self.accounts.client("stepfunctions", account=subscriber.account, region=subscriber.region)
         for listed in states.list_executions(stateMachineArn=self._state_machine(subscriber))["executions"]:
             execution = states.describe_execution(executionArn=listed["executionArn"])
@@ -60,11 +67,11 @@ class Arrivals:
                 ended=execution["status"] != "RUNNING",
             )
 
-    def _state_machine(self, subscriber: SqsSubscriber) -> str:
+    def _state_machine(self, subscriber: SqsSubscriberConfig) -> str:
         name = names.state_machine(self._deployment, subscriber)
         return f"arn:aws:states:{subscriber.region}:{subscriber.account}:stateMachine:{name}"
 
-    def _tasks(self, subscriber: LambdaSubscriber) -> Iterator[Arrival]:
+    def _tasks(self, subscriber: LambdaSubscriberConfig) -> Iterator[Arrival]:
         ecs = self.accounts.client("ecs", account=subscriber.account, region=subscriber.region)
         cluster = names.cluster(self._deployment, subscriber)
         arns = [
@@ -88,7 +95,7 @@ class Arrivals:
                 ended=True,
             )
 
-    def _files(self, subscriber: HttpsSubscriber) -> Iterator[Arrival]:
+    def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[Arrival]:
         for file, receipt in self._endpoints.received(subscriber):
             yield Arrival(
                 message_id=receipt["message_id"],

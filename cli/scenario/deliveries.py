@@ -8,7 +8,7 @@ from datetime import datetime
 from cli.scenario.arrivals import Arrival, Arrivals, published
 from cli.scenario.routes import Sent
 from local.accounts import Accounts
-from stacks.deployment import Deployment, Subscriber
+from stacks.deployment import Deployment, SubscriberConfig
 
 _POLL_SECONDS = 0.3
 
@@ -22,7 +22,7 @@ class Delivery:
     published_at: datetime | None = None
     arrivals: dict[str, Arrival] = field(default_factory=dict)
 
-    def whole(self, subscriber: Subscriber) -> bool:
+    def whole(self, subscriber: SubscriberConfig) -> bool:
         """Whether the subscriber read every byte as it was sent, and its application took it."""
         arrival = self.arrivals.get(subscriber.name)
         return (
@@ -38,7 +38,7 @@ def follow(
     sent: Sequence[Sent],
     *,
     seconds: float,
-    progress: Callable[[Delivery, Subscriber], None],
+    progress: Callable[[Delivery, SubscriberConfig], None],
 ) -> list[Delivery]:
     """Watch the subscribers' accounts until all of `sent` arrived everywhere; `progress` is told of each arrival."""
     deliveries = [Delivery(each, each.message_id) for each in sent]

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from claim_check import Pointer
 from local.accounts import Accounts
-from stacks.deployment import Deployment, Sender, SqsSubscriber, names
+from stacks.deployment import Deployment, SenderConfig, SqsSubscriberConfig, names
 
 STRANGER = "999999999999"
 DEAD_LETTER_SECONDS = 60
@@ -105,7 +105,7 @@ def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> I
             yield from _at_the_queue(accounts, deployment, subscriber)
 
 
-def _at_the_outbox(accounts: Accounts, deployment: Deployment, sender: Sender) -> Iterator[Refusal]:
+def _at_the_outbox(accounts: Accounts, deployment: Deployment, sender: SenderConfig) -> Iterator[Refusal]:
     bucket, region = names.payload_bucket(deployment), deployment.publisher.region
     role = accounts.client("s3", account=sender.account, region=region, role=names.sender_role(deployment, sender))
     administrator = accounts.client("s3", account=sender.account, region=region)
@@ -130,7 +130,7 @@ def _at_the_outbox(accounts: Accounts, deployment: Deployment, sender: Sender) -
     )
 
 
-def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriber) -> Iterator[Refusal]:
+def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriberConfig) -> Iterator[Refusal]:
     owner = accounts.client("sqs", account=subscriber.account, region=subscriber.region)
     url = owner.get_queue_url(QueueName=names.queue(deployment, subscriber))["QueueUrl"]
     stranger = accounts.client("sqs", account=STRANGER, region=subscriber.region)
@@ -150,7 +150,7 @@ def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSub
 
 
 def _forged_pointer(
-    accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriber, url: str, where: str, pointer: Pointer
+    accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriberConfig, url: str, where: str, pointer: Pointer
 ) -> Refusal:
     sqs = accounts.client("sqs", account=subscriber.account, region=subscriber.region)
     dead_letters = sqs.get_queue_url(QueueName=names.dead_letter_queue(deployment, subscriber))["QueueUrl"]

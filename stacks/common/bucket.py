@@ -9,7 +9,7 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge
 from stacks.common.findings import NO_ACCESS_LOG
 from stacks.common.removal import removal_policy
-from stacks.deployment import Head
+from stacks.deployment import BaseDeployment
 
 
 class PrivateBucket(s3.Bucket):
@@ -21,7 +21,7 @@ class PrivateBucket(s3.Bucket):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
+        deployment: BaseDeployment,
         bucket_name: str,
         lifecycle_rules: Sequence[s3.LifecycleRule],
         key: kms.IKey | None = None,

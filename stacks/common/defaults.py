@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aws_cdk import RemovalPolicy
 
-from stacks.deployment import Head, Operations
+from stacks.deployment import BaseDeployment, OperationsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +17,10 @@ class Defaults:
     """The deployment's name, which begins every physical name."""
     ephemeral: bool
     organization: str | None
-    operations: Operations
+    operations: OperationsConfig
 
     @classmethod
-    def of(cls, deployment: Head) -> Defaults:
+    def of(cls, deployment: BaseDeployment) -> Defaults:
         """Return the defaults that a deployment file sets."""
         return cls(
             name=deployment.name,

@@ -3,10 +3,10 @@
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ecr as ecr
 
-from stacks.deployment import Head
+from stacks.deployment import BaseDeployment
 
 
-def removal_policy(deployment: Head) -> RemovalPolicy:
+def removal_policy(deployment: BaseDeployment) -> RemovalPolicy:
     """Retained, unless the deployment says that it is ephemeral.
 
     Retained on update and delete, but not when the stack's very first deployment fails and is rolled back: what is left

@@ -9,14 +9,14 @@ from pydantic import Field
 from stacks.deployment.types import Table
 
 
-class Landing(Table):
+class LandingConfig(Table):
     """`[subscribers.landing]`: S3 copies each payload into a bucket of the subscriber's own."""
 
     days: int = Field(default=30, ge=1, le=3650)
     """How long a landed payload is kept."""
 
 
-class FanOut(Table):
+class FanOutConfig(Table):
     """`[subscribers.fan_out]`: a landed payload's items, each an execution of its own."""
 
     format: Literal["jsonl", "csv"]

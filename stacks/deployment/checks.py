@@ -12,9 +12,9 @@ from stacks.deployment.regions import is_opt_in, partition
 from stacks.deployment.state_machine import PLACEHOLDERS, WITH_LANDING, unknown_placeholders
 
 if TYPE_CHECKING:
-    from stacks.deployment.ecs_task import Task
-    from stacks.deployment.model import Deployment, Publisher, Sender, Subscriber
-    from stacks.deployment.research import Research
+    from stacks.deployment.ecs_task import EcsTaskConfig
+    from stacks.deployment.model import Deployment, PublisherConfig, SenderConfig, SubscriberConfig
+    from stacks.deployment.research import ResearchConfig
 
 SNS_RETRY_DAYS = 23
 """How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
@@ -55,7 +55,7 @@ class Conflict(NamedTuple):
 
 
 def conflicts(
-    deployment: Deployment, *, subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]
+    deployment: Deployment, *, subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
 ) -> Iterator[Conflict]:
     """All of them. Subscribers and senders by their key in the file: `subscribers[0]`, counted from 0."""
     publisher = deployment.publisher
@@ -90,7 +90,9 @@ def conflicts(
     yield from _long_names(deployment, subscribers, senders)
 
 
-def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]) -> Iterator[Conflict]:
+def _of_policies(
+    subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
+) -> Iterator[Conflict]:
     accounts = {sender.account for sender in senders.values()}
     if len(accounts) > MOST_SENDER_ACCOUNTS:
         yield Conflict(
@@ -114,7 +116,7 @@ def _of_policies(subscribers: Mapping[str, Subscriber], senders: Mapping[str, Se
 _OTHERS = {"anything-but": {"prefix": "aws."}}
 
 
-def _of_filter(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+def _of_filter(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
     keys = (f"{key}.filter_policy", f"{key}.filter_policy_scope", "publisher.offload")
     scope = f"{key}.filter_policy_scope = {subscriber.filter_policy_scope!r}"
     if subscriber.filter_policy is None:
@@ -135,7 +137,7 @@ def _of_filter(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterat
         )
 
 
-def _of_replicas(publisher: Publisher, places: Mapping[str, Subscriber]) -> Iterator[Conflict]:
+def _of_replicas(publisher: PublisherConfig, places: Mapping[str, SubscriberConfig]) -> Iterator[Conflict]:
     regions = {subscriber.region for subscriber in places.values()}
     for index, region in enumerate(publisher.replicas):
         if region == publisher.region:
@@ -155,7 +157,7 @@ def _of_replicas(publisher: Publisher, places: Mapping[str, Subscriber]) -> Iter
         )
 
 
-def _of_sqs(key: str, _: Publisher, subscriber: Any) -> Iterator[Conflict]:
+def _of_sqs(key: str, _: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
     yield from _of_workflow(key, subscriber)
     least = 6 * subscriber.function_timeout_seconds
     visibility, timeout = f"{key}.visibility_timeout_seconds", f"{key}.function_timeout_seconds"
@@ -212,7 +214,7 @@ def _of_workflow(key: str, subscriber: Any) -> Iterator[Conflict]:
             )
 
 
-def _of_task(key: str, task: Task) -> Iterator[Conflict]:
+def _of_task(key: str, task: EcsTaskConfig) -> Iterator[Conflict]:
     if task.image and task.context:
         yield Conflict(
             (f"{key}.task",),
@@ -225,7 +227,7 @@ def _of_task(key: str, task: Task) -> Iterator[Conflict]:
         )
 
 
-def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:
+def _of_lambda(key: str, publisher: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
     yield from _of_task(key, subscriber.task)
     if publisher.fifo:
         yield Conflict(
@@ -248,7 +250,7 @@ def _of_lambda(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conf
         )
 
 
-def _of_https(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Conflict]:
+def _of_https(key: str, publisher: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
     if publisher.fifo:
         yield Conflict(
             ("publisher.fifo",),
@@ -271,14 +273,14 @@ def _of_https(key: str, publisher: Publisher, subscriber: Any) -> Iterator[Confl
             )
 
 
-_of_kind: dict[str, Callable[[str, Publisher, Any], Iterator[Conflict]]] = {
+_of_kind: dict[str, Callable[[str, PublisherConfig, Any], Iterator[Conflict]]] = {
     "sqs": _of_sqs,
     "lambda": _of_lambda,
     "https": _of_https,
 }
 
 
-def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
+def ways_to_be_late(subscriber: SubscriberConfig) -> dict[str, int]:
     """The stations at which a pointer can wait, once its payload is stored, one after the other, each in days."""
     waits = {
         "publish retries": PUBLISH_RETRY_DAYS,
@@ -300,7 +302,7 @@ def ways_to_be_late(subscriber: Subscriber) -> dict[str, int]:
     return waits
 
 
-def _slow_readers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+def _slow_readers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
     """Whoever hands a payload on reads it once, within the function's time-out."""
     if subscriber.kind == "https":
         return
@@ -315,7 +317,7 @@ def _slow_readers(key: str, publisher: Publisher, subscriber: Subscriber) -> Ite
         )
 
 
-def _late_pointers(key: str, publisher: Publisher, subscriber: Subscriber) -> Iterator[Conflict]:
+def _late_pointers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
     waits = ways_to_be_late(subscriber)
     latest = sum(waits.values())
     if publisher.payload_lifetime_days < latest and not publisher.accept_expired_pointers:
@@ -380,7 +382,7 @@ def _names(what: str, tables: object) -> Iterator[tuple[str, str]]:
             yield f"{what}[{index}]", name
 
 
-def _fed_pipeline(key: str, subscriber: Subscriber, research: Research | None) -> Iterator[Conflict]:
+def _fed_pipeline(key: str, subscriber: SubscriberConfig, research: ResearchConfig | None) -> Iterator[Conflict]:
     """A subscriber feeds a pipeline that there is, in its own account and Region: S3 then needs no policy between."""
     name = subscriber.pipeline if subscriber.kind == "sqs" else None
     if name is None:
@@ -398,7 +400,7 @@ def _fed_pipeline(key: str, subscriber: Subscriber, research: Research | None) -
 
 
 def _long_names(
-    deployment: Deployment, subscribers: Mapping[str, Subscriber], senders: Mapping[str, Sender]
+    deployment: Deployment, subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
 ) -> Iterator[Conflict]:
     """Physical names over what AWS takes."""
     limits: list[tuple[tuple[str, ...], str, str, str, int]] = [

@@ -38,7 +38,7 @@ def _with_dockerfile(path: str) -> str:
     return path
 
 
-Image = Annotated[
+ImageConfig = Annotated[
     str,
     matches(
         r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}",
@@ -49,10 +49,10 @@ Image = Annotated[
 Context = Annotated[str, AfterValidator(_with_dockerfile)]
 
 
-class Task(Table):
+class EcsTaskConfig(Table):
     """`[subscribers.task]`: what runs with each message, on Fargate, on arm64."""
 
-    image: Image | None = None
+    image: ImageConfig | None = None
     """An image that is there, to be run as it is."""
     context: Context | None = None
     """A folder with a Dockerfile to build instead of ours."""
@@ -80,7 +80,7 @@ class Task(Table):
         )
 
 
-class Network(Table):
+class NetworkConfig(Table):
     """`[subscribers.network]`: subnets that are there, for the task to run in. (What ECS takes of each: ECS API
     reference, "AwsVpcConfiguration".)"""
 

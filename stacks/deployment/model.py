@@ -16,11 +16,11 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from stacks.deployment import names
 from stacks.deployment import research as settings
-from stacks.deployment.application import FanOut, Landing
+from stacks.deployment.application import FanOutConfig, LandingConfig
 from stacks.deployment.checks import SNS_DEFAULT_MAXIMUM_BYTES, clashes, conflicts, over
-from stacks.deployment.ecs_task import Network, Task
+from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.filter_policy import FilterPolicy
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from stacks.deployment.state_machine import DefinitionFile, PermissionsFile, beside
 from stacks.deployment.types import Account, Email, HttpsUrl, Name, NamedOnce, Region, RoleArn, Table, matches
 
@@ -44,7 +44,7 @@ RetentionDays = Annotated[int, Field(ge=1, le=14)]
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class Publisher(Table):
+class PublisherConfig(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
     account: Account
@@ -69,7 +69,7 @@ class Publisher(Table):
     """Allow a payload lifetime shorter than the time a pointer can be late."""
 
 
-class Sender(Table):
+class SenderConfig(Table):
     """`[[senders]]`: an application that puts events on the bus and uploads to a folder of its own in the outbox."""
 
     name: Name
@@ -79,7 +79,7 @@ class Sender(Table):
     """Where its stack is; the publisher's Region unless given."""
 
 
-class _Subscriber(Table):
+class _SubscriberConfig(Table):
     name: Name
     account: Account
     region: Region
@@ -89,11 +89,11 @@ class _Subscriber(Table):
     dead_letter_retention_days: RetentionDays = 14
 
 
-class _FunctionSubscriber(_Subscriber):
+class _FunctionSubscriberConfig(_SubscriberConfig):
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
 
 
-class SqsSubscriber(_FunctionSubscriber):
+class SqsSubscriberConfig(_FunctionSubscriberConfig):
     """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, a state machine."""
 
     kind: Literal["sqs"]
@@ -104,11 +104,11 @@ class SqsSubscriber(_FunctionSubscriber):
     queue_retention_days: RetentionDays = 4
     visibility_timeout_seconds: int | None = Field(default=None, ge=30, le=43_200)
     """Six times the function's time-out unless given; less is refused."""
-    landing: Landing | None = None
+    landing: LandingConfig | None = None
     """Copy each payload into a bucket of the subscriber's own."""
     pipeline: Name | None = None
     """Make each payload a data set of this research pipeline, and start it with that."""
-    fan_out: FanOut | None = None
+    fan_out: FanOutConfig | None = None
     """Process each item of a landed payload by itself."""
     definition: DefinitionFile | None = None
     """A state machine of one's own instead of ours: its definition, a JSON file."""
@@ -121,19 +121,19 @@ class SqsSubscriber(_FunctionSubscriber):
         return self.visibility_timeout_seconds or 6 * self.function_timeout_seconds
 
 
-class LambdaSubscriber(_FunctionSubscriber):
+class LambdaSubscriberConfig(_FunctionSubscriberConfig):
     """`[[subscribers]]` with `kind = "lambda"`: a function subscribed directly, an ECS task."""
 
     kind: Literal["lambda"]
     maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
     """How many invocations of the function at the same time; as many as its account has left, when not given."""
-    task: Task = Task()
+    task: EcsTaskConfig = EcsTaskConfig()
     """What runs with each message."""
-    network: Network | None = None
+    network: NetworkConfig | None = None
     """Where that runs; in a small network of its own, when there is none."""
 
 
-class HttpsSubscriber(_Subscriber):
+class HttpsSubscriberConfig(_SubscriberConfig):
     """`[[subscribers]]` with `kind = "https"`: a web server anywhere, which reads payloads as a role of the account.
 
     `region` is where the server is, or what is nearest: its stack is where the topic is.
@@ -145,9 +145,9 @@ class HttpsSubscriber(_Subscriber):
     """Roles of the account that may take on the reader role; whoever the account lets, when there are none."""
 
 
-FunctionSubscriber = SqsSubscriber | LambdaSubscriber
+FunctionSubscriberConfig = SqsSubscriberConfig | LambdaSubscriberConfig
 """Those with a function that dereferences, an inbox and a dead-letter queue."""
-Subscriber = SqsSubscriber | LambdaSubscriber | HttpsSubscriber
+SubscriberConfig = SqsSubscriberConfig | LambdaSubscriberConfig | HttpsSubscriberConfig
 
 
 _LOG_RETENTION_DAYS = (
@@ -162,7 +162,7 @@ def _that_logs_can_be_kept(days: int) -> int:
     return days
 
 
-class Operations(Table):
+class OperationsConfig(Table):
     """`[operations]`: whom alarms tell, and what is kept to find out what happened."""
 
     emails: tuple[Email, ...] = Field(default=(), strict=False, max_length=10)
@@ -178,7 +178,7 @@ def _not_default(name: str) -> str:
     return name
 
 
-class Head(Table):
+class BaseDeployment(Table):
     """The keys outside any table. `name` begins every physical name, so that deployments can share an account."""
 
     name: Annotated[Name, AfterValidator(_not_default)]
@@ -186,16 +186,16 @@ class Head(Table):
     """When given, principals outside this AWS organisation are refused at every account boundary."""
     ephemeral: bool = False
     """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained and stacks protected."""
-    operations: Operations = Operations()
+    operations: OperationsConfig = OperationsConfig()
 
 
-class Deployment(Head):
+class Deployment(BaseDeployment):
     """A whole deployment file: messages and, where it has a `[research]` section, a research environment."""
 
-    publisher: Publisher
-    senders: tuple[Sender, ...] = ()
-    subscribers: tuple[Subscriber, ...]
-    research: Research | None = None
+    publisher: PublisherConfig
+    senders: tuple[SenderConfig, ...] = ()
+    subscribers: tuple[SubscriberConfig, ...]
+    research: ResearchConfig | None = None
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
@@ -215,10 +215,10 @@ class Deployment(Head):
         return deployment
 
 
-class ResearchDeployment(Head):
+class ResearchDeployment(BaseDeployment):
     """A deployment file with a `[research]` section alone: no messages."""
 
-    research: Research
+    research: ResearchConfig
 
 
 def load(path: Path) -> Deployment | ResearchDeployment:
@@ -253,14 +253,14 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
     """
     problems = Problems()
     table = beside(table, path.parent)
-    head = _part(Head, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
+    head = _part(BaseDeployment, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
     research = _research(table.get("research"), head, problems)
     if table.get("research") is not None and not any(table.get(key) for key in _MESSAGING):
         problems.refuse(path)
         assert research
         return ResearchDeployment(**dict(head), research=research)
 
-    publisher = _part(Publisher, table.get("publisher", {}), "publisher.", problems)
+    publisher = _part(PublisherConfig, table.get("publisher", {}), "publisher.", problems)
     senders = _senders(table.get("senders", []), problems)
     places = _subscribers(table.get("subscribers", []), problems)
     problems.lines += clashes(
@@ -292,11 +292,11 @@ class Problems:
             raise DeploymentError(path, self.lines)
 
 
-def _research(table: object, head: Head, problems: Problems) -> Research | None:
+def _research(table: object, head: BaseDeployment, problems: Problems) -> ResearchConfig | None:
     if table is None:
         return None
     try:
-        research = Research.model_validate(table)
+        research = ResearchConfig.model_validate(table)
     except ValidationError as error:
         _note(error, "research.", problems)
         return None
@@ -332,7 +332,7 @@ def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
     sound = {name: value for name, value in given.items() if name in model.model_fields and name not in wrong}
     required = {name for name, field in model.model_fields.items() if field.is_required()} - set(sound)
     stand_ins = {name: _STAND_INS[name] for name in required}
-    if model is LambdaSubscriber and "kind" in stand_ins:
+    if model is LambdaSubscriberConfig and "kind" in stand_ins:
         stand_ins["kind"] = "lambda"
     return model.model_validate(sound | stand_ins)
 
@@ -389,26 +389,26 @@ def _problem(key: str, detail: Any) -> str:
             return f"{key} = {given}: {re.sub('^[A-Z][a-z]+ should', 'must', detail['msg'])}"
 
 
-def _senders(tables: object, problems: Problems) -> dict[str, Sender]:
+def _senders(tables: object, problems: Problems) -> dict[str, SenderConfig]:
     """By their key in the file: `senders[0]`, counted from 0."""
     if not isinstance(tables, list):
         problems.lines.append(f"senders = {tables!r}: must be tables; write [[senders]], in double brackets")
         return {}
     keys = [f"senders[{index}]" for index in range(len(tables))]
-    return {key: _part(Sender, table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
+    return {key: _part(SenderConfig, table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
 _TABLES: dict[str, tuple[type[Table], ...]] = {
     "": (Deployment,),
-    "operations": (Operations,),
-    "publisher": (Publisher,),
-    "senders": (Sender,),
-    "subscribers": (SqsSubscriber, LambdaSubscriber, HttpsSubscriber),
-    "subscribers.landing": (Landing,),
-    "subscribers.fan_out": (FanOut,),
-    "subscribers.task": (Task,),
-    "subscribers.network": (Network,),
-    "research": (Research,),
+    "operations": (OperationsConfig,),
+    "publisher": (PublisherConfig,),
+    "senders": (SenderConfig,),
+    "subscribers": (SqsSubscriberConfig, LambdaSubscriberConfig, HttpsSubscriberConfig),
+    "subscribers.landing": (LandingConfig,),
+    "subscribers.fan_out": (FanOutConfig,),
+    "subscribers.task": (EcsTaskConfig,),
+    "subscribers.network": (NetworkConfig,),
+    "research": (ResearchConfig,),
 }
 _LISTS = ("senders", "subscribers")
 
@@ -428,7 +428,7 @@ def _meant(name: str) -> str:
     return f"did you mean {close[0]}?" if close else "is it misspelt?"
 
 
-def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:
+def _subscribers(tables: object, problems: Problems) -> dict[str, SubscriberConfig]:
     """By their key in the file: `subscribers[0]`, counted from 0."""
     if isinstance(tables, dict):
         problems.lines.append(f"subscribers = {tables!r}: must be tables; write [[subscribers]], in double brackets")
@@ -442,12 +442,16 @@ def _subscribers(tables: object, problems: Problems) -> dict[str, Subscriber]:
     return {key: _part(_kind(table), table, f"{key}.", problems) for key, table in zip(keys, tables, strict=True)}
 
 
-_KINDS: dict[object, type[Subscriber]] = {"sqs": SqsSubscriber, "lambda": LambdaSubscriber, "https": HttpsSubscriber}
+_KINDS: dict[object, type[SubscriberConfig]] = {
+    "sqs": SqsSubscriberConfig,
+    "lambda": LambdaSubscriberConfig,
+    "https": HttpsSubscriberConfig,
+}
 
 
-def _kind(table: object) -> type[Subscriber]:
+def _kind(table: object) -> type[SubscriberConfig]:
     kind = table.get("kind") if isinstance(table, dict) else None
-    return _KINDS.get(kind, SqsSubscriber) if isinstance(kind, str) else SqsSubscriber
+    return _KINDS.get(kind, SqsSubscriberConfig) if isinstance(kind, str) else SqsSubscriberConfig
 
 
 def _kinds_with(key: str) -> str:

@@ -15,15 +15,15 @@ from stacks.deployment.regions import dns_suffix, is_opt_in, partition
 
 if TYPE_CHECKING:
     from stacks.deployment.model import (
+        BaseDeployment,
         Deployment,
-        FunctionSubscriber,
-        Head,
-        LambdaSubscriber,
-        Sender,
-        SqsSubscriber,
-        Subscriber,
+        FunctionSubscriberConfig,
+        LambdaSubscriberConfig,
+        SenderConfig,
+        SqsSubscriberConfig,
+        SubscriberConfig,
     )
-    from stacks.deployment.research import App, Image, Pipeline, Research, User
+    from stacks.deployment.research import App, ImageConfig, PipelineConfig, ResearchConfig, UserConfig
 
 PAYLOADS = "payloads/"
 """Prefix, in the payload bucket, of what pointers point to."""
@@ -134,21 +134,21 @@ def s3_endpoint(region: str) -> str:
 # A sender's account ------------------------------------------------------------------------------------------------
 
 
-def sender_stack(deployment: Deployment, sender: Sender) -> str:
+def sender_stack(deployment: Deployment, sender: SenderConfig) -> str:
     return f"{deployment.name}-{sender.name}-sender"
 
 
-def sender_role(deployment: Deployment, sender: Sender) -> str:
+def sender_role(deployment: Deployment, sender: SenderConfig) -> str:
     """The role that an application in the sender's account assumes to put events and to upload."""
     return f"{deployment.name}-{sender.name}-sender"
 
 
-def sender_role_arn(deployment: Deployment, sender: Sender) -> str:
+def sender_role_arn(deployment: Deployment, sender: SenderConfig) -> str:
     region = sender.region or deployment.publisher.region
     return f"arn:{partition(region)}:iam::{sender.account}:role/{sender_role(deployment, sender)}"
 
 
-def sender_outbox(sender: Sender) -> str:
+def sender_outbox(sender: SenderConfig) -> str:
     """Prefix, in the payload bucket, of what the sender uploads. No other sender may."""
     return f"{OUTBOX}{sender.name}/"
 
@@ -156,52 +156,52 @@ def sender_outbox(sender: Sender) -> str:
 # A subscriber's account --------------------------------------------------------------------------------------------
 
 
-def subscriber_stack(deployment: Deployment, subscriber: Subscriber) -> str:
+def subscriber_stack(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
-def undelivered_stack(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_stack(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """The stack of a subscriber in another Region than the topic's: holds its redrive queue alone."""
     return f"{deployment.name}-{subscriber.name}-undelivered"
 
 
-def queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def queue(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}{_fifo_suffix(deployment)}"
 
 
-def queue_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def queue_arn(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return _arn("sqs", subscriber.region, subscriber.account, queue(deployment, subscriber))
 
 
-def dead_letter_queue(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+def dead_letter_queue(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
     """Where what the subscriber could not process ends. FIFO where the subscriber's own queue is (SQS asks for it)."""
     return f"{deployment.name}-{subscriber.name}-dead-letters{_fifo_suffix(deployment)}"
 
 
-def undelivered_queue(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_queue(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """Where what SNS could not deliver to the subscriber ends."""
     return f"{deployment.name}-{subscriber.name}-undelivered{_fifo_suffix(deployment)}"
 
 
-def undelivered_queue_arn(deployment: Deployment, subscriber: Subscriber) -> str:
+def undelivered_queue_arn(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """In the subscriber's account and the *topic's* Region: SNS asks for both."""
     return _arn("sqs", deployment.publisher.region, subscriber.account, undelivered_queue(deployment, subscriber))
 
 
-def idempotency_table(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def idempotency_table(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-idempotency"
 
 
-def consume_function(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+def consume_function(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-consume"
 
 
-def consume_function_arn(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+def consume_function_arn(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
     name = consume_function(deployment, subscriber)
     return _arn("lambda", subscriber.region, subscriber.account, f"function:{name}")
 
 
-def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
+def endpoint(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """What the subscriber subscribes to the topic: its queue's or function's ARN, or its web server's address."""
     match subscriber.kind:
         case "sqs":
@@ -212,27 +212,27 @@ def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
             return subscriber.endpoint
 
 
-def reader_role(deployment: Deployment, subscriber: Subscriber) -> str:
+def reader_role(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """The role of the subscriber's consume function; of kind `https`, the one that its endpoint's process takes on."""
     return f"{deployment.name}-{subscriber.name}-reader"
 
 
-def task_role(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def task_role(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     """The role of the subscriber's ECS task, which reads the payload too."""
     return f"{deployment.name}-{subscriber.name}-task"
 
 
-def copy_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def copy_role(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     """The role of the function that lands payloads: S3 asks it, too, before it copies one."""
     return f"{deployment.name}-{subscriber.name}-copy"
 
 
-def pipeline_trigger_role(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def pipeline_trigger_role(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     """The role of the function that makes payloads data sets of a research pipeline: S3 asks it, too."""
     return f"{deployment.name}-{subscriber.name}-pipeline-trigger"
 
 
-def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str]:
+def reader_role_arns(deployment: Deployment, subscriber: SubscriberConfig) -> list[str]:
     """The roles, all in the subscriber's account, that may read payloads for it."""
     roles = [reader_role(deployment, subscriber)]
     if subscriber.kind == "lambda":
@@ -244,66 +244,66 @@ def reader_role_arns(deployment: Deployment, subscriber: Subscriber) -> list[str
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
-def replicas_near(deployment: Deployment, subscriber: Subscriber) -> list[str]:
+def replicas_near(deployment: Deployment, subscriber: SubscriberConfig) -> list[str]:
     """The Regions of the replicas that the subscriber reads first: its own, where there is one."""
     return [region for region in deployment.publisher.replicas if region == subscriber.region]
 
 
-def staging_bucket(deployment: Deployment, subscriber: FunctionSubscriber) -> str:
+def staging_bucket(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-staging-{subscriber.account}-{subscriber.region}"
 
 
-def landing_bucket(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def landing_bucket(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-landing-{subscriber.account}-{subscriber.region}"
 
 
-def copy_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def copy_function(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-copy"
 
 
-def pipeline_trigger_function(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def pipeline_trigger_function(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-pipeline-trigger"
 
 
-def pipeline_trigger_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def pipeline_trigger_dead_letter_queue(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     """What the intake function gave up, or was not given: events, and no messages."""
     return f"{deployment.name}-{subscriber.name}-pipeline-trigger-dead-letters"
 
 
-def application_bus(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def application_bus(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     """The subscriber's own event bus: what became of each payload is told there."""
     return f"{deployment.name}-{subscriber.name}"
 
 
-def application_bus_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def application_bus_arn(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     bus = application_bus(deployment, subscriber)
     return _arn("events", subscriber.region, subscriber.account, f"event-bus/{bus}")
 
 
-def state_machine(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def state_machine(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
-def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriber) -> str:
+def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
     name = state_machine(deployment, subscriber)
     return _arn("states", subscriber.region, subscriber.account, f"stateMachine:{name}")
 
 
-def cluster(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def cluster(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}"
 
 
-def tasks_arn(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def tasks_arn(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     """The tasks of the subscriber's cluster, whatever ECS calls them."""
     return _arn("ecs", subscriber.region, subscriber.account, f"task/{cluster(deployment, subscriber)}/*")
 
 
-def task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     """Of the image that the subscriber's task runs, where it is built in the account."""
     return f"{deployment.name}-{subscriber.name}"
 
 
-def task_build_function(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def task_build_function(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-image-build"
 
 
@@ -315,28 +315,28 @@ USERS = "users/"
 """Prefix, in the data bucket, under which each researcher has a private one."""
 
 
-def research_stack(deployment: Head) -> str:
+def research_stack(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-research"
 
 
-def research_domain(deployment: Head) -> str:
+def research_domain(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-research"
 
 
-def data_bucket(deployment: Head, research: Research) -> str:
+def data_bucket(deployment: BaseDeployment, research: ResearchConfig) -> str:
     return f"{deployment.name}-research-{research.account}-{research.region}"
 
 
-def image_repository(deployment: Head, image: Image) -> str:
+def image_repository(deployment: BaseDeployment, image: ImageConfig) -> str:
     return f"{deployment.name}-research/{image.name}"
 
 
-def sagemaker_image(deployment: Head, image: Image, app: App) -> str:
+def sagemaker_image(deployment: BaseDeployment, image: ImageConfig, app: App) -> str:
     """Unique in the account. Apps that run different stages of one Dockerfile run different images."""
     return f"{deployment.name}-{image.name}{_APP_SUFFIX[app]}"
 
 
-def app_image_config(deployment: Head, image: Image, app: App) -> str:
+def app_image_config(deployment: BaseDeployment, image: ImageConfig, app: App) -> str:
     """How the app runs the image; the post calls its own `pegasus-1-config`."""
     return f"{sagemaker_image(deployment, image, app)}-config"
 
@@ -344,47 +344,47 @@ def app_image_config(deployment: Head, image: Image, app: App) -> str:
 _APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
 
 
-def studio_role(deployment: Head, user: User | None = None) -> str:
+def studio_role(deployment: BaseDeployment, user: UserConfig | None = None) -> str:
     """The role of a researcher; without one, of everybody who has no profile of their own in the deployment file."""
     return f"{deployment.name}-studio-{user.profile}" if user else f"{deployment.name}-studio"
 
 
-def processing_role(deployment: Head) -> str:
+def processing_role(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-processing"
 
 
-def job_prefix(deployment: Head) -> str:
+def job_prefix(deployment: BaseDeployment) -> str:
     """What the name of every job begins with; researchers may start and stop no other."""
     return f"{deployment.name}-"
 
 
-def pipeline(deployment: Head, pipeline: Pipeline) -> str:
+def pipeline(deployment: BaseDeployment, pipeline: PipelineConfig) -> str:
     """The SageMaker pipeline; the names of its jobs begin with it."""
     return f"{job_prefix(deployment)}{pipeline.name}"
 
 
-def data_sets(pipeline: Pipeline) -> str:
+def data_sets(pipeline: PipelineConfig) -> str:
     """Prefix, in the data bucket, of what came to the pipeline as messages."""
     return f"{SHARED}{pipeline.name}/messages/"
 
 
-def pipeline_arn(deployment: Head, research: Research, which: Pipeline) -> str:
+def pipeline_arn(deployment: BaseDeployment, research: ResearchConfig, which: PipelineConfig) -> str:
     return _arn("sagemaker", research.region, research.account, f"pipeline/{pipeline(deployment, which)}")
 
 
-def image_build_function(deployment: Head) -> str:
+def image_build_function(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-research-image-build"
 
 
-def clean_up_function(deployment: Head) -> str:
+def clean_up_function(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-domain-clean-up"
 
 
-def workstation(deployment: Head) -> str:
+def workstation(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-workstation"
 
 
-def research_names(deployment: Head, research: Research) -> Iterator[tuple[str, str, str, str, int]]:
+def research_names(deployment: BaseDeployment, research: ResearchConfig) -> Iterator[tuple[str, str, str, str, int]]:
     """Names with a limit: the key that makes them, its value, what is named, its name, how long that may be."""
     yield "name", deployment.name, "data bucket", data_bucket(deployment, research), 63
     yield "name", deployment.name, "image build function", image_build_function(deployment), 64
@@ -543,7 +543,7 @@ class SenderNames:
 class SubscriberNames:
     """A subscriber's account: the names of every kind of subscriber, of which each kind uses its own."""
 
-    def __init__(self, subscriber: Subscriber, publisher: PublisherNames) -> None:
+    def __init__(self, subscriber: SubscriberConfig, publisher: PublisherNames) -> None:
         prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
         place = Place(subscriber.account, subscriber.region)
         topic_place = Place(subscriber.account, publisher.place.region)
@@ -600,7 +600,7 @@ class SubscriberNames:
 class ResearchNames:
     """The research account."""
 
-    def __init__(self, prefix: str, research: Research) -> None:
+    def __init__(self, prefix: str, research: ResearchConfig) -> None:
         place = Place(research.account, research.region)
         self.prefix = prefix
         self.place = place
@@ -616,28 +616,28 @@ class ResearchNames:
         self.job_prefix = f"{prefix}-"
         """What the name of every job begins with; researchers may start and stop no other."""
 
-    def image_repository(self, image: Image) -> Resource:
+    def image_repository(self, image: ImageConfig) -> Resource:
         """Return the ECR repository of an image."""
         return self.place.named("ecr", f"{self.prefix}-research/{image.name}", "repository/")
 
-    def sagemaker_image(self, image: Image, app: App) -> Resource:
+    def sagemaker_image(self, image: ImageConfig, app: App) -> Resource:
         """Return the SageMaker image. Apps that run different stages of one Dockerfile run different images."""
         return self.place.named("sagemaker", f"{self.prefix}-{image.name}{_APP_SUFFIX[app]}", "image/")
 
-    def app_image_config(self, image: Image, app: App) -> Resource:
+    def app_image_config(self, image: ImageConfig, app: App) -> Resource:
         """Return how the app runs the image."""
         name = f"{self.sagemaker_image(image, app).name}-config"
         return self.place.named("sagemaker", name, "app-image-config/")
 
-    def studio_role(self, user: User) -> Resource:
+    def studio_role(self, user: UserConfig) -> Resource:
         """Return the role of a researcher."""
         return self.place.role(f"{self.prefix}-studio-{user.profile}")
 
-    def pipeline(self, pipeline: Pipeline) -> Resource:
+    def pipeline(self, pipeline: PipelineConfig) -> Resource:
         """Return the SageMaker pipeline; the names of its jobs begin with its name."""
         return self.place.named("sagemaker", f"{self.job_prefix}{pipeline.name}", "pipeline/")
 
-    def data_store(self, pipeline: Pipeline) -> Store:
+    def data_store(self, pipeline: PipelineConfig) -> Store:
         """Return the store, in the data bucket, of data sets that came to the pipeline as messages."""
         prefix = f"{SHARED}{pipeline.name}/messages/"
         return Store(self.data_bucket.name, prefix, self.place.account, self.place.region)

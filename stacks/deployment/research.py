@@ -76,14 +76,14 @@ ImageName = Annotated[
 ]
 
 
-class IdentityCenter(Table):
+class IdentityCenterConfig(Table):
     """`[research.identity_center]`: where researchers sign on. In the domain's own Region: SageMaker asks for that."""
 
     instance_arn: InstanceArn
     identity_store_id: IdentityStoreId
 
 
-class User(Table):
+class UserConfig(Table):
     """`[[research.users]]`: a researcher with a profile, and so a role and a private prefix, of their own."""
 
     name: UserName
@@ -100,7 +100,7 @@ class User(Table):
         return re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-").lower()
 
 
-class Group(Table):
+class GroupConfig(Table):
     """`[[research.groups]]`: everybody in it may sign on; a profile is made for them when they first do."""
 
     name: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -110,7 +110,7 @@ class Group(Table):
     """Users of this file that the deployment puts into the group."""
 
 
-class Space(Table):
+class SpaceConfig(Table):
     """`[[research.spaces]]`: a space that several researchers share. Private ones they make themselves."""
 
     name: Name
@@ -118,7 +118,7 @@ class Space(Table):
     volume_gb: int = Field(default=20, ge=5, le=16_384)
 
 
-class Image(Table):
+class ImageConfig(Table):
     """`[[research.images]]`: a folder with a Dockerfile, built in the account and attached to the domain."""
 
     name: ImageName
@@ -149,7 +149,7 @@ class Image(Table):
         return (*(TARGETS[app] for app in self.apps), *((PROCESSING_TARGET,) if self.processing else ()))
 
 
-class Pipeline(Table):
+class PipelineConfig(Table):
     """`[[research.pipelines]]`: a script that runs by itself: by hand, by a schedule, or with what a message brings."""
 
     name: Name
@@ -172,14 +172,14 @@ class Pipeline(Table):
         return hash(self.model_dump_json())  # a dictionary has no hash of its own
 
 
-class Budget(Table):
+class BudgetConfig(Table):
     """`[research.budget]`: what SageMaker may cost in the account in a month, and who is told."""
 
     monthly_usd: int = Field(ge=1)
     emails: tuple[Email, ...] = Field(strict=False, min_length=1, max_length=10)
 
 
-class Workstation(Table):
+class WorkstationConfig(Table):
     """`[research.workstation]`: a notebook instance for the administrator, for building images by hand."""
 
     instance_type: str = "ml.t3.medium"
@@ -188,18 +188,18 @@ class Workstation(Table):
     """The hour at which it is stopped, every day."""
 
 
-class Research(Table):
+class ResearchConfig(Table):
     """`[research]`."""
 
     account: Account
     region: Region
     auth: Literal["sso", "iam"] = "sso"
     """How researchers sign on. Cannot be changed once deployed."""
-    identity_center: IdentityCenter | None = None
-    users: tuple[User, ...] = Field(default=(), strict=False)
-    groups: tuple[Group, ...] = Field(default=(), strict=False)
-    spaces: tuple[Space, ...] = Field(default=(), strict=False)
-    images: tuple[Image, ...] = Field(default=(), strict=False)
+    identity_center: IdentityCenterConfig | None = None
+    users: tuple[UserConfig, ...] = Field(default=(), strict=False)
+    groups: tuple[GroupConfig, ...] = Field(default=(), strict=False)
+    spaces: tuple[SpaceConfig, ...] = Field(default=(), strict=False)
+    images: tuple[ImageConfig, ...] = Field(default=(), strict=False)
     kept_images: int = Field(default=10, ge=2, le=1000)
     """How many builds of each image the registry keeps; a deployment can be rolled back to these at no cost."""
     network: Literal["vpc-only", "internet"] = "vpc-only"
@@ -225,18 +225,18 @@ class Research(Table):
     """Buckets, besides the environment's own, that researchers and their jobs may read."""
     permissions_boundary: PolicyArn | None = None
     """Put on every role of the environment."""
-    pipelines: tuple[Pipeline, ...] = Field(default=(), strict=False)
-    budget: Budget | None = None
-    workstation: Workstation | None = None
+    pipelines: tuple[PipelineConfig, ...] = Field(default=(), strict=False)
+    budget: BudgetConfig | None = None
+    workstation: WorkstationConfig | None = None
 
 
-def problems(research: Research) -> Iterator[str]:
+def problems(research: ResearchConfig) -> Iterator[str]:
     """What does not go together, each with its key and value."""
     for check in (_sign_on, _people, _spaces, _images, _network, _instances, _volumes, _hidden, _pipelines):
         yield from check(research)
 
 
-def _sign_on(research: Research) -> Iterator[str]:
+def _sign_on(research: ResearchConfig) -> Iterator[str]:
     if research.auth == "sso" and not research.identity_center:
         yield (
             'research.auth = "sso": [research.identity_center] is missing; name the instance and its identity store, '
@@ -248,7 +248,7 @@ def _sign_on(research: Research) -> Iterator[str]:
             yield f'research.{key}: needs auth = "sso"; with "iam" there are no groups and no directory'
 
 
-def _people(research: Research) -> Iterator[str]:
+def _people(research: ResearchConfig) -> Iterator[str]:
     yield from _twice("research.users", "name", (user.name for user in research.users))
     yield from _twice("research.users", "name", (user.profile for user in research.users), "profile")
     yield from _twice("research.groups", "name", (group.name for group in research.groups))
@@ -275,7 +275,7 @@ def _people(research: Research) -> Iterator[str]:
                 )
 
 
-def _spaces(research: Research) -> Iterator[str]:
+def _spaces(research: ResearchConfig) -> Iterator[str]:
     yield from _twice("research.spaces", "name", (space.name for space in research.spaces))
     known = {user.name for user in research.users}
     for index, space in enumerate(research.spaces):
@@ -283,7 +283,7 @@ def _spaces(research: Research) -> Iterator[str]:
             yield f"research.spaces[{index}].owner = {space.owner!r}: is no user of this file"
 
 
-def _images(research: Research) -> Iterator[str]:
+def _images(research: ResearchConfig) -> Iterator[str]:
     yield from _twice("research.images", "name", (image.name for image in research.images))
     for index, image in enumerate(research.images):
         key = f"research.images[{index}]"
@@ -312,14 +312,14 @@ def _images(research: Research) -> Iterator[str]:
         yield f"research.images: {named} have processing = true; jobs run one image, so choose one"
 
 
-def _network(research: Research) -> Iterator[str]:
+def _network(research: ResearchConfig) -> Iterator[str]:
     if bool(research.vpc_id) != bool(research.subnet_ids):
         missing = "subnet_ids" if research.vpc_id else "vpc_id"
         yield f"research.{missing}: is missing; an existing network is named by vpc_id and subnet_ids together"
     yield from _twice("research.subnet_ids", "", research.subnet_ids)
 
 
-def _instances(research: Research) -> Iterator[str]:
+def _instances(research: ResearchConfig) -> Iterator[str]:
     for instance_type in research.instance_types:
         if instance_type not in app_instance_types():
             yield f"research.instance_types = {instance_type!r}: is no instance type of SageMaker Studio"
@@ -335,7 +335,7 @@ def _instances(research: Research) -> Iterator[str]:
         )
 
 
-def _volumes(research: Research) -> Iterator[str]:
+def _volumes(research: ResearchConfig) -> Iterator[str]:
     for key, size in (
         ("volume_gb", research.volume_gb),
         *((f"spaces[{index}].volume_gb", space.volume_gb) for index, space in enumerate(research.spaces)),
@@ -344,7 +344,7 @@ def _volumes(research: Research) -> Iterator[str]:
             yield f"research.{key} = {size}: is more than maximum_volume_gb = {research.maximum_volume_gb}"
 
 
-def _hidden(research: Research) -> Iterator[str]:
+def _hidden(research: ResearchConfig) -> Iterator[str]:
     for app in research.hidden_apps:
         if app not in enumeration("AppType"):
             yield f"research.hidden_apps = {app!r}: is no app of Studio ({', '.join(sorted(enumeration('AppType')))})"
@@ -357,7 +357,7 @@ RESERVED = ("input", "output", "instance_type")
 """Parameters that every pipeline has."""
 
 
-def _pipelines(research: Research) -> Iterator[str]:
+def _pipelines(research: ResearchConfig) -> Iterator[str]:
     yield from _twice("research.pipelines", "name", (pipeline.name for pipeline in research.pipelines))
     if research.pipelines and not any(image.processing for image in research.images):
         yield "research.pipelines: need an image to run in; set processing = true for one of the [[research.images]]"

@@ -1,11 +1,11 @@
 """Where payloads are, as the functions are told in their environment: the fields of `claim_check.Store`."""
 
 from stacks.deployment import names
-from stacks.deployment.model import Deployment, FunctionSubscriber, SqsSubscriber, Subscriber
-from stacks.deployment.research import Pipeline, Research
+from stacks.deployment.model import Deployment, FunctionSubscriberConfig, SqsSubscriberConfig, SubscriberConfig
+from stacks.deployment.research import PipelineConfig, ResearchConfig
 
 
-def trusted_stores(deployment: Deployment, subscriber: Subscriber) -> list[dict[str, object]]:
+def trusted_stores(deployment: Deployment, subscriber: SubscriberConfig) -> list[dict[str, object]]:
     """What a subscriber dereferences from, and nowhere else: the publisher's store, by a replica in its own Region
     where there is one."""
     replicas = [
@@ -25,7 +25,7 @@ def publisher_store(deployment: Deployment) -> dict[str, str]:
     }
 
 
-def staging_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dict[str, str]:
+def staging_store(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> dict[str, str]:
     """Where a subscriber puts payloads that came inside their message."""
     return {
         "bucket": names.staging_bucket(deployment, subscriber),
@@ -35,7 +35,7 @@ def staging_store(deployment: Deployment, subscriber: FunctionSubscriber) -> dic
     }
 
 
-def landing_store(deployment: Deployment, subscriber: SqsSubscriber) -> dict[str, str]:
+def landing_store(deployment: Deployment, subscriber: SqsSubscriberConfig) -> dict[str, str]:
     """Where payloads are landed."""
     return {
         "bucket": names.landing_bucket(deployment, subscriber),
@@ -45,7 +45,7 @@ def landing_store(deployment: Deployment, subscriber: SqsSubscriber) -> dict[str
     }
 
 
-def data_set_store(deployment: Deployment, research: Research, pipeline: Pipeline) -> dict[str, str]:
+def data_set_store(deployment: Deployment, research: ResearchConfig, pipeline: PipelineConfig) -> dict[str, str]:
     """Where payloads become data sets of a research pipeline."""
     return {
         "bucket": names.data_bucket(deployment, research),

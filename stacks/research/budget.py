@@ -3,7 +3,7 @@
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from stacks.deployment.research import Budget
+from stacks.deployment.research import BudgetConfig
 
 _Budget = budgets.CfnBudget
 ALARMS = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
@@ -14,7 +14,7 @@ class MonthlyBudget(budgets.CfnBudget):
     """Everything SageMaker costs in the account, the environment's or not: AWS filters by tag only where somebody has
     switched the tag on for the bill."""
 
-    def __init__(self, scope: Construct, id: str, *, budget: Budget) -> None:
+    def __init__(self, scope: Construct, id: str, *, budget: BudgetConfig) -> None:
         subscribers = [_Budget.SubscriberProperty(subscription_type="EMAIL", address=email) for email in budget.emails]
         super().__init__(
             scope,

@@ -10,9 +10,9 @@ from constructs import Construct, IConstruct
 from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.custom_resource import WaitingProvider
 from stacks.common.function import Function
-from stacks.deployment import Head, names
+from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from stacks.research.domain import Domain
 from stacks.research.users import People
 
@@ -20,7 +20,7 @@ from stacks.research.users import People
 class CleanUp(Construct):
     """`guard` goes before the domain, `empty` is deleted before everything that the domain has to do with."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Head, research: Research) -> None:
+    def __init__(self, scope: Construct, id: str, *, deployment: BaseDeployment, research: ResearchConfig) -> None:
         super().__init__(scope, id)
         self._deployment, self._research = deployment, research
         self.function = Function(

@@ -6,14 +6,16 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.bucket import PrivateBucket
-from stacks.deployment import Head, names
-from stacks.deployment.research import Research
+from stacks.deployment import BaseDeployment, names
+from stacks.deployment.research import ResearchConfig
 
 
 class DataBucket(PrivateBucket):
     """Versioned: what a researcher overwrites or deletes by mistake can be had back for 90 days."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Head, research: Research, key: kms.IKey) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, deployment: BaseDeployment, research: ResearchConfig, key: kms.IKey
+    ) -> None:
         super().__init__(
             scope,
             id,

@@ -6,8 +6,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from stacks.deployment import Head, names
-from stacks.deployment.research import App, Research
+from stacks.deployment import BaseDeployment, names
+from stacks.deployment.research import App, ResearchConfig
 from stacks.research.images import AttachedImage, StudioImage
 from stacks.research.network import Network
 from stacks.research.roles import Roles
@@ -23,8 +23,8 @@ class Domain(sagemaker.CfnDomain):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        research: Research,
+        deployment: BaseDeployment,
+        research: ResearchConfig,
         key: kms.IKey,
         network: Network,
         roles: Roles,
@@ -83,7 +83,7 @@ class Domain(sagemaker.CfnDomain):
 class _Apps:
     """The settings of each kind of app, None for one that no image is for."""
 
-    def __init__(self, research: Research, images: Sequence[StudioImage]) -> None:
+    def __init__(self, research: ResearchConfig, images: Sequence[StudioImage]) -> None:
         self._research = research
         self._images = images
         self._idle = _Domain.AppLifecycleManagementProperty(

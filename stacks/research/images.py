@@ -11,8 +11,8 @@ from constructs import Construct
 
 from stacks.common.container_image import ContainerImage, ImageBuilder
 from stacks.common.removal import empty_when_deleted
-from stacks.deployment import Head, names
-from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, Image
+from stacks.deployment import BaseDeployment, names
+from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, ImageConfig
 
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
 """What an app runs in the container; without one (and no other setting) SageMaker ignores the configuration."""
@@ -26,8 +26,8 @@ class Registry(ecr.Repository):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        image: Image,
+        deployment: BaseDeployment,
+        image: ImageConfig,
         kept: int,
         key: kms.IKey,
         removal_policy: RemovalPolicy,
@@ -62,8 +62,8 @@ class StudioImage(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        image: Image,
+        deployment: BaseDeployment,
+        image: ImageConfig,
         registry: ecr.IRepository,
         builder: ImageBuilder,
         key: kms.IKey,
@@ -115,8 +115,8 @@ class AttachedImage(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        image: Image,
+        deployment: BaseDeployment,
+        image: ImageConfig,
         app: App,
         uri: str,
         role: iam.IRole,
@@ -159,7 +159,7 @@ class AttachedImage(Construct):
         )
 
 
-def _config(app: App, image: Image, environment: Mapping[str, str]) -> dict[str, object]:
+def _config(app: App, image: ImageConfig, environment: Mapping[str, str]) -> dict[str, object]:
     config = sagemaker.CfnAppImageConfig
     if app == "KernelGateway":
         return {

@@ -9,7 +9,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 
 INTERFACE_ENDPOINTS = {
     "SageMakerApi": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_API,
@@ -32,7 +32,13 @@ class Network(Construct):
     """`vpc_id`, `subnet_ids`, `security_group`: of a VPC made here, or of one that is there."""
 
     def __init__(
-        self, scope: Construct, id: str, *, research: Research, zones: Sequence[str], removal_policy: RemovalPolicy
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        research: ResearchConfig,
+        zones: Sequence[str],
+        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         vpc: ec2.IVpc
@@ -85,7 +91,7 @@ def _vpc(scope: Construct, account: str, removal_policy: RemovalPolicy) -> ec2.V
     return vpc
 
 
-def _endpoints(scope: Construct, vpc: ec2.IVpc, research: Research, clients: ec2.ISecurityGroup) -> None:
+def _endpoints(scope: Construct, vpc: ec2.IVpc, research: ResearchConfig, clients: ec2.ISecurityGroup) -> None:
     s3 = vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
     for statement in s3_endpoint_policy(research):
         s3.add_to_policy(statement)
@@ -108,7 +114,7 @@ def _endpoints(scope: Construct, vpc: ec2.IVpc, research: Research, clients: ec2
             endpoint.add_to_policy(interface_endpoint_policy(research))
 
 
-def interface_endpoint_policy(research: Research) -> iam.PolicyStatement:
+def interface_endpoint_policy(research: ResearchConfig) -> iam.PolicyStatement:
     """Credentials of the account alone: with a stranger's, brought into an app, data would leave through any API that
     takes some. What the account's own may do is for their roles to say."""
     return iam.PolicyStatement(
@@ -120,7 +126,7 @@ def interface_endpoint_policy(research: Research) -> iam.PolicyStatement:
     )
 
 
-def s3_endpoint_policy(research: Research) -> list[iam.PolicyStatement]:
+def s3_endpoint_policy(research: ResearchConfig) -> list[iam.PolicyStatement]:
     """Buckets of the account, those that the deployment file names, and ECR's own, where image layers are.
 
     So data does not leave through S3 into an account of somebody else, with whatever credentials.

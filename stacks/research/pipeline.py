@@ -12,9 +12,9 @@ from constructs import Construct
 
 from research import processing_job as step
 from stacks.common.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head, names
-from stacks.deployment.research import Pipeline as Settings
-from stacks.deployment.research import Research
+from stacks.deployment import BaseDeployment, names
+from stacks.deployment.research import PipelineConfig as Settings
+from stacks.deployment.research import ResearchConfig
 from stacks.research.roles import Roles
 
 VERSION = "2020-12-01"
@@ -30,8 +30,8 @@ class Pipeline(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        research: Research,
+        deployment: BaseDeployment,
+        research: ResearchConfig,
         pipeline: Settings,
         environment: step.Environment,
         roles: Roles,

@@ -12,9 +12,9 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head, names
+from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research, User
+from stacks.deployment.research import ResearchConfig, UserConfig
 from stacks.research.network import Network
 
 OWN_PROFILE = "user-profile/${sagemaker:DomainId}/${sagemaker:UserProfileName}"
@@ -33,8 +33,8 @@ class Roles(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        research: Research,
+        deployment: BaseDeployment,
+        research: ResearchConfig,
         bucket: s3.IBucket,
         key: kms.IKey,
         network: Network,
@@ -94,7 +94,7 @@ class Roles(Construct):
         """All that researchers have."""
         return [self.default, self.shared, *self.users.values()]
 
-    def _user(self, user: User, studio: iam.IManagedPolicy) -> iam.Role:
+    def _user(self, user: UserConfig, studio: iam.IManagedPolicy) -> iam.Role:
         role = self._role(f"User-{user.profile}", names.studio_role(self._deployment, user), managed=[studio])
         self._data(role, [names.SHARED, f"{names.USERS}{user.profile}/"])
         return role

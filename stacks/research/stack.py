@@ -14,7 +14,7 @@ from research import processing_job as step
 from stacks.common.container_image import ImageBuilder
 from stacks.common.removal import removal_policy
 from stacks.deployment import Deployment, ResearchDeployment, names
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from stacks.research.budget import MonthlyBudget
 from stacks.research.clean_up import CleanUp
 from stacks.research.data_bucket import DataBucket
@@ -38,7 +38,7 @@ class ResearchStack(Stack):
         """Two, chosen by CloudFormation: CDK would ask AWS for their names, and synth could not work offline."""
         return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
 
-    def __init__(self, scope: Construct, deployment: Deployment | ResearchDeployment, research: Research) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment | ResearchDeployment, research: ResearchConfig) -> None:
         super().__init__(
             scope,
             names.research_stack(deployment),
@@ -174,7 +174,7 @@ class ResearchStack(Stack):
 def _images(
     scope: Construct,
     deployment: Deployment | ResearchDeployment,
-    research: Research,
+    research: ResearchConfig,
     registries: dict[str, Registry],
     key: kms.IKey,
 ) -> list[StudioImage]:

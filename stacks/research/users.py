@@ -6,8 +6,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sso as sso
 from constructs import Construct
 
-from stacks.deployment import Head
-from stacks.deployment.research import Group, IdentityCenter, Research, Space, User
+from stacks.deployment import BaseDeployment
+from stacks.deployment.research import GroupConfig, IdentityCenterConfig, ResearchConfig, SpaceConfig, UserConfig
 from stacks.research.domain import Domain
 from stacks.research.roles import Roles
 
@@ -20,8 +20,8 @@ class People(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        research: Research,
+        deployment: BaseDeployment,
+        research: ResearchConfig,
         domain: Domain,
         roles: Roles,
         removal_policy: RemovalPolicy,
@@ -39,11 +39,11 @@ class People(Construct):
         owners = {user.name: user.profile for user in research.users}
         self.spaces = {space.name: self._space(space, owners[space.owner], removal_policy) for space in research.spaces}
 
-    def _assign_user(self, user: User, center: IdentityCenter) -> sso.CfnApplicationAssignment:
+    def _assign_user(self, user: UserConfig, center: IdentityCenterConfig) -> sso.CfnApplicationAssignment:
         self._user_ids[user.name] = user.principal_id or self._create_user(user, center)
         return self._assign(f"Assign-{user.profile}", "USER", self._user_ids[user.name])
 
-    def _create_user(self, user: User, center: IdentityCenter) -> str:
+    def _create_user(self, user: UserConfig, center: IdentityCenterConfig) -> str:
         return identitystore.CfnUser(
             self,
             f"Create-{user.profile}",
@@ -54,7 +54,7 @@ class People(Construct):
             emails=[identitystore.CfnUser.EmailsItemsProperty(value=user.email, type="work", primary=True)],
         ).attr_user_id
 
-    def _assign_group(self, id: str, group: Group, center: IdentityCenter) -> None:
+    def _assign_group(self, id: str, group: GroupConfig, center: IdentityCenterConfig) -> None:
         group_id = group.principal_id or (
             identitystore.CfnGroup(
                 self,
@@ -83,7 +83,7 @@ class People(Construct):
             principal_id=principal_id,
         )
 
-    def _profile(self, user: User, assignment: sso.CfnApplicationAssignment | None) -> sagemaker.CfnUserProfile:
+    def _profile(self, user: UserConfig, assignment: sso.CfnApplicationAssignment | None) -> sagemaker.CfnUserProfile:
         role = self._roles.users[user.profile]
         profile = sagemaker.CfnUserProfile(
             self,
@@ -100,7 +100,7 @@ class People(Construct):
             profile.add_resource_dependency(assignment)
         return profile
 
-    def _space(self, space: Space, owner: str, removal_policy: RemovalPolicy) -> sagemaker.CfnSpace:
+    def _space(self, space: SpaceConfig, owner: str, removal_policy: RemovalPolicy) -> sagemaker.CfnSpace:
         cfn = sagemaker.CfnSpace(
             self,
             f"Space-{space.name}",

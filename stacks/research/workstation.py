@@ -13,9 +13,9 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge_wildcards
-from stacks.deployment import Head, names
+from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research, Workstation
+from stacks.deployment.research import ResearchConfig, WorkstationConfig
 from stacks.research.domain import Domain
 from stacks.research.network import Network
 from stacks.research.roles import Roles
@@ -29,9 +29,9 @@ class NotebookInstance(Construct):
         scope: Construct,
         id: str,
         *,
-        deployment: Head,
-        research: Research,
-        workstation: Workstation,
+        deployment: BaseDeployment,
+        research: ResearchConfig,
+        workstation: WorkstationConfig,
         key: kms.IKey,
         network: Network,
         roles: Roles,
@@ -118,7 +118,7 @@ class NotebookInstance(Construct):
         instance.node.add_dependency(role)
         self._stop_daily(f"{arn}:notebook-instance/{name}", name, workstation.stop_hour_utc, research, key)
 
-    def _stop_daily(self, arn: str, name: str, hour: int, research: Research, key: kms.IKey) -> None:
+    def _stop_daily(self, arn: str, name: str, hour: int, research: ResearchConfig, key: kms.IKey) -> None:
         role = iam.Role(
             self,
             "StopRole",

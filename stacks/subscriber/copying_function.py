@@ -11,7 +11,7 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.common.function import Function
-from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 
 
@@ -25,7 +25,7 @@ class CopyingFunction(Function):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: SqsSubscriber,
+        subscriber: SqsSubscriberConfig,
         staging: s3.IBucket,
         function_name: str,
         role_name: str,

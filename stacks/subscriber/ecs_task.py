@@ -12,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge
-from stacks.deployment import Deployment, LambdaSubscriber, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 from stacks.subscriber.task_image import TaskImage
 from stacks.subscriber.task_network import TaskNetwork
@@ -27,7 +27,7 @@ class PayloadTask(Construct):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: LambdaSubscriber,
+        subscriber: LambdaSubscriberConfig,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -115,7 +115,7 @@ class PayloadTask(Construct):
         )
 
 
-def _ecs(subscriber: LambdaSubscriber) -> iam.ServicePrincipal:
+def _ecs(subscriber: LambdaSubscriberConfig) -> iam.ServicePrincipal:
     """ECS, acting for the subscriber's own account."""
     return iam.ServicePrincipal(
         "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}

@@ -6,7 +6,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
 
 PROCESSED = "Payload processed"
 """Detail type of the event that the state machine puts here; its detail is the execution's output."""
@@ -17,7 +17,7 @@ class ApplicationBus(events.EventBus):
     """`Payload processed` comes from the state machine; of executions that failed, Step Functions tells itself, as well
     as it can: AWS calls its events "best effort". What must not be missed is an alarm (`ExecutionsFailed`)."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriber) -> None:
+    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriberConfig) -> None:
         super().__init__(scope, id, event_bus_name=names.application_bus(deployment, subscriber))
         self.forwarding: dict[str, events.Rule] = {}
         """By what they tell of. They have no dead-letter queue: an event of AWS is no message to send back."""

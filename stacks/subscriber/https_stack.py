@@ -9,7 +9,7 @@ from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.deployment import Deployment, HttpsSubscriber, names
+from stacks.deployment import Deployment, HttpsSubscriberConfig, names
 from stacks.deployment.stores import trusted_stores
 from stacks.subscriber.subscriber import SubscriberStack
 
@@ -33,7 +33,7 @@ class HttpsSubscriberStack(SubscriberStack):
     """Deployed after the publisher's stack, in the topic's Region, when the server answers already: SNS asks it to
     confirm the subscription. CloudFormation does not wait for that."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: HttpsSubscriber) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: HttpsSubscriberConfig) -> None:
         super().__init__(
             scope,
             deployment,

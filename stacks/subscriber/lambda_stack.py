@@ -12,7 +12,7 @@ from constructs import Construct
 from stacks import cross_account as boundary
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
-from stacks.deployment import Deployment, LambdaSubscriber, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.checks import ways_to_be_late
 from stacks.subscriber.ecs_task import PayloadTask
 from stacks.subscriber.subscriber import FunctionSubscriberStack
@@ -26,7 +26,7 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         """Two, chosen by CloudFormation: CDK would ask AWS for their names, and synth could not work offline."""
         return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: LambdaSubscriber) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: LambdaSubscriberConfig) -> None:
         super().__init__(
             scope,
             deployment,
@@ -98,6 +98,6 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         self.operations.show("Receives messages in a function and runs an ECS task with each.")
 
 
-def _longest_known(deployment: Deployment, subscriber: LambdaSubscriber) -> int:
+def _longest_known(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> int:
     """Days after which nothing of a message can come again: its payload is gone, and no station holds it any longer."""
     return max(deployment.publisher.payload_lifetime_days, sum(ways_to_be_late(subscriber).values()))

@@ -10,8 +10,8 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.bucket import PrivateBucket
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_WRITE_ENCRYPTED
-from stacks.deployment import Deployment, SqsSubscriber, names
-from stacks.deployment.application import Landing as Settings
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
+from stacks.deployment.application import LandingConfig as Settings
 from stacks.deployment.stores import landing_store
 from stacks.subscriber.copying_function import CopyingFunction
 
@@ -25,7 +25,7 @@ class Landing(Construct):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: SqsSubscriber,
+        subscriber: SqsSubscriberConfig,
         settings: Settings,
         staging: s3.IBucket,
         removal_policy: RemovalPolicy,

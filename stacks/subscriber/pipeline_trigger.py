@@ -17,9 +17,9 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.findings import BELOW_A_PREFIX
-from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Pipeline, Research
+from stacks.deployment.research import PipelineConfig, ResearchConfig
 from stacks.deployment.stores import data_set_store
 from stacks.subscriber.copying_function import CopyingFunction
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
@@ -37,9 +37,9 @@ class PipelineTrigger(Construct):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: SqsSubscriber,
-        research: Research,
-        pipeline: Pipeline,
+        subscriber: SqsSubscriberConfig,
+        research: ResearchConfig,
+        pipeline: PipelineConfig,
         staging: s3.IBucket,
         bus: ApplicationBus,
         removal_policy: RemovalPolicy,
@@ -92,7 +92,7 @@ class PipelineTrigger(Construct):
             ),
         )
 
-    def _put_data_sets(self, deployment: Deployment, research: Research, pipeline: Pipeline) -> None:
+    def _put_data_sets(self, deployment: Deployment, research: ResearchConfig, pipeline: PipelineConfig) -> None:
         """Below one prefix of the data bucket, under its key, and that pipeline."""
         bucket = f"arn:{partition(research.region)}:s3:::{names.data_bucket(deployment, research)}"
         data_sets = f"{bucket}/{names.data_sets(pipeline)}*"

@@ -9,7 +9,7 @@ from constructs import Construct
 from stacks import cross_account as boundary
 from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.function import Function
-from stacks.deployment import Deployment, SqsSubscriber, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.subscriber.event_bus import ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
 from stacks.subscriber.pipeline_trigger import PipelineTrigger
@@ -20,7 +20,7 @@ from stacks.subscriber.subscriber import FunctionSubscriberStack
 class SqsSubscriberStack(FunctionSubscriberStack):
     """Deployed after the publisher's stack."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: SqsSubscriber) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment, subscriber: SqsSubscriberConfig) -> None:
         super().__init__(
             scope,
             deployment,
@@ -76,7 +76,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
                 description=f"Its folder {names.LANDED} has the payloads, by message id.",
             )
 
-    def _queue(self, deployment: Deployment, subscriber: SqsSubscriber) -> sqs.Queue:
+    def _queue(self, deployment: Deployment, subscriber: SqsSubscriberConfig) -> sqs.Queue:
         queue = sqs.Queue(
             self,
             "Queue",
@@ -97,7 +97,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         return queue
 
     def _grant_start(
-        self, consume: Function, state_machine: StateMachine, deployment: Deployment, subscriber: SqsSubscriber
+        self, consume: Function, state_machine: StateMachine, deployment: Deployment, subscriber: SqsSubscriberConfig
     ) -> None:
         """Start executions, and look at one to tell a repeated message from another payload under the same id."""
         state_machine.grant_start_execution(consume)
@@ -110,7 +110,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
         acknowledge_wildcards(consume.execution_role, {"An execution is named by its message.": [executions]})
 
-    def _landing(self, deployment: Deployment, subscriber: SqsSubscriber) -> Landing | None:
+    def _landing(self, deployment: Deployment, subscriber: SqsSubscriberConfig) -> Landing | None:
         if subscriber.landing is None:
             return None
         landing = Landing(
@@ -125,7 +125,9 @@ class SqsSubscriberStack(FunctionSubscriberStack):
         self.grant_read_payloads(landing.function.execution_role)
         return landing
 
-    def _intake(self, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, pipeline: str) -> None:
+    def _intake(
+        self, deployment: Deployment, subscriber: SqsSubscriberConfig, bus: ApplicationBus, pipeline: str
+    ) -> None:
         research = deployment.research
         assert research, "the deployment file was checked"
         intake = PipelineTrigger(

@@ -5,13 +5,15 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.bucket import PrivateBucket
-from stacks.deployment import Deployment, FunctionSubscriber, names
+from stacks.deployment import Deployment, FunctionSubscriberConfig, names
 
 
 class StagingBucket(PrivateBucket):
     """Payloads expire as they do at the publisher's."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: FunctionSubscriber) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, deployment: Deployment, subscriber: FunctionSubscriberConfig
+    ) -> None:
         super().__init__(
             scope,
             id,

@@ -16,8 +16,8 @@ from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_KEY
-from stacks.deployment import Deployment, SqsSubscriber, names
-from stacks.deployment.application import FanOut
+from stacks.deployment import Deployment, SqsSubscriberConfig, names
+from stacks.deployment.application import FanOutConfig
 from stacks.deployment.state_machine import filled
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
@@ -51,7 +51,7 @@ class StateMachine(sfn.StateMachine):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: SqsSubscriber,
+        subscriber: SqsSubscriberConfig,
         bus: ApplicationBus,
         landing: Landing | None,
     ) -> None:
@@ -119,7 +119,11 @@ class StateMachine(sfn.StateMachine):
 
 
 def _body(
-    scope: Construct, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, landing: Landing | None
+    scope: Construct,
+    deployment: Deployment,
+    subscriber: SqsSubscriberConfig,
+    bus: ApplicationBus,
+    landing: Landing | None,
 ) -> sfn.DefinitionBody:
     if subscriber.definition:
         return sfn.DefinitionBody.from_string(
@@ -136,7 +140,11 @@ def _body(
 
 
 def _placeholders(
-    scope: Construct, deployment: Deployment, subscriber: SqsSubscriber, bus: ApplicationBus, landing: Landing | None
+    scope: Construct,
+    deployment: Deployment,
+    subscriber: SqsSubscriberConfig,
+    bus: ApplicationBus,
+    landing: Landing | None,
 ) -> dict[str, str]:
     """What the files of somebody's own state machine may name: `stacks.deployment.state_machine` has the list."""
     machine = names.state_machine_arn(deployment, subscriber)
@@ -191,7 +199,7 @@ def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts:
     )
 
 
-def _fan_out(scope: Construct, settings: FanOut, landing: Landing) -> sfn.DistributedMap:
+def _fan_out(scope: Construct, settings: FanOutConfig, landing: Landing) -> sfn.DistributedMap:
     key = sfn.JsonPath.string_at("$.landed.key")
     readers: dict[str, sfn.IItemReader] = {
         "jsonl": sfn.S3JsonLItemReader(bucket=landing.bucket, key=key),

@@ -21,7 +21,7 @@ from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
 from stacks.common.function import Function
 from stacks.common.removal import removal_policy
-from stacks.deployment import Deployment, FunctionSubscriber, Subscriber, names
+from stacks.deployment import Deployment, FunctionSubscriberConfig, SubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 from stacks.subscriber.staging_bucket import StagingBucket
 
@@ -29,10 +29,10 @@ from stacks.subscriber.staging_bucket import StagingBucket
 class SubscriberStack(Stack):
     """In the subscriber's account."""
 
-    subscriber: Subscriber
+    subscriber: SubscriberConfig
 
     def __init__(
-        self, scope: Construct, deployment: Deployment, subscriber: Subscriber, *, region: str, description: str
+        self, scope: Construct, deployment: Deployment, subscriber: SubscriberConfig, *, region: str, description: str
     ) -> None:
         super().__init__(
             scope,
@@ -119,10 +119,10 @@ class SubscriberStack(Stack):
 class FunctionSubscriberStack(SubscriberStack):
     """In the subscriber's account and Region."""
 
-    subscriber: FunctionSubscriber
+    subscriber: FunctionSubscriberConfig
 
     def __init__(
-        self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriber, *, description: str
+        self, scope: Construct, deployment: Deployment, subscriber: FunctionSubscriberConfig, *, description: str
     ) -> None:
         super().__init__(scope, deployment, subscriber, region=subscriber.region, description=description)
         self.staging_bucket = StagingBucket(self, "StagingBucket", deployment=deployment, subscriber=subscriber)
@@ -173,7 +173,7 @@ class FunctionSubscriberStack(SubscriberStack):
 _SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
 
 
-def _filter(subscriber: Subscriber) -> dict[str, Any]:
+def _filter(subscriber: SubscriberConfig) -> dict[str, Any]:
     if subscriber.filter_policy is None:
         return {}
     return {

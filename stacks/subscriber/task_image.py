@@ -11,7 +11,7 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.container_image import ContainerImage, ImageBuilder
 from stacks.common.removal import empty_when_deleted
-from stacks.deployment import Deployment, LambdaSubscriber, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.regions import partition
 from stacks.subscriber.build_context import with_library
 
@@ -29,7 +29,7 @@ class TaskImage(Construct):
         id: str,
         *,
         deployment: Deployment,
-        subscriber: LambdaSubscriber,
+        subscriber: LambdaSubscriberConfig,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -39,7 +39,7 @@ class TaskImage(Construct):
             self.uri, self._repository_arn = self._build(deployment, subscriber, removal_policy)
 
     def _build(
-        self, deployment: Deployment, subscriber: LambdaSubscriber, removal_policy: RemovalPolicy
+        self, deployment: Deployment, subscriber: LambdaSubscriberConfig, removal_policy: RemovalPolicy
     ) -> tuple[str, str]:
         """In a repository of the subscriber's own; the image's URI, and the repository's ARN."""
         repository = ecr.Repository(

@@ -6,13 +6,13 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from stacks.common.acknowledgement import acknowledge
-from stacks.deployment.ecs_task import Network
+from stacks.deployment.ecs_task import NetworkConfig
 
 
 class TaskNetwork(Construct):
     """`vpc`; `configuration`, as `ecs:RunTask` takes it (`awsvpcConfiguration`)."""
 
-    def __init__(self, scope: Construct, id: str, *, network: Network | None, zones: Sequence[str]) -> None:
+    def __init__(self, scope: Construct, id: str, *, network: NetworkConfig | None, zones: Sequence[str]) -> None:
         super().__init__(scope, id)
         self.vpc: ec2.IVpc
         subnets: Sequence[str]

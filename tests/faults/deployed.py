@@ -21,7 +21,7 @@ from cli.scenario.routes import sending_role
 from local import cdk
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import Deployment, LambdaSubscriber, SqsSubscriber, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, SqsSubscriberConfig, names
 from tests.faults.arrivals import Arrivals
 from tests.faults.campaign import Handed, Outcome, Result, unaccounted
 from tests.faults.dead_letters import DeadLetter
@@ -90,8 +90,8 @@ class _Site:
 
     def __init__(self, world: World, deployment: Deployment) -> None:
         self._accounts, self._deployment = world.accounts, deployment
-        (self._orders,) = [one for one in deployment.subscribers if isinstance(one, SqsSubscriber)]
-        (self._billing,) = [one for one in deployment.subscribers if isinstance(one, LambdaSubscriber)]
+        (self._orders,) = [one for one in deployment.subscribers if isinstance(one, SqsSubscriberConfig)]
+        (self._billing,) = [one for one in deployment.subscribers if isinstance(one, LambdaSubscriberConfig)]
         orders, billing = self._orders, self._billing
         machine = names.state_machine(deployment, orders)
         executions = Executions(

@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from access.inventory import Concrete
 from stacks.deployment import (
     Deployment,
-    FunctionSubscriber,
-    HttpsSubscriber,
-    LambdaSubscriber,
+    FunctionSubscriberConfig,
+    HttpsSubscriberConfig,
+    LambdaSubscriberConfig,
     ResearchDeployment,
-    Sender,
-    SqsSubscriber,
-    Subscriber,
+    SenderConfig,
+    SqsSubscriberConfig,
+    SubscriberConfig,
     names,
 )
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from stacks.deployment.state_machine import filled, listed
 from tests.policies.research_intent import boundary, research
 from tests.policies.terms import (
@@ -263,7 +263,7 @@ def _replicates(deployment: Deployment, key: str) -> Iterator[May]:
         )
 
 
-def _reads(deployment: Deployment, subscriber: Subscriber, region: str | None = None) -> Door:
+def _reads(deployment: Deployment, subscriber: SubscriberConfig, region: str | None = None) -> Door:
     return Door(
         f"{subscriber.name} reads payloads",
         Roles(subscriber.account, readers(subscriber, deployment)),
@@ -273,7 +273,7 @@ def _reads(deployment: Deployment, subscriber: Subscriber, region: str | None = 
     )
 
 
-def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str, region: str | None = None) -> Door:
+def _decrypts(deployment: Deployment, subscriber: SubscriberConfig, key: str, region: str | None = None) -> Door:
     return Door(
         f"{subscriber.name} decrypts payloads",
         Roles(subscriber.account, readers(subscriber, deployment)),
@@ -283,7 +283,7 @@ def _decrypts(deployment: Deployment, subscriber: Subscriber, key: str, region: 
     )
 
 
-def _uploads(deployment: Deployment, sender: Sender) -> Door:
+def _uploads(deployment: Deployment, sender: SenderConfig) -> Door:
     return Door(
         f"{sender.name} uploads to its folder",
         Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
@@ -293,7 +293,7 @@ def _uploads(deployment: Deployment, sender: Sender) -> Door:
     )
 
 
-def _encrypts(deployment: Deployment, sender: Sender, key: str) -> Door:
+def _encrypts(deployment: Deployment, sender: SenderConfig, key: str) -> Door:
     return Door(
         f"{sender.name} encrypts uploads",
         Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
@@ -303,7 +303,7 @@ def _encrypts(deployment: Deployment, sender: Sender, key: str) -> Door:
     )
 
 
-def _subscribes(deployment: Deployment, subscriber: Subscriber) -> Door:
+def _subscribes(deployment: Deployment, subscriber: SubscriberConfig) -> Door:
     return Door(
         f"{subscriber.name} subscribes its own endpoint",
         Account(subscriber.account),
@@ -328,7 +328,7 @@ def _events(rules: tuple[str, ...]) -> Service:
 # A sender's account --------------------------------------------------------------------------------------------------
 
 
-def _sender(deployment: Deployment, sender: Sender) -> Party:
+def _sender(deployment: Deployment, sender: SenderConfig) -> Party:
     role = names.sender_role_arn(deployment, sender)
     sends = (
         May(("events:PutEvents",), (names.event_bus_arn(deployment),)),
@@ -341,13 +341,13 @@ def _sender(deployment: Deployment, sender: Sender) -> Party:
 # A subscriber's account ----------------------------------------------------------------------------------------------
 
 
-def _subscriber(deployment: Deployment, subscriber: Subscriber, found: Concrete) -> Party:
-    if isinstance(subscriber, HttpsSubscriber):
+def _subscriber(deployment: Deployment, subscriber: SubscriberConfig, found: Concrete) -> Party:
+    if isinstance(subscriber, HttpsSubscriberConfig):
         return _with_endpoint(deployment, subscriber)
     return _with_consumer(deployment, subscriber, found)
 
 
-def _keeps_undelivered(deployment: Deployment, subscriber: Subscriber) -> Guard:
+def _keeps_undelivered(deployment: Deployment, subscriber: SubscriberConfig) -> Guard:
     redrive = names.undelivered_queue_arn(deployment, subscriber)
     kept = Door(
         "keeps what SNS could not deliver",
@@ -358,7 +358,7 @@ def _keeps_undelivered(deployment: Deployment, subscriber: Subscriber) -> Guard:
     return Guard("queue", redrive, subscriber.account, (kept,), over_tls=("sqs:*",))
 
 
-def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party:
+def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriberConfig) -> Party:
     home = subscriber.account
     (reader,) = readers(subscriber, deployment)
     process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
@@ -367,7 +367,7 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriber) -> Party
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
 
-def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found: Concrete) -> Party:
+def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig, found: Concrete) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
@@ -395,7 +395,7 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
         May(LOG, (log_group(region, home, f"/aws/lambda/{names.consume_function(deployment, subscriber)}"),)),
         TRACE,
     )
-    if isinstance(subscriber, SqsSubscriber):
+    if isinstance(subscriber, SqsSubscriberConfig):
         more_guards, jobs = _with_queue(deployment, subscriber, found, function)
     else:
         more_guards, jobs = _with_function(deployment, subscriber, found, function)
@@ -403,7 +403,7 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriber, found
     return with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
 
 
-def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete, function: str) -> Party:
+def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete, function: str) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     queue = names.queue_arn(deployment, subscriber)
@@ -462,7 +462,9 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriber, found: Concre
     return guards, jobs
 
 
-def _with_intake(deployment: Deployment, subscriber: SqsSubscriber, research: Research, found: Concrete) -> Party:
+def _with_intake(
+    deployment: Deployment, subscriber: SqsSubscriberConfig, research: ResearchConfig, found: Concrete
+) -> Party:
     """In the research account: payloads become data sets below one prefix, each of which starts the one pipeline."""
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
@@ -511,7 +513,7 @@ def _with_intake(deployment: Deployment, subscriber: SqsSubscriber, research: Re
     return guards, jobs
 
 
-def _fans_out(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete, machine: str) -> Iterator[May]:
+def _fans_out(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete, machine: str) -> Iterator[May]:
     """Items are read, and what became of them is written, by Step Functions as the machine; each is an execution."""
     bucket = f"arn:{partition(subscriber.region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
     executions = machine.replace(":stateMachine:", ":execution:")
@@ -527,7 +529,7 @@ def _fans_out(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete
     yield May(("states:RedriveExecution",), (f"{executions}/*:*",))
 
 
-def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Concrete) -> Party:
+def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
@@ -554,9 +556,9 @@ def _with_landing(deployment: Deployment, subscriber: SqsSubscriber, found: Conc
 
 
 def _keeps_failed_tasks(
-    deployment: Deployment, subscriber: Subscriber, found: Concrete, dead_letters: str
+    deployment: Deployment, subscriber: SubscriberConfig, found: Concrete, dead_letters: str
 ) -> Iterator[Door]:
-    if isinstance(subscriber, LambdaSubscriber):
+    if isinstance(subscriber, LambdaSubscriberConfig):
         rule = found.named(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
         yield Door("keeps tasks that failed", _events((rule,)), SQS_SEND, (dead_letters,))
 
@@ -569,7 +571,7 @@ def _as_the_file_says(permissions: str) -> Iterator[May]:
         yield May(tuple(listed(statement["Action"])), tuple(listed(statement["Resource"])))
 
 
-def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, function: str) -> Party:
+def _with_function(deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Concrete, function: str) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     reader, task_role = readers(subscriber, deployment)
@@ -616,7 +618,7 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriber, found: 
     return guards, jobs
 
 
-def _task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> str:
+def _task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     home, region = subscriber.account, subscriber.region
     if not subscriber.task.image:
         return arn("ecr", region, home, f"repository/{names.task_repository(deployment, subscriber)}")
@@ -628,7 +630,7 @@ def _task_repository(deployment: Deployment, subscriber: LambdaSubscriber) -> st
 
 
 def _builds_its_image(
-    deployment: Deployment, subscriber: LambdaSubscriber, found: Concrete, repository: str
+    deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Concrete, repository: str
 ) -> Iterator[Party]:
     home, region, image = subscriber.account, subscriber.region, "TaskImage"
     stack = names.subscriber_stack(deployment, subscriber)
@@ -644,7 +646,7 @@ def _builds_its_image(
     yield waiting_provider(found, stack, f"{image}BuilderProvider", home, ours)
 
 
-def _reads_payloads(deployment: Deployment, subscriber: Subscriber) -> Iterator[May]:
+def _reads_payloads(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[May]:
     near = [region for region in deployment.publisher.replicas if region == subscriber.region]
     for region in [deployment.publisher.region, *near]:
         yield May(("s3:GetObject",), (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",))
@@ -668,7 +670,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
         yield names.replica_stack(deployment, region), region, home.account
     for subscriber in deployment.subscribers:
         # An endpoint's stack is where the topic is; a queue's or function's has its redrive queue there.
-        region = home.region if isinstance(subscriber, HttpsSubscriber) else subscriber.region
+        region = home.region if isinstance(subscriber, HttpsSubscriberConfig) else subscriber.region
         yield names.subscriber_stack(deployment, subscriber), region, subscriber.account
         if region != home.region:
             yield names.undelivered_stack(deployment, subscriber), home.region, subscriber.account
@@ -699,12 +701,12 @@ def _operations(found: Concrete, stack: str, region: str, account: str) -> list[
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
-def readers(subscriber: Subscriber, deployment: Deployment) -> tuple[str, ...]:
+def readers(subscriber: SubscriberConfig, deployment: Deployment) -> tuple[str, ...]:
     """The subscriber's roles that read payloads, the consume function's first."""
     return tuple(names.reader_role_arns(deployment, subscriber))
 
 
-def endpoint(deployment: Deployment, subscriber: Subscriber) -> str:
+def endpoint(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     return names.endpoint(deployment, subscriber)
 
 

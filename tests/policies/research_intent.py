@@ -12,7 +12,7 @@ from aws_cdk import FileSystem
 from access.inventory import Concrete
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from tests.policies.terms import (
     LOG,
     PULL,
@@ -45,7 +45,7 @@ TRUST_NAMING = ("sts:AssumeRole", "sts:SetSourceIdentity")
 S3_LOOK = ("s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation")
 
 
-def boundary(deployment: Deployment | ResearchDeployment, meant: Research) -> tuple[May, ...]:
+def boundary(deployment: Deployment | ResearchDeployment, meant: ResearchConfig) -> tuple[May, ...]:
     """What a permission boundary such as the example's leaves to any role: the services that the environment is made
     of, and of IAM nothing but handing the deployment's own roles to SageMaker."""
     services = (
@@ -61,12 +61,12 @@ def boundary(deployment: Deployment | ResearchDeployment, meant: Research) -> tu
     )
 
 
-def research(deployment: Deployment | ResearchDeployment, meant: Research, found: Concrete) -> Party:
+def research(deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Concrete) -> Party:
     return _Environment(deployment, meant, found).party()
 
 
 class _Environment:
-    def __init__(self, deployment: Deployment | ResearchDeployment, meant: Research, found: Concrete) -> None:
+    def __init__(self, deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Concrete) -> None:
         self._deployment, self._research, self._found = deployment, meant, found
         self._home, self._region = meant.account, meant.region
         self._stack = names.research_stack(deployment)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from access.inventory import Concrete, Policy
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.regions import partition
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from tests.policies.rows import NEIGHBOUR, STRANGER, WIDE_OPEN, Caller, Context, Scene, Target, person, signed
 from tests.policies.terms import Account, Door, Everybody, Guard, Intent, arn
 
@@ -25,7 +25,7 @@ _OPEN: Policy = {
 
 
 def research_scene(
-    deployment: Deployment | ResearchDeployment, research: Research, found: Concrete, intent: Intent
+    deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Concrete, intent: Intent
 ) -> Scene:
     here = _Here(deployment, research, found, intent)
     return Scene(tuple(here.callers()), tuple(here.targets()), here.requests, here.asks)
@@ -33,7 +33,7 @@ def research_scene(
 
 class _Here:
     def __init__(
-        self, deployment: Deployment | ResearchDeployment, research: Research, found: Concrete, intent: Intent
+        self, deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Concrete, intent: Intent
     ) -> None:
         self._deployment, self._research, self._found, self._intent = deployment, research, found, intent
         self._home, self._region = research.account, research.region

@@ -8,7 +8,7 @@ from access.assembly import StackTemplate
 from access.inventory import Concrete
 from access.template import Resources
 from stacks.deployment import Deployment, ResearchDeployment, names
-from stacks.deployment.research import Research
+from stacks.deployment.research import ResearchConfig
 from tests.policies.settings import BESIDE, loose_registry, open_bucket, weak_key, wears_another
 
 Properties = dict[str, Any]
@@ -24,7 +24,7 @@ _WEARS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def wrong_in_research(
-    deployment: Deployment | ResearchDeployment, research: Research, stack: StackTemplate, found: Concrete
+    deployment: Deployment | ResearchDeployment, research: ResearchConfig, stack: StackTemplate, found: Concrete
 ) -> Iterator[tuple[str, str]]:
     """Where, and what is wrong."""
     settings = _Settings(deployment, research, stack, found)
@@ -37,7 +37,7 @@ class _Settings:
     def __init__(
         self,
         deployment: Deployment | ResearchDeployment,
-        research: Research,
+        research: ResearchConfig,
         stack: StackTemplate,
         found: Concrete,
     ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from access.assembly import StackTemplate
 from access.inventory import Concrete, Statement
 from access.template import Resources
-from stacks.deployment import Deployment, SqsSubscriber, Subscriber, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, SubscriberConfig, names
 from tests.policies.intent import endpoint, readers
 from tests.policies.terms import Account, Everybody, Guard, Intent, Named, Roles, Service, arn
 
@@ -256,7 +256,7 @@ class _Settings:
     def _processed(self, rule: Properties) -> Iterator[str]:
         """What the subscriber's own bus says was processed becomes a data set."""
         subscriber = self._subscriber()
-        assert isinstance(subscriber, SqsSubscriber)
+        assert isinstance(subscriber, SqsSubscriberConfig)
         intake = names.pipeline_trigger_function(self._deployment, subscriber)
         function = arn("lambda", self._stack.region, self._stack.account, f"function:{intake}")
         bus = names.application_bus_arn(self._deployment, subscriber).rpartition("/")[2]
@@ -270,7 +270,11 @@ class _Settings:
     def _forward(self, rule: Properties) -> Iterator[str]:
         """What Step Functions says of the subscriber's executions goes to the subscriber's own bus."""
         subscriber = self._subscriber()
-        bus = names.application_bus_arn(self._deployment, subscriber) if isinstance(subscriber, SqsSubscriber) else None
+        bus = (
+            names.application_bus_arn(self._deployment, subscriber)
+            if isinstance(subscriber, SqsSubscriberConfig)
+            else None
+        )
         for target in rule["Targets"]:
             if self._resources.resolve(target["Arn"], "rule") != bus:
                 yield f"forwards to {target['Arn']}"
@@ -301,11 +305,13 @@ class _Settings:
         if subscriber is None or function is None:
             return None
         readers_of = readers(subscriber, self._deployment)
-        if isinstance(subscriber, SqsSubscriber) and function == names.pipeline_trigger_function(
+        if isinstance(subscriber, SqsSubscriberConfig) and function == names.pipeline_trigger_function(
             self._deployment, subscriber
         ):
             return readers_of[-1]
-        lands = isinstance(subscriber, SqsSubscriber) and function == names.copy_function(self._deployment, subscriber)
+        lands = isinstance(subscriber, SqsSubscriberConfig) and function == names.copy_function(
+            self._deployment, subscriber
+        )
         return readers_of[1 if lands else 0]
 
     def _mapping(self, mapping: Properties) -> Iterator[str]:
@@ -346,7 +352,7 @@ class _Settings:
         if guarded is None or guarded.kind != "queue" or not guarded.where.startswith(f"{self._stack.name}/"):
             yield f"{what} {resolved}"
 
-    def _subscriber(self) -> Subscriber | None:
+    def _subscriber(self) -> SubscriberConfig | None:
         for each in self._deployment.subscribers:
             if self._stack.name == names.subscriber_stack(self._deployment, each):
                 return each

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from access.inventory import Concrete
-from stacks.deployment import Head
+from stacks.deployment import BaseDeployment
 from stacks.deployment.regions import partition
 
 # Who -----------------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def run_by(role: str, home: str, who: Who, how: tuple[str, ...] = ("sts:AssumeRo
     return Guard("role", role, home, (Door("assumes the role", who, how, (role,)),))
 
 
-def emptied(deployment: Head, found: Concrete, stack: str, bucket: str) -> Iterator[Door]:
+def emptied(deployment: BaseDeployment, found: Concrete, stack: str, bucket: str) -> Iterator[Door]:
     """With `ephemeral`, CDK's own function empties the stack's bucket before it is deleted."""
     if deployment.ephemeral:
         yield Door(
@@ -179,7 +179,7 @@ def emptied(deployment: Head, found: Concrete, stack: str, bucket: str) -> Itera
 
 
 def with_emptying(
-    deployment: Head,
+    deployment: BaseDeployment,
     found: Concrete,
     stack: str,
     home: str,

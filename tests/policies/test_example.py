@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from stacks.deployment import SqsSubscriber, Subscriber, names
+from stacks.deployment import SqsSubscriberConfig, SubscriberConfig, names
 from tests.policies import matrix
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
@@ -87,9 +87,9 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
     assert needed <= allowed, needed - allowed
 
 
-def _landing(case: Judged, subscriber: Subscriber) -> set[tuple[str, str, str]]:
+def _landing(case: Judged, subscriber: SubscriberConfig) -> set[tuple[str, str, str]]:
     """What landing has to do, and the state machine that reads its items and writes what became of them."""
-    if not isinstance(subscriber, SqsSubscriber) or not subscriber.landing:
+    if not isinstance(subscriber, SqsSubscriberConfig) or not subscriber.landing:
         return set()
     stack = names.subscriber_stack(case.messaging, subscriber)
     bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"

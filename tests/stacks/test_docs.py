@@ -11,42 +11,42 @@ from pydantic.fields import FieldInfo
 
 from stacks.deployment import (
     Deployment,
-    HttpsSubscriber,
-    LambdaSubscriber,
-    Operations,
-    Publisher,
-    Sender,
-    SqsSubscriber,
+    HttpsSubscriberConfig,
+    LambdaSubscriberConfig,
+    OperationsConfig,
+    PublisherConfig,
+    SenderConfig,
+    SqsSubscriberConfig,
 )
 from stacks.deployment import research as settings
-from stacks.deployment.application import FanOut, Landing
-from stacks.deployment.ecs_task import Network, Task
+from stacks.deployment.application import FanOutConfig, LandingConfig
+from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.types import Table
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
 MESSAGING = (
     Deployment,
-    Publisher,
-    Sender,
-    SqsSubscriber,
-    LambdaSubscriber,
-    HttpsSubscriber,
-    FanOut,
-    Landing,
-    Operations,
-    Task,
-    Network,
+    PublisherConfig,
+    SenderConfig,
+    SqsSubscriberConfig,
+    LambdaSubscriberConfig,
+    HttpsSubscriberConfig,
+    FanOutConfig,
+    LandingConfig,
+    OperationsConfig,
+    EcsTaskConfig,
+    NetworkConfig,
 )
 RESEARCH = {
-    "## `[research]`": settings.Research,
-    "### `[research.identity_center]`": settings.IdentityCenter,
-    "### `[[research.users]]`": settings.User,
-    "### `[[research.groups]]`": settings.Group,
-    "### `[[research.spaces]]`": settings.Space,
-    "### `[[research.images]]`": settings.Image,
-    "### `[[research.pipelines]]`": settings.Pipeline,
-    "### `[research.budget]`": settings.Budget,
-    "### `[research.workstation]`": settings.Workstation,
+    "## `[research]`": settings.ResearchConfig,
+    "### `[research.identity_center]`": settings.IdentityCenterConfig,
+    "### `[[research.users]]`": settings.UserConfig,
+    "### `[[research.groups]]`": settings.GroupConfig,
+    "### `[[research.spaces]]`": settings.SpaceConfig,
+    "### `[[research.images]]`": settings.ImageConfig,
+    "### `[[research.pipelines]]`": settings.PipelineConfig,
+    "### `[research.budget]`": settings.BudgetConfig,
+    "### `[research.workstation]`": settings.WorkstationConfig,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment, DeploymentError, SqsSubscriber, names
+from stacks.deployment import Deployment, DeploymentError, SqsSubscriberConfig, names
 from tests.stacks.policies import resources, with_sid
 from tests.templates import ROOT, synthesize
 
@@ -50,7 +50,7 @@ def test_without_research_there_is_nothing_to_feed() -> None:
 
 def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) -> None:
     (subscriber,) = deployment.subscribers
-    assert isinstance(subscriber, SqsSubscriber)
+    assert isinstance(subscriber, SqsSubscriberConfig)
     role = "arn:aws:iam::555555555555:role/coatcheck-datasets-pipeline-trigger"
     assert role in names.reader_role_arns(deployment, subscriber)
     publisher = next(s.template for s in synthesize(deployment) if s.name == "coatcheck-publisher")
