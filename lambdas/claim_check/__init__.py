@@ -32,7 +32,7 @@ from claim_check.errors import (
 )
 from claim_check.publishing.batch import Entry, EntryOutcome
 from claim_check.publishing.offload import Offloaded, offload
-from claim_check.publishing.publisher import Publisher
+from claim_check.publishing.publisher import Offload, Publisher
 from claim_check.publishing.ready import Published
 from claim_check.receipt import Receipt
 from claim_check.receiving.dereferencer import Dereferencer, Outcome
@@ -53,6 +53,7 @@ __all__ = [
     "InvalidMessage",
     "MalformedMessage",
     "Message",
+    "Offload",
     "Offloaded",
     "Outcome",
     "Payload",

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from claim_check import ClaimCheckError, PayloadConflict
-from shared import Handover
+from shared.handoff import Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

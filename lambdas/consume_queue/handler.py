@@ -21,7 +21,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import ClaimCheckError, Dereferencer, PayloadCorrupt, Store
 from consume_queue.dead_letter import send_to_dead_letters
 from consume_queue.execution import start_execution
-from shared import Deadline, Stopwatch, milliseconds_since, take_over
+from shared.deadline import Deadline
+from shared.elapsed import Stopwatch, milliseconds_since
+from shared.handoff import take_over
 
 logger = Logger()
 metrics = Metrics()

@@ -14,7 +14,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from claim_check import Dereferencer, Message, PayloadConflict, PayloadCorrupt, Store
 from consume_topic.handed_on import HandedOn, Record
 from consume_topic.task import Runner, run_task
-from shared import Deadline, Stopwatch, milliseconds_since, take_over
+from shared.deadline import Deadline
+from shared.elapsed import Stopwatch, milliseconds_since
+from shared.handoff import take_over
 
 logger = Logger()
 metrics = Metrics()

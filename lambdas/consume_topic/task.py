@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared import Deadline, Handover
+from shared.deadline import Deadline
+from shared.handoff import Handover
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient

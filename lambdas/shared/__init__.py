@@ -1,7 +1,7 @@
-"""What a consume function hands on to the application behind it: a pointer and a summary, never the payload."""
+"""Code that several functions use.
 
-from shared.deadline import Deadline, OutOfTime
-from shared.elapsed import Stopwatch, milliseconds_since
-from shared.handoff import Handover, take_over
-
-__all__ = ["Deadline", "Handover", "OutOfTime", "Stopwatch", "milliseconds_since", "take_over"]
+deadline.py   the time that an invocation has left
+elapsed.py    elapsed time, for metrics
+handoff.py    from a message to the hand-off
+settings.py   settings as environment variables
+"""

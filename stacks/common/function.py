@@ -26,7 +26,7 @@ class Function(lambda_.Function):
         function_name: str,
         role_name: str | None = None,
         package: str,
-        shared: Sequence[str] = ("claim_check",),
+        shared: Sequence[str] = ("claim_check", "shared"),
         timeout: Duration,
         environment: Mapping[str, str],
         on_failure: lambda_.IDestination | None = None,

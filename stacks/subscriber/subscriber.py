@@ -150,7 +150,6 @@ class FunctionSubscriberStack(SubscriberStack):
             function_name=names.consume_function(self.deployment, self.subscriber),
             role_name=names.reader_role(self.deployment, self.subscriber),
             package=package,
-            shared=("claim_check", "shared"),
             timeout=Duration.seconds(self.subscriber.function_timeout_seconds),
             environment={
                 "TRUSTED_STORES": json.dumps(trusted_stores(self.deployment, self.subscriber)),

@@ -51,9 +51,11 @@ def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     "packages",
     [
-        ("claim_check", "publish"),
+        ("claim_check", "shared", "publish"),
         ("claim_check", "shared", "consume_queue"),
         ("claim_check", "shared", "consume_topic"),
+        ("claim_check", "shared", "copy_payload"),
+        ("claim_check", "shared", "start_pipeline"),
     ],
 )
 def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, packages: tuple[str, ...]) -> None:

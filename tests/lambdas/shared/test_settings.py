@@ -1,0 +1,99 @@
+"""Settings of the functions as environment variables."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import consume_queue.settings
+import consume_topic.settings
+import copy_payload.settings
+import publish.settings
+import start_pipeline.settings
+from claim_check import Replica, Store
+from shared.settings import EnvironmentSettings, InvalidSettings
+
+PAYLOADS = Store("payloads-bucket", "payloads/", "111111111111", "us-east-1")
+NEAR = Store("payloads-bucket", "payloads/", "111111111111", "us-east-1", (Replica("replica-bucket", "us-west-2"),))
+OTHER = Store("other-bucket", "inline/", "222222222222", "us-west-2")
+
+PUBLISH = publish.settings.Settings(
+    topic_arn="arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
+    payload_store=PAYLOADS,
+    outbox_prefix="outbox/",
+    senders={"shop": "444444444444"},
+    threshold_bytes=262_144,
+    offload="over-threshold",
+    maximum_upload_bytes=2**31,
+)
+SETTINGS = [
+    PUBLISH,
+    consume_queue.settings.Settings(
+        trusted_stores=(NEAR,),
+        staging_store=OTHER,
+        state_machine_arn="arn:aws:states:us-west-2:222222222222:stateMachine:coatcheck-orders",
+        dead_letter_queue_url="https://sqs.us-west-2.amazonaws.com/222222222222/coatcheck-orders-dead-letters",
+        maximum_receives=5,
+    ),
+    consume_topic.settings.Settings(
+        trusted_stores=(PAYLOADS,),
+        staging_store=OTHER,
+        cluster_arn="arn:aws:ecs:us-west-2:222222222222:cluster/coatcheck-billing",
+        task_definition_arn="arn:aws:ecs:us-west-2:222222222222:task-definition/coatcheck-billing:1",
+        container="application",
+        network={"subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED"},
+        idempotency_table="coatcheck-billing-idempotency",
+        idempotency_seconds=86_400,
+    ),
+    copy_payload.settings.Settings(trusted_stores=(NEAR, OTHER), landing_store=OTHER),
+    start_pipeline.settings.Settings(
+        trusted_stores=(PAYLOADS, OTHER), data_store=OTHER, pipeline="coatcheck-qc", event_bus="coatcheck-datasets"
+    ),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__module__)
+def test_settings_survive_a_round_trip(settings: EnvironmentSettings) -> None:
+    environment = settings.to_environment()
+    assert type(settings).from_environment({**environment, "PATH": "/usr/bin"}) == settings
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__module__)
+def test_missing_variable_is_named(settings: EnvironmentSettings) -> None:
+    environment = settings.to_environment()
+    for name in environment:
+        others = {other: value for other, value in environment.items() if other != name}
+        with pytest.raises(InvalidSettings, match=rf"^{name}: is not set\. Deploy the function's stack"):
+            type(settings).from_environment(others)
+
+
+def test_environment_is_readable_by_any_language() -> None:
+    store = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": "111111111111", "region": "us-east-1"}
+    assert PUBLISH.to_environment() == {
+        "TOPIC_ARN": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
+        "PAYLOAD_STORE": json.dumps(store),
+        "OUTBOX_PREFIX": "outbox/",
+        "SENDERS": '{"shop": "444444444444"}',
+        "THRESHOLD_BYTES": "262144",
+        "OFFLOAD": "over-threshold",
+        "MAXIMUM_UPLOAD_BYTES": "2147483648",
+    }
+    near = SETTINGS[1].to_environment()["TRUSTED_STORES"]
+    assert near == json.dumps([{**store, "replicas": [{"bucket": "replica-bucket", "region": "us-west-2"}]}])
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("THRESHOLD_BYTES", "many"), ("PAYLOAD_STORE", "{"), ("PAYLOAD_STORE", '{"bucket": "b"}')]
+)
+def test_invalid_variable_is_named_with_its_value(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSettings, match=rf"^{variable} = '.+': cannot be read: .+"):
+        publish.settings.Settings.from_environment(PUBLISH.to_environment() | {variable: value})
+
+
+def test_settings_import_neither_boto3_nor_powertools() -> None:
+    """Stacks import the settings at synthesis."""
+    modules = ", ".join(type(settings).__module__ for settings in SETTINGS)
+    code = f"import sys, {modules}; print([name for name in sys.modules if name in ('boto3', 'aws_lambda_powertools')])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == "[]\n"
