@@ -29,7 +29,7 @@ from local.emulator import EmulatorError
 from local.ending import end_as_by_keyboard
 from local.https_endpoints import EndpointError, Endpoints
 from local.world import World
-from stacks.deployment import Deployment, DeploymentError, SubscriberConfig, names
+from stacks.deployment import Deployment, DeploymentError, SubscriberConfig, load_messaging, names
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "demo"
@@ -81,7 +81,7 @@ def _size(text: str) -> int:
 
 def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) -> bool:
     seconds: dict[str, float] = {}
-    deployment = Deployment.load(arguments.deployment)
+    deployment = load_messaging(arguments.deployment)
     for subscriber in deployment.subscribers:
         if subscriber.filter_policy:
             raise SystemExit(

@@ -19,7 +19,7 @@ from cli.redrive.hopeless import WHAT_TO_DO
 from cli.redrive.letter import BEHIND, LEFT, Letter
 from cli.redrive.pile import AT_ONCE, Pile
 from cli.redrive.source import Client, NoSuchSource, Source, of_executions, of_intake, of_publisher, of_subscriber
-from stacks.deployment import Deployment, DeploymentError
+from stacks.deployment import Deployment, DeploymentError, load_messaging
 from stacks.deployment.cdk_json import deployment_file
 
 
@@ -60,7 +60,7 @@ def _positive(text: str) -> int:
 def redrive(given: argparse.Namespace) -> int:
     """Returns the exit status: 0, or 1 with what to do on stderr."""
     try:
-        deployment = Deployment.load(deployment_file(given.deployment))
+        deployment = load_messaging(deployment_file(given.deployment))
         source = _source(deployment, given)
         client = _signed_in(given.profile, source)
         return _Redriving(source, source.pile(client), source.destination(client), given.reason, given.limit).run(

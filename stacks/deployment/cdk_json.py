@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stacks.deployment.model import DeploymentError
+from stacks.deployment.problems import DeploymentError
 
 FILE = Path(__file__).parents[2] / "cdk.json"
 

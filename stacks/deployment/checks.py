@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from stacks.deployment import names
+from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
+from stacks.deployment.model import Deployment
+from stacks.deployment.payload_lifetime import late_pointers, slow_readers
+from stacks.deployment.problems import Conflict
+from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
+from stacks.deployment.quotas import LARGEST_PATTERN, long_names, policies
 from stacks.deployment.regions import is_opt_in, partition
+from stacks.deployment.research import ResearchConfig
+from stacks.deployment.sender import PUBLISHERS_OWN, SenderConfig
 from stacks.deployment.state_machine import PLACEHOLDERS, WITH_LANDING, unknown_placeholders
+from stacks.deployment.subscriber import SubscriberConfig
 
-if TYPE_CHECKING:
-    from stacks.deployment.ecs_task import EcsTaskConfig
-    from stacks.deployment.model import Deployment, PublisherConfig, SenderConfig, SubscriberConfig
-    from stacks.deployment.research import ResearchConfig
-
-SNS_RETRY_DAYS = 23
-"""How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
-HTTPS_RETRY_DAYS = 1
-"""How long SNS tries an HTTPS endpoint, an hour at most (the same page), in whole days."""
-LAMBDA_RETRY_DAYS = 1
-"""How long Lambda keeps an asynchronous event, six hours, in whole days."""
-PUBLISH_RETRY_DAYS = 2
-"""How long EventBridge tries to invoke the publish function, a day, and then Lambda the function, six hours."""
-PUBLISH_DEAD_LETTER_DAYS = 14
-"""How long what was not published can wait to be published after all, its payload offloaded already."""
-SNS_DEFAULT_MAXIMUM_BYTES = 262_144
-EXECUTION_RETRY_DAYS = 1
-"""How long a state tries to have a payload landed, and to tell of it, some 15 hours, in whole days."""
-EXECUTION_REDRIVE_DAYS = 14
-"""How long Step Functions lets a failed execution be redriven. (Its developer guide, "Quotas".)"""
-ANSWER_SECONDS = 10
-"""What a function keeps back of its time, for answering."""
 DAY_SECONDS = 86_400
-READ_BYTES_PER_SECOND = 20_000_000
-"""What a function reads at least, across Regions. An assumption: AWS promises none."""
-LARGEST_PATTERN = 2_048
-"""Characters of an event pattern. (EventBridge user guide, "Quotas".)"""
-MOST_PARTIES = 36
-"""A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it, of up to 540 bytes where
-names are the longest."""
-MOST_ENDPOINTS_CHARACTERS = 6_000
-"""A topic's policy has 30 KB at most, and each HTTPS endpoint stands in it twice; 18 KB are for everything else."""
-MOST_SENDER_ACCOUNTS = 25
-"""An event bus's policy has 10 KB at most, and each account that sends a statement in it."""
-
-
-class Conflict(NamedTuple):
-    """`keys` of the file whose values conflict: when one of them is wrong in itself, that is what has to be said."""
-
-    keys: tuple[str, ...]
-    text: str
 
 
 def conflicts(
@@ -59,7 +27,7 @@ def conflicts(
 ) -> Iterator[Conflict]:
     """All of them. Subscribers and senders by their key in the file: `subscribers[0]`, counted from 0."""
     publisher = deployment.publisher
-    yield from _of_policies(subscribers, senders)
+    yield from policies(subscribers, senders)
     for key, sender in senders.items():
         if sender.region and partition(sender.region) != partition(publisher.region):
             yield Conflict(
@@ -84,33 +52,10 @@ def conflicts(
             )
         yield from _of_filter(key, publisher, subscriber)
         yield from _of_kind[subscriber.kind](key, publisher, subscriber)
-        yield from _slow_readers(key, publisher, subscriber)
-        yield from _late_pointers(key, publisher, subscriber)
+        yield from slow_readers(key, publisher, subscriber)
+        yield from late_pointers(key, publisher, subscriber)
         yield from _fed_pipeline(key, subscriber, deployment.research)
-    yield from _long_names(deployment, subscribers, senders)
-
-
-def _of_policies(
-    subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
-) -> Iterator[Conflict]:
-    accounts = {sender.account for sender in senders.values()}
-    if len(accounts) > MOST_SENDER_ACCOUNTS:
-        yield Conflict(
-            ("senders",), f"senders: in {len(accounts)} accounts; a bus's policy has room for {MOST_SENDER_ACCOUNTS}"
-        )
-    endpoints = {f"{key}.endpoint": each.endpoint for key, each in subscribers.items() if each.kind == "https"}
-    if (characters := sum(map(len, endpoints.values()))) > MOST_ENDPOINTS_CHARACTERS:
-        yield Conflict(
-            ("subscribers", *endpoints),
-            f"subscribers: their endpoints have {characters} characters together; the topic's policy has room for "
-            f"{MOST_ENDPOINTS_CHARACTERS}",
-        )
-    if len(subscribers) + len(senders) > MOST_PARTIES:
-        yield Conflict(
-            ("subscribers", "senders"),
-            f"subscribers: {len(subscribers)} of them, and {len(senders)} senders; a bucket's policy has room for "
-            f"{MOST_PARTIES} together",
-        )
+    yield from long_names(deployment, subscribers, senders)
 
 
 _OTHERS = {"anything-but": {"prefix": "aws."}}
@@ -280,61 +225,6 @@ _of_kind: dict[str, Callable[[str, PublisherConfig, Any], Iterator[Conflict]]] =
 }
 
 
-def ways_to_be_late(subscriber: SubscriberConfig) -> dict[str, int]:
-    """The stations at which a pointer can wait, once its payload is stored, one after the other, each in days."""
-    waits = {
-        "publish retries": PUBLISH_RETRY_DAYS,
-        "publish dead letters": PUBLISH_DEAD_LETTER_DAYS,
-        "SNS retries": HTTPS_RETRY_DAYS if subscriber.kind == "https" else SNS_RETRY_DAYS,
-        "redrive queue": subscriber.dead_letter_retention_days,
-    }
-    if subscriber.kind == "https":
-        return waits  # its redrive queue is its dead-letter queue
-    dead_letters = subscriber.dead_letter_retention_days
-    if subscriber.kind == "lambda":
-        behind = {"Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": dead_letters, "failed task": dead_letters}
-        return {**waits, **behind}
-    waits |= {"queue": subscriber.queue_retention_days, "dead-letter queue": dead_letters}
-    if subscriber.landing:
-        waits |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redriven": EXECUTION_REDRIVE_DAYS}
-    if subscriber.pipeline:
-        waits |= {"intake retries": LAMBDA_RETRY_DAYS, "intake dead letters": dead_letters}
-    return waits
-
-
-def _slow_readers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
-    """Whoever hands a payload on reads it once, within the function's time-out."""
-    if subscriber.kind == "https":
-        return
-    size, timeout = "publisher.maximum_payload_bytes", f"{key}.function_timeout_seconds"
-    needed = -(-publisher.maximum_payload_bytes // READ_BYTES_PER_SECOND) + ANSWER_SECONDS
-    if needed > subscriber.function_timeout_seconds:
-        yield Conflict(
-            (size, timeout),
-            f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.maximum_payload_bytes} "
-            f"and answer can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at "
-            "most), or lower the other",
-        )
-
-
-def _late_pointers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
-    waits = ways_to_be_late(subscriber)
-    latest = sum(waits.values())
-    if publisher.payload_lifetime_days < latest and not publisher.accept_expired_pointers:
-        spelled = " + ".join(f"{station} {days}" for station, days in waits.items())
-        yield Conflict(
-            (
-                "publisher.payload_lifetime_days",
-                f"{key}.queue_retention_days",
-                f"{key}.dead_letter_retention_days",
-                f"{key}.kind",
-            ),
-            f"publisher.payload_lifetime_days = {publisher.payload_lifetime_days}: a pointer can reach {key} "
-            f"({subscriber.name!r}) {latest} days late ({spelled}), when its payload is gone; use at least {latest}, "
-            "or accept_expired_pointers = true",
-        )
-
-
 def clashes(subscribers: object, senders: object, *, with_research: bool) -> Iterator[str]:
     """Two things of one name, whatever else is wrong with them. The file's tables, as they are."""
     yield from _same_endpoints(subscribers)
@@ -371,10 +261,6 @@ def _same_endpoints(tables: object) -> Iterator[str]:
             )
 
 
-PUBLISHERS_OWN = "publisher"
-"""The sender of what comes from no configured sender's folder."""
-
-
 def _names(what: str, tables: object) -> Iterator[tuple[str, str]]:
     for index, table in enumerate(tables if isinstance(tables, list) else []):
         name = table.get("name") if isinstance(table, dict) else None
@@ -397,55 +283,3 @@ def _fed_pipeline(key: str, subscriber: SubscriberConfig, research: ResearchConf
             f"{key}.pipeline = {name!r}: the subscriber is in {subscriber.account} {subscriber.region}, the research "
             f"environment in {research.account} {research.region}; they have to be in the same account and Region",
         )
-
-
-def _long_names(
-    deployment: Deployment, subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
-) -> Iterator[Conflict]:
-    """Physical names over what AWS takes."""
-    limits: list[tuple[tuple[str, ...], str, str, str, int]] = [
-        (
-            ("name", "publisher.account", "publisher.region"),
-            deployment.name,
-            "payload bucket",
-            names.payload_bucket(deployment),
-            63,
-        ),
-        *(
-            (
-                ("name", "publisher.account", "publisher.replicas"),
-                deployment.name,
-                "replica's bucket",
-                names.payload_bucket(deployment, region),
-                63,
-            )
-            for region in deployment.publisher.replicas
-        ),
-        (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
-        (("name",), deployment.name, "archive", names.archive(deployment), 48),
-    ]
-    for key, sender in senders.items():
-        limits.append(((f"{key}.name", "name"), sender.name, "sender role", names.sender_role(deployment, sender), 64))
-    for key, subscriber in subscribers.items():
-        name = (f"{key}.name", "name")
-        placed = (*name, f"{key}.account", f"{key}.region")
-        limits += [
-            (name, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
-            (name, subscriber.name, "redrive queue", names.undelivered_queue(deployment, subscriber), 80),
-        ]
-        if subscriber.kind != "https":
-            limits += [
-                (placed, subscriber.name, "inbox bucket", names.staging_bucket(deployment, subscriber), 63),
-                (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
-                (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
-            ]
-        if subscriber.kind == "sqs" and subscriber.landing:
-            limits.append((placed, subscriber.name, "landing bucket", names.landing_bucket(deployment, subscriber), 63))
-    for keys, value, what, name_, limit in limits:
-        if len(name_) > limit:
-            yield Conflict(keys, f"{keys[0]} = {value!r}: {over(what, name_, limit)}; shorten it")
-
-
-def over(what: str, name: str, limit: int) -> str:
-    """Says that a name is too long."""
-    return f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"

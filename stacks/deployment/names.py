@@ -6,24 +6,19 @@ Names are all that crosses an account boundary: the publisher's stack allows by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from claim_check import Replica, Store
+from stacks.deployment.model import BaseDeployment, Deployment
 from stacks.deployment.regions import dns_suffix, is_opt_in, partition
-
-if TYPE_CHECKING:
-    from stacks.deployment.model import (
-        BaseDeployment,
-        Deployment,
-        FunctionSubscriberConfig,
-        LambdaSubscriberConfig,
-        SenderConfig,
-        SqsSubscriberConfig,
-        SubscriberConfig,
-    )
-    from stacks.deployment.research import App, ImageConfig, PipelineConfig, ResearchConfig, UserConfig
+from stacks.deployment.research import App, ImageConfig, PipelineConfig, ResearchConfig, UserConfig
+from stacks.deployment.sender import SenderConfig
+from stacks.deployment.subscriber import (
+    FunctionSubscriberConfig,
+    LambdaSubscriberConfig,
+    SqsSubscriberConfig,
+    SubscriberConfig,
+)
 
 PAYLOADS = "payloads/"
 """Prefix, in the payload bucket, of what pointers point to."""
@@ -382,24 +377,6 @@ def clean_up_function(deployment: BaseDeployment) -> str:
 
 def workstation(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-workstation"
-
-
-def research_names(deployment: BaseDeployment, research: ResearchConfig) -> Iterator[tuple[str, str, str, str, int]]:
-    """Names with a limit: the key that makes them, its value, what is named, its name, how long that may be."""
-    yield "name", deployment.name, "data bucket", data_bucket(deployment, research), 63
-    yield "name", deployment.name, "image build function", image_build_function(deployment), 64
-    for index, user in enumerate(research.users):
-        yield f"research.users[{index}].name", user.name, "user's profile", user.profile, 63
-        yield f"research.users[{index}].name", user.name, "user's role", studio_role(deployment, user), 64
-    for index, image in enumerate(research.images):
-        for app in image.apps:
-            config = app_image_config(deployment, image, app)
-            yield f"research.images[{index}].name", image.name, "image's configuration", config, 63
-    for index, each in enumerate(research.pipelines):
-        # SageMaker adds the execution and the step to it, for a job's name.
-        yield f"research.pipelines[{index}].name", each.name, "pipeline", pipeline(deployment, each), 40
-    for index, space in enumerate(research.spaces):
-        yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
 
 
 # Every stack ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Where payloads are, as the functions are told in their environment: the fields of `claim_check.Store`."""
 
 from stacks.deployment import names
-from stacks.deployment.model import Deployment, FunctionSubscriberConfig, SqsSubscriberConfig, SubscriberConfig
+from stacks.deployment.model import Deployment
 from stacks.deployment.research import PipelineConfig, ResearchConfig
+from stacks.deployment.subscriber import FunctionSubscriberConfig, SqsSubscriberConfig, SubscriberConfig
 
 
 def trusted_stores(deployment: Deployment, subscriber: SubscriberConfig) -> list[dict[str, object]]:

@@ -25,7 +25,7 @@ from stacks.common.findings import BELOW_A_PREFIX, GRANT_PUBLISH
 from stacks.common.function import Function
 from stacks.common.removal import removal_policy
 from stacks.deployment import Deployment, names
-from stacks.deployment.checks import SNS_DEFAULT_MAXIMUM_BYTES
+from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.deployment.stores import publisher_store
 from stacks.publisher.payload_bucket import PayloadBucket
 from stacks.publisher.replication import Replication

@@ -13,7 +13,7 @@ from stacks import cross_account as boundary
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.deployment import Deployment, LambdaSubscriberConfig, names
-from stacks.deployment.checks import ways_to_be_late
+from stacks.deployment.payload_lifetime import ways_to_be_late
 from stacks.subscriber.ecs_task import PayloadTask
 from stacks.subscriber.subscriber import FunctionSubscriberStack
 

@@ -11,8 +11,8 @@ from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.bucket import PrivateBucket
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_WRITE_ENCRYPTED
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
-from stacks.deployment.application import LandingConfig as Settings
 from stacks.deployment.stores import landing_store
+from stacks.deployment.subscriber import LandingConfig as Settings
 from stacks.subscriber.copying_function import CopyingFunction
 
 

@@ -17,8 +17,8 @@ from constructs import Construct
 from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.findings import BELOW_A_PREFIX, GRANT_KEY
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
-from stacks.deployment.application import FanOutConfig
 from stacks.deployment.state_machine import filled
+from stacks.deployment.subscriber import FanOutConfig
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
 

@@ -16,7 +16,7 @@ from cli.scenario.payloads import generated, of_file, parse_size
 from cli.scenario.refusals import Refusal
 from cli.scenario.report import FunctionMemory, Report
 from cli.scenario.routes import Sent
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = hashlib.sha256(b"payload").hexdigest()
@@ -39,7 +39,7 @@ def arrival(**changes: object) -> Arrival:
 
 @pytest.fixture
 def deployment() -> Deployment:
-    return Deployment.load(Path(__file__).parents[2] / "deployments" / "example.toml")
+    return load_messaging(Path(__file__).parents[2] / "deployments" / "example.toml")
 
 
 def report(deployment: Deployment, *, orders: Arrival | None, refusals: list[Refusal]) -> Report:

@@ -21,7 +21,7 @@ from cli.scenario.routes import sending_role
 from local import cdk
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import Deployment, LambdaSubscriberConfig, SqsSubscriberConfig, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, SqsSubscriberConfig, load_messaging, names
 from tests.faults.arrivals import Arrivals
 from tests.faults.campaign import Handed, Outcome, Result, unaccounted
 from tests.faults.dead_letters import DeadLetter
@@ -44,7 +44,7 @@ _VISIBILITY_SECONDS = 10  # that of the deployment is minutes
 def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
     """Send `count` messages through the public doors of deployments/example.toml while requests of its functions
     fail; then end the faults and send dead letters back."""
-    deployment = Deployment.load(DEPLOYMENT)
+    deployment = load_messaging(DEPLOYMENT)
     with TemporaryDirectory(prefix="coatcheck-") as folder, Proxy(seed=seed) as proxy:
         assembly = cdk.synth(Path(folder), deployment=DEPLOYMENT)
         publisher = deployment.publisher.account

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from access.template import Resources
 from local.accounts import Accounts
-from stacks.deployment import Deployment
+from stacks.deployment import load_messaging
 from tests.local.support import PUBLISHER, Account, unique
 from tests.templates import ROOT, synthesize
 
@@ -98,7 +98,7 @@ def test_gap_running_a_task_by_its_definition(bare: Accounts) -> None:
 def test_the_rule_for_failed_tasks_takes_those_and_no_others(
     publisher: Account, ended: dict[str, Any], kept: bool
 ) -> None:
-    deployment = Deployment.load(ROOT / "deployments" / "example.toml")
+    deployment = load_messaging(ROOT / "deployments" / "example.toml")
     (stack,) = (each for each in synthesize(deployment) if each.name == "coatcheck-billing")
     (rule,) = (r["Properties"] for r in stack.template["Resources"].values() if r["Type"] == "AWS::Events::Rule")
     pattern = Resources(stack).resolve(rule["EventPattern"], "rule")

@@ -7,7 +7,7 @@ import pytest
 
 from access.template import Resources
 from local.accounts import Accounts
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging, parse_messaging
 from tests.local.support import Account, eventually, unique
 from tests.templates import ROOT, synthesize
 
@@ -80,9 +80,9 @@ class Workflow:
 
 
 def _deployment(**keys: Any) -> Deployment:
-    table = json.loads(Deployment.load(ROOT / "deployments" / "example.toml").model_dump_json())
+    table = json.loads(load_messaging(ROOT / "deployments" / "example.toml").model_dump_json())
     table["subscribers"][0] |= {"landing": {}, **keys}
-    return Deployment.parse(table)
+    return parse_messaging(table)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_payload_of_another_form_fails_its_execution_and_nothing_is_told(accou
 
 
 def test_a_definition_of_ones_own_is_filled_in_and_runs(accounts: Accounts) -> None:
-    workflow = Workflow(accounts, Deployment.load(ROOT / "deployments" / "workflow.toml"))
+    workflow = Workflow(accounts, load_messaging(ROOT / "deployments" / "workflow.toml"))
     assert "${" not in workflow.definition
     dynamodb = workflow.account.client("dynamodb")
     dynamodb.create_table(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging, parse_messaging
 from tests.policies.simulator import Simulator
 from tests.policies.verdict import Judged, judged
 from tests.templates import ROOT, synthesize
@@ -19,7 +19,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def example() -> Judged:
-    return _judged(Deployment.load(ROOT / "deployments" / "example.toml"))
+    return _judged(load_messaging(ROOT / "deployments" / "example.toml"))
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def in_organization(example: Judged) -> Judged:
     """The example, in an organisation and with all that a subscriber can have: every condition there is."""
     table = json.loads(example.deployment.model_dump_json())
     table["subscribers"][0] |= {"landing": {}, "fan_out": {"format": "jsonl"}}
-    return _judged(Deployment.parse({**table, "organization": "o-a1b2c3d4e5"}))
+    return _judged(parse_messaging({**table, "organization": "o-a1b2c3d4e5"}))
 
 
 def _judged(deployment: Deployment) -> Judged:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks.deployment import Deployment, names
+from stacks.deployment import load_messaging, names, parse_messaging
 from tests.policies import matrix
 from tests.policies.mutants import Mutant, Templates, every_way
 from tests.policies.rows import Changed, disagreements
@@ -18,8 +18,8 @@ REPLICA, PARTNER, PUBLISHER = "coatcheck-replica-us-west-2", "coatcheck-partner"
 
 @pytest.fixture(scope="module")
 def everywhere() -> Judged:
-    table = json.loads(Deployment.load(ROOT / "deployments" / "everywhere.toml").model_dump_json(exclude_none=True))
-    deployment = Deployment.parse({**table, "organization": "o-a1b2c3d4e5"})
+    table = json.loads(load_messaging(ROOT / "deployments" / "everywhere.toml").model_dump_json(exclude_none=True))
+    deployment = parse_messaging({**table, "organization": "o-a1b2c3d4e5"})
     return judged(deployment, synthesize(deployment))
 
 

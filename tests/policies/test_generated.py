@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.regions import is_opt_in, partition
 from tests.policies import matrix
 from tests.policies.rows import disagreements
@@ -78,7 +78,7 @@ def _roles_of(account: str, region: str) -> st.SearchStrategy[list[str]]:
 
 def _deployment(subscribers: list[dict[str, Any]], **table: Any) -> Deployment:
     given = {key: value for key, value in table.items() if value is not None}
-    return Deployment.parse({"name": "big-coat", **given, "subscribers": subscribers})
+    return parse_messaging({"name": "big-coat", **given, "subscribers": subscribers})
 
 
 TWENTY = _deployment(

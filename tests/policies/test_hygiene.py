@@ -35,10 +35,10 @@ WITH_A_CONTROL = """
 from pathlib import Path
 from aws_cdk import App, Stack, aws_s3
 from app import add_stacks
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging
 
 app = App()
-add_stacks(app, Deployment.load(Path("deployments/example.toml")))
+add_stacks(app, load_messaging(Path("deployments/example.toml")))
 aws_s3.CfnBucket(Stack(app, "control"), "Bucket", bucket_name="NOT_A_NAME")
 app.synth()
 """

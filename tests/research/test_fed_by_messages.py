@@ -22,7 +22,7 @@ from local.accounts import Accounts
 from local.cdk import Cdk
 from local.emulator import Emulator
 from research import launch
-from stacks.deployment import Deployment
+from stacks.deployment import parse_messaging
 from tests.research import pipeline_execution as pipeline
 from tests.research.sagemaker_stub import SageMakerStub, sagemaker_stub
 from tests.research.test_pipelines import definition
@@ -62,7 +62,7 @@ class Laboratory:
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    deployment = Deployment.parse(tomllib.loads(EXAMPLE.replace("schedule =", f"{THRESHOLDS}schedule =")))
+    deployment = parse_messaging(tomllib.loads(EXAMPLE.replace("schedule =", f"{THRESHOLDS}schedule =")))
     folder = assembly(deployment, tmp_path_factory.mktemp("laboratory"))
     lines: list[str] = []
     with Emulator() as emulator, sagemaker_stub(RESEARCH) as stub:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load, parse
+from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load, load_messaging, parse
 from tests.templates import ROOT
 
 FILE = (ROOT / "deployments" / "research.toml").read_text()
@@ -55,7 +55,7 @@ def test_the_section_can_stand_beside_messages() -> None:
 
 def test_messages_are_not_to_be_had_from_research_alone() -> None:
     with pytest.raises(DeploymentError, match="publisher: is missing"):
-        Deployment.load(ROOT / "deployments" / "research.toml")
+        load_messaging(ROOT / "deployments" / "research.toml")
 
 
 def test_a_file_with_neither_says_what_is_missing() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging
 from tests.templates import ROOT, synthesize
 
 Template = dict[str, Any]
@@ -23,7 +23,7 @@ def synth() -> Callable[[Deployment], dict[str, Template]]:
 
 @pytest.fixture(scope="session")
 def example() -> Deployment:
-    return Deployment.load(ROOT / "deployments" / "example.toml")
+    return load_messaging(ROOT / "deployments" / "example.toml")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 import claim_check
 from access.template import Resources
 from stacks import cross_account as boundary
-from stacks.deployment import Deployment, DeploymentError, names
-from stacks.deployment.checks import MOST_PARTIES
+from stacks.deployment import Deployment, DeploymentError, load_messaging, names, parse_messaging
+from stacks.deployment.quotas import MOST_PARTIES
 from stacks.deployment.state_machine import listed
 from stacks.subscriber.state_machine import NO_HOPE
 from tests.stacks.policies import Template, only, resources, statements
@@ -26,7 +26,7 @@ def with_orders(example: Deployment, **keys: Any) -> Deployment:
     """The example, with more keys for its subscriber with a queue."""
     table = json.loads(example.model_dump_json())
     table["subscribers"][0] |= keys
-    return Deployment.parse(table)
+    return parse_messaging(table)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_burst_waits_for_room(landing: Template, synth: Synth) -> None:
     """Lambda's throttling and its own errors, as Step Functions' guide spells them, are waited out for half a day; what
     EventBridge does not take, for hours."""
     ours = definition(landing)["States"]
-    workflow = definition(synth(Deployment.load(WORKFLOW))["coatcheck-orders"])["States"]
+    workflow = definition(synth(load_messaging(WORKFLOW))["coatcheck-orders"])["States"]
     for land in (ours["CopyPayload"], workflow["CopyPayload"]):
         room = land["Retry"][1]
         assert room["ErrorEquals"] == [
@@ -166,7 +166,7 @@ def test_the_policies_have_room_for_as_many_subscribers_as_are_let_in(example: D
     table = json.loads(example.model_dump_json()) | {"name": "c" * 22, "organization": "o-" + "a" * 32}
     sound, table["senders"] = table["subscribers"][0] | {"landing": {}}, []
     table["subscribers"] = [sound | {"name": f"s{'x' * 5}{n:02}"} for n in range(MOST_PARTIES)]
-    deployment = Deployment.parse(table)
+    deployment = parse_messaging(table)
     assert len(names.landing_bucket(deployment, deployment.subscribers[0])) > 60  # type: ignore[arg-type]
     for statement, kilobytes in ((boundary.read_payloads, 20), (boundary.decrypt_payloads, 32)):
         said = [statement(deployment, each).to_statement_json() for each in deployment.subscribers]
@@ -235,12 +235,12 @@ def test_a_file_that_cannot_be_used_says_what_is_wrong(
     table = json.loads(example.model_dump_json())
     table["subscribers"][0] |= keys
     with pytest.raises(DeploymentError) as refused:
-        Deployment.parse(table, tmp_path / "deployment.toml")
+        parse_messaging(table, tmp_path / "deployment.toml")
     assert [problem for problem in refused.value.problems if expected in problem], refused.value.problems
 
 
 def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth) -> None:
-    (template,) = (t for name, t in synth(Deployment.load(WORKFLOW)).items() if name == "coatcheck-orders")
+    (template,) = (t for name, t in synth(load_messaging(WORKFLOW)).items() if name == "coatcheck-orders")
     found = definition(template)
     assert list(found["States"]) == ["CopyPayload", "IsEmpty", "Nothing", "Note", "PublishResult"]
     assert found["States"]["CopyPayload"]["Resource"].startswith("LandingCopy")
@@ -263,7 +263,7 @@ def test_a_distributed_map_of_ones_own_can_be_let_do_what_ours_may(tmp_path: Pat
     own, ours = (
         Resources(stack)
         for deployment in (
-            Deployment.parse(table, tmp_path / "deployment.toml"),
+            parse_messaging(table, tmp_path / "deployment.toml"),
             with_orders(example, landing={}, fan_out={"format": "csv"}),
         )
         for stack in synthesize(deployment)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared.deadline import RESERVE_MS
-from stacks.deployment import Deployment, DeploymentError, names
+from stacks.deployment import DeploymentError, load_messaging, names, parse_messaging
 from stacks.deployment import parse as load_table
-from stacks.deployment.checks import ANSWER_SECONDS, ways_to_be_late
+from stacks.deployment.payload_lifetime import ANSWER_SECONDS, ways_to_be_late
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,12 +61,12 @@ def https(*, publisher: dict[str, Any] | None = None, **keys: object) -> dict[st
 
 def problems(table: dict[str, Any]) -> list[str]:
     with pytest.raises(DeploymentError) as refused:
-        Deployment.parse(table)
+        parse_messaging(table)
     return refused.value.problems
 
 
 def test_the_example_loads_frozen() -> None:
-    deployment = Deployment.load(ROOT / "deployments" / "example.toml")
+    deployment = load_messaging(ROOT / "deployments" / "example.toml")
     assert [(s.name, s.kind, s.account, s.region) for s in deployment.subscribers] == [
         ("orders", "sqs", "222222222222", "us-west-2"),
         ("billing", "lambda", "333333333333", "us-east-1"),
@@ -77,13 +77,13 @@ def test_the_example_loads_frozen() -> None:
 
 def test_an_https_subscriber_loads() -> None:
     readers = ["arn:aws:iam::555555555555:role/web", "arn:aws:iam::555555555555:role/a/path/web"]
-    *_, partner = Deployment.parse(https(readers=readers)).subscribers
-    assert (partner.kind, names.endpoint(Deployment.parse(https()), partner)) == ("https", PARTNER["endpoint"])
+    *_, partner = parse_messaging(https(readers=readers)).subscribers
+    assert (partner.kind, names.endpoint(parse_messaging(https()), partner)) == ("https", PARTNER["endpoint"])
     assert sum(ways_to_be_late(partner).values()) == 31
 
 
 def test_a_subscriber_may_share_the_publishers_account() -> None:
-    assert Deployment.parse(changed("subscribers", 0, "account", to="111111111111"))
+    assert parse_messaging(changed("subscribers", 0, "account", to="111111111111"))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,10 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (changed("subscribers", 0, "kind", to="email"), 'subscribers[0].kind = \'email\': must be "sqs", "lambda" or'),
         (changed("subscribers", 1, "name", to="orders"), "subscribers[1].name = 'orders': 'orders' already names"),
         (changed("subscribers", 1, "name", to="publisher"), "'publisher' already names the publisher's stack"),
-        (changed("subscribers", 1, "name", to="orders-redrive"), "'orders-redrive' already names subscribers[0]"),
+        (
+            changed("subscribers", 1, "name", to="orders-undelivered"),
+            "'orders-undelivered' already names subscribers[0]",
+        ),
         (
             changed("subscribers", 1, "name", to="orders-pipeline-trigger"),
             "'orders-pipeline-trigger-dead-letters' already names subscribers[0]",
@@ -314,21 +317,21 @@ def test_every_problem_is_said_at_once() -> None:
 
 
 def test_the_lifetime_holds_at_the_sum_and_can_be_waived_by_name() -> None:
-    deployment = Deployment.parse(changed("publisher", "payload_lifetime_days", to=82))
+    deployment = parse_messaging(changed("publisher", "payload_lifetime_days", to=82))
     assert [sum(ways_to_be_late(s).values()) for s in deployment.subscribers] == [71, 82]
     landing = changed("subscribers", 0, "landing", to={})
-    assert Deployment.parse(landing).publisher.payload_lifetime_days == 101
+    assert parse_messaging(landing).publisher.payload_lifetime_days == 101
     landing["publisher"]["payload_lifetime_days"] = 85
     assert "queue 4 + dead-letter queue 14 + execution retries 1 + execution redriven 14)" in problems(landing)[0]
     waived = changed("publisher", "payload_lifetime_days", to=1)
     waived["publisher"]["accept_expired_pointers"] = True
-    assert Deployment.parse(waived)
+    assert parse_messaging(waived)
 
 
 def test_a_missing_file_names_those_beside_it(tmp_path: Path) -> None:
     (tmp_path / "prod.toml").write_text("")
     with pytest.raises(DeploymentError, match=r"no such file.*prod\.toml"):
-        Deployment.load(tmp_path / "production.toml")
+        load_messaging(tmp_path / "production.toml")
 
 
 @pytest.mark.parametrize(
@@ -339,14 +342,14 @@ def test_a_missing_file_names_those_beside_it(tmp_path: Path) -> None:
 def test_what_is_not_toml_is_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.toml").write_bytes(content)
     with pytest.raises(DeploymentError, match="cannot be read as TOML"):
-        Deployment.load(tmp_path / "bad.toml")
+        load_messaging(tmp_path / "bad.toml")
     with pytest.raises(DeploymentError, match="cannot be read as TOML"):
-        Deployment.load(tmp_path)
+        load_messaging(tmp_path)
 
 
 def test_a_mark_that_an_editor_put_in_front_is_no_slip(tmp_path: Path) -> None:
     (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + (ROOT / "deployments" / "example.toml").read_bytes())
-    assert Deployment.load(tmp_path / "marked.toml").name == "coatcheck"
+    assert load_messaging(tmp_path / "marked.toml").name == "coatcheck"
 
 
 def _paths(value: object, to: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -388,7 +391,7 @@ def test_whatever_stands_in_the_place_of_a_value_is_refused_by_its_key(example: 
 def test_a_filter_on_the_body_is_for_a_topic_that_never_offloads() -> None:
     table = changed("subscribers", 0, to=SOUND["subscribers"][0] | BODY)
     table["publisher"]["offload"] = "never"
-    orders, _ = Deployment.parse(table).subscribers
+    orders, _ = parse_messaging(table).subscribers
     assert orders.filter_policy == '{"order":{"kind":["express"]}}'
 
 

@@ -19,8 +19,8 @@ from stacks.deployment import (
     SqsSubscriberConfig,
 )
 from stacks.deployment import research as settings
-from stacks.deployment.application import FanOutConfig, LandingConfig
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
+from stacks.deployment.subscriber import FanOutConfig, LandingConfig
 from stacks.deployment.types import Table
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()

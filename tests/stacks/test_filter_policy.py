@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.filter_policy import FilterPolicy, combinations, is_nested
 from tests.stacks.policies import Template, only
 
@@ -83,7 +83,7 @@ def test_the_subscription_has_it(synth: Synth, example: Deployment, offload: str
     table = json.loads(example.model_dump_json())
     table["publisher"]["offload"] = offload
     table["subscribers"][0] |= {"filter_policy": {"kind": ["scan"]}, "filter_policy_scope": scope}
-    templates = synth(Deployment.parse(table))
+    templates = synth(parse_messaging(table))
     subscription = only(templates["coatcheck-orders"], "AWS::SNS::Subscription")["Properties"]
     assert (subscription["FilterPolicy"], subscription["FilterPolicyScope"]) == ({"kind": ["scan"]}, spelt)
     unfiltered = only(templates["coatcheck-billing"], "AWS::SNS::Subscription")["Properties"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from claim_check.https import WINDOW
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging, parse_messaging
 from stacks.subscriber.https_stack import DELIVERY_POLICY
 from tests.stacks.policies import Template, only, resources, statements, with_sid, without_operations
 from tests.templates import ROOT
@@ -18,7 +18,7 @@ STACK = "coatcheck-partner"
 
 @pytest.fixture(scope="module")
 def deployment() -> Deployment:
-    return Deployment.load(ROOT / "deployments" / "everywhere.toml")
+    return load_messaging(ROOT / "deployments" / "everywhere.toml")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_role_is_the_named_processes_or_the_accounts(
 ) -> None:
     table = json.loads(deployment.model_dump_json(exclude_none=True))
     table["subscribers"][1]["readers"] = readers
-    (trust,) = statements(synth(Deployment.parse(table))[STACK], "AWS::IAM::Role", "AssumeRolePolicyDocument")
+    (trust,) = statements(synth(parse_messaging(table))[STACK], "AWS::IAM::Role", "AssumeRolePolicyDocument")
     assert trust["Principal"] == {"AWS": "arn:aws:iam::555555555555:root"}
     assert trust.get("Condition") == ({"ArnEquals": {"aws:PrincipalArn": readers}} if condition else None)
 

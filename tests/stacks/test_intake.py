@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment, DeploymentError, SqsSubscriberConfig, names
+from stacks.deployment import Deployment, DeploymentError, SqsSubscriberConfig, names, parse_messaging
 from tests.stacks.policies import resources, with_sid
 from tests.templates import ROOT, synthesize
 
@@ -15,7 +15,7 @@ DATA = "arn:aws:s3:::coatcheck-research-555555555555-us-east-1"
 
 @pytest.fixture(scope="module")
 def deployment() -> Deployment:
-    return Deployment.parse(tomllib.loads(EXAMPLE))
+    return parse_messaging(tomllib.loads(EXAMPLE))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_pipeline_that_cannot_be_fed_is_refused(change: tuple[str, str], said:
     table = tomllib.loads(EXAMPLE)
     table["subscribers"][0] |= dict([change])
     with pytest.raises(DeploymentError) as refused:
-        Deployment.parse(table)
+        parse_messaging(table)
     assert said in str(refused.value)
 
 
@@ -45,7 +45,7 @@ def test_without_research_there_is_nothing_to_feed() -> None:
     table = tomllib.loads(EXAMPLE)
     del table["research"]
     with pytest.raises(DeploymentError, match="there are none"):
-        Deployment.parse(table)
+        parse_messaging(table)
 
 
 def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) -> None:

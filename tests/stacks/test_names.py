@@ -3,11 +3,11 @@
 import pytest
 from aws_cdk import region_info
 
-from stacks.deployment import Deployment, names, regions
+from stacks.deployment import Deployment, names, parse_messaging, regions
 
 
 def deployment(region: str, subscriber_region: str, *, fifo: bool = False) -> Deployment:
-    return Deployment.parse(
+    return parse_messaging(
         {
             "name": "coatcheck",
             "publisher": {"account": "111111111111", "region": region, "fifo": fifo},

@@ -12,7 +12,7 @@ import claim_check
 from access.assembly import StackTemplate
 from access.template import Resources
 from stacks.common.alarms import REFUSED
-from stacks.deployment import Deployment, load
+from stacks.deployment import Deployment, load, parse_messaging
 from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
 from tests.templates import ROOT, synthesize
 
@@ -27,7 +27,7 @@ def stacks(example: Deployment) -> dict[str, StackTemplate]:
     """All but a sender's, in which nothing runs; the example, with landing."""
     table = json.loads(example.model_dump_json())
     table["subscribers"][0]["landing"] = {}
-    deployment = Deployment.parse(table)
+    deployment = parse_messaging(table)
     return {each.name: each for each in synthesize(deployment) if not each.name.endswith("-sender")}
 
 
@@ -57,7 +57,7 @@ def test_every_alarm_has_a_section_of_the_runbook_and_says_where(example: Deploy
     """Every alarm of every deployment beside the example, and of what none of them has."""
     landing = json.loads(example.model_dump_json())
     landing["subscribers"][0]["landing"] = {}
-    found = [Deployment.parse(landing), *(load(path) for path in sorted((ROOT / "deployments").glob("*.toml")))]
+    found = [parse_messaging(landing), *(load(path) for path in sorted((ROOT / "deployments").glob("*.toml")))]
     alarms = {
         alarm["Properties"]["AlarmName"]: alarm["Properties"]
         for deployment in found
@@ -100,7 +100,7 @@ def everything(example: Deployment) -> dict[str, StackTemplate]:
     (partner,) = (each for each in everywhere["subscribers"] if each["kind"] == "https")
     table["subscribers"] += [orders | {"landing": {}, "fan_out": {"format": "csv"}}, billing, partner]
     table["publisher"]["replicas"] = [orders["region"]]
-    found = synthesize(Deployment.parse(table))
+    found = synthesize(parse_messaging(table))
     return {each.name: each for each in found if not each.name.endswith("-sender")}
 
 
@@ -280,7 +280,7 @@ def test_the_dashboard_shows_the_redrive_queue_of_another_region(stacks: dict[st
 
 
 def with_operations(example: Deployment, **keys: object) -> Deployment:
-    return Deployment.parse({**json.loads(example.model_dump_json()), "operations": keys})
+    return parse_messaging({**json.loads(example.model_dump_json()), "operations": keys})
 
 
 def test_people_are_mailed_where_the_file_names_them(synth: Synth, example: Deployment) -> None:

@@ -6,7 +6,7 @@ import pytest
 from aws_cdk import App
 
 from app import add_stacks
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, parse_messaging
 from tests.stacks.policies import Template, every_statement, only, ours, resources, statements
 from tests.templates import WITHOUT_CODE
 
@@ -137,7 +137,7 @@ def test_a_subscriber_in_the_publishers_account_is_deployed_after_it(example: De
     table = json.loads(example.model_dump_json())
     table["subscribers"][1]["account"] = table["publisher"]["account"]
     app = App(context=WITHOUT_CODE)
-    add_stacks(app, Deployment.parse(table))
+    add_stacks(app, parse_messaging(table))
     stacks = {stack.stack_name: stack for stack in app.synth().stacks}
     assert "coatcheck-publisher" in [d.id for d in stacks["coatcheck-billing"].dependencies]
     assert "coatcheck-publisher" not in [d.id for d in stacks["coatcheck-orders"].dependencies]

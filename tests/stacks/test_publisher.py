@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, parse_messaging
 from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid, without_operations
 
 Synth = Callable[[Deployment], dict[str, Template]]
@@ -51,7 +51,7 @@ def test_the_topic_takes_what_the_threshold_lets_through(
     table = json.loads(example.model_dump_json())
     table["publisher"]["maximum_message_bytes"] = threshold
     table["subscribers"] = [s for s in table["subscribers"] if s["kind"] == "sqs"]
-    publisher = synth(Deployment.parse(table))["coatcheck-publisher"]
+    publisher = synth(parse_messaging(table))["coatcheck-publisher"]
     assert only(without_operations(publisher), "AWS::SNS::Topic")["Properties"]["MaximumMessageSize"] == maximum
     (publish,) = (
         each["Properties"]
@@ -237,7 +237,7 @@ def test_queues_refuse_requests_in_the_clear(templates: dict[str, Template]) -> 
 def with_changes(deployment: Deployment, publisher: dict[str, Any] | None = None, **changes: Any) -> Deployment:
     table = json.loads(deployment.model_dump_json())
     table["publisher"] |= publisher or {}
-    return Deployment.parse(table | changes)
+    return parse_messaging(table | changes)
 
 
 def test_an_organisation_is_asked_for_at_every_boundary(synth: Synth, example: Deployment) -> None:
@@ -260,7 +260,7 @@ def test_a_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, exam
     table = json.loads(example.model_dump_json())
     table["publisher"]["fifo"] = True
     table["subscribers"] = [s for s in table["subscribers"] if s["kind"] == "sqs"]
-    templates = synth(Deployment.parse(table))
+    templates = synth(parse_messaging(table))
     topic = only(without_operations(templates["coatcheck-publisher"]), "AWS::SNS::Topic")["Properties"]
     assert topic["FifoTopic"] is True
     assert topic["TopicName"] == "coatcheck-messages.fifo"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, load_messaging, parse_messaging
 from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid
 from tests.templates import ROOT
 
@@ -16,7 +16,7 @@ REPLICA = "coatcheck-payloads-111111111111-us-west-2"
 
 @pytest.fixture(scope="module")
 def everywhere(synth: Callable[[Deployment], dict[str, Template]]) -> dict[str, Template]:
-    return synth(Deployment.load(ROOT / "deployments" / "everywhere.toml"))
+    return synth(load_messaging(ROOT / "deployments" / "everywhere.toml"))
 
 
 def bucket(template: Template) -> dict[str, Any]:
@@ -109,9 +109,9 @@ def test_subscribers_there_trust_the_store_with_its_replica(everywhere: dict[str
 def test_readers_of_a_replica_are_those_of_its_region(
     everywhere: dict[str, Template], synth: Callable[[Deployment], dict[str, Template]]
 ) -> None:
-    table = json.loads(Deployment.load(ROOT / "deployments" / "everywhere.toml").model_dump_json(exclude_none=True))
+    table = json.loads(load_messaging(ROOT / "deployments" / "everywhere.toml").model_dump_json(exclude_none=True))
     table["subscribers"].append({"name": "near", "kind": "lambda", "account": "333333333333", "region": "us-east-1"})
-    templates = synth(Deployment.parse(table))
+    templates = synth(parse_messaging(table))
     found = statements(templates["coatcheck-replica-us-west-2"], "AWS::S3::BucketPolicy")
     assert {each["Sid"] for each in found if "Sid" in each} == {"ReadPayloadsOrders", "ReadPayloadsPartner"}
     sids = {each.get("Sid") for each in every_statement(templates["coatcheck-near"])}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, parse_messaging
 from tests.stacks.policies import Template, only, resources, statements, with_sid
 from tests.templates import synthesize
 
@@ -16,7 +16,7 @@ BUCKET = "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1"
 
 def with_senders(deployment: Deployment, *senders: dict[str, Any]) -> Deployment:
     table = json.loads(deployment.model_dump_json())
-    return Deployment.parse(table | {"senders": list(senders)})
+    return parse_messaging(table | {"senders": list(senders)})
 
 
 def test_its_role_is_for_its_own_account(templates: dict[str, Template]) -> None:
@@ -85,7 +85,7 @@ LONGEST = {
 @pytest.mark.parametrize("table", LONGEST.values(), ids=LONGEST)
 def test_the_largest_deployment_fits_into_every_policy(table: dict[str, Any]) -> None:
     """The limits of stacks/deployment/checks.py, with names as long as they may be, where ARNs are longest."""
-    deployment = Deployment.parse(
+    deployment = parse_messaging(
         {
             **table,
             "organization": "o-" + "a" * 32,

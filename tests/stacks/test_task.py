@@ -11,7 +11,7 @@ from aws_cdk import App
 
 from access.assembly import read
 from app import add_stacks
-from stacks.deployment import Deployment, DeploymentError
+from stacks.deployment import Deployment, DeploymentError, parse_messaging
 from stacks.deployment.ecs_task import OURS
 from tests.stacks.policies import Template, every_statement, only, resources
 from tests.templates import WITHOUT_CODE
@@ -26,7 +26,7 @@ def with_keys(example: Deployment, tmp_path: Path) -> Change:
     def change(**keys: Any) -> Deployment:
         table = json.loads(example.model_dump_json(exclude_none=True))
         table["subscribers"][1] |= keys
-        return Deployment.parse(table, tmp_path / "deployment.toml")
+        return parse_messaging(table, tmp_path / "deployment.toml")
 
     return change
 
@@ -243,7 +243,7 @@ def test_a_queues_subscriber_has_no_task_to_place(example: Deployment) -> None:
     table = json.loads(example.model_dump_json(exclude_none=True))
     table["subscribers"][0]["network"] = NETWORK
     with pytest.raises(DeploymentError, match='is a key of kind = "lambda" only'):
-        Deployment.parse(table)
+        parse_messaging(table)
 
 
 def test_a_function_runs_no_more_often_at_once_than_it_may(with_keys: Change, templates: dict[str, Template]) -> None:

@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from claim_check import Entry, Publisher, Store
-from stacks.deployment import Deployment
+from stacks.deployment import parse_messaging
 from tests.local.support import eventually, interruptible
 from tests.templates import assembly
 
@@ -74,7 +74,7 @@ Cdk = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def synth(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Synthesizes a deployment file's text, once for all commands; the CLI would do so at each."""
-    return lambda text: assembly(Deployment.parse(tomllib.loads(text)), tmp_path_factory.mktemp("assembly"))
+    return lambda text: assembly(parse_messaging(tomllib.loads(text)), tmp_path_factory.mktemp("assembly"))
 
 
 def deploy(cdk: Cdk, account: str, stack: str, app: Path) -> subprocess.CompletedProcess[str]:

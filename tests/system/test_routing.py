@@ -11,11 +11,11 @@ from claim_check import Publisher, Store, offload
 from claim_check.publishing.event import put_event
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import Deployment, names
+from stacks.deployment import load_messaging, names
 from tests.local.support import eventually
 from tests.templates import ROOT, assembly
 
-DEPLOYMENT = Deployment.load(ROOT / "deployments" / "routing.toml")
+DEPLOYMENT = load_messaging(ROOT / "deployments" / "routing.toml")
 SHOP, WAREHOUSE = DEPLOYMENT.senders
 ORDERS, AUDIT = DEPLOYMENT.subscribers
 HOME, REGION = DEPLOYMENT.publisher.account, DEPLOYMENT.publisher.region
