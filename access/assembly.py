@@ -1,7 +1,7 @@
-"""Templates of a deployment, as `cdk deploy` would send them.
+"""Synthesis of a deployment's stacks, and the cloud assembly that it writes.
 
-Synthesized by running `app.py` the way the CDK CLI does, in a process of its own: what is read is what is deployed, and
-nothing here depends on how the stacks are made.
+`app.py` runs in its own process, as the CDK CLI runs it. The templates are therefore the deployed ones, and this module
+does not depend on how the stacks are made.
 """
 
 import json
@@ -9,23 +9,26 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stacks.deployment import cdk_json
 
-ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[1]
 
 
 class SynthError(RuntimeError):
-    """The app could not be synthesized. The message is the app's own."""
+    """The stacks could not be synthesized. The message is the error output of `app.py`."""
 
 
 @dataclass(frozen=True)
 class StackTemplate:
-    """One stack: its name, where it is deployed, and its CloudFormation template."""
+    """A stack of a cloud assembly, with its CloudFormation template."""
 
+    id: str
+    """The stack's name for the CDK CLI."""
     name: str
     account: str
     region: str
@@ -33,43 +36,73 @@ class StackTemplate:
 
 
 def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
-    """The stacks of a deployment file, in the order of the app. Takes seconds; needs no network and no credentials.
+    """Return the stacks of a deployment file, in the order of the app.
 
     Raises:
-        SynthError: when the deployment file is refused, or a stack cannot be made.
+        SynthError: the deployment file is invalid, or a stack cannot be made.
     """
-    # Code is left out: it would be staged for nothing, and says nothing of who may do what.
-    context = cdk_json.context() | {"deployment": str(deployment_file.resolve()), "aws:cdk:bundling-stacks": []}
-    with tempfile.TemporaryDirectory(prefix="coatcheck-access-") as directory:
-        run = subprocess.run(  # noqa: S603 - our own app, with our own interpreter
-            [sys.executable, str(ROOT / "app.py")],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "CDK_OUTDIR": directory,
-                "CDK_CONTEXT_JSON": json.dumps(context),
-                "CDK_VALIDATION": "false",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            raise SynthError(run.stderr.strip())
-        return read(Path(directory))
+    with tempfile.TemporaryDirectory(prefix="coatcheck-") as folder:
+        return read(write(deployment_file, Path(folder), bundling=False))
+
+
+def write(deployment_file: Path, folder: Path, *, bundling: bool = True) -> Path:
+    """Synthesize a deployment file into a folder, and return the folder. Needs no network and no credentials.
+
+    Without `bundling` the functions' code is left out, which takes less time: the templates can then be read, but not
+    deployed.
+
+    Raises:
+        SynthError: the deployment file is invalid, or a stack cannot be made.
+    """
+    context = cdk_json.context() | {"deployment": str(deployment_file.resolve())}
+    if not bundling:
+        context["aws:cdk:bundling-stacks"] = []
+    environment = {
+        **os.environ,
+        # CDK needs Node, which is installed next to this Python.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "CDK_OUTDIR": str(folder),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        # CDK's own validation of templates takes most of the time. `make check` and `cdk synth` run it.
+        "CDK_VALIDATION": "false",
+    }
+    run = subprocess.run(  # noqa: S603 - the project's own app, with this interpreter
+        [sys.executable, str(_ROOT / "app.py")],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise SynthError(run.stderr.strip())
+    return folder
 
 
 def read(assembly: Path) -> tuple[StackTemplate, ...]:
-    """The stacks of a synthesized cloud assembly, such as `cdk.out`."""
+    """Return the stacks of a cloud assembly, such as `cdk.out`.
+
+    Raises:
+        ValueError: a stack has no account or no Region.
+    """
     manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
     return tuple(
-        StackTemplate(
-            name=artifact["properties"].get("stackName", identifier),
-            account=account,
-            region=region,
-            template=json.loads((assembly / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")),
-        )
+        _stack(assembly, identifier, artifact)
         for identifier, artifact in manifest["artifacts"].items()
         if artifact["type"] == "aws:cloudformation:stack"
-        for account, region in [artifact["environment"].removeprefix("aws://").split("/")]
+    )
+
+
+def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any]) -> StackTemplate:
+    account, _, region = artifact["environment"].removeprefix("aws://").partition("/")
+    if not account.isdigit() or region.startswith("unknown"):
+        raise ValueError(
+            f"Stack {identifier} has the environment {artifact['environment']!r}. Give it an account and a Region."
+        )
+    return StackTemplate(
+        id=identifier,
+        name=artifact["properties"].get("stackName", identifier),
+        account=account,
+        region=region,
+        template=json.loads((assembly / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")),
     )
