@@ -16,9 +16,9 @@ Over HTTPS: `claim_check.https.Endpoint`, which needs the package `cryptography`
 Needs boto3, reads no environment variable, patches nothing, and deletes nothing on a message's word.
 """
 
-from claim_check.disposal import Disposal, disposal
 from claim_check.errors import (
     ClaimCheckError,
+    Disposition,
     InvalidMessage,
     MalformedMessage,
     PayloadConflict,
@@ -29,25 +29,30 @@ from claim_check.errors import (
     SnsUnavailable,
     UntrustedNotification,
     UntrustedStore,
+    disposition,
 )
 from claim_check.publishing.batch import Entry, EntryOutcome
+from claim_check.publishing.event import put_event
 from claim_check.publishing.offload import Offloaded, offload
 from claim_check.publishing.publisher import Offload, Publisher
 from claim_check.publishing.ready import Published
+from claim_check.publishing.s3_object import find_copy, metadata_of
 from claim_check.receipt import Receipt
 from claim_check.receiving.dereferencer import Dereferencer, Outcome
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Digest, Payload
-from claim_check.store import Replica, Store
-from claim_check.wire.attribute import Attribute
+from claim_check.s3.client import s3_client
+from claim_check.store import Replica, S3Object, Store
+from claim_check.wire.attribute import RESERVED_ATTRIBUTES, Attribute
 from claim_check.wire.pointer import Pointer
 
 __all__ = [
+    "RESERVED_ATTRIBUTES",
     "Attribute",
     "ClaimCheckError",
     "Dereferencer",
     "Digest",
-    "Disposal",
+    "Disposition",
     "Entry",
     "EntryOutcome",
     "InvalidMessage",
@@ -67,10 +72,15 @@ __all__ = [
     "Publisher",
     "Receipt",
     "Replica",
+    "S3Object",
     "SnsUnavailable",
     "Store",
     "UntrustedNotification",
     "UntrustedStore",
-    "disposal",
+    "disposition",
+    "find_copy",
+    "metadata_of",
     "offload",
+    "put_event",
+    "s3_client",
 ]

@@ -1,91 +1,135 @@
-"""What can go wrong, as a small tree: every error says what to do, and whether a retry can help.
+"""The library's errors. Each class declares what an operator has to know; no error holds payload content.
 
-No error carries payload content: they end up in logs and dead-letter queues, which have other readers than the store.
+Errors end up in logs and dead-letter queues, which have other readers than the store.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from enum import StrEnum
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from claim_check.wire.pointer import Pointer
-
-
-_shown = 100
+_SHOWN_CHARACTERS = 100
 
 
 class ClaimCheckError(Exception):
-    """Base of all errors of this library.
+    """Base of the library's errors.
 
-    `permanent` (a class attribute) is True where retrying the same input cannot help, so that a consumer can
-    dead-letter the message at once. `message_id` and `pointer` are what was known when the error was raised, else
-    None.
+    `message_id` and `pointer` (bucket and key) are those known when the error was raised, or None.
     """
 
     permanent: ClassVar[bool] = True
+    """Whether the same input fails again. A consumer can dead-letter the message at once."""
+    alarm: ClassVar[bool] = False
+    """Whether an operator has to know at once: the message is hostile, or the payload was changed."""
+    advice: ClassVar[str]
+    """The first step to take, as one sentence."""
 
-    def __init__(self, problem: str, *, message_id: str | None = None, pointer: Pointer | None = None) -> None:
-        # repr and a limit: ids and keys of a hostile message may hold line breaks or go on for ever, and this is one
-        # log line. A key cannot be longer than 1,024 bytes.
-        known = [f"message {message_id[:_shown]!r}"] if message_id is not None else []
-        known += [f"payload {str(pointer)!r}"] if pointer is not None else []
+    def __init__(self, problem: str, *, message_id: str | None = None, pointer: tuple[str, str] | None = None) -> None:
+        # repr and a limit: ids and keys of a hostile message can hold line breaks and have any length, and an error is
+        # one log line. A key cannot be longer than 1,024 bytes.
+        known = [f"message {message_id[:_SHOWN_CHARACTERS]!r}"] if message_id is not None else []
+        known += [f"payload {f's3://{pointer[0]}/{pointer[1]}'!r}"] if pointer is not None else []
         super().__init__(f"{problem} ({', '.join(known)})" if known else problem)
         self.message_id = message_id
         self.pointer = pointer
 
     def record(self) -> dict[str, str | None]:
-        """What is left to write down of a message that is given up: JSON-ready, and nothing of its payload."""
+        """Return JSON-serialisable details of a rejected message, without payload data."""
+        bucket, key = self.pointer or (None, None)
         return {
             "error": type(self).__name__,
             "problem": str(self),
             "message_id": self.message_id,
-            "bucket": self.pointer.bucket if self.pointer else None,
-            "key": self.pointer.key if self.pointer else None,
+            "bucket": bucket,
+            "key": key,
         }
 
 
 class InvalidMessage(ClaimCheckError, ValueError):
-    """What the caller handed in cannot be published as it is; nothing was published."""
+    """The arguments of a call cannot be published. Nothing was published."""
+
+    advice = "Fix the message and publish it again."
 
 
 class MalformedMessage(ClaimCheckError):
-    """A received record, pointer or attribute does not have the shape its own markers promise."""
+    """A received record, pointer or attribute does not have its declared form."""
+
+    alarm = True
+    advice = "Find out who sent the message."
 
 
 class UntrustedStore(ClaimCheckError):
-    """The pointer leads outside every store this subscriber trusts; nothing was read."""
+    """The pointer leads outside every store that this subscriber trusts. Nothing was read."""
+
+    alarm = True
+    advice = "Find out who sent the message."
 
 
 class UntrustedNotification(ClaimCheckError):
-    """What arrived over HTTPS was not signed by SNS for a topic that is expected here, or is too old; nothing was
-    done."""
+    """A request over HTTPS is too old, or not signed by SNS for an expected topic. Nothing was done."""
+
+    advice = "Find out who sent the request."
 
 
 class PayloadMissing(ClaimCheckError):
-    """There is no such object: most likely its lifetime has expired."""
+    """The object does not exist. Most likely its lifetime has expired."""
+
+    advice = "Ask the sender to publish the payload again."
 
 
 class PayloadCorrupt(ClaimCheckError):
-    """The stored bytes are not the ones the message declares (size or digest); discard what was read."""
+    """Size or digest of the stored bytes differ from the message. Discard the bytes that were read."""
+
+    alarm = True
+    advice = "Find out who replaced the payload."
 
 
 class PayloadTooLarge(ClaimCheckError):
-    """The payload is larger than the caller's limit, or than S3 can hold."""
+    """The payload is larger than the caller's limit, or larger than S3 allows."""
+
+    advice = "Raise the limit or publish the payload in smaller parts."
 
 
 class PayloadConflict(ClaimCheckError):
-    """Another payload is stored under this message id already; an id belongs to one payload for ever."""
+    """Another payload is stored under this message id. An id belongs to one payload for ever."""
+
+    advice = "Publish the payload again under an unused message id."
 
 
 class PayloadUnavailable(ClaimCheckError):
-    """S3 did not answer as hoped (throttled, out of order, access denied); `__cause__` is what boto raised. Try
-    again."""
+    """S3 throttled, failed or denied the request. `__cause__` is boto's error."""
 
     permanent = False
+    advice = "Retry; if it fails again, check permissions and the owner of the bucket."
 
 
 class SnsUnavailable(ClaimCheckError):
-    """SNS did not give its certificate, or did not confirm a subscription; `__cause__` is what went wrong. Answer with
-    a 5xx, so that SNS delivers again."""
+    """SNS did not return its certificate, or did not confirm a subscription. `__cause__` is the reason."""
 
     permanent = False
+    advice = "Respond with a 5xx status, so that SNS delivers the message again."
+
+
+class Disposition(StrEnum):
+    """What a subscriber does with a failed message.
+
+    RETRY: leave the message in the queue. DEAD_LETTER: move it to the dead-letter queue with its reason. DROP: log
+    `error.record()` and delete it.
+    """
+
+    RETRY = "retry"
+    DEAD_LETTER = "dead-letter"
+    DROP = "drop"
+
+
+def disposition(error: Exception, *, missing: Disposition = Disposition.DEAD_LETTER) -> Disposition:
+    """Return what to do with the message that failed with `error`.
+
+    `missing` applies to PayloadMissing. RETRY suits a replicated store, where the object can arrive later. DROP suits
+    messages that are worthless when they are late. Other errors are dead-lettered if permanent. An error of another
+    library is retried: the queue's redrive policy limits its attempts.
+    """
+    if isinstance(error, PayloadMissing):
+        return missing
+    permanent = isinstance(error, ClaimCheckError) and error.permanent
+    return Disposition.DEAD_LETTER if permanent else Disposition.RETRY

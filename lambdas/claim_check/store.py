@@ -1,11 +1,11 @@
-"""A store: the place in S3 where one publisher's payloads are, who owns it, and where replicas of it are."""
+"""Places in S3: stores, their replicas, and objects."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from claim_check.wire.pointer import Pointer
 
@@ -15,34 +15,61 @@ _rules = {
     "owner": (re.compile(r"[0-9]{12}"), "an account id of 12 digits"),
     "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+"), "a Region's name"),
 }
-_place = ("bucket", "region")
+_replica_fields = ("bucket", "region")
+
+
+class S3Object(NamedTuple):
+    """One object in S3, the account that owns its bucket, the bucket's Region, and optionally a version."""
+
+    bucket: str
+    key: str
+    owner: str
+    region: str
+    version_id: str | None = None
+
+    @property
+    def pointer(self) -> Pointer:
+        """The object's bucket and key, as a message carries them."""
+        return Pointer(self.bucket, self.key)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields as JSON-serialisable members. `version_id` is omitted if it is None."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A bucket of the same owner in another Region, into which S3 replicates the store's objects, under their keys.
-    Raises ValueError as Store does."""
+    """A bucket of the store's owner in another Region, to which S3 replicates the store's objects, under their keys.
+
+    Raises ValueError as Store does.
+    """
 
     bucket: str
     region: str
 
     def __post_init__(self) -> None:
-        _check(self, _place, "replica")
+        _check(self, _replica_fields, "replica")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, str]) -> Replica:
-        """A replica from `{"bucket": …, "region": …}`. Raises ValueError."""
-        return cls(**_known(settings, _place, "replica"))
+        """Return the replica of `{"bucket": …, "region": …}`. Raises ValueError."""
+        return cls(**_known(settings, _replica_fields, "replica"))
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the settings that `from_dict` reads."""
+        return {"bucket": self.bucket, "region": self.region}
 
 
 @dataclass(frozen=True)
 class Store:
-    """A bucket's name, the prefix of the payloads' keys in it (ends in "/"; "" is the whole bucket), the account that
-    owns the bucket, and the bucket's Region. Raises ValueError naming the field and its value when one is
-    unusable.
+    """The place in S3 of one publisher's payloads.
 
-    `replicas` are read first, in their order, and the bucket itself when they cannot be: replication lags. Pointers
-    name the bucket itself, and everything is written there."""
+    `prefix` is the common prefix of their keys: it ends in "/", or is "" for the whole bucket. `owner` is the account
+    that owns the bucket. Pointers name the bucket, and payloads are written to it. `replicas` are read first, in their
+    order, and the bucket itself if no replica has the payload: replication lags.
+
+    Raises ValueError with the name and value of an invalid field.
+    """
 
     bucket: str
     prefix: str
@@ -55,33 +82,45 @@ class Store:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Store:
-        """A store from `{"bucket": …, "prefix": …, "owner": …, "region": …}`, exactly these four, and perhaps
-        `"replicas": [{"bucket": …, "region": …}, …]`. Raises ValueError."""
+        """Return the store of `{"bucket": …, "prefix": …, "owner": …, "region": …}`.
+
+        `"replicas": [{"bucket": …, "region": …}, …]` is optional, the other members are required. Raises ValueError.
+        """
         replicas = tuple(map(Replica.from_dict, settings.get("replicas", ())))
         itself = {name: value for name, value in settings.items() if name != "replicas"}
         return cls(**_known(itself, _rules, "store"), replicas=replicas)
 
-    def key(self, message_id: str) -> str:
-        """The key of the payload of the message with this id."""
-        return self.prefix + message_id
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings that `from_dict` reads. `replicas` is omitted if there are none."""
+        itself = {name: getattr(self, name) for name in _rules}
+        return itself | ({"replicas": [replica.to_dict() for replica in self.replicas]} if self.replicas else {})
 
-    def holds(self, pointer: Pointer) -> bool:
-        """Whether the pointer leads into this store: the same bucket, under the prefix, and by no detour ('..')."""
+    def object_of(self, message_id: str) -> S3Object:
+        """Return the object that holds the payload of the message with this id."""
+        return S3Object(self.bucket, self.prefix + message_id, self.owner, self.region)
+
+    def locate(self, pointer: Pointer) -> S3Object | None:
+        """Return the object of a pointer into this store, or None for a pointer to any other place.
+
+        A pointer into the store has the store's bucket, a key below the prefix, and no step "." or "..".
+        """
         steps = pointer.key.split("/")
         inside = pointer.key.startswith(self.prefix) and pointer.key != self.prefix
-        return pointer.bucket == self.bucket and inside and not {".", ".."}.intersection(steps)
+        if pointer.bucket != self.bucket or not inside or {".", ".."}.intersection(steps):
+            return None
+        return S3Object(self.bucket, pointer.key, self.owner, self.region)
 
 
-def _check(place: Store | Replica, names: Iterable[str], what: str) -> None:
+def _check(place: Store | Replica, names: Iterable[str], kind: str) -> None:
     for name in names:
         pattern, meaning = _rules[name]
         value = getattr(place, name)
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(f"{what} {name} = {value!r}: must be {meaning}")
+            raise ValueError(f"{kind} {name} = {value!r}: must be {meaning}")
 
 
-def _known(settings: Mapping[str, Any], names: Iterable[str], what: str) -> Mapping[str, Any]:
+def _known(settings: Mapping[str, Any], names: Iterable[str], kind: str) -> Mapping[str, Any]:
     missing, unknown = sorted(set(names) - set(settings)), sorted(set(settings) - set(names))
     if missing or unknown:
-        raise ValueError(f"{what} {dict(settings)!r}: missing {missing}, unknown {unknown}")
+        raise ValueError(f"{kind} {dict(settings)!r}: missing {missing}, unknown {unknown}")
     return settings

@@ -19,6 +19,8 @@ LARGEST_INPUT = LARGEST_STATE - ROOM_FOR_STATES
 class InputTooLarge(ClaimCheckError):
     """What travels beside the payload, its subject and attributes, is more than an execution can be given."""
 
+    advice = "Publish the message again with fewer attributes, under another message id."
+
 
 def start_execution(handover: Handover, *, state_machine_arn: str, states: "SFNClient") -> str:
     """Start an execution named by the message's id; answers its ARN.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def land(handed: Mapping[str, Any], *, dereferencer: Dereferencer, landing: Store, s3: "S3Client") -> dict[str, Any]:
-    """Have S3 copy a payload to `landing.key(<message id>)`; answers its place there, size and SHA-256.
+    """Have S3 copy a payload to `landing.object_of(<message id>)`; answers its place there, size and SHA-256.
 
     `handed` is what `Handover.to_input` made: `message_id`, `pointer`, and `bytes` and `sha256` in `summary`. Size and
     SHA-256 are compared on the way (above 5 GiB, where S3 gives no SHA-256 of the whole, its CRC64NVME of both). Doing
@@ -30,13 +30,6 @@ def land(handed: Mapping[str, Any], *, dereferencer: Dereferencer, landing: Stor
         case _:
             raise MalformedMessage("the input is not what is handed on: message_id, pointer and summary")
     payload = dereferencer.payload(pointer, size=size, message_id=message_id, sha256=sha256)
-    landed = landing.key(message_id)
-    payload.copy_to(bucket=landing.bucket, key=landed, expected_owner=landing.owner, s3=s3)
-    return {
-        "bucket": landing.bucket,
-        "key": landed,
-        "owner": landing.owner,
-        "region": landing.region,
-        "bytes": size,
-        "sha256": sha256,
-    }
+    landed = landing.object_of(message_id)
+    payload.copy_to(landed, s3=s3)
+    return {**landed.to_dict(), "bytes": size, "sha256": sha256}

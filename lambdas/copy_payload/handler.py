@@ -9,8 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Dereferencer, PayloadCorrupt, Store
-from claim_check.s3.client import client
+from claim_check import Dereferencer, PayloadCorrupt, Store, s3_client
 from copy_payload.copy import land
 
 logger = Logger()
@@ -27,7 +26,7 @@ dereferencer = Dereferencer(
     stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
 )
 landing = Store.from_dict(json.loads(os.environ["LANDING_STORE"]))
-s3 = client(landing.region)
+s3 = s3_client(landing.region)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -11,8 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Published, Publisher, Store
-from claim_check.publishing.publisher import Offload
+from claim_check import Offload, Published, Publisher, Store
 from publish.event import publish_event
 from publish.upload import publish_upload, upload_id
 

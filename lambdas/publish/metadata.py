@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
-from claim_check import InvalidMessage
-from claim_check.wire.attribute import RESERVED
+from claim_check import RESERVED_ATTRIBUTES, InvalidMessage
 
 OURS = ("source", "detail-type", "account", "sender", "outbox-key")
 """Attributes that say where a message comes from: no sender's to give."""
 MOST = 4
 """SNS takes ten attributes with a queue; an upload has four of ours, and its pointer two."""
 # S3 knows metadata in lower case only: what looks like one of ours is refused in any case.
-_refused = frozenset(name.lower() for name in (*OURS, *RESERVED))
+_refused = frozenset(name.lower() for name in (*OURS, *RESERVED_ATTRIBUTES))
 
 
 def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -8,10 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from claim_check import InvalidMessage, PayloadTooLarge, Published, Publisher
-from claim_check.publishing.s3_object import find_copy, metadata_of
-from claim_check.s3.copy import Place
-from claim_check.wire.pointer import Pointer
+from claim_check import InvalidMessage, PayloadTooLarge, Published, Publisher, S3Object, find_copy, metadata_of
 from publish.group import group_id
 from publish.metadata import attributes_of
 
@@ -45,13 +42,13 @@ def publish_upload(
     """
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
     key, size = uploaded["key"], uploaded["size"]
-    source = Place(bucket, key, publisher.store.owner, uploaded["version-id"])
+    source = S3Object(bucket, key, publisher.store.owner, publisher.store.region, uploaded["version-id"])
     message_id = upload_id(key, uploaded["version-id"])
     if size > maximum:
         raise PayloadTooLarge(
             f"the upload stays in the outbox: it has {size} bytes, and publisher.maximum_payload_bytes is {maximum}; "
             "raise that in the deployment file, or split it into several uploads",
-            pointer=Pointer(bucket, key),
+            pointer=source.pointer,
         )
     metadata = metadata_of(s3, source)
     if metadata is None:
@@ -62,9 +59,7 @@ def publish_upload(
     folder = name.rpartition("/")[0].partition("/")[0]
     try:
         published = publisher.publish_object(
-            bucket=bucket,
-            key=key,
-            version_id=source.version_id,
+            source,
             size=size,
             message_id=message_id,
             attributes={
@@ -77,7 +72,7 @@ def publish_upload(
             group_id=group_id(folder) if publisher.fifo else None,
         )
     except InvalidMessage as error:
-        raise InvalidMessage(f"the upload stays in the outbox: {error}", pointer=Pointer(bucket, key)) from error
+        raise InvalidMessage(f"the upload stays in the outbox: {error}", pointer=source.pointer) from error
     s3.delete_object(Bucket=bucket, Key=key, VersionId=source.version_id or "", ExpectedBucketOwner=source.owner)
     return published
 

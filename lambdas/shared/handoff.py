@@ -4,20 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from claim_check import Message, Store, offload
+from claim_check import Message, S3Object, Store, offload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-@dataclass(frozen=True, kw_only=True)
-class Location:
-    """Where a payload can be read, and what a reader has to check: the bucket's owner."""
-
-    bucket: str
-    key: str
-    owner: str
-    region: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +15,7 @@ class Handover:
     """A payload that was read through once: what was counted and digested on the way, not what the message says."""
 
     message_id: str
-    pointer: Location
+    pointer: S3Object
     bytes: int
     sha256: str
     subject: str | None
@@ -34,7 +24,8 @@ class Handover:
     def to_input(self) -> dict[str, Any]:
         """As JSON-ready fields: `message_id`, `pointer`, and the rest under `summary`."""
         fields = asdict(self)
-        return {"message_id": fields.pop("message_id"), "pointer": fields.pop("pointer"), "summary": fields}
+        fields.pop("pointer")
+        return {"message_id": fields.pop("message_id"), "pointer": self.pointer.to_dict(), "summary": fields}
 
 
 def take_over(
@@ -50,14 +41,13 @@ def take_over(
         ClaimCheckError: the payload cannot be read, or is not what the message says.
     """
     sha256 = message.payload.verify(meanwhile).sha256
-    if message.pointer and message.store:
-        store, pointer = message.store, message.pointer
-    else:
+    pointer = message.stored
+    if pointer is None:
         body = message.payload.read(limit=message.size)
-        store, pointer = staging, offload(body, store=staging, message_id=message.id, s3=staging_s3).pointer
+        pointer = offload(body, store=staging, message_id=message.id, s3=staging_s3).stored
     return Handover(
         message_id=message.id,
-        pointer=Location(bucket=pointer.bucket, key=pointer.key, owner=store.owner, region=store.region),
+        pointer=pointer,
         bytes=message.size,
         sha256=sha256,
         subject=message.subject,

@@ -10,8 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from claim_check import Dereferencer, Store
-from claim_check.s3.client import client
+from claim_check import Dereferencer, Store, s3_client
 from start_pipeline.pipeline import event_of, take_in
 
 logger = Logger()
@@ -20,7 +19,7 @@ dereferencer = Dereferencer(
     on_stale=lambda error: logger.warning("a replica has other bytes", problem=str(error)),
 )
 data = Store.from_dict(json.loads(os.environ["DATA_STORE"]))
-s3 = client(data.region)
+s3 = s3_client(data.region)
 sagemaker = boto3.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8}))
 events = boto3.client("events")
 

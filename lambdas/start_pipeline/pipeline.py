@@ -58,9 +58,9 @@ def take_in(
         case _:
             raise MalformedMessage("the event's detail is not what is handed on: message_id, pointer and summary")
     payload = dereferencer.payload(pointer, size=size, message_id=message_id, sha256=sha256)
-    copy = data.key(f"{message_id}/{file_name(str(attributes.get('outbox-key', '')))}")
-    payload.copy_to(bucket=data.bucket, key=copy, expected_owner=data.owner, s3=s3)
-    address = f"s3://{data.bucket}/{copy}"
+    copy = data.object_of(f"{message_id}/{file_name(str(attributes.get('outbox-key', '')))}")
+    payload.copy_to(copy, s3=s3)
+    address = str(copy.pointer)
     answer = sagemaker.start_pipeline_execution(
         PipelineName=pipeline,
         ClientRequestToken=hashlib.sha256(f"{pipeline}\n{message_id}".encode()).hexdigest(),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from claim_check import Attribute, Dereferencer, InvalidMessage, Publisher, Store
+from claim_check import Attribute, Dereferencer, InvalidMessage, Publisher, S3Object, Store, s3_client
 from claim_check.s3 import copy as copying_module
-from claim_check.s3.client import client
-from claim_check.s3.copy import Copied, Place, copy_object
+from claim_check.s3.copy import Copied, copy_object
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 GIB = 2**30
-SOURCE = Place("uploads-one", "a", OWNER)
-TARGET = Place("payloads-one", "b", OWNER)
+SOURCE = S3Object("uploads-one", "a", OWNER, "eu-west-1")
+TARGET = S3Object("payloads-one", "b", OWNER, "eu-west-1")
 
 
 @pytest.mark.parametrize(("size", "parts"), [(3, 0), (5 * GIB, 0), (5 * GIB + 1, 11)])
@@ -76,7 +74,7 @@ def test_what_goes_along(s3: S3Client, fake_s3: FakeS3) -> None:
 def test_an_earlier_copy_is_looked_for_in_the_owners_bucket(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "a", b"abc")
     for _ in range(2):
-        published = publisher.publish_object(bucket="uploads-one", key="a", size=3, message_id="u-1")
+        published = publisher.publish_object(S3Object("uploads-one", "a", OWNER, "eu-west-1"), size=3, message_id="u-1")
     assert published.size == 3
     looked = fake_s3.headers[fake_s3.requests.index("HEAD /payloads-one/payloads/u-1")]
     assert looked["x-amz-expected-bucket-owner"] == OWNER
@@ -87,8 +85,7 @@ def test_an_object_is_published_with_all_that_a_payload_is(s3: S3Client, store: 
     publisher = Publisher(topic_arn=f"{TOPIC}.fifo", store=store, sns=sns.client(), s3=s3)
     fake_s3.put("uploads-one", "a", b"abc")
     publisher.publish_object(
-        bucket="uploads-one",
-        key="a",
+        S3Object("uploads-one", "a", OWNER, "eu-west-1"),
         size=3,
         message_id="u-1",
         attributes={"kind": "scan"},
@@ -106,27 +103,27 @@ def test_an_object_is_published_with_all_that_a_payload_is(s3: S3Client, store: 
     assert "crc64nvme" not in published["MessageAttributes"]["ClaimCheck"]["StringValue"]
 
 
-def test_landing_without_a_client_makes_one(
+def test_copy_makes_a_client_of_the_targets_region(
     publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer, s3: S3Client, fake_s3: FakeS3, monkeypatch: Any
 ) -> None:
     made: list[str] = []
 
-    def make(name: str) -> S3Client:
-        made.append(name)
+    def make(region: str) -> S3Client:
+        made.append(region)
         return s3
 
     publisher.publish(b"\x00", message_id="m-1")
     payload = dereferencer.message(DELIVERIES["SNS event"](sns.published[0])).payload
-    monkeypatch.setattr(boto3, "client", make)
-    payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER)
-    assert made == ["s3"]
+    monkeypatch.setattr("claim_check.receiving.payload.s3_client", make)
+    payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"))
+    assert made == ["eu-west-1"]
     assert fake_s3.objects["landed-one", "x"].data == b"\x00"
 
 
 def test_the_client_made_here_digests_once_and_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    config: Any = client("eu-west-1").meta.config
+    config: Any = s3_client("eu-west-1").meta.config
     assert config.region_name == "eu-west-1"
     assert config.retries["mode"] == "standard"
     assert config.retries["total_max_attempts"] == 5

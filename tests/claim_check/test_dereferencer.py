@@ -17,6 +17,7 @@ from claim_check import (
     Pointer,
     Publisher,
     Replica,
+    S3Object,
     Store,
     UntrustedStore,
 )
@@ -62,17 +63,17 @@ def test_without_stores_nothing_is_trusted() -> None:
         Dereferencer(stores=[]).message(pointing("payloads-one", "payloads/k"))
 
 
-def test_the_message_says_which_store_holds_its_payload(store: Store) -> None:
+def test_message_has_the_object_in_its_trusted_store(store: Store) -> None:
     other = Store("payloads-two", "", "222222222222", "us-east-1")
     dereferencer = Dereferencer(stores=[store, other])
-    assert dereferencer.message(pointing("payloads-one", "payloads/a..b")).store == store
-    assert dereferencer.message(pointing("payloads-two", "0b1c2d3e")).store == other
+    assert dereferencer.message(pointing("payloads-one", "payloads/a..b")).stored == store.object_of("a..b")
+    assert dereferencer.message(pointing("payloads-two", "0b1c2d3e")).stored == other.object_of("0b1c2d3e")
 
 
 def test_a_client_is_made_for_each_region_a_store_is_in(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     made: list[tuple[str, bool]] = []
     monkeypatch.setattr(
-        "claim_check.receiving.dereferencer.client", lambda region, patient: made.append((region, patient))
+        "claim_check.receiving.dereferencer.s3_client", lambda region, patient: made.append((region, patient))
     )
     replicas = (Replica("replica-two", "us-east-1"), Replica("replica-three", "eu-west-1"))
     stores = [store, Store("payloads-two", "", "222222222222", "us-east-1", replicas)]
@@ -107,7 +108,7 @@ def test_a_foreign_message_goes_by_the_id_of_its_delivery(name: str, dereference
     published = {"TopicArn": TOPIC, "Message": "hello", "MessageAttributes": {}}
     message = dereferencer.message(DELIVERIES[name](published))
     assert message.id == (SNS_ID if name in ENVELOPED else SQS_ID)
-    assert (message.payload.read(), message.sha256, message.pointer, message.store) == (b"hello", None, None, None)
+    assert (message.payload.read(), message.sha256, message.pointer, message.stored) == (b"hello", None, None, None)
 
 
 def test_a_payload_that_looks_like_an_envelope_stays_a_payload(
@@ -244,7 +245,13 @@ def test_senders_attributes_keep_their_types(dereferencer: Dereferencer) -> None
 def test_what_a_store_must_look_like() -> None:
     settings = {"bucket": "payloads-one", "prefix": "payloads/", "owner": OWNER, "region": "eu-west-1"}
     assert Store.from_dict(settings) == Store("payloads-one", "payloads/", OWNER, "eu-west-1")
-    assert Store.from_dict(settings).key("m-1") == "payloads/m-1"
+    assert Store.from_dict(settings).to_dict() == settings
+    stored = Store.from_dict(settings).object_of("m-1")
+    assert stored == S3Object("payloads-one", "payloads/m-1", OWNER, "eu-west-1")
+    assert stored.pointer == Pointer("payloads-one", "payloads/m-1")
+    place = {"bucket": "payloads-one", "key": "payloads/m-1", "owner": OWNER, "region": "eu-west-1"}
+    assert stored.to_dict() == place
+    assert stored._replace(version_id="v-1").to_dict() == {**place, "version_id": "v-1"}
     for name, bad in {"bucket": "B", "prefix": "payloads", "owner": "1111", "region": "here"}.items():
         with pytest.raises(ValueError, match=rf"store {name} = '{bad}'"):
             Store.from_dict(settings | {name: bad})

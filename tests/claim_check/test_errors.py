@@ -22,6 +22,7 @@ from claim_check import (
     Pointer,
     Publisher,
     Replica,
+    S3Object,
     Store,
     offload,
 )
@@ -197,7 +198,7 @@ def test_of_another_payload_under_the_same_id(publisher: Publisher, fake_s3: Fak
     assert said(lambda: publisher.publish(b"\x00", message_id="m-1")) == sentence
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     with pytest.raises(PayloadConflict) as caught:
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="m-1")
+        publisher.publish_object(S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1"), size=3, message_id="m-1")
     assert str(caught.value) == sentence
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
 
@@ -242,7 +243,7 @@ def test_of_a_retry_that_cannot_compare(method: str, action: str, publisher: Pub
 
 def test_of_an_upload_that_is_gone(publisher: Publisher) -> None:
     with pytest.raises(PayloadMissing) as caught:
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1"), size=3, message_id="u-1")
     assert str(caught.value) == (
         "there is neither the uploaded object nor an earlier copy of it in the store: it was deleted, or has expired, "
         "before it was published, so upload it again (message 'u-1', payload 's3://uploads-one/outbox/a')"
@@ -262,10 +263,10 @@ def test_of_an_upload_that_cannot_be_copied(
 ) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     if method == "HEAD":
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1"), size=3, message_id="u-1")
     fake_s3.refuse(method, 500, "InternalError", times=2)
     with pytest.raises(PayloadUnavailable) as caught:
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1"), size=3, message_id="u-1")
     code = "500" if method == "HEAD" else "InternalError"
     assert str(caught.value) == f"cannot {action}: S3 answered {code} (message 'u-1', payload '{place}')"
     assert (caught.value.message_id, caught.value.pointer) == ("u-1", place)
@@ -308,7 +309,7 @@ def test_of_a_payload_that_cannot_be_landed(
     payload = dereferencer.message(DELIVERIES["SNS event"](sns.published[0])).payload
     fake_s3.refuse(method, 500, "InternalError", times=2)
     code = "500" if method == "HEAD" else "InternalError"
-    assert said(lambda: payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)) == (
+    assert said(lambda: payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)) == (
         f"cannot {action}: S3 answered {code} (message 'm-1', payload 's3://payloads-one/payloads/m-1')"
     )
 
@@ -320,7 +321,7 @@ def test_of_a_copy_whose_checksum_is_another(dereferencer: Dereferencer, s3: S3C
     body = Pointer("payloads-one", "payloads/k").body()
     payload = dereferencer.message({"MessageId": "m-1", "Body": body, "MessageAttributes": marker}).payload
     with pytest.raises(PayloadCorrupt) as caught:
-        payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     assert str(caught.value) == (
         "S3's CRC64NVME of the copy is not the source's (message 'm-1', payload 's3://payloads-one/payloads/k')"
     )

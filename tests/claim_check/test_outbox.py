@@ -8,11 +8,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from claim_check import InvalidMessage, PayloadUnavailable, Pointer
+from claim_check import InvalidMessage, PayloadUnavailable, Pointer, S3Object
 from claim_check.publishing.s3_object import metadata_of
-from claim_check.s3.copy import Place
 
-UPLOAD = Place("uploads-one", "outbox/a", "111111111111", "v-1")
+UPLOAD = S3Object("uploads-one", "outbox/a", "111111111111", "eu-west-1", "v-1")
 ASKED = {"Bucket": "uploads-one", "Key": "outbox/a", "ExpectedBucketOwner": "111111111111", "VersionId": "v-1"}
 
 

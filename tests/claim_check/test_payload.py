@@ -27,6 +27,7 @@ from claim_check import (
     PayloadUnavailable,
     Pointer,
     Publisher,
+    S3Object,
     Store,
 )
 from claim_check.receiving.inline import InlineBytes
@@ -127,7 +128,7 @@ def test_bad_json_is_malformed(data: bytes, s3: S3Client, store: Store) -> None:
 
 def test_reads_name_the_buckets_owner(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     stored.payload.verify()
-    stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     assert len(fake_s3.headers) == 3
     assert all(headers["x-amz-expected-bucket-owner"] == OWNER for headers in fake_s3.headers)
 
@@ -139,7 +140,7 @@ def test_a_bucket_of_another_owner_is_not_read(stored: Message, s3: S3Client) ->
         message.payload.read()
     assert not caught.value.permanent
     with pytest.raises(PayloadUnavailable, match="another owner"):
-        message.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        message.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
 def received_from(store: Store, message: Message, s3: S3Client) -> Message:
@@ -156,7 +157,7 @@ def test_an_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3C
     assert caught.value.permanent
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", stored.pointer)
     with pytest.raises(PayloadMissing, match="lifetime"):
-        stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (403, "AccessDenied")])
@@ -234,7 +235,7 @@ def test_a_stored_object_with_another_crc64nvme_than_declared_is_corrupt(
     with pytest.raises(PayloadCorrupt, match=sentence):
         payload.verify()
     with pytest.raises(PayloadCorrupt, match="CRC64NVME"):
-        payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     fake_s3.objects[KEY].crc64nvme = "AAAAAAAAAAA="
     assert payload.verify().size == len(DATA)
 
@@ -337,7 +338,7 @@ def test_a_download_replaces_a_file_whole_or_not_at_all(stored: Message, fake_s3
 def test_a_copy_is_made_by_s3_and_checked(either: tuple[Message, bytes], s3: S3Client, fake_s3: FakeS3) -> None:
     message, data = either
     fake_s3.requests.clear()
-    copied = message.payload.copy_to(bucket="landed-one", key="in/x", expected_owner=OWNER, s3=s3)
+    copied = message.payload.copy_to(S3Object("landed-one", "in/x", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.objects["landed-one", "in/x"].data == data
     assert (copied.size, copied.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert fake_s3.asked("GET") == []
@@ -346,15 +347,15 @@ def test_a_copy_is_made_by_s3_and_checked(either: tuple[Message, bytes], s3: S3C
 def test_a_copy_of_other_bytes_is_corrupt(stored: Message, s3: S3Client, fake_s3: FakeS3) -> None:
     fake_s3.put(*KEY, corrupted(DATA, "flipped"))
     with pytest.raises(PayloadCorrupt):
-        stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     fake_s3.put(*KEY, corrupted(DATA, "longer"))
     with pytest.raises(PayloadCorrupt):
-        stored.payload.copy_to(bucket="landed-one", key="y", expected_owner=OWNER, s3=s3)
+        stored.payload.copy_to(S3Object("landed-one", "y", OWNER, "eu-west-1"), s3=s3)
     assert ("landed-one", "y") not in fake_s3.objects
 
 
 def test_a_copy_is_of_the_object_that_was_looked_at(stored: Message, s3: S3Client, fake_s3: FakeS3) -> None:
-    stored.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+    stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.headers[-1]["x-amz-copy-source-if-match"] == fake_s3.objects[KEY].etag
 
 
@@ -365,7 +366,7 @@ def test_a_copy_in_parts_with_another_crc64nvme_than_its_source_is_corrupt(
     fake_s3.objects[KEY] = fake_s3.stored(Zeros(size), crc64nvme="AAAAAAAAAAE=")
     foreign = received_from(store, stored._replace(size=size), s3)
     with pytest.raises(PayloadCorrupt, match="CRC64NVME of the copy"):
-        foreign.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=s3)
+        foreign.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
 def test_a_copy_into_a_bucket_of_another_owner_is_refused(
@@ -373,7 +374,7 @@ def test_a_copy_into_a_bucket_of_another_owner_is_refused(
 ) -> None:
     message, _ = either
     with pytest.raises(PayloadUnavailable, match="another owner"):
-        message.payload.copy_to(bucket="landed-one", key="x", expected_owner="999999999999", s3=s3)
+        message.payload.copy_to(S3Object("landed-one", "x", "999999999999", "eu-west-1"), s3=s3)
     assert ("landed-one", "x") not in fake_s3.objects
 
 
@@ -382,7 +383,7 @@ def test_an_inline_payload_that_cannot_be_landed_says_where_and_which(
 ) -> None:
     fake_s3.refuse("PUT", 403, "AccessDenied")
     with pytest.raises(PayloadUnavailable) as caught:
-        inline.payload.copy_to(bucket="landed-one", key="in/x", expected_owner=OWNER, s3=s3)
+        inline.payload.copy_to(S3Object("landed-one", "in/x", OWNER, "eu-west-1"), s3=s3)
     assert str(caught.value).startswith("cannot write the payload to s3://landed-one/in/x: S3 answered AccessDenied")
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", Pointer("landed-one", "in/x"))
 

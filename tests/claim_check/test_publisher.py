@@ -24,6 +24,7 @@ from claim_check import (
     PayloadUnavailable,
     Pointer,
     Publisher,
+    S3Object,
     Store,
 )
 from claim_check.publishing.publisher import _more_than
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # What ClaimCheck adds for an id of three characters: name, "String", and {"id":"…","sha256":"<64 digits>"}.
 CLAIM = len("ClaimCheck") + len("String") + len('{"id":"m-1","sha256":""}') + 64
+UPLOAD = S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1")
 
 
 @pytest.mark.parametrize("threshold", [262_144, 1_048_576])
@@ -391,7 +393,7 @@ def test_an_object_is_copied_by_s3_and_its_source_stays(
     data = b"uploaded" * 1000
     fake_s3.put("uploads-one", "outbox/my scan+ü.tiff", data)
     published = publisher.publish_object(
-        bucket="uploads-one", key="outbox/my scan+ü.tiff", version_id="v/1+2", size=len(data), message_id="u-1"
+        S3Object("uploads-one", "outbox/my scan+ü.tiff", OWNER, "eu-west-1", "v/1+2"), size=len(data), message_id="u-1"
     )
     assert published.sha256 == hashlib.sha256(data).hexdigest()
     assert published.pointer == Pointer("payloads-one", "payloads/u-1")
@@ -410,7 +412,7 @@ def test_copying_again_is_harmless_even_when_the_source_is_gone(publisher: Publi
     fake_s3.put("uploads-one", "outbox/a", b"abc")
 
     def publish() -> Any:
-        return publisher.publish_object(bucket="uploads-one", key="outbox/a", version_id="v1", size=3, message_id="u-1")
+        return publisher.publish_object(UPLOAD._replace(version_id="v1"), size=3, message_id="u-1")
 
     first, second = publish(), publish()
     del fake_s3.objects["uploads-one", "outbox/a"]
@@ -419,16 +421,16 @@ def test_copying_again_is_harmless_even_when_the_source_is_gone(publisher: Publi
 
 def test_an_earlier_copy_is_looked_for_when_s3_misses_the_source_first(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
-    first = publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+    first = publisher.publish_object(UPLOAD, size=3, message_id="u-1")
     fake_s3.refuse("PUT", 404, "NoSuchVersion")
-    assert publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1") == first
+    assert publisher.publish_object(UPLOAD, size=3, message_id="u-1") == first
 
 
 def test_an_object_that_cannot_be_announced_is_not_copied(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     attributes = {f"a{number}": number for number in range(9)}
     with pytest.raises(InvalidMessage, match="9 are more than 8"):
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1", attributes=attributes)
+        publisher.publish_object(UPLOAD, size=3, message_id="u-1", attributes=attributes)
     assert fake_s3.requests == []
 
 
@@ -439,26 +441,24 @@ def test_a_copy_stays_when_sns_refuses(
     stub.add_client_error("publish", "NotFound", http_status_code=404)
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     with pytest.raises(ClientError):
-        Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish_object(
-            bucket="uploads-one", key="outbox/a", size=3, message_id="u-1"
-        )
+        Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish_object(UPLOAD, size=3, message_id="u-1")
     assert ("payloads-one", "payloads/u-1") in fake_s3.objects
 
 
 def test_another_source_under_the_same_id_is_a_conflict(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     for version, error in {"v1": None, "v2": PayloadConflict}.items():
-        call = {"bucket": "uploads-one", "key": "outbox/a", "version_id": version, "size": 3, "message_id": "u-1"}
+        source = S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1", version)
         if error is None:
-            publisher.publish_object(**call)  # type: ignore[arg-type]
+            publisher.publish_object(source, size=3, message_id="u-1")
         else:
             with pytest.raises(error):
-                publisher.publish_object(**call)  # type: ignore[arg-type]
+                publisher.publish_object(source, size=3, message_id="u-1")
 
 
 def test_neither_source_nor_copy_is_missing(publisher: Publisher) -> None:
     with pytest.raises(PayloadMissing, match="upload it again") as caught:
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(UPLOAD, size=3, message_id="u-1")
     assert caught.value.pointer == Pointer("uploads-one", "outbox/a")
 
 
@@ -467,7 +467,7 @@ def test_a_source_of_another_owner_is_not_copied(sns: NotedSns, s3: S3Client, fa
     store = Store("payloads-one", "payloads/", "999999999999", "eu-west-1")
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
     with pytest.raises(PayloadUnavailable, match="another owner") as caught:
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(UPLOAD, size=3, message_id="u-1")
     assert not caught.value.permanent
     assert sns.published == []
 
@@ -478,7 +478,7 @@ def test_above_the_limit_of_one_copy_s3_copies_in_parts_and_declares_its_own_che
     size = 6 * 2**30 + 5
     fake_s3.put("uploads-one", "outbox/big", Zeros(size))
     published = publisher.publish_object(
-        bucket="uploads-one", key="outbox/big", version_id="v1", size=size, message_id="u-1"
+        S3Object("uploads-one", "outbox/big", OWNER, "eu-west-1", "v1"), size=size, message_id="u-1"
     )
     assert len(fake_s3.objects["payloads-one", "payloads/u-1"].data) == size
     assert published.sha256 is None
@@ -486,14 +486,14 @@ def test_above_the_limit_of_one_copy_s3_copies_in_parts_and_declares_its_own_che
     claim = sns.published[0]["MessageAttributes"]["ClaimCheck"]["StringValue"]
     assert claim == f'{{"id":"u-1","crc64nvme":"{checksum}"}}'
     again = publisher.publish_object(
-        bucket="uploads-one", key="outbox/big", version_id="v1", size=size, message_id="u-1"
+        S3Object("uploads-one", "outbox/big", OWNER, "eu-west-1", "v1"), size=size, message_id="u-1"
     )
     assert again == published
     assert sns.published[0] == sns.published[1]
     assert fake_s3.uploads == {}
     message = dereferencer.message(DELIVERIES["SNS event"](sns.published[0]))
     assert (message.size, message.sha256) == (size, None)
-    landed = message.payload.copy_to(bucket="landed-one", key="x", expected_owner=OWNER, s3=fake_s3.client())
+    landed = message.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=fake_s3.client())
     assert landed.crc64nvme == checksum
 
 
@@ -501,7 +501,9 @@ def test_a_copy_in_parts_that_fails_leaves_no_upload(publisher: Publisher, fake_
     fake_s3.put("uploads-one", "outbox/big", Zeros(6 * 2**30))
     fake_s3.refuse("PUT", 403, "AccessDenied", on="partNumber=7")
     with pytest.raises(PayloadUnavailable):
-        publisher.publish_object(bucket="uploads-one", key="outbox/big", size=6 * 2**30, message_id="u-1")
+        publisher.publish_object(
+            S3Object("uploads-one", "outbox/big", OWNER, "eu-west-1"), size=6 * 2**30, message_id="u-1"
+        )
     assert fake_s3.uploads == {}
     assert ("payloads-one", "payloads/u-1") not in fake_s3.objects
 
@@ -529,7 +531,7 @@ def test_a_publisher_that_never_offloads_refuses_what_it_would_have_to(
     (outcome,) = publisher.publish_batch([Entry(payload=payload)])
     assert isinstance(outcome.error, error)
     with pytest.raises(InvalidMessage, match="an object in S3 can only be pointed to"):
-        publisher.publish_object(bucket="uploads-one", key="outbox/a", size=3, message_id="u-1")
+        publisher.publish_object(UPLOAD, size=3, message_id="u-1")
     assert sns.published == []
     assert fake_s3.requests == []
     assert publisher.publish(b"x" * 262_000).pointer is None

@@ -19,10 +19,11 @@ from claim_check import (
     Pointer,
     Publisher,
     Replica,
+    S3Object,
     Store,
     UntrustedStore,
+    s3_client,
 )
-from claim_check.s3.client import client
 from tests.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
 from tests.claim_check.test_dereferencer import pointing
@@ -106,8 +107,8 @@ def test_a_replicas_region_that_does_not_answer_is_passed_over(
 def test_a_client_for_a_replica_is_quick_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    quick: Any = client("us-west-2", patient=False).meta.config
-    patient: Any = client("us-west-2").meta.config
+    quick: Any = s3_client("us-west-2", patient=False).meta.config
+    patient: Any = s3_client("us-west-2").meta.config
     assert (quick.retries["total_max_attempts"], quick.connect_timeout) == (2, 3)
     assert (patient.retries["total_max_attempts"], patient.connect_timeout) == (5, 60)
 
@@ -196,7 +197,7 @@ def test_a_copy_of_other_bytes_is_made_again_of_the_store(
     message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3, s3: S3Client
 ) -> None:
     replicate(fake_s3, NEAR, data=OLD)
-    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.objects["landing", "k"].data == DATA
     assert len(stale) == 1
 
@@ -207,7 +208,7 @@ def test_a_copy_that_nothing_would_check_is_made_of_the_store(
     """Above 5 GiB S3 tells no SHA-256."""
     monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY", len(DATA) - 1)
     replicate(fake_s3, NEAR)
-    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
     assert fake_s3.objects["landing", "k"].data == DATA
 
@@ -249,7 +250,7 @@ def test_the_stores_own_error_is_the_one_that_is_told(message: Message, fake_s3:
 
 def test_a_copy_is_of_the_nearest_replica(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     replicate(fake_s3, FAR)
-    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert [request.split("/")[1] for request in fake_s3.asked("HEAD")] == ["replica-near", "replica-far"]
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "replica-far/payloads/m-1"
     assert fake_s3.objects["landing", "k"].data == DATA
@@ -259,7 +260,7 @@ def test_a_copy_of_a_replica_that_fails_is_made_of_the_store(message: Message, f
     replicate(fake_s3, NEAR, FAR, data=DATA[:-1])
     replicate(fake_s3, FAR)
     fake_s3.refuse("PUT", 403, "AccessDenied", on="/landing/")
-    message.payload.copy_to(bucket="landing", key="k", expected_owner=OWNER, s3=s3)
+    message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "payloads-one/payloads/m-1"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from claim_check import Attribute, Dereferencer, Publisher, Store
 from claim_check.publishing import offload as offloading_module
-from claim_check.wire.attribute import RESERVED
+from claim_check.wire.attribute import RESERVED_ATTRIBUTES
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
 
@@ -24,7 +24,7 @@ shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 payloads = st.one_of(st.binary(max_size=3000), st.text(max_size=1500).filter(lambda t: "\ud800" not in t))
 texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), min_size=1, max_size=50)
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=30).filter(
-    lambda n: n not in RESERVED
+    lambda n: n not in RESERVED_ATTRIBUTES
 )
 values = st.one_of(
     texts,

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from claim_check import Attribute, Dereferencer, Pointer, Publisher, Store
+from claim_check import Attribute, Dereferencer, Pointer, Publisher, S3Object, Store
 
 ACCOUNT = "123456789012"  # moto's
 
@@ -41,7 +41,8 @@ def test_messages_arrive_in_a_queue(services: None, raw: bool) -> None:
     for name, data in payloads.items():
         publisher.publish(data, message_id=name, attributes={"kind": "scan", "weight": 1.5}, subject="a scan")
     s3.put_object(Bucket="payloads-one", Key="outbox/upload", Body=b"uploaded")
-    publisher.publish_object(bucket="payloads-one", key="outbox/upload", size=8, message_id="upload")
+    upload = S3Object("payloads-one", "outbox/upload", store.owner, store.region)
+    publisher.publish_object(upload, size=8, message_id="upload")
 
     records: list[Any] = []
     while len(records) < 4:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from claim_check import Publisher, Store, offload
-from claim_check.publishing.event import put_event
+from claim_check import Publisher, Store, offload, put_event
 from local.world import World
 from publish.upload import upload_id
 from stacks.deployment import load_messaging, names

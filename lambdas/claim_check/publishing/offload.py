@@ -14,18 +14,18 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
 from claim_check.publishing.source import CHUNK, Source, ahead, chunks_of
-from claim_check.s3.client import MIB, MISSING, client, code, s3_errors
+from claim_check.s3.client import MIB, MISSING, code, s3_client, s3_errors
 from claim_check.s3.copy import hex_sha256
 from claim_check.s3.multipart import MOST_PARTS, MultipartUpload
 from claim_check.s3.object_reader import StoredBytes
 from claim_check.wire.claim import Claim
 from claim_check.wire.identity import checked_id
-from claim_check.wire.pointer import Pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-    from claim_check.store import Store
+    from claim_check.store import S3Object, Store
+    from claim_check.wire.pointer import Pointer
 
 PART = CHUNK  # S3 takes none that are smaller
 # Parts on their way while the next one fills: memory is one part more than this.
@@ -43,14 +43,19 @@ class Offloaded(NamedTuple):
     """A payload in a store: where, how many bytes, their SHA-256 in hex, and whether this call wrote it (False: it was
     there already, from an earlier attempt with the same content)."""
 
-    pointer: Pointer
+    stored: S3Object
     size: int
     sha256: str
     created: bool = True
 
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer to the payload."""
+        return self.stored.pointer
+
 
 def offload(payload: Source, *, store: Store, message_id: str, s3: S3Client | None = None) -> Offloaded:
-    """Writes a payload to `store.key(message_id)`, unless it is there already.
+    """Writes a payload to `store.object_of(message_id)`, unless it is there already.
 
     Below 5 MiB in one request; else in parts of 5 MiB, which grow slowly after the first 5 GB so that 5 TiB fit, and
     two of which are sent at a time. S3 verifies a checksum of every request. Nothing is overwritten: the same content
@@ -63,7 +68,7 @@ def offload(payload: Source, *, store: Store, message_id: str, s3: S3Client | No
     """
     checked_id(message_id)
     with closing(chunks_of(payload)) as chunks:
-        return offload_chunks(chunks, store=store, message_id=message_id, s3=s3 or client(store.region))
+        return offload_chunks(chunks, store=store, message_id=message_id, s3=s3 or s3_client(store.region))
 
 
 def offload_chunks(chunks: Iterable[bytes], *, store: Store, message_id: str, s3: S3Client) -> Offloaded:
@@ -75,9 +80,9 @@ def offload_chunks(chunks: Iterable[bytes], *, store: Store, message_id: str, s3
 class _Writer:
     def __init__(self, s3: S3Client, *, store: Store, message_id: str) -> None:
         self._s3 = s3
-        self._store = store
+        self._target = store.object_of(message_id)
+        self._pointer = self._target.pointer
         self._message_id = message_id
-        self._pointer = Pointer(store.bucket, store.key(message_id))
 
     def write(self, parts: Iterator[bytes], room: Semaphore) -> Offloaded:
         first = [next(parts)]
@@ -93,9 +98,9 @@ class _Writer:
             with self._errors("store the payload"):
                 try:
                     self._s3.put_object(
-                        Bucket=self._store.bucket,
-                        Key=self._pointer.key,
-                        ExpectedBucketOwner=self._store.owner,
+                        Bucket=self._target.bucket,
+                        Key=self._target.key,
+                        ExpectedBucketOwner=self._target.owner,
                         Body=body,
                         IfNoneMatch="*",
                         ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
@@ -104,9 +109,9 @@ class _Writer:
                     if code(error) not in _taken:
                         raise
                 else:
-                    return Offloaded(self._pointer, len(body), digest.hexdigest(), created=True)
+                    return Offloaded(self._target, len(body), digest.hexdigest(), created=True)
             if self._is_stored(len(body), digest.hexdigest()):
-                return Offloaded(self._pointer, len(body), digest.hexdigest(), created=False)
+                return Offloaded(self._target, len(body), digest.hexdigest(), created=False)
         raise self._contended()
 
     def upload(self, parts: Iterable[bytes], room: Semaphore) -> Offloaded:
@@ -114,9 +119,9 @@ class _Writer:
         with self._errors("store the payload"):
             upload = MultipartUpload.begin(
                 self._s3,
-                bucket=self._store.bucket,
-                key=self._pointer.key,
-                owner=self._store.owner,
+                bucket=self._target.bucket,
+                key=self._target.key,
+                owner=self._target.owner,
                 algorithm="CRC32",
                 checksum_type="COMPOSITE",
                 workers=_workers,
@@ -133,7 +138,7 @@ class _Writer:
             with self._errors("store the payload"):
                 created = _completed(upload, size)
         if created or self._is_stored(size, digest.hexdigest()):
-            return Offloaded(self._pointer, size, digest.hexdigest(), created)
+            return Offloaded(self._target, size, digest.hexdigest(), created)
         raise self._contended()
 
     def _is_stored(self, size: int, sha256: str) -> bool:
@@ -141,9 +146,9 @@ class _Writer:
         with self._errors("compare with the stored payload"):
             try:
                 found = self._s3.head_object(
-                    Bucket=self._store.bucket,
-                    Key=self._pointer.key,
-                    ExpectedBucketOwner=self._store.owner,
+                    Bucket=self._target.bucket,
+                    Key=self._target.key,
+                    ExpectedBucketOwner=self._target.owner,
                     ChecksumMode="ENABLED",
                 )
             except ClientError as error:
@@ -160,7 +165,7 @@ class _Writer:
 
     def _read_back(self, size: int) -> str:
         claim = Claim(self._message_id)
-        stored = StoredBytes(self._s3, store=self._store, pointer=self._pointer, size=size, claim=claim)
+        stored = StoredBytes(self._s3, stored=self._target, size=size, claim=claim)
         digest = hashlib.sha256()
         for chunk in stored.chunks(MIB):
             digest.update(chunk)

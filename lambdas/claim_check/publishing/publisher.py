@@ -23,8 +23,7 @@ from claim_check.publishing.offload import offload_chunks
 from claim_check.publishing.ready import Published, Ready
 from claim_check.publishing.s3_object import copy_into_store
 from claim_check.publishing.source import Source, ahead, at_once, chunks_of
-from claim_check.s3.client import client, code
-from claim_check.s3.copy import Place
+from claim_check.s3.client import code, s3_client
 from claim_check.wire.attribute import Attribute
 from claim_check.wire.claim import Claim
 from claim_check.wire.pointer import LEGACY_MARKER, MARKER, Pointer
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sns.client import SNSClient
 
-    from claim_check.store import Store
+    from claim_check.store import S3Object, Store
 
 DEFAULT_THRESHOLD = 262_144  # bytes; SNS's own default for a topic's MaximumMessageSize
 LARGEST_THRESHOLD = 1_048_576
@@ -159,10 +158,8 @@ class Publisher:
 
     def publish_object(
         self,
+        source: S3Object,
         *,
-        bucket: str,
-        key: str,
-        version_id: str | None = None,
         size: int,
         message_id: str,
         attributes: Mapping[str, str | float | bytes | Attribute] | None = None,
@@ -170,7 +167,7 @@ class Publisher:
         group_id: str | None = None,
         deduplication_id: str | None = None,
     ) -> Published:
-        """Publishes an object of `size` bytes that lies in a bucket of the store's owner; no byte passes through here.
+        """Publish an object of `size` bytes that is in S3 already. No byte of it passes through this process.
 
         S3 copies it into the store and digests it: with SHA-256 up to 5 GiB, above with CRC64NVME, which the message
         then declares in its place (`Published.sha256` is None). The source stays: delete it, by its version, after
@@ -181,7 +178,6 @@ class Publisher:
         draft = self._draft(message_id, attributes, subject, group_id, deduplication_id)
         self._refuse_to_offload(InvalidMessage, "an object in S3 can only be pointed to", draft)
         self._refuse_unless_it_can_point(draft)
-        source = Place(bucket, key, self.store.owner, version_id)
         copied = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=draft.id)
         declared = Claim(draft.id, copied.sha256, None if copied.sha256 else copied.crc64nvme)
         return self._send(self._pointing(draft, self._pointer(draft), size, declared))
@@ -230,7 +226,7 @@ class Publisher:
         return Ready(draft, pointer.body(), attributes, size, declared.sha256, pointer, deletable)
 
     def _pointer(self, draft: Draft) -> Pointer:
-        return Pointer(self.store.bucket, self.store.key(draft.id))
+        return self.store.object_of(draft.id).pointer
 
     def _refuse_to_offload(self, refusal: type[ClaimCheckError], reason: str, draft: Draft) -> None:
         if self._offload == "never":
@@ -298,7 +294,7 @@ class Publisher:
 
     @property
     def _s3(self) -> S3Client:
-        self._s3_given = self._s3_given or client(self.store.region)
+        self._s3_given = self._s3_given or s3_client(self.store.region)
         return self._s3_given
 
     @property

@@ -11,9 +11,9 @@ from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt
 from claim_check.receiving.inline import InlineBytes
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Payload
-from claim_check.s3.client import client
+from claim_check.s3.client import s3_client
 from claim_check.s3.object_reader import StoredBytes
-from claim_check.store import Store
+from claim_check.store import S3Object, Store
 from claim_check.wire import claim
 from claim_check.wire.attribute import Attribute
 from claim_check.wire.claim import Claim, claim_of
@@ -86,46 +86,46 @@ class Dereferencer:
         claim = Claim.of({"id": message_id, "sha256": sha256}, "what was handed on")
         if not isinstance(size, int) or size < 0:
             raise MalformedMessage("the size that was handed on is not a non-negative integer", message_id=message_id)
-        return self._stored(pointer, self._store_of(pointer, claim), size, claim)
+        return self._payload(*self._located(pointer, claim), size, claim)
 
-    def _stored(self, pointer: Pointer, store: Store, size: int, claim: Claim) -> Payload:
-        stored = partial(StoredBytes, store=store, pointer=pointer, size=size, claim=claim)
+    def _payload(self, store: Store, stored: S3Object, size: int, claim: Claim) -> Payload:
+        reader = partial(StoredBytes, stored=stored, size=size, claim=claim)
         return Payload(
-            stored(self._client(store.region)),
+            reader(self._client(store.region)),
             size=size,
             claim=claim,
-            replicas=[stored(self._client(each.region, patient=False), replica=each.bucket) for each in store.replicas],
+            replicas=[
+                reader(self._client(replica.region, patient=False), replica=replica) for replica in store.replicas
+            ],
             on_stale=self._on_stale,
         )
 
     def _message(self, envelope: Envelope, identity: Claim) -> Message:
         marked = marked_size(envelope.attributes)
         if marked is None:
-            pointer = store = None
+            stored = None
             data = envelope.body.encode("utf-8")
             size = len(data)
             payload = Payload(InlineBytes(data, message_id=identity.id), size=size, claim=identity)
         else:
             size = marked
-            pointer = Pointer.parse(envelope.body)
-            store = self._store_of(pointer, identity)
-            payload = self._stored(pointer, store, size, identity)
+            store, stored = self._located(Pointer.parse(envelope.body), identity)
+            payload = self._payload(store, stored, size, identity)
         return Message(
             id=identity.id,
             payload=payload,
             attributes=_senders(envelope.attributes),
             subject=envelope.subject,
             topic_arn=envelope.topic_arn,
-            pointer=pointer,
-            store=store,
+            stored=stored,
             size=size,
             sha256=identity.sha256,
         )
 
-    def _store_of(self, pointer: Pointer, identity: Claim) -> Store:
+    def _located(self, pointer: Pointer, identity: Claim) -> tuple[Store, S3Object]:
         for store in self._stores:
-            if store.holds(pointer):
-                return store
+            if stored := store.locate(pointer):
+                return store, stored
         trusted = ", ".join(f"s3://{store.bucket}/{store.prefix}" for store in self._stores) or "none"
         raise UntrustedStore(
             f"the pointer leads outside the trusted stores ({trusted}); to trust its publisher, add its store",
@@ -137,7 +137,7 @@ class Dereferencer:
         if self._s3 is not None:
             return self._s3
         if (region, patient) not in self._clients:
-            self._clients[region, patient] = client(region, patient=patient)
+            self._clients[region, patient] = s3_client(region, patient=patient)
         return self._clients[region, patient]
 
 

@@ -19,14 +19,15 @@ from claim_check.errors import (
     PayloadUnavailable,
 )
 from claim_check.receiving.digest import Digesting
-from claim_check.s3.client import MIB
-from claim_check.s3.copy import Copied, Place, tells_sha256
+from claim_check.s3.client import MIB, s3_client
+from claim_check.s3.copy import Copied, tells_sha256
 from claim_check.wire.untrusted import parsed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from mypy_boto3_s3.client import S3Client
 
+    from claim_check.store import S3Object
     from claim_check.wire.claim import Claim
 
 READ_LIMIT = 64 * MIB
@@ -42,13 +43,13 @@ class Digest(NamedTuple):
 
 
 class Bytes(Protocol):
-    """Where a payload's bytes come from: a message's body, a store, or a replica. `what` is how errors call it."""
+    """Where a payload's bytes come from: a message's body, a store, or a replica. `label` is their name in errors."""
 
-    what: str
+    label: str
 
     def chunks(self, size: int) -> Generator[bytes]: ...
 
-    def copy_to(self, s3: S3Client, target: Place) -> Copied: ...
+    def copy_to(self, s3: S3Client, target: S3Object) -> Copied: ...
 
 
 class Payload:
@@ -128,7 +129,7 @@ class Payload:
                 self._note(replica, error)
                 if begun:
                     raise PayloadUnavailable(
-                        f"{replica.what} turned out to be no such payload: discard what was read, and read it again",
+                        f"{replica.label} turned out to be no such payload: discard what was read, and read it again",
                         message_id=self._claim.id,
                     ) from error
             else:
@@ -163,19 +164,14 @@ class Payload:
         each MiB; what it raises ends the reading."""
         return self._from_nearest(self._replicas, lambda source: self._each(source, lambda _: meanwhile()))
 
-    def copy_to(self, *, bucket: str, key: str, expected_owner: str, s3: S3Client | None = None) -> Copied:
-        """Has S3 copy the payload to `bucket`/`key`, overwriting, when the account `expected_owner` owns that bucket.
+    def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
+        """Have S3 copy the payload to `target`, replacing an earlier object.
 
-        No byte passes through this process (but an inline payload's). Give an `s3` client of the bucket's Region
-        unless that is boto3's default Region. Up to 5 GiB S3's SHA-256 of the copy is checked against the message's;
-        above, its CRC64NVME against the source's, which is the store's own object then. On an error what may be at the
-        target stays there: it is the caller's to judge.
+        Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
+        to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
+        with that of the store's object. After an error the target can hold a copy: the caller decides what to do.
         """
-        if s3 is None:
-            import boto3  # late, as in s3.py
-
-            s3 = boto3.client("s3")
-        target = Place(bucket, key, expected_owner)
+        s3 = s3 or s3_client(target.region)
 
         def copy(source: Bytes) -> Copied:
             copied = source.copy_to(s3, target)
@@ -220,7 +216,7 @@ class Payload:
         declared = self._claim.sha256
         if found.size != self.size or (declared and found.sha256 and found.sha256 != declared):
             raise PayloadCorrupt(
-                f"{source.what}: read {found.size} bytes with SHA-256 {found.sha256}; the message declares "
+                f"{source.label}: read {found.size} bytes with SHA-256 {found.sha256}; the message declares "
                 f"{self.size} and {declared}",
                 message_id=self._claim.id,
             )

@@ -13,8 +13,6 @@ from claim_check.errors import PayloadMissing, PayloadUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-    from claim_check.wire.pointer import Pointer
-
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
@@ -23,7 +21,7 @@ MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
 _denied = frozenset({"AccessDenied", "403"})
 
 
-def client(region: str, *, patient: bool = True) -> S3Client:
+def s3_client(region: str, *, patient: bool = True) -> S3Client:
     """An S3 client for one Region, with two settings that spare digesting gigabytes twice. One that is not `patient`
     gives up within seconds: for a replica, which has the store itself behind it.
 
@@ -51,7 +49,7 @@ def code(error: ClientError) -> str:
 
 
 @contextmanager
-def s3_errors(action: str, *, pointer: Pointer, message_id: str | None) -> Iterator[None]:
+def s3_errors(action: str, *, pointer: tuple[str, str], message_id: str | None) -> Iterator[None]:
     """Translates what boto raises while we `action`: PayloadMissing when there is no such object, else
     PayloadUnavailable."""
     try:
@@ -83,7 +81,7 @@ def s3_errors(action: str, *, pointer: Pointer, message_id: str | None) -> Itera
 
 
 def _is_connection(error: Exception) -> bool:
-    # Late, as in `client`. botocore lets through what urllib3 raises while it reads the body of GetObject's refusal.
+    # Late, as in `s3_client`. botocore lets through what urllib3 raises while it reads the body of GetObject's refusal.
     from urllib3.exceptions import HTTPError
 
     return isinstance(error, BotoCoreError | HTTPError)

@@ -12,6 +12,8 @@ from claim_check.s3.multipart import MOST_PARTS, MultipartUpload
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from claim_check.store import S3Object
+
 LARGEST_SINGLE_COPY = 5 * GIB
 _part = 512 * MIB
 _workers = 8  # S3 does the work, about 100 MB/s a part; a thread here only waits
@@ -26,20 +28,11 @@ class Copied(NamedTuple):
     crc64nvme: str | None = None
 
 
-class Place(NamedTuple):
-    """An object's place, the account that owns the bucket, and where it matters the version."""
-
-    bucket: str
-    key: str
-    owner: str
-    version_id: str | None = None
-
-
 def copy_object(
     s3: S3Client,
     *,
-    source: Place,
-    target: Place,
+    source: S3Object,
+    target: S3Object,
     size: int,
     etag: str | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -86,7 +79,7 @@ def _in_parts(
     s3: S3Client,
     source: Mapping[str, Any],
     *,
-    target: Place,
+    target: S3Object,
     size: int,
     metadata: Mapping[str, str] | None,
     only_if_new: bool,
@@ -108,9 +101,9 @@ def _in_parts(
     return Copied(size, None, result.get("ChecksumCRC64NVME"))
 
 
-def _copy_source(place: Place) -> dict[str, str]:
-    source = {"Bucket": place.bucket, "Key": place.key}
-    return source | ({"VersionId": place.version_id} if place.version_id else {})
+def _copy_source(source: S3Object) -> dict[str, str]:
+    place = {"Bucket": source.bucket, "Key": source.key}
+    return place | ({"VersionId": source.version_id} if source.version_id else {})
 
 
 def _understood(s3: S3Client, **parameters: str) -> dict[str, str]:

@@ -18,38 +18,39 @@ from botocore.exceptions import (
 
 from claim_check.errors import PayloadCorrupt, PayloadUnavailable
 from claim_check.s3.client import code, s3_errors
-from claim_check.s3.copy import Copied, Place, copy_object
+from claim_check.s3.copy import Copied, copy_object
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
-    from claim_check.store import Store
+    from claim_check.store import Replica, S3Object
     from claim_check.wire.claim import Claim
-    from claim_check.wire.pointer import Pointer
 
 RESUMES = 5
 _first_pause = 0.05  # seconds; doubled at every resume
 
 
 class StoredBytes:
-    """The bytes of one object: `size` and `claim` are what the message declares of it. `replica` is the bucket to read
-    it from, when not the store's own; `s3`, a client of that bucket's Region. `what` is how errors call it."""
+    """The bytes of an object in a store.
+
+    `size` and `claim` are as the message declares them. `replica` is read instead of the store's bucket; `s3` is a
+    client of the Region that is read. `label` is the object's name in errors.
+    """
 
     def __init__(
         self,
         s3: S3Client,
         *,
-        store: Store,
-        pointer: Pointer,
+        stored: S3Object,
         size: int,
         claim: Claim,
-        replica: str | None = None,
+        replica: Replica | None = None,
     ) -> None:
-        self.what = f"the payload's replica in {replica}" if replica else "the payload"
+        self.label = f"the payload's replica in {replica.bucket}" if replica else "the payload"
         self._s3 = s3
-        self._place = Place(replica or pointer.bucket, pointer.key, store.owner)
-        self._pointer = pointer
+        self._source = stored._replace(bucket=replica.bucket, region=replica.region) if replica else stored
+        self._pointer = stored.pointer
         self._size = size
         self._claim = claim
 
@@ -66,7 +67,7 @@ class StoredBytes:
                         yield chunk
             except FlexibleChecksumError as error:
                 raise PayloadCorrupt(
-                    f"{self.what}: the bytes received differ from S3's own checksum of them", **self._known
+                    f"{self.label}: the bytes received differ from S3's own checksum of them", **self._known
                 ) from error
             except Exception as error:
                 if not _is_drop(error):
@@ -80,13 +81,13 @@ class StoredBytes:
             else:
                 return
 
-    def copy_to(self, s3: S3Client, target: Place) -> Copied:
+    def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Has S3 copy the object, as it was when its size and S3's checksum were compared with the message's."""
-        with s3_errors(f"look at {self.what}", **self._known):
+        with s3_errors(f"look at {self.label}", **self._known):
             found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
         self._compare(found, 0)
-        with s3_errors(f"copy {self.what} to s3://{target.bucket}/{target.key}", **self._known):
-            copied = copy_object(s3, source=self._place, target=target, size=self._size, etag=found["ETag"])
+        with s3_errors(f"copy {self.label} to {target.pointer}", **self._known):
+            copied = copy_object(s3, source=self._source, target=target, size=self._size, etag=found["ETag"])
         if _differ(copied.crc64nvme, found.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
         return copied
@@ -97,7 +98,7 @@ class StoredBytes:
             request |= {"Range": f"bytes={offset}-"} | ({"IfMatch": etag} if etag else {})
         if self._claim.sha256 is None:
             request["ChecksumMode"] = "ENABLED"  # nothing of ours to check by, so S3's own checksum has to do
-        with s3_errors(f"read {self.what}", **self._known):
+        with s3_errors(f"read {self.label}", **self._known):
             try:
                 answer = self._s3.get_object(**request)
             except ClientError as error:
@@ -116,15 +117,15 @@ class StoredBytes:
     def _compare(self, found: Mapping[str, Any], offset: int) -> None:
         if offset + found["ContentLength"] != self._size:
             raise PayloadCorrupt(
-                f"{self.what} has {offset + found['ContentLength']} bytes, the message declares {self._size}",
+                f"{self.label} has {offset + found['ContentLength']} bytes, the message declares {self._size}",
                 **self._known,
             )
         if _differ(self._claim.crc64nvme, found.get("ChecksumCRC64NVME")):
-            raise PayloadCorrupt(f"S3's CRC64NVME of {self.what} is not the one the message declares", **self._known)
+            raise PayloadCorrupt(f"S3's CRC64NVME of {self.label} is not the one the message declares", **self._known)
 
     @property
     def _object(self) -> dict[str, Any]:
-        return {"Bucket": self._place.bucket, "Key": self._place.key, "ExpectedBucketOwner": self._place.owner}
+        return {"Bucket": self._source.bucket, "Key": self._source.key, "ExpectedBucketOwner": self._source.owner}
 
     @property
     def _known(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ number_pattern = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)
 # does. `S3Key`, by which AWS's libraries let a caller name the object's key, is refused with them: a key derives from
 # the message id, so that a retry finds its own object, no caller leaves the store's prefix, and no key is used twice.
 # Who wants a key of their own passes it as the message id.
-RESERVED = frozenset({"ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key"})
+RESERVED_ATTRIBUTES = frozenset({"ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key"})
 
 
 class Attribute(NamedTuple):
@@ -81,7 +81,7 @@ def checked(attributes: Mapping[str, str | float | bytes | Attribute]) -> dict[s
 
 def _problem(name: str, attribute: Attribute) -> str | None:
     value = attribute.value
-    if name in RESERVED:
+    if name in RESERVED_ATTRIBUTES:
         return "this name is reserved for pointers to stored payloads; choose another"
     if not name_pattern.fullmatch(name) or name.lower().startswith(("aws.", "amazon.")):
         return (

@@ -8,38 +8,38 @@ import pytest
 
 from claim_check import (
     ClaimCheckError,
-    Disposal,
+    Disposition,
     MalformedMessage,
     PayloadMissing,
     PayloadUnavailable,
     Pointer,
     SnsUnavailable,
     UntrustedStore,
-    disposal,
+    disposition,
 )
 
 
-@pytest.mark.parametrize("choice", Disposal)
-def test_a_missing_payload_is_the_subscribers_choice(choice: Disposal) -> None:
-    assert disposal(PayloadMissing("gone"), missing=choice) is choice
+@pytest.mark.parametrize("choice", Disposition)
+def test_a_missing_payload_is_the_subscribers_choice(choice: Disposition) -> None:
+    assert disposition(PayloadMissing("gone"), missing=choice) is choice
 
 
 def test_without_a_choice_it_is_dead_lettered() -> None:
-    assert disposal(PayloadMissing("gone")) is Disposal.DEAD_LETTER
+    assert disposition(PayloadMissing("gone")) is Disposition.DEAD_LETTER
 
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (MalformedMessage("x"), Disposal.DEAD_LETTER),
-        (UntrustedStore("x"), Disposal.DEAD_LETTER),
-        (PayloadUnavailable("x"), Disposal.RETRY),
-        (SnsUnavailable("x"), Disposal.RETRY),
-        (ValueError("of the application"), Disposal.RETRY),
+        (MalformedMessage("x"), Disposition.DEAD_LETTER),
+        (UntrustedStore("x"), Disposition.DEAD_LETTER),
+        (PayloadUnavailable("x"), Disposition.RETRY),
+        (SnsUnavailable("x"), Disposition.RETRY),
+        (ValueError("of the application"), Disposition.RETRY),
     ],
 )
-def test_everything_else_goes_by_whether_a_retry_can_help(error: Exception, expected: Disposal) -> None:
-    assert disposal(error, missing=Disposal.DROP) is expected
+def test_everything_else_goes_by_whether_a_retry_can_help(error: Exception, expected: Disposition) -> None:
+    assert disposition(error, missing=Disposition.DROP) is expected
 
 
 def test_a_record_says_which_message_and_why_and_is_json() -> None:
@@ -60,5 +60,5 @@ def test_a_record_says_which_message_and_why_and_is_json() -> None:
     }
 
 
-def test_a_disposal_can_come_from_a_setting() -> None:
-    assert [Disposal(value) for value in ("retry", "dead-letter", "drop")] == list(Disposal)
+def test_a_disposition_can_come_from_a_setting() -> None:
+    assert [Disposition(value) for value in ("retry", "dead-letter", "drop")] == list(Disposition)
