@@ -132,7 +132,7 @@ class Endpoints:
     def _profiles(self, emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
         """An AWS configuration as such a server would have: it signs in as itself, and takes on the reader role."""
         (reader,) = names.reader_role_arns(self._deployment, subscriber)
-        itself = _own_role(emulator, subscriber) if subscriber.readers else ""
+        itself = _own_role(emulator, subscriber) if subscriber.reader_principals else ""
         return "\n".join(
             [
                 "[profile account]",
@@ -152,7 +152,7 @@ class Endpoints:
 
 def _own_role(emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
     """The ARN of the first role that may read for the subscriber, which is made: here nobody else makes it."""
-    arn = subscriber.readers[0]
+    arn = subscriber.reader_principals[0]
     path, _, name = arn.partition(":role/")[2].rpartition("/")
     iam = Accounts(emulator).client("iam", account=subscriber.account, region=subscriber.region)
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": subscriber.account}}

@@ -14,7 +14,7 @@ WHAT_TO_DO = {
     "PayloadMissing": AGAIN,
     "PayloadCorrupt": "is left: find out who replaced the payload",
     "PayloadConflict": f"{AGAIN}, under an id of its own",
-    "PayloadTooLarge": "is left: raise maximum_payload_bytes, or have it published again in smaller pieces",
+    "PayloadTooLarge": "is left: raise publisher.outbox.maximum_bytes, or have it published again in smaller pieces",
     "InputTooLarge": f"{AGAIN}, with fewer attributes, under another id",
     "InvalidMessage": f"{AGAIN}, mended",
     "ABORTED": "is left: somebody stopped it",

@@ -46,7 +46,7 @@ def publish_upload(
     message_id = upload_id(key, uploaded["version-id"])
     if size > maximum:
         raise PayloadTooLarge(
-            f"the upload stays in the outbox: it has {size} bytes, and publisher.maximum_payload_bytes is {maximum}; "
+            f"the upload stays in the outbox: it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}; "
             "raise that in the deployment file, or split it into several uploads",
             pointer=source.pointer,
         )

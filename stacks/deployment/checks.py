@@ -137,25 +137,20 @@ def _of_workflow(key: str, subscriber: Any) -> Iterator[Conflict]:
             (f"{key}.fan_out", f"{key}.landing"),
             f"{key}.fan_out: items are read from a landed payload; add [subscribers.landing]",
         )
-    if subscriber.fan_out and subscriber.definition:
+    if subscriber.fan_out and subscriber.state_machine:
         yield Conflict(
-            (f"{key}.fan_out", f"{key}.definition"),
-            f"{key}.definition = {subscriber.definition!r}: is instead of our state machine, of which fan_out is "
-            "a part; take the one out or the other",
+            (f"{key}.fan_out", f"{key}.state_machine"),
+            f"{key}.state_machine: is instead of our state machine, of which fan_out is a part; take the one out or "
+            "the other",
         )
-    if subscriber.permissions and not subscriber.definition:
-        yield Conflict(
-            (f"{key}.permissions", f"{key}.definition"),
-            f"{key}.permissions = {subscriber.permissions!r}: is for a definition of your own, and there is none",
-        )
-    for name in ("definition", "permissions"):
-        file = getattr(subscriber, name)
+    for name, file in subscriber.state_machine or ():
         unknown = unknown_placeholders(file, landing=bool(subscriber.landing)) if file else []
         if unknown:
             known = ", ".join(f"${{{each}}}" for each in (*PLACEHOLDERS, *WITH_LANDING))
             yield Conflict(
-                (f"{key}.{name}", f"{key}.landing"),
-                f"{key}.{name} = {file!r}: there is no ${{{unknown[0]}}}; there are {known} (Land… with landing only)",
+                (f"{key}.state_machine", f"{key}.landing"),
+                f"{key}.state_machine.{name} = {file!r}: there is no ${{{unknown[0]}}}; there are {known} (Land… with "
+                "landing only)",
             )
 
 
@@ -208,12 +203,12 @@ def _of_https(key: str, publisher: PublisherConfig, subscriber: Any) -> Iterator
             f'{key}.kind = "https": publisher.maximum_message_bytes = {publisher.maximum_message_bytes}: SNS does not '
             f"deliver over HTTPS from a topic with more than {SNS_DEFAULT_MAXIMUM_BYTES}",
         )
-    for index, arn in enumerate(subscriber.readers):
+    for index, arn in enumerate(subscriber.reader_principals):
         _, owning_partition, _, _, account, _ = arn.split(":", 5)
         if (owning_partition, account) != (partition(subscriber.region), subscriber.account):
             yield Conflict(
-                (f"{key}.readers", f"{key}.account", f"{key}.region"),
-                f"{key}.readers[{index}] = {arn!r}: must be a role of the subscriber's own account "
+                (f"{key}.reader_principals", f"{key}.account", f"{key}.region"),
+                f"{key}.reader_principals[{index}] = {arn!r}: must be a role of the subscriber's own account "
                 f"{subscriber.account}; another account's goes through a role there",
             )
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from stacks.deployment.types import NamedOnce, SecurityGroupId, SubnetId, Table, VpcId, matches
+from stacks.deployment.types import NamedOnce, SecurityGroupId, SubnetId, Table, VpcId, from_folder, matches
 
 OURS = Path(__file__).parents[2] / "applications" / "ecs_task"
 """The build context of the image that runs unless the file says otherwise."""
@@ -29,13 +29,13 @@ SIZES: Mapping[int, _Sizes] = {
 memory".)"""
 
 
-def _with_dockerfile(path: str) -> str:
-    folder = Path(path)
+def _with_dockerfile(path: str, info: ValidationInfo) -> str:
+    folder = from_folder(path, info)
     if not (folder / "Dockerfile").is_file():
         raise ValueError("is no folder with a Dockerfile; its path begins at the deployment file's folder")
     if (folder / LIBRARY).exists():
         raise ValueError(f"has a {LIBRARY} of its own, and the library is put there; take it out, or rename it")
-    return path
+    return str(folder)
 
 
 ImageConfig = Annotated[

@@ -16,8 +16,8 @@ from stacks.deployment.publisher import PublisherConfig
 from stacks.deployment.quotas import over, research_names
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import SenderConfig
-from stacks.deployment.state_machine import beside
 from stacks.deployment.subscriber import LambdaSubscriberConfig, SqsSubscriberConfig, SubscriberConfig
+from stacks.deployment.types import FOLDER
 
 
 def load(path: Path) -> Deployment | ResearchDeployment:
@@ -67,8 +67,7 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
 
     Part by part, so that a slip in one part does not hide what is wrong in, or between, the others.
     """
-    problems = Problems()
-    table = beside(table, path.parent)
+    problems = Problems(path.parent)
     head = _part(BaseDeployment, {key: value for key, value in table.items() if key not in _SECTIONS}, "", problems)
     research = _research(table.get("research"), head, problems)
     if table.get("research") is not None and not any(table.get(key) for key in _MESSAGING):
@@ -98,7 +97,8 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
 class Problems:
     """What is wrong so far: a line each, and the keys whose values are wrong in themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.context = {FOLDER: folder}
         self.lines: list[str] = []
         self.keys: set[str] = set()
 
@@ -112,7 +112,7 @@ def _research(table: object, head: BaseDeployment, problems: Problems) -> Resear
     if table is None:
         return None
     try:
-        research = ResearchConfig.model_validate(table)
+        research = ResearchConfig.model_validate(table, context=problems.context)
     except ValidationError as error:
         _note(error, "research.", problems)
         return None
@@ -141,7 +141,7 @@ _STAND_INS: dict[str, object] = {
 def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
     """`table` as a `model`; where it is none, its problems are noted and its sound values come with stand-ins."""
     try:
-        return model.model_validate(table)
+        return model.model_validate(table, context=problems.context)
     except ValidationError as error:
         wrong = _note(error, key, problems)
     given = table if isinstance(table, dict) else {}
@@ -150,7 +150,7 @@ def _part(model: type[T], table: object, key: str, problems: Problems) -> T:
     stand_ins = {name: _STAND_INS[name] for name in required}
     if model is LambdaSubscriberConfig and "kind" in stand_ins:
         stand_ins["kind"] = "lambda"
-    return model.model_validate(sound | stand_ins)
+    return model.model_validate(sound | stand_ins, context=problems.context)
 
 
 def _note(error: ValidationError, key: str, problems: Problems) -> set[str]:

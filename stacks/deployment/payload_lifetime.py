@@ -54,12 +54,12 @@ def slow_readers(key: str, publisher: PublisherConfig, subscriber: SubscriberCon
     """Whoever hands a payload on reads it once, within the function's time-out."""
     if subscriber.kind == "https":
         return
-    size, timeout = "publisher.maximum_payload_bytes", f"{key}.function_timeout_seconds"
-    needed = -(-publisher.maximum_payload_bytes // READ_BYTES_PER_SECOND) + ANSWER_SECONDS
+    size, timeout = "publisher.outbox.maximum_bytes", f"{key}.function_timeout_seconds"
+    needed = -(-publisher.outbox.maximum_bytes // READ_BYTES_PER_SECOND) + ANSWER_SECONDS
     if needed > subscriber.function_timeout_seconds:
         yield Conflict(
             (size, timeout),
-            f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.maximum_payload_bytes} "
+            f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.outbox.maximum_bytes} "
             f"and answer can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at "
             "most), or lower the other",
         )

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.model import Deployment
 from stacks.deployment.operations import OperationsConfig
-from stacks.deployment.publisher import PublisherConfig
+from stacks.deployment.publisher import OutboxConfig, PublisherConfig
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import SenderConfig
+from stacks.deployment.state_machine import StateMachineConfig
 from stacks.deployment.subscriber import (
     FanOutConfig,
     HttpsSubscriberConfig,
@@ -88,9 +89,11 @@ _TABLES: dict[str, tuple[type[Table], ...]] = {
     "": (Deployment,),
     "operations": (OperationsConfig,),
     "publisher": (PublisherConfig,),
+    "publisher.outbox": (OutboxConfig,),
     "senders": (SenderConfig,),
     "subscribers": (SqsSubscriberConfig, LambdaSubscriberConfig, HttpsSubscriberConfig),
     "subscribers.landing": (LandingConfig,),
+    "subscribers.state_machine": (StateMachineConfig,),
     "subscribers.fan_out": (FanOutConfig,),
     "subscribers.task": (EcsTaskConfig,),
     "subscribers.network": (NetworkConfig,),

@@ -14,6 +14,13 @@ SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+class OutboxConfig(Table):
+    """`[publisher.outbox]`: limits of uploads."""
+
+    maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=5 * 1024**4)
+    """The largest upload that is published; subscribers' functions have to be able to read it within their time."""
+
+
 class PublisherConfig(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
@@ -27,8 +34,7 @@ class PublisherConfig(Table):
     """The threshold over which a payload is offloaded; the topic's maximum message size, when it is over SNS's own."""
     offload: Literal["over-threshold", "always", "never"] = "over-threshold"
     """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
-    maximum_payload_bytes: int = Field(default=2 * 1024**3, ge=1024, le=5 * 1024**4)
-    """The largest upload that is published; subscribers' functions have to be able to read it within their time."""
+    outbox: OutboxConfig = OutboxConfig()
     detail_types: Annotated[tuple[DetailType, ...], NamedOnce] = Field(default=(), strict=False)
     """The detail-types of events that are published, and no other; every one, when there are none."""
     archive_days: int = Field(default=30, ge=1, le=3650)

@@ -196,7 +196,7 @@ class ResearchConfig(Table):
     groups: tuple[GroupConfig, ...] = Field(default=(), strict=False)
     spaces: tuple[SpaceConfig, ...] = Field(default=(), strict=False)
     images: tuple[ImageConfig, ...] = Field(default=(), strict=False)
-    kept_images: int = Field(default=10, ge=2, le=1000)
+    image_builds_kept: int = Field(default=10, ge=2, le=1000)
     """How many builds of each image the registry keeps; a deployment can be rolled back to these at no cost."""
     network: Literal["vpc-only", "internet"] = "vpc-only"
     """`internet`: the apps have a way out, by SageMaker's own network. The data bucket is as private as ever."""

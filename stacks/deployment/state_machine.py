@@ -1,4 +1,4 @@
-"""A state machine of somebody's own: its definition and its permissions, two JSON files that the deployment file names.
+"""The table `[subscribers.state_machine]`: a state machine's definition and its permissions, two JSON files.
 
 Both may hold `${Name}`, for what only the deployment knows.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
+
+from stacks.deployment.types import Table, from_folder
 
 PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventBusArn", "StagingBucketArn")
 WITH_LANDING = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
@@ -21,32 +23,9 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _ELEMENTS = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 
-def beside(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A deployment file's table, its subscribers' files as paths from `folder`, in which the deployment file is."""
-
-    def found(subscriber: object) -> object:
-        if not isinstance(subscriber, dict):
-            return subscriber
-        task = subscriber.get("task")
-        build = {"task": _from(folder, task, ("context",))} if isinstance(task, dict) else {}
-        return _from(folder, subscriber, _FILES) | build
-
-    subscribers = table.get("subscribers")
-    return (
-        {**table, "subscribers": [found(each) for each in subscribers]} if isinstance(subscribers, list) else {**table}
-    )
-
-
-_FILES = ("definition", "permissions")
-
-
-def _from(folder: Path, table: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {**table, **{key: str(folder / table[key]) for key in keys if isinstance(table.get(key), str)}}
-
-
-def _json(path: str) -> Any:
+def _json(path: Path) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError("there is no such file; its path begins at the deployment file's folder") from None
     except json.JSONDecodeError as error:
@@ -55,21 +34,23 @@ def _json(path: str) -> Any:
         raise ValueError(f"cannot be read: {error}") from None
 
 
-def _definition(path: str) -> str:
-    match _json(path):
+def _definition(path: str, info: ValidationInfo) -> str:
+    file = from_folder(path, info)
+    match _json(file):
         case {"StartAt": str(start), "States": dict(states)} if start in states:
-            return path
+            return str(file)
     raise ValueError("is no definition of a state machine: an object whose StartAt names one of its States")
 
 
-def _permissions(path: str) -> str:
-    statements = _json(path)
+def _permissions(path: str, info: ValidationInfo) -> str:
+    file = from_folder(path, info)
+    statements = _json(file)
     if not isinstance(statements, list) or not statements:
         raise ValueError("is no list of IAM statements")
     for index, statement in enumerate(statements):
         for problem in _wrong(statement):
             raise ValueError(f"statement {index}: {problem}")
-    return path
+    return str(file)
 
 
 def _wrong(statement: object) -> Iterator[str]:
@@ -91,6 +72,15 @@ def listed(value: object) -> list[Any]:
 
 DefinitionFile = Annotated[str, AfterValidator(_definition)]
 PermissionsFile = Annotated[str, AfterValidator(_permissions)]
+
+
+class StateMachineConfig(Table):
+    """`[subscribers.state_machine]`: a state machine of one's own instead of ours."""
+
+    definition: DefinitionFile
+    """Its definition, a JSON file."""
+    permissions: PermissionsFile | None = None
+    """What its role may do besides: a JSON file, a list of IAM statements."""
 
 
 def unknown_placeholders(path: str, *, landing: bool) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.filter_policy import FilterPolicy
-from stacks.deployment.state_machine import DefinitionFile, PermissionsFile
+from stacks.deployment.state_machine import StateMachineConfig
 from stacks.deployment.types import Account, HttpsUrl, Name, Region, RoleArn, Table
 
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
@@ -17,7 +17,7 @@ RetentionDays = Annotated[int, Field(ge=1, le=14)]
 class LandingConfig(Table):
     """`[subscribers.landing]`: S3 copies each payload into a bucket of the subscriber's own."""
 
-    days: int = Field(default=30, ge=1, le=3650)
+    retention_days: int = Field(default=30, ge=1, le=3650)
     """How long a landed payload is kept."""
 
 
@@ -63,10 +63,8 @@ class SqsSubscriberConfig(_FunctionSubscriberConfig):
     """Make each payload a data set of this research pipeline, and start it with that."""
     fan_out: FanOutConfig | None = None
     """Process each item of a landed payload by itself."""
-    definition: DefinitionFile | None = None
-    """A state machine of one's own instead of ours: its definition, a JSON file."""
-    permissions: PermissionsFile | None = None
-    """What the role of that state machine may do besides: a JSON file, a list of IAM statements."""
+    state_machine: StateMachineConfig | None = None
+    """A state machine of one's own instead of ours."""
 
     @property
     def visibility_timeout(self) -> int:
@@ -94,7 +92,7 @@ class HttpsSubscriberConfig(_SubscriberConfig):
 
     kind: Literal["https"]
     endpoint: HttpsUrl
-    readers: tuple[RoleArn, ...] = Field(default=(), strict=False)
+    reader_principals: tuple[RoleArn, ...] = Field(default=(), strict=False)
     """Roles of the account that may take on the reader role; whoever the account lets, when there are none."""
 
 

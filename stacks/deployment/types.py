@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from stacks.deployment.regions import known_regions
+
+FOLDER = "folder"
+"""Key of the validation context: the folder of the deployment file, from which its paths begin."""
+
+
+def from_folder(path: str, info: ValidationInfo) -> Path:
+    """Return a path of the file, relative to the folder that the file is in."""
+    return Path((info.context or {}).get(FOLDER, "."), path)
 
 
 class Table(BaseModel):

@@ -81,7 +81,7 @@ class PublisherStack(Stack):
                 "SENDERS": json.dumps({sender.name: sender.account for sender in deployment.senders}),
                 "THRESHOLD_BYTES": str(publisher.maximum_message_bytes),
                 "OFFLOAD": publisher.offload,
-                "MAXIMUM_UPLOAD_BYTES": str(publisher.maximum_payload_bytes),
+                "MAXIMUM_UPLOAD_BYTES": str(publisher.outbox.maximum_bytes),
             },
         )
         _grant_publish(publish.execution_role, topic, bucket, key)

@@ -68,7 +68,7 @@ class ResearchStack(Stack):
                 f"Registry-{image.name}",
                 deployment=deployment,
                 image=image,
-                kept=research.kept_images,
+                kept=research.image_builds_kept,
                 key=key,
                 removal_policy=removal,
             )

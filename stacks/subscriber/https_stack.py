@@ -42,10 +42,10 @@ class HttpsSubscriberStack(SubscriberStack):
             description="coatcheck: what an HTTPS endpoint needs to receive messages of any size.",
         )
         account: iam.IPrincipal = iam.AccountPrincipal(subscriber.account)
-        if subscriber.readers:
+        if subscriber.reader_principals:
             # By condition: a principal that does not exist yet, or is made anew, would break the policy.
             account = iam.PrincipalWithConditions(
-                account, {"ArnEquals": {"aws:PrincipalArn": list(subscriber.readers)}}
+                account, {"ArnEquals": {"aws:PrincipalArn": list(subscriber.reader_principals)}}
             )
         reader = iam.Role(
             self,

@@ -48,7 +48,7 @@ class Landing(Construct):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpireLanded",
-                    expiration=Duration.days(settings.days),
+                    expiration=Duration.days(settings.retention_days),
                     abort_incomplete_multipart_upload_after=Duration.days(2),
                 )
             ],

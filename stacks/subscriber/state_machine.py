@@ -91,13 +91,13 @@ class StateMachine(sfn.StateMachine):
         if landing and subscriber.fan_out:
             landing.key.grant_encrypt_decrypt(role)  # what is read and written there is under it
             self._acknowledge_fan_out(role, landing)
-        if subscriber.definition:
+        if subscriber.state_machine:
             bus.grant_put_events_to(role)
             if landing:
                 landing.function.grant_invoke(role)
-        if subscriber.permissions:
+        if subscriber.state_machine and subscriber.state_machine.permissions:
             values = _placeholders(scope, deployment, subscriber, bus, landing)
-            for statement in json.loads(filled(subscriber.permissions, values)):
+            for statement in json.loads(filled(subscriber.state_machine.permissions, values)):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
 
     def _acknowledge_fan_out(self, role: iam.Role, landing: Landing) -> None:
@@ -125,9 +125,9 @@ def _body(
     bus: ApplicationBus,
     landing: Landing | None,
 ) -> sfn.DefinitionBody:
-    if subscriber.definition:
+    if subscriber.state_machine:
         return sfn.DefinitionBody.from_string(
-            filled(subscriber.definition, _placeholders(scope, deployment, subscriber, bus, landing))
+            filled(subscriber.state_machine.definition, _placeholders(scope, deployment, subscriber, bus, landing))
         )
     steps: list[sfn.TaskStateBase | sfn.DistributedMap] = [_tell(scope, deployment, bus)]
     if landing and subscriber.fan_out:

@@ -215,9 +215,7 @@ def test_an_upload_over_the_maximum_is_refused_before_it_is_copied_and_stays(
 ) -> None:
     settings = SETTINGS | {"MAXIMUM_UPLOAD_BYTES": "1024"}
     publish = load("publish", TOPIC_ARN=subscribed_topic(delivered), **settings, **environment())
-    with pytest.raises(
-        PayloadTooLarge, match=r"has 1025 bytes, and publisher.maximum_payload_bytes is 1024"
-    ) as refused:
+    with pytest.raises(PayloadTooLarge, match=r"has 1025 bytes, and publisher.outbox.maximum_bytes is 1024") as refused:
         publish.handler(upload(bytes(1025)), context)
     assert refused.value.pointer is not None
     assert refused.value.pointer[1] == KEY

@@ -361,7 +361,7 @@ def _keeps_undelivered(deployment: Deployment, subscriber: SubscriberConfig) -> 
 def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriberConfig) -> Party:
     home = subscriber.account
     (reader,) = readers(subscriber, deployment)
-    process = Roles(home, subscriber.readers) if subscriber.readers else Account(home)
+    process = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
     guards = [_keeps_undelivered(deployment, subscriber), run_by(reader, home, process)]
     takes_undelivered = May(SQS_TAKE, (names.undelivered_queue_arn(deployment, subscriber),))
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
@@ -453,8 +453,8 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: 
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
     if subscriber.fan_out:
         jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
-    if subscriber.permissions:
-        jobs[machine_role] += tuple(_as_the_file_says(subscriber.permissions))
+    if subscriber.state_machine and subscriber.state_machine.permissions:
+        jobs[machine_role] += tuple(_as_the_file_says(subscriber.state_machine.permissions))
     if subscriber.pipeline and deployment.research:
         more_guards, more_jobs = _with_intake(deployment, subscriber, deployment.research, found)
         guards += more_guards

@@ -138,7 +138,7 @@ def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
             yield person(deployment.organization, account, crossing.replace(home, account), words)
     for subscriber in deployment.subscribers:
         if subscriber.kind == "https":
-            for process in subscriber.readers:
+            for process in subscriber.reader_principals:
                 yield person(deployment.organization, subscriber.account, process, f"role {process.rsplit('/', 1)[1]}")
     for account, whose in ((STRANGER, "a stranger's"), (NEIGHBOUR, "a neighbour's")):
         yield person(

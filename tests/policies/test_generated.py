@@ -35,7 +35,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
         takes_function = not fifo and (where == region or not is_opt_in(where))
         kinds = ["sqs", *(["lambda"] if takes_function else []), *([] if fifo else ["https"])]
         home, kind = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(kinds))
-        more = {"endpoint": f"https://{index}.example/in", "readers": draw(_roles_of(home, region))}
+        more = {"endpoint": f"https://{index}.example/in", "reader_principals": draw(_roles_of(home, region))}
         subscribers.append(
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": where}
             | (more if kind == "https" else {})

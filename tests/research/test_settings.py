@@ -107,7 +107,7 @@ def test_a_subscriber_cannot_take_the_research_stacks_name() -> None:
         (changed("volume_gb", to=101), "research.volume_gb = 101: is more than maximum_volume_gb = 100"),
         (changed("volume_gb", to=4), "research.volume_gb = 4: must be greater than or equal to 5"),
         (changed("idle_minutes", to=59), "research.idle_minutes = 59: must be greater than or equal to 60"),
-        (changed("kept_images", to=1), "research.kept_images = 1: must be greater than or equal to 2"),
+        (changed("image_builds_kept", to=1), "research.image_builds_kept = 1: must be greater than or equal to 2"),
         (changed("vpc_id", to="vpc-0123456789abcdef0"), "research.subnet_ids: is missing"),
         (changed("subnet_ids", to=["subnet-0123456789abcdef0"]), "research.vpc_id: is missing"),
         (changed("vpc_id", to="vpc-X"), "research.vpc_id = 'vpc-X': must be the id of a VPC"),

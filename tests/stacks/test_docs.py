@@ -20,12 +20,15 @@ from stacks.deployment import (
 )
 from stacks.deployment import research as settings
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
+from stacks.deployment.publisher import OutboxConfig
+from stacks.deployment.state_machine import StateMachineConfig
 from stacks.deployment.subscriber import FanOutConfig, LandingConfig
 from stacks.deployment.types import Table
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
 MESSAGING = (
     Deployment,
+    OutboxConfig,
     PublisherConfig,
     SenderConfig,
     SqsSubscriberConfig,
@@ -33,6 +36,7 @@ MESSAGING = (
     HttpsSubscriberConfig,
     FanOutConfig,
     LandingConfig,
+    StateMachineConfig,
     OperationsConfig,
     EcsTaskConfig,
     NetworkConfig,

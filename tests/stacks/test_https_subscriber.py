@@ -74,7 +74,7 @@ def test_the_role_is_the_named_processes_or_the_accounts(
     synth: Callable[[Deployment], dict[str, Template]],
 ) -> None:
     table = json.loads(deployment.model_dump_json(exclude_none=True))
-    table["subscribers"][1]["readers"] = readers
+    table["subscribers"][1]["reader_principals"] = readers
     (trust,) = statements(synth(parse_messaging(table))[STACK], "AWS::IAM::Role", "AssumeRolePolicyDocument")
     assert trust["Principal"] == {"AWS": "arn:aws:iam::555555555555:root"}
     assert trust.get("Condition") == ({"ArnEquals": {"aws:PrincipalArn": readers}} if condition else None)
