@@ -36,7 +36,7 @@ class ApplicationBus(events.EventBus):
         time-out or an abort is caught by nothing.
         """
         self.forward(
-            "Executions",
+            "Execution",
             "FailedRule",
             "Executions that failed, timed out or were aborted.",
             events.EventPattern(

@@ -64,7 +64,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             self.operations.watch_function("Copy", landing.function, asynchronous=False)
         if subscriber.pipeline:
             self._intake(deployment, subscriber, bus, subscriber.pipeline)
-        self.operations.watch_bare_rules({f"{what}Untold": rule for what, rule in bus.forwarding.items()})
+        self.operations.watch_bare_rules({f"{what}EventsLost": rule for what, rule in bus.forwarding.items()})
         self.operations.show_traffic(consume, "ConsumedBytes", ["ProcessingTime", "DeliveryLatency"])
         self.operations.show("Receives messages through a queue and starts an execution with each.")
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")

@@ -1,24 +1,21 @@
 """Behind a subscriber of kind `sqs`: a state machine, started once per message with the pointer and a summary.
 
-Land -> FanOut (both where the deployment file asks for them) -> Tell; or somebody's own definition
+CopyPayload (with a landing bucket) -> PublishResult; or a definition that the deployment file names.
 """
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 
-from aws_cdk import Annotations, ArnFormat, Aws, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.findings import BELOW_A_PREFIX, GRANT_KEY
+from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.state_machine import filled
-from stacks.deployment.subscriber import FanOutConfig
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
 
@@ -88,9 +85,6 @@ class StateMachine(sfn.StateMachine):
         if landing:
             versions = f"{landing.function.function_arn}:*"
             acknowledge_wildcards(role, {"CDK's grant to invoke: any version of one function.": [versions]})
-        if landing and subscriber.fan_out:
-            landing.key.grant_encrypt_decrypt(role)  # what is read and written there is under it
-            self._acknowledge_fan_out(role, landing)
         if subscriber.state_machine:
             bus.grant_put_events_to(role)
             if landing:
@@ -99,23 +93,6 @@ class StateMachine(sfn.StateMachine):
             values = _placeholders(scope, deployment, subscriber, bus, landing)
             for statement in json.loads(filled(subscriber.state_machine.permissions, values)):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
-
-    def _acknowledge_fan_out(self, role: iam.Role, landing: Landing) -> None:
-        """What CDK lets Step Functions do for a distributed map."""
-        stack = Stack.of(self)
-        executions = [
-            stack.format_arn(
-                service="states",
-                resource="execution",
-                resource_name=f"{Fn.select(6, Fn.split(':', self.state_machine_arn))}{which}",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for which in (":*", "/*:*")
-        ]
-        objects = f"arn:{Aws.PARTITION}:s3:::{landing.bucket.bucket_name}/*"
-        acknowledge(role, GRANT_KEY)
-        acknowledge_wildcards(role, {BELOW_A_PREFIX: [objects]})
-        acknowledge_wildcards(self, {"Executions of a map have no names before they run.": executions})
 
 
 def _body(
@@ -129,14 +106,8 @@ def _body(
         return sfn.DefinitionBody.from_string(
             filled(subscriber.state_machine.definition, _placeholders(scope, deployment, subscriber, bus, landing))
         )
-    steps: list[sfn.TaskStateBase | sfn.DistributedMap] = [_tell(scope, deployment, bus)]
-    if landing and subscriber.fan_out:
-        steps.insert(0, _fan_out(scope, subscriber.fan_out, landing))
-    if landing:
-        steps.insert(0, _land(scope, landing))
-    for step, following in pairwise(steps):
-        step.next(following)
-    return sfn.DefinitionBody.from_chainable(steps[0])
+    publish = _tell(scope, deployment, bus)
+    return sfn.DefinitionBody.from_chainable(_land(scope, landing).next(publish) if landing else publish)
 
 
 def _placeholders(
@@ -196,35 +167,6 @@ def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts:
         max_delay=Duration.minutes(10),
         max_attempts=attempts,
         jitter_strategy=sfn.JitterType.FULL,
-    )
-
-
-def _fan_out(scope: Construct, settings: FanOutConfig, landing: Landing) -> sfn.DistributedMap:
-    key = sfn.JsonPath.string_at("$.landed.key")
-    readers: dict[str, sfn.IItemReader] = {
-        "jsonl": sfn.S3JsonLItemReader(bucket=landing.bucket, key=key),
-        "csv": sfn.S3CsvItemReader(bucket=landing.bucket, key=key, csv_headers=sfn.CsvHeaders.use_first_row()),
-    }
-    fan_out = sfn.DistributedMap(
-        scope,
-        "FanOut",
-        map_execution_type=sfn.StateMachineType.STANDARD,
-        item_reader=readers[settings.format],
-        result_writer_v2=sfn.ResultWriterV2(
-            bucket=landing.bucket,
-            prefix=sfn.JsonPath.format(f"{names.RESULTS}{{}}", sfn.JsonPath.string_at("$.message_id")),
-        ),
-        max_concurrency=settings.maximum_concurrency,
-        tolerated_failure_percentage=settings.tolerated_failure_percentage,
-        result_path="$.fan_out",
-    )
-    # CDK asks for the type of the items' executions twice, and then warns that it looks at one of the two only.
-    Annotations.of(fan_out).acknowledge_warning("@aws-cdk/aws-stepfunctions:propertyIgnored")
-    # The place of the application's own states: each item is the input of an execution of them.
-    return fan_out.item_processor(
-        sfn.Pass(scope, "ProcessItem"),
-        mode=sfn.ProcessorMode.DISTRIBUTED,
-        execution_type=sfn.ProcessorType.STANDARD,
     )
 
 

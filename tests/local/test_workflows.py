@@ -75,52 +75,21 @@ class Workflow:
         found: dict[str, Any] = json.loads(message["Body"])
         return found
 
-    def read(self, key: str) -> Any:
-        return json.loads(self.account.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
-
-def _deployment(**keys: Any) -> Deployment:
+def _deployment() -> Deployment:
     table = json.loads(load_messaging(ROOT / "deployments" / "example.toml").model_dump_json())
-    table["subscribers"][0] |= {"landing": {}, **keys}
+    table["subscribers"][0] |= {"landing": {}}
     return parse_messaging(table)
 
 
-@pytest.mark.parametrize(
-    ("form", "payload", "items"),
-    [
-        ("jsonl", b'{"n": 1}\n{"n": 2}\n', [{"n": 1}, {"n": 2}]),
-        (
-            "csv",
-            b"name,amount\nWintermantel,2\nSchal,1\n",
-            [
-                {"name": "Wintermantel", "amount": "2"},
-                {"name": "Schal", "amount": "1"},
-            ],
-        ),
-    ],
-)
-def test_a_landed_payload_fans_out_item_by_item(
-    accounts: Accounts, form: str, payload: bytes, items: list[dict[str, Any]]
-) -> None:
-    workflow = Workflow(accounts, _deployment(fan_out={"format": form}))
-    execution = workflow.run("m-1", payload)
+def test_built_in_state_machine_copies_and_publishes(accounts: Accounts) -> None:
+    workflow = Workflow(accounts, _deployment())
+    execution = workflow.run("m-1", b"abc")
     assert execution["status"] == "SUCCEEDED", execution
     output = json.loads(execution["output"])
     assert output["landed"] == {"bucket": workflow.bucket, "key": "landed/m-1", **LANDED}
-    where = output["fan_out"]["ResultWriterDetails"]
-    assert where["Key"].startswith("results/m-1/")
-    (succeeded,) = workflow.read(where["Key"])["ResultFiles"]["SUCCEEDED"]
-    handled = [json.loads(each["Output"]) for each in workflow.read(succeeded["Key"])]
-    assert sorted(handled, key=str) == sorted(items, key=str)
     told = workflow.hears()
     assert (told["source"], told["detail-type"], told["detail"]) == ("coatcheck", "Payload processed", output)
-
-
-def test_a_payload_of_another_form_fails_its_execution_and_nothing_is_told(accounts: Accounts) -> None:
-    workflow = Workflow(accounts, _deployment(fan_out={"format": "jsonl"}))
-    execution = workflow.run("m-1", b"name;amount\n")
-    assert execution["status"] == "FAILED"
-    assert workflow.account.messages(workflow.told) == []
 
 
 def test_a_definition_of_ones_own_is_filled_in_and_runs(accounts: Accounts) -> None:

@@ -26,7 +26,7 @@ def example() -> Judged:
 def in_organization(example: Judged) -> Judged:
     """The example, in an organisation and with all that a subscriber can have: every condition there is."""
     table = json.loads(example.deployment.model_dump_json())
-    table["subscribers"][0] |= {"landing": {}, "fan_out": {"format": "jsonl"}}
+    table["subscribers"][0] |= {"landing": {}}
     return _judged(parse_messaging({**table, "organization": "o-a1b2c3d4e5"}))
 
 

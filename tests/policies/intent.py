@@ -451,8 +451,6 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: 
         jobs |= more_jobs
         land = arn("lambda", region, home, f"function:{names.copy_function(deployment, subscriber)}")
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
-    if subscriber.fan_out:
-        jobs[machine_role] += tuple(_fans_out(deployment, subscriber, found, machine))
     if subscriber.state_machine and subscriber.state_machine.permissions:
         jobs[machine_role] += tuple(_as_the_file_says(subscriber.state_machine.permissions))
     if subscriber.pipeline and deployment.research:
@@ -511,22 +509,6 @@ def _with_intake(
         )
     }
     return guards, jobs
-
-
-def _fans_out(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete, machine: str) -> Iterator[May]:
-    """Items are read, and what became of them is written, by Step Functions as the machine; each is an execution."""
-    bucket = f"arn:{partition(subscriber.region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
-    executions = machine.replace(":stateMachine:", ":execution:")
-    yield May(
-        ("s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"), (f"{bucket}/*",)
-    )
-    yield May(
-        ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"),
-        (found.named(names.subscriber_stack(deployment, subscriber), "LandingKey"),),
-    )
-    yield May(("states:StartExecution",), (machine,))
-    yield May(("states:DescribeExecution", "states:StopExecution"), (f"{executions}:*",))
-    yield May(("states:RedriveExecution",), (f"{executions}/*:*",))
 
 
 def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete) -> Party:

@@ -88,20 +88,20 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
 
 
 def _landing(case: Judged, subscriber: SubscriberConfig) -> set[tuple[str, str, str]]:
-    """What landing has to do, and the state machine that reads its items and writes what became of them."""
+    """Requests that copying a payload into the landing bucket needs."""
     if not isinstance(subscriber, SqsSubscriberConfig) or not subscriber.landing:
         return set()
     stack = names.subscriber_stack(case.messaging, subscriber)
     bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"
     key = case.found.named(stack, "LandingKey")
     land = f"role {names.copy_role(case.messaging, subscriber)}"
+    name = names.copy_function(case.messaging, subscriber)
+    copy = f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:{name}"
     machine = f"role {case.found.named(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
     return {
         (land, "s3:PutObject", f"{bucket}/landed/one"),
         (land, "kms:GenerateDataKey", key),
-        (machine, "s3:GetObject", f"{bucket}/landed/one"),
-        (machine, "kms:Decrypt", key),
-        (machine, "kms:GenerateDataKey", key),
+        (machine, "lambda:InvokeFunction", copy),
     }
 
 

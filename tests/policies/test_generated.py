@@ -62,8 +62,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
 
 
 def _behind_queues() -> st.SearchStrategy[dict[str, Any]]:
-    fan_out = [{"landing": {}, "fan_out": {"format": form}} for form in ("jsonl", "csv")]
-    return st.sampled_from([{}, {"landing": {}}, *fan_out])
+    return st.sampled_from([{}, {"landing": {}}])
 
 
 def _networks() -> st.SearchStrategy[dict[str, Any]]:

@@ -98,7 +98,7 @@ def everything(example: Deployment) -> dict[str, StackTemplate]:
     orders, billing = json.loads(example.model_dump_json())["subscribers"]
     everywhere = json.loads(load(ROOT / "deployments" / "everywhere.toml").model_dump_json())
     (partner,) = (each for each in everywhere["subscribers"] if each["kind"] == "https")
-    table["subscribers"] += [orders | {"landing": {}, "fan_out": {"format": "csv"}}, billing, partner]
+    table["subscribers"] += [orders | {"landing": {}}, billing, partner]
     table["publisher"]["replicas"] = [orders["region"]]
     found = synthesize(parse_messaging(table))
     return {each.name: each for each in found if not each.name.endswith("-sender")}
