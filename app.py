@@ -1,10 +1,15 @@
-"""The CDK app: reads one deployment file and makes its stacks. `cdk.json` names the file; `-c deployment=…` another."""
+"""The CDK app: it reads one deployment file and makes its stacks.
 
-from aws_cdk import App, Stack
+`cdk.json` names the file; `-c deployment=…` names another.
+"""
 
-from stacks.common.log_retention import keep_logs
+from aws_cdk import App, Aspects, Stack
+
+from stacks.common.defaults import Defaults
+from stacks.common.log_retention import LogRetention
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
+from stacks.deployment.names import Names
 from stacks.publisher.replica_stack import ReplicaStack
 from stacks.publisher.stack import PublisherStack
 from stacks.research.stack import ResearchStack
@@ -15,6 +20,7 @@ from stacks.subscriber.sqs_stack import SqsSubscriberStack
 
 
 def main() -> None:
+    """Synthesize the deployment that the context names."""
     app = App()
     try:
         deployment = load(deployment_file(app.node.try_get_context("deployment")))
@@ -25,24 +31,43 @@ def main() -> None:
 
 
 def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
+    """Add the stacks of a deployment file."""
+    defaults = Defaults.of(deployment)
     if isinstance(deployment, Deployment):
-        add_messaging(app, deployment)
+        add_messaging(app, deployment, Names(deployment), defaults)
     if deployment.research:
         ResearchStack(app, deployment, deployment.research)
-    keep_logs(app, deployment.operations.log_retention_days)
+    Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
 
 
-def add_messaging(app: App, deployment: Deployment) -> None:
-    replicas = [ReplicaStack(app, deployment, region) for region in deployment.publisher.replicas]
-    publisher = PublisherStack(app, deployment)
-    for replica in replicas:
-        publisher.add_stack_dependency(replica)  # S3 asks for it before it replicates
-    for sender in deployment.senders:
-        SenderStack(app, deployment, sender)
+def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defaults) -> None:
+    """Add the stacks of the publisher, its senders and its subscribers."""
+    senders, subscribers = list(names.senders.values()), list(names.subscribers.values())
+    publisher = PublisherStack(
+        app,
+        names.publisher,
+        settings=deployment.publisher,
+        senders=senders,
+        subscribers=subscribers,
+        defaults=defaults,
+    )
+    for replica in names.publisher.replicas.values():
+        publisher.add_stack_dependency(  # S3 requires the replica before it replicates
+            ReplicaStack(
+                app,
+                replica,
+                source=names.publisher.payload_bucket,
+                subscribers=subscribers,
+                lifetime_days=deployment.publisher.payload_lifetime_days,
+                defaults=defaults,
+            )
+        )
+    for sender in senders:
+        SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:
         stack = _subscriber_stack(app, deployment, subscriber)
         if stack.account == publisher.account:
-            stack.add_stack_dependency(publisher)  # elsewhere it is people who keep the order
+            stack.add_stack_dependency(publisher)  # in other accounts, people keep the order
 
 
 def _subscriber_stack(app: App, deployment: Deployment, subscriber: SubscriberConfig) -> Stack:

@@ -1,203 +1,226 @@
-"""What is let across an account boundary: one explicit statement with a Sid each, on the resource's side.
+"""Cross-account policies: one statement with a Sid for each grant, and the caller's own policy below it.
 
-Every statement names the other *account* as principal and pins the one role by `aws:PrincipalArn`: AWS refuses a policy
-that names a role which does not exist yet, and the publisher is deployed before its subscribers.
+A statement on the resource's side names the other *account* as principal and narrows it to one role by
+`aws:PrincipalArn`. AWS rejects a policy that names a role which does not exist yet, and the publisher is deployed
+before its subscribers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aws_cdk import aws_iam as iam
 
-from stacks.deployment import Deployment, SenderConfig, SubscriberConfig, names
+from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
+from stacks.common.grants import allow
+from stacks.deployment.names import (
+    PayloadBucketNames,
+    Place,
+    PublisherNames,
+    Resource,
+    SenderNames,
+    SubscriberNames,
+    sns_principal,
+)
+
+Conditions = dict[str, dict[str, object]]
+
+# Read payloads -------------------------------------------------------------------------------------------------------
 
 
 def read_payloads(
-    deployment: Deployment, subscriber: SubscriberConfig, region: str | None = None
+    bucket: PayloadBucketNames, subscriber: SubscriberNames, *, organization: str | None
 ) -> iam.PolicyStatement:
-    """Payload bucket, or its replica in a Region: the subscriber's reader roles may get what is under `payloads/`."""
+    """Return the bucket statement that allows the subscriber's reader roles to get objects below `payloads/`."""
     return iam.PolicyStatement(
-        sid=_sid("ReadPayloads", subscriber),
-        principals=[_account(subscriber.account, subscriber.region)],
+        sid=_sid("ReadPayloads", subscriber.name),
+        principals=[_account(subscriber.place)],
         actions=["s3:GetObject"],
-        resources=[f"{names.payload_bucket_arn(deployment, region)}/{names.PAYLOADS}*"],
-        conditions=_only(deployment, ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)}),
+        resources=[bucket.payloads_arn],
+        conditions=with_organization(organization, ArnEquals=_reader_roles(subscriber)),
     )
 
 
 def decrypt_payloads(
-    deployment: Deployment, subscriber: SubscriberConfig, region: str | None = None
+    bucket: PayloadBucketNames, subscriber: SubscriberNames, *, organization: str | None
 ) -> iam.PolicyStatement:
-    """Key: the same roles may decrypt, but only through S3 in the bucket's Region and only for that bucket."""
+    """Return the key statement that allows the same roles to decrypt, only through S3 and only for this bucket."""
     return iam.PolicyStatement(
-        sid=_sid("DecryptPayloads", subscriber),
-        principals=[_account(subscriber.account, subscriber.region)],
+        sid=_sid("DecryptPayloads", subscriber.name),
+        principals=[_account(subscriber.place)],
         actions=["kms:Decrypt"],
         resources=["*"],
-        conditions=_only(
-            deployment,
-            ArnEquals={"aws:PrincipalArn": names.reader_role_arns(deployment, subscriber)},
-            StringEquals=through_s3(deployment, region),
-        ),
+        conditions=with_organization(organization, ArnEquals=_reader_roles(subscriber), StringEquals=via_s3(bucket)),
     )
 
 
-def through_s3(deployment: Deployment, region: str | None = None) -> dict[str, str]:
-    """Conditions on a use of the key: by S3, for its caller, and for the payload bucket or its replica in a Region
-    (with a bucket key, the encryption context is the bucket's ARN)."""
-    return {
-        "kms:ViaService": names.s3_endpoint(region or deployment.publisher.region),
-        "kms:EncryptionContext:aws:s3:arn": names.payload_bucket_arn(deployment, region),
-    }
-
-
-def subscribe(deployment: Deployment, subscriber: SubscriberConfig) -> iam.PolicyStatement:
-    """Topic: the subscriber's account may subscribe its own endpoint and nothing else."""
-    return iam.PolicyStatement(
-        sid=_sid("Subscribe", subscriber),
-        principals=[_account(subscriber.account, subscriber.region)],
-        actions=["sns:Subscribe"],
-        resources=[names.topic_arn(deployment)],
-        conditions=_only(
-            deployment,
-            StringEquals={
-                "sns:Protocol": subscriber.kind,
-                "sns:Endpoint": names.endpoint(deployment, subscriber),
-            },
-        ),
+def grant_read_payloads(role: iam.IRole, subscriber: SubscriberNames, publisher: PublisherNames) -> None:
+    """Allow a reader role, in its own policy, to read payloads from the publisher's bucket and from a near replica."""
+    sources: tuple[tuple[str, PayloadBucketNames], ...] = (
+        ("Payloads", publisher.payload_bucket),
+        *(("Replica", replica) for replica in subscriber.replicas),
     )
+    for name, bucket in sources:
+        allow(
+            role,
+            sid=f"Read{name}",
+            actions=["s3:GetObject"],
+            resources=[bucket.payloads_arn],
+            wildcards=BELOW_A_PREFIX,
+        )
+        allow(
+            role,
+            sid=f"Decrypt{name}",
+            actions=["kms:Decrypt"],
+            resources=[bucket.key_arn_pattern],
+            conditions={"StringEquals": via_s3(bucket)},
+            wildcards=ANY_KEY,
+        )
 
 
-def subscribe_nothing_else(deployment: Deployment) -> iam.PolicyStatement:
-    """Topic: nobody, the publisher's own administrators included, subscribes an endpoint that is not configured."""
-    return iam.PolicyStatement(
-        sid="DenySubscribingOtherEndpoints",
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=["sns:Subscribe"],
-        resources=[names.topic_arn(deployment)],
-        conditions={
-            "StringNotEquals": {"sns:Endpoint": [names.endpoint(deployment, s) for s in deployment.subscribers]}
-        },
-    )
-
-
-TOPIC_ACTIONS = (
-    "sns:AddPermission",
-    "sns:DeleteTopic",
-    "sns:GetTopicAttributes",
-    "sns:ListSubscriptionsByTopic",
-    "sns:Publish",
-    "sns:RemovePermission",
-    "sns:SetTopicAttributes",
-    "sns:Subscribe",
-)
-"""What a topic's policy can speak of; SNS refuses `sns:*` there. (SNS developer guide, "Amazon SNS access control".)"""
-
-
-def over_tls_only(topic_arn: str) -> iam.PolicyStatement:
-    """Topic: no request in the clear."""
-    return iam.PolicyStatement(
-        sid="DenyWithoutTls",
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=list(TOPIC_ACTIONS),
-        resources=[topic_arn],
-        conditions={"Bool": {"aws:SecureTransport": "false"}},
-    )
-
-
-def put_events(deployment: Deployment, account: str) -> iam.PolicyStatement:
-    """Event bus: a sender's account may put events, whichever of its roles does: EventBridge tells a subscriber the
-    account and no role, so that a pin would keep out an account's own rules and promise nothing more."""
-    return iam.PolicyStatement(
-        sid=f"PutEventsFrom{account}",
-        principals=[_account(account, deployment.publisher.region)],
-        actions=["events:PutEvents"],
-        resources=[names.event_bus_arn(deployment)],
-        conditions=_only(deployment, Bool={"aws:SecureTransport": "true"}),
-    )
-
+# Upload --------------------------------------------------------------------------------------------------------------
 
 UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
-"""What a sender does in its folder of the outbox; `PutObject` covers the parts of an upload, too."""
+"""A sender's actions in its folder of the outbox. `PutObject` includes the parts of an upload."""
 ENCRYPT = ("kms:GenerateDataKey", "kms:Decrypt")
-"""What S3 does with the key for who uploads; `Decrypt` for the parts of an upload. (S3 user guide, "Multipart upload
-API and permissions".)"""
+"""S3's use of the key on behalf of the caller of an upload. `Decrypt` is for uploads in parts. (S3 user guide,
+"Multipart upload API and permissions".)"""
 
 
-def upload(deployment: Deployment, sender: SenderConfig) -> iam.PolicyStatement:
-    """Payload bucket: the sender's role may upload to its own folder of the outbox."""
+def upload(bucket: PayloadBucketNames, sender: SenderNames, *, organization: str | None) -> iam.PolicyStatement:
+    """Return the bucket statement that allows the sender's role to upload to its own folder of the outbox."""
     return iam.PolicyStatement(
-        sid=_sid("Upload", sender),
-        principals=[_account(sender.account, deployment.publisher.region)],
+        sid=_sid("Upload", sender.name),
+        principals=[_account(sender.place)],
         actions=list(UPLOAD),
-        resources=[f"{names.payload_bucket_arn(deployment)}/{names.sender_outbox(sender)}*"],
-        conditions=_only(deployment, ArnEquals={"aws:PrincipalArn": names.sender_role_arn(deployment, sender)}),
+        resources=[_outbox_arn(bucket, sender)],
+        conditions=with_organization(organization, ArnEquals={"aws:PrincipalArn": sender.role.arn}),
     )
 
 
-def encrypt_uploads(deployment: Deployment, sender: SenderConfig) -> iam.PolicyStatement:
-    """Key: the same role may encrypt, but only through S3 in the bucket's Region and only for that bucket."""
+def encrypt_uploads(
+    bucket: PayloadBucketNames, sender: SenderNames, *, organization: str | None
+) -> iam.PolicyStatement:
+    """Return the key statement that allows the same role to encrypt, only through S3 and only for this bucket."""
     return iam.PolicyStatement(
-        sid=_sid("EncryptUploads", sender),
-        principals=[_account(sender.account, deployment.publisher.region)],
+        sid=_sid("EncryptUploads", sender.name),
+        principals=[_account(sender.place)],
         actions=list(ENCRYPT),
         resources=["*"],
-        conditions=_only(
-            deployment,
-            ArnEquals={"aws:PrincipalArn": names.sender_role_arn(deployment, sender)},
-            StringEquals=through_s3(deployment),
+        conditions=with_organization(
+            organization, ArnEquals={"aws:PrincipalArn": sender.role.arn}, StringEquals=via_s3(bucket)
         ),
     )
 
 
-def deliver(deployment: Deployment, *, queue_arn: str, queue_region: str) -> iam.PolicyStatement:
-    """Queue: SNS may send what comes from the topic."""
+def grant_upload(role: iam.IRole, sender: SenderNames, bucket: PayloadBucketNames) -> None:
+    """Allow the sender's role, in its own policy, to upload."""
+    allow(role, sid="Upload", actions=UPLOAD, resources=[_outbox_arn(bucket, sender)], wildcards=BELOW_A_PREFIX)
+    allow(
+        role,
+        sid="EncryptUploads",
+        actions=ENCRYPT,
+        resources=[bucket.key_arn_pattern],
+        conditions={"StringEquals": via_s3(bucket)},
+        wildcards=ANY_KEY,
+    )
+
+
+# Put events ----------------------------------------------------------------------------------------------------------
+
+
+def put_events(bus: Resource, place: Place, *, organization: str | None) -> iam.PolicyStatement:
+    """Return the bus statement that allows a sender's account, with all its roles, to put events.
+
+    EventBridge reports the account of an event and no role. A narrower statement would exclude the account's own rules
+    and guarantee nothing more.
+    """
+    return iam.PolicyStatement(
+        sid=f"PutEventsFrom{place.account}",
+        principals=[_account(place)],
+        actions=["events:PutEvents"],
+        resources=[bus.arn],
+        conditions=with_organization(organization, Bool={"aws:SecureTransport": "true"}),
+    )
+
+
+def grant_put_events(role: iam.IRole, bus: Resource) -> None:
+    """Allow the sender's role, in its own policy, to put events."""
+    allow(role, sid="PutEvents", actions=["events:PutEvents"], resources=[bus.arn])
+
+
+# Subscribe and deliver -----------------------------------------------------------------------------------------------
+
+
+def subscribe(topic: Resource, subscriber: SubscriberNames, *, organization: str | None) -> iam.PolicyStatement:
+    """Return the topic statement that allows the subscriber's account to subscribe its own endpoint alone."""
+    return iam.PolicyStatement(
+        sid=_sid("Subscribe", subscriber.name),
+        principals=[_account(subscriber.place)],
+        actions=["sns:Subscribe"],
+        resources=[topic.arn],
+        conditions=with_organization(
+            organization, StringEquals={"sns:Protocol": subscriber.kind, "sns:Endpoint": subscriber.endpoint}
+        ),
+    )
+
+
+def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberNames]) -> iam.PolicyStatement:
+    """Return the topic statement that denies all principals, administrators included, to subscribe other endpoints."""
+    return iam.PolicyStatement(
+        sid="DenyUnknownEndpoints",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["sns:Subscribe"],
+        resources=[topic.arn],
+        conditions={"StringNotEquals": {"sns:Endpoint": [subscriber.endpoint for subscriber in subscribers]}},
+    )
+
+
+def deliver(publisher: PublisherNames, *, queue_arn: str, queue_region: str) -> iam.PolicyStatement:
+    """Return the queue statement that allows SNS to send messages of the topic."""
     return iam.PolicyStatement(
         sid="DeliverFromTopic",
-        principals=[_sns(deployment, queue_region)],
+        principals=[sns_service(publisher, endpoint_region=queue_region)],
         actions=["sqs:SendMessage"],
         resources=[queue_arn],
-        conditions={"ArnEquals": {"aws:SourceArn": names.topic_arn(deployment)}},
+        conditions={"ArnEquals": {"aws:SourceArn": publisher.topic.arn}},
     )
 
 
-def tell_traces(deployment: Deployment) -> iam.PolicyStatement:
-    """X-Ray: SNS may send segments of what it delivers from the topic."""
-    return iam.PolicyStatement(
-        sid="TellTraces",
-        principals=[iam.ServicePrincipal("sns.amazonaws.com")],
-        actions=["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
-        resources=["*"],
-        conditions={
-            "StringEquals": {"aws:SourceAccount": deployment.publisher.account},
-            "ArnEquals": {"aws:SourceArn": names.topic_arn(deployment)},
-        },
-    )
+def sns_service(publisher: PublisherNames, *, endpoint_region: str) -> iam.ServicePrincipal:
+    """Return SNS as the principal that delivers from the topic to an endpoint in a Region."""
+    return iam.ServicePrincipal(sns_principal(topic_region=publisher.place.region, endpoint_region=endpoint_region))
 
 
-def invoke_principal(deployment: Deployment, region: str) -> iam.ServicePrincipal:
-    """Function: whom the permission to invoke is given to (with the topic as its source)."""
-    return _sns(deployment, region)
+# Conditions ----------------------------------------------------------------------------------------------------------
 
 
-def _sns(deployment: Deployment, endpoint_region: str) -> iam.ServicePrincipal:
-    return iam.ServicePrincipal(
-        names.sns_principal(topic_region=deployment.publisher.region, endpoint_region=endpoint_region)
-    )
+def via_s3(bucket: PayloadBucketNames) -> dict[str, object]:
+    """Return conditions on a use of the key: by S3, on behalf of its caller, for this bucket.
+
+    With a bucket key, the encryption context is the bucket's ARN.
+    """
+    return {"kms:ViaService": bucket.via_service, "kms:EncryptionContext:aws:s3:arn": bucket.bucket.arn}
 
 
-def _account(account: str, region: str) -> iam.ArnPrincipal:
-    return iam.ArnPrincipal(names.account_principal_arn(account, region))
-
-
-def _only(deployment: Deployment, **conditions: Mapping[str, object]) -> dict[str, dict[str, object]]:
-    """The conditions, and membership of the organisation where one is configured."""
+def with_organization(organization: str | None, **conditions: Mapping[str, object]) -> Conditions:
+    """Return the conditions and, if an organisation is configured, membership of it."""
     merged = {operator: dict(keys) for operator, keys in conditions.items()}
-    if deployment.organization:
-        merged.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = deployment.organization
+    if organization:
+        merged.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organization
     return merged
 
 
-def _sid(purpose: str, party: SenderConfig | SubscriberConfig) -> str:
-    return purpose + "".join(word.capitalize() for word in party.name.split("-"))
+def _reader_roles(subscriber: SubscriberNames) -> dict[str, object]:
+    return {"aws:PrincipalArn": [role.arn for role in subscriber.reader_roles]}
+
+
+def _outbox_arn(bucket: PayloadBucketNames, sender: SenderNames) -> str:
+    return f"{bucket.bucket.arn}/{sender.outbox}*"
+
+
+def _account(place: Place) -> iam.ArnPrincipal:
+    return iam.ArnPrincipal(place.account_arn)
+
+
+def _sid(purpose: str, name: str) -> str:
+    return purpose + "".join(word.capitalize() for word in name.split("-"))

@@ -1,10 +1,10 @@
-"""What tells people that something is wrong: alarms, a topic they all act on, and a dashboard.
+"""The alarms of a stack and the SNS topic that they notify.
 
-An alarm is named `<stack>-<Name>`, or `<stack>-<which>-<Name>`, and `docs/runbook.md` has a section `<Name>`: what it
-means and what to do.
+An alarm is named `<stack>-<Name>`, or `<stack>-<qualifier>-<Name>`, and `docs/runbook.md` has a section `<Name>`. Its
+description says what happened, what that means for messages, and the first step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -18,254 +18,331 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks import cross_account as boundary
-from stacks.common.function import METRICS, Function
-from stacks.deployment import Deployment, names
+from stacks.common.dashboard import FIVE_MINUTES, Dashboard, graph
+from stacks.common.dead_letter_queue import DeadLetterQueue
+from stacks.common.defaults import Defaults
+from stacks.common.function import Function
+from stacks.common.topic import EncryptedTopic
+from stacks.deployment.names import PayloadBucketNames, Place, ReplicaNames
 
-REFUSED = {
-    "UntrustedStore": "A pointer led to a store that is not trusted; nothing was read.",
-    "MalformedMessage": "A message was not what its attributes promise; it was refused.",
-    "PayloadCorrupt": "A payload was not the bytes that were published.",
+ERRORS = {
+    "UntrustedStore": "A message points to a bucket that this subscriber does not trust. Nothing was read. Treat it as "
+    "a security event: find out who sent the message. Do not redrive it.",
+    "MalformedMessage": "A message has invalid attributes or an invalid pointer. It was rejected. Find out who sent "
+    "it. Do not redrive it.",
+    "PayloadCorrupt": "Size or SHA-256 of a payload differ from its message. It was not passed to the application. "
+    "Keep the message and the object, and compare the object's versions.",
 }
-"""Errors of the library that are an alarm at once, each by the metric that handlers count under the error's name."""
-
-_WAITING = "{}: messages that wait to be sent back"
-_MINUTE, _FIVE = Duration.minutes(1), Duration.minutes(5)
-_ADVICE = """\
-# {stack}
-{about}
-
-1. Every red alarm below has a section of its name in [the runbook]({runbook}): what it means, and what to do.
-2. Nothing is lost while it waits in a dead-letter or redrive queue: mend the cause, then send it back with \
-`python -m cli redrive` (it shows what there is first).
-3. To follow one message through all accounts, search the log groups for its `message_id`.
-"""
-_ERRORS = [
-    "fields @timestamp, service, message_id, message, exception_name",
-    'filter level = "ERROR"',
-    "sort @timestamp desc",
-    "limit 20",
-]
+"""Errors of the library that are an alarm at their first occurrence. Functions count them in a metric of that name."""
 
 
-class Operations(Construct):
-    """`topic` tells people. `watch_…` adds alarms and a row of the dashboard, which `show` makes when all are there."""
+class Alarms(Construct):
+    """Alarms, each with a graph for the stack's dashboard. `add_dashboard` comes last."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Deployment) -> None:
+    def __init__(self, scope: Construct, id: str, *, defaults: Defaults) -> None:
         super().__init__(scope, id)
         self._stack = Stack.of(self)
-        self._deployment = deployment
-        self._runbook = deployment.operations.runbook
+        self._runbook = defaults.operations.runbook
         self._alarms: list[cloudwatch.Alarm] = []
         self._graphs: list[cloudwatch.IWidget] = []
         self._log_groups: list[str] = []
-        self.topic = self._topic(deployment.operations.emails)
+        self.topic = self._topic(defaults.operations.emails)
 
-    def watch_dead_letters(self, name: str, queue: sqs.IQueue) -> None:
-        """One message is enough: nothing else is going to take it from there."""
-        depth = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_MINUTE)
-        alarm = self._alarm(f"{name}NotEmpty", depth, says="Messages that could not be handled wait to be sent back.")
-        self._graph(_WAITING.format(name), [depth], [alarm])
-
-    def show_dead_letters(self, name: str, *, queue_name: str, region: str) -> None:
-        """A queue of another Region, which is watched there."""
-        depth = cloudwatch.Metric(
-            namespace="AWS/SQS",
-            metric_name="ApproximateNumberOfMessagesVisible",
-            dimensions_map={"QueueName": queue_name},
-            region=region,
-            statistic="Maximum",
-            period=_MINUTE,
+    def add_dead_letter_alarm(self, name: str, queue: DeadLetterQueue) -> None:
+        """Add `<name>NotEmpty`. One message raises it: no function reads the queue."""
+        self._add_depth_alarm(
+            name,
+            queue,
+            f"Messages or events are in {queue.literal_name}: they could not be processed. They are deleted after "
+            f"{queue.retention_days} days. Fix the cause, then run `coatcheck redrive`.",
         )
-        self._graph(f"{_WAITING.format(name)} ({region})", [depth])
 
-    def watch_queue(self, queue: sqs.IQueue, *, late: Duration) -> None:
-        """`late`: how old a message gets by failing as often as it may; an older one has nobody to take it."""
-        age = queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=_FIVE)
-        alarm = self._alarm(
+    def add_undelivered_alarm(self, queue: DeadLetterQueue) -> None:
+        """Add `UndeliveredNotEmpty`. One message raises it."""
+        self._add_depth_alarm(
+            "Undelivered",
+            queue,
+            f"SNS could not deliver messages to this subscriber. They are in {queue.literal_name}, which deletes them "
+            f"after {queue.retention_days} days. Deploy the subscriber's stack again, then run `coatcheck redrive "
+            "--from undelivered`.",
+        )
+
+    def _add_depth_alarm(self, name: str, queue: sqs.IQueue, description: str) -> None:
+        depth = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=Duration.minutes(1))
+        alarm = self._add(f"{name}NotEmpty", depth, description)
+        self._graphs.append(graph(f"{name}: visible messages", [depth], [alarm]))
+
+    def add_queue_alarm(self, queue: sqs.IQueue, *, queue_name: str, threshold: Duration) -> None:
+        """Add `QueueLate`.
+
+        Args:
+            queue: The queue before the consume function.
+            queue_name: Its literal name.
+            threshold: The maximum age of a message that uses all its receives. An older message means that messages
+                arrive faster than they are processed.
+        """
+        age = queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=FIVE_MINUTES)
+        alarm = self._add(
             "QueueLate",
             age,
-            says="The oldest message is older than all its tries can take: they come faster than they are handled.",
-            threshold=late.to_seconds(),
+            f"The oldest message in {queue_name} is older than all its receives should take. Nothing is lost until the "
+            "queue's retention period ends. Check ConsumeFails and ConsumeThrottled; otherwise raise "
+            "maximum_concurrency.",
+            threshold=threshold.to_seconds(),
         )
-        waiting = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=_FIVE)
-        self._graph("Queue: seconds the oldest waits (left), messages waiting (right)", [age], [alarm], [waiting])
+        visible = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES)
+        self._graphs.append(
+            graph("Queue: age of oldest message in seconds (left), visible messages (right)", [age], [alarm], [visible])
+        )
 
-    def watch_function(
-        self, name: str, function: Function, *, asynchronous: bool, throttled_on_purpose: bool = False
+    def add_function_alarms(
+        self,
+        name: str,
+        function: Function,
+        *,
+        dead_letters: DeadLetterQueue | None = None,
+        throttled_on_purpose: bool = False,
     ) -> None:
-        """An error is tried again, and what is given up is a dead letter: only errors that go on are an alarm."""
-        errors, throttles = function.metric_errors(period=_FIVE), function.metric_throttles(period=_FIVE)
+        """Add `<name>Fails`, `<name>Throttled` and, for asynchronous invocations, `<name>Late` and `<name>Lost`.
+
+        Lambda, SQS or Step Functions retry a failed invocation, so that only lasting errors raise an alarm.
+
+        Args:
+            name: The first part of the alarms' names.
+            function: The function.
+            dead_letters: The destination of failed asynchronous invocations. None for a function that is invoked
+                synchronously.
+            throttled_on_purpose: Whether the function's concurrency is limited, so that throttles are normal.
+        """
+        errors, throttles = function.metric_errors(period=FIVE_MINUTES), function.metric_throttles(period=FIVE_MINUTES)
         alarms = [
-            self._alarm(f"{name}Fails", errors, says="The function has failed for a quarter of an hour.", periods=3)
+            self._add(
+                f"{name}Fails",
+                errors,
+                f"{function.service} has had errors for 15 minutes. Its events are retried and then go to a "
+                f"dead-letter queue. Read its log group /aws/lambda/{function.service}.",
+                periods=3,
+            )
         ]
         if not throttled_on_purpose:
-            says = "Lambda has not run the function as often as asked."
-            alarms.append(self._alarm(f"{name}Throttled", throttles, says=says, periods=3))
+            alarms.append(
+                self._add(
+                    f"{name}Throttled",
+                    throttles,
+                    f'Lambda has throttled {function.service} for 15 minutes. Events wait. Check the quota "Concurrent '
+                    "executions\" and the function's reserved concurrency.",
+                    periods=3,
+                )
+            )
         self._log_groups.append(function.log_group.log_group_name)
-        self._graph(
-            f"{name}: failures (left), invocations (right)",
-            [errors, throttles],
-            alarms,
-            [function.metric_invocations(period=_FIVE)],
+        self._graphs.append(
+            graph(
+                f"{name}: errors and throttles (left), invocations (right)",
+                [errors, throttles],
+                alarms,
+                [function.metric_invocations(period=FIVE_MINUTES)],
+            )
         )
-        if asynchronous:
-            self._watch_events(name, function)
+        if dead_letters:
+            self._add_event_alarms(name, function, dead_letters)
 
-    def _watch_events(self, name: str, function: Function) -> None:
-        """What waits for a function that is invoked asynchronously: Lambda keeps it for six hours."""
-        age = function.metric("AsyncEventAge", statistic="Maximum", period=_FIVE)
-        late = self._alarm(
+    def _add_event_alarms(self, name: str, function: Function, dead_letters: DeadLetterQueue) -> None:
+        """Add the alarms of events that wait for a function: Lambda keeps them for six hours."""
+        age = function.metric("AsyncEventAge", statistic="Maximum", period=FIVE_MINUTES)
+        late = self._add(
             f"{name}Late",
             age,
-            says="An event has waited for the function for an hour; after six it is given up.",
+            f"An event has been waiting for {function.service} for an hour. After six hours it goes to "
+            f"{dead_letters.literal_name}. Check the alarms {name}Fails and {name}Throttled.",
             threshold=Duration.hours(1).to_milliseconds(),
         )
-        lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=_FIVE)
-        self._alarm(f"{name}Lost", lost, says="An event that failed could not be put into the dead letters.")
-        self._graph(f"{name}: milliseconds the oldest event waits (left), events lost (right)", [age], [late], [lost])
-
-    def watch_refusals(self, function: Function, errors: Sequence[str] = tuple(REFUSED)) -> None:
-        """What the function's own metrics say it refused."""
-        metrics = {error: self._own(function, error, "Sum") for error in errors}
-        alarms = [self._alarm(error, metric, says=REFUSED[error]) for error, metric in metrics.items()]
-        self._graph("Refused: pointers, messages, checksums", list(metrics.values()), alarms)
-
-    def show_traffic(self, function: Function, bytes_: str, times: Sequence[str] = ("ProcessingTime",)) -> None:
-        """Bytes, and how long it took, by the function's own metrics."""
-        self._graph(
-            "Milliseconds (left), bytes (right)",
-            [
-                self._own(function, name, stat).with_(label=f"{name} {stat}")
-                for name in times
-                for stat in ("p50", "p99")
-            ],
-            right=[self._own(function, bytes_, "Sum")],
+        lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=FIVE_MINUTES)
+        self._add(
+            f"{name}Lost",
+            lost,
+            f"Lambda could not write a failed event to {dead_letters.literal_name}. The event is lost unless it is "
+            "sent again. Deploy the stack again, then follow the runbook.",
         )
+        title = f"{name}: age of oldest event in milliseconds (left), events lost (right)"
+        self._graphs.append(graph(title, [age], [late], [lost]))
 
-    def watch_executions(self, machine: sfn.StateMachine) -> None:
-        """An execution that failed has to be redriven in Step Functions: its message counts as handed on."""
-        failed, timed_out = machine.metric_failed(period=_FIVE), machine.metric_timed_out(period=_FIVE)
+    def add_error_alarms(self, function: Function, errors: Sequence[str] = tuple(ERRORS)) -> None:
+        """Add an alarm for each of the errors, by the metric in which the function counts it."""
+        metrics = {error: function.own_metric(error, statistic="Sum", period=FIVE_MINUTES) for error in errors}
+        alarms = [self._add(error, metric, ERRORS[error]) for error, metric in metrics.items()]
+        self._graphs.append(graph("Rejected messages by error", list(metrics.values()), alarms))
+
+    def add_execution_alarms(self, machine: sfn.StateMachine) -> None:
+        """Add `ExecutionsFailed` and `ExecutionsTimedOut`. A failed execution has to be redriven in Step Functions."""
+        failed, timed_out = machine.metric_failed(period=FIVE_MINUTES), machine.metric_timed_out(period=FIVE_MINUTES)
         alarms = [
-            self._alarm("ExecutionsFailed", failed, says="An execution of the state machine failed."),
-            self._alarm("ExecutionsTimedOut", timed_out, says="An execution of the state machine ran out of time."),
+            self._add(
+                "ExecutionsFailed",
+                failed,
+                "An execution failed. Its message will not be delivered again. Fix the cause and redrive the execution "
+                "within 14 days.",
+            ),
+            self._add(
+                "ExecutionsTimedOut",
+                timed_out,
+                "An execution timed out. Its message will not be delivered again. Redrive the execution within 14 "
+                "days.",
+            ),
         ]
-        self._graph(
-            "Executions: failed (left), begun and succeeded (right)",
-            [failed, timed_out],
-            alarms,
-            [machine.metric_started(period=_FIVE), machine.metric_succeeded(period=_FIVE)],
+        self._graphs.append(
+            graph(
+                "Executions: failed (left), started and succeeded (right)",
+                [failed, timed_out],
+                alarms,
+                [machine.metric_started(period=FIVE_MINUTES), machine.metric_succeeded(period=FIVE_MINUTES)],
+            )
         )
 
-    def watch_topic(self, topic: sns.ITopic) -> None:
-        """What SNS gave up on, after all its tries."""
-        redriven = topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum", period=_FIVE)
-        lost = topic.metric("NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum", period=_FIVE)
+    def add_topic_alarms(self, topic: sns.ITopic) -> None:
+        """Add `NotDelivered` and `DeliveryLost`, for messages after SNS's last attempt."""
+        undelivered = topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum", period=FIVE_MINUTES)
+        lost = topic.metric("NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum", period=FIVE_MINUTES)
         alarms = [
-            self._alarm("NotDelivered", redriven, says="SNS gave a message up; it is in a subscriber's redrive queue."),
-            self._alarm("DeliveryLost", lost, says="SNS gave a message up and could not put it into a redrive queue."),
+            self._add(
+                "NotDelivered",
+                undelivered,
+                "SNS stopped retrying a message. It is in a subscriber's undelivered queue. Ask the subscriber whose "
+                "UndeliveredNotEmpty alarm is on to redrive it.",
+            ),
+            self._add(
+                "DeliveryLost",
+                lost,
+                "A message is lost to one subscriber: SNS could not deliver it, nor write it to the undelivered queue. "
+                "Applications of that subscriber miss it. Deploy that subscriber's stacks, then publish again under "
+                "the same ids.",
+            ),
         ]
-        self._graph(
-            "Deliveries: given up (left), published and delivered (right)",
-            [redriven, lost],
-            alarms,
-            [
-                topic.metric_number_of_messages_published(period=_FIVE),
-                topic.metric_number_of_notifications_delivered(period=_FIVE),
-            ],
+        self._graphs.append(
+            graph(
+                "Deliveries: undelivered and lost (left), published and delivered (right)",
+                [undelivered, lost],
+                alarms,
+                [
+                    topic.metric_number_of_messages_published(period=FIVE_MINUTES),
+                    topic.metric_number_of_notifications_delivered(period=FIVE_MINUTES),
+                ],
+            )
         )
 
-    def watch_rules(self, rules: Mapping[str, events.Rule]) -> None:
-        """By the name of their alarm. What a rule's target did not take is in its dead letters, or it is lost."""
-        says = "EventBridge could neither invoke the function nor keep the event."
-        self._watch_lost(rules, "InvocationsFailedToBeSentToDlq", says)
+    def add_rule_alarms(
+        self, rules: Mapping[str, events.Rule], *, function: Function, dead_letters: DeadLetterQueue
+    ) -> None:
+        """Add an alarm for each rule that invokes the function, by the alarm's name."""
+        self._add_rule_alarms(
+            rules,
+            "InvocationsFailedToBeSentToDlq",
+            f"EventBridge could not invoke {function.service} for 24 hours, nor write the event to "
+            f"{dead_letters.literal_name}. The event is lost; an upload is still in outbox/. Deploy the stack again.",
+        )
 
-    def watch_bare_rules(self, rules: Mapping[str, events.Rule]) -> None:
-        """The same of rules whose targets have no dead letters: what such a target did not take is lost."""
-        self._watch_lost(rules, "FailedInvocations", "EventBridge could not pass on what an AWS service told.")
+    def add_forwarding_alarms(self, rules: Mapping[str, events.Rule]) -> None:
+        """Add an alarm for each rule that forwards events of AWS to the subscriber's bus, by the alarm's name.
 
-    def _watch_lost(self, rules: Mapping[str, events.Rule], counted_as: str, says: str) -> None:
-        metrics = {name: _of_rule(rule, counted_as) for name, rule in rules.items()}
-        alarms = [self._alarm(name, metric, says=says) for name, metric in metrics.items()]
-        # Labels are for the graph alone: with one, an alarm is metric math, which the emulator does not take.
-        self._graph("Rules: events lost", [metric.with_(label=name) for name, metric in metrics.items()], alarms)
+        These rules have no dead-letter queue: their events are no messages.
+        """
+        self._add_rule_alarms(
+            rules,
+            "FailedInvocations",
+            "EventBridge could not forward the event of an execution to the subscriber's bus. The execution is "
+            "unaffected. Deploy the stack again, then list failed executions.",
+        )
 
-    def watch_replication(self) -> None:
-        """Of the payload bucket, into each Region. Failures are counted here, and how late a replica is, there."""
-        regions = self._deployment.publisher.replicas
-        failed = {region: self._replication("OperationsFailedReplication", "Sum", region) for region in regions}
+    def add_failed_tasks_alarm(self, rule: events.Rule, *, dead_letters: DeadLetterQueue) -> None:
+        """Add `TaskFailuresLost`, for the rule that writes failed tasks to the dead-letter queue."""
+        self._add_rule_alarms(
+            {"TaskFailuresLost": rule},
+            "FailedInvocations",
+            f"EventBridge could not write a failed task to {dead_letters.literal_name}. Its message was not processed "
+            "and is not in the queue. Deploy the stack again, then look for stopped tasks as the runbook says.",
+        )
+
+    def _add_rule_alarms(self, rules: Mapping[str, events.Rule], metric_name: str, description: str) -> None:
+        metrics = {name: _rule_metric(rule, metric_name) for name, rule in rules.items()}
+        alarms = [self._add(name, metric, description) for name, metric in metrics.items()]
+        # Labels are for the graph alone: an alarm with a label is metric math, which the emulator lacks.
+        labelled = [metric.with_(label=name) for name, metric in metrics.items()]
+        self._graphs.append(graph("Rules: events lost", labelled, alarms))
+
+    def add_replication_alarms(self, source: PayloadBucketNames, replicas: Iterable[ReplicaNames]) -> None:
+        """Add `<region>-NotReplicated` for each replica. Its lag is an alarm of the replica's own stack."""
+        failed = {replica: _replication("OperationsFailedReplication", "Sum", source, replica) for replica in replicas}
         alarms = [
-            self._alarm("NotReplicated", metric, of=region, says=f"S3 gave up replicating payloads into {region}.")
-            for region, metric in failed.items()
+            self._add(
+                "NotReplicated",
+                metric,
+                f"S3 could not replicate a payload into {replica.place.region}. No message is affected: readers use "
+                "the publisher's bucket. Deploy the publisher's stacks again.",
+                qualifier=replica.place.region,
+            )
+            for replica, metric in failed.items()
         ]
-        self._graph(
-            "Replication: given up (left), seconds behind (right)",
-            [metric.with_(label=region) for region, metric in failed.items()],
-            alarms,
-            [self._behind(region).with_(region=region, label=region) for region in regions],
+        self._graphs.append(
+            graph(
+                "Replication: failed operations (left), lag in seconds (right)",
+                [metric.with_(label=replica.place.region) for replica, metric in failed.items()],
+                alarms,
+                [
+                    _lag(source, replica).with_(region=replica.place.region, label=replica.place.region)
+                    for replica in failed
+                ],
+            )
         )
 
-    def watch_replica(self, region: str) -> None:
-        """In the replica's Region, which is `region`: an alarm has to be where its metric is."""
-        self._alarm(
+    def add_replica_alarm(self, source: PayloadBucketNames, replica: ReplicaNames) -> None:
+        """Add `ReplicaLate`, in the replica's Region: CloudWatch alarms cannot use another Region's metrics."""
+        self._add(
             "ReplicaLate",
-            self._behind(region),
-            says="The replica is an hour behind: its readers read the publisher's bucket.",
+            _lag(source, replica),
+            f"Replication into {replica.place.region} is an hour behind. No message is affected: readers use the "
+            "publisher's bucket. Wait, unless it lasts for hours.",
             threshold=Duration.hours(1).to_seconds(),
         )
 
-    def show(self, about: str) -> None:
-        """The dashboard: what to do, what is wrong, and then all there is to see. `about`: the stack in a sentence."""
-        wide = 24
-        advice = cloudwatch.TextWidget(
-            markdown=_ADVICE.format(stack=self._stack.stack_name, about=about, runbook=self._runbook),
-            width=wide,
-            height=6,
-        )
-        status = cloudwatch.AlarmStatusWidget(
-            title="What is wrong now", alarms=self._alarms, width=wide, height=2 + -(-len(self._alarms) // 4)
-        )
-        pairs = [self._graphs[start : start + 2] for start in range(0, len(self._graphs), 2)]
-        rows: list[list[cloudwatch.IWidget]] = [[advice], [status], *pairs]
-        if self._log_groups:
-            failures = cloudwatch.LogQueryWidget(
-                title="The last failures: message_id is what to follow",
-                log_group_names=self._log_groups,
-                query_lines=_ERRORS,
-                width=wide,
-                height=6,
-            )
-            rows.append([failures])
-        cloudwatch.Dashboard(
-            self,
+    def add_graph(self, widget: cloudwatch.IWidget) -> None:
+        """Add a graph without an alarm to the dashboard."""
+        self._graphs.append(widget)
+
+    def add_dashboard(self, about: str) -> None:
+        """Add the stack's dashboard, with all alarms and graphs added before. `about` is the stack in one sentence."""
+        Dashboard(
+            self._stack,
             "Dashboard",
-            dashboard_name=self._stack.stack_name,
-            default_interval=Duration.hours(12),
-            widgets=rows,
+            about=about,
+            runbook=self._runbook,
+            alarms=self._alarms,
+            graphs=self._graphs,
+            log_groups=self._log_groups,
         )
 
-    def _alarm(
+    def _add(
         self,
         name: str,
         metric: cloudwatch.IMetric,
+        description: str,
         *,
-        says: str,
-        of: str | None = None,
+        qualifier: str | None = None,
         threshold: float = 1,
         periods: int = 1,
     ) -> cloudwatch.Alarm:
-        """`of`: which of several, where a stack has more than one of that name."""
-        full = f"{of}-{name}" if of else name
+        """Add an alarm. `qualifier` distinguishes alarms of the same name in a stack."""
+        full_name = f"{qualifier}-{name}" if qualifier else name
         alarm = cloudwatch.Alarm(
             self,
-            full,
-            alarm_name=f"{self._stack.stack_name}-{full}",
-            alarm_description=f"{says} What to do: {self._runbook}#{name.lower()}",
+            full_name,
+            alarm_name=f"{self._stack.stack_name}-{full_name}",
+            alarm_description=f"{description} Details: {self._runbook}#{name.lower()}"
+            if self._runbook
+            else description,
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            # These metrics count failures, or what waits: where there is nothing to count, nothing is wrong.
+            # These metrics count failures or waiting messages. Without data there are none.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
@@ -273,92 +350,68 @@ class Operations(Construct):
         return alarm
 
     def _topic(self, emails: Sequence[str]) -> sns.Topic:
-        """CloudWatch publishes to an encrypted topic only with a key of one's own that lets it."""
+        """Return the topic. CloudWatch publishes to an encrypted topic only if the key's policy allows it."""
         key = kms.Key(
             self,
             "Key",
-            description=f"{self._stack.stack_name}: what alarms say",
+            description=f"{self._stack.stack_name}: alarms",
             enable_key_rotation=True,
-            removal_policy=RemovalPolicy.DESTROY,  # nothing is kept under it
+            removal_policy=RemovalPolicy.DESTROY,  # it encrypts no stored data
         )
-        topic = sns.Topic(self, "Topic", topic_name=names.operations_topic(self._stack.stack_name), master_key=key)
-        topic.add_to_resource_policy(self._of_alarms("PublishAlarms", ["sns:Publish"], topic.topic_arn))
-        topic.add_to_resource_policy(boundary.over_tls_only(topic.topic_arn))
-        key.add_to_resource_policy(self._of_alarms("EncryptAlarms", ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
+        topic = EncryptedTopic(self, "Topic", topic_name=f"{self._stack.stack_name}-operations", key=key)
+        topic.add_to_resource_policy(self._allow_alarms("PublishAlarms", ["sns:Publish"], topic.topic_arn))
+        key.add_to_resource_policy(self._allow_alarms("EncryptAlarms", ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
         for email in emails:
             topic.add_subscription(subscriptions.EmailSubscription(email))
         return topic
 
-    def _of_alarms(self, sid: str, may: Sequence[str], on: str) -> iam.PolicyStatement:
-        """CloudWatch, for alarms of this stack and no other."""
+    def _allow_alarms(self, sid: str, actions: Sequence[str], resource: str) -> iam.PolicyStatement:
+        """Return the statement that allows CloudWatch the actions, for alarms of this stack alone."""
         stack = self._stack
-        alarms = names.alarm_arns(stack.account, stack.region, stack.stack_name)
         return iam.PolicyStatement(
             sid=sid,
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-            actions=list(may),
-            resources=[on],
-            conditions={"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": alarms}},
-        )
-
-    def _own(self, function: Function, name: str, statistic: str) -> cloudwatch.Metric:
-        """A metric that the function writes itself, as Powertools spells it."""
-        return cloudwatch.Metric(
-            namespace=METRICS,
-            metric_name=name,
-            dimensions_map={"service": function.service},
-            statistic=statistic,
-            period=_FIVE,
-        )
-
-    def _behind(self, region: str) -> cloudwatch.Metric:
-        return self._replication("ReplicationLatency", "Maximum", region)
-
-    def _replication(self, name: str, statistic: str, region: str) -> cloudwatch.Metric:
-        """A metric of the rule that replicates payloads into a Region; one that S3 writes for "Metrics: Enabled"."""
-        return cloudwatch.Metric(
-            namespace="AWS/S3",
-            metric_name=name,
-            dimensions_map={
-                "SourceBucket": names.payload_bucket(self._deployment),
-                "DestinationBucket": names.payload_bucket(self._deployment, region),
-                "RuleId": names.replication_rule(region),
+            actions=list(actions),
+            resources=[resource],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {
+                    "aws:SourceArn": Place(stack.account, stack.region)
+                    .named("cloudwatch", f"{stack.stack_name}-*", "alarm:")
+                    .arn
+                },
             },
-            statistic=statistic,
-            period=_FIVE,
-        )
-
-    def _graph(
-        self,
-        title: str,
-        left: Sequence[cloudwatch.IMetric],
-        alarms: Sequence[cloudwatch.Alarm] = (),
-        right: Sequence[cloudwatch.IMetric] = (),
-    ) -> None:
-        self._graphs.append(
-            cloudwatch.GraphWidget(
-                title=title,
-                left=list(left),
-                right=list(right),
-                left_annotations=[each.to_annotation() for each in alarms],
-                left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
-                right_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
-                width=12,
-                height=6,
-            )
         )
 
 
-def _of_rule(rule: events.Rule, counted_as: str) -> cloudwatch.Metric:
+def _lag(source: PayloadBucketNames, replica: ReplicaNames) -> cloudwatch.Metric:
+    return _replication("ReplicationLatency", "Maximum", source, replica)
+
+
+def _replication(name: str, statistic: str, source: PayloadBucketNames, replica: ReplicaNames) -> cloudwatch.Metric:
+    """Return a metric of a replication rule, which S3 writes because the rule has `Metrics: Enabled`."""
+    return cloudwatch.Metric(
+        namespace="AWS/S3",
+        metric_name=name,
+        dimensions_map={
+            "SourceBucket": source.bucket.name,
+            "DestinationBucket": replica.bucket.name,
+            "RuleId": replica.replication_rule,
+        },
+        statistic=statistic,
+        period=FIVE_MINUTES,
+    )
+
+
+def _rule_metric(rule: events.Rule, name: str) -> cloudwatch.Metric:
     cfn = rule.node.default_child
     assert isinstance(cfn, events.CfnRule)
-    # Rules of the default bus are counted by their name alone. `Ref` of one on another bus is `<bus>|<name>`.
+    # Metrics of the default bus have the dimension RuleName alone. `Ref` of a rule on another bus is `<bus>|<name>`.
     bus = {"EventBusName": cfn.event_bus_name} if cfn.event_bus_name else {}
-    name = Fn.select(1 + len(bus), Fn.split("/", rule.rule_arn))
     return cloudwatch.Metric(
         namespace="AWS/Events",
-        metric_name=counted_as,
-        dimensions_map={"RuleName": name, **bus},
+        metric_name=name,
+        dimensions_map={"RuleName": Fn.select(1 + len(bus), Fn.split("/", rule.rule_arn)), **bus},
         statistic="Sum",
-        period=_FIVE,
+        period=FIVE_MINUTES,
     )

@@ -1,4 +1,4 @@
-"""What all our buckets have in common; names, keys and lifecycles are their own."""
+"""A private, encrypted bucket."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,21 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge
-from stacks.common.findings import NO_ACCESS_LOG
-from stacks.common.removal import removal_policy
-from stacks.deployment import BaseDeployment
+from stacks.common.defaults import Defaults
+from stacks.common.findings import NO_ACCESS_LOG, acknowledge
 
 
 class PrivateBucket(s3.Bucket):
-    """Never public, over TLS only, without ACLs. Encrypted under `key`, or else under S3's own. Emptied when it is
-    deleted: it is kept otherwise."""
+    """A bucket without public access, ACLs or plain HTTP, encrypted with `key`, otherwise with a key of S3."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
         bucket_name: str,
         lifecycle_rules: Sequence[s3.LifecycleRule],
+        defaults: Defaults,
         key: kms.IKey | None = None,
         versioned: bool = False,
     ) -> None:
@@ -39,7 +36,7 @@ class PrivateBucket(s3.Bucket):
             bucket_key_enabled=True if key else None,
             versioned=versioned,
             lifecycle_rules=lifecycle_rules,
-            removal_policy=removal_policy(deployment),
-            auto_delete_objects=deployment.ephemeral,
+            removal_policy=defaults.removal_policy,
+            auto_delete_objects=defaults.auto_delete_objects,
         )
         acknowledge(self, NO_ACCESS_LOG)

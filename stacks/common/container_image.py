@@ -18,12 +18,46 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.custom_resource import WaitingProvider
+from stacks.common.custom_resource import AsyncProvider
+from stacks.common.defaults import Defaults
+from stacks.common.findings import acknowledge, acknowledge_wildcards
 from stacks.common.function import Function
 
 BUILD_LIMIT = Duration.minutes(50)
 """CodeBuild gives up before CloudFormation does (an hour), so that the error can quote the build's log."""
+
+
+class ImageRepository(ecr.Repository):
+    """An ECR repository with immutable tags, scanned on push.
+
+    It is emptied when it is deleted, whatever its removal policy. Otherwise a first deployment that fails after the
+    image build could not be retried.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        repository_name: str,
+        lifecycle_rules: Sequence[ecr.LifecycleRule],
+        defaults: Defaults,
+        key: kms.IKey | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            repository_name=repository_name,
+            encryption=ecr.RepositoryEncryption.KMS if key else None,
+            encryption_key=key,
+            image_scan_on_push=True,
+            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            lifecycle_rules=lifecycle_rules,
+            removal_policy=defaults.removal_policy,
+        )
+        cfn = self.node.default_child
+        assert isinstance(cfn, ecr.CfnRepository)
+        cfn.empty_on_delete = True  # CDK's own property is for repositories with the removal policy DESTROY alone
 
 
 class ImageBuilder(Construct):
@@ -40,7 +74,7 @@ class ImageBuilder(Construct):
             timeout=Duration.minutes(2),
             environment={},
         )
-        self.provider = WaitingProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(20))
+        self.provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(20))
 
     def allow(self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup) -> None:
         """Let the function build with the project, look for the result, and read what the build said."""

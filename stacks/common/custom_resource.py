@@ -1,4 +1,4 @@
-"""CDK's provider of custom resources that take their time: it calls our function until that says it is complete."""
+"""CDK's provider for custom resources that take minutes: it calls a function until the resource is complete."""
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
@@ -7,14 +7,14 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.custom_resources import LogOptions, Provider
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
+from stacks.common.findings import acknowledge, acknowledge_wildcards
 
 LIMIT = Duration.hours(1)
-"""CloudFormation waits no longer for a custom resource."""
+"""CloudFormation's own limit for a custom resource."""
 
 
-class WaitingProvider(Provider):
-    """One function both begins (`onEvent`) and is asked whether it has ended (`isComplete`)."""
+class AsyncProvider(Provider):
+    """A provider whose one function both begins (`onEvent`) and reports whether it is complete (`isComplete`)."""
 
     def __init__(self, scope: Construct, id: str, *, function: lambda_.IFunction, query_interval: Duration) -> None:
         super().__init__(
@@ -32,22 +32,24 @@ class WaitingProvider(Provider):
             {
                 "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]"
                 "": "CDK's provider framework gives its own functions this policy: to write their logs.",
-                "AwsSolutions-SF2": "CDK's provider framework: asks every few seconds, during a deployment only.",
+                "AwsSolutions-SF2": "CDK's provider framework: it polls every few seconds, during a deployment only.",
             },
         )
-        # By their place in the framework: it has no other door to them.
-        framework = [self.node.find_child(f"framework-{each}") for each in ("isComplete", "onTimeout")]
+        # Found by their ids: the framework does not expose them.
+        framework = [self.node.find_child(f"framework-{name}") for name in ("isComplete", "onTimeout")]
         acknowledge_wildcards(
             self,
             {
-                "CDK's provider framework calls any version of these functions.": [
-                    f"{each.function_arn}:*" for each in (function, *framework) if isinstance(each, lambda_.Function)
+                "CDK's provider framework calls all versions of these functions.": [
+                    f"{callee.function_arn}:*"
+                    for callee in (function, *framework)
+                    if isinstance(callee, lambda_.Function)
                 ]
             },
         )
         waiter = self.node.find_child("waiter-state-machine")
-        acknowledge_wildcards(waiter, {"Log delivery, of Step Functions, has no ARNs.": ["*"]})
-        # CDK would let Step Functions take the role on anybody's behalf.
+        acknowledge_wildcards(waiter, {"Step Functions' log delivery has no ARNs.": ["*"]})
+        # CDK's trust policy has no aws:SourceAccount condition.
         role = waiter.node.find_child("Role").node.default_child
         assert isinstance(role, iam.CfnRole)
         role.add_property_override(

@@ -1,39 +1,35 @@
-"""A queue for messages nobody could handle; `stacks.common.alarms` watches it."""
+"""A dead-letter queue. `alarms.py` adds its alarm."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge
+from stacks.common.defaults import Defaults
+from stacks.common.findings import acknowledge
 
 
 class DeadLetterQueue(sqs.Queue):
-    """Encrypted, TLS only."""
+    """An encrypted queue that refuses plain HTTP."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        queue_name: str,
-        retention: Duration,
-        removal_policy: RemovalPolicy,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, queue_name: str, retention_days: int, defaults: Defaults) -> None:
+        self.literal_name = queue_name
+        """The name itself: `queue_name` is known to CloudFormation alone."""
+        self.retention_days = retention_days
         super().__init__(
             scope,
             id,
             queue_name=queue_name,
-            # Left out rather than false: CloudFormation takes FifoQueue = true or nothing.
+            # Omitted, not false, for a standard queue: CloudFormation accepts FifoQueue = true or no value.
             fifo=True if queue_name.endswith(".fifo") else None,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=retention,
-            removal_policy=removal_policy,
+            retention_period=Duration.days(retention_days),
+            removal_policy=defaults.removal_policy,
         )
         acknowledge(
             self,
             {
-                "AwsSolutions-SQS3": "Takes what a rule, a function or a subscription could not deliver; "
-                "cdk-nag sees that of queues alone."
+                "AwsSolutions-SQS3": "This is the dead-letter queue of a rule, a function or a subscription. cdk-nag "
+                "recognises only those of queues."
             },
         )

@@ -39,6 +39,11 @@ class Defaults:
         return RemovalPolicy.DESTROY if self.ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     @property
+    def auto_delete_objects(self) -> bool:
+        """Whether a bucket is emptied before it is deleted."""
+        return self.ephemeral
+
+    @property
     def termination_protection(self) -> bool:
         """Whether stacks with stateful resources refuse to be deleted."""
         return not self.ephemeral

@@ -1,39 +1,50 @@
-"""Findings of cdk-nag that stay in more than one stack, each with its reason; for `stacks.common.acknowledgement`.
+"""Findings of cdk-nag that are acknowledged, each with its reason.
 
-Wildcards of actions are those of CDK's grants, all inside an account. That they let a role do its job and no more is
-proved by `tests/policies`.
+CDK's grants have wildcards, in actions and in object names: `grants.py` makes them and acknowledges the findings. That
+the wildcards allow no more than a role needs is proved by `tests/policies`.
 """
 
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from aws_cdk import Acknowledgment, Stack, Validations
+from constructs import IConstruct
+
 NO_ACCESS_LOG = {
-    "AwsSolutions-S1": "CloudTrail's data events tell who reads which object, where the account's owner wants to know; "
-    "access logs would need a bucket of their own, with readers of its own."
+    "AwsSolutions-S1": "CloudTrail's data events log the reads of objects, if the account's owner enables them. Access "
+    "logs would need another bucket, with readers."
 }
-_WILDCARDS = {
-    "s3:GetObject*": "CDK's grant to read: objects below one prefix.",
-    "s3:GetBucket*": "CDK's grant to read: settings of one bucket.",
-    "s3:List*": "CDK's grant to read: names of objects in one bucket.",
-    "s3:Abort*": "CDK's grant to write: stands for AbortMultipartUpload, below one prefix.",
-    "s3:DeleteObject*": "CDK's grant to delete: objects and their versions below one prefix.",
-    "kms:GenerateDataKey*": "CDK's grant to encrypt, with one key.",
-    "kms:ReEncrypt*": "CDK's grant to encrypt, with one key.",
-}
-
-
-def _of_grants(*prefixes: str) -> dict[str, str]:
-    return {
-        f"AwsSolutions-IAM5[Action::{action}]": reason
-        for action, reason in _WILDCARDS.items()
-        if action.startswith(prefixes)
-    }
-
-
-GRANT_READ = _of_grants("s3:Get", "s3:List")
-GRANT_READ_WRITE = _of_grants("s3:Get", "s3:List", "s3:Abort")
-GRANT_KEY = _of_grants("kms:")
-GRANT_WRITE_ENCRYPTED = _of_grants("s3:Abort", "kms:")
-GRANT_PUBLISH = _of_grants("s3:", "kms:")
-BELOW_A_PREFIX = "Objects have no names before they are there; their prefix is all that can be said."
+BELOW_A_PREFIX = "Object names are not known before objects exist, so only their prefix can be named."
 ANY_KEY = (
-    "A key's ARN cannot be known in another account: conditions narrow it to the payload bucket through S3, and the "
+    "A key's ARN is unknown in another account. Conditions narrow the statement to the bucket through S3, and the "
     "key's own policy decides."
 )
+
+
+def acknowledge(construct: IConstruct, findings: Mapping[str, str]) -> None:
+    """Acknowledge findings of a construct and of its children: the finding's id and the reason."""
+    Validations.of(construct).acknowledge(*(Acknowledgment(id=id, reason=reason) for id, reason in findings.items()))
+
+
+def acknowledge_wildcards(construct: IConstruct, reasons: Mapping[str, Iterable[str]]) -> None:
+    """Acknowledge wildcards in policies: the reason and the ARNs as in the policy. A changed ARN is a finding again."""
+    stack = Stack.of(construct)
+    written = ((reason, _format(stack.resolve(arn))) for reason, arns in reasons.items() for arn in arns)
+    acknowledge(construct, {f"AwsSolutions-IAM5[Resource::{arn}]": reason for reason, arn in written if "*" in arn})
+
+
+def _format(value: object) -> str:
+    """Return a resolved value in cdk-nag's notation: `<LogicalId.Attribute>` for a value known only at deployment."""
+    match value:
+        case {"Fn::Join": [str(separator), [*parts]]}:
+            return separator.join(_format(part) for part in parts)
+        case {"Fn::GetAtt": [str(resource), str(attribute)]}:
+            return f"<{resource}.{attribute}>"
+        case {"Ref": str(name)}:
+            return f"<{name}>"
+        case {"Fn::Select": [_, _]}:
+            return json.dumps(value, separators=(",", ":"))
+        case {"Fn::Sub": str(text)} | str(text):
+            return re.sub(r"\$\{(.*?)\}", r"<\1>", text)
+    raise ValueError(f"{value!r}: cdk-nag's notation of this value is unknown. Add it to findings.py.")

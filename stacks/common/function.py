@@ -1,22 +1,23 @@
-"""A Lambda function of ours: its code, its own role, its log group."""
+"""A Lambda function: code, role, log group."""
 
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.bundle import bundle
+from stacks.common.findings import acknowledge_wildcards
 
 METRICS = "coatcheck"
-"""The namespace of the metrics that functions write; their one dimension is `service`, the function's name."""
+"""The namespace of the functions' own metrics. Their one dimension is `service`, the function's name."""
 
 
 class Function(lambda_.Function):
-    """Runs `<package>.handler.handler`. `environment` is all it is told of where it runs."""
+    """A function that runs `<package>.handler.handler`."""
 
     def __init__(
         self,
@@ -42,11 +43,11 @@ class Function(lambda_.Function):
             removal_policy=RemovalPolicy.DESTROY,
         )
         log_group.grant_write(role)
-        acknowledge_wildcards(role, {"X-Ray knows no narrower resource.": ["*"]})
+        acknowledge_wildcards(role, {"X-Ray has no narrower resource.": ["*"]})
         self.service = function_name
-        """What its logs and metrics call it."""
+        """The function's name in its logs and metrics."""
         self.execution_role = role
-        """`role`, which is there: one's own, never None."""
+        """The same as `role`, which CDK types as optional."""
         super().__init__(
             scope,
             id,
@@ -58,7 +59,7 @@ class Function(lambda_.Function):
             role=role,
             log_group=log_group,
             timeout=timeout,
-            # Memory buys CPU and network, not room: a payload goes through in pieces.
+            # Lambda allocates CPU and network in proportion to memory. Payloads are streamed: their size needs none.
             memory_size=1024,
             tracing=lambda_.Tracing.ACTIVE,
             on_failure=on_failure,
@@ -68,4 +69,14 @@ class Function(lambda_.Function):
                 "POWERTOOLS_METRICS_NAMESPACE": METRICS,
                 **environment,
             },
+        )
+
+    def own_metric(self, name: str, *, statistic: str, period: Duration) -> cloudwatch.Metric:
+        """Return a metric that the function itself writes, with Powertools' dimension."""
+        return cloudwatch.Metric(
+            namespace=METRICS,
+            metric_name=name,
+            dimensions_map={"service": self.service},
+            statistic=statistic,
+            period=period,
         )

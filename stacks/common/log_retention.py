@@ -1,29 +1,34 @@
-"""How long logs are kept: the deployment file's word, for every log group of a stack, CDK's own included."""
+"""The retention of all log groups, CDK's own included."""
 
-from aws_cdk import CfnResource, RemovalPolicy
+import jsii
+from aws_cdk import CfnResource, IAspect, RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
 
-def keep_logs(stack: IConstruct, days: int) -> None:
-    """To be called when all of the stack is there."""
-    for each in stack.node.find_all():
-        if isinstance(each, CfnResource) and _is_bare_function(each):
-            _give_a_log_group(each)
-    for each in stack.node.find_all():
-        if isinstance(each, logs.CfnLogGroup):
-            each.retention_in_days = days
+@jsii.implements(IAspect)
+class LogRetention:
+    """An aspect that sets the retention of log groups. A function without a log group gets one."""
+
+    def __init__(self, *, days: int) -> None:
+        self._days = days
+
+    def visit(self, node: IConstruct) -> None:
+        """Visit one construct of the tree."""
+        if isinstance(node, logs.CfnLogGroup):
+            node.retention_in_days = self._days
+        elif isinstance(node, CfnResource) and _is_bare_function(node):
+            # Not named after the function, as CDK does: CloudFormation would create it after the function, when Lambda
+            # may have created one.
+            group = logs.CfnLogGroup(node, "Logs", retention_in_days=self._days)
+            group.apply_removal_policy(RemovalPolicy.DESTROY)
+            node.add_property_override("LoggingConfig", {"LogGroup": group.ref})
 
 
 def _is_bare_function(resource: CfnResource) -> bool:
-    """One that CDK makes out of a bare resource, such as what empties buckets: no other does it leave without a log
-    group. Lambda would make one when the function first writes, and keep it for ever."""
+    """Return whether CDK makes the function from a bare resource, such as the one that empties buckets.
+
+    Only such a function has no log group. Lambda would create one at the first log line and retain it for ever.
+    """
     return resource.cfn_resource_type == "AWS::Lambda::Function" and not isinstance(resource, lambda_.CfnFunction)
-
-
-def _give_a_log_group(function: CfnResource) -> None:
-    # Not named after the function, as CDK does: then it would be made after it, when Lambda may have made one.
-    group = logs.CfnLogGroup(function, "Logs")
-    group.apply_removal_policy(RemovalPolicy.DESTROY)
-    function.add_property_override("LoggingConfig", {"LogGroup": group.ref})

@@ -1,39 +1,56 @@
-"""A replica of the payloads in another Region, for the subscribers there: a bucket, and a key of its own."""
+"""A replica of the payloads in another Region, for the subscribers there."""
+
+from collections.abc import Sequence
 
 from aws_cdk import Environment, Stack
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from stacks import cross_account as boundary
-from stacks.common.alarms import Operations
-from stacks.common.removal import removal_policy
-from stacks.deployment import Deployment, names
+from stacks.common.alarms import Alarms
+from stacks.common.defaults import Defaults
+from stacks.deployment.names import PayloadBucketNames, ReplicaNames, SubscriberNames
 from stacks.publisher.payload_bucket import ReplicaBucket
 
 
 class ReplicaStack(Stack):
-    """In the publisher's account, deployed before the publisher's stack, which has S3 fill it."""
+    """A replica bucket in the publisher's account.
 
-    def __init__(self, scope: Construct, deployment: Deployment, region: str) -> None:
+    Deploy it before the publisher's stack, which configures replication.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        names: ReplicaNames,
+        *,
+        source: PayloadBucketNames,
+        subscribers: Sequence[SubscriberNames],
+        lifetime_days: int,
+        defaults: Defaults,
+    ) -> None:
         super().__init__(
             scope,
-            names.replica_stack(deployment, region),
-            env=Environment(account=deployment.publisher.account, region=region),
-            termination_protection=not deployment.ephemeral,
+            names.stack,
+            env=Environment(account=names.place.account, region=names.place.region),
+            termination_protection=defaults.termination_protection,
             description="coatcheck: payloads, replicated for subscribers in this Region.",
         )
         key = kms.Key(
             self,
             "Key",
-            alias=names.replica_key_alias(deployment),
-            description=f"{deployment.name}: replicated payloads",
+            alias=names.key_alias.name,
+            description=f"{defaults.name}: replicated payloads",
             enable_key_rotation=True,
-            removal_policy=removal_policy(deployment),
+            removal_policy=defaults.removal_policy,
         )
-        bucket = ReplicaBucket(self, "ReplicaBucket", deployment=deployment, region=region, key=key)
-        for subscriber in deployment.subscribers:
-            if region in names.replicas_near(deployment, subscriber):
-                bucket.add_to_resource_policy(boundary.read_payloads(deployment, subscriber, region))
-                key.add_to_resource_policy(boundary.decrypt_payloads(deployment, subscriber, region))
-        # No dashboard: the publisher's shows both Regions. Lag is counted here, and an alarm is where its metric is.
-        Operations(self, "Operations", deployment=deployment).watch_replica(region)
+        ReplicaBucket(
+            self,
+            "ReplicaBucket",
+            names=names,
+            key=key,
+            subscribers=[subscriber for subscriber in subscribers if names in subscriber.replicas],
+            lifetime_days=lifetime_days,
+            defaults=defaults,
+        )
+        # No dashboard: the publisher's shows both Regions. S3 counts the lag here, so its alarm is here.
+        Alarms(self, "Alarms", defaults=defaults).add_replica_alarm(source, names)

@@ -7,8 +7,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
-from stacks.common.custom_resource import WaitingProvider
+from stacks.common.custom_resource import AsyncProvider
+from stacks.common.findings import acknowledge_wildcards
 from stacks.common.function import Function
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
@@ -32,7 +32,7 @@ class CleanUp(Construct):
             timeout=Duration.minutes(5),
             environment={},
         )
-        self._provider = WaitingProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
+        self._provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
 
     def guard(self, domain: Domain, key: kms.IKey) -> None:
         """An update that would replace the domain fails here, before CloudFormation has touched it."""

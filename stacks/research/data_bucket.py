@@ -6,6 +6,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.bucket import PrivateBucket
+from stacks.common.defaults import Defaults
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.research import ResearchConfig
 
@@ -19,7 +20,7 @@ class DataBucket(PrivateBucket):
         super().__init__(
             scope,
             id,
-            deployment=deployment,
+            defaults=Defaults.of(deployment),
             bucket_name=names.data_bucket(deployment, research),
             key=key,
             versioned=True,

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import CfnDeletionPolicy, RemovalPolicy, Token
+from aws_cdk import CfnDeletionPolicy, Token
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from stacks.common.container_image import ContainerImage, ImageBuilder
-from stacks.common.removal import empty_when_deleted
+from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
+from stacks.common.defaults import Defaults
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, ImageConfig
 
@@ -18,7 +18,7 @@ ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor"
 """What an app runs in the container; without one (and no other setting) SageMaker ignores the configuration."""
 
 
-class Registry(ecr.Repository):
+class Registry(ImageRepository):
     """Every build under a tag that is never moved, scanned; the last of each stage kept."""
 
     def __init__(
@@ -30,16 +30,12 @@ class Registry(ecr.Repository):
         image: ImageConfig,
         kept: int,
         key: kms.IKey,
-        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(
             scope,
             id,
             repository_name=names.image_repository(deployment, image),
-            encryption=ecr.RepositoryEncryption.KMS,
-            encryption_key=key,
-            image_scan_on_push=True,
-            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            key=key,
             lifecycle_rules=[
                 ecr.LifecycleRule(
                     rule_priority=priority,
@@ -49,9 +45,8 @@ class Registry(ecr.Repository):
                 )
                 for priority, target in enumerate(sorted(set(image.targets)), start=1)
             ],
-            removal_policy=removal_policy,
+            defaults=Defaults.of(deployment),
         )
-        empty_when_deleted(self)
 
 
 class StudioImage(Construct):

@@ -11,7 +11,7 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from research import processing_job as step
-from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.research import PipelineConfig as Settings
 from stacks.deployment.research import ResearchConfig

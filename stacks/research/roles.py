@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig, UserConfig

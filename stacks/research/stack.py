@@ -12,7 +12,7 @@ from constructs import Construct
 
 from research import processing_job as step
 from stacks.common.container_image import ImageBuilder
-from stacks.common.removal import removal_policy
+from stacks.common.defaults import Defaults
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.research import ResearchConfig
 from stacks.research.budget import MonthlyBudget
@@ -51,7 +51,7 @@ class ResearchStack(Stack):
             iam.PermissionsBoundary.of(self).apply(
                 iam.ManagedPolicy.from_managed_policy_arn(self, "PermissionsBoundary", research.permissions_boundary)
             )
-        removal = removal_policy(deployment)
+        removal = Defaults.of(deployment).removal_policy
         key = kms.Key(
             self,
             "Key",
@@ -70,7 +70,6 @@ class ResearchStack(Stack):
                 image=image,
                 kept=research.image_builds_kept,
                 key=key,
-                removal_policy=removal,
             )
             for image in research.images
         }

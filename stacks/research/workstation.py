@@ -12,7 +12,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig, WorkstationConfig

@@ -8,9 +8,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
 from stacks.common.function import Function
+from stacks.common.grants import grant_read
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 
@@ -44,6 +43,4 @@ class CopyingFunction(Function):
             environment={"TRUSTED_STORES": json.dumps(stores), **environment},
             on_failure=on_failure,
         )
-        staging.grant_read(self.execution_role, f"{names.INLINE}*")
-        acknowledge(self.execution_role, GRANT_READ)
-        acknowledge_wildcards(self.execution_role, {BELOW_A_PREFIX: [staging.arn_for_objects(f"{names.INLINE}*")]})
+        grant_read(staging, self.execution_role, names.INLINE)

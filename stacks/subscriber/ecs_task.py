@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge
+from stacks.common.findings import acknowledge
 from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 from stacks.subscriber.task_image import TaskImage
@@ -28,7 +28,6 @@ class PayloadTask(Construct):
         *,
         deployment: Deployment,
         subscriber: LambdaSubscriberConfig,
-        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         self.network = TaskNetwork(self, "Network", network=subscriber.network, zones=Stack.of(self).availability_zones)
@@ -39,7 +38,7 @@ class PayloadTask(Construct):
             cluster_name=names.cluster(deployment, subscriber),
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
-        image = TaskImage(self, "Image", deployment=deployment, subscriber=subscriber, removal_policy=removal_policy)
+        image = TaskImage(self, "Image", deployment=deployment, subscriber=subscriber)
         # CDK's own execution role would trust ECS on anybody's behalf.
         execution_role = iam.Role(self, "ExecutionRole", assumed_by=_ecs(subscriber))
         image.grant_pull(execution_role)

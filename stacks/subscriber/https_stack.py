@@ -58,7 +58,7 @@ class HttpsSubscriberStack(SubscriberStack):
         # Not raw: only the envelope is signed.
         self.subscribe(raw=False, delivery_policy=DELIVERY_POLICY)
         self.undelivered_queue.grant_consume_messages(reader)
-        self.operations.show(f"What SNS could not post to `{subscriber.endpoint}` waits here.")
+        self.alarms.add_dashboard(f"Stores messages that SNS could not deliver to `{subscriber.endpoint}`.")
 
         for output, value, what in (
             ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process takes on."),

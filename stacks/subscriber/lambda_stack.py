@@ -4,14 +4,13 @@ import json
 
 from aws_cdk import Duration, Fn
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
-from stacks import cross_account as boundary
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.findings import BELOW_A_PREFIX, GRANT_READ
+from stacks.common.dashboard import traffic_graph
+from stacks.common.grants import allow, grant_read
+from stacks.cross_account import sns_service
 from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.payload_lifetime import ways_to_be_late
 from stacks.subscriber.ecs_task import PayloadTask
@@ -33,14 +32,9 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             subscriber,
             description="coatcheck: receives messages of any size in a function, runs an ECS task with each.",
         )
-        task = PayloadTask(
-            self, "Task", deployment=deployment, subscriber=subscriber, removal_policy=self.removal_policy
-        )
+        task = PayloadTask(self, "Task", deployment=deployment, subscriber=subscriber)
         self.grant_read_payloads(task.definition.task_role)
-        self.staging_bucket.grant_read(task.definition.task_role, f"{names.INLINE}*")
-        acknowledge(task.definition.task_role, GRANT_READ)
-        inline = self.staging_bucket.arn_for_objects(f"{names.INLINE}*")
-        acknowledge_wildcards(task.definition.task_role, {BELOW_A_PREFIX: [inline]})
+        grant_read(self.staging_bucket, task.definition.task_role, names.INLINE)
 
         # ECS forgets a client token within a day; a dead letter can be sent back weeks later.
         handed_on = dynamodb.TableV2(
@@ -72,10 +66,13 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
         task.definition.grant_run(consume)
         tasks = names.tasks_arn(deployment, subscriber)
         # To know a task again that was run before the stack was changed.
-        consume.execution_role.add_to_principal_policy(
-            iam.PolicyStatement(sid="KnowTasks", actions=["ecs:DescribeTasks"], resources=[tasks])
+        allow(
+            consume.execution_role,
+            sid="KnowTasks",
+            actions=["ecs:DescribeTasks"],
+            resources=[tasks],
+            wildcards="A task has no name before it runs.",
         )
-        acknowledge_wildcards(consume.execution_role, {"A task has no name before it runs.": [tasks]})
         failed_tasks = task.keep_failures(self.dead_letters)
 
         permission = lambda_.CfnPermission(
@@ -83,19 +80,24 @@ class LambdaSubscriberStack(FunctionSubscriberStack):
             "InvokeFromTopic",
             action="lambda:InvokeFunction",
             function_name=consume.function_arn,
-            principal=boundary.invoke_principal(deployment, subscriber.region).service,
+            principal=sns_service(self.publisher_names, endpoint_region=subscriber.region).service,
             source_arn=names.topic_arn(deployment),
         )
         subscription = self.subscribe(raw=False)
         subscription.node.add_dependency(permission)
 
-        self.operations.watch_function(
-            "Consume", consume, asynchronous=True, throttled_on_purpose=subscriber.maximum_concurrency is not None
+        self.alarms.add_function_alarms(
+            "Consume",
+            consume,
+            dead_letters=self.dead_letters,
+            throttled_on_purpose=subscriber.maximum_concurrency is not None,
         )
-        self.operations.watch_refusals(consume)
-        self.operations.watch_bare_rules({"TaskFailuresLost": failed_tasks})
-        self.operations.show_traffic(consume, "ConsumedBytes", ["ProcessingTime", "DeliveryLatency"])
-        self.operations.show("Receives messages in a function and runs an ECS task with each.")
+        self.alarms.add_error_alarms(consume)
+        self.alarms.add_failed_tasks_alarm(failed_tasks, dead_letters=self.dead_letters)
+        self.alarms.add_graph(
+            traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
+        )
+        self.alarms.add_dashboard("Receives messages in a function and runs an ECS task for each.")
 
 
 def _longest_known(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> int:

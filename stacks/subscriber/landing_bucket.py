@@ -7,9 +7,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
 from stacks.common.bucket import PrivateBucket
-from stacks.common.findings import BELOW_A_PREFIX, GRANT_WRITE_ENCRYPTED
+from stacks.common.defaults import Defaults
+from stacks.common.grants import grant_put
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.stores import landing_store
 from stacks.deployment.subscriber import LandingConfig as Settings
@@ -42,7 +42,7 @@ class Landing(Construct):
         self.bucket = PrivateBucket(
             self,
             "Bucket",
-            deployment=deployment,
+            defaults=Defaults.of(deployment),
             bucket_name=names.landing_bucket(deployment, subscriber),
             key=self.key,
             lifecycle_rules=[
@@ -64,7 +64,4 @@ class Landing(Construct):
             package="copy_payload",
             environment={"LANDING_STORE": json.dumps(landing_store(deployment, subscriber))},
         )
-        role = self.function.execution_role
-        self.bucket.grant_put(role, f"{names.LANDED}*")
-        acknowledge(role, GRANT_WRITE_ENCRYPTED)
-        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.bucket.arn_for_objects(f"{names.LANDED}*")]})
+        grant_put(self.bucket, self.function.execution_role, names.LANDED)

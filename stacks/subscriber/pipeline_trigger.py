@@ -6,7 +6,6 @@ SageMaker -- status of an execution --> the subscriber's bus
 
 import json
 
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -14,9 +13,9 @@ from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
 from stacks.common.dead_letter_queue import DeadLetterQueue
-from stacks.common.findings import BELOW_A_PREFIX
+from stacks.common.defaults import Defaults
+from stacks.common.findings import BELOW_A_PREFIX, acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.regions import partition
 from stacks.deployment.research import PipelineConfig, ResearchConfig
@@ -42,15 +41,14 @@ class PipelineTrigger(Construct):
         pipeline: PipelineConfig,
         staging: s3.IBucket,
         bus: ApplicationBus,
-        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetters",
             queue_name=names.pipeline_trigger_dead_letter_queue(deployment, subscriber),
-            retention=Duration.days(subscriber.dead_letter_retention_days),
-            removal_policy=removal_policy,
+            retention_days=subscriber.dead_letter_retention_days,
+            defaults=Defaults.of(deployment),
         )
         self.function = CopyingFunction(
             self,

@@ -1,14 +1,14 @@
 """A subscriber with a queue: topic -> queue -> function -> state machine."""
 
 from aws_cdk import ArnFormat, CfnOutput, Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks import cross_account as boundary
-from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks import cross_account
+from stacks.common.dashboard import traffic_graph
 from stacks.common.function import Function
+from stacks.common.grants import allow
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.subscriber.event_bus import ApplicationBus
 from stacks.subscriber.landing_bucket import Landing
@@ -56,17 +56,19 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             )
         )
         tries = Duration.seconds(subscriber.maximum_receives * subscriber.visibility_timeout)
-        self.operations.watch_queue(queue, late=tries)
-        self.operations.watch_function("Consume", consume, asynchronous=False)
-        self.operations.watch_refusals(consume)
-        self.operations.watch_executions(state_machine)
+        self.alarms.add_queue_alarm(queue, queue_name=self.names.queue.name, threshold=tries)
+        self.alarms.add_function_alarms("Consume", consume)
+        self.alarms.add_error_alarms(consume)
+        self.alarms.add_execution_alarms(state_machine)
         if landing:
-            self.operations.watch_function("Copy", landing.function, asynchronous=False)
+            self.alarms.add_function_alarms("Copy", landing.function)
         if subscriber.pipeline:
             self._intake(deployment, subscriber, bus, subscriber.pipeline)
-        self.operations.watch_bare_rules({f"{what}EventsLost": rule for what, rule in bus.forwarding.items()})
-        self.operations.show_traffic(consume, "ConsumedBytes", ["ProcessingTime", "DeliveryLatency"])
-        self.operations.show("Receives messages through a queue and starts an execution with each.")
+        self.alarms.add_forwarding_alarms({f"{kind}EventsLost": rule for kind, rule in bus.forwarding.items()})
+        self.alarms.add_graph(
+            traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
+        )
+        self.alarms.add_dashboard("Receives messages through a queue and starts an execution for each.")
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="Where it is told what became of payloads.")
         if landing:
             CfnOutput(
@@ -92,7 +94,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             removal_policy=self.removal_policy,
         )
         queue.add_to_resource_policy(
-            boundary.deliver(deployment, queue_arn=queue.queue_arn, queue_region=subscriber.region)
+            cross_account.deliver(self.publisher_names, queue_arn=queue.queue_arn, queue_region=subscriber.region)
         )
         return queue
 
@@ -107,8 +109,12 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             resource_name=f"{names.state_machine(deployment, subscriber)}:*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        consume.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
-        acknowledge_wildcards(consume.execution_role, {"An execution is named by its message.": [executions]})
+        allow(
+            consume.execution_role,
+            actions=["states:DescribeExecution"],
+            resources=[executions],
+            wildcards="An execution is named by its message.",
+        )
 
     def _landing(self, deployment: Deployment, subscriber: SqsSubscriberConfig) -> Landing | None:
         if subscriber.landing is None:
@@ -139,8 +145,7 @@ class SqsSubscriberStack(FunctionSubscriberStack):
             pipeline=next(each for each in research.pipelines if each.name == pipeline),
             staging=self.staging_bucket,
             bus=bus,
-            removal_policy=self.removal_policy,
         )
         self.grant_read_payloads(intake.function.execution_role)
-        self.operations.watch_function("PipelineTrigger", intake.function, asynchronous=True)
-        self.operations.watch_dead_letters("PipelineTriggerDeadLetters", intake.dead_letters)
+        self.alarms.add_function_alarms("PipelineTrigger", intake.function, dead_letters=intake.dead_letters)
+        self.alarms.add_dead_letter_alarm("PipelineTriggerDeadLetters", intake.dead_letters)

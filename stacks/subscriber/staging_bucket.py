@@ -5,6 +5,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.bucket import PrivateBucket
+from stacks.common.defaults import Defaults
 from stacks.deployment import Deployment, FunctionSubscriberConfig, names
 
 
@@ -17,7 +18,7 @@ class StagingBucket(PrivateBucket):
         super().__init__(
             scope,
             id,
-            deployment=deployment,
+            defaults=Defaults.of(deployment),
             bucket_name=names.staging_bucket(deployment, subscriber),
             lifecycle_rules=[
                 s3.LifecycleRule(

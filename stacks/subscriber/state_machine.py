@@ -13,7 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge_wildcards
+from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import Deployment, SqsSubscriberConfig, names
 from stacks.deployment.state_machine import filled
 from stacks.subscriber.event_bus import PROCESSED, ApplicationBus

@@ -14,13 +14,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from stacks import cross_account as boundary
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.alarms import Operations
+from stacks import cross_account
+from stacks.common.alarms import Alarms
+from stacks.common.dashboard import queue_graph
 from stacks.common.dead_letter_queue import DeadLetterQueue
-from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX, GRANT_READ_WRITE
+from stacks.common.defaults import Defaults
 from stacks.common.function import Function
-from stacks.common.removal import removal_policy
+from stacks.common.grants import grant_put, grant_read
 from stacks.deployment import Deployment, FunctionSubscriberConfig, SubscriberConfig, names
 from stacks.deployment.stores import staging_store, trusted_stores
 from stacks.subscriber.staging_bucket import StagingBucket
@@ -43,32 +43,17 @@ class SubscriberStack(Stack):
         )
         self.deployment = deployment
         self.subscriber = subscriber
-        self.removal_policy = removal_policy(deployment)
-        self.operations = Operations(self, "Operations", deployment=deployment)
+        self.defaults = Defaults.of(deployment)
+        self.removal_policy = self.defaults.removal_policy
+        all_names = names.Names(deployment)
+        self.publisher_names, self.names = all_names.publisher, all_names.subscribers[subscriber.name]
+        self.alarms = Alarms(self, "Alarms", defaults=self.defaults)
         self.undelivered_queue = self._undelivered_queue()
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
         """The caller's side of the boundary: the one action on the one prefix, and the key behind it; of the payload
         bucket, and of a replica in this Region."""
-        self._grant_read(role, "Payloads", None)
-        for region in names.replicas_near(self.deployment, self.subscriber):
-            self._grant_read(role, "Replica", region)
-
-    def _grant_read(self, role: iam.IRole, what: str, region: str | None) -> None:
-        payloads = f"{names.payload_bucket_arn(self.deployment, region)}/{names.PAYLOADS}*"
-        any_key = names.any_key_arn(self.deployment, region)
-        role.add_to_principal_policy(
-            iam.PolicyStatement(sid=f"Read{what}", actions=["s3:GetObject"], resources=[payloads])
-        )
-        role.add_to_principal_policy(
-            iam.PolicyStatement(
-                sid=f"Decrypt{what}",
-                actions=["kms:Decrypt"],
-                resources=[any_key],
-                conditions={"StringEquals": boundary.through_s3(self.deployment, region)},
-            )
-        )
-        acknowledge_wildcards(role, {BELOW_A_PREFIX: [payloads], ANY_KEY: [any_key]})
+        cross_account.grant_read_payloads(role, self.names, self.publisher_names)
 
     def subscribe(self, *, raw: bool, delivery_policy: Mapping[str, object] | None = None) -> sns.CfnSubscription:
         """Subscribe the contract's endpoint. Refused by SNS until the publisher's stack knows this subscriber."""
@@ -97,21 +82,21 @@ class SubscriberStack(Stack):
             _stack_in_topic_region(self),
             "Undelivered",
             queue_name=names.undelivered_queue(self.deployment, self.subscriber),
-            retention=Duration.days(self.subscriber.dead_letter_retention_days),
-            removal_policy=self.removal_policy,
+            retention_days=self.subscriber.dead_letter_retention_days,
+            defaults=self.defaults,
         )
         queue.add_to_resource_policy(
-            boundary.deliver(self.deployment, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region)
+            cross_account.deliver(
+                self.publisher_names, queue_arn=queue.queue_arn, queue_region=self.deployment.publisher.region
+            )
         )
         if queue.stack is self:
-            self.operations.watch_dead_letters("Undelivered", queue)
+            self.alarms.add_undelivered_alarm(queue)
         else:
             # An alarm, and the topic it acts on, are where the queue is; the dashboard shows both Regions.
-            Operations(queue.stack, "Operations", deployment=self.deployment).watch_dead_letters("Undelivered", queue)
-            self.operations.show_dead_letters(
-                "Undelivered",
-                queue_name=names.undelivered_queue(self.deployment, self.subscriber),
-                region=self.deployment.publisher.region,
+            Alarms(queue.stack, "Alarms", defaults=self.defaults).add_undelivered_alarm(queue)
+            self.alarms.add_graph(
+                queue_graph("Undelivered", queue_name=queue.literal_name, region=self.deployment.publisher.region)
             )
         return queue
 
@@ -130,10 +115,10 @@ class FunctionSubscriberStack(SubscriberStack):
             self,
             "DeadLetters",
             queue_name=names.dead_letter_queue(deployment, subscriber),
-            retention=Duration.days(subscriber.dead_letter_retention_days),
-            removal_policy=self.removal_policy,
+            retention_days=subscriber.dead_letter_retention_days,
+            defaults=self.defaults,
         )
-        self.operations.watch_dead_letters("DeadLetters", self.dead_letters)
+        self.alarms.add_dead_letter_alarm("DeadLetters", self.dead_letters)
 
     def consume_function(
         self,
@@ -161,11 +146,9 @@ class FunctionSubscriberStack(SubscriberStack):
         )
         role = function.execution_role
         self.grant_read_payloads(role)
-        self.staging_bucket.grant_put(role, f"{names.INLINE}*")
+        grant_put(self.staging_bucket, role, names.INLINE)
         # To tell a retry from another payload of the same id.
-        self.staging_bucket.grant_read(role, f"{names.INLINE}*")
-        acknowledge(role, GRANT_READ_WRITE)
-        acknowledge_wildcards(role, {BELOW_A_PREFIX: [self.staging_bucket.arn_for_objects(f"{names.INLINE}*")]})
+        grant_read(self.staging_bucket, role, names.INLINE)
         return function
 
 

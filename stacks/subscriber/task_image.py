@@ -2,15 +2,14 @@
 
 import re
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge, acknowledge_wildcards
-from stacks.common.container_image import ContainerImage, ImageBuilder
-from stacks.common.removal import empty_when_deleted
+from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
+from stacks.common.defaults import Defaults
+from stacks.common.findings import acknowledge, acknowledge_wildcards
 from stacks.deployment import Deployment, LambdaSubscriberConfig, names
 from stacks.deployment.regions import partition
 from stacks.subscriber.build_context import with_library
@@ -30,30 +29,24 @@ class TaskImage(Construct):
         *,
         deployment: Deployment,
         subscriber: LambdaSubscriberConfig,
-        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         if image := subscriber.task.image:
             self.uri, self._repository_arn = image, ecr_repository_arn(image)
         else:
-            self.uri, self._repository_arn = self._build(deployment, subscriber, removal_policy)
+            self.uri, self._repository_arn = self._build(deployment, subscriber)
 
-    def _build(
-        self, deployment: Deployment, subscriber: LambdaSubscriberConfig, removal_policy: RemovalPolicy
-    ) -> tuple[str, str]:
+    def _build(self, deployment: Deployment, subscriber: LambdaSubscriberConfig) -> tuple[str, str]:
         """In a repository of the subscriber's own; the image's URI, and the repository's ARN."""
-        repository = ecr.Repository(
+        repository = ImageRepository(
             self,
             "Repository",
             repository_name=names.task_repository(deployment, subscriber),
-            image_scan_on_push=True,
-            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
             lifecycle_rules=[
                 ecr.LifecycleRule(description=f"The last {KEPT_BUILDS} builds", max_image_count=KEPT_BUILDS)
             ],
-            removal_policy=removal_policy,
+            defaults=Defaults.of(deployment),
         )
-        empty_when_deleted(repository)
         builder = ImageBuilder(self, "Builder", function_name=names.task_build_function(deployment, subscriber))
         assert subscriber.task.folder
         with with_library(subscriber.task.folder) as context:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from stacks.common.acknowledgement import acknowledge
+from stacks.common.findings import acknowledge
 from stacks.deployment.ecs_task import NetworkConfig
 
 

@@ -660,7 +660,7 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
 
 def _operations(found: Concrete, stack: str, region: str, account: str) -> list[Guard]:
     """Alarms of the stack, and nobody else who is not let by the account's own policies, tell people."""
-    topic, key = arn("sns", region, account, f"{stack}-operations"), found.named(stack, "OperationsKey")
+    topic, key = arn("sns", region, account, f"{stack}-operations"), found.named(stack, "AlarmsKey")
     alarms = Service(
         "cloudwatch.amazonaws.com", sources=(arn("cloudwatch", region, account, f"alarm:{stack}-*"),), account=account
     )

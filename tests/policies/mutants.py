@@ -56,7 +56,7 @@ class Templates:
             for logical, each in self.resources[stack].items()
             if each["Type"] == kind
             and logical.startswith(starts)
-            and logical.startswith("Operations") == starts.startswith("Operations")
+            and logical.startswith("Alarms") == starts.startswith("Alarms")
         )
         properties: Node = found
         return properties
@@ -77,11 +77,11 @@ class Templates:
 
     def alarms(self, stack: str) -> Node:
         """The statement that lets alarms tell people."""
-        policy = self.one(stack, "AWS::SNS::TopicPolicy", "OperationsTopicPolicy")
+        policy = self.one(stack, "AWS::SNS::TopicPolicy", "AlarmsTopicPolicy")
         return _said(policy["PolicyDocument"], "PublishAlarms")
 
     def alarms_key(self, stack: str) -> Node:
-        return _said(self.one(stack, "AWS::KMS::Key", "OperationsKey")["KeyPolicy"], "EncryptAlarms")
+        return _said(self.one(stack, "AWS::KMS::Key", "AlarmsKey")["KeyPolicy"], "EncryptAlarms")
 
     def logical(self, stack: str, starts: str, kind: str) -> str:
         (found,) = (
@@ -330,18 +330,18 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     # Subscribing and publishing: the topic.
     "topic: any endpoint of the account": lambda t: (
         _drop(t.topic(), "Condition", "StringEquals", "sns:Endpoint"),
-        t.forget(PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenySubscribingOtherEndpoints")),
+        t.forget(PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenyUnknownEndpoints")),
     ),
     "topic: any protocol": lambda t: _drop(t.topic(), "Condition", "StringEquals", "sns:Protocol"),
     "topic: any endpoint, for administrators": lambda t: t.forget(
-        PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenySubscribingOtherEndpoints")
+        PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenyUnknownEndpoints")
     ),
     "topic: any endpoint that begins so": lambda t: _to(
-        t.topic("DenySubscribingOtherEndpoints"),
+        t.topic("DenyUnknownEndpoints"),
         "Condition",
         {"StringNotLike": {"sns:Endpoint": ["arn:aws:sqs:*", "arn:aws:lambda:*"]}},
     ),
-    "topic: a stranger's endpoint among the allowed": lambda t: t.topic("DenySubscribingOtherEndpoints")["Condition"][
+    "topic: a stranger's endpoint among the allowed": lambda t: t.topic("DenyUnknownEndpoints")["Condition"][
         "StringNotEquals"
     ]["sns:Endpoint"].append(f"arn:aws:sqs:us-east-1:{STRANGER}:q"),
     "topic: endpoint's name drifts": lambda t: _to(
@@ -359,8 +359,8 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "topic: a sender publishes directly": lambda t: t.open(
         PUBLISHER, "AWS::SNS::TopicPolicy", {"AWS": "444444444444"}, "sns:Publish", _TOPIC
     ),
-    "topic: in the clear": lambda t: t.forget(PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenyWithoutTls")),
-    "topic: publishing in the clear": lambda t: t.topic("DenyWithoutTls")["Action"].remove("sns:Publish"),
+    "topic: in the clear": lambda t: t.forget(PUBLISHER, "AWS::SNS::TopicPolicy", t.topic("DenyInsecureTransport")),
+    "topic: publishing in the clear": lambda t: t.topic("DenyInsecureTransport")["Action"].remove("sns:Publish"),
     "topic: not encrypted": lambda t: _drop(t.one(PUBLISHER, "AWS::SNS::Topic"), "KmsMasterKeyId"),
     "topic: a subscription of the publisher's": lambda t: _to(
         t.one(PUBLISHER, "AWS::SNS::Topic"),
@@ -380,9 +380,9 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "alarms: any service tells": lambda t: _to(t.alarms(BILLING), "Principal", {"Service": "events.amazonaws.com"}),
     "alarms: everybody tells": lambda t: _to(t.alarms(PUBLISHER), "Principal", "*"),
     "alarms: nobody tells": lambda t: t.forget(
-        PUBLISHER, "AWS::SNS::TopicPolicy", t.alarms(PUBLISHER), "OperationsTopicPolicy"
+        PUBLISHER, "AWS::SNS::TopicPolicy", t.alarms(PUBLISHER), "AlarmsTopicPolicy"
     ),
-    "alarms: told in the clear": lambda t: _drop(t.one(BILLING, "AWS::SNS::Topic", "Operations"), "KmsMasterKeyId"),
+    "alarms: told in the clear": lambda t: _drop(t.one(BILLING, "AWS::SNS::Topic", "Alarms"), "KmsMasterKeyId"),
     "alarms: key used for anybody": lambda t: _drop(t.alarms_key(ORDERS), "Condition"),
     "alarms: key decrypts for CloudWatch of any account": lambda t: _drop(
         t.alarms_key(ORDERS), "Condition", "StringEquals"
@@ -390,7 +390,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "alarms: told to somebody who is not in the file": lambda t: t.add(
         ORDERS,
         "AWS::SNS::Subscription",
-        TopicArn={"Ref": t.logical(ORDERS, "OperationsTopic", "AWS::SNS::Topic")},
+        TopicArn={"Ref": t.logical(ORDERS, "AlarmsTopic", "AWS::SNS::Topic")},
         Protocol="email",
         Endpoint="somebody@example.com",
     ),

@@ -183,7 +183,7 @@ class _Settings:
 
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)
-        key = self._found.named(self._stack.name, "Key" if ours else "OperationsKey")
+        key = self._found.named(self._stack.name, "Key" if ours else "AlarmsKey")
         if self._resources.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
             yield "messages are not encrypted with the deployment's key"
         if "Subscription" in topic:

@@ -12,8 +12,9 @@ def resources(template: Template, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def without_operations(template: Template) -> Template:
-    """What is there to carry messages, and not to tell people of alarms."""
-    carrying = {name: each for name, each in template["Resources"].items() if not name.startswith("Operations")}
+    """Return the template without alarms, their topic and the dashboard."""
+    operations = ("Alarms", "Dashboard")
+    carrying = {name: each for name, each in template["Resources"].items() if not name.startswith(operations)}
     return {**template, "Resources": carrying}
 
 

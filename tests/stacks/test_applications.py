@@ -13,8 +13,9 @@ from aws_cdk import aws_stepfunctions as sfn
 import claim_check
 from access.assembly import StackTemplate, read
 from access.template import Resources
-from stacks import cross_account as boundary
-from stacks.deployment import Deployment, load_messaging, names, parse_messaging
+from stacks import cross_account
+from stacks.deployment import Deployment, load_messaging, parse_messaging
+from stacks.deployment.names import Names
 from stacks.deployment.quotas import MOST_PARTIES
 from stacks.deployment.state_machine import listed
 from stacks.subscriber.state_machine import NO_HOPE
@@ -170,9 +171,14 @@ def test_the_policies_have_room_for_as_many_subscribers_as_are_let_in(example: D
     sound, table["senders"] = table["subscribers"][0] | {"landing": {}}, []
     table["subscribers"] = [sound | {"name": f"s{'x' * 5}{n:02}"} for n in range(MOST_PARTIES)]
     deployment = parse_messaging(table)
-    assert len(names.landing_bucket(deployment, deployment.subscribers[0])) > 60  # type: ignore[arg-type]
-    for statement, kilobytes in ((boundary.read_payloads, 20), (boundary.decrypt_payloads, 32)):
-        said = [statement(deployment, each).to_statement_json() for each in deployment.subscribers]
+    names = Names(deployment)
+    subscribers, organization = names.subscribers.values(), deployment.organization
+    assert all(len(subscriber.landing_bucket.name) > 60 for subscriber in subscribers)
+    for statement, kilobytes in ((cross_account.read_payloads, 20), (cross_account.decrypt_payloads, 32)):
+        said = [
+            statement(names.publisher.payload_bucket, subscriber, organization=organization).to_statement_json()
+            for subscriber in subscribers
+        ]
         # A KB is left for what else is in the policy: the owner's statement, and that against requests without TLS.
         assert len(json.dumps(said, separators=(",", ":"))) < (kilobytes - 1) * 1024
 

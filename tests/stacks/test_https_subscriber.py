@@ -56,7 +56,7 @@ def test_the_topic_takes_that_endpoint_from_that_account(everywhere: dict[str, T
     assert let_in["Condition"] == {
         "StringEquals": {"sns:Protocol": "https", "sns:Endpoint": "https://hooks.partner.example/coatcheck"}
     }
-    others = with_sid(topic, "DenySubscribingOtherEndpoints")["Condition"]["StringNotEquals"]["sns:Endpoint"]
+    others = with_sid(topic, "DenyUnknownEndpoints")["Condition"]["StringNotEquals"]["sns:Endpoint"]
     assert "https://hooks.partner.example/coatcheck" in others
 
 

@@ -11,7 +11,7 @@ import pytest
 import claim_check
 from access.assembly import StackTemplate
 from access.template import Resources
-from stacks.common.alarms import REFUSED
+from stacks.common.alarms import ERRORS
 from stacks.deployment import Deployment, load, parse_messaging
 from tests.stacks.policies import Template, only, ours, resources, statements, with_sid
 from tests.templates import ROOT, synthesize
@@ -79,8 +79,8 @@ def test_every_alarm_has_a_section_of_the_runbook_and_says_where(example: Deploy
 def test_alarms_of_refusals_count_what_handlers_count(alarms: dict[str, Alarm]) -> None:
     """An error under its class's name, with one dimension: the function's name (tests/lambdas/test_telemetry.py)."""
     own = [alarm for alarm in alarms.values() if alarm["Namespace"] == "coatcheck"]
-    assert {alarm["MetricName"] for alarm in own} == set(REFUSED)
-    for error in REFUSED:
+    assert {alarm["MetricName"] for alarm in own} == set(ERRORS)
+    for error in ERRORS:
         assert issubclass(getattr(claim_check, error), claim_check.ClaimCheckError)
     assert {(alarm["MetricName"], alarm["Dimensions"][0]["Value"]) for alarm in own} >= {
         ("UntrustedStore", "coatcheck-orders-consume"),
@@ -206,7 +206,7 @@ def test_rules_are_counted_by_bus_and_name(stacks: dict[str, StackTemplate]) -> 
     }
     assert set(dimensions["EventsLost"]) == {"EventBusName", "RuleName"}
     assert dimensions["EventsLost"]["EventBusName"] == "coatcheck"
-    assert dimensions["EventsLost"]["RuleName"].startswith("coatcheck-publisher-EventsRule")
+    assert dimensions["EventsLost"]["RuleName"].startswith("coatcheck-publisher-EventBusRule")
     assert set(dimensions["UploadsLost"]) == {"RuleName"}
 
 
@@ -222,7 +222,7 @@ def test_alarms_of_the_stack_alone_may_tell(stacks: dict[str, StackTemplate]) ->
     ((key, owned),) = (
         (name, each["Properties"]["KeyPolicy"])
         for name, each in resources(template, "AWS::KMS::Key").items()
-        if name.startswith("Operations")
+        if name.startswith("Alarms")
     )
     encrypt = with_sid(owned["Statement"], "EncryptAlarms")
     assert encrypt["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
@@ -329,12 +329,5 @@ def test_everything_that_can_be_traced_is(stacks: dict[str, StackTemplate]) -> N
     functions = [function["TracingConfig"] for stack in stacks.values() for function in ours(stack.template)]
     assert functions
     assert all(tracing == {"Mode": "Active"} for tracing in functions)
-    publisher = stacks["coatcheck-publisher"].template
-    topics = [topic["Properties"] for topic in resources(publisher, "AWS::SNS::Topic").values()]
-    (messages,) = (topic for topic in topics if topic["TopicName"] == "coatcheck-messages")
-    assert messages["TracingConfig"] == "Active"
-    (lets_sns,) = json.loads(only(publisher, "AWS::XRay::ResourcePolicy")["Properties"]["PolicyDocument"])["Statement"]
-    assert lets_sns["Principal"] == {"Service": "sns.amazonaws.com"}
-    assert lets_sns["Condition"]["StringEquals"] == {"aws:SourceAccount": "111111111111"}
     machine = only(stacks["coatcheck-orders"].template, "AWS::StepFunctions::StateMachine")
     assert machine["Properties"]["TracingConfiguration"] == {"Enabled": True}

@@ -141,13 +141,13 @@ def test_each_subscriber_subscribes_its_own_endpoint(template: Template) -> None
         "sns:Protocol": "lambda",
         "sns:Endpoint": "arn:aws:lambda:us-east-1:333333333333:function:coatcheck-billing-consume",
     }
-    deny = with_sid(policy, "DenySubscribingOtherEndpoints")
+    deny = with_sid(policy, "DenyUnknownEndpoints")
     assert deny["Effect"] == "Deny"
     assert deny["Condition"]["StringNotEquals"]["sns:Endpoint"] == [
         "arn:aws:sqs:us-west-2:222222222222:coatcheck-orders",
         "arn:aws:lambda:us-east-1:333333333333:function:coatcheck-billing-consume",
     ]
-    assert with_sid(policy, "DenyWithoutTls")["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert with_sid(policy, "DenyInsecureTransport")["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     # Nobody is let publish by the topic's policy: the publisher's roles are, by their own.
     assert not [s for s in policy if s["Effect"] == "Allow" and s["Action"] != "sns:Subscribe"]
 
@@ -310,7 +310,12 @@ def test_logical_ids_of_stateful_resources_are_pinned(templates: dict[str, Templ
     assert ids == {
         "coatcheck-publisher": ["Key961B73FD", "PayloadBucket357F5869", "PublishDeadLettersCD4087F7"],
         "coatcheck-shop-sender": [],
-        "coatcheck-orders": ["DeadLettersBBF8BAAB", "InboxA8E05DC3", "Queue4A7E3555"],
-        "coatcheck-orders-undelivered": ["Redrive07EFE77D"],
-        "coatcheck-billing": ["DeadLettersBBF8BAAB", "HandedOn49924AEE", "InboxA8E05DC3", "Redrive07EFE77D"],
+        "coatcheck-orders": ["DeadLettersBBF8BAAB", "Queue4A7E3555", "StagingBucket9644C37C"],
+        "coatcheck-orders-undelivered": ["UndeliveredF3CF66A9"],
+        "coatcheck-billing": [
+            "DeadLettersBBF8BAAB",
+            "HandedOn49924AEE",
+            "StagingBucket9644C37C",
+            "UndeliveredF3CF66A9",
+        ],
     }

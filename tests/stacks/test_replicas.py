@@ -34,7 +34,7 @@ def test_a_replica_is_kept_as_its_original_is(everywhere: dict[str, Template]) -
         rule for name, rule in rules.items() if name != "ExpireOverwrittenUploads"
     ]
     keys = resources(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Key")
-    assert len([key for key in keys if not key.startswith("Operations")]) == 1
+    assert len([key for key in keys if not key.startswith("Alarms")]) == 1
     alias = only(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Alias")
     assert alias["Properties"]["AliasName"] == "alias/coatcheck-replica"
 

@@ -1,0 +1,116 @@
+"""The dashboard of a stack: what to do, which alarms are on, graphs and the last errors."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from stacks.common.function import Function
+
+FIVE_MINUTES = Duration.minutes(5)
+_WIDE = 24
+_ADVICE = """\
+# {stack}
+{about}
+
+1. Each red alarm below has a section of its name in {runbook}: cause, fix and check.
+2. Messages in a dead-letter queue or an undelivered queue are not lost before the queue's retention period ends. Fix \
+the cause, then run `coatcheck redrive`: it lists the messages first.
+3. To follow a message through all accounts, search the log groups for its `message_id`.
+"""
+_ERRORS = [
+    "fields @timestamp, service, message_id, message, exception_name",
+    'filter level = "ERROR"',
+    "sort @timestamp desc",
+    "limit 20",
+]
+
+
+class Dashboard(cloudwatch.Dashboard):
+    """A dashboard named after its stack."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        about: str,
+        runbook: str | None,
+        alarms: Sequence[cloudwatch.IAlarm],
+        graphs: Sequence[cloudwatch.IWidget],
+        log_groups: Sequence[str],
+    ) -> None:
+        stack = Stack.of(scope).stack_name
+        link = f"[the runbook]({runbook})" if runbook else "the runbook"
+        rows: list[list[cloudwatch.IWidget]] = [
+            [
+                cloudwatch.TextWidget(
+                    markdown=_ADVICE.format(stack=stack, about=about, runbook=link), width=_WIDE, height=6
+                )
+            ],
+            [
+                cloudwatch.AlarmStatusWidget(
+                    title="Alarms", alarms=list(alarms), width=_WIDE, height=2 + -(-len(alarms) // 4)
+                )
+            ],
+            *(list(graphs[start : start + 2]) for start in range(0, len(graphs), 2)),
+        ]
+        if log_groups:
+            rows.append(
+                [
+                    cloudwatch.LogQueryWidget(
+                        title="Last errors",
+                        log_group_names=list(log_groups),
+                        query_lines=_ERRORS,
+                        width=_WIDE,
+                        height=6,
+                    )
+                ]
+            )
+        super().__init__(scope, id, dashboard_name=stack, default_interval=Duration.hours(12), widgets=rows)
+
+
+def graph(
+    title: str,
+    left: Sequence[cloudwatch.IMetric],
+    alarms: Sequence[cloudwatch.Alarm] = (),
+    right: Sequence[cloudwatch.IMetric] = (),
+) -> cloudwatch.GraphWidget:
+    """Return a graph, with the thresholds of its alarms as lines."""
+    return cloudwatch.GraphWidget(
+        title=title,
+        left=list(left),
+        right=list(right),
+        left_annotations=[alarm.to_annotation() for alarm in alarms],
+        left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
+        right_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
+        width=12,
+        height=6,
+    )
+
+
+def traffic_graph(
+    function: Function, *, bytes_metric: str, time_metrics: Sequence[str] = ("ProcessingTime",)
+) -> cloudwatch.GraphWidget:
+    """Return a graph of the function's own metrics: durations and bytes."""
+    times = [
+        function.own_metric(name, statistic=statistic, period=FIVE_MINUTES).with_(label=f"{name} {statistic}")
+        for name in time_metrics
+        for statistic in ("p50", "p99")
+    ]
+    data = function.own_metric(bytes_metric, statistic="Sum", period=FIVE_MINUTES)
+    return graph("Durations in milliseconds (left), bytes (right)", times, right=[data])
+
+
+def queue_graph(title: str, *, queue_name: str, region: str) -> cloudwatch.GraphWidget:
+    """Return a graph of a queue in another Region, whose alarm is there."""
+    depth = cloudwatch.Metric(
+        namespace="AWS/SQS",
+        metric_name="ApproximateNumberOfMessagesVisible",
+        dimensions_map={"QueueName": queue_name},
+        region=region,
+        statistic="Maximum",
+        period=Duration.minutes(1),
+    )
+    return graph(f"{title}: visible messages ({region})", [depth])

@@ -1,0 +1,44 @@
+"""An encrypted topic that refuses plain HTTP."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+ACTIONS = (
+    "sns:AddPermission",
+    "sns:DeleteTopic",
+    "sns:GetTopicAttributes",
+    "sns:ListSubscriptionsByTopic",
+    "sns:Publish",
+    "sns:RemovePermission",
+    "sns:SetTopicAttributes",
+    "sns:Subscribe",
+)
+"""The actions that a topic's policy can name; SNS rejects `sns:*`. (SNS developer guide, "Amazon SNS access control".)
+
+`enforce_ssl` of CDK's topic denies `sns:Publish` alone."""
+
+
+class EncryptedTopic(sns.Topic):
+    """A topic, encrypted with `key`, whose policy denies all requests without TLS."""
+
+    def __init__(self, scope: Construct, id: str, *, topic_name: str, key: kms.IKey) -> None:
+        super().__init__(
+            scope,
+            id,
+            topic_name=topic_name,
+            fifo=topic_name.endswith(".fifo") or None,
+            master_key=key,
+            signature_version="2",
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="DenyInsecureTransport",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=list(ACTIONS),
+                resources=[self.topic_arn],
+                conditions={"Bool": {"aws:SecureTransport": "false"}},
+            )
+        )

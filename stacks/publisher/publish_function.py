@@ -1,0 +1,70 @@
+"""The function that publishes events and uploads, and the permissions to publish."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from publish.settings import Settings
+from stacks.common.dead_letter_queue import DeadLetterQueue
+from stacks.common.defaults import Defaults
+from stacks.common.function import Function
+from stacks.common.grants import grant_delete, grant_encrypt_decrypt, grant_put, grant_read
+from stacks.deployment import PublisherConfig
+from stacks.deployment.names import OUTBOX, PAYLOADS, PublisherNames, SenderNames
+
+
+class PublishFunction(Function):
+    """The publish function, with its dead-letter queue."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: PublisherNames,
+        senders: Sequence[SenderNames],
+        settings: PublisherConfig,
+        topic: sns.ITopic,
+        bucket: s3.IBucket,
+        key: kms.IKey,
+        defaults: Defaults,
+    ) -> None:
+        self.dead_letters = DeadLetterQueue(
+            scope, f"{id}DeadLetters", queue_name=names.dead_letter_queue.name, retention_days=14, defaults=defaults
+        )
+        super().__init__(
+            scope,
+            id,
+            function_name=names.publish_function.name,
+            package="publish",
+            timeout=Duration.minutes(15),  # S3 takes minutes to copy an upload of many gigabytes
+            on_failure=destinations.SqsDestination(self.dead_letters),
+            environment=Settings(
+                topic_arn=topic.topic_arn,
+                payload_store=names.store,
+                outbox_prefix=OUTBOX,
+                senders={sender.name: sender.place.account for sender in senders},
+                threshold_bytes=settings.maximum_message_bytes,
+                offload=settings.offload,
+                maximum_upload_bytes=settings.outbox.maximum_bytes,
+            ).to_environment(),
+        )
+        grant_publish(self.execution_role, topic=topic, bucket=bucket, key=key)
+        # The function copies and publishes the uploaded version, then deletes it.
+        grant_read(bucket, self.execution_role, OUTBOX)
+        grant_delete(bucket, self.execution_role, OUTBOX)
+
+
+def grant_publish(role: iam.IRole, *, topic: sns.ITopic, bucket: s3.IBucket, key: kms.IKey) -> None:
+    """Allow the role to store payloads and to publish messages."""
+    topic.grant_publish(role)
+    grant_put(bucket, role, PAYLOADS)
+    # Distinguishes a retry from another payload under the same id.
+    grant_read(bucket, role, PAYLOADS)
+    grant_encrypt_decrypt(key, role)

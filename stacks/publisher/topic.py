@@ -1,0 +1,36 @@
+"""The topic that carries messages."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks import cross_account
+from stacks.common.topic import EncryptedTopic
+from stacks.deployment.names import Resource, SubscriberNames
+from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
+
+
+class MessageTopic(EncryptedTopic):
+    """The topic, to which each subscriber's account may subscribe its own endpoint."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        topic: Resource,
+        key: kms.IKey,
+        subscribers: Sequence[SubscriberNames],
+        organization: str | None,
+        maximum_message_bytes: int,
+    ) -> None:
+        super().__init__(scope, id, topic_name=topic.name, key=key)
+        cfn = self.node.default_child
+        assert isinstance(cfn, sns.CfnTopic)
+        # A lower threshold is not a lower maximum: a pointer with its attributes, or a batch, can be larger.
+        cfn.maximum_message_size = max(maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
+        for subscriber in subscribers:
+            self.add_to_resource_policy(cross_account.subscribe(topic, subscriber, organization=organization))
+        self.add_to_resource_policy(cross_account.deny_unknown_endpoints(topic, subscribers))
