@@ -570,6 +570,8 @@ class SubscriberNames:
         replicas = tuple(Replica(each.bucket.name, each.place.region) for each in self.replicas)
         self.trusted_stores = (replace(publisher.store, replicas=replicas),)
         """The stores that the subscriber dereferences from: the publisher's, read through the replica nearby."""
+        self.handoff_stores = (*self.trusted_stores, self.staging_store)
+        """The stores of the pointers in hand-offs: payloads that came inline are in the staging store."""
 
 
 class ResearchNames:
@@ -608,13 +610,13 @@ class ResearchNames:
         """Return the role of a researcher."""
         return self.place.role(f"{self.prefix}-studio-{user.profile}")
 
-    def pipeline(self, pipeline: PipelineConfig) -> Resource:
-        """Return the SageMaker pipeline; the names of its jobs begin with its name."""
-        return self.place.named("sagemaker", f"{self.job_prefix}{pipeline.name}", "pipeline/")
+    def pipeline(self, name: str) -> Resource:
+        """Return the SageMaker pipeline of that name in the file. The names of its jobs begin with the pipeline's."""
+        return self.place.named("sagemaker", f"{self.job_prefix}{name}", "pipeline/")
 
-    def data_store(self, pipeline: PipelineConfig) -> Store:
+    def data_store(self, pipeline: str) -> Store:
         """Return the store, in the data bucket, of data sets that came to the pipeline as messages."""
-        prefix = f"{SHARED}{pipeline.name}/messages/"
+        prefix = f"{SHARED}{pipeline}/messages/"
         return Store(self.data_bucket.name, prefix, self.place.account, self.place.region)
 
 
