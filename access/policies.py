@@ -4,7 +4,6 @@ Loud by design. A resource type or a place for a policy that is not known here i
 nobody reads is a policy that nobody checks.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from access.assembly import StackTemplate
 from access.inventory import Concrete, Guarded, Policy, Role, Statement, Thing
 from access.template import NAMED, Properties, Resources, UnresolvedError
 
-_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint", "traces")
+_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
 # What an endpoint without a policy lets through. (VPC guide, "Default endpoint policy".)
 _ANYTHING: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
@@ -243,9 +242,7 @@ class _Policies(Resources):
         statements: list[Statement] = self._document(logical, self.properties(logical)["PolicyDocument"])["Statement"]
         return statements
 
-    def _document(self, logical: str, document: Policy | str) -> Policy:
-        if isinstance(document, str):  # X-Ray has it as text
-            document = json.loads(document)
+    def _document(self, logical: str, document: Policy) -> Policy:
         if not isinstance(document, dict) or not isinstance(document.get("Statement"), list):
             raise self.unresolved(logical, "a policy document without a list of statements")
         self._read |= {id(statement) for statement in document["Statement"]}
@@ -278,7 +275,6 @@ _OWN_DOCUMENT = {
     "role": "AssumeRolePolicyDocument",
     "repository": "RepositoryPolicyText",
     "endpoint": "PolicyDocument",
-    "traces": "PolicyDocument",
 }
 """Where what is guarded holds its own policy."""
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")

@@ -67,7 +67,7 @@ class _Grant:
         return _KINDS.index(self.of.kind)
 
 
-_KINDS = ("bucket", "key", "topic", "bus", "queue", "function", "repository", "endpoint", "traces", "role")
+_KINDS = ("bucket", "key", "topic", "bus", "queue", "function", "repository", "endpoint", "role")
 
 
 def _grants(found: Concrete) -> Iterator[_Grant]:

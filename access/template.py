@@ -48,7 +48,6 @@ NAMED: dict[str, tuple[str, str, str]] = {
     "AWS::EC2::VPCEndpoint": ("endpoint", "", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{name}"),
     "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "arn:{partition}:iam::{account}:policy/{name}"),
     "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
-    "AWS::XRay::ResourcePolicy": ("traces", "PolicyName", "arn:{partition}:xray:{region}:{account}:policy/{name}"),
     "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
 }
 """What has an ARN, by type: its kind, the property that holds its name, and the ARN. `{name}` is that property, or what

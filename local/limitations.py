@@ -181,8 +181,8 @@ NOT_ENFORCED: tuple[Limit, ...] = (
     ),
     Limit(
         "Traces",
-        "functions, topic and state machine send segments to X-Ray, and one trace leads from sender to application.",
-        "there is no X-Ray: a trace id is handed on by some services, and nothing is kept.",
+        "functions and state machines send segments to X-Ray.",
+        "there is no X-Ray: segments are dropped.",
     ),
     Limit(
         "Properties in templates",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 def install() -> None:
     """Fill every gap, in this process, before the emulator serves its first request."""
-    from local.patches import codebuild, dynamodb, ecs, eventbridge, iam, lambda_, s3, sns, stepfunctions, xray
+    from local.patches import codebuild, dynamodb, ecs, eventbridge, iam, lambda_, s3, sns, stepfunctions
 
-    for service in (iam, s3, sns, eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, xray):
+    for service in (iam, s3, sns, eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild):
         service.install()

@@ -239,7 +239,6 @@ _TOPIC_PROPERTIES = (
     "FifoThroughputScope",
     "KmsMasterKeyId",
     "SignatureVersion",
-    "TracingConfig",
     "MaximumMessageSize",
 )
 

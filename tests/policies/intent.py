@@ -107,7 +107,7 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
     region = deployment.publisher.region
     bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
     key = found.named(stack, "Key")
-    rules = (found.named(stack, "EventsRule"), found.named(stack, "OutboxRule"))
+    rules = (found.named(stack, "EventBusRule"), found.named(stack, "OutboxRule"))
     dead_letters = arn("sqs", region, home, names.publish_dead_letter_queue(deployment))
     function = arn("lambda", region, home, f"function:{names.publish_function(deployment)}")
     publish_role, publisher_role = found.named(stack, "PublishRole"), names.publisher_role_arn(deployment)
@@ -194,23 +194,6 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
             May(S3_WRITE, (f"{bucket}/outbox/*",)),
         ),
     }
-    if not deployment.publisher.fifo:
-        traces = arn("xray", region, home, f"policy/{names.topic(deployment)}-traces")
-        guards.append(
-            Guard(
-                "traces",
-                traces,
-                home,
-                (
-                    Door(
-                        "SNS tells of what it delivers",
-                        Service("sns.amazonaws.com", sources=(topic,), account=home),
-                        ("xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"),
-                        (traces,),
-                    ),
-                ),
-            )
-        )
     if deployment.publisher.replicas:
         role = found.named(stack, "ReplicationRole")
         guards.append(run_by(role, home, Service("s3.amazonaws.com")))

@@ -241,7 +241,6 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
         f"lambda:{each}" for each in ("InvokeFunction", "UpdateFunctionCode", "AddPermission", "GetFunction")
     ),
     "bus": ("events:PutEvents", "events:DeleteEventBus"),
-    "traces": ("xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetTraceSummaries"),
     "role": ("sts:AssumeRole",),
     "role's settings": ("iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy"),
     "state machine": ("states:StartExecution", "states:UpdateStateMachine"),

@@ -70,11 +70,6 @@ class Templates:
     def topic(self, sid: str = "SubscribeOrders") -> Node:
         return _said(self.one(PUBLISHER, "AWS::SNS::TopicPolicy")["PolicyDocument"], sid)
 
-    def retold(self, old: str, new: str) -> None:
-        """Change the policy of traces, which is text."""
-        policy = self.one(PUBLISHER, "AWS::XRay::ResourcePolicy")
-        policy["PolicyDocument"] = policy["PolicyDocument"].replace(old, new)
-
     def alarms(self, stack: str) -> Node:
         """The statement that lets alarms tell people."""
         policy = self.one(stack, "AWS::SNS::TopicPolicy", "AlarmsTopicPolicy")
@@ -367,10 +362,6 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         "Subscription",
         [{"Protocol": "https", "Endpoint": "https://collector.invalid/"}],
     ),
-    # Traces.
-    "traces: of any topic": lambda t: t.retold("ArnEquals", "ArnLikeIfExists"),
-    "traces: of anybody's account": lambda t: t.retold('"aws:SourceAccount"', '"aws:PrincipalAccount"'),
-    "traces: read too": lambda t: t.retold("xray:GetSamplingRules", "xray:GetTraceSummaries"),
     # Alarms.
     "alarms: a stranger's tell too": lambda t: _drop(t.alarms(ORDERS), "Condition", "ArnLike"),
     "alarms: of any account": lambda t: _to(
@@ -468,7 +459,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         t.one(ORDERS, "AWS::StepFunctions::StateMachine")["RoleArn"],
     ),
     "publish function: EventBridge on anybody's behalf": lambda t: _drop(
-        t.invoke(PUBLISHER, "EventsRule"), "SourceArn"
+        t.invoke(PUBLISHER, "EventBusRule"), "SourceArn"
     ),
     "publish function: any rule of the account": lambda t: _to(
         t.invoke(PUBLISHER, "OutboxRule"), "SourceArn", "arn:aws:events:us-east-1:111111111111:rule/*"
@@ -485,7 +476,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         t.one(PUBLISHER, "AWS::Events::EventBusPolicy"), "EventBusName", "default"
     ),
     "bus: events that look like those of S3": lambda t: _to(
-        t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule"), "EventPattern", {"source": [{"prefix": ""}]}
+        t.one(PUBLISHER, "AWS::Events::Rule", "EventBusRule"), "EventPattern", {"source": [{"prefix": ""}]}
     ),
     "application bus: the publisher puts events": lambda t: t.add(
         ORDERS,
@@ -510,11 +501,11 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "failed tasks: to a stranger": lambda t: _to(
         t.one(BILLING, "AWS::Events::Rule")["Targets"][0], "Arn", f"arn:aws:sqs:us-east-1:{STRANGER}:q"
     ),
-    "rule: sends on to a stranger": lambda t: t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule")["Targets"].append(
+    "rule: sends on to a stranger": lambda t: t.one(PUBLISHER, "AWS::Events::Rule", "EventBusRule")["Targets"].append(
         {
             "Id": "x",
             "Arn": f"arn:aws:events:us-east-1:{STRANGER}:event-bus/default",
-            "DeadLetterConfig": t.one(PUBLISHER, "AWS::Events::Rule", "EventsRule")["Targets"][0]["DeadLetterConfig"],
+            "DeadLetterConfig": t.one(PUBLISHER, "AWS::Events::Rule", "EventBusRule")["Targets"][0]["DeadLetterConfig"],
         }
     ),
     # Becoming a role: trust.

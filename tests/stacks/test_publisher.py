@@ -264,8 +264,6 @@ def test_a_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, exam
     topic = only(without_operations(templates["coatcheck-publisher"]), "AWS::SNS::Topic")["Properties"]
     assert topic["FifoTopic"] is True
     assert topic["TopicName"] == "coatcheck-messages.fifo"
-    assert "TracingConfig" not in topic  # for standard topics only
-    assert not resources(templates["coatcheck-publisher"], "AWS::XRay::ResourcePolicy")
     queues = [
         queue["Properties"]
         for name in ("coatcheck-orders", "coatcheck-orders-undelivered")
