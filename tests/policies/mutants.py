@@ -538,13 +538,13 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         t.trust(ORDERS, "EventBusForwardRole"), "Condition"
     ),
     # What roles may by their own policies.
-    "land: reads the outbox": lambda t: t.grant(ORDERS, "LandingLandRole", "s3:GetObject", f"{_BUCKET}/outbox/*"),
-    "land: writes payloads": lambda t: t.grant(ORDERS, "LandingLandRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
+    "land: reads the outbox": lambda t: t.grant(ORDERS, "LandingCopyRole", "s3:GetObject", f"{_BUCKET}/outbox/*"),
+    "land: writes payloads": lambda t: t.grant(ORDERS, "LandingCopyRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
     "land: decrypts with any key": lambda t: _to(
-        t.may(ORDERS, "LandingLandRole", "kms:GenerateDataKey*"), "Resource", "*"
+        t.may(ORDERS, "LandingCopyRole", "kms:GenerateDataKey*"), "Resource", "*"
     ),
     "land: runs as the reader": lambda t: _to(
-        t.one(ORDERS, "AWS::Lambda::Function", "LandingLand"),
+        t.one(ORDERS, "AWS::Lambda::Function", "LandingCopy"),
         "Role",
         t.one(ORDERS, "AWS::Lambda::Function", "Consume")["Role"],
     ),
