@@ -1,6 +1,7 @@
-"""Polls the subscriber's queue, dereferences each message and starts a state machine with it.
+"""Receives a subscriber's messages from its queue and starts an execution of the state machine with each hand-off.
 
-handler.py       environment -> arguments; the batch, record by record
-execution.py     a handover -> an execution
-dead_letter.py   a record there is no hope for -> the dead-letter queue, with its reason
+handler.py       the batch, record by record
+settings.py      the function's settings
+execution.py     a hand-off -> an execution
+dead_letter.py   a record with a permanent error -> the dead-letter queue, with its reason
 """

@@ -1,4 +1,4 @@
-"""A record there is no hope for goes to the dead-letter queue, alone, and says why."""
+"""Dead-lettering of records, with the reason as an attribute."""
 
 import base64
 from typing import TYPE_CHECKING, Any
@@ -8,21 +8,21 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 REASON = "DeadLetterReason"
-_LONGEST_REASON = 1024
+_REASON_CHARACTERS = 1024
 
 
 def send_to_dead_letters(record: dict[str, Any], error: Exception, *, queue_url: str, sqs: "SQSClient") -> None:
-    """Send the record on as it came, with one attribute more: `DeadLetterReason`, the error's class and text.
+    """Send the record unchanged, with the attribute `DeadLetterReason`: the error's class and text.
 
     Raises:
-        botocore.exceptions.ClientError: SQS refused, for instance because the message has no room left for an attribute
-            (10 at most). Let it propagate: SQS then moves the message itself after its last receive.
+        botocore.exceptions.ClientError: SQS rejected the message, for instance because it has 10 attributes already.
+            The error must reach Lambda: SQS then moves the message itself after its last receive.
     """
     attributes = {name: _attribute(value) for name, value in record.get("messageAttributes", {}).items()}
     attributes[REASON] = {"DataType": "String", "StringValue": _reason(error)}
     order = {}
     if record["eventSourceARN"].endswith(".fifo"):
-        # SQS's id, not the sender's: that a message fails again soon after it was sent back is no duplicate.
+        # SQS's id, not the sender's: a redriven message that fails again within minutes is no duplicate.
         order = {
             "MessageGroupId": record["attributes"]["MessageGroupId"],
             "MessageDeduplicationId": record["messageId"],
@@ -32,11 +32,11 @@ def send_to_dead_letters(record: dict[str, Any], error: Exception, *, queue_url:
 
 def _reason(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
-    return "".join(char if char.isprintable() else " " for char in text)[:_LONGEST_REASON]
+    return "".join(character if character.isprintable() else " " for character in text)[:_REASON_CHARACTERS]
 
 
 def _attribute(value: dict[str, Any]) -> "MessageAttributeValueTypeDef":
-    """An attribute of an SQS event, as the API wants it."""
+    """Convert an attribute of an SQS event to the form of the SQS API."""
     if value.get("binaryValue") is not None:
         return {"DataType": value["dataType"], "BinaryValue": base64.b64decode(value["binaryValue"])}
     return {"DataType": value["dataType"], "StringValue": value["stringValue"]}

@@ -1,6 +1,7 @@
-"""Is subscribed to the topic, dereferences each message and runs an ECS task with it.
+"""Is invoked by the topic with each message, and runs an ECS task with its hand-off.
 
-handler.py     environment -> arguments
-task.py        a handover -> a task
-handed_on.py   what was handed on already
+handler.py       the event, record by record
+settings.py      the function's settings
+task.py          a hand-off -> a task
+idempotency.py   the tasks that were started, by message id
 """

@@ -1,88 +1,75 @@
-"""Entry point of the consume function of a Lambda subscriber. SNS invokes it asynchronously, one record at a time: what
-it raises is tried again twice, then goes to the dead-letter queue with its reason."""
+"""Lambda handler of the consume function of a subscriber without a queue.
 
-import json
+SNS invokes it asynchronously, with one record. Lambda retries a failed event twice, then sends it to the dead-letter
+queue with its reason.
+"""
+
 import os
+import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from claim_check import Dereferencer, Message, PayloadConflict, PayloadCorrupt, Store
-from consume_topic.handed_on import HandedOn, Record
+from claim_check import Dereferencer, Message
+from consume_topic.idempotency import IdempotencyTable
+from consume_topic.settings import Settings
 from consume_topic.task import Runner, run_task
 from shared.deadline import Deadline
-from shared.elapsed import Stopwatch, milliseconds_since
-from shared.handoff import take_over
-
-logger = Logger()
-metrics = Metrics()
-
-
-def count_stale(error: PayloadCorrupt) -> None:
-    """Replication lags: nothing to act on, the payload is read elsewhere."""
-    metrics.add_metric(name="StaleReplica", unit=MetricUnit.Count, value=1)
-    logger.warning("a replica has other bytes", problem=str(error))
-
-
-staging = Store.from_dict(json.loads(os.environ["STAGING_STORE"]))
-staging_s3 = boto3.client("s3", region_name=staging.region)
-dereferencer = Dereferencer(
-    stores=[Store.from_dict(store) for store in json.loads(os.environ["TRUSTED_STORES"])], on_stale=count_stale
+from shared.handoff import prepare_handoff
+from shared.telemetry import (
+    count_stale_replica,
+    counting_errors,
+    logger,
+    metrics,
+    record_delivery_latency,
+    record_processing_time,
 )
-runner = Runner(
-    cluster=os.environ["CLUSTER_ARN"],
-    task_definition=os.environ["TASK_DEFINITION_ARN"],
-    container=os.environ["CONTAINER"],
-    network=json.loads(os.environ["NETWORK"]),
-)
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs.type_defs import AwsVpcConfigurationTypeDef
+
+settings = Settings.from_environment(os.environ)
+dereferencer = Dereferencer(stores=settings.trusted_stores, on_stale=count_stale_replica)
+staging_s3 = boto3.client("s3", region_name=settings.staging_store.region)
 ecs = boto3.client("ecs")
-handed_on = HandedOn(
-    table=os.environ["IDEMPOTENCY_TABLE"],
-    seconds=int(os.environ["IDEMPOTENCY_SECONDS"]),
-    dynamodb=boto3.client("dynamodb"),
+runner = Runner(
+    cluster=settings.cluster_arn,
+    task_definition=settings.task_definition_arn,
+    container=settings.container,
+    network=cast("AwsVpcConfigurationTypeDef", settings.network),
+    ecs=ecs,
+)
+idempotency = IdempotencyTable(
+    name=settings.idempotency_table, seconds=settings.idempotency_seconds, dynamodb=boto3.client("dynamodb")
 )
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """An SNS event."""
+    """Process an SNS event."""
     for record in event["Records"]:
         metrics.add_metric(name="ReceivedMessages", unit=MetricUnit.Count, value=1)
-        try:
+        with counting_errors():
             message = dereferencer.message(record)
             logger.append_keys(message_id=message.id)
-            hand_on(message, Deadline(context.get_remaining_time_in_millis))
-        except Exception as error:
-            metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
-            logger.exception("failed")
-            raise
+            consume(message, Deadline(context.get_remaining_time_in_millis))
         if published := record["Sns"].get("Timestamp"):
-            travelled = milliseconds_since(datetime.fromisoformat(published))
-            metrics.add_metric(name="DeliveryLatency", unit=MetricUnit.Milliseconds, value=travelled)
+            record_delivery_latency(datetime.fromisoformat(published))
 
 
-def hand_on(message: Message, deadline: Deadline) -> None:
-    """Once per message id, for as long as its payload lives."""
-    earlier = handed_on.find(message.id)
-    if earlier and message.sha256 in (earlier.sha256, None):
-        logger.info("handed on before", task=earlier.task)
+def consume(message: Message, deadline: Deadline) -> None:
+    """Run a task with the message, unless a task was started with it before."""
+    if task := idempotency.find_task(message):
+        logger.info("already handed off", task=task)
         return
-    if earlier:
-        raise PayloadConflict(
-            f"another payload, with SHA-256 {earlier.sha256}, was handed on under this message id: give every payload "
-            "an id of its own",
-            message_id=message.id,
-            pointer=message.pointer,
-        )
-    took = Stopwatch()
-    handover = take_over(message, staging=staging, staging_s3=staging_s3, meanwhile=deadline.check)
-    task = run_task(handover, runner=runner, ecs=ecs, deadline=deadline)
-    handed_on.remember(message.id, Record(handover.sha256, task))
-    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handover.bytes)
-    metrics.add_metric(name="ProcessingTime", unit=MetricUnit.Milliseconds, value=took.milliseconds())
-    logger.info("handed on", task=task, bytes=handover.bytes, sha256=handover.sha256)
+    started = time.monotonic()
+    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3, meanwhile=deadline.check)
+    task = run_task(handoff, runner=runner, deadline=deadline)
+    idempotency.save(handoff, task)
+    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handoff.bytes)
+    record_processing_time(started)
+    logger.info("handed off", task=task, bytes=handoff.bytes, sha256=handoff.sha256)

@@ -1,4 +1,4 @@
-"""A handover runs an ECS task whose environment says where the payload is."""
+"""Start of an ECS task with a hand-off in its environment."""
 
 import json
 import random
@@ -9,78 +9,71 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from shared.deadline import Deadline
-from shared.handoff import Handover
+from shared.handoff import HandOff
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import AwsVpcConfigurationTypeDef
 
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0  # seconds
-_BUSY = {"ThrottlingException", "ServerException", "ServiceUnavailableException", "LimitExceededException"}
-# ECS says these in a ClientException, which else is a mistake of ours.
-_NO_ROOM = ("reached the limit", "Capacity is unavailable")
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 20.0
+_TRANSIENT_CODES = {"ThrottlingException", "ServerException", "ServiceUnavailableException", "LimitExceededException"}
+# ECS reports these in a ClientException, whose other messages mean an invalid request.
+_TRANSIENT_MESSAGES = ("reached the limit", "Capacity is unavailable")
 
 
 class TaskNotStarted(Exception):
-    """ECS accepted the request and placed no task. Trying again may help."""
+    """ECS accepted the request and placed no task. A retry can succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """What runs: a container of a task definition, on Fargate; `network` as `ecs:RunTask` takes it."""
+    """A container of a task definition, on Fargate."""
 
     cluster: str
     task_definition: str
     container: str
     network: "AwsVpcConfigurationTypeDef"
+    ecs: "ECSClient"
 
 
-def run_task(handover: Handover, *, runner: Runner, ecs: "ECSClient", deadline: Deadline) -> str:
-    """Run a task, with the message's id as client token so that a repeated call runs no second one; answers its ARN.
+def run_task(handoff: HandOff, *, runner: Runner, deadline: Deadline) -> str:
+    """Run a task and return its ARN. The message's id is the client token, so that a repeated call runs no second task.
 
-    Where ECS is at a limit (throttled, no capacity, no room in the account), tries again with longer and longer pauses,
-    as long as the deadline leaves time.
+    If ECS is throttled, has no capacity or reached a quota of the account, the call is retried with growing pauses
+    until the deadline.
 
     Raises:
-        TaskNotStarted: with the reasons ECS gave.
-        botocore.exceptions.ClientError: ECS refused, for good or until there was no more time.
+        TaskNotStarted: ECS placed no task until the deadline. The text has its reasons.
+        botocore.exceptions.ClientError: ECS rejected the request, or was throttled until the deadline.
     """
-    pause = _FIRST_PAUSE
+    pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            return _start_task(handover, runner=runner, ecs=ecs)
+            return _start_task(handoff, runner)
         except (TaskNotStarted, ClientError) as error:
-            if not (_may_pass(error) and deadline.leaves(pause)):
+            if not (_is_transient(error) and deadline.leaves(pause)):
                 raise
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that those who wait do not all come back at once
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that parallel invocations do not retry together
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def _may_pass(error: TaskNotStarted | ClientError) -> bool:
-    """Whether it is a limit, and not a mistake."""
+def _is_transient(error: TaskNotStarted | ClientError) -> bool:
     if isinstance(error, TaskNotStarted):
         return True
-    said = error.response["Error"]
-    return said["Code"] in _BUSY or any(words in said.get("Message", "") for words in _NO_ROOM)
+    details = error.response["Error"]
+    return details["Code"] in _TRANSIENT_CODES or any(
+        text in details.get("Message", "") for text in _TRANSIENT_MESSAGES
+    )
 
 
-def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
-    pointer = handover.pointer
-    environment = {
-        "MESSAGE_ID": handover.message_id,
-        "PAYLOAD_BUCKET": pointer.bucket,
-        "PAYLOAD_KEY": pointer.key,
-        "PAYLOAD_OWNER": pointer.owner,
-        "PAYLOAD_REGION": pointer.region,
-        "PAYLOAD_BYTES": str(handover.bytes),
-        "PAYLOAD_SHA256": handover.sha256,
-    }
+def _start_task(handoff: HandOff, runner: Runner) -> str:
+    environment = handoff.to_environment()
     try:
-        answer = ecs.run_task(
+        response = runner.ecs.run_task(
             cluster=runner.cluster,
             taskDefinition=runner.task_definition,
-            clientToken=handover.message_id,
+            clientToken=handoff.message_id,
             launchType="FARGATE",
             networkConfiguration={"awsvpcConfiguration": runner.network},
             overrides={
@@ -92,24 +85,22 @@ def _start_task(handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
                 ]
             },
         )
-    except ecs.exceptions.ConflictException as conflict:
-        return _earlier_task(conflict, handover, runner=runner, ecs=ecs)
-    if not answer["tasks"]:
-        raise TaskNotStarted(f"ECS placed no task for message {handover.message_id}: {json.dumps(answer['failures'])}")
-    return answer["tasks"][0]["taskArn"]
+    except runner.ecs.exceptions.ConflictException as conflict:
+        return _earlier_task(conflict, handoff, runner)
+    if not response["tasks"]:
+        failures = json.dumps(response["failures"])
+        raise TaskNotStarted(f"ECS placed no task for message {handoff.message_id}: {failures}")
+    return response["tasks"][0]["taskArn"]
 
 
-def _earlier_task(conflict: ClientError, handover: Handover, *, runner: Runner, ecs: "ECSClient") -> str:
-    """The task that runs for the message's id already, and was run before the task definition or the network changed.
+def _earlier_task(conflict: ClientError, handoff: HandOff, runner: Runner) -> str:
+    """Return the task that runs under this message id, with an earlier task definition or network.
 
-    Raises the conflict where ECS describes that task no more, or it has another payload.
+    Raises the conflict if ECS does not describe that task any more, or the task has another payload.
     """
-    known: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
-    tasks = ecs.describe_tasks(cluster=runner.cluster, tasks=known)["tasks"] if known else []
+    arns: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
+    tasks = runner.ecs.describe_tasks(cluster=runner.cluster, tasks=arns)["tasks"] if arns else []
     for task in tasks:
-        overrides = task["overrides"]["containerOverrides"]
-        if {"name": "PAYLOAD_SHA256", "value": handover.sha256} in [
-            pair for each in overrides for pair in each.get("environment", ())
-        ]:
+        if HandOff.from_task(task).sha256 == handoff.sha256:
             return task["taskArn"]
     raise conflict

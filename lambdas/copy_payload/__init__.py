@@ -1,5 +1,6 @@
-"""Lands a payload: has S3 copy what was handed on into a bucket of the subscriber's own.
+"""Copies a payload into the subscriber's landing bucket. S3 copies it, across accounts and Regions.
 
-handler.py   environment -> arguments
-land.py      an execution's input -> a copy, and where it is
+handler.py    an execution's input -> the landed payload
+settings.py   the function's settings
+copy.py       a hand-off -> a copy
 """

@@ -1,8 +1,7 @@
-"""Publishes what reaches the publisher's doors: events from the bus, uploads from the outbox.
+"""Publishes events of the publisher's bus and uploads in the outbox.
 
-handler.py   environment -> arguments; which door
-event.py     an event of the bus -> a message
-upload.py    an upload in the outbox -> a message
-metadata.py  an upload's metadata -> attributes
-group.py     a name -> a message group of a FIFO topic
+handler.py    an event of EventBridge: of the bus, or about an upload
+settings.py   the function's settings
+event.py      an event of the bus -> a message
+upload.py     an upload in the outbox -> a message
 """

@@ -1,22 +1,26 @@
-"""An event of the bus becomes a message: its detail is the payload, its envelope the attributes."""
+"""Publishing of an event of the bus: its detail is the payload, its envelope becomes attributes."""
 
+import hashlib
 import json
+import re
 from typing import Any
 
 from claim_check import Published, Publisher
-from publish.group import group_id
+
+_GROUP_ID = re.compile(r"[!-~]{1,128}")  # the characters that SNS allows: printable ASCII without blanks
 
 
 def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
     """Publish an EventBridge event.
 
-    The payload is the detail as compact JSON, keys in the sender's order, UTF-8. The message's id is the event's own,
-    so that a second try is the same message. `account` is EventBridge's word on who sent it, not the sender's. In a
-    FIFO topic the source is the message group. A number that Python can only read as infinite (1e400) is refused; one
-    with more digits than a double holds is rounded.
+    The payload is the detail as compact JSON in UTF-8, with its keys in the sender's order. The message's id is the
+    event's id, so that a retry is the same message. EventBridge sets `account`, so a sender cannot forge it. In a FIFO
+    topic the source is the message group.
+
+    A number that Python reads as infinite (1e400) is rejected. A number with more digits than a double is rounded.
 
     Raises:
-        ValueError: the detail holds such a number.
+        ValueError: the detail contains an infinite number.
         ClaimCheckError: as `Publisher.publish`.
     """
     return publisher.publish(
@@ -25,3 +29,8 @@ def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
         attributes={name: event[name] for name in ("source", "detail-type", "account")},
         group_id=group_id(event["source"]) if publisher.fifo else None,
     )
+
+
+def group_id(name: str) -> str:
+    """Return the message group for a name: the name itself, or its digest if SNS would reject the name."""
+    return name if _GROUP_ID.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()

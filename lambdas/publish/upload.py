@@ -1,61 +1,80 @@
-"""An upload in the outbox becomes a message: S3 copies it, the topic tells of it, then the upload is deleted.
+"""Publishing of an upload in the outbox: S3 copies it, the copy is published, then the upload is deleted.
 
-In that order, so that a function that dies anywhere between leaves the upload in place, and the next try repeats what
-was done without harm. No byte of the payload passes through the function.
+If the function dies between two of these steps, the upload is still there, and the next attempt repeats the steps
+without harm. No byte of the payload passes through the function.
 """
 
 import hashlib
 from collections.abc import Mapping
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any
 
-from claim_check import InvalidMessage, PayloadTooLarge, Published, Publisher, S3Object, find_copy, metadata_of
-from publish.group import group_id
-from publish.metadata import attributes_of
+from claim_check import (
+    RESERVED_ATTRIBUTES,
+    InvalidMessage,
+    PayloadTooLarge,
+    Published,
+    Publisher,
+    S3Object,
+    find_copy,
+    metadata_of,
+)
+from publish.event import group_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PUBLISHERS_OWN = "publisher"
+PUBLISHER_SENDER = "publisher"
+"""Attribute `sender` of uploads that are not a sender's."""
+ORIGIN_ATTRIBUTES = ("source", "detail-type", "account", "sender", "outbox-key")
+"""Attributes about a message's origin. A sender cannot set them."""
+MAXIMUM_METADATA = 4
+"""SNS allows ten attributes if a subscriber has a queue. An upload has four of its origin, and two of its pointer."""
+# S3 lower-cases metadata keys, so reserved names are rejected in any case.
+_RESERVED_NAMES = frozenset(name.lower() for name in (*ORIGIN_ATTRIBUTES, *RESERVED_ATTRIBUTES))
 
 
 def publish_upload(
     event: dict[str, Any],
     *,
     publisher: Publisher,
-    outbox: str,
-    maximum: int,
+    outbox_prefix: str,
+    maximum_bytes: int,
     senders: Mapping[str, str],
     s3: "S3Client",
 ) -> Published | None:
-    """Publish the object version that an S3 "Object Created" event tells of; None when it was published before.
+    """Publish the object version of an S3 "Object Created" event. Return None if it was published before.
 
-    The object's metadata become attributes. Beside them go `outbox-key`, the object's key below the outbox prefix;
-    `account`, which S3 says made the upload; and `sender`, whose folder of the outbox it is in: `senders` are the
-    senders' accounts by their names. A name is given only to an upload from that sender's account (where the bucket's
-    policy lets in the sender's role alone); all others are the publisher's own. In a FIFO topic the first folder is the
-    message group; uploads in no folder are a group of their own.
+    The object's metadata become attributes. Three attributes are added: `outbox-key`, the key without the outbox
+    prefix; `account`, which made the upload according to S3; and `sender`. `senders` has the senders' accounts by name.
+    An upload has a sender's name only if it is in that sender's folder and from that sender's account, where the
+    bucket policy allows the sender's role alone. All other uploads have the name "publisher".
+
+    In a FIFO topic the first folder is the message group. Uploads without a folder share one group.
 
     Raises:
-        PayloadTooLarge: it has more than `maximum` bytes. Nothing was stored, and the upload stays.
-        InvalidMessage: the metadata cannot be attributes. Likewise.
-        ClaimCheckError: as `Publisher.publish_object`; PayloadMissing, when the upload is gone and was never copied.
+        PayloadTooLarge: the upload is larger than `maximum_bytes`. It stays in the outbox; nothing was stored.
+        InvalidMessage: the metadata are no valid attributes. The upload stays in the outbox.
+        PayloadMissing: the upload was deleted, and there is no copy.
+        ClaimCheckError: as `Publisher.publish_object`.
     """
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
     key, size = uploaded["key"], uploaded["size"]
     source = S3Object(bucket, key, publisher.store.owner, publisher.store.region, uploaded["version-id"])
     message_id = upload_id(key, uploaded["version-id"])
-    if size > maximum:
+    if size > maximum_bytes:
         raise PayloadTooLarge(
-            f"the upload stays in the outbox: it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}; "
-            "raise that in the deployment file, or split it into several uploads",
+            f"the upload stays in the outbox: it has {size} bytes, and publisher.outbox.maximum_bytes is "
+            f"{maximum_bytes}; raise that in the deployment file, or split it into several uploads",
             pointer=source.pointer,
         )
     metadata = metadata_of(s3, source)
     if metadata is None:
-        # It is deleted last: an upload that is gone and was copied is published.
+        # Deletion is the last step. Therefore a deleted upload with a copy was published.
         find_copy(s3, source=source, size=size, store=publisher.store, message_id=message_id)
         return None
-    name, account = key.removeprefix(outbox), event["detail"]["requester"]
+    name, account = key.removeprefix(outbox_prefix), event["detail"]["requester"]
     folder = name.rpartition("/")[0].partition("/")[0]
     try:
         published = publisher.publish_object(
@@ -67,7 +86,7 @@ def publish_upload(
                 "source": "outbox",
                 "outbox-key": name,
                 "account": account,
-                "sender": folder if senders.get(folder) == account else PUBLISHERS_OWN,
+                "sender": folder if senders.get(folder) == account else PUBLISHER_SENDER,
             },
             group_id=group_id(folder) if publisher.fifo else None,
         )
@@ -78,5 +97,31 @@ def publish_upload(
 
 
 def upload_id(key: str, version: str) -> str:
-    """The message id of an upload: a digest of key and version, since neither is sure to fit into an id."""
+    """Return the message id of an upload: a digest, because key and version can be too long for an id."""
     return hashlib.sha256(f"{key}\n{version}".encode()).hexdigest()[:32]
+
+
+def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return an object's metadata as attributes. S3 returns text outside ASCII in the form of RFC 2047: it is decoded.
+
+    Raises:
+        InvalidMessage: there are more than four, a name is reserved, or a value cannot be decoded.
+    """
+    if len(metadata) > MAXIMUM_METADATA:
+        raise InvalidMessage(
+            f"metadata: there are {len(metadata)} ({', '.join(sorted(metadata))}); use {MAXIMUM_METADATA} at most, "
+            "because coatcheck adds attributes to the message"
+        )
+    for name in metadata:
+        if name.lower() in _RESERVED_NAMES:
+            raise InvalidMessage(f"metadata {name!r}: the name is reserved; choose another")
+    return {name: _decode(name, value) for name, value in metadata.items()}
+
+
+def _decode(name: str, value: str) -> str:
+    if "=?" not in value:
+        return value
+    try:
+        return str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, ValueError):
+        raise InvalidMessage(f"metadata {name!r}: the value is not a valid RFC 2047 encoded word") from None

@@ -1,7 +1,7 @@
 """Code that several functions use.
 
-deadline.py   the time that an invocation has left
-elapsed.py    elapsed time, for metrics
-handoff.py    from a message to the hand-off
-settings.py   settings as environment variables
+settings.py    settings as environment variables
+handoff.py     from a message to the hand-off; the hand-off as an execution's input and as a task's environment
+deadline.py    the time that an invocation has left
+telemetry.py   logger and metrics
 """

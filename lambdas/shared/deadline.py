@@ -1,29 +1,32 @@
-"""The time that an invocation has left: what runs out of it fails alone, instead of taking its whole batch along."""
+"""The time that an invocation has left."""
 
 from collections.abc import Callable
 
 RESERVE_MS = 10_000
-"""What is kept back for answering, and for dead-lettering."""
+"""Time reserved for the response, and for dead-lettering."""
 
 
 class OutOfTime(Exception):
-    """The function's time-out is near; the message is to be received again."""
+    """The function's timeout is near. The message has to be received again."""
 
 
 class Deadline:
-    """`remaining_ms`: Lambda's `context.get_remaining_time_in_millis`."""
+    """The end of an invocation, minus the reserve. A record that exceeds it fails alone, without the rest of its batch.
+
+    `remaining_ms` is `context.get_remaining_time_in_millis` of Lambda.
+    """
 
     def __init__(self, remaining_ms: Callable[[], int]) -> None:
         self._remaining_ms = remaining_ms
 
     def leaves(self, seconds: float) -> bool:
-        """Whether so much time is left besides the reserve."""
+        """Return whether at least `seconds` are left before the reserve."""
         return self._remaining_ms() - RESERVE_MS >= seconds * 1000
 
     def check(self) -> None:
-        """Raises OutOfTime when only the reserve is left."""
+        """Raise OutOfTime if only the reserve is left."""
         if self._remaining_ms() <= RESERVE_MS:
             raise OutOfTime(
-                "not read within the function's time-out: raise function_timeout_seconds in the deployment file, "
+                "not read within the function's timeout: raise function_timeout_seconds in the deployment file, "
                 "or lower batch_size"
             )

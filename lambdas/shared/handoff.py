@@ -1,57 +1,130 @@
-"""From a message to what is handed on."""
+"""The hand-off: a pointer to a payload and its summary, which a consume function passes to the application."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
-from claim_check import Message, S3Object, Store, offload
+from claim_check import Dereferencer, MalformedMessage, Message, Payload, S3Object, Store, offload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handover:
-    """A payload that was read through once: what was counted and digested on the way, not what the message says."""
+class HandOff:
+    """A payload that was read once. Size and SHA-256 are those of the bytes read, not those that the message declares.
+
+    Both forms, the input of an execution and the environment of a task, are written and read here alone. The detail of
+    an event on the subscriber's bus contains the input.
+    """
 
     message_id: str
-    pointer: S3Object
+    stored: S3Object
     bytes: int
     sha256: str
-    subject: str | None
-    attributes: dict[str, str]
+    subject: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def to_input(self) -> dict[str, Any]:
-        """As JSON-ready fields: `message_id`, `pointer`, and the rest under `summary`."""
-        fields = asdict(self)
-        fields.pop("pointer")
-        return {"message_id": fields.pop("message_id"), "pointer": self.pointer.to_dict(), "summary": fields}
+        """Return the input of an execution."""
+        return {
+            "message_id": self.message_id,
+            "pointer": self.stored.to_dict(),
+            "summary": {
+                "bytes": self.bytes,
+                "sha256": self.sha256,
+                "subject": self.subject,
+                "attributes": dict(self.attributes),
+            },
+        }
+
+    @classmethod
+    def from_input(cls, content: Mapping[str, Any]) -> Self:
+        """Read an execution's input, or an event's detail. Raises MalformedMessage."""
+        match content:
+            case {
+                "message_id": str(message_id),
+                "pointer": {"bucket": str(bucket), "key": str(key), "owner": str(owner), "region": str(region)},
+                "summary": {
+                    "bytes": int(size),
+                    "sha256": str(sha256),
+                    "subject": str() | None as subject,
+                    "attributes": {**attributes},
+                },
+            }:
+                return cls(
+                    message_id=message_id,
+                    stored=S3Object(bucket, key, owner, region),
+                    bytes=size,
+                    sha256=sha256,
+                    subject=subject,
+                    attributes={str(name): str(value) for name, value in attributes.items()},
+                )
+        raise MalformedMessage("the input must have message_id, pointer and summary")
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the environment variables of a task. They omit subject and attributes, which can be too large."""
+        return {
+            "MESSAGE_ID": self.message_id,
+            "PAYLOAD_BUCKET": self.stored.bucket,
+            "PAYLOAD_KEY": self.stored.key,
+            "PAYLOAD_OWNER": self.stored.owner,
+            "PAYLOAD_REGION": self.stored.region,
+            "PAYLOAD_BYTES": str(self.bytes),
+            "PAYLOAD_SHA256": self.sha256,
+        }
+
+    @classmethod
+    def from_task(cls, task: Mapping[str, Any]) -> Self:
+        """Read the environment of a task, in the form of `ecs:DescribeTasks`. Raises KeyError."""
+        variables = {
+            variable["name"]: variable["value"]
+            for container in task["overrides"]["containerOverrides"]
+            for variable in container.get("environment", ())
+        }
+        names = ("PAYLOAD_BUCKET", "PAYLOAD_KEY", "PAYLOAD_OWNER", "PAYLOAD_REGION")
+        return cls(
+            message_id=variables["MESSAGE_ID"],
+            stored=S3Object(*(variables[name] for name in names)),
+            bytes=int(variables["PAYLOAD_BYTES"]),
+            sha256=variables["PAYLOAD_SHA256"],
+        )
+
+    def payload(self, dereferencer: Dereferencer) -> Payload:
+        """Return the payload, from a store that the dereferencer trusts.
+
+        Raises:
+            MalformedMessage: a field is invalid.
+            UntrustedStore: the payload is in another store.
+        """
+        return dereferencer.payload(
+            self.stored.pointer, size=self.bytes, message_id=self.message_id, sha256=self.sha256
+        )
 
 
-def take_over(
+def prepare_handoff(
     message: Message, *, staging: Store, staging_s3: "S3Client", meanwhile: Callable[[], object] = lambda: None
-) -> Handover:
-    """Read the payload through, in constant memory, and say where it is.
+) -> HandOff:
+    """Read the payload once, in constant memory, and return its hand-off.
 
-    A payload that came inside its message is put into the staging bucket first, so that the application always
-    finds it behind a pointer. Doing so twice is harmless.
-    `meanwhile` is called between the pieces, a MiB each, and may raise.
+    An inline payload is first stored in the staging bucket, so that the application always gets a pointer. Repeating
+    this is harmless. `meanwhile` is called after each MiB. An exception that it raises ends the reading.
 
     Raises:
-        ClaimCheckError: the payload cannot be read, or is not what the message says.
+        ClaimCheckError: the payload cannot be read, or differs from the message.
     """
     sha256 = message.payload.verify(meanwhile).sha256
-    pointer = message.stored
-    if pointer is None:
+    stored = message.stored
+    if stored is None:
         body = message.payload.read(limit=message.size)
-        pointer = offload(body, store=staging, message_id=message.id, s3=staging_s3).stored
-    return Handover(
+        stored = offload(body, store=staging, message_id=message.id, s3=staging_s3).stored
+    return HandOff(
         message_id=message.id,
-        pointer=pointer,
+        stored=stored,
         bytes=message.size,
         sha256=sha256,
         subject=message.subject,
-        # Binary attributes are the application's business with the message, not part of a summary.
+        # Binary attributes are not JSON.
         attributes={
             name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
         },

@@ -49,10 +49,4 @@ def _read(environment: Mapping[str, str], name: str, type_: Any) -> Any:
 
 
 def _text(value: object) -> str:
-    return str(value) if isinstance(value, str | int) else json.dumps(value, default=_store)
-
-
-def _store(store: Store) -> dict[str, Any]:
-    members = {"bucket": store.bucket, "prefix": store.prefix, "owner": store.owner, "region": store.region}
-    replicas = [{"bucket": replica.bucket, "region": replica.region} for replica in store.replicas]
-    return members | ({"replicas": replicas} if replicas else {})
+    return str(value) if isinstance(value, str | int) else json.dumps(value, default=Store.to_dict)

@@ -1,5 +1,6 @@
-"""Takes in a data set that came as a message: has S3 copy it to the researchers' data, and starts a pipeline with it.
+"""Copies a processed payload to the researchers' data bucket and starts a SageMaker pipeline with it.
 
-handler.py   environment -> arguments
-intake.py    an event of the subscriber's bus -> a copy, an execution, and word of it
+handler.py    an event of the subscriber's bus
+settings.py   the function's settings
+pipeline.py   a hand-off -> a copy, an execution of the pipeline, and an event about it
 """

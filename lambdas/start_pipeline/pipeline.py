@@ -1,29 +1,29 @@
-"""A payload that was processed becomes a data set: S3 copies it, a pipeline starts with it, the bus is told.
+"""A processed payload as the input of a SageMaker pipeline.
 
-Everything is done again when an event comes again, and nothing twice: the same bytes take the place of the same bytes,
-and SageMaker knows the execution by a token made of the message's id.
+Every step is idempotent. Copying again writes the same bytes, and SageMaker starts one execution for each request
+token, which is derived from the message's id.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from claim_check import Dereferencer, MalformedMessage, Pointer, Store
+from claim_check import Dereferencer, Store
+from shared.handoff import HandOff
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
     from mypy_boto3_s3 import S3Client
 
-UNNAMED = "data"
-"""A payload that was no upload has no file's name; what it is, its content says."""
+DEFAULT_FILE_NAME = "data"
+"""Name of a payload that was not an upload and therefore has no file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
-    """What is told of an execution: the message, the data set's address, the execution and its pipeline."""
+class PipelineExecution:
+    """An execution of a pipeline: the detail of the event `Pipeline started`. `input` is the data set's S3 URI."""
 
     message_id: str
     input: str
@@ -31,63 +31,56 @@ class Started:
     pipeline: str
 
 
-def take_in(
-    handed: Mapping[str, Any],
+def start_pipeline(
+    handoff: HandOff,
     *,
     dereferencer: Dereferencer,
     data: Store,
     pipeline: str,
     s3: "S3Client",
     sagemaker: Any,
-) -> Started:
-    """Have S3 copy a payload below `data`, then start `pipeline` with it as its parameter `Input`.
+) -> PipelineExecution:
+    """Have S3 copy the payload into `data`, then start `pipeline` with the copy's URI as its parameter `Input`.
 
-    `handed` is what `Handover.to_input` made. `s3` and `sagemaker` are clients of the pipeline's Region.
+    `s3` and `sagemaker` are clients of the pipeline's Region.
 
     Raises:
-        MalformedMessage: the event is not what is handed on.
-        ClaimCheckError: as `Payload.copy_to`.
+        ClaimCheckError: as `HandOff.payload` and `Payload.copy_to`.
     """
-    match handed:
-        case {
-            "message_id": str(message_id),
-            "pointer": {"bucket": str(bucket), "key": str(key)},
-            "summary": {"bytes": int(size), "sha256": str(sha256), "attributes": {**attributes}},
-        }:
-            pointer = Pointer(bucket, key)
-        case _:
-            raise MalformedMessage("the event's detail is not what is handed on: message_id, pointer and summary")
-    payload = dereferencer.payload(pointer, size=size, message_id=message_id, sha256=sha256)
-    copy = data.object_of(f"{message_id}/{file_name(str(attributes.get('outbox-key', '')))}")
-    payload.copy_to(copy, s3=s3)
-    address = str(copy.pointer)
-    answer = sagemaker.start_pipeline_execution(
+    message_id = handoff.message_id
+    copy = data.object_of(f"{message_id}/{file_name(handoff.attributes.get('outbox-key', ''))}")
+    handoff.payload(dereferencer).copy_to(copy, s3=s3)
+    response = sagemaker.start_pipeline_execution(
         PipelineName=pipeline,
         ClientRequestToken=hashlib.sha256(f"{pipeline}\n{message_id}".encode()).hexdigest(),
         PipelineExecutionDisplayName=display_name(message_id),
         PipelineExecutionDescription=f"Message {message_id}",
-        PipelineParameters=[{"Name": "Input", "Value": address}],
+        PipelineParameters=[{"Name": "Input", "Value": str(copy.pointer)}],
     )
-    execution = str(answer["PipelineExecutionArn"])
-    return Started(message_id=message_id, input=address, execution=execution, pipeline=pipeline)
+    return PipelineExecution(
+        message_id=message_id,
+        input=str(copy.pointer),
+        execution=str(response["PipelineExecutionArn"]),
+        pipeline=pipeline,
+    )
 
 
 def file_name(outbox_key: str) -> str:
-    """The name that the upload had, of letters, digits and . _ - alone: its ending says what it is."""
+    """Return the upload's file name, reduced to letters, digits and `._-`. Its suffix names the file format."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", outbox_key.rpartition("/")[2])[-200:].lstrip(".-")
-    return name or UNNAMED
+    return name or DEFAULT_FILE_NAME
 
 
 def display_name(message_id: str) -> str:
-    """What Studio shows; SageMaker takes letters and digits, and hyphens between."""
+    """Return the execution's name in Studio. SageMaker allows letters and digits, with hyphens between them."""
     return re.sub(r"[^A-Za-z0-9]+", "-", f"message-{message_id}").rstrip("-")
 
 
-def event_of(started: Started, *, source: str, bus: str) -> "PutEventsRequestEntryTypeDef":
-    """The entry for PutEvents."""
+def event_of(execution: PipelineExecution, *, source: str, bus: str) -> "PutEventsRequestEntryTypeDef":
+    """Return the entry for PutEvents."""
     return {
         "EventBusName": bus,
         "Source": source,
         "DetailType": "Pipeline started",
-        "Detail": json.dumps(asdict(started)),
+        "Detail": json.dumps(asdict(execution)),
     }

@@ -10,12 +10,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 PUBLISHER = "111111111111"
 SUBSCRIBER = "123456789012"  # the account that moto runs in
 STORE = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": SUBSCRIBER, "region": "us-east-1"}
 SECONDS_IN_QUEUE = 2
+_LOADER = create_loader()
 STAGING_STORE = {"bucket": "inbox-bucket", "prefix": "inline/", "owner": SUBSCRIBER, "region": "us-east-1"}
 
 
@@ -28,6 +30,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # A proxy's or a sandbox's bundle of certificates must not reach botocore here.
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     with mock_aws():
+        # Each mock begins with a new session, which would read the services' descriptions again.
+        boto3.setup_default_session()
+        boto3.DEFAULT_SESSION._session.register_component("data_loader", _LOADER)  # type: ignore[union-attr]
         s3 = boto3.client("s3")
         for store in (STORE, STAGING_STORE):
             s3.create_bucket(Bucket=store["bucket"])
@@ -58,8 +63,8 @@ def load(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., M
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", package)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        name = f"{package}.handler"
-        sys.modules.pop(name, None)
+        for name in ("shared.telemetry", f"{package}.handler"):
+            sys.modules.pop(name, None)
         loaded.append(name)
         return importlib.import_module(name)
 

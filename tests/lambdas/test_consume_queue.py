@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from claim_check import Publisher, Store
-from consume_queue.execution import ROOM_FOR_STATES
+from consume_queue.execution import RESERVED_BYTES
 from tests.lambdas.bad_messages import BAD, store_a_payload
 from tests.lambdas.conftest import STAGING_STORE, STORE, environment, received, sqs_record, subscribed_topic
 
@@ -200,7 +200,7 @@ def test_there_is_room_for_what_states_add_to_an_input() -> None:
     fan_out = {"MapRunArn": f"{machine}/{'l' * 80}:{'u' * 36}", "ResultWriterDetails": where}
     told = {"Detail": {"landed": landed, "fan_out": fan_out}, "DetailType": "d" * 128, "EventBusName": machine}
     entries = {"Entries": [{**told, "Source": "s" * 256, "Resources": [machine, machine]}]}
-    assert len(json.dumps(entries)) < ROOM_FOR_STATES
+    assert len(json.dumps(entries)) < RESERVED_BYTES
 
 
 def test_what_may_pass_is_tried_again_until_its_last_receive(

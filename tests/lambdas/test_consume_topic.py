@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from claim_check import ClaimCheckError, PayloadConflict
+from claim_check import ClaimCheckError, PayloadConflict, S3Object
+from shared.handoff import HandOff
 from tests.lambdas.bad_messages import BAD, store_a_payload
 from tests.lambdas.conftest import STAGING_STORE, STORE, environment
 
@@ -181,17 +182,20 @@ def test_a_function_that_died_holds_up_nobody(consume: ModuleType, context: Simp
     with Stubber(consume.ecs) as ecs:
         for _ in range(2):
             ecs.add_response("run_task", {"tasks": [{"taskArn": TASK}], "failures": []}, request("scan-3", b"scan"))
-        consume.handed_on.remember = None  # calling it ends the function
+        consume.idempotency.save = None  # calling it ends the function
         with pytest.raises(TypeError):
             consume.handler(event, context)
-        del consume.handed_on.remember
+        del consume.idempotency.save
         consume.handler(event, context)
         ecs.assert_no_pending_responses()
 
 
 def running(sha256: str) -> dict[str, Any]:
     """What ECS says of a task."""
-    environment = [{"name": "MESSAGE_ID", "value": "scan-7"}, {"name": "PAYLOAD_SHA256", "value": sha256}]
+    handoff = HandOff(
+        message_id="scan-7", stored=S3Object("bucket", "key", "111111111111", "us-east-1"), bytes=4, sha256=sha256
+    )
+    environment = [{"name": name, "value": value} for name, value in handoff.to_environment().items()]
     return {
         "tasks": [
             {

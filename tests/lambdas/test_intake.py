@@ -1,5 +1,6 @@
 """The function that makes payloads data sets: S3 copies them, a pipeline starts once a message, the bus is told."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ def test_another_message_or_pipeline_is_another_execution(
         lambda params, **_: tokens.append(params["ClientRequestToken"]),
     )
     for message, pipeline in (("a", "coatcheck-qc"), ("b", "coatcheck-qc"), ("a", "coatcheck-sum")):
-        monkeypatch.setenv("PIPELINE", pipeline)
+        monkeypatch.setattr(intake, "settings", dataclasses.replace(intake.settings, pipeline=pipeline))
         sagemaker.add_response("start_pipeline_execution", {"PipelineExecutionArn": ARN})
         intake.handler(processed(message), context)
     assert len(set(tokens)) == 3

@@ -56,7 +56,9 @@ def test_no_byte_passes_through_the_function(
 ) -> None:
     event, calls = handed(), []
     land.s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
-    reading = land.dereferencer._client(land.landing.region)  # the client of the Region that all three stores are in
+    reading = land.dereferencer._client(
+        land.settings.landing_store.region
+    )  # the client of the Region that all three stores are in
     reading.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     land.handler(event, context)
     assert calls == ["HeadObject", "CopyObject"]
@@ -76,14 +78,15 @@ def test_a_payload_that_is_gone_or_another_is_said_for_good(land: ModuleType, co
 def test_an_input_that_no_handover_makes_is_refused(land: ModuleType, context: SimpleNamespace) -> None:
     sound = handed()
     for spoiled, error in (
-        ({"pointer": {"bucket": "a-stranger", "key": "payloads/scan-1"}}, UntrustedStore),
-        ({"pointer": {"bucket": STORE["bucket"], "key": "outbox/scan-1"}}, UntrustedStore),
-        ({"pointer": {"bucket": 7, "key": "payloads/scan-1"}}, MalformedMessage),
+        ({"pointer": sound["pointer"] | {"bucket": "a-stranger"}}, UntrustedStore),
+        ({"pointer": sound["pointer"] | {"key": "outbox/scan-1"}}, UntrustedStore),
+        ({"pointer": sound["pointer"] | {"bucket": 7}}, MalformedMessage),
         ({"pointer": None}, MalformedMessage),
         ({"summary": {}}, MalformedMessage),
-        ({"summary": {"bytes": "400000", "sha256": None}}, MalformedMessage),
-        ({"summary": {"bytes": -1, "sha256": None}}, MalformedMessage),
-        ({"summary": {"bytes": 400_000, "sha256": "f00"}}, MalformedMessage),
+        ({"summary": sound["summary"] | {"bytes": "400000"}}, MalformedMessage),
+        ({"summary": sound["summary"] | {"sha256": None}}, MalformedMessage),
+        ({"summary": sound["summary"] | {"bytes": -1}}, MalformedMessage),
+        ({"summary": sound["summary"] | {"sha256": "f00"}}, MalformedMessage),
         ({"message_id": "../scan-1"}, MalformedMessage),
         ({"message_id": None}, MalformedMessage),
     ):

@@ -104,7 +104,7 @@ def test_a_queues_function_says_of_each_record_whose_it_is(
     told = listen(consume_queue)
     consume_queue.handler({"Records": [sqs_record(message), sqs_record(POISON)]}, context)
     fine, refused = told.lines()
-    assert (fine["message"], fine["message_id"]) == ("handed on", "fine")
+    assert (fine["message"], fine["message_id"]) == ("handed off", "fine")
     assert fine["execution"].endswith(":fine")  # the same id downstream
     assert (refused["level"], refused["exception_name"]) == ("ERROR", "UntrustedStore")
     assert refused["sqs_message_id"] == "poison"
@@ -148,7 +148,7 @@ def assert_stale(told: Telemetry, message_id: str) -> None:
     stale, done = told.lines()
     assert (stale["level"], stale["message"], stale["message_id"]) == (
         "WARNING",
-        "a replica has other bytes",
+        "stale replica",
         message_id,
     )
     assert "replica-bucket" in stale["problem"]

@@ -1,19 +1,19 @@
 """The function that lands payloads, had nobody thought of copies that break off."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from claim_check import S3Object
 from copy_payload import handler as careful
-from copy_payload.copy import land
+from copy_payload.copy import copy_payload
+from shared.handoff import HandOff
 
 
-def _land_half(handed: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
-    landed = land(handed, **settings)
-    place = {"Bucket": landed["bucket"], "Key": landed["key"]}
-    whole = careful.s3.get_object(**place)["Body"].read()
-    careful.s3.put_object(**place, Body=whole[: len(whole) // 2])
+def _copy_half(handoff: HandOff, **settings: Any) -> S3Object:
+    landed = copy_payload(handoff, **settings)
+    whole = careful.s3.get_object(Bucket=landed.bucket, Key=landed.key)["Body"].read()
+    careful.s3.put_object(Bucket=landed.bucket, Key=landed.key, Body=whole[: len(whole) // 2])
     return landed
 
 
-careful.land = _land_half  # type: ignore[attr-defined]
+careful.copy_payload = _copy_half  # type: ignore[attr-defined]
 handler = careful.handler

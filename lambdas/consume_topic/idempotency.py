@@ -1,0 +1,55 @@
+"""The tasks that were started, by message id, until the payload's lifetime ends.
+
+ECS remembers a client token for a day, or for an hour after its task ended if that is sooner. This prevents a second
+task for simultaneous deliveries and quick retries, but not for a dead letter that is redriven weeks later. A record is
+written after the task was started. If the function dies before that and its next attempt comes after ECS has forgotten
+the token, a second task runs.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+from claim_check import Message, PayloadConflict
+from shared.handoff import HandOff
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class IdempotencyTable:
+    """A DynamoDB table with the SHA-256 and the task of each message id. DynamoDB deletes a record after `seconds`."""
+
+    def __init__(self, *, name: str, seconds: int, dynamodb: "DynamoDBClient") -> None:
+        self._name, self._seconds, self._dynamodb = name, seconds, dynamodb
+
+    def find_task(self, message: Message) -> str | None:
+        """Return the ARN of the task that was started with this message, or None.
+
+        Raises:
+            PayloadConflict: a task was started with another payload under this message id.
+        """
+        response = self._dynamodb.get_item(TableName=self._name, Key={"id": {"S": message.id}}, ConsistentRead=True)
+        item = response.get("Item")
+        if item is None:
+            return None
+        sha256 = item["sha256"]["S"]
+        if message.sha256 not in (sha256, None):
+            raise PayloadConflict(
+                f"another payload, with SHA-256 {sha256}, was handed off under this message id: "
+                "publish each payload under its own id",
+                message_id=message.id,
+                pointer=message.pointer,
+            )
+        return item["task"]["S"]
+
+    def save(self, handoff: HandOff, task: str) -> None:
+        """Write the record of a started task."""
+        self._dynamodb.put_item(
+            TableName=self._name,
+            Item={
+                "id": {"S": handoff.message_id},
+                "sha256": {"S": handoff.sha256},
+                "task": {"S": task},
+                "expiration": {"N": str(int(time.time()) + self._seconds)},
+            },
+        )
