@@ -1,0 +1,1 @@
+"""Constructs and settings that several stacks use."""

@@ -1,7 +1,7 @@
-"""What a Lambda function is made of: the packages of `lambdas/` it uses, and Powertools.
+"""The code asset of a Lambda function: its packages of `lambdas/`, and Powertools.
 
-Staged from what is installed (Powertools and what it needs are pure Python), so that synth needs neither a network nor
-Docker. A function's asset holds only its own packages: an edit to one handler moves no other function's hash.
+Powertools and its dependencies are pure Python and copied from this installation, so that synthesis needs no network
+and no Docker. An asset holds only the function's own packages: an edit of one handler changes no other function's hash.
 """
 
 import shutil
@@ -15,22 +15,23 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
+NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
+"""Files of a package that no asset contains."""
 LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
 
 
 def bundle(scope: Construct, *packages: str) -> lambda_.Code:
-    """The code of a function, within `scope`, that uses these packages of `lambdas/`.
+    """Return the code of a function in `scope` that uses these packages of `lambdas/`.
 
-    Staged here, since CDK's own bundling says a line for each function. Where CDK would leave it out, for a stack that
-    is not deployed, a folder with the packages' names stands in.
+    It is staged here, because CDK's own bundling prints a line for each function. If CDK needs no code, because the
+    stack is not deployed, the asset is a folder with the packages' names.
     """
     return lambda_.Code.from_asset(_staged(packages, whole=Stack.of(scope).bundling_required).name)
 
 
 @cache
 def _staged(packages: tuple[str, ...], *, whole: bool) -> TemporaryDirectory[str]:
-    """Gone when this process ends; CDK has made it an asset by then."""
+    """Return a folder that exists until this process ends. CDK has copied it by then."""
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     if whole:
         stage(packages, Path(folder.name))
@@ -40,17 +41,17 @@ def _staged(packages: tuple[str, ...], *, whole: bool) -> TemporaryDirectory[str
 
 
 def stage(packages: tuple[str, ...], target: Path) -> None:
-    """Copy the packages, and the libraries as installed, into `target`."""
+    """Copy the packages and the installed libraries into `target`."""
     for package in packages:
-        shutil.copytree(LAMBDAS / package, target / package, ignore=_LEFT_OUT)
+        shutil.copytree(LAMBDAS / package, target / package, ignore=NOT_DEPLOYED)
     for library in LIBRARIES:
         _stage_library(library, target)
 
 
 def _stage_library(library: str, target: Path) -> None:
     for file in distribution(library).files or ():
-        # Licences and modules. What an installer writes (RECORD, INSTALLER, scripts) differs from machine to machine,
-        # and would move the hash.
+        # Licences and modules alone. Files that an installer writes (RECORD, INSTALLER, scripts) differ between
+        # machines and would change the hash.
         if file.parts[0] == ".." or file.suffix == ".pyc" or "__pycache__" in file.parts:
             continue
         if file.parts[0].endswith(".dist-info") and "LICENSE" not in file.name:

@@ -1,6 +1,6 @@
-"""A container image built where it is deployed: no Docker on the machine that runs `cdk deploy`.
+"""A container image that CodeBuild builds: the machine that runs `cdk deploy` needs no Docker.
 
-context folder -> S3 asset -> CodeBuild -> ECR; a custom resource starts the build, waits, and answers the digest.
+context folder -> S3 asset -> CodeBuild -> ECR. A custom resource starts the build, waits and returns the digest.
 """
 
 import hashlib
@@ -20,11 +20,12 @@ from constructs import Construct
 
 from stacks.common.custom_resource import AsyncProvider
 from stacks.common.defaults import Defaults
-from stacks.common.findings import acknowledge, acknowledge_wildcards
+from stacks.common.findings import acknowledge
 from stacks.common.function import Function
+from stacks.common.grants import allow, grant_pull_push
 
 BUILD_LIMIT = Duration.minutes(50)
-"""CodeBuild gives up before CloudFormation does (an hour), so that the error can quote the build's log."""
+"""Shorter than CloudFormation's limit of an hour, so that the error can quote the build's log."""
 
 
 class ImageRepository(ecr.Repository):
@@ -61,7 +62,7 @@ class ImageRepository(ecr.Repository):
 
 
 class ImageBuilder(Construct):
-    """Starts builds and waits for them; one serves all images of a stack."""
+    """The function that starts builds and waits for them. One builder serves all images of a stack."""
 
     def __init__(self, scope: Construct, id: str, *, function_name: str) -> None:
         super().__init__(scope, id)
@@ -76,31 +77,22 @@ class ImageBuilder(Construct):
         )
         self.provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(20))
 
-    def allow(self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup) -> None:
-        """Let the function build with the project, look for the result, and read what the build said."""
-        for actions, resource in (
-            (
-                [
-                    "codebuild:StartBuild",
-                    "codebuild:StopBuild",
-                    "codebuild:BatchGetBuilds",
-                    "codebuild:ListBuildsForProject",
-                ],
-                project.project_arn,
-            ),
-            (["ecr:DescribeImages"], repository.repository_arn),
-            (["logs:GetLogEvents"], log_group.log_group_arn),
-        ):
-            self.function.execution_role.add_to_principal_policy(
-                iam.PolicyStatement(actions=actions, resources=[resource])
-            )
+    def grant_build(
+        self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup
+    ) -> None:
+        """Allow the function to start builds, describe images and read build logs."""
+        role = self.function.execution_role
+        builds = ("StartBuild", "StopBuild", "BatchGetBuilds", "ListBuildsForProject")
+        allow(role, actions=[f"codebuild:{action}" for action in builds], resources=[project.project_arn])
+        allow(role, actions=["ecr:DescribeImages"], resources=[repository.repository_arn])
+        allow(role, actions=["logs:GetLogEvents"], resources=[log_group.log_group_arn])
 
 
 class ContainerImage(Construct):
-    """A Dockerfile, or one stage of it, in a repository. `uri` names it by digest, `tag` by content.
+    """An image of a Dockerfile, or of one stage of it. `uri` names it by digest, `tag` by content.
 
-    What is built depends on the context's content, the stage, the build arguments and the commands; while these stay
-    the same, or become again what they were (a rollback), nothing is built as long as the repository has that tag.
+    The tag depends on the context's content, the stage, the build arguments and the commands. If the repository has an
+    image with the tag, for example after a rollback, nothing is built.
     """
 
     def __init__(
@@ -135,17 +127,17 @@ class ContainerImage(Construct):
         project = codebuild.Project(
             self,
             "Project",
-            # CDK would let it write to any log group of the project's name, and have every use of the key.
+            # CDK's own policy would allow all log groups with the project's name, and all uses of the key.
             role=role.without_policy_updates(),
             description=f"Builds {target or 'the image'} into {repository.repository_name}",
-            # No source of its own: each build is told which, and so a rollback builds what it says.
+            # No source: each build names one, so that a rollback builds the earlier source.
             build_spec=codebuild.BuildSpec.from_object(
                 {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
             ),
             environment=codebuild.BuildEnvironment(
                 build_image=build_image,
                 compute_type=codebuild.ComputeType.MEDIUM,
-                privileged=True,  # CodeBuild's word for "with Docker"
+                privileged=True,  # with Docker
             ),
             environment_variables={
                 "REPOSITORY": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
@@ -158,10 +150,10 @@ class ContainerImage(Construct):
         )
         acknowledge(
             project,
-            {"AwsSolutions-CB3": "Building an image takes Docker, and CodeBuild has it in privileged mode only."},
+            {"AwsSolutions-CB3": "Building an image needs Docker, which CodeBuild has in privileged mode only."},
         )
-        _let_build(role, source=source, repository=repository, log_group=log_group, key=key)
-        builder.allow(project=project, repository=repository, log_group=log_group)
+        _grant_build(role, source=source, repository=repository, log_group=log_group, key=key)
+        builder.grant_build(project=project, repository=repository, log_group=log_group)
         build = CustomResource(
             self,
             "Image",
@@ -179,32 +171,28 @@ class ContainerImage(Construct):
 
 
 def _ignored(file: Path) -> Sequence[str]:
-    """What Docker leaves out of the context, which the tag is not to depend on either."""
-    given = file.read_text().splitlines() if file.exists() else []
-    return ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store", *(line for line in given if line[:1] not in "#")]
+    """Return the patterns that Docker leaves out of the context. The tag does not depend on these files."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store", *(line for line in lines if line[:1] not in "#")]
 
 
-def _let_build(
+def _grant_build(
     role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey | None
 ) -> None:
-    # Every asset, and not only this one: a policy that changed a moment ago is not yet known where the build begins.
-    contexts = source.bucket.arn_for_objects("*")
-    for actions, resources in (
-        (["s3:GetObject", "s3:GetObjectVersion"], [contexts]),
-        (["s3:GetBucketLocation"], [source.bucket.bucket_arn]),
-        (["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn]),
-        *([(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [key.key_arn])] if key else []),
-        (["ecr:DescribeImages"], [repository.repository_arn]),
-    ):
-        role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
-    repository.grant_pull_push(role)
-    acknowledge_wildcards(
+    # All assets, not only this one: a build begins at once, and IAM takes seconds to apply a changed policy.
+    allow(
         role,
-        {
-            "Build contexts are assets, whose names change with their content.": [contexts],
-            "ecr:GetAuthorizationToken is for the whole registry.": ["*"],
-        },
+        actions=["s3:GetObject", "s3:GetObjectVersion"],
+        resources=[source.bucket.arn_for_objects("*")],
+        wildcards="Build contexts are assets, whose names change with their content.",
     )
+    allow(role, actions=["s3:GetBucketLocation"], resources=[source.bucket.bucket_arn])
+    allow(role, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
+    if key:
+        uses = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")
+        allow(role, actions=[f"kms:{action}" for action in uses], resources=[key.key_arn])
+    allow(role, actions=["ecr:DescribeImages"], resources=[repository.repository_arn])
+    grant_pull_push(repository, role)
 
 
 def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
@@ -216,6 +204,6 @@ def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, s
         f'{shlex.join(build)} --tag "$REPOSITORY:$TAG" .',
         'docker push "$REPOSITORY:$TAG"',
     ]
-    # A tag is never pushed twice; another deployment may have built the same content meanwhile.
+    # A tag is pushed once. Another deployment may have built the same content in the meantime.
     find = 'aws ecr describe-images --repository-name "$REPOSITORY_NAME" --image-ids imageTag="$TAG"'
     return [f"{find} || {{ {' && '.join(steps)}; }}"]

@@ -16,6 +16,7 @@ NO_ACCESS_LOG = {
     "logs would need another bucket, with readers."
 }
 BELOW_A_PREFIX = "Object names are not known before objects exist, so only their prefix can be named."
+WHOLE_REGISTRY = "ecr:GetAuthorizationToken is for the whole registry."
 ANY_KEY = (
     "A key's ARN is unknown in another account. Conditions narrow the statement to the bucket through S3, and the "
     "key's own policy decides."

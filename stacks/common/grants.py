@@ -6,12 +6,13 @@ bucket's key, if it has one.
 
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
-from stacks.common.findings import BELOW_A_PREFIX, acknowledge, acknowledge_wildcards
+from stacks.common.findings import BELOW_A_PREFIX, WHOLE_REGISTRY, acknowledge, acknowledge_wildcards
 
 _READ = {
     "s3:GetObject*": "CDK's grant to read: objects below one prefix.",
@@ -56,6 +57,12 @@ def grant_invoke(function: lambda_.IFunction, role: iam.IRole) -> None:
     acknowledge_wildcards(
         role, {"CDK's grant to invoke: all versions of one function.": [f"{function.function_arn}:*"]}
     )
+
+
+def grant_pull_push(repository: ecr.IRepository, role: iam.IRole) -> None:
+    """Allow the role to pull and push images."""
+    repository.grant_pull_push(role)
+    acknowledge_wildcards(role, {WHOLE_REGISTRY: ["*"]})
 
 
 def allow(
