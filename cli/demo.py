@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.markup import escape
 
+import access.assembly
+from access.assembly import SynthError
 from cli.scenario import payloads as payload
 from cli.scenario import refusals as refusal
 from cli.scenario import routes as route
@@ -22,20 +24,20 @@ from cli.scenario.arrivals import Arrivals
 from cli.scenario.deliveries import Delivery, follow
 from cli.scenario.peak_memory import peak_memory
 from cli.scenario.report import FunctionMemory, Report
-from local import cdk
 from local.accounts import Accounts
 from local.cdk import CdkError
 from local.emulator import EmulatorError
-from local.ending import end_as_by_keyboard
 from local.https_endpoints import EndpointError, Endpoints
-from local.world import World
+from local.world import World, interrupt_on_signals
 from stacks.deployment import Deployment, DeploymentError, SubscriberConfig, load_messaging, names
+from stacks.deployment.names import Names
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "demo"
 SLOWEST_BYTES_PER_SECOND = 10 * 2**20
 
 
+@interrupt_on_signals()
 def main() -> int:
     arguments = _arguments()
     console = Console(highlight=False)
@@ -43,11 +45,10 @@ def main() -> int:
         console.width = 150  # a log file wraps nothing
     report = arguments.report
     report.unlink(missing_ok=True)  # an old verdict must not pass for this run's
-    end_as_by_keyboard()
     try:
         with ExitStack() as resources:
             return 0 if _run(arguments, console, resources) else 1
-    except (DeploymentError, CdkError, EmulatorError, EndpointError, ClientError) as error:
+    except (DeploymentError, SynthError, CdkError, EmulatorError, EndpointError, ClientError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:
@@ -92,17 +93,16 @@ def _run(arguments: argparse.Namespace, console: Console, resources: ExitStack) 
     console.print(f"Sending {escape(file.path.name)}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
 
     with _stage(console, seconds, "synthesize the stacks"):
-        assembly = cdk.synth(
-            Path(resources.enter_context(TemporaryDirectory(prefix="coatcheck-"))), deployment=arguments.deployment
-        )
-    endpoints = resources.enter_context(Endpoints(deployment))
+        folder = Path(resources.enter_context(TemporaryDirectory(prefix="coatcheck-")))
+        assembly = access.assembly.write(arguments.deployment, folder)
+    endpoints = resources.enter_context(Endpoints(deployment.subscribers, Names(deployment)))
     with _stage(console, seconds, "deploy into emulated accounts") as tell:
         world = resources.enter_context(
             World.start(
                 assembly,
                 publisher=deployment.publisher.account,
                 progress=lambda a, line: tell(f"{a} {line}"),
-                before=endpoints.start,
+                prepare=endpoints.start,
             )
         )
         endpoints.wait_until_confirmed(world.accounts)

@@ -5,19 +5,19 @@ import shlex
 import signal
 import sys
 
+from local.accounts import OVERRIDING_VARIABLES, credentials
 from local.emulator import Emulator, EmulatorError
-from local.ending import end_as_by_keyboard
-from local.sign_in import UNSET, sign_in
+from local.world import interrupt_on_signals
 
 
+@interrupt_on_signals()
 def main() -> int:
-    end_as_by_keyboard()
     try:
         with Emulator() as emulator, contextlib.suppress(KeyboardInterrupt):
             print("Emulated AWS accounts are running; Ctrl-C ends them and all that is in them.")
             print("In another terminal, paste this to sign in (any 12 digits are an account, any Region is there):\n")
-            print("unset", *UNSET)
-            for name, value in sign_in(emulator, "111111111111", "us-east-1").items():
+            print("unset", *OVERRIDING_VARIABLES)
+            for name, value in credentials(emulator, "111111111111", "us-east-1").items():
                 print(f"export {name}={shlex.quote(value)}")
             print("\nWhat they do not enforce: `make demo` lists it at its end.", flush=True)
             signal.pause()

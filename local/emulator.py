@@ -1,4 +1,4 @@
-"""The emulator's process: started on a port of the system's choosing, stopped with everything it started."""
+"""The emulator's process: starts it on a free port and stops it with every process that it started."""
 
 from __future__ import annotations
 
@@ -15,75 +15,87 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from local.certificate import create_certificate
+import trustme
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 3.0
+_CERTIFICATE_LIFETIME = timedelta(days=7)
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class EmulatorError(RuntimeError):
-    """The emulator did not start, or died. The message ends with the last lines of its log."""
+    """The emulator did not start, or it stopped. The message ends with the last lines of its log."""
 
 
 class Emulator:
-    """One emulator, serving HTTPS on 127.0.0.1 alone, with authorisation on and state in memory and a private folder.
+    """An emulator that serves HTTPS on 127.0.0.1 alone and checks policies.
 
-    Use it as a context manager; leaving it stops the process group and removes the folder, however it is left. A parent
-    that is killed takes the emulator with it: the emulator watches a pipe this object holds open.
+    Its state is in memory and a private folder. A context manager: on exit it stops the process group and removes the
+    folder. If the parent process is killed, the emulator ends too, because it watches a pipe that this object holds.
 
-    gaps: fill what the emulator lacks (`local.patches`). Off only to see what it does by itself.
+    patched: apply `local.patches`. False starts the emulator as it is published, for comparison.
     """
 
-    def __init__(self, *, gaps: bool = True) -> None:
-        self._gaps = gaps
+    def __init__(self, *, patched: bool = True) -> None:
+        self._patched = patched
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
     def endpoint(self) -> str:
-        """The URL every service answers at."""
+        """The endpoint URL of every service."""
         return f"https://{_HOST}:{self._port}"
 
     @property
     def port(self) -> int:
-        """The TCP port, chosen by the operating system at `start`."""
+        """The TCP port, which the operating system chooses at `start`."""
         return self._port
 
     @property
     def folder(self) -> Path:
-        """The private folder of this run: certificate, log, payloads, function code. Removed by `stop`."""
+        """The private folder of this run: certificates, log, payloads, function code. `stop` removes it."""
         if self._folder is None:
             raise EmulatorError("The emulator is not running: call start() first.")
         return self._folder
 
     @property
     def ca_bundle(self) -> Path:
-        """The authority that signed the emulator's certificate, PEM."""
+        """The certificate authority of this run, PEM. It issued all certificates of this run."""
         return self.folder / "authority.pem"
 
     @property
+    def server_certificate(self) -> Path:
+        """A certificate for 127.0.0.1 and localhost, with its private key, PEM."""
+        return self.folder / "server.pem"
+
+    @property
     def sns_certificate(self) -> Path:
-        """What SNS signs notifications over HTTPS with, PEM; there once it has posted one."""
+        """The certificate for signatures of SNS messages, PEM."""
         return self.folder / "sns.pem"
 
+    @property
+    def sns_key(self) -> Path:
+        """The private key for signatures of SNS messages, PEM."""
+        return self.folder / "sns-key.pem"
+
     def resolve(self, ports: dict[str, int]) -> None:
-        """Have SNS find these hosts at these ports of 127.0.0.1. It posts to no other."""
+        """Set the ports of 127.0.0.1 to which SNS posts for each host. It posts to no other host."""
         (self.folder / "endpoints.json").write_text(json.dumps(ports))
 
     @property
     def log_path(self) -> Path:
-        """What the emulator printed."""
+        """The emulator's log."""
         return self.folder / "emulator.log"
 
     @property
     def pid(self) -> int:
-        """The process id, which is its process group's id as well."""
+        """The process id, which is also the id of its process group."""
         if self._process is None:
             raise EmulatorError("The emulator is not running: call start() first.")
         return self._process.pid
@@ -91,24 +103,25 @@ class Emulator:
     def start(self) -> Self:
         """Start the process and wait until it is healthy.
 
-        Raises EmulatorError when it exits or does not answer within 30 seconds.
+        Raises:
+            EmulatorError: the process exits, or does not respond within 30 seconds.
         """
         try:
             self._launch()
             self._wait_until_healthy()
-        except BaseException:  # Ctrl-C while it starts must leave nothing behind either
+        except BaseException:  # also Ctrl-C during the start
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
-        """Stop the process group, first politely, and remove the folder. Harmless when already stopped."""
+        """Stop the process group, with SIGTERM first, and remove the folder. Does nothing if already stopped."""
         process, self._process = self._process, None
         if process is not None:
             _signal_group(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
-            _signal_group(process.pid, signal.SIGKILL)  # functions' processes outlive the emulator's own exit
+            _signal_group(process.pid, signal.SIGKILL)  # the functions' processes outlive the emulator's exit
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
@@ -117,7 +130,7 @@ class Emulator:
             shutil.rmtree(folder, ignore_errors=True)
 
     def last_log_lines(self, count: int = 20) -> str:
-        """The end of the log, for a message to a person."""
+        """Return the last lines of the log."""
         if self._folder is None or not self.log_path.exists():
             return ""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-count:])
@@ -130,10 +143,10 @@ class Emulator:
 
     def _launch(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="coatcheck-local-"))
-        certificate = create_certificate(self._folder)
+        self._write_certificates()
         scratch = self._folder / "tmp"
         scratch.mkdir()
-        # The socket is bound here and handed over, so that no other process can take the port in between.
+        # The child inherits a bound socket, so that no other process can take the port in between.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, self.log_path.open("wb") as log:
             listener.bind((_HOST, 0))
             self._port = int(listener.getsockname()[1])
@@ -146,22 +159,23 @@ class Emulator:
                 "PYTHONUNBUFFERED": "1",
                 "AUTH": "true",
                 "USE_SSL": "1",
-                "MINISTACK_SSL_CERT": str(certificate.chain),
-                "MINISTACK_SSL_KEY": str(certificate.key),
-                # Functions inherit it, and so trust the endpoint they are given, without a line of theirs saying so.
-                "AWS_CA_BUNDLE": str(certificate.authority),
-                # Lambda's Node runtime has the AWS SDK, which a function of CDK's own relies on to empty a bucket.
+                "MINISTACK_SSL_CERT": str(self.server_certificate),
+                "MINISTACK_SSL_KEY": str(self.server_certificate),
+                # Functions inherit these two, so that SDKs in a function trust the emulator's certificate.
+                "AWS_CA_BUNDLE": str(self.ca_bundle),
+                "NODE_EXTRA_CA_CERTS": str(self.ca_bundle),
+                # Lambda's Node runtime has the AWS SDK, which CDK's function that empties buckets imports.
                 "NODE_PATH": str(_REPOSITORY / "node_modules"),
                 "BIND_HOST": _HOST,
                 "GATEWAY_PORT": str(self._port),
                 "IOT_MTLS_ENABLED": "0",
                 "SFTP_ENABLED": "0",
-                # Where there is a container engine nothing may start in it: the world is the same on every machine.
+                # No container engine, even where one is installed, so that every machine behaves the same.
                 "DOCKER_HOST": f"unix://{self._folder}/no-container-engine.sock",
             }
             arguments = [sys.executable, "-m", "local.emulator_process", "--socket", str(listener.fileno())]
             self._process = subprocess.Popen(
-                arguments if self._gaps else [*arguments, "--bare"],
+                arguments if self._patched else [*arguments, "--unpatched"],
                 cwd=_REPOSITORY,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -171,9 +185,20 @@ class Emulator:
                 start_new_session=True,
             )
 
+    def _write_certificates(self) -> None:
+        """Write the certificates of this run. The authority's key stays in memory, so that it can issue no others."""
+        authority = trustme.CA(organization_name="coatcheck local authority")
+        expiry = datetime.now(UTC) + _CERTIFICATE_LIFETIME
+        server = authority.issue_cert(_HOST, "localhost", not_after=expiry)
+        sns = authority.issue_cert("sns.amazonaws.com", not_after=expiry, key_type=trustme.KeyType.RSA)
+        authority.cert_pem.write_to_path(self.ca_bundle)
+        server.private_key_and_cert_chain_pem.write_to_path(self.server_certificate)
+        sns.cert_chain_pems[0].write_to_path(self.sns_certificate)
+        sns.private_key_pem.write_to_path(self.sns_key)
+
     def _wait_until_healthy(self) -> None:
         context = ssl.create_default_context(cafile=str(self.ca_bundle))
-        # No proxy: a proxy variable of the user's must not carry requests for this machine elsewhere.
+        # The user's proxy settings are for other machines.
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
@@ -182,16 +207,16 @@ class Emulator:
             if self._process is None or self._process.poll() is not None:
                 raise EmulatorError(f"The emulator exited while starting. Its log ends:\n{self.last_log_lines()}")
             try:
-                with opener.open(f"{self.endpoint}/_ministack/health", timeout=2.0) as answer:
-                    if answer.status == 200:
+                with opener.open(f"{self.endpoint}/_ministack/health", timeout=2.0) as response:
+                    if response.status == 200:
                         return
             except (OSError, urllib.error.URLError):
                 time.sleep(0.05)
         raise EmulatorError(
-            f"The emulator did not answer within {_START_SECONDS:.0f} s. Its log ends:\n{self.last_log_lines()}"
+            f"The emulator did not respond within {_START_SECONDS:.0f} s. Its log ends:\n{self.last_log_lines()}"
         )
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM if all members are zombies
         os.killpg(group, number)

@@ -1,11 +1,11 @@
-r"""An HTTPS endpoint on this machine: `applications/https_endpoint.py` behind TLS, as the process of a subscriber.
+r"""A subscriber's HTTPS endpoint on this machine: `applications/https_endpoint.py` with TLS.
 
     python -m local.https_endpoint_process --sns https://127.0.0.1:4566 --signing-certificate sns.pem \
-        --tls chain.pem key.pem
+        --server-certificate server.pem
 
-What the endpoint would get from SNS over the internet, its certificate and the confirmation of a subscription, it gets
-from that file and that address. Prints its port when it listens, and ends when its standard input does. All else is as
-in the example, its environment too.
+The endpoint reads SNS's signing certificate from a file and confirms its subscription at a local address, instead of
+over the internet. Everything else is as in the application, with the same environment variables. The process prints its
+port when it listens. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -28,30 +28,29 @@ from claim_check.https import Endpoint
 
 
 def main() -> None:
+    """Serve until the standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sns", required=True, help="where this machine's SNS answers")
-    parser.add_argument("--signing-certificate", type=Path, required=True, help="of this machine's SNS, PEM")
-    parser.add_argument(
-        "--tls", nargs=2, required=True, metavar=("CHAIN", "KEY"), help="the server's own certificate, PEM"
-    )
+    parser.add_argument("--sns", required=True, help="URL of the SNS endpoint that confirms subscriptions")
+    parser.add_argument("--signing-certificate", type=Path, required=True, help="certificate of SNS's signatures, PEM")
+    parser.add_argument("--server-certificate", type=Path, required=True, help="server certificate and key, PEM")
     arguments = parser.parse_args()
 
     web = urllib3.PoolManager(ca_certs=os.environ.get("AWS_CA_BUNDLE"), timeout=5.0, retries=False)
 
     def fetch(url: str) -> bytes:
-        asked = urlsplit(url)
-        if asked.path.endswith(".pem"):
+        parts = urlsplit(url)
+        if parts.path.endswith(".pem"):
             return bytes(arguments.signing_certificate.read_bytes())
-        # The host says which Region is asked.
-        answer = web.request("GET", f"{arguments.sns}/?{asked.query}", headers={"Host": asked.netloc})
-        if answer.status != 200:
-            raise OSError(f"SNS answered {answer.status}")
-        return answer.data
+        # The emulator takes the Region from the host name.
+        response = web.request("GET", f"{arguments.sns}/?{parts.query}", headers={"Host": parts.netloc})
+        if response.status != 200:
+            raise OSError(f"SNS responded with status {response.status}")
+        return response.data
 
     stores = map(Store.from_dict, json.loads(os.environ["TRUSTED_STORES"]))
     endpoint = Endpoint(topics=[os.environ["TOPIC_ARN"]], dereferencer=Dereferencer(stores=stores), fetch=fetch)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*arguments.tls)
+    context.load_cert_chain(arguments.server_certificate)
     app = create_app(endpoint, Received(Path(os.environ["RECEIVED"])))
     server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
     print(server.server_port, flush=True)

@@ -1,4 +1,4 @@
-"""The web servers of a deployment's HTTPS subscribers: a process each (`local/https_endpoint_process.py`)."""
+"""The web servers of a deployment's HTTPS subscribers, each in a process of `local/https_endpoint_process.py`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
+from local.accounts import Accounts, credentials
 from local.emulator import Emulator
-from local.sign_in import sign_in
-from stacks.deployment import Deployment, HttpsSubscriberConfig, names
-from stacks.deployment.stores import trusted_stores
+from stacks.deployment import HttpsSubscriberConfig, SubscriberConfig
+from stacks.deployment.names import Names
 
 _ROOT = Path(__file__).parents[1]
 _CONFIRM_SECONDS = 20.0
 
 
 class EndpointError(RuntimeError):
-    """A server did not start, or did not confirm its subscription. The message ends with what it printed."""
+    """A server did not start, or did not confirm its subscription. The message ends with the server's log."""
 
 
 class Endpoints:
-    """A context manager. `start` them when the emulator runs and before the subscribers' stacks are deployed: SNS asks
-    each to confirm its subscription. `received` is what one has kept."""
+    """The web servers of the HTTPS subscribers. A context manager: on exit it stops them.
 
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
-        self._subscribers = [each for each in deployment.subscribers if isinstance(each, HttpsSubscriberConfig)]
+    Start them when the emulator runs and before the subscribers' stacks are deployed, because SNS asks each server to
+    confirm its subscription.
+    """
+
+    def __init__(self, subscribers: Iterable[SubscriberConfig], names: Names) -> None:
+        self._subscribers = [each for each in subscribers if isinstance(each, HttpsSubscriberConfig)]
+        self._names = names
         self._folder = Path()
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, emulator: Emulator) -> None:
-        """Start a server for each. Raises EndpointError."""
+        """Start a server for each subscriber. Raises EndpointError."""
         self._folder = emulator.folder / "endpoints"
         ports: dict[str, int] = {}
         for subscriber in self._subscribers:
@@ -48,35 +51,35 @@ class Endpoints:
         emulator.resolve(ports)
 
     def wait_until_confirmed(self, accounts: Accounts) -> None:
-        """Raises EndpointError when a subscription stays pending."""
-        publisher = self._deployment.publisher
-        sns = accounts.client("sns", account=publisher.account, region=publisher.region)
+        """Wait until every subscription is confirmed. Raises EndpointError after 20 seconds."""
+        publisher = self._names.publisher
+        sns = accounts.client("sns", account=publisher.place.account, region=publisher.place.region)
         deadline = time.monotonic() + _CONFIRM_SECONDS
         while self._subscribers:
-            listed = sns.list_subscriptions_by_topic(TopicArn=names.topic_arn(self._deployment))["Subscriptions"]
+            listed = sns.list_subscriptions_by_topic(TopicArn=publisher.topic.arn)["Subscriptions"]
             attributes = [
-                sns.get_subscription_attributes(SubscriptionArn=one["SubscriptionArn"])["Attributes"]
-                for one in listed
-                if one["Protocol"] == "https"
+                sns.get_subscription_attributes(SubscriptionArn=subscription["SubscriptionArn"])["Attributes"]
+                for subscription in listed
+                if subscription["Protocol"] == "https"
             ]
-            pending = [one["Endpoint"] for one in attributes if one["PendingConfirmation"] != "false"]
+            pending = [each["Endpoint"] for each in attributes if each["PendingConfirmation"] != "false"]
             if len(attributes) == len(self._subscribers) and not pending:
                 return
             if time.monotonic() > deadline:
-                raise EndpointError(f"Not confirmed: {', '.join(pending) or 'a subscription'}.\n{self._printed()}")
+                raise EndpointError(f"Not confirmed: {', '.join(pending) or 'a subscription'}.\n{self._logs()}")
             time.sleep(0.1)
 
     def received(self, subscriber: HttpsSubscriberConfig) -> Sequence[tuple[Path, dict[str, Any]]]:
-        """Each payload that was kept: its file, and what the server wrote down of it."""
+        """Return each stored payload: its file, and the server's receipt for it."""
         receipts = sorted((self._folder / subscriber.name / "received").glob("*.json"))
         return [(receipt.with_suffix(""), json.loads(receipt.read_text())) for receipt in receipts]
 
     def stop(self) -> None:
-        """Stop the servers. Harmless when there is none."""
+        """Stop the servers. Does nothing if none is running."""
         for process in self._processes:
             assert process.stdin
             assert process.stdout
-            process.stdin.close()  # which ends it
+            process.stdin.close()  # the server ends with its standard input
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=5)
             process.kill()
@@ -91,30 +94,32 @@ class Endpoints:
         self.stop()
 
     def _start(self, emulator: Emulator, subscriber: HttpsSubscriberConfig) -> int:
-        """The port it listens on."""
+        """Start a server and return its port."""
         home = self._folder / subscriber.name
         (home / "received").mkdir(parents=True)
         config = home / "config"
         config.write_text(self._profiles(emulator, subscriber))
-        arguments = ["--sns", emulator.endpoint, "--signing-certificate", str(emulator.sns_certificate)]
-        tls = [str(emulator.folder / "chain.pem"), str(emulator.folder / "key.pem")]
-        region = self._deployment.publisher.region
+        publisher, names = self._names.publisher, self._names.subscribers[subscriber.name]
         environment = {
-            **sign_in(emulator, subscriber.account, region),
+            **credentials(emulator, subscriber.account, publisher.place.region),
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{_ROOT}:{_ROOT / 'lambdas'}",
             "AWS_CONFIG_FILE": str(config),
             "AWS_PROFILE": "reader",
-            "TOPIC_ARN": names.topic_arn(self._deployment),
-            "TRUSTED_STORES": json.dumps(trusted_stores(self._deployment, subscriber)),
+            "TOPIC_ARN": publisher.topic.arn,
+            "TRUSTED_STORES": json.dumps([asdict(store) for store in names.trusted_stores]),
             "RECEIVED": str(home / "received"),
         }
-        # Keys in the environment would come before the profile.
+        # boto3 prefers keys in the environment to the profile.
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             del environment[key]
+        arguments = ["--sns", emulator.endpoint, "--signing-certificate", str(emulator.sns_certificate)]
         with (home / "log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "local.https_endpoint_process", *arguments, "--tls", *tls],
+                [
+                    *(sys.executable, "-m", "local.https_endpoint_process", *arguments),
+                    *("--server-certificate", str(emulator.server_certificate)),
+                ],
                 cwd=_ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -126,40 +131,39 @@ class Endpoints:
         assert process.stdout
         port = process.stdout.readline().strip()
         if not port:
-            raise EndpointError(f"The server of {subscriber.name} did not start.\n{self._printed()}")
+            raise EndpointError(f"The server of {subscriber.name} did not start.\n{self._logs()}")
         return int(port)
 
     def _profiles(self, emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
-        """An AWS configuration as such a server would have: it signs in as itself, and takes on the reader role."""
-        (reader,) = names.reader_role_arns(self._deployment, subscriber)
-        itself = _own_role(emulator, subscriber) if subscriber.reader_principals else ""
+        """Return an AWS configuration file: the server's role assumes the reader role, as outside this machine."""
+        server_role = _create_server_role(emulator, subscriber) if subscriber.reader_principals else ""
         return "\n".join(
             [
                 "[profile account]",
                 f"aws_access_key_id = {subscriber.account}",
                 "aws_secret_access_key = test",
-                *(["[profile itself]", f"role_arn = {itself}", "source_profile = account"] if itself else []),
+                *(["[profile server]", f"role_arn = {server_role}", "source_profile = account"] if server_role else []),
                 "[profile reader]",
-                f"role_arn = {reader}",
-                f"source_profile = {'itself' if itself else 'account'}",
+                f"role_arn = {self._names.subscribers[subscriber.name].reader_role.arn}",
+                f"source_profile = {'server' if server_role else 'account'}",
                 "",
             ]
         )
 
-    def _printed(self) -> str:
+    def _logs(self) -> str:
         return "\n".join(log.read_text()[-2000:] for log in self._folder.glob("*/log"))
 
 
-def _own_role(emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
-    """The ARN of the first role that may read for the subscriber, which is made: here nobody else makes it."""
+def _create_server_role(emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
+    """Create the first of the subscriber's `reader_principals`, which a deployment expects to exist, and return its ARN."""
     arn = subscriber.reader_principals[0]
     path, _, name = arn.partition(":role/")[2].rpartition("/")
     iam = Accounts(emulator).client("iam", account=subscriber.account, region=subscriber.region)
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": subscriber.account}}
-    takes = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
-    with suppress(ClientError):  # it is there already
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
+    with suppress(ClientError):  # another subscriber's server uses the same role
         iam.create_role(RoleName=name, Path=f"/{path}/" if path else "/", AssumeRolePolicyDocument=_document(trust))
-    iam.put_role_policy(RoleName=name, PolicyName="reads", PolicyDocument=_document(takes))
+    iam.put_role_policy(RoleName=name, PolicyName="assume", PolicyDocument=_document(assume))
     return arn
 
 

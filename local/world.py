@@ -1,13 +1,16 @@
-"""The local world: one emulator with a synthesized assembly deployed into all its accounts."""
+"""The local world: an emulator with a synthesized cloud assembly deployed into its accounts."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Self
 
 from local.accounts import Accounts
@@ -15,9 +18,24 @@ from local.cdk import Cdk, Progress
 from local.emulator import Emulator
 
 
+@contextlib.contextmanager
+def interrupt_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP, so that they clean up as Ctrl-C does. For the main thread."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class Stack:
-    """A stack of the assembly. id: what the CLI calls it. account, region: where it is deployed."""
+    """A stack of the assembly. id: its name for the CDK CLI."""
 
     id: str
     name: str
@@ -26,9 +44,9 @@ class Stack:
 
 
 class World:
-    """Emulated accounts with the system deployed. A context manager; leaving it stops everything.
+    """Emulated accounts with deployed stacks. A context manager: on exit it stops everything.
 
-    Made by `World.start`. `accounts` gives boto3 clients, `stacks` what was deployed and where.
+    Create it with `World.start`. `accounts` returns boto3 clients; `stacks` are the deployed stacks.
     """
 
     def __init__(self, emulator: Emulator, stacks: Sequence[Stack]) -> None:
@@ -43,37 +61,45 @@ class World:
         *,
         publisher: str,
         progress: Progress,
-        before: Callable[[Emulator], object] = lambda _: None,
+        prepare: Callable[[Emulator], object] = lambda _: None,
     ) -> Self:
-        """Start an emulator, bootstrap every account and Region of `assembly`, deploy its stacks.
+        """Start an emulator, bootstrap every account and Region of the assembly, and deploy its stacks.
 
-        publisher: the account deployed before the others, whose subscriptions need its topic; all others then go in
-        parallel, one CLI process each. progress: called with (account, line) for every line of the CLI, from several
-        threads. before: called with the emulator when it runs and nothing is deployed. Raises EmulatorError, CdkError
-        or what `before` raises, and leaves nothing running then; ValueError for a publisher without a stack.
+        The publisher's account is deployed first, because subscriptions need its topic. The other accounts are then
+        deployed in parallel, with one CLI process each. An error leaves no process running.
+
+        assembly: a folder that `cdk synth` or the app has written.
+        publisher: the publisher's account.
+        progress: called with (account, line) for every line of the CLI, from several threads.
+        prepare: called with the running emulator before the first deployment.
+
+        Raises:
+            ValueError: the publisher's account has no stack.
+            EmulatorError: the emulator does not start.
+            CdkError: a deployment fails.
         """
-        stacks = read_stacks(assembly)
+        stacks = _read_stacks(assembly)
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
         emulator = Emulator().start()
         cli = Cdk(emulator, progress)
         try:
-            before(emulator)
+            prepare(emulator)
             _deploy(cli, stacks, publisher, assembly)
-        except BaseException:  # Ctrl-C too, which finds this thread waiting for those that run the CLI
+        except BaseException:  # also Ctrl-C, which interrupts this thread while others run the CLI
             cli.stop()
             emulator.stop()
             raise
         return cls(emulator, stacks)
 
     def outputs(self, stack: Stack) -> dict[str, str]:
-        """A deployed stack's outputs, by output key."""
+        """Return the outputs of a deployed stack."""
         client = self.accounts.client("cloudformation", account=stack.account, region=stack.region)
         described = client.describe_stacks(StackName=stack.name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
 
     def stop(self) -> None:
-        """Stop the emulator and everything in it."""
+        """Stop the emulator and every process that it started."""
         self.emulator.stop()
 
     def __enter__(self) -> Self:
@@ -83,44 +109,35 @@ class World:
         self.stop()
 
 
-def read_stacks(assembly: Path) -> list[Stack]:
-    """The stacks a cloud assembly's manifest.json lists. Raises ValueError for one without an account and Region."""
+def _read_stacks(assembly: Path) -> list[Stack]:
     artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    stacks = {name: artifact for name, artifact in artifacts.items() if artifact["type"] == "aws:cloudformation:stack"}
     return [
-        _stack(id_, artifact) for id_, artifact in artifacts.items() if artifact["type"] == "aws:cloudformation:stack"
+        Stack(id_, artifact["properties"].get("stackName", id_), account, region)
+        for id_, artifact in stacks.items()
+        for account, region in [artifact["environment"].removeprefix("aws://").split("/")]
     ]
 
 
-def _stack(id_: str, artifact: dict[str, object]) -> Stack:
-    environment = str(artifact["environment"])
-    account, _, region = environment.removeprefix("aws://").partition("/")
-    if not account.isdigit() or region.startswith("unknown"):
-        raise ValueError(f"Stack {id_} has environment {environment!r}: give it an account and a Region.")
-    properties = artifact.get("properties")
-    name = properties.get("stackName", id_) if isinstance(properties, dict) else id_
-    return Stack(id=id_, name=str(name), account=account, region=region)
-
-
 def _deploy(cdk: Cdk, stacks: Sequence[Stack], publisher: str, assembly: Path) -> None:
-    by_account: dict[str, list[Stack]] = defaultdict(list)
+    stacks_of: dict[str, list[Stack]] = defaultdict(list)
     for stack in stacks:
-        by_account[stack.account].append(stack)
+        stacks_of[stack.account].append(stack)
 
     def bootstrap(account: str) -> None:
-        cdk.bootstrap(account, list(dict.fromkeys(stack.region for stack in by_account[account])))
+        cdk.bootstrap(account, list(dict.fromkeys(stack.region for stack in stacks_of[account])))
 
     def deploy(account: str) -> None:
-        mine = by_account[account]
-        cdk.deploy(account, mine[0].region, [stack.id for stack in mine], assembly)
+        own = stacks_of[account]
+        cdk.deploy(account, own[0].region, [stack.id for stack in own], assembly)
 
-    others = [account for account in by_account if account != publisher]
-    _in_parallel(bootstrap, by_account)
+    _run_in_parallel(bootstrap, stacks_of)
     deploy(publisher)
-    _in_parallel(deploy, others)
+    _run_in_parallel(deploy, [account for account in stacks_of if account != publisher])
 
 
-def _in_parallel(work: Callable[[str], None], accounts: Iterable[str]) -> None:
+def _run_in_parallel(work: Callable[[str], None], accounts: Iterable[str]) -> None:
     with ThreadPoolExecutor() as pool:
         running: list[Future[None]] = [pool.submit(work, account) for account in accounts]
-    for done in running:
-        done.result()
+    for future in running:
+        future.result()

@@ -25,7 +25,7 @@ def synthesize(deployment: Deployment | ResearchDeployment) -> tuple[StackTempla
 
 
 def assembly(deployment: Deployment | ResearchDeployment, folder: Path) -> Path:
-    """The folder, with all that `cdk deploy` takes in it: what `local.cdk.synth` makes in a process of its own."""
+    """The folder, with all that `cdk deploy` takes in it: what `access.assembly.write` makes in another process."""
     app = App(context=CONTEXT, outdir=str(folder))
     add_stacks(app, deployment)
     return Path(app.synth().directory)

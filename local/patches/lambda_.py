@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import importlib.metadata
 import os
+import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -59,11 +61,10 @@ def only_the_runtimes_packages() -> None:
     folder = Path(tempfile.mkdtemp(prefix="runtime-"))
     for package in _RUNTIME_PACKAGES:
         _link_package(package, folder)
-    preamble = (
-        "import sys\n"
-        "sys.path[:] = [entry for entry in sys.path if not entry.endswith('-packages')]\n"
-        f"sys.path.append({str(folder)!r})\n"
-    )
+    library = sysconfig.get_path("stdlib")
+    # Not the others: installed packages, and folders of editable installations such as this project's.
+    standard = [entry for entry in sys.path if entry.startswith(library) and not entry.endswith("-packages")]
+    preamble = f"import sys\nsys.path[:] = {[*standard, str(folder)]!r}\n"
     lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + lambda_runtime._PYTHON_WORKER_SCRIPT
 
 

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import ssl
 import threading
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-from ministack.core.arn import parse_arn
 from ministack.services import sns
 
 from local.patches.patch import instead_of, instead_of_handler
 from local.patches.policy import scope_of
+from local.sns_signer import SnsSigner, sns_host
 
 _DEFAULT_RETRIES = 3
 _PAUSE = 0.3  # seconds between tries, whatever the delivery policy says
 _TIMEOUT = 15.0
-_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
-_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 
 
 def install() -> None:
@@ -71,10 +63,10 @@ def _ask(topic_arn: str, subscription: dict[str, Any]) -> None:
         "Token": token,
         "TopicArn": topic_arn,
         "Message": f"You have chosen to subscribe to the topic {topic_arn}.",
-        "SubscribeURL": f"https://{_host(topic_arn)}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}",
+        "SubscribeURL": f"https://{sns_host(topic_arn)}/?Action=ConfirmSubscription&TopicArn={topic_arn}&Token={token}",
         "Timestamp": _now(),
     }
-    _post(subscription, _signed(asked, topic_arn))
+    _post(subscription, _sign(asked, topic_arn))
 
 
 def posts_are_signed_and_tried_again() -> None:
@@ -90,7 +82,7 @@ def posts_are_signed_and_tried_again() -> None:
         topic_arn = notification["TopicArn"]
         subscriptions = sns._topic_by_arn_any_scope(topic_arn)["subscriptions"]
         subscription = next(one for one in subscriptions if one["endpoint"] == endpoint)
-        signed = _signed({name: value for name, value in notification.items() if name != "Signature"}, topic_arn)
+        signed = _sign({name: value for name, value in notification.items() if name != "Signature"}, topic_arn)
         if not _post(subscription, signed):
             from local.patches.sns import redrive
 
@@ -123,7 +115,8 @@ def _post(subscription: dict[str, Any], posted: dict[str, Any]) -> bool:
 def _post_once(endpoint: str, posted: dict[str, Any]) -> int:
     """To 127.0.0.1 and nowhere else: `endpoints.json` says which port is which host here."""
     url = urlsplit(endpoint)
-    ports: dict[str, int] = json.loads(endpoints_file().read_text()) if endpoints_file().exists() else {}
+    hosts = _run_folder() / "endpoints.json"
+    ports: dict[str, int] = json.loads(hosts.read_text()) if hosts.exists() else {}
     if url.hostname not in ports:
         raise OSError("nobody on this machine is that host")
     # The server's certificate is for localhost, by this run's authority.
@@ -152,46 +145,19 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
 
 
-def endpoints_file() -> Path:
-    return Path(os.environ["AWS_CA_BUNDLE"]).with_name("endpoints.json")
-
-
-# --- signing ----------------------------------------------------------------------------------------------------------
-
-
-def _signed(members: dict[str, Any], topic_arn: str) -> dict[str, Any]:
-    topic = sns._topic_by_arn_any_scope(topic_arn)
-    version = topic["attributes"].get("SignatureVersion", "1")
-    names = _NOTIFICATION if members["Type"] == "Notification" else _CONFIRMATION
-    text = "".join(f"{name}\n{members[name]}\n" for name in names if members.get(name) is not None)
-    signature = _key().sign(text.encode(), padding.PKCS1v15(), SHA256() if version == "2" else SHA1())  # noqa: S303
-    return {
-        **members,
-        "SignatureVersion": version,
-        "Signature": base64.b64encode(signature).decode(),
-        "SigningCertURL": f"https://{_host(topic_arn)}/SimpleNotificationService-local.pem",
-    }
+def _sign(message: dict[str, Any], topic_arn: str) -> dict[str, Any]:
+    version = sns._topic_by_arn_any_scope(topic_arn)["attributes"].get("SignatureVersion", "1")
+    return _signer().sign(message, version=version)
 
 
 @cache
-def _key() -> rsa.RSAPrivateKey:
-    """Made at the first post; its certificate is beside the emulator's own, for an endpoint of this machine."""
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=7))
-        .sign(key, SHA256())
-    )
-    path = Path(os.environ["AWS_CA_BUNDLE"]).with_name("sns.pem")
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    return key
+def _signer() -> SnsSigner:
+    return SnsSigner(_run_folder() / "sns-key.pem")
 
 
-def _host(topic_arn: str) -> str:
-    return f"sns.{parse_arn(topic_arn).region}.amazonaws.com"
+def _run_folder() -> Path:
+    """Return `Emulator.folder`: this process is started with the authority's path in an environment variable."""
+    return Path(os.environ["AWS_CA_BUNDLE"]).parent
 
 
 def _now() -> str:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from claim_check import Publisher, Store
-from local.certificate import create_certificate
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
@@ -95,13 +95,16 @@ def sns() -> Iterator[Sns]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: FakeS3, sns: Sns) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("endpoint")
-    tls = create_certificate(folder)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
     (folder / "sns.pem").write_bytes(signer.pem)
     (folder / "received").mkdir()
     arguments = ["--sns", f"http://127.0.0.1:{sns.server_port}", "--signing-certificate", str(folder / "sns.pem")]
+    arguments += ["--server-certificate", str(folder / "server.pem")]
     log = (folder / "log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.https_endpoint_process", *arguments, "--tls", str(tls.chain), str(tls.key)],
+        [sys.executable, "-m", "local.https_endpoint_process", *arguments],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
@@ -125,7 +128,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: Fa
         assert process.stdout
         port = process.stdout.readline().strip()
         assert port, (folder / "log").read_text()
-        yield Server(int(port), folder / "received", tls.authority, process.pid)
+        yield Server(int(port), folder / "received", folder / "authority.pem", process.pid)
     finally:
         process.communicate(timeout=10)  # its input ends, and it with it
 

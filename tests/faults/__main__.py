@@ -13,9 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
+from access.assembly import SynthError
 from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
-from local.ending import end_as_by_keyboard
+from local.world import interrupt_on_signals
 from stacks.deployment import DeploymentError
 from tests.faults import deployed, report
 from tests.faults.campaign import Campaign, Outcome, Result
@@ -28,13 +29,13 @@ from tests.faults.verdict import Verdict
 ROOT = Path(__file__).parents[2]
 
 
+@interrupt_on_signals()
 def main() -> int:
     arguments = _arguments()
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 150  # a log file wraps nothing
     arguments.report.unlink(missing_ok=True)  # an old verdict must not pass for this run's
-    end_as_by_keyboard()
     console.print(f"{arguments.messages:,} messages, {arguments.rate:.0%} faults, seed {arguments.seed}")
     start = time.monotonic()
 
@@ -53,7 +54,7 @@ def main() -> int:
             report.show(console, verdict)
             found["deployed"] = report.to_json(verdict)
             ok = ok and verdict.ok
-    except (CdkError, DeploymentError, EmulatorError) as error:
+    except (CdkError, SynthError, DeploymentError, EmulatorError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:

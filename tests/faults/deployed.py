@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from access import assembly
 from claim_check import Publisher, Store
 from cli.scenario.routes import sending_role
-from local import cdk
 from local.world import World
 from publish.upload import upload_id
 from stacks.deployment import Deployment, LambdaSubscriberConfig, SqsSubscriberConfig, load_messaging, names
@@ -46,9 +46,9 @@ def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], Non
     fail; then end the faults and send dead letters back."""
     deployment = load_messaging(DEPLOYMENT)
     with TemporaryDirectory(prefix="coatcheck-") as folder, Proxy(seed=seed) as proxy:
-        assembly = cdk.synth(Path(folder), deployment=DEPLOYMENT)
+        built = assembly.write(DEPLOYMENT, Path(folder))
         publisher = deployment.publisher.account
-        with World.start(assembly, publisher=publisher, progress=lambda _account, _line: None) as world:
+        with World.start(built, publisher=publisher, progress=lambda _account, _line: None) as world:
             proxy.start(world.emulator)
             site = _Site(world, deployment)
             site.reach_aws_through(proxy.endpoint)

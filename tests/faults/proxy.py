@@ -281,7 +281,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.folder
     server = _Server(upstream=arguments.upstream, authority=folder / "authority.pem", seed=arguments.seed)
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    own.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    own.load_cert_chain(folder / "server.pem")
     listener = socket.socket(fileno=arguments.socket)
     parent = asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
     async with await asyncio.start_server(server.accept, sock=listener, ssl=own, limit=_LONGEST_HEAD, backlog=512):

@@ -23,7 +23,7 @@ def accounts(emulator: Emulator) -> Accounts:
 @pytest.fixture(scope="session")
 def bare_emulator() -> Iterator[Emulator]:
     """ministack with no gap filled: a test of it that fails says that a gap has closed upstream."""
-    with Emulator(gaps=False) as running:
+    with Emulator(patched=False) as running:
         yield running
 
 

@@ -2,11 +2,13 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
@@ -104,14 +106,47 @@ def test_it_ends_with_its_parent(number: signal.Signals) -> None:
 
 
 @pytest.mark.system
-def test_a_start_that_fails_shows_the_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("local.emulator._REPOSITORY", tmp_path)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_failed_start_shows_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho No ministack; exit 1\n")
+    python.chmod(0o700)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
 
-    with pytest.raises(EmulatorError, match=r"exited while starting(.|\n)*No module named"):
+    with pytest.raises(EmulatorError, match=r"exited while starting(.|\n)*No ministack"):
         Emulator().start()
 
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _tls_version(emulator: Emulator, name: str, context: ssl.SSLContext) -> str | None:
+    """Connect to the emulator as a host name and return the TLS version."""
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    with (
+        socket.create_connection(("127.0.0.1", emulator.port)) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        return secure.version()
+
+
+@pytest.mark.system
+def test_certificate_passes_strict_verification(emulator: Emulator) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        assert _tls_version(emulator, name, ssl.create_default_context(cafile=emulator.ca_bundle)) == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError, match="match"):
+        _tls_version(emulator, "example.org", ssl.create_default_context(cafile=emulator.ca_bundle))
+    other_run = ssl.create_default_context()
+    trustme.CA().configure_trust(other_run)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _tls_version(emulator, "localhost", other_run)
+
+
+@pytest.mark.system
+def test_private_keys_are_in_a_private_folder(emulator: Emulator) -> None:
+    assert emulator.folder.stat().st_mode & 0o077 == 0
+    keys = {path.name for path in emulator.folder.glob("*.pem") if b"PRIVATE KEY" in path.read_bytes()}
+    assert keys == {"server.pem", "sns-key.pem"}  # and not the authority's
 
 
 def test_it_says_when_it_is_not_running() -> None:

@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(emulator.folder / "chain.pem", emulator.folder / "key.pem")
+        context.load_cert_chain(emulator.server_certificate)
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
 

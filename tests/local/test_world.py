@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from local import cdk
+import access.assembly
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
-from local.world import Stack, World, read_stacks
+from local.world import World
 from tests.local.support import eventually, interruptible
 
 PUBLISHER, QUEUE, FUNCTION, SENDER = "111111111111", "222222222222", "333333333333", "444444444444"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cdk.synth(tmp_path_factory.mktemp("assembly"))
+    return access.assembly.write(ROOT / "deployments" / "example.toml", tmp_path_factory.mktemp("assembly"))
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +100,6 @@ def _assembly(folder: Path, environment: str, resources: dict[str, object]) -> P
 _QUEUE: dict[str, object] = {"Queue": {"Type": "AWS::SQS::Queue"}}
 
 
-def test_stacks_are_read_from_the_manifest(tmp_path: Path) -> None:
-    stacks = read_stacks(_assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE))
-
-    assert stacks == [Stack("Broken", "broken", "111111111111", "us-east-1")]
-
-
-def test_a_stack_without_an_environment_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Stack Broken has environment .* give it an account and a Region"):
-        read_stacks(_assembly(tmp_path, "aws://unknown-account/unknown-region", _QUEUE))
-
-
 def test_a_publisher_without_a_stack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="publisher='222222222222' has no stack"):
         World.start(
@@ -165,8 +155,3 @@ def _processes_in(folder: Path) -> list[str]:
             if working.readlink().is_relative_to(folder):
                 found.append(working.parent.name)
     return found
-
-
-def test_a_deployment_file_that_is_wrong_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CdkError, match=r"missing\.toml"):
-        cdk.synth(tmp_path / "out", deployment=tmp_path / "missing.toml")
