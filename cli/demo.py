@@ -29,8 +29,7 @@ from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
 from local.world import World, interrupt_on_signals
-from stacks.deployment import Deployment, DeploymentError, SubscriberConfig, load_messaging, names
-from stacks.deployment.names import Names
+from stacks.deployment import Deployment, DeploymentError, Names, SubscriberConfig, load_messaging, names
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "demo"

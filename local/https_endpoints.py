@@ -18,8 +18,7 @@ from botocore.exceptions import ClientError
 
 from local.accounts import Accounts, credentials
 from local.emulator import Emulator
-from stacks.deployment import HttpsSubscriberConfig, SubscriberConfig
-from stacks.deployment.names import Names
+from stacks.deployment import HttpsSubscriberConfig, Names, SubscriberConfig
 
 _ROOT = Path(__file__).parents[1]
 _CONFIRM_SECONDS = 20.0
@@ -155,7 +154,7 @@ class Endpoints:
 
 
 def _create_server_role(emulator: Emulator, subscriber: HttpsSubscriberConfig) -> str:
-    """Create the first of the subscriber's `reader_principals`, which a deployment expects to exist, and return its ARN."""
+    """Create the first of the `reader_principals`, which a deployment expects to exist, and return its ARN."""
     arn = subscriber.reader_principals[0]
     path, _, name = arn.partition(":role/")[2].rpartition("/")
     iam = Accounts(emulator).client("iam", account=subscriber.account, region=subscriber.region)
