@@ -39,14 +39,14 @@ check: lint types imports ## Everything CI checks: style, types, imports, and ev
 	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
 
 access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
-	@python -m cli access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+	@coatcheck access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
-redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=redrive, intake or executions, REASON=name; python -m cli redrive --help)
-	@python -m cli redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
+redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=undelivered, pipeline or executions, REASON=name; coatcheck redrive --help)
+	@coatcheck redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
 		$${REASON:+--reason "$$REASON"} $${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
 
 docs: $(installed) ## Write the generated documents anew
-	@python -m cli access --deployment deployments/example.toml --output docs/access-matrix.md
+	@coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
 
 lint: $(installed) ## Style and common mistakes
 	@ruff check . && ruff format --check .

@@ -1,4 +1,4 @@
-"""A deployment made concrete: by ARN, every role and everything that has a policy. `access.policies` makes it."""
+"""Roles and resource policies of a deployment, by ARN. `access.policies` reads them from templates."""
 
 import re
 from collections.abc import Iterator
@@ -12,45 +12,43 @@ Statement = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """Something with a policy of its own: bucket, key, topic, queue, function, bus, repository, endpoint of a VPC, or a
-    role's trust.
-
-    `policy` may have no statement at all. `properties` are the template's, not resolved, for what decides beside
-    policies (such as a bucket's block of public access).
-    """
+class ResourcePolicy:
+    """A resource that can have a policy, such as a bucket, a key, a topic, or a role with its trust policy."""
 
     kind: str
     arn: str
     account: str
     region: str
     where: str
+    """Stack and logical id."""
     policy: Policy
+    """The policy, which can have no statement."""
     properties: Properties
+    """The unresolved properties in the template. Some restrict access too, such as a bucket's public access block."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """An IAM role: what it may do by its own policies, and the ARN of its permission boundary if it has one.
-
-    `bounds` is what the boundary says: None without one, and also where it is in no template and was not given.
-    """
+    """An IAM role with its own policies."""
 
     arn: str
     account: str
     where: str
     policies: tuple[Policy, ...]
     boundary: str | None = None
+    """The ARN of the permissions boundary."""
     bounds: Policy | None = None
+    """The policy document of the permissions boundary. None if it is not known."""
 
     @property
     def name(self) -> str:
+        """The role's name without its path."""
         return self.arn.rsplit("/", 1)[1]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """Something without a policy of its own, which its account's roles act on."""
+class OtherResource:
+    """A resource without a policy, which roles of its account act on."""
 
     kind: str
     arn: str
@@ -60,34 +58,36 @@ class Thing:
 
 
 @dataclass
-class Concrete:
-    """All of a deployment, by ARN."""
+class Inventory:
+    """The roles and resources of a deployment, by ARN."""
 
-    guarded: dict[str, Guarded] = field(default_factory=dict)
+    resource_policies: dict[str, ResourcePolicy] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
-    things: dict[str, Thing] = field(default_factory=dict)
+    other_resources: dict[str, OtherResource] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
-    """Region of each stack."""
+    """The Region of each stack."""
     accounts: dict[str, str] = field(default_factory=dict)
-    """Account of each stack."""
+    """The account of each stack."""
 
-    def named(self, stack: str, construct: str, *, hashed: bool = True) -> str:
-        """The ARN of what the construct of that path (`TaskRole` for `Task/Role`) in that stack became; for what
-        CloudFormation names. CDK puts a hash behind all but the stack's own resources.
+    def arn_of(self, stack: str, construct: str, *, hashed: bool = True) -> str:
+        """Return the ARN of a resource that CloudFormation names, by stack and construct path without separators.
+
+        `TaskRole` is the path of `Task/Role`. CDK appends a hash, except to resources directly below the stack.
 
         Raises:
-            KeyError: when there is not exactly one.
+            KeyError: there is not exactly one such resource.
         """
         pattern = re.compile(rf"{re.escape(stack)}/{re.escape(construct)}{'[0-9A-F]{8}' if hashed else ''}")
-        found = [each.arn for each in self._everything() if pattern.fullmatch(each.where)]
-        if len(found) != 1:
-            raise KeyError(f"{stack}/{construct}: {len(found)} resources, not 1")
-        return found[0]
+        arns = [resource.arn for resource in self._all() if pattern.fullmatch(resource.where)]
+        if len(arns) != 1:
+            raise KeyError(f"{stack}/{construct}: {len(arns)} resources, not 1")
+        return arns[0]
 
-    def of_kind(self, kind: str) -> list[Guarded]:
-        return [each for each in self.guarded.values() if each.kind == kind]
+    def of_kind(self, kind: str) -> list[ResourcePolicy]:
+        """Return the resources of a kind, such as `bucket`, with their policies."""
+        return [resource for resource in self.resource_policies.values() if resource.kind == kind]
 
-    def _everything(self) -> Iterator[Guarded | Role | Thing]:
+    def _all(self) -> Iterator[ResourcePolicy | Role | OtherResource]:
         yield from self.roles.values()
-        yield from (each for each in self.guarded.values() if each.kind != "role")
-        yield from self.things.values()
+        yield from (resource for resource in self.resource_policies.values() if resource.kind != "role")
+        yield from self.other_resources.values()

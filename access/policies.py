@@ -1,7 +1,7 @@
-"""Templates resolved to concrete policies: every statement where AWS would evaluate it.
+"""Policies of a deployment, read from its templates: every statement at the role or resource where AWS evaluates it.
 
-Loud by design. A resource type or a place for a policy that is not known here is an error, never skipped: a policy that
-nobody reads is a policy that nobody checks.
+An unknown resource type, or a policy in an unknown place, is an error and never skipped: a skipped policy would not be
+checked.
 """
 
 import re
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from access.assembly import StackTemplate
-from access.inventory import Concrete, Guarded, Policy, Role, Statement, Thing
+from access.inventory import Inventory, OtherResource, Policy, ResourcePolicy, Role, Statement
 from access.template import NAMED, Properties, Resources, UnresolvedError
 
-_GUARDED = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
-# What an endpoint without a policy lets through. (VPC guide, "Default endpoint policy".)
-_ANYTHING: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+_WITH_POLICY = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
+# The policy of an endpoint that declares none. (VPC guide, "Default endpoint policy".)
+_DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
-# Types that have no policy of their own, and that no policy of ours names by reference.
+# Types that have no policy, and that no policy of this project refers to.
 _WITHOUT_POLICY = {
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
@@ -53,7 +53,7 @@ _WITHOUT_POLICY = {
     "Custom::DomainGuard",
     "Custom::S3AutoDeleteObjects",
 }
-# Managed policies of AWS that CDK attaches, in AWS's words.
+# Managed policies of AWS that CDK attaches.
 _MANAGED = {
     "service-role/AWSLambdaBasicExecutionRole": {
         "Version": "2012-10-17",
@@ -68,30 +68,33 @@ _MANAGED = {
 }
 
 
-def concrete(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy] | None = None) -> Concrete:
-    """Every policy of these stacks. `managed` are managed policies that they name and do not have, by ARN.
+def read_inventory(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy] | None = None) -> Inventory:
+    """Return the roles and resource policies of stacks.
+
+    `managed`: by ARN, the managed policies that the stacks use and do not contain, such as permissions boundaries.
 
     Raises:
-        UnresolvedError: at the first thing that cannot be made concrete.
+        UnresolvedError: a value or a resource type is unknown.
     """
-    found = Concrete()
+    inventory = Inventory()
     for stack in stacks:
-        found.regions[stack.name] = stack.region
-        found.accounts[stack.name] = stack.account
-        _Policies(stack, managed or {}).read_into(found)
-    return found
+        inventory.regions[stack.name] = stack.region
+        inventory.accounts[stack.name] = stack.account
+        _Policies(stack, managed or {}).read_into(inventory)
+    return inventory
 
 
 class _Policies(Resources):
-    """The policies among one stack's resources. `managed`: those that it may name and does not have."""
+    """The policies of a stack's resources. `managed`: managed policies that it uses and does not contain."""
 
     def __init__(self, stack: StackTemplate, managed: Mapping[str, Policy]) -> None:
         super().__init__(stack)
         self._managed = dict(managed)
         self._read: set[int] = set()
-        """Which policy documents of the template have been read, by identity."""
+        """Statements of the template that have been read, by identity."""
 
-    def read_into(self, found: Concrete) -> None:
+    def read_into(self, inventory: Inventory) -> None:
+        """Add the roles and resources of the stack to an inventory."""
         policies = self._resource_policies()
         self._managed |= {
             self.arn(logical): self._document(logical, self.properties(logical)["PolicyDocument"])
@@ -101,55 +104,55 @@ class _Policies(Resources):
         for logical, resource in self.all.items():
             kind = resource["Type"]
             if "Condition" in resource:
-                raise self.unresolved(logical, "is made only on a condition; what is deployed cannot be known")
+                raise self.unresolved(logical, "has a Condition, so it is unknown whether it is deployed")
             if kind in NAMED:
-                self._read_named(logical, kind, found, policies, inline)
+                self._read_named(logical, kind, inventory, policies, inline)
             elif kind not in _WITHOUT_POLICY and kind not in _POLICIES and kind != "AWS::IAM::Policy":
                 raise self.unresolved(
                     logical,
-                    f"{kind} is not a known type: add it to access/template.py or access/policies.py",
+                    f"{kind} is an unknown type. Add it to access/template.py or access/policies.py.",
                 )
         for logical, resource in self.all.items():
             self._refuse_unread(logical, resource.get("Properties", {}))
         for arn in policies:
-            if arn not in found.guarded:
-                raise UnresolvedError(f"{self.stack.name}: a policy for {arn}, which is in none of the stacks")
+            if arn not in inventory.resource_policies:
+                raise UnresolvedError(f"{self.stack.name}: the resource {arn} of a policy is in no stack")
 
     def _read_named(
         self,
         logical: str,
         kind: str,
-        found: Concrete,
+        inventory: Inventory,
         policies: Mapping[str, list[Statement]],
         inline: Mapping[str, list[Policy]],
     ) -> None:
         name = NAMED[kind][0]
         arn, where, properties = self.arn(logical), f"{self.stack.name}/{logical}", self.properties(logical)
         account, region = self.stack.account, self.stack.region
-        if name not in _GUARDED:
-            found.things[arn] = Thing(name, arn, account, region, where)
+        if name not in _WITH_POLICY:
+            inventory.other_resources[arn] = OtherResource(name, arn, account, region, where)
             return
         statements = list(policies.get(arn, []))
         if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
             statements += self._document(logical, properties[_OWN_DOCUMENT[name]])["Statement"]
         elif name == "endpoint":
-            statements.append(_ANYTHING)
+            statements.append(_DEFAULT_ENDPOINT_STATEMENT)
         if name == "role":
-            found.roles[arn] = self._role(logical, arn, inline)
-        if arn in found.guarded:
+            inventory.roles[arn] = self._role(logical, arn, inline)
+        if arn in inventory.resource_policies:
             raise self.unresolved(logical, f"{arn} is in two stacks")
         policy = {"Version": "2012-10-17", "Statement": statements}
-        found.guarded[arn] = Guarded(name, arn, account, region, where, policy, properties)
+        inventory.resource_policies[arn] = ResourcePolicy(name, arn, account, region, where, policy, properties)
 
     def _role(self, logical: str, arn: str, inline: Mapping[str, list[Policy]]) -> Role:
         properties = self.properties(logical)
-        policies = [self._document(logical, each["PolicyDocument"]) for each in properties.get("Policies", [])]
+        policies = [self._document(logical, policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
         policies += inline.get(arn, [])
         for reference in properties.get("ManagedPolicyArns", []):
             managed = str(self.resolve(reference, logical))
             document = self._managed.get(managed) or _MANAGED.get(managed.partition(":policy/")[2])
             if document is None:
-                raise self.unresolved(logical, f"the managed policy {managed!r} is not known here")
+                raise self.unresolved(logical, f"the managed policy {managed!r} is unknown")
             policies.append(document)
         boundary = properties.get("PermissionsBoundary") and str(
             self.resolve(properties["PermissionsBoundary"], logical)
@@ -164,57 +167,61 @@ class _Policies(Resources):
         )
 
     def _identity_policies(self) -> dict[str, list[Policy]]:
-        """Documents of policies that say themselves to which roles they are attached, by the role's ARN."""
-        found: dict[str, list[Policy]] = {}
+        """Return the documents of policies that name their roles, by the role's ARN."""
+        by_arn: dict[str, list[Policy]] = {}
         for logical in [*self.of_type("AWS::IAM::Policy"), *self.of_type("AWS::IAM::ManagedPolicy")]:
             properties = self.properties(logical)
             document = self._document(logical, properties["PolicyDocument"])
             for attached in {"Users", "Groups"} & set(properties):
-                raise self.unresolved(logical, f"{attached} have policies; only roles are known here")
+                raise self.unresolved(logical, f"{attached} have policies. Only roles are supported.")
             for role in properties.get("Roles", []):
                 name = self.resolve(role, logical)
-                found.setdefault(f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", []).append(document)
-        return found
+                by_arn.setdefault(f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", []).append(document)
+        return by_arn
 
     def _resource_policies(self) -> dict[str, list[Statement]]:
-        """Statements by the ARN of what they are attached to."""
-        found: dict[str, list[Statement]] = {}
+        """Return the statements of resource policies by the resource's ARN."""
+        by_arn: dict[str, list[Statement]] = {}
         documents: set[tuple[str, str]] = set()
         for kind, read in _POLICIES.items():
             for logical in self.of_type(kind):
                 for arn, statements in read(self, logical):
-                    # AWS keeps one document a bucket, topic or queue: of two, the later deployed would win.
+                    # A bucket, a topic or a queue has one document: the one deployed later would replace the other.
                     if kind in _ONE_DOCUMENT and (kind, arn) in documents:
                         raise self.unresolved(logical, f"a second {kind} for {arn}")
                     documents.add((kind, arn))
-                    found.setdefault(arn, []).extend(statements)
-        return found
+                    by_arn.setdefault(arn, []).extend(statements)
+        return by_arn
 
     def bucket_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        """Read an `AWS::S3::BucketPolicy`."""
         properties = self.properties(logical)
         bucket = self.resolve(properties["Bucket"], logical)
         yield f"arn:{self.partition}:s3:::{bucket}", self._statements(logical)
 
     def queue_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        """Read an `AWS::SQS::QueuePolicy`."""
         for url in self.properties(logical)["Queues"]:
             account, name = str(self.resolve(url, logical)).rsplit("/", 2)[1:]
             yield self.arn_here("sqs", name, account), self._statements(logical)
 
     def topic_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        """Read an `AWS::SNS::TopicPolicy`."""
         for topic in self.properties(logical)["Topics"]:
             yield str(self.resolve(topic, logical)), self._statements(logical)
 
     def bus_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
+        """Read an `AWS::Events::EventBusPolicy`."""
         properties = self.properties(logical)
         bus = self.resolve(properties["EventBusName"], logical)
         if set(properties) - {"EventBusName", "Statement", "StatementId"}:
-            raise self.unresolved(logical, "only EventBusPolicy with a Statement is known here")
+            raise self.unresolved(logical, "only an EventBusPolicy with a Statement is supported")
         document = self._document(logical, {"Statement": [properties["Statement"]]})
         self._read.add(id(properties["Statement"]))
         yield self.arn_here("events", f"event-bus/{bus}"), document["Statement"]
 
     def permission(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
-        """`AWS::Lambda::Permission` as the statement that Lambda makes of it."""
+        """Read an `AWS::Lambda::Permission` as the statement that Lambda makes of it."""
         properties: Properties = self.resolve(self.properties(logical), logical)
         name = properties["FunctionName"]
         arn = name if name.startswith("arn:") else self.arn_here("lambda", f"function:{name}")
@@ -225,7 +232,7 @@ class _Policies(Resources):
             "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
         }
         if unknown := set(properties) - {"Action", "FunctionName", "Principal", *conditions}:
-            raise self.unresolved(logical, f"{', '.join(sorted(unknown))} of a permission is not known here")
+            raise self.unresolved(logical, f"{', '.join(sorted(unknown))} of a permission is unknown")
         statement: Statement = {
             "Sid": logical,
             "Effect": "Allow",
@@ -250,17 +257,17 @@ class _Policies(Resources):
         return resolved
 
     def _refuse_unread(self, logical: str, node: Any) -> None:
-        """Every statement of the template has to have been read above."""
+        """Raise an error for a statement of the template that was not read."""
         if isinstance(node, dict):
             is_statement = {"Effect", "Principal"} & set(node) and {"Action", "NotAction"} & set(node)
             is_permission = self.all[logical]["Type"] == "AWS::Lambda::Permission"
             if is_statement and not is_permission and id(node) not in self._read:
-                raise self.unresolved(logical, "a policy statement where none is known here")
-            for each in node.values():
-                self._refuse_unread(logical, each)
+                raise self.unresolved(logical, "has a policy statement in an unknown place")
+            for item in node.values():
+                self._refuse_unread(logical, item)
         elif isinstance(node, list):
-            for each in node:
-                self._refuse_unread(logical, each)
+            for item in node:
+                self._refuse_unread(logical, item)
 
 
 _POLICIES: dict[str, Callable[[_Policies, str], Iterator[tuple[str, list[Statement]]]]] = {
@@ -276,7 +283,7 @@ _OWN_DOCUMENT = {
     "repository": "RepositoryPolicyText",
     "endpoint": "PolicyDocument",
 }
-"""Where what is guarded holds its own policy."""
+"""The property in which a resource declares its policy."""
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
 
 

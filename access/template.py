@@ -1,6 +1,6 @@
-"""The resources of one template as they will be named: their ARNs, and every intrinsic function carried out.
+"""The resources of a template: their ARNs, and values with their intrinsic functions resolved.
 
-Loud by design: an intrinsic function that is not known here is an error, never skipped.
+An unknown intrinsic function is an error and never skipped.
 """
 
 import re
@@ -13,7 +13,7 @@ Properties = dict[str, Any]
 
 
 class UnresolvedError(ValueError):
-    """A template holds something that cannot be made concrete. Names stack, resource and what it is."""
+    """A template has a value that cannot be resolved. The message names stack and resource."""
 
 
 NAMED: dict[str, tuple[str, str, str]] = {
@@ -50,15 +50,17 @@ NAMED: dict[str, tuple[str, str, str]] = {
     "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
     "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
 }
-"""What has an ARN, by type: its kind, the property that holds its name, and the ARN. `{name}` is that property, or what
-stands for CloudFormation's own choice: stack and logical id."""
+"""Resource types with an ARN: the kind, the property with the resource's name, and the form of the ARN.
+
+`{name}` is the value of that property. If CloudFormation chooses the name, it is stack and logical id instead.
+"""
 _REF_IS_ARN = (
     "AWS::SNS::Topic",
     "AWS::StepFunctions::StateMachine",
     "AWS::ECS::TaskDefinition",
     "AWS::IAM::ManagedPolicy",
 )
-# Attributes that policies spell, besides `Arn`, and what stands for what AWS makes up.
+# Attributes other than `Arn` that policies use, and the value that replaces the one AWS generates.
 _ATTRIBUTES = {
     ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
     ("AWS::SageMaker::Domain", "DomainId"): "{name}",
@@ -67,7 +69,7 @@ _ATTRIBUTES = {
 
 
 class Resources:
-    """One stack's, by logical id in `all`. `arn` of those that have one, `resolve` for what any of them says."""
+    """The resources of a stack. `all` has them by logical id."""
 
     def __init__(self, stack: StackTemplate) -> None:
         self.stack = stack
@@ -82,14 +84,14 @@ class Resources:
         }
 
     def resolve(self, value: Any, logical: str) -> Any:
-        """The value, which `logical` has, with every intrinsic function carried out.
+        """Return a value of the resource `logical` with its intrinsic functions resolved.
 
         Raises:
-            UnresolvedError: there is one that is not known here.
+            UnresolvedError: an intrinsic function is unknown.
         """
         match value:
             case list():
-                return [self.resolve(each, logical) for each in value]
+                return [self.resolve(item, logical) for item in value]
             case {"Ref": str(target)} if len(value) == 1:
                 return self._ref(target, logical)
             case {"Fn::GetAtt": [str(target), str(attribute)]} if len(value) == 1:
@@ -101,12 +103,12 @@ class Resources:
             case {"Fn::Select": [int(index), parts]} if len(value) == 1:
                 return self.resolve(parts, logical)[index]
             case {"Fn::Sub": str(text)} if len(value) == 1:
-                return re.sub(r"\$\{([^}]*)\}", lambda found: str(self._ref(found[1], logical)), text)
+                return re.sub(r"\$\{([^}]*)\}", lambda match: str(self._ref(match[1], logical)), text)
             case dict():
                 for key in value:
                     if key.startswith("Fn::") or (key in ("Ref", "Condition") and not isinstance(value[key], dict)):
                         raise self.unresolved(logical, f"{key} cannot be resolved: {value}")
-                return {key: self.resolve(each, logical) for key, each in value.items()}
+                return {key: self.resolve(item, logical) for key, item in value.items()}
             case _:
                 return value
 
@@ -123,18 +125,18 @@ class Resources:
 
     def _attribute(self, target: str, attribute: str, logical: str) -> str:
         kind = self.all.get(target, {}).get("Type", "")
-        spelled = _ATTRIBUTES.get((kind, attribute), "{arn}" if attribute == "Arn" and kind in NAMED else None)
-        if spelled is None:
+        form = _ATTRIBUTES.get((kind, attribute), "{arn}" if attribute == "Arn" and kind in NAMED else None)
+        if form is None:
             raise self.unresolved(logical, f"Fn::GetAtt {target}.{attribute} cannot be resolved")
-        return spelled.format(name=self._name(target), arn=self.arn(target))
+        return form.format(name=self._name(target), arn=self.arn(target))
 
     def _name(self, logical: str) -> str:
         kind = self.all[logical]["Type"]
-        given = self.properties(logical).get(NAMED[kind][1])
-        return str(self.resolve(given, logical)) if given else f"{self.stack.name}-{logical}"
+        name = self.properties(logical).get(NAMED[kind][1])
+        return str(self.resolve(name, logical)) if name else f"{self.stack.name}-{logical}"
 
     def arn(self, logical: str) -> str:
-        """Of a resource whose type is in `NAMED`."""
+        """Return the ARN of a resource whose type is in `NAMED`."""
         properties = self.properties(logical)
         bus = self.resolve(properties.get("EventBusName", "default"), logical)
         return NAMED[self.all[logical]["Type"]][2].format(
@@ -146,15 +148,18 @@ class Resources:
         )
 
     def arn_here(self, service: str, resource: str, account: str | None = None) -> str:
-        """In the stack's partition and Region; in its account, unless another is given."""
+        """Return the ARN of a resource in the stack's partition and Region, and by default in its account."""
         return f"arn:{self.partition}:{service}:{self.stack.region}:{account or self.stack.account}:{resource}"
 
     def of_type(self, kind: str) -> list[str]:
+        """Return the logical ids of the resources of a type."""
         return [logical for logical, resource in self.all.items() if resource["Type"] == kind]
 
     def properties(self, logical: str) -> Properties:
+        """Return the unresolved properties of a resource."""
         properties: Properties = self.all[logical].get("Properties", {})
         return properties
 
-    def unresolved(self, logical: str, what: str) -> UnresolvedError:
-        return UnresolvedError(f"{self.stack.name}/{logical}: {what}")
+    def unresolved(self, logical: str, problem: str) -> UnresolvedError:
+        """Return the error for a resource of the stack."""
+        return UnresolvedError(f"{self.stack.name}/{logical}: {problem}")

@@ -1,1 +1,1 @@
-"""What people type: `python -m cli`."""
+"""The `coatcheck` command."""

@@ -10,7 +10,7 @@ role (`May`): what it is for. The words are those of `terms.py`; a research envi
 import json
 from collections.abc import Iterator
 
-from access.inventory import Concrete
+from access.inventory import Inventory
 from stacks.deployment import (
     Deployment,
     FunctionSubscriberConfig,
@@ -62,7 +62,7 @@ from tests.policies.terms import (
 )
 
 
-def intent(deployment: Deployment | ResearchDeployment, found: Concrete) -> Intent:
+def intent(deployment: Deployment | ResearchDeployment, found: Inventory) -> Intent:
     """What is meant. `found` is asked only for ARNs that CloudFormation makes up."""
     guards: list[Guard] = []
     jobs: dict[str, tuple[May, ...]] = {}
@@ -75,7 +75,7 @@ def intent(deployment: Deployment | ResearchDeployment, found: Concrete) -> Inte
     return Intent({guard.arn: guard for guard in guards}, jobs, boundaries)
 
 
-def _parties(deployment: Deployment | ResearchDeployment, found: Concrete) -> Iterator[Party]:
+def _parties(deployment: Deployment | ResearchDeployment, found: Inventory) -> Iterator[Party]:
     if isinstance(deployment, Deployment):
         yield _publisher(deployment, found)
         for region in deployment.publisher.replicas:
@@ -102,15 +102,15 @@ TOPIC_OVER_TLS = tuple(
 # The publisher's account ---------------------------------------------------------------------------------------------
 
 
-def _publisher(deployment: Deployment, found: Concrete) -> Party:
+def _publisher(deployment: Deployment, found: Inventory) -> Party:
     home, stack = deployment.publisher.account, names.publisher_stack(deployment)
     region = deployment.publisher.region
     bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
-    key = found.named(stack, "Key")
-    rules = (found.named(stack, "EventBusRule"), found.named(stack, "OutboxRule"))
+    key = found.arn_of(stack, "Key")
+    rules = (found.arn_of(stack, "EventBusRule"), found.arn_of(stack, "OutboxRule"))
     dead_letters = arn("sqs", region, home, names.publish_dead_letter_queue(deployment))
     function = arn("lambda", region, home, f"function:{names.publish_function(deployment)}")
-    publish_role, publisher_role = found.named(stack, "PublishRole"), names.publisher_role_arn(deployment)
+    publish_role, publisher_role = found.arn_of(stack, "PublishRole"), names.publisher_role_arn(deployment)
 
     guards = [
         Guard(
@@ -195,15 +195,15 @@ def _publisher(deployment: Deployment, found: Concrete) -> Party:
         ),
     }
     if deployment.publisher.replicas:
-        role = found.named(stack, "ReplicationRole")
+        role = found.arn_of(stack, "ReplicationRole")
         guards.append(run_by(role, home, Service("s3.amazonaws.com")))
         jobs[role] = tuple(_replicates(deployment, key))
     return with_emptying(deployment, found, stack, home, guards, jobs)
 
 
-def _replica(deployment: Deployment, region: str, found: Concrete) -> Party:
+def _replica(deployment: Deployment, region: str, found: Inventory) -> Party:
     home, stack = deployment.publisher.account, names.replica_stack(deployment, region)
-    bucket, key = names.payload_bucket_arn(deployment, region), found.named(stack, "Key")
+    bucket, key = names.payload_bucket_arn(deployment, region), found.arn_of(stack, "Key")
     there = [subscriber for subscriber in deployment.subscribers if subscriber.region == region]
     guards = [
         Guard(
@@ -324,7 +324,7 @@ def _sender(deployment: Deployment, sender: SenderConfig) -> Party:
 # A subscriber's account ----------------------------------------------------------------------------------------------
 
 
-def _subscriber(deployment: Deployment, subscriber: SubscriberConfig, found: Concrete) -> Party:
+def _subscriber(deployment: Deployment, subscriber: SubscriberConfig, found: Inventory) -> Party:
     if isinstance(subscriber, HttpsSubscriberConfig):
         return _with_endpoint(deployment, subscriber)
     return _with_consumer(deployment, subscriber, found)
@@ -350,7 +350,7 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriberConfig) ->
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
 
-def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig, found: Concrete) -> Party:
+def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig, found: Inventory) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
@@ -386,13 +386,13 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig,
     return with_emptying(deployment, found, stack, home, guards + more_guards, jobs)
 
 
-def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete, function: str) -> Party:
+def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Inventory, function: str) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     queue = names.queue_arn(deployment, subscriber)
     machine = arn("states", region, home, f"stateMachine:{names.state_machine(deployment, subscriber)}")
-    machine_role = found.named(stack, "StateMachineRole")
-    bus, forward_role = names.application_bus_arn(deployment, subscriber), found.named(stack, "EventBusForwardRole")
+    machine_role = found.arn_of(stack, "StateMachineRole")
+    bus, forward_role = names.application_bus_arn(deployment, subscriber), found.arn_of(stack, "EventBusForwardRole")
     guards = [
         Guard(
             "queue",
@@ -444,7 +444,7 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: 
 
 
 def _with_intake(
-    deployment: Deployment, subscriber: SqsSubscriberConfig, research: ResearchConfig, found: Concrete
+    deployment: Deployment, subscriber: SqsSubscriberConfig, research: ResearchConfig, found: Inventory
 ) -> Party:
     """In the research account: payloads become data sets below one prefix, each of which starts the one pipeline."""
     home, region = subscriber.account, subscriber.region
@@ -456,7 +456,7 @@ def _with_intake(
     function = arn("lambda", region, home, f"function:{name}")
     dead_letters = arn("sqs", region, home, names.pipeline_trigger_dead_letter_queue(deployment, subscriber))
     role = f"arn:{partition(region)}:iam::{home}:role/{names.pipeline_trigger_role(deployment, subscriber)}"
-    processed = _events((found.named(stack, "PipelineTriggerProcessedRule"),))
+    processed = _events((found.arn_of(stack, "PipelineTriggerProcessedRule"),))
     guards = [
         Guard(
             "queue",
@@ -494,12 +494,12 @@ def _with_intake(
     return guards, jobs
 
 
-def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Concrete) -> Party:
+def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Inventory) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     bucket = f"arn:{partition(region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
-    key, function = found.named(stack, "LandingKey"), names.copy_function(deployment, subscriber)
+    key, function = found.arn_of(stack, "LandingKey"), names.copy_function(deployment, subscriber)
     copy_role = readers(subscriber, deployment)[1]
     guards = [
         Guard("bucket", bucket, home, tuple(emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
@@ -521,10 +521,10 @@ def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found
 
 
 def _keeps_failed_tasks(
-    deployment: Deployment, subscriber: SubscriberConfig, found: Concrete, dead_letters: str
+    deployment: Deployment, subscriber: SubscriberConfig, found: Inventory, dead_letters: str
 ) -> Iterator[Door]:
     if isinstance(subscriber, LambdaSubscriberConfig):
-        rule = found.named(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
+        rule = found.arn_of(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
         yield Door("keeps tasks that failed", _events((rule,)), SQS_SEND, (dead_letters,))
 
 
@@ -536,11 +536,13 @@ def _as_the_file_says(permissions: str) -> Iterator[May]:
         yield May(tuple(listed(statement["Action"])), tuple(listed(statement["Resource"])))
 
 
-def _with_function(deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Concrete, function: str) -> Party:
+def _with_function(
+    deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Inventory, function: str
+) -> Party:
     home, region = subscriber.account, subscriber.region
     stack = names.subscriber_stack(deployment, subscriber)
     reader, task_role = readers(subscriber, deployment)
-    execution_role = found.named(stack, "TaskExecutionRole")
+    execution_role = found.arn_of(stack, "TaskExecutionRole")
     inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
     cluster = names.cluster(deployment, subscriber)
     guards = [
@@ -555,7 +557,7 @@ def _with_function(deployment: Deployment, subscriber: LambdaSubscriberConfig, f
     ]
     if not subscriber.network:
         # There is a way out beside it: the endpoint is there for what it saves.
-        s3 = found.named(stack, "TaskNetworkVpcS3")
+        s3 = found.arn_of(stack, "TaskNetworkVpcS3")
         guards.append(Guard("endpoint", s3, home, (Door("goes through", Everybody(), ("*",), ("*",)),)))
     jobs: dict[str, tuple[May, ...]] = {
         reader: (
@@ -595,17 +597,17 @@ def _task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig)
 
 
 def _builds_its_image(
-    deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Concrete, repository: str
+    deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Inventory, repository: str
 ) -> Iterator[Party]:
     home, region, image = subscriber.account, subscriber.region, "TaskImage"
     stack = names.subscriber_stack(deployment, subscriber)
     function = names.task_build_function(deployment, subscriber)
-    building, log = found.named(stack, f"{image}BuildRole"), found.named(stack, f"{image}BuildLogs")
-    asking = found.named(stack, f"{image}BuilderBuildRole")
+    building, log = found.arn_of(stack, f"{image}BuildRole"), found.arn_of(stack, f"{image}BuildLogs")
+    asking = found.arn_of(stack, f"{image}BuilderBuildRole")
     yield [Guard("repository", repository, home)], {}
     yield built(building, home, contexts=assets(region, home), log=log, repository=repository)
     guards, jobs = our_function(asking, region, home, function)
-    project = found.named(stack, f"{image}BuildProject")
+    project = found.arn_of(stack, f"{image}BuildProject")
     yield guards, {asking: (*jobs[asking], *builds((project,), (repository,), (log,)))}
     ours = arn("lambda", region, home, f"function:{function}")
     yield waiting_provider(found, stack, f"{image}BuilderProvider", home, ours)
@@ -641,9 +643,9 @@ def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
             yield names.undelivered_stack(deployment, subscriber), home.region, subscriber.account
 
 
-def _operations(found: Concrete, stack: str, region: str, account: str) -> list[Guard]:
+def _operations(found: Inventory, stack: str, region: str, account: str) -> list[Guard]:
     """Alarms of the stack, and nobody else who is not let by the account's own policies, tell people."""
-    topic, key = arn("sns", region, account, f"{stack}-operations"), found.named(stack, "AlarmsKey")
+    topic, key = arn("sns", region, account, f"{stack}-operations"), found.arn_of(stack, "AlarmsKey")
     alarms = Service(
         "cloudwatch.amazonaws.com", sources=(arn("cloudwatch", region, account, f"alarm:{stack}-*"),), account=account
     )

@@ -9,7 +9,7 @@ in every account and in a stranger's; and services acting for the right source a
 from collections.abc import Container, Iterator
 from dataclasses import replace
 
-from access.inventory import Concrete
+from access.inventory import Inventory
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.regions import partition
 from tests.policies.intent import endpoint, readers, through_s3
@@ -34,7 +34,7 @@ from tests.policies.terms import Account, Door, Guard, Intent, arn
 
 
 def rows(
-    deployment: Deployment | ResearchDeployment, found: Concrete, intent: Intent, *, about: Changed | None = None
+    deployment: Deployment | ResearchDeployment, found: Inventory, intent: Intent, *, about: Changed | None = None
 ) -> Iterator[Row]:
     """Every caller at every target. `about` keeps to the rows that these decide."""
     for scene in _scenes(deployment, found, intent):
@@ -48,7 +48,7 @@ def rows(
                     yield from circumstances(scene, caller, action, target)
 
 
-def _scenes(deployment: Deployment | ResearchDeployment, found: Concrete, intent: Intent) -> Iterator[Scene]:
+def _scenes(deployment: Deployment | ResearchDeployment, found: Inventory, intent: Intent) -> Iterator[Scene]:
     if isinstance(deployment, Deployment):
         yield Scene(
             tuple(_callers(deployment, found, intent)),
@@ -96,7 +96,7 @@ def _requests(deployment: Deployment, action: str) -> Iterator[tuple[str, Contex
 # Callers -------------------------------------------------------------------------------------------------------------
 
 
-def _callers(deployment: Deployment, found: Concrete, intent: Intent) -> Iterator[Caller]:
+def _callers(deployment: Deployment, found: Inventory, intent: Intent) -> Iterator[Caller]:
     accounts = {
         deployment.publisher.account,
         *(subscriber.account for subscriber in deployment.subscribers),
@@ -152,7 +152,7 @@ def _administrator(deployment: Deployment, account: str) -> str:
     return f"arn:{partition(deployment.publisher.region)}:iam::{account}:role/Admin"
 
 
-def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
+def _services(deployment: Deployment, found: Inventory) -> Iterator[Caller]:
     region, home = deployment.publisher.region, deployment.publisher.account
     topic = names.topic_arn(deployment)
     sns = {
@@ -168,7 +168,7 @@ def _services(deployment: Deployment, found: Concrete) -> Iterator[Caller]:
     for principal in sorted(sns):
         for words, source in sources.items():
             yield _service(principal, words, source)
-    rules = [thing.arn for thing in found.things.values() if thing.kind == "rule"]
+    rules = [thing.arn for thing in found.other_resources.values() if thing.kind == "rule"]
     for rule in rules:
         yield _service("events.amazonaws.com", f"the rule {rule.rsplit('/', 1)[1]}", rule)
         yield _service("events.amazonaws.com", "another rule of the publisher", f"{rule}-other")
@@ -255,12 +255,12 @@ _KEYS = {
 }
 
 
-def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterator[Target]:
+def _targets(deployment: Deployment, found: Inventory, intent: Intent) -> Iterator[Target]:
     replicas = deployment.publisher.replicas
     of_payloads = {names.payload_bucket_arn(deployment, region) for region in (None, *replicas)}
     of_objects = _ACTIONS["object"] + (_REPLICATION if replicas else ())
     in_research = f"{names.research_stack(deployment)}/"
-    for each in found.guarded.values():
+    for each in found.resource_policies.values():
         if each.where.startswith(in_research) or each.kind not in _ACTIONS:
             continue
         blocked = set(each.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
@@ -273,7 +273,7 @@ def _targets(deployment: Deployment, found: Concrete, intent: Intent) -> Iterato
                 yield replace(target, arn=f"{each.arn}/{key}", actions=of_objects)
         if each.kind == "role":
             yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
-    for thing in found.things.values():
+    for thing in found.other_resources.values():
         if thing.kind in _ACTIONS and not thing.where.startswith(in_research):
             yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
     yield from _bystanders(deployment)

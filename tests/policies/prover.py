@@ -17,7 +17,7 @@ from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
-from access.inventory import Guarded, Policy, Role, Statement
+from access.inventory import Policy, ResourcePolicy, Role, Statement
 from tests.policies.actions import matches, regex, representatives
 from tests.policies.terms import Account, Door, Everybody, Guard, Like, May, Named, Roles, Service, When, Who
 
@@ -57,7 +57,7 @@ class Counterexample:
         return "\n".join(lines)
 
 
-def prove_guard(guarded: Guarded, guard: Guard) -> Iterator[Counterexample]:
+def prove_guard(guarded: ResourcePolicy, guard: Guard) -> Iterator[Counterexample]:
     """Counterexamples to "the policy of this thing opens the doors of the intent, and no other". None: proved."""
     statements = guarded.policy["Statement"]
     services = _SERVICES.get(guarded.kind, (guarded.arn.split(":")[2],))

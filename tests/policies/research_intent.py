@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from aws_cdk import FileSystem
 
-from access.inventory import Concrete
+from access.inventory import Inventory
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
@@ -61,12 +61,12 @@ def boundary(deployment: Deployment | ResearchDeployment, meant: ResearchConfig)
     )
 
 
-def research(deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Concrete) -> Party:
+def research(deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Inventory) -> Party:
     return _Environment(deployment, meant, found).party()
 
 
 class _Environment:
-    def __init__(self, deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Concrete) -> None:
+    def __init__(self, deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Inventory) -> None:
         self._deployment, self._research, self._found = deployment, meant, found
         self._home, self._region = meant.account, meant.region
         self._stack = names.research_stack(deployment)
@@ -405,7 +405,7 @@ class _Environment:
         self._guards.append(run_by(role, self._home, who, how))
 
     def _named(self, construct: str, *, hashed: bool = True) -> str:
-        return self._found.named(self._stack, re.sub(r"[^A-Za-z0-9]", "", construct), hashed=hashed)
+        return self._found.arn_of(self._stack, re.sub(r"[^A-Za-z0-9]", "", construct), hashed=hashed)
 
     def _role(self, name: str) -> str:
         return f"arn:{partition(self._region)}:iam::{self._home}:role/{name}"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from access.inventory import Concrete, Policy
+from access.inventory import Inventory, Policy
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
@@ -25,7 +25,7 @@ _OPEN: Policy = {
 
 
 def research_scene(
-    deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Concrete, intent: Intent
+    deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Inventory, intent: Intent
 ) -> Scene:
     here = _Here(deployment, research, found, intent)
     return Scene(tuple(here.callers()), tuple(here.targets()), here.requests, here.asks)
@@ -33,7 +33,7 @@ def research_scene(
 
 class _Here:
     def __init__(
-        self, deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Concrete, intent: Intent
+        self, deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Inventory, intent: Intent
     ) -> None:
         self._deployment, self._research, self._found, self._intent = deployment, research, found, intent
         self._home, self._region = research.account, research.region
@@ -49,7 +49,7 @@ class _Here:
             for job in intent.jobs[f"{self._iam(self._home)}:role/{names.studio_role(deployment)}"]
             if "sagemaker:CreateProcessingJob" in job.may
         )
-        self.domain = found.named(self._stack, "Domain", hashed=False).rpartition("/")[2]
+        self.domain = found.arn_of(self._stack, "Domain", hashed=False).rpartition("/")[2]
 
     # Who -------------------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class _Here:
     # What ------------------------------------------------------------------------------------------------------------
 
     def targets(self) -> Iterator[Target]:
-        for each in self._found.guarded.values():
+        for each in self._found.resource_policies.values():
             if not each.where.startswith(f"{self._stack}/") or each.kind == "endpoint":
                 continue
             guard = self._intent.guards[each.arn]
@@ -205,7 +205,7 @@ class _Here:
                 yield from (replace(target, arn=f"{each.arn}/{key}", actions=_OBJECT) for key in self._keys())
             if each.kind == "role" and not re.search("framework|waiter|Build", each.arn):
                 yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
-        for thing in self._found.things.values():
+        for thing in self._found.other_resources.values():
             if thing.where.startswith(f"{self._stack}/") and thing.kind in _ACTIONS:
                 yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
         yield from self._in_studio()
@@ -284,7 +284,7 @@ class _Here:
     def _through_endpoints(self) -> Iterator[Target]:
         """The same from inside the network, where what goes out has to pass an endpoint."""
         places: list[tuple[str, str, Guard | None, Policy | None, Iterable[str]]] = []
-        own, bucket = self._found.guarded[self._bucket], f"arn:{self._partition}:s3:::of-a-stranger"
+        own, bucket = self._found.resource_policies[self._bucket], f"arn:{self._partition}:s3:::of-a-stranger"
         anybody = Guard("object", f"{bucket}/one", STRANGER, (Door("anybody", Everybody(), ("s3:*",), ("*",)),))
         places.append((f"{own.arn}/shared/one", self._home, self._intent.guards[own.arn], own.policy, _GET_PUT))
         places.append((anybody.arn, STRANGER, anybody, _OPEN, _GET_PUT))

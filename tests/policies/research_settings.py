@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from access.assembly import StackTemplate
-from access.inventory import Concrete
+from access.inventory import Inventory
 from access.template import Resources
 from stacks.deployment import Deployment, ResearchDeployment, names
 from stacks.deployment.research import ResearchConfig
@@ -24,7 +24,7 @@ _WEARS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def wrong_in_research(
-    deployment: Deployment | ResearchDeployment, research: ResearchConfig, stack: StackTemplate, found: Concrete
+    deployment: Deployment | ResearchDeployment, research: ResearchConfig, stack: StackTemplate, found: Inventory
 ) -> Iterator[tuple[str, str]]:
     """Where, and what is wrong."""
     settings = _Settings(deployment, research, stack, found)
@@ -39,7 +39,7 @@ class _Settings:
         deployment: Deployment | ResearchDeployment,
         research: ResearchConfig,
         stack: StackTemplate,
-        found: Concrete,
+        found: Inventory,
     ) -> None:
         self._deployment, self._research, self._stack, self._found = deployment, research, stack, found
         self._resources = Resources(stack)
@@ -154,4 +154,4 @@ class _Settings:
 
     @property
     def _key(self) -> str:
-        return self._found.named(self._stack.name, "Key")
+        return self._found.arn_of(self._stack.name, "Key")

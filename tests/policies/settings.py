@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from access.assembly import StackTemplate
-from access.inventory import Concrete, Statement
+from access.inventory import Inventory, Statement
 from access.template import Resources
 from stacks.deployment import Deployment, SqsSubscriberConfig, SubscriberConfig, names
 from tests.policies.intent import endpoint, readers
@@ -18,17 +18,17 @@ from tests.policies.terms import Account, Everybody, Guard, Intent, Named, Roles
 Properties = dict[str, Any]
 
 
-def wrong_in_messaging(deployment: Deployment, stack: StackTemplate, found: Concrete) -> Iterator[tuple[str, str]]:
+def wrong_in_messaging(deployment: Deployment, stack: StackTemplate, found: Inventory) -> Iterator[tuple[str, str]]:
     """Each setting that is not as it must be: where it is, and what is wrong."""
     return _Settings(deployment, stack, found).wrong()
 
 
-def idle_principals(found: Concrete, meant: Intent) -> list[str]:
+def idle_principals(found: Inventory, meant: Intent) -> list[str]:
     """Principals of an Allow statement for whom no door is meant, even where a condition shuts them out again: then one
     condition is all that does. Everybody is always one of them."""
     return [
         f"{guarded.where}: lets in {principal}, for whom no door is meant"
-        for guarded in found.guarded.values()
+        for guarded in found.resource_policies.values()
         for statement in guarded.policy["Statement"]
         if statement["Effect"] == "Allow"
         for principal in _principals(statement)
@@ -93,7 +93,7 @@ BESIDE: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-def wears_another(found: Concrete, stack: str, role_arn: str, construct: str) -> Iterator[str]:
+def wears_another(found: Inventory, stack: str, role_arn: str, construct: str) -> Iterator[str]:
     """Unless the role is that construct's, a pattern for the path in the stack."""
     role = found.roles.get(role_arn)
     if role is None or not re.fullmatch(rf"{stack}/{construct}[0-9A-F]{{8}}", role.where):
@@ -105,7 +105,7 @@ def _nothing(_: Properties) -> Iterator[str]:
 
 
 class _Settings:
-    def __init__(self, deployment: Deployment, stack: StackTemplate, found: Concrete) -> None:
+    def __init__(self, deployment: Deployment, stack: StackTemplate, found: Inventory) -> None:
         self._deployment = deployment
         self._stack = stack
         self._found = found
@@ -149,11 +149,11 @@ class _Settings:
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         how = self._resources.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
         if bucket["BucketName"] == names.payload_bucket(self._deployment, self._stack.region):
-            key = self._found.named(self._stack.name, "Key")
+            key = self._found.arn_of(self._stack.name, "Key")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
                 yield f"payloads are not encrypted with the deployment's key and a bucket key: {how}"
         if "-landing-" in bucket["BucketName"]:
-            key = self._found.named(self._stack.name, "LandingKey")
+            key = self._found.arn_of(self._stack.name, "LandingKey")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
                 yield f"landed payloads are not encrypted with the subscriber's key and a bucket key: {how}"
 
@@ -177,13 +177,13 @@ class _Settings:
         for missing in expected:
             yield f"does not replicate to {missing}"
         if self._deployment.publisher.replicas and is_payloads:
-            role = self._found.named(names.publisher_stack(self._deployment), "ReplicationRole")
+            role = self._found.arn_of(names.publisher_stack(self._deployment), "ReplicationRole")
             if said.get("Role") != role:
                 yield f"replicates as {said.get('Role')}"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
         ours = topic["TopicName"] == names.topic(self._deployment)
-        key = self._found.named(self._stack.name, "Key" if ours else "AlarmsKey")
+        key = self._found.arn_of(self._stack.name, "Key" if ours else "AlarmsKey")
         if self._resources.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
             yield "messages are not encrypted with the deployment's key"
         if "Subscription" in topic:
@@ -279,7 +279,7 @@ class _Settings:
             if self._resources.resolve(target["Arn"], "rule") != bus:
                 yield f"forwards to {target['Arn']}"
             role = self._resources.resolve(target["RoleArn"], "rule")
-            if role != self._found.named(self._stack.name, "EventBusForwardRole"):
+            if role != self._found.arn_of(self._stack.name, "EventBusForwardRole"):
                 yield f"forwards as {role}"
         if "EventBusName" in rule or "RoleArn" in rule:
             yield "takes events from another bus than AWS's own, or acts with a role"
@@ -300,7 +300,7 @@ class _Settings:
 
     def _role_of(self, function: str | None) -> str | None:
         if function == names.publish_function(self._deployment):
-            return self._found.named(names.publisher_stack(self._deployment), "PublishRole")
+            return self._found.arn_of(names.publisher_stack(self._deployment), "PublishRole")
         subscriber = self._subscriber()
         if subscriber is None or function is None:
             return None
@@ -327,7 +327,7 @@ class _Settings:
         reader = readers(subscriber, self._deployment)[1]
         if self._resources.resolve(task["TaskRoleArn"], "task definition") != reader:
             yield f"its application runs as {task['TaskRoleArn']}"
-        execution_role = self._found.named(self._stack.name, "TaskExecutionRole")
+        execution_role = self._found.arn_of(self._stack.name, "TaskExecutionRole")
         if self._resources.resolve(task["ExecutionRoleArn"], "task definition") != execution_role:
             yield f"is started by {task['ExecutionRoleArn']}"
         for container in task["ContainerDefinitions"]:
@@ -338,7 +338,7 @@ class _Settings:
 
     def _state_machine(self, machine: Properties) -> Iterator[str]:
         role = self._resources.resolve(machine["RoleArn"], "state machine")
-        if role != self._found.named(self._stack.name, "StateMachineRole"):
+        if role != self._found.arn_of(self._stack.name, "StateMachineRole"):
             yield f"runs as {role}"
 
     def _security_group(self, group: Properties) -> Iterator[str]:
@@ -348,7 +348,7 @@ class _Settings:
     def _ours(self, where: object, what: str) -> Iterator[str]:
         """The ARN has to be one of this stack's own queues."""
         resolved = self._resources.resolve(where, "target")
-        guarded = self._found.guarded.get(resolved)
+        guarded = self._found.resource_policies.get(resolved)
         if guarded is None or guarded.kind != "queue" or not guarded.where.startswith(f"{self._stack.name}/"):
             yield f"{what} {resolved}"
 

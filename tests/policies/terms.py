@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from access.inventory import Concrete
+from access.inventory import Inventory
 from stacks.deployment import BaseDeployment
 from stacks.deployment.regions import partition
 
@@ -167,7 +167,7 @@ def run_by(role: str, home: str, who: Who, how: tuple[str, ...] = ("sts:AssumeRo
     return Guard("role", role, home, (Door("assumes the role", who, how, (role,)),))
 
 
-def emptied(deployment: BaseDeployment, found: Concrete, stack: str, bucket: str) -> Iterator[Door]:
+def emptied(deployment: BaseDeployment, found: Inventory, stack: str, bucket: str) -> Iterator[Door]:
     """With `ephemeral`, CDK's own function empties the stack's bucket before it is deleted."""
     if deployment.ephemeral:
         yield Door(
@@ -180,7 +180,7 @@ def emptied(deployment: BaseDeployment, found: Concrete, stack: str, bucket: str
 
 def with_emptying(
     deployment: BaseDeployment,
-    found: Concrete,
+    found: Inventory,
     stack: str,
     home: str,
     guards: list[Guard],
@@ -188,15 +188,15 @@ def with_emptying(
 ) -> Party:
     if deployment.ephemeral:
         role = emptying_role(found, stack)
-        function = found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
+        function = found.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
         guards += [run_by(role, home, Service("lambda.amazonaws.com")), Guard("function", function, home)]
         # What it logs; the managed policy for functions that CDK attaches.
         jobs[role] = (May(("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"), ("*",)),)
     return guards, jobs
 
 
-def emptying_role(found: Concrete, stack: str) -> str:
-    return found.named(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
+def emptying_role(found: Inventory, stack: str) -> str:
+    return found.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
 
 
 def arn(service: str, region: str, account: str, resource: str) -> str:
@@ -243,11 +243,11 @@ def our_function(role: str, region: str, home: str, name: str) -> Party:
     return guards, {role: (May(LOG, (log_group(region, home, f"/aws/lambda/{name}"),)), TRACE)}
 
 
-def waiting_provider(found: Concrete, stack: str, provider: str, home: str, function: str) -> Party:
+def waiting_provider(found: Inventory, stack: str, provider: str, home: str, function: str) -> Party:
     """CDK's framework: three functions and a state machine that call one of ours, by its ARN, until it is done."""
 
     def named(construct: str) -> str:
-        return found.named(stack, f"{provider}{construct}")
+        return found.arn_of(stack, f"{provider}{construct}")
 
     calls: tuple[May, ...] = (
         May(("logs:CreateLogGroup", *LOG), ("*",)),  # the managed policy for functions that CDK attaches

@@ -44,10 +44,10 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
     """Liveness, spelled out: what each station has to do, it may."""
     deployment = case.messaging
     bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
-    publish = case.found.named(names.publisher_stack(deployment), "PublishRole")
+    publish = case.found.arn_of(names.publisher_stack(deployment), "PublishRole")
     (sender,) = deployment.senders
     sender_role = f"role {names.sender_role(deployment, sender)}"
-    key = case.found.named(names.publisher_stack(deployment), "Key")
+    key = case.found.arn_of(names.publisher_stack(deployment), "Key")
     needed = {
         (sender_role, "events:PutEvents", names.event_bus_arn(deployment)),
         (sender_role, "s3:PutObject", f"{bucket}/outbox/shop/one"),
@@ -93,11 +93,11 @@ def _landing(case: Judged, subscriber: SubscriberConfig) -> set[tuple[str, str, 
         return set()
     stack = names.subscriber_stack(case.messaging, subscriber)
     bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"
-    key = case.found.named(stack, "LandingKey")
+    key = case.found.arn_of(stack, "LandingKey")
     land = f"role {names.copy_role(case.messaging, subscriber)}"
     name = names.copy_function(case.messaging, subscriber)
     copy = f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:{name}"
-    machine = f"role {case.found.named(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
+    machine = f"role {case.found.arn_of(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
     return {
         (land, "s3:PutObject", f"{bucket}/landed/one"),
         (land, "kms:GenerateDataKey", key),

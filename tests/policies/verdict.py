@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from access.assembly import StackTemplate
-from access.inventory import Concrete, Guarded
-from access.policies import concrete
+from access.inventory import Inventory, ResourcePolicy
+from access.policies import read_inventory
 from access.template import UnresolvedError
 from stacks.deployment import Deployment, ResearchDeployment, names
 from tests.policies import matrix
@@ -41,7 +41,7 @@ class Judged:
 
     deployment: Deployment | ResearchDeployment
     stacks: tuple[StackTemplate, ...]
-    found: Concrete
+    found: Inventory
     intent: Intent
 
     @property
@@ -52,13 +52,16 @@ class Judged:
 
 
 def judged(deployment: Deployment | ResearchDeployment, stacks: tuple[StackTemplate, ...]) -> Judged:
-    found = concrete(stacks, BOUNDARIES)
+    found = read_inventory(stacks, BOUNDARIES)
     return Judged(deployment, stacks, found, intent(deployment, found))
 
 
 def unaccounted(case: Judged) -> list[str]:
     """What the templates have and the intent has not, or the other way round."""
-    both = ((set(case.found.guarded), set(case.intent.guards)), (set(case.found.roles), set(case.intent.jobs)))
+    both = (
+        (set(case.found.resource_policies), set(case.intent.guards)),
+        (set(case.found.roles), set(case.intent.jobs)),
+    )
     return [
         f"{arn} is {where}"
         for there, meant in both
@@ -83,9 +86,9 @@ def _wrong(case: Judged, stack: StackTemplate) -> Iterator[tuple[str, str]]:
 
 def counterexamples(case: Judged, arns: Iterable[str] | None = None) -> Iterator[Counterexample]:
     """What the prover finds, about these or about everything; as it finds it."""
-    for arn in sorted(arns if arns is not None else {*case.found.guarded, *case.found.roles}):
-        if arn in case.found.guarded:
-            yield from prove_guard(case.found.guarded[arn], case.intent.guards[arn])
+    for arn in sorted(arns if arns is not None else {*case.found.resource_policies, *case.found.roles}):
+        if arn in case.found.resource_policies:
+            yield from prove_guard(case.found.resource_policies[arn], case.intent.guards[arn])
         if arn in case.found.roles:
             yield from prove_role(case.found.roles[arn], case.intent.jobs[arn])
     for boundary, left in case.intent.boundaries.items():
@@ -129,11 +132,13 @@ def _by_prover(case: Judged, arns: Iterable[str], *, seconds: float) -> dict[str
 
 
 def _changed(sound: Judged, broken: Judged) -> Changed:
-    def deciding(each: Guarded) -> object:
+    def deciding(each: ResourcePolicy) -> object:
         return each.policy, each.properties.get("PublicAccessBlockConfiguration")
 
-    guarded, roles = sound.found.guarded, sound.found.roles
+    guarded, roles = sound.found.resource_policies, sound.found.roles
     return Changed(
-        frozenset(arn for arn, each in broken.found.guarded.items() if deciding(each) != deciding(guarded[arn])),
+        frozenset(
+            arn for arn, each in broken.found.resource_policies.items() if deciding(each) != deciding(guarded[arn])
+        ),
         frozenset(arn for arn, each in broken.found.roles.items() if each != roles[arn]),
     )

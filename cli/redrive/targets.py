@@ -1,31 +1,37 @@
-"""Where letters go: a queue, a function or a state machine that takes what is sent. What they raise leaves the letter
-where it was."""
+"""The queue, function or state machine that dead letters are sent to.
+
+An error of `send` leaves the dead letter in its queue.
+"""
 
 import json
 from typing import Any, Protocol
 
-from cli.redrive.letter import REASON, Letter
+from cli.redrive.dead_letter import REASON, DeadLetter
 
 
-class Destination(Protocol):
-    """`send` returns when the letter is taken, for good."""
+class Target(Protocol):
+    """`send` returns once the target has accepted the message."""
 
     name: str
 
-    def send(self, letter: Letter) -> None: ...
+    def send(self, letter: DeadLetter) -> None:
+        """Send a dead letter to the target."""
 
 
-class Queue:
-    """Gets the message as it was, without the reason of its last failure."""
+class QueueTarget:
+    """The subscriber's queue. Messages are sent without the `DeadLetterReason` attribute."""
 
     def __init__(self, name: str, *, sqs: Any) -> None:
         self.name = f"the queue {name}"
         self._url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         self._sqs = sqs
 
-    def send(self, letter: Letter) -> None:
-        """In its message group, where it has one. What is sent twice after an interruption is one message to a FIFO
-        queue; what failed again, and is sent back once more, is another."""
+    def send(self, letter: DeadLetter) -> None:
+        """Send the message, in its message group if it has one.
+
+        A FIFO queue deduplicates by the dead letter's id: a message that is sent twice after an interruption arrives
+        once. A message that failed again has another id.
+        """
         order = {"MessageGroupId": letter.group} if letter.group else {}
         if self._url.endswith(".fifo"):
             order["MessageDeduplicationId"] = f"redrive-{letter.id}"
@@ -41,15 +47,16 @@ class Queue:
         )
 
 
-class Function:
-    """Is invoked as it was: asynchronously, so that it is tried as often, and its failure is a dead letter again."""
+class FunctionTarget:
+    """A function. It is invoked asynchronously, as the first time, and so with the same retries and dead letters."""
 
     def __init__(self, name: str, *, lambda_: Any) -> None:
         self.name = f"the function {name}"
-        lambda_.get_function_configuration(FunctionName=name)  # it is there, or nothing is begun
+        lambda_.get_function_configuration(FunctionName=name)  # fails before anything is sent if there is none
         self._function, self._lambda = name, lambda_
 
-    def send(self, letter: Letter) -> None:
+    def send(self, letter: DeadLetter) -> None:
+        """Invoke the function with the dead letter's event."""
         self._lambda.invoke(
             FunctionName=self._function,
             InvocationType="Event",
@@ -57,12 +64,13 @@ class Function:
         )
 
 
-class StateMachine:
-    """Has an execution go on from the state that failed, with the definition and the input that it began with."""
+class StateMachineTarget:
+    """A state machine whose executions continue at the state that failed, with their definition and input."""
 
     def __init__(self, name: str, *, states: Any) -> None:
         self.name = f"the state machine {name}"
         self._states = states
 
-    def send(self, letter: Letter) -> None:
+    def send(self, letter: DeadLetter) -> None:
+        """Redrive the execution."""
         self._states.redrive_execution(executionArn=letter.receipt)

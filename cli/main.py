@@ -1,0 +1,140 @@
+"""The `coatcheck` command.
+
+Each command imports its modules when it runs, so that help is quick. With an invalid deployment file every command ends
+with exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_Option = partial(typer.Option, show_default=False)
+_DeploymentFile = Annotated[
+    Path | None, _Option("--deployment", metavar="FILE", help="deployment file (default: the one in cdk.json)")
+]
+_Origin = Literal["dead-letters", "undelivered", "pipeline", "executions"]
+
+app = typer.Typer(
+    name="coatcheck",
+    help="tools for a coatcheck deployment",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit. Without `arguments`, use those of the process."""
+    try:
+        app(args=arguments)
+    except ValueError as error:
+        from stacks.deployment import DeploymentError
+
+        if not isinstance(error, DeploymentError):
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"coatcheck {version('coatcheck')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None: ...
+
+
+@app.command(
+    "access",
+    help="show who may do what in a deployment, as Markdown\n\nThe statements are those of its synthesized templates.",
+    epilog="Exit codes: 0 done; 1 the templates cannot be made or read; 2 invalid arguments or deployment file.",
+)
+def _access(
+    deployment: _DeploymentFile = None,
+    output: Annotated[Path | None, _Option(metavar="FILE", help="write to FILE (default: standard output)")] = None,
+) -> None:
+    from access.assembly import SynthError, synthesize
+    from access.policies import read_inventory
+    from access.report import render
+    from access.template import UnresolvedError
+    from stacks.deployment import load
+    from stacks.deployment.cdk_json import deployment_file
+
+    file = deployment_file(deployment)
+    load(file)  # reports an invalid file before CDK starts
+    try:
+        text = render(read_inventory(synthesize(file)), file.as_posix())
+    except (SynthError, UnresolvedError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+
+
+@app.command(
+    "redrive",
+    help="send dead letters back after their cause is fixed\n\nLists them, asks for confirmation, and sends one after "
+    "the other.",
+    epilog="Exit codes: 0 done; 1 nothing was sent, or AWS reported an error; 2 invalid arguments or deployment file.",
+)
+def _redrive(
+    deployment: _DeploymentFile = None,
+    subscriber: Annotated[str | None, _Option(metavar="NAME", help="redrive messages of this subscriber")] = None,
+    publisher: Annotated[bool, _Option("--publisher", help="redrive events of the publish function")] = False,
+    origin: Annotated[
+        _Origin | None,
+        _Option(
+            "--from",
+            help="dead-letters: the consume function failed; undelivered: SNS could not deliver; "
+            "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)",
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        _Option(
+            metavar="NAME", help="only messages with this reason; also selects permanent errors such as PayloadMissing"
+        ),
+    ] = None,
+    limit: Annotated[int | None, _Option(metavar="N", min=1, help="read at most N messages (default: all)")] = None,
+    dry_run: Annotated[bool, _Option("--dry-run", help="list messages and exit")] = False,
+    yes: Annotated[bool, _Option("--yes", help="do not ask for confirmation")] = False,
+    profile: Annotated[
+        str | None, _Option(metavar="NAME", help="AWS profile for the queue's account (default: the SDK's)")
+    ] = None,
+) -> None:
+    from cli.redrive.command import Selection, redrive
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    if bool(subscriber) == publisher:
+        raise typer.BadParameter("give either --subscriber NAME or --publisher")
+    if publisher and origin:
+        raise typer.BadParameter("the publish function has one queue, remove --from")
+    exit_code = redrive(
+        load_messaging(deployment_file(deployment)),
+        subscriber=subscriber,
+        origin=origin or "dead-letters",
+        selection=Selection(reason=reason, limit=limit),
+        dry_run=dry_run,
+        confirm=not yes,
+        profile=profile,
+    )
+    sys.exit(exit_code)

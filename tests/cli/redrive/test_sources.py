@@ -1,0 +1,149 @@
+"""Sources of dead letters: which exist, and the executions of a state machine."""
+
+import re
+from typing import Any
+
+import pytest
+
+from cli.redrive.sources import BATCH, HELD_SECONDS, NOT_REDRIVABLE
+from tests.cli.redrive.conftest import Redrive
+from tests.cli.redrive.fake_aws import ACCOUNT, WEST, FakeStates
+
+EXECUTIONS = ("--subscriber", "orders", "--from", "executions")
+
+
+def test_failed_and_timed_out_executions_are_redriven(
+    redrive: Redrive, states: FakeStates, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        states.add(f"m-{number}", "Lambda.TooManyRequestsException")
+    states.add("slow", "States.Timeout", status="TIMED_OUT")
+    states.add("fine", status="SUCCEEDED")
+    states.add("busy", status="RUNNING")
+    assert redrive(*EXECUTIONS) == 0
+    assert sorted(states.redriven) == [*(f"m-{number}" for number in range(5)), "slow"]
+    printed = capsys.readouterr().out
+    assert f"coatcheck-orders ({WEST}, {ACCOUNT}): 6 unsuccessful executions\n" in printed
+    target = "the state machine coatcheck-orders"
+    assert re.search(rf"^  5 +Lambda.TooManyRequestsException +24 hours ago +{target} *$", printed, re.MULTILINE)
+    assert re.search(rf"^  1 +States.Timeout +24 hours ago +{target} *$", printed, re.MULTILINE)
+    assert f"6 sent to {target}." in printed
+    assert redrive(*EXECUTIONS) == 0
+    assert "has no unsuccessful executions." in capsys.readouterr().out
+
+
+def test_permanent_and_aborted_executions_need_their_reason(
+    redrive: Redrive, states: FakeStates, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states.add("gone", "PayloadMissing")
+    states.add("stopped", "MyReason", status="ABORTED")
+    states.add("late", "PayloadUnavailable")
+    assert redrive(*EXECUTIONS) == 0
+    assert states.redriven == ["late"]
+    printed = capsys.readouterr().out
+    for reason, target in (
+        ("PayloadMissing", "ask the sender to publish the payload again"),
+        ("ABORTED", "the execution was stopped by a user"),
+    ):
+        assert re.search(rf"^  1 +{reason} +24 hours ago +not sent: {target} *$", printed, re.MULTILINE), printed
+    for reason, name in (("PayloadMissing", "gone"), ("ABORTED", "stopped")):
+        assert redrive(*EXECUTIONS, "--reason", reason) == 0
+        assert states.redriven.pop() == name
+
+
+def test_executions_that_cannot_be_redriven_are_listed(
+    redrive: Redrive, states: FakeStates, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states.add("long-ago", "PayloadUnavailable", days=15)
+    states.add("full", "PayloadUnavailable", redriveStatus="NOT_REDRIVABLE", redriveStatusReason="25,000 events")
+    assert redrive(*EXECUTIONS) == 0
+    assert states.redriven == []
+    printed = capsys.readouterr().out
+    assert "1 unsuccessful execution\n" in printed
+    assert NOT_REDRIVABLE in printed
+    assert "1 not sent, in coatcheck-orders: full" in printed
+
+
+def test_execution_that_was_redriven_meanwhile_is_skipped(
+    redrive: Redrive, states: FakeStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states.add("one", "PayloadUnavailable")
+    states.add("two", "PayloadUnavailable")
+    list_executions = states.list_executions
+
+    def list_then_redrive(**parameters: Any) -> Any:
+        page = list_executions(**parameters)
+        states.executions["one"]["status"] = "RUNNING"
+        return page
+
+    monkeypatch.setattr(states, "list_executions", list_then_redrive)
+    assert redrive(*EXECUTIONS) == 0
+    assert states.redriven == ["two"]
+
+
+def test_interrupted_redrive_of_executions_can_be_repeated(
+    redrive: Redrive, states: FakeStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        states.add(f"m-{number}", "PayloadUnavailable")
+    redrive_execution = states.redrive_execution
+
+    def interrupted(**parameters: Any) -> None:
+        if len(states.redriven) == 2:
+            raise KeyboardInterrupt
+        redrive_execution(**parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(states, "redrive_execution", interrupted)
+        assert redrive(*EXECUTIONS) == 130
+    assert redrive(*EXECUTIONS) == 0
+    assert sorted(states.redriven) == [f"m-{number}" for number in range(4)]
+
+
+def test_execution_that_fails_again_is_not_redriven_again(
+    redrive: Redrive, states: FakeStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.redrive.command.BATCH", 1)
+    for number in range(3):
+        states.add(f"m-{number}", "PayloadUnavailable")
+    redrive_execution = states.redrive_execution
+
+    def fail_again(**parameters: Any) -> None:
+        redrive_execution(**parameters)
+        states.executions[states.redriven[-1]]["status"] = "FAILED"
+
+    monkeypatch.setattr(states, "redrive_execution", fail_again)
+    assert redrive(*EXECUTIONS) == 0
+    assert sorted(states.redriven) == ["m-0", "m-1", "m-2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            "--subscriber nobody",
+            "'nobody' is not a subscriber of this deployment. Subscribers: orders, billing, partner",
+        ),
+        ("--subscriber nobody --from executions", "'nobody' is not a subscriber of this deployment."),
+        ("--subscriber orders --from pipeline", "'orders' does not start a pipeline. Remove --from pipeline."),
+        ("--subscriber billing --from executions", "'billing' is of kind lambda and has no state machine."),
+        ("--subscriber partner --from executions", "'partner' is of kind https and has no state machine."),
+        ("--subscriber partner --from undelivered", "Its own process has to receive undelivered messages from "),
+        ("--subscriber partner", "coatcheck-partner-undelivered."),
+        ("--publisher --from undelivered", "the publish function has one queue, remove --from"),
+        ("--publisher --subscriber orders", "give either --subscriber NAME or --publisher"),
+        ("--dry-run", "give either --subscriber NAME or --publisher"),
+        ("--publisher --limit 0", "--limit"),
+        ("--publisher --from nowhere", "dead-letters"),
+    ],
+)
+def test_source_that_does_not_exist_is_rejected(
+    redrive: Redrive, capsys: pytest.CaptureFixture[str], arguments: str, expected: str
+) -> None:
+    assert redrive(*arguments.split()) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_messages_are_held_long_enough() -> None:
+    """At worst a message takes a second to send and delete."""
+    assert BATCH <= 1.2 * HELD_SECONDS
