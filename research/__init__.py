@@ -1,8 +1,10 @@
-"""What researchers use: the image they work in, jobs, notebooks, and what starts a job.
+"""Images, notebooks and jobs for researchers.
 
-image/       what is built into images: a Dockerfile and pinned requirements each
-jobs/        scripts that run as processing jobs, or anywhere; each stands alone
-notebooks/   for Studio
-step.py      the processing job that a script runs in: one definition, for all that start it
-launch.py    starts it: `python -m research.launch DATA`
+image/               Dockerfiles and pinned requirements
+jobs/                scripts that run as processing jobs, or on any machine; each is one file without imports from here
+notebooks/           notebooks for Studio
+processing_job.py    the one definition of a processing job
+launch.py            the command that starts a job: `python -m research.launch DATA`
+transfer.py          upload of a job's input, download of its results
+follow.py            a job's log and end
 """

@@ -1,10 +1,10 @@
-"""The processing job that a script runs in: the one definition, for launcher, pipeline, and the runner on one machine.
+"""The one definition of a processing job, for the launcher, the pipelines, and the runner on one machine.
 
     S3 data -> /opt/ml/processing/input/data ┐
     S3 code -> /opt/ml/processing/input/code ┴ python3 code/<script> <arguments> -> /opt/ml/processing/output -> S3
 
-Values may be what stands for them: a pipeline puts `{"Get": "Parameters.…"}` where the launcher has a string, and CDK
-puts tokens. So nothing here looks into a value.
+The launcher passes strings. A pipeline passes references such as `{"Get": "Parameters.…"}`, and CDK passes tokens.
+Therefore no function here reads a value.
 """
 
 from __future__ import annotations
@@ -21,63 +21,67 @@ OUTPUT = f"{PROCESSING}/output"
 
 
 class NotConfigured(Exception):
-    """What a job needs is not known. The message names it and says where it comes from."""
+    """A setting of the job environment is unknown. The message names it and its source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where jobs run, as the research stack has it. Nothing of it is ever written into a script."""
+    """The job environment that the research stack provides. Scripts contain none of these values."""
 
     bucket: Any
-    """The data bucket's name."""
+    """Name of the data bucket."""
     key: Any
     """ARN of the KMS key of bucket and volumes."""
     job_prefix: Any
-    """What the name of every job begins with."""
+    """Beginning of every job's name."""
     processing_role: Any
     """ARN of the role that jobs run as."""
     processing_image: Any
-    """The image that jobs run, with its digest."""
+    """Address of the image that jobs run, by digest."""
     subnets: Sequence[Any]
     security_group: Any
 
     @classmethod
     def of(cls, values: Mapping[str, str], source: str) -> Environment:
-        """From `RESEARCH_BUCKET` and so on; `source` says in an error where they were looked for.
+        """Return the environment from variables such as `RESEARCH_BUCKET`.
+
+        Args:
+            values: The variables.
+            source: The origin of the variables, for the error message.
 
         Raises:
-            NotConfigured: when one is missing.
+            NotConfigured: A variable is missing or empty.
         """
-        found = {field.name: values.get(variable(field.name), "") for field in fields(cls)}
-        if missing := [variable(name) for name, value in found.items() if not value]:
+        settings = {field.name: values.get(variable(field.name), "") for field in fields(cls)}
+        if missing := [variable(name) for name, value in settings.items() if not value]:
             hint = ""
             if missing == [variable("processing_image")]:
                 hint = " No image of the deployment file has processing = true."
             raise NotConfigured(f"{', '.join(missing)}: not in {source}.{hint}")
-        return cls(**{**found, "subnets": found["subnets"].split(",")})
+        return cls(**{**settings, "subnets": settings["subnets"].split(",")})
 
     @classmethod
     def from_parameter(cls, value: str, name: str) -> Environment:
-        """From the text of the stack's SSM parameter."""
+        """Return the environment from the value of the stack's SSM parameter `name`."""
         return cls.of(json.loads(value), f"the parameter {name}")
 
     def variables(self) -> dict[str, Any]:
-        """As `of` takes them."""
+        """Return the variables that `of` reads."""
         values = {variable(field.name): getattr(self, field.name) for field in fields(self)}
         return {**values, variable("subnets"): ",".join(self.subnets)}
 
 
 def variable(field: str) -> str:
-    """What apps in Studio, and the stack's SSM parameter, call a field of `Environment`."""
+    """Return the name of a field of `Environment` in a Studio app's environment and in the SSM parameter."""
     return f"RESEARCH_{field.upper()}"
 
 
 def parameter_name(deployment: str) -> str:
-    """The SSM parameter in which the research stack of a deployment says its `Environment`, as JSON."""
+    """Return the name of the SSM parameter with the `Environment` of a deployment, as JSON."""
     return f"/{deployment}/research"
 
 
-def processing_job(
+def request(
     environment: Environment,
     *,
     name: Any,
@@ -92,11 +96,22 @@ def processing_job(
     image: Any = None,
     network: bool = False,
 ) -> dict[str, Any]:
-    """The request to `CreateProcessingJob`.
+    """Return the request to CreateProcessingJob.
 
-    script: the file's name. code, data: where it and the input are in S3, each a key or a prefix. output: the prefix
-    that results go to. image: another than the environment's. network: whether the script itself may call AWS services
-    from the environment's network; without, it has no network at all, and SageMaker brings data in and results out.
+    Args:
+        environment: The job environment.
+        name: The job's name.
+        script: The file name of the script.
+        code: The s3:// address of the script: a key or a prefix.
+        data: The s3:// address of the input: a key or a prefix.
+        output: The s3:// address below which SageMaker stores the results.
+        arguments: The script's arguments.
+        instance_type: The type of the one instance.
+        volume_gb: The size of the instance's volume in GB.
+        maximum_minutes: The time limit after which SageMaker stops the job.
+        image: The address of an image to run instead of the environment's.
+        network: Whether the script may call AWS services from the environment's network. Otherwise the container has
+            no network, and SageMaker transfers input and results.
     """
     return {
         "ProcessingJobName": name,

@@ -1,6 +1,7 @@
-"""What CloudFormation cannot do for a SageMaker domain by itself: two custom resources, one function.
+"""The function of two custom resources of a SageMaker domain.
 
-handler.py     which of the two
-guard.py       `Custom::DomainGuard`: refuses what would replace the domain
-clean_up.py    `Custom::DomainCleanUp`: empties the domain before it is deleted
+handler.py     the entry point
+settings.py    the resources' properties
+guard.py       `Custom::DomainGuard`: rejects an update that would replace the domain
+clean_up.py    `Custom::DomainCleanUp`: empties the domain before its deletion
 """

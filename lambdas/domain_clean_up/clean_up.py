@@ -1,134 +1,111 @@
-"""Empties a Studio domain: apps, then spaces, then profiles that are not the template's; stops pipelines and jobs.
+"""Deletion of a domain's apps, and of spaces and profiles that are not in the template; end of pipelines and jobs.
 
-What researchers make in Studio is not in the stack, and SageMaker deletes no domain that has any of it.
+SageMaker does not delete a domain that contains any of them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from domain_clean_up.settings import CleanUpSettings
+
 _GONE = frozenset({"Deleted"})
 _BUSY = frozenset({"Pending", "Updating", "Deleting", "Stopping"})
-"""Nothing can be done but wait. Any other state (InService, Failed, Update_Failed, Delete_Failed) can be deleted."""
+"""States that only allow waiting. In all other states (InService, Failed, Update_Failed, …) deletion is possible."""
 
 
 class DomainHoldsData(Exception):
-    """There are spaces, whose volumes would go with them, and the deployment does not say that it is ephemeral."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Domain:
-    """What is to be emptied. `profiles` and `spaces` are the template's: CloudFormation deletes those itself."""
-
-    id: str
-    profiles: frozenset[str]
-    spaces: frozenset[str]
-    pipelines: tuple[str, ...]
-    job_prefix: str
-    job_role: str
-    ephemeral: bool
-
-    @classmethod
-    def from_properties(cls, properties: dict[str, Any]) -> "Domain":
-        return cls(
-            id=properties["DomainId"],
-            profiles=frozenset(properties["Profiles"]),
-            spaces=frozenset(properties["Spaces"]),
-            pipelines=tuple(properties["Pipelines"]),
-            job_prefix=properties["JobPrefix"],
-            job_role=properties["JobRole"],
-            ephemeral=properties["Ephemeral"] == "true",
-        )
+    """The domain has spaces, whose volumes would be deleted, and the deployment is not ephemeral."""
 
 
 class CleanUp:
-    """`sagemaker`: boto3's client."""
+    """The clean-up, with boto3's client for SageMaker."""
 
     def __init__(self, sagemaker: Any) -> None:
         self.sagemaker = sagemaker
 
-    def step(self, domain: Domain) -> list[str]:
-        """Do what can be done now; answers what is still to go, nothing when the domain can be deleted.
+    def step(self, settings: CleanUpSettings) -> list[str]:
+        """Do what is possible now. Return what remains: nothing if the domain can be deleted.
 
         Raises:
-            DomainHoldsData: there are spaces and the deployment is not ephemeral. Nothing was deleted.
+            DomainHoldsData: The domain has spaces and the deployment is not ephemeral. Nothing was deleted.
         """
-        spaces = list(self._pages("list_spaces", "Spaces", DomainIdEquals=domain.id))
-        if spaces and not domain.ephemeral:
-            named = ", ".join(sorted(space["SpaceName"] for space in spaces))
+        spaces = list(self._list("list_spaces", "Spaces", DomainIdEquals=settings.domain_id))
+        if spaces and not settings.ephemeral:
+            names = ", ".join(sorted(space["SpaceName"] for space in spaces))
             raise DomainHoldsData(
-                f"Deleting domain {domain.id} would delete the volumes of its spaces: {named}. Have their owners save "
-                "what they need, then set ephemeral = true in the deployment file, deploy, and destroy again"
+                f"Deleting domain {settings.domain_id} would delete the volumes of its spaces: {names}. Ask their "
+                "owners to save their data. Then set ephemeral = true in the deployment file, deploy and destroy again."
             )
-        jobs = [*self._stop_executions(domain), *self._stop_jobs(domain)]
-        if apps := list(self._delete_apps(domain)):
+        jobs = [*self._stop_executions(settings), *self._stop_jobs(settings)]
+        if apps := list(self._delete_apps(settings)):
             return jobs + apps
-        if left := list(self._delete_spaces(domain, spaces)):
-            return jobs + left
-        return jobs + list(self._delete_profiles(domain))
+        if remaining := list(self._delete_spaces(settings, spaces)):
+            return jobs + remaining
+        return jobs + list(self._delete_profiles(settings))
 
-    def _delete_apps(self, domain: Domain) -> Iterator[str]:
-        for app in self._pages("list_apps", "Apps", DomainIdEquals=domain.id):
+    def _delete_apps(self, settings: CleanUpSettings) -> Iterator[str]:
+        for app in self._list("list_apps", "Apps", DomainIdEquals=settings.domain_id):
             name, status, kind = app["AppName"], app["Status"], app["AppType"]
             if status in _GONE:
                 continue
             owner = {key: app[key] for key in ("SpaceName", "UserProfileName") if app.get(key)}
-            what = f"app {'/'.join(owner.values())}/{kind}/{name}"
-            yield self._go(what, status, "delete_app", DomainId=domain.id, AppType=kind, AppName=name, **owner)
+            label = f"app {'/'.join(owner.values())}/{kind}/{name}"
+            arguments = {"DomainId": settings.domain_id, "AppType": kind, "AppName": name, **owner}
+            yield self._remove(label, status, "delete_app", **arguments)
 
-    def _delete_spaces(self, domain: Domain, spaces: list[dict[str, Any]]) -> Iterator[str]:
+    def _delete_spaces(self, settings: CleanUpSettings, spaces: list[dict[str, Any]]) -> Iterator[str]:
         for space in spaces:
             name = space["SpaceName"]
-            if name not in domain.spaces:
-                yield self._go(f"space {name}", space["Status"], "delete_space", DomainId=domain.id, SpaceName=name)
+            if name not in settings.spaces:
+                arguments = {"DomainId": settings.domain_id, "SpaceName": name}
+                yield self._remove(f"space {name}", space["Status"], "delete_space", **arguments)
 
-    def _delete_profiles(self, domain: Domain) -> Iterator[str]:
-        for profile in self._pages("list_user_profiles", "UserProfiles", DomainIdEquals=domain.id):
+    def _delete_profiles(self, settings: CleanUpSettings) -> Iterator[str]:
+        for profile in self._list("list_user_profiles", "UserProfiles", DomainIdEquals=settings.domain_id):
             name = profile["UserProfileName"]
-            if name not in domain.profiles:
-                arguments = {"DomainId": domain.id, "UserProfileName": name}
-                yield self._go(f"profile {name}", profile["Status"], "delete_user_profile", **arguments)
+            if name not in settings.profiles:
+                arguments = {"DomainId": settings.domain_id, "UserProfileName": name}
+                yield self._remove(f"profile {name}", profile["Status"], "delete_user_profile", **arguments)
 
-    def _stop_executions(self, domain: Domain) -> Iterator[str]:
-        """SageMaker deletes no pipeline that runs, and one that runs starts jobs."""
-        for pipeline in domain.pipelines:
-            for each in self._pages(
+    def _stop_executions(self, settings: CleanUpSettings) -> Iterator[str]:
+        """Stop the pipelines' executions: SageMaker does not delete a running pipeline, and it would start jobs."""
+        for pipeline in settings.pipelines:
+            for execution in self._list(
                 "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=pipeline, SortOrder="Descending"
             ):
-                arn, status = each["PipelineExecutionArn"], each["PipelineExecutionStatus"]
+                arn, status = execution["PipelineExecutionArn"], execution["PipelineExecutionStatus"]
                 if status in ("Executing", "Stopping"):
-                    # The same token again stops it once.
-                    token = {"ClientRequestToken": arn.rpartition("/")[2].rjust(32, "0")}
-                    yield self._go(
-                        f"execution {arn}", status, "stop_pipeline_execution", PipelineExecutionArn=arn, **token
-                    )
+                    # A request with the same token stops the execution once.
+                    token = arn.rpartition("/")[2].rjust(32, "0")
+                    arguments = {"PipelineExecutionArn": arn, "ClientRequestToken": token}
+                    yield self._remove(f"execution {arn}", status, "stop_pipeline_execution", **arguments)
 
-    def _stop_jobs(self, domain: Domain) -> Iterator[str]:
-        """A job holds network interfaces in the VPC, which then cannot go either."""
+    def _stop_jobs(self, settings: CleanUpSettings) -> Iterator[str]:
+        """Stop the jobs: their network interfaces would block the deletion of the VPC."""
         for status in ("InProgress", "Stopping"):
-            for job in self._pages(
-                "list_processing_jobs", "ProcessingJobSummaries", StatusEquals=status, NameContains=domain.job_prefix
+            for job in self._list(
+                "list_processing_jobs", "ProcessingJobSummaries", StatusEquals=status, NameContains=settings.job_prefix
             ):
                 name = job["ProcessingJobName"]
-                if self.sagemaker.describe_processing_job(ProcessingJobName=name)["RoleArn"] == domain.job_role:
-                    yield self._go(f"job {name}", status, "stop_processing_job", ProcessingJobName=name)
+                if self.sagemaker.describe_processing_job(ProcessingJobName=name)["RoleArn"] == settings.job_role:
+                    yield self._remove(f"job {name}", status, "stop_processing_job", ProcessingJobName=name)
 
-    def _pages(self, operation: str, items: str, **arguments: str) -> Iterator[dict[str, Any]]:
+    def _list(self, operation: str, items: str, **arguments: str) -> Iterator[dict[str, Any]]:
         for page in self.sagemaker.get_paginator(operation).paginate(**arguments):
             yield from page[items]
 
-    def _go(self, what: str, status: str, operation: str, **arguments: str) -> str:
-        """Delete or stop it, unless it is busy; answers what is to be logged of it.
+    def _remove(self, label: str, status: str, operation: str, **arguments: str) -> str:
+        """Delete or stop a resource, unless it is busy. Return a line for the log.
 
-        An error passes: it may be gone or in use for a moment, and the next step sees which. One that stays is in the
-        log each time, until CloudFormation gives up.
+        An error is logged and ignored: the resource may be deleted already, or in use, which the next step shows. A
+        lasting error is in the log of each step until CloudFormation's timeout.
         """
         if status in _BUSY:
-            return f"{what} {status}"
+            return f"{label} {status}"
         try:
             getattr(self.sagemaker, operation)(**arguments)
         except ClientError as error:
-            return f"{what} {status}: {error}"
-        return f"{what} {status}"
+            return f"{label} {status}: {error}"
+        return f"{label} {status}"

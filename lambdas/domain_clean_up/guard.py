@@ -1,42 +1,45 @@
-"""Refuses an update that would replace the domain, before CloudFormation begins with it.
+"""Rejection of an update that would replace the domain, before CloudFormation updates any other resource.
 
-The resource's physical id is what the domain was made with, so that no call is needed to compare; and a rollback, which
-asks for what there was before, passes.
+The resource's physical id contains the settings of the domain's creation. Therefore the comparison needs no request,
+and a rollback to these settings is accepted.
 """
 
+from dataclasses import asdict
 from typing import Any
 
-FIXED = {
-    "AuthMode": "research.auth",
-    "DomainName": "name",
-    "KmsKeyId": "the key",
-    "IdentityCenter": "research.identity_center.instance_arn",
+from domain_clean_up.settings import GuardSettings
+
+KEYS = {
+    "auth_mode": "research.auth",
+    "domain_name": "name",
+    "kms_key_id": "the key",
+    "identity_center": "research.identity_center.instance_arn",
 }
-"""Properties that a domain keeps for its life, and where each comes from in the deployment file."""
+"""The key of the deployment file for each setting."""
 
 
 class WouldReplaceDomain(Exception):
-    """The text says which property changed, from what to what, and what to do."""
+    """The update changes a setting that a domain keeps for its lifetime."""
 
 
 def guard(event: dict[str, Any]) -> str:
-    """The physical id.
+    """Return the resource's physical id.
 
     Raises:
-        WouldReplaceDomain: the update changes what cannot be changed.
+        WouldReplaceDomain: The update changes a setting that a domain keeps for its lifetime.
     """
-    wanted = {name: str(event["ResourceProperties"].get(name, "")) for name in FIXED}
-    identity = "|".join(wanted.values())
-    made_with = event.get("PhysicalResourceId", identity)
-    if event["RequestType"] == "Update" and made_with != identity:
+    settings: dict[str, str] = asdict(GuardSettings.from_properties(event["ResourceProperties"]))
+    identity = "|".join(settings.values())
+    created_with = str(event.get("PhysicalResourceId", identity))
+    if event["RequestType"] == "Update" and created_with != identity:
         changed = [
-            f"{FIXED[name]} from {before!r} to {after!r}"
-            for (name, after), before in zip(wanted.items(), made_with.split("|"), strict=True)
+            f"{KEYS[name]} from {before!r} to {after!r}"
+            for (name, after), before in zip(settings.items(), created_with.split("|"), strict=True)
             if before != after
         ]
         raise WouldReplaceDomain(
-            f"Changing {', '.join(changed)} would replace the Studio domain, and with it every space and its volume. "
-            "Put it back; or deploy a second environment under another name, move what is in the spaces, and remove "
-            "this one"
+            f"Changing {', '.join(changed)} would replace the Studio domain and delete every space with its volume. "
+            "Undo the change. Or deploy a second environment with another name, move the contents of the spaces, and "
+            "remove this one."
         )
-    return str(made_with)
+    return created_with

@@ -1,5 +1,8 @@
-"""Entry point of the clean-up function. CDK's provider framework calls it until it says that it is complete; each call
-looks at what there is and does what can be done, so it does not matter how often it is called."""
+"""Lambda handler of the domain's custom resources.
+
+CDK's provider framework calls it until the response has `IsComplete`. Each call reads the current state and does the
+next step, so that repeated calls do no harm.
+"""
 
 from typing import Any
 
@@ -8,8 +11,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from domain_clean_up.clean_up import CleanUp, Domain
+from domain_clean_up.clean_up import CleanUp
 from domain_clean_up.guard import guard
+from domain_clean_up.settings import GUARD, CleanUpSettings
 
 logger = Logger()
 clean_up = CleanUp(boto3.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8})))
@@ -17,14 +21,12 @@ clean_up = CleanUp(boto3.client("sagemaker", config=Config(retries={"mode": "sta
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """One step of either resource."""
-    properties = event["ResourceProperties"]
-    if event["ResourceType"] == "Custom::DomainGuard":
+    """Do one step of either resource."""
+    if event["ResourceType"] == GUARD:
         return {"PhysicalResourceId": guard(event), "IsComplete": True}
-    domain = Domain.from_properties(properties)
-    answer: dict[str, Any] = {"PhysicalResourceId": domain.id, "IsComplete": True}
-    if event["RequestType"] != "Delete":
-        return answer
-    waiting = clean_up.step(domain)
-    logger.info("clean-up", domain=domain.id, waiting_for=waiting, kept=properties["Kept"])
-    return {**answer, "IsComplete": not waiting}
+    settings = CleanUpSettings.from_properties(event["ResourceProperties"])
+    remaining = []
+    if event["RequestType"] == "Delete":
+        remaining = clean_up.step(settings)
+        logger.info("clean-up", domain=settings.domain_id, remaining=remaining, kept=settings.kept)
+    return {"PhysicalResourceId": settings.domain_id, "IsComplete": not remaining}

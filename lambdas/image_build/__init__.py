@@ -1,5 +1,6 @@
-"""The custom resource `Custom::ContainerImage`: builds an image with CodeBuild and answers its digest.
+"""The function of the custom resource `Custom::ContainerImage`: builds an image with CodeBuild and returns its digest.
 
-handler.py   which step the framework asks for
-build.py     start, look, stop
+handler.py     the entry point
+settings.py    the resource's properties
+build.py       start, status and end of a build
 """

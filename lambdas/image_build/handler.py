@@ -1,5 +1,8 @@
-"""Entry point of the image build function. CDK's provider framework calls it once to begin and then, with what the
-first call answered, again and again until it says that it is complete. What it raises fails the deployment."""
+"""Lambda handler of the image builds.
+
+CDK's provider framework calls it once to start a build. Then it calls it with the first response, every few seconds,
+until the response has `IsComplete`. An exception fails the deployment.
+"""
 
 from typing import Any
 
@@ -8,7 +11,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from image_build.build import Builder, Request
+from image_build.build import Builder
+from image_build.settings import Settings
 
 logger = Logger()
 config = Config(retries={"mode": "standard", "max_attempts": 8})
@@ -21,23 +25,23 @@ builder = Builder(
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """Begin, or look whether it has ended."""
-    request = Request.from_properties(event["ResourceProperties"])
-    logger.append_keys(project=request.project, tag=request.tag)
-    begun = "Build" in event
+    """Start a build or check it; on deletion, stop the project's builds."""
+    settings = Settings.from_properties(event["ResourceProperties"])
+    logger.append_keys(project=settings.project, tag=settings.tag)
+    started = "Build" in event
     if event["RequestType"] == "Delete":
-        return {"IsComplete": True} if begun else {**_begun(request, ""), "Stopped": builder.stop(request)}
-    if not begun:
-        build = builder.start(request, token=event["RequestId"])
-        logger.info("build started" if build else "built before", build=build)
-        return _begun(request, build)
-    digest = builder.digest(request, build=event["Build"])
+        return {"IsComplete": True} if started else {**_started(settings, ""), "Stopped": builder.stop(settings)}
+    if not started:
+        build = builder.start(settings, token=event["RequestId"])
+        logger.info("build started" if build else "image exists", build=build)
+        return _started(settings, build)
+    digest = builder.digest(settings, build=event["Build"])
     if digest is None:
         return {"IsComplete": False}
-    logger.info("image is there", digest=digest)
+    logger.info("image built", digest=digest)
     return {"IsComplete": True, "Data": {"Digest": digest}}
 
 
-def _begun(request: Request, build: str) -> dict[str, Any]:
-    # The physical id stays while the project does, so that an update deletes nothing.
-    return {"PhysicalResourceId": request.project, "Build": build}
+def _started(settings: Settings, build: str) -> dict[str, Any]:
+    # The project's name as physical id: an update with the same project deletes nothing.
+    return {"PhysicalResourceId": settings.project, "Build": build}

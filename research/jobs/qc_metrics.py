@@ -1,20 +1,20 @@
-"""Quality control of single-cell data: which cells to keep, as a processing job or anywhere.
+"""Quality control of single-cell data: a filter of cells by thresholds, as a processing job or on any machine.
 
     python3 qc_metrics.py [--base-dir DIR] [--percent-mito 10] …
 
 Reads the one data set below DIR/input: a 10x directory (matrix.mtx, barcodes, features), or a file .h5ad, .h5 (10x),
-.loom, .zarr, .zarr.zip, .csv; a file without such an ending is taken for what its content says. DIR/input/code, where
-SageMaker's ScriptProcessor puts the script, is not looked at. DIR is /opt/ml/processing, as in a processing job, unless
---base-dir or PROCESSING_DIR says otherwise. Writes to DIR/output:
+.loom, .zarr, .zarr.zip, .csv. The format of a file without such an ending is detected from its content. DIR/input/code,
+where SageMaker's ScriptProcessor puts the script, is ignored. DIR is /opt/ml/processing, as in a processing job, unless
+--base-dir or PROCESSING_DIR is set. Writes to DIR/output:
 
-    qc_metrics.csv   a row a sample: how many cells are kept, and medians before and after; always the same columns
-    manifest.json    what made it: versions, thresholds, the input and its SHA-256
-    qc_metrics.png   how genes, UMIs and mitochondrial counts are distributed, and where the cuts are
+    qc_metrics.csv   a row for each sample: number of cells, medians before and after; always the same columns
+    manifest.json    versions, thresholds, the input and its SHA-256
+    qc_metrics.png   distributions of genes, UMIs and mitochondrial counts, with the thresholds
 
-Exit status: 0; 2 arguments that make no sense; 3 no input, more than one, or one that cannot be read; 1 anything else.
-The reason is the log's last line, and what DescribeProcessingJob gives as ExitMessage.
+Exit status: 0; 2 for invalid arguments; 3 for no input, more than one, or one that cannot be read; 1 for other errors.
+The reason is the log's last line, which is also `ExitMessage` of DescribeProcessingJob.
 
-Needs pegasuspy, which brings pandas, and matplotlib; stands alone otherwise: copy it and make it yours.
+Needs pegasuspy, which brings pandas, and matplotlib. It imports nothing else, so that you can copy and change it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KINDS = {
     ".csv": "csv",
     ".csv.gz": "csv",
 }
-"""Pegasus' name of each kind of file, by its ending. The directory of a .mtx file is `mtx`."""
+"""Pegasus' name of each file format, by the file's ending. The directory of a .mtx file is `mtx`."""
 COLUMNS = (
     "Channel",
     "kept",
@@ -60,53 +60,58 @@ COLUMNS = (
     "median_n_umis_before",
     "median_percent_mito_before",
 )
-"""Of qc_metrics.csv, in Pegasus' own words: Channel is the sample; cells kept, filtered out and in total."""
+"""Columns of qc_metrics.csv, named as by Pegasus: Channel is the sample; kept, filt and total are numbers of cells."""
 PACKAGES = ("pegasuspy", "pegasusio", "pandas", "numpy", "scipy", "anndata", "matplotlib")
 
 
 class InputError(Exception):
-    """There is not exactly one data set that can be read. The message says what there is."""
+    """The input is not one readable data set. The message lists the files."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a cell must have to be kept; None filters nothing. As Pegasus 1.0 had them when it was told nothing: since
-    1.4 its own defaults are None, and `percent_mito` without `mito_prefix` says nothing and does nothing."""
+    """Conditions for a cell to be kept. None switches a condition off.
+
+    The defaults are those of Pegasus 1.0. Since 1.4 Pegasus' own defaults are None, and `percent_mito` without
+    `mito_prefix` has no effect.
+    """
 
     min_genes: int | None = 500
-    """At least so many genes."""
+    """Minimum number of genes."""
     max_genes: int | None = 6000
-    """Fewer genes than this."""
+    """Number of genes that a cell must stay below."""
     min_umis: int | None = None
-    """At least so many UMIs."""
+    """Minimum number of UMIs."""
     max_umis: int | None = None
-    """Fewer UMIs than this."""
+    """Number of UMIs that a cell must stay below."""
     mito_prefix: str | None = "MT-"
-    """What the name of a mitochondrial gene begins with: MT- for human, mt- for mouse."""
+    """Beginning of the names of mitochondrial genes: MT- for human, mt- for mouse."""
     percent_mito: float | None = 10.0
-    """Fewer per cent of a cell's UMIs than this are mitochondrial. 10 is the post's."""
+    """Percentage of mitochondrial UMIs that a cell must stay below."""
 
     def __post_init__(self) -> None:
         for low, high in (("min_genes", "max_genes"), ("min_umis", "max_umis")):
             least, limit = getattr(self, low), getattr(self, high)
             if least is not None and limit is not None and least >= limit:
-                raise ValueError(f"{low} = {least} and {high} = {limit} keep no cell; {low} has to be the smaller")
+                raise ValueError(f"{low} = {least} and {high} = {limit} keep no cell. {low} must be the smaller.")
         if self.percent_mito is not None and not 0 < self.percent_mito <= 100:
-            raise ValueError(f"percent_mito = {self.percent_mito}: is per cent, more than 0 and at most 100")
+            raise ValueError(f"percent_mito = {self.percent_mito}: must be more than 0 and at most 100.")
         if self.percent_mito is not None and not self.mito_prefix:
-            raise ValueError(f"percent_mito = {self.percent_mito} does nothing without mito_prefix; give both or none")
+            raise ValueError(
+                f"percent_mito = {self.percent_mito}: has no effect without mito_prefix. Set both or none of them."
+            )
 
 
 @dataclass(frozen=True)
 class Input:
-    """A data set: where it is, and what Pegasus calls its kind."""
+    """A data set: its path and Pegasus' name of its format."""
 
     path: Path
     kind: str
 
     @property
     def name(self) -> str:
-        """Its name without the ending: the sample's, where the data names none."""
+        """The file name without the ending: the sample's name, if the data contains none."""
         for ending in sorted(KINDS, key=len, reverse=True):
             if self.path.name.lower().endswith(ending):
                 return self.path.name[: -len(ending)]
@@ -117,31 +122,33 @@ class Input:
 
 
 def find_input(folder: Path) -> Input:
-    """The one data set at or below `folder`.
+    """Return the one data set at or below `folder`.
 
     Raises:
-        InputError: when there is none, or more than one; names what was found.
+        InputError: There is no data set, or more than one.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: mount the data there, or say --base-dir.")
-    files: list[Path] = []
-    found = list(_candidates(folder, files, ignored=folder / "code"))
-    if not found and len(files) == 1 and (kind := sniff(files[0])):
-        found = [Input(files[0], kind)]
-    if len(found) == 1:
-        return found[0]
-    endings = ", ".join(KINDS)
-    if found:
-        names = ", ".join(str(each.path.relative_to(folder)) for each in found)
-        raise InputError(f"{len(found)} data sets in {folder}, and a job is for one: {names}.")
-    others = ", ".join(sorted(str(file.relative_to(folder)) for file in files)[:20]) or "nothing"
-    raise InputError(f"No data set in {folder}: a directory with a .mtx file, or a file {endings}. There is: {others}.")
+        raise InputError(f"There is no folder {folder}. Mount the data there, or set --base-dir.")
+    others: list[Path] = []
+    inputs = list(_candidates(folder, others, ignored=folder / "code"))
+    if not inputs and len(others) == 1 and (kind := sniff(others[0])):
+        inputs = [Input(others[0], kind)]
+    if len(inputs) == 1:
+        return inputs[0]
+    if inputs:
+        names = ", ".join(str(data.path.relative_to(folder)) for data in inputs)
+        raise InputError(f"{len(inputs)} data sets in {folder}: {names}. A job reads one.")
+    names = ", ".join(sorted(str(file.relative_to(folder)) for file in others)[:20]) or "none"
+    raise InputError(
+        f"No data set in {folder}. A data set is a directory with a .mtx file, or a file {', '.join(KINDS)}. Other "
+        f"files: {names}."
+    )
 
 
 def _candidates(folder: Path, others: list[Path], *, ignored: Path) -> Iterator[Input]:
-    """Data sets below `folder`; files that are none are added to `others`."""
-    entries = sorted(each for each in folder.iterdir() if each != ignored and not each.name.startswith((".", "__")))
-    if any(each.name.endswith((".mtx", ".mtx.gz")) for each in entries):
+    """Yield the data sets below `folder`, and add all other files to `others`."""
+    entries = sorted(entry for entry in folder.iterdir() if entry != ignored and not entry.name.startswith((".", "__")))
+    if any(entry.name.endswith((".mtx", ".mtx.gz")) for entry in entries):
         yield Input(folder, "mtx")
         return
     for entry in entries:
@@ -155,7 +162,7 @@ def _candidates(folder: Path, others: list[Path], *, ignored: Path) -> Iterator[
 
 
 def sniff(file: Path) -> str | None:
-    """What a file without a known ending holds, as one that came in a message; None for anything unknown."""
+    """Return the format of a file without a known ending, such as a message's payload. None if it is unknown."""
     with file.open("rb") as content:
         begin = content.read(512)
     if begin.startswith(b"PK\x03\x04"):
@@ -171,12 +178,12 @@ def sniff(file: Path) -> str | None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file; of a directory, that of the names and digests of its files, in the order of their names."""
+    """Return the SHA-256 of a file, or of the names and digests of a directory's files, ordered by name."""
     if path.is_file():
         with path.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     whole = hashlib.sha256()
-    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
         whole.update(f"{digest(file)}  {file.relative_to(path).as_posix()}\n".encode())
     return whole.hexdigest()
 
@@ -184,29 +191,29 @@ def digest(path: Path) -> str:
 # Pegasus ------------------------------------------------------------------------------------------------------------
 
 
-def read(found: Input, *, sample: str, transpose: bool) -> Any:
-    """The data in memory, as Pegasus has it, with a name for every cell's sample.
+def read(source: Input, *, sample: str, transpose: bool) -> Any:
+    """Return the data in Pegasus' form. Cells without a sample get the name `sample`.
 
     Raises:
-        InputError: when Pegasus cannot read it.
+        InputError: Pegasus cannot read the data set.
     """
     import pegasus
 
     try:
-        options = {"transpose": True} if found.kind == "csv" and transpose else {}
-        data = pegasus.read_input(str(found.path), file_type=found.kind, **options)
+        options = {"transpose": True} if source.kind == "csv" and transpose else {}
+        data = pegasus.read_input(str(source.path), file_type=source.kind, **options)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"Pegasus cannot read {found.path} as {found.kind}: {reason}") from error
+        raise InputError(f"Pegasus cannot read {source.path} as {source.kind}: {reason}") from error
     if 0 in data.shape:
-        raise InputError(f"{found.path} has {data.shape[0]} cells and {data.shape[1]} genes: nothing to look at.")
+        raise InputError(f"{source.path} is empty: {data.shape[0]} cells, {data.shape[1]} genes.")
     if "Channel" not in data.obs:
         data.obs["Channel"] = sample
     return data
 
 
 def measure(data: Any, thresholds: Thresholds, *, min_genes_before: int) -> list[dict[str, Any]]:
-    """Mark the cells to keep in `data`; a row a sample."""
+    """Mark the cells to keep in `data`. Return a row for each sample."""
     import pegasus
 
     pegasus.qc_metrics(data, **asdict(thresholds))
@@ -216,10 +223,10 @@ def measure(data: Any, thresholds: Thresholds, *, min_genes_before: int) -> list
 
 
 def mitochondrial(genes: Iterable[str], prefix: str | None) -> int:
-    """How many genes count as mitochondrial; with none, no cell is filtered for them, and the log says so."""
+    """Return the number of mitochondrial genes. Log a warning if there are none: then they filter no cell."""
     count = sum(gene.startswith(prefix) for gene in genes) if prefix else 0
     if prefix and not count:
-        log.warning("No gene's name begins with %r: no cell is filtered for mitochondrial counts.", prefix)
+        log.warning("No gene name begins with %r: no cell is filtered by mitochondrial counts.", prefix)
     return count
 
 
@@ -227,7 +234,7 @@ def mitochondrial(genes: Iterable[str], prefix: str | None) -> int:
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
-    """`COLUMNS`, whatever Pegasus had to say: what it did not measure is left empty."""
+    """Write the columns `COLUMNS` of the rows. Values that Pegasus did not measure are empty."""
     with file.open("w", newline="", encoding="utf-8") as target:
         writer = csv.DictWriter(target, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -235,7 +242,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
 
 
 def write_manifest(file: Path, **facts: Any) -> None:
-    """What has to be known to have the same result again."""
+    """Write the facts that are needed to reproduce the result, with the versions of the packages."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -247,7 +254,10 @@ def write_manifest(file: Path, **facts: Any) -> None:
 
 
 def draw(cells: Any, thresholds: Thresholds, file: Path) -> None:
-    """A histogram of each measure, with its cuts; `cells` is a table of n_genes, n_counts, percent_mito, passed_qc."""
+    """Draw a histogram of each measure, with its thresholds.
+
+    `cells` is a table with the columns n_genes, n_counts, percent_mito and passed_qc.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -258,7 +268,7 @@ def draw(cells: Any, thresholds: Thresholds, file: Path) -> None:
         ("n_counts", "UMIs", (thresholds.min_umis, thresholds.max_umis)),
         ("percent_mito", "mitochondrial UMIs, %", (None, thresholds.percent_mito)),
     ]
-    shown = [each for each in measures if each[0] in cells]
+    shown = [measure for measure in measures if measure[0] in cells]
     figure, axes = pyplot.subplots(1, len(shown), figsize=(4.2 * len(shown), 3.4), layout="constrained", squeeze=False)
     kept = cells["passed_qc"].to_numpy(dtype=bool)
     for axis, (column, label, cuts) in zip(axes[0], shown, strict=True):
@@ -276,11 +286,11 @@ def draw(cells: Any, thresholds: Thresholds, file: Path) -> None:
                     color="#c0392b",
                     fontsize=8,
                 )
-        axis.set_xlabel(f"{label} a cell")
+        axis.set_xlabel(f"{label} per cell")
         axis.margins(y=0.14)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].set_ylabel("cells")
-    figure.suptitle(f"{kept.sum():,} of {len(kept):,} cells kept (blue); dashed: the cuts", fontsize=10)
+    figure.suptitle(f"{kept.sum():,} of {len(kept):,} cells kept (blue); dashed: thresholds", fontsize=10)
     figure.savefig(file, dpi=120, metadata={"Software": None})
     pyplot.close(figure)
 
@@ -291,17 +301,17 @@ def draw(cells: Any, thresholds: Thresholds, file: Path) -> None:
 def run(
     base: Path, thresholds: Thresholds, *, sample: str | None, transpose: bool, min_genes_before: int
 ) -> list[dict[str, Any]]:
-    """From DIR/input to DIR/output; answers the rows of qc_metrics.csv.
+    """Read the data set below `base`/input and write the results to `base`/output. Return the rows of qc_metrics.csv.
 
     Raises:
-        InputError: no data set, more than one, or one that Pegasus cannot read.
+        InputError: There is no data set, more than one, or one that Pegasus cannot read.
     """
     folder, output = base / "input", base / "output"
-    found = find_input(folder)
-    name = sample or ("sample" if found.path == folder else found.name)
-    content = digest(found.path)
-    log.info("Reading %s (%s), SHA-256 %s", found.path, found.kind, content)
-    data = read(found, sample=name, transpose=transpose)
+    source = find_input(folder)
+    name = sample or ("sample" if source.path == folder else source.name)
+    content = digest(source.path)
+    log.info("Reading %s (%s), SHA-256 %s", source.path, source.kind, content)
+    data = read(source, sample=name, transpose=transpose)
     log.info("%d cells, %d genes", *data.shape)
     mito_genes = mitochondrial(data.var_names, thresholds.mito_prefix)
     rows = measure(data, thresholds, min_genes_before=min_genes_before)
@@ -310,7 +320,7 @@ def run(
     draw(data.obs, thresholds, output / "qc_metrics.png")
     write_manifest(
         output / "manifest.json",
-        input={"path": str(found.path.relative_to(base)), "kind": found.kind, "sha256": content},
+        input={"path": str(source.path.relative_to(base)), "kind": source.kind, "sha256": content},
         cells=int(data.shape[0]),
         genes=int(data.shape[1]),
         mitochondrial_genes=mito_genes,
@@ -319,8 +329,8 @@ def run(
         min_genes_before=min_genes_before,
     )
     if not any(int(row["kept"]) for row in rows):
-        log.warning("no cell is kept: are the thresholds meant, and has a .csv a gene a row (else: --transpose)?")
-    # Last, so that a job that was stopped leaves no result that looks whole.
+        log.warning("No cell is kept. Check the thresholds. A .csv with a gene in each column needs --transpose.")
+    # Last, so that a job that was stopped leaves no result that looks complete.
     write_csv(rows, output / "qc_metrics.csv")
     if len(rows) > 1:
         for row in rows:
@@ -329,19 +339,18 @@ def run(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status."""
+    """Run the job. Return the exit status."""
     _log_to_stdout()
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    base = Path(given.base_dir)
+    options = _parser().parse_args(arguments)
+    base = Path(options.base_dir)
     try:
         thresholds = Thresholds(
-            min_genes=given.min_genes,
-            max_genes=given.max_genes,
-            min_umis=given.min_umis,
-            max_umis=given.max_umis,
-            mito_prefix=given.mito_prefix,
-            percent_mito=given.percent_mito,
+            min_genes=options.min_genes,
+            max_genes=options.max_genes,
+            min_umis=options.min_umis,
+            max_umis=options.max_umis,
+            mito_prefix=options.mito_prefix,
+            percent_mito=options.percent_mito,
         )
     except ValueError as error:
         return _end(base, 2, str(error))
@@ -349,9 +358,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = run(
             base,
             thresholds,
-            sample=given.sample,
-            transpose=given.transpose == "yes",
-            min_genes_before=given.min_genes_before,
+            sample=options.sample,
+            transpose=options.transpose == "yes",
+            min_genes_before=options.min_genes_before,
         )
     except InputError as error:
         return _end(base, 3, str(error))
@@ -363,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _log_to_stdout() -> None:
-    """What this script says; Pegasus' loggers have handlers of their own."""
+    """Log this script's lines to stdout. Pegasus' loggers have their own handlers."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.handlers, log.propagate = [handler], False
@@ -371,11 +380,11 @@ def _log_to_stdout() -> None:
 
 
 def _end(base: Path, status: int, message: str) -> int:
-    """Say why, in the log and to SageMaker, which shows 1 KB of /opt/ml/output/message."""
+    """Write the reason to the log and to /opt/ml/output/message, of which SageMaker shows 1 KB. Return `status`."""
     log.log(logging.ERROR if status else logging.INFO, message)
-    told = base.parent / "output"
-    if base.name == "processing" and told.is_dir():
-        (told / "message").write_bytes(message.encode()[:1024].decode(errors="ignore").encode())
+    folder = base.parent / "output"
+    if base.name == "processing" and folder.is_dir():
+        (folder / "message").write_bytes(message.encode()[:1024].decode(errors="ignore").encode())
     return status
 
 
@@ -386,47 +395,51 @@ def _parser() -> argparse.ArgumentParser:
         "--base-dir",
         default=os.environ.get("PROCESSING_DIR", BASE_DIR),
         metavar="DIR",
-        help="where input/ and output/ are (default: %(default)s)",
+        help="folder with input/ and output/ (default: %(default)s)",
     )
-    parser.add_argument("--sample", type=_text, metavar="NAME", help="the sample's name, where the data has none")
+    parser.add_argument("--sample", type=_text, metavar="NAME", help="sample name, if the data contains none")
     parser.add_argument(
         "--transpose",
         nargs="?",
         const="yes",
         default="no",
         choices=("yes", "no"),
-        help="a .csv has genes as columns, cells as rows (default: %(default)s)",
+        help="read a .csv with a gene in each column (default: %(default)s)",
     )
-    for name, kind, what in (
-        ("min_genes", _count, "keep cells with at least so many genes"),
-        ("max_genes", _count, "keep cells with fewer genes than this"),
-        ("min_umis", _count, "keep cells with at least so many UMIs"),
-        ("max_umis", _count, "keep cells with fewer UMIs than this"),
-        ("mito_prefix", _text, "what names of mitochondrial genes begin with"),
-        ("percent_mito", _number, "keep cells with fewer per cent of mitochondrial UMIs than this"),
+    for name, kind, text in (
+        ("min_genes", _count, "keep cells with at least N genes"),
+        ("max_genes", _count, "keep cells with fewer than N genes"),
+        ("min_umis", _count, "keep cells with at least N UMIs"),
+        ("max_umis", _count, "keep cells with fewer than N UMIs"),
+        ("mito_prefix", _text, "beginning of the names of mitochondrial genes"),
+        ("percent_mito", _number, "keep cells with less than N per cent mitochondrial UMIs"),
     ):
-        option = f"--{name.replace('_', '-')}"
         parser.add_argument(
-            option, type=kind, default=getattr(defaults, name), help=f"{what}, or none (default: %(default)s)"
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            default=getattr(defaults, name),
+            metavar="PREFIX" if kind is _text else "N",
+            help=f"{text}, or none (default: %(default)s)",
         )
     parser.add_argument(
         "--min-genes-before",
         type=int,
         default=100,
-        help="where there are empty droplets, count only those with so many genes as cells (default: %(default)s)",
+        metavar="N",
+        help="if there are empty droplets, count only those with N genes as cells (default: %(default)s)",
     )
     return parser
 
 
 def _text(value: str) -> str | None:
-    """`none` and nothing at all are None: a pipeline passes every argument, always."""
+    """Return None for `none` and for an empty text: a pipeline always passes every argument."""
     return None if value in ("", "none") else value
 
 
 def _count(value: str) -> int | None:
     number = _number(value)
     if number is not None and number != int(number):
-        raise argparse.ArgumentTypeError(f"{value!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number")
     return None if number is None else int(number)
 
 
@@ -436,7 +449,7 @@ def _number(value: str) -> float | None:
     try:
         number = float(value)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} is no number, and not none") from None
+        raise argparse.ArgumentTypeError(f"{value!r} is neither a number nor none") from None
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{value!r} is not a number of 0 or more")
     return number

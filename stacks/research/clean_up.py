@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
 
+from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
 from stacks.common.custom_resource import AsyncProvider
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.function import Function
@@ -41,13 +42,13 @@ class CleanUp(Construct):
             self,
             "Guard",
             service_token=self._provider.service_token,
-            resource_type="Custom::DomainGuard",
-            properties={
-                "AuthMode": self._research.auth,
-                "DomainName": names.research_domain(self._deployment),
-                "KmsKeyId": key.key_id,
-                "IdentityCenter": center.instance_arn if center else "none",
-            },
+            resource_type=GUARD,
+            properties=GuardSettings(
+                auth_mode=self._research.auth,
+                domain_name=names.research_domain(self._deployment),
+                kms_key_id=key.key_id,
+                identity_center=center.instance_arn if center else "none",
+            ).to_properties(),
         )
         domain.node.add_dependency(guard)
 
@@ -105,17 +106,17 @@ class CleanUp(Construct):
             self,
             "Empty",
             service_token=self._provider.service_token,
-            resource_type="Custom::DomainCleanUp",
-            properties={
-                "DomainId": domain.attr_domain_id,
-                "Profiles": sorted(people.profiles),
-                "Spaces": sorted(people.spaces),
-                "Pipelines": [names.pipeline(self._deployment, each) for each in self._research.pipelines],
-                "JobPrefix": names.job_prefix(self._deployment),
-                "JobRole": f"arn:{partition(self._research.region)}:iam::{self._research.account}:role/"
+            resource_type=CLEAN_UP,
+            properties=CleanUpSettings(
+                domain_id=domain.attr_domain_id,
+                profiles=tuple(sorted(people.profiles)),
+                spaces=tuple(sorted(people.spaces)),
+                pipelines=tuple(names.pipeline(self._deployment, pipeline) for pipeline in self._research.pipelines),
+                job_prefix=names.job_prefix(self._deployment),
+                job_role=f"arn:{partition(self._research.region)}:iam::{self._research.account}:role/"
                 f"{names.processing_role(self._deployment)}",
-                "Ephemeral": "true" if self._deployment.ephemeral else "false",
-                "Kept": list(kept),
-            },
+                ephemeral=self._deployment.ephemeral,
+                kept=tuple(kept),
+            ).to_properties(),
         )
         empty.node.add_dependency(rights, domain, people, *after)

@@ -10,7 +10,7 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from research import processing_job as step
+from research import processing_job
 from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import BaseDeployment, names
 from stacks.deployment.research import PipelineConfig as Settings
@@ -33,7 +33,7 @@ class Pipeline(Construct):
         deployment: BaseDeployment,
         research: ResearchConfig,
         pipeline: Settings,
-        environment: step.Environment,
+        environment: processing_job.Environment,
         roles: Roles,
         key: kms.IKey,
     ) -> None:
@@ -51,7 +51,7 @@ class Pipeline(Construct):
                 {
                     "Name": "Run",
                     "Type": "Processing",
-                    "Arguments": step.processing_job(
+                    "Arguments": processing_job.request(
                         environment,
                         # The beginning of each job's name: SageMaker adds the execution and the step to it.
                         name=names.pipeline(deployment, pipeline),

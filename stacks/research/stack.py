@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from research import processing_job as step
+from research import processing_job
 from stacks.common.container_image import ImageBuilder
 from stacks.common.defaults import Defaults
 from stacks.deployment import Deployment, ResearchDeployment, names
@@ -98,7 +98,7 @@ class ResearchStack(Stack):
         parameter = ssm.StringParameter(
             self,
             "Environment",
-            parameter_name=step.parameter_name(deployment.name),
+            parameter_name=processing_job.parameter_name(deployment.name),
             description=f"{deployment.name}: where research jobs run",
             string_value=self.to_json_string(environment),
         )
@@ -109,7 +109,7 @@ class ResearchStack(Stack):
                 deployment=deployment,
                 research=research,
                 pipeline=pipeline,
-                environment=step.Environment.of(environment, "the stack"),
+                environment=processing_job.Environment.of(environment, "the stack"),
                 roles=roles,
                 key=key,
             )

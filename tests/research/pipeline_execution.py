@@ -1,4 +1,4 @@
-"""What SageMaker Pipelines makes of a definition: its steps' requests, with an execution's parameters filled in."""
+"""The requests that SageMaker makes from a pipeline definition, with an execution's parameters filled in."""
 
 import json
 from collections.abc import Mapping
@@ -6,38 +6,43 @@ from typing import Any
 
 
 class UnknownParameter(Exception):
-    """An execution was given a parameter that the pipeline does not have; SageMaker refuses that too."""
+    """The pipeline does not have a parameter of the execution. SageMaker rejects such an execution too."""
 
 
 def processing_jobs(
     definition: Mapping[str, Any], parameters: Mapping[str, Any], *, execution: str
 ) -> list[dict[str, Any]]:
-    """The request to CreateProcessingJob of each step of kind Processing. execution: the execution's id.
+    """Return the request to CreateProcessingJob of each step of type Processing.
 
-    Knows what our definitions use: `Get` of parameters and of the execution's id, and `Std:Join`.
+    Supports the functions that the project's definitions use: `Get` and `Std:Join`.
+
+    Args:
+        definition: The pipeline definition.
+        parameters: The execution's parameters.
+        execution: The execution's id.
 
     Raises:
-        UnknownParameter: names it and those that there are.
+        UnknownParameter: The definition does not have one of the parameters.
     """
-    defaults = {each["Name"]: each["DefaultValue"] for each in definition["Parameters"]}
+    defaults = {parameter["Name"]: parameter["DefaultValue"] for parameter in definition["Parameters"]}
     if unknown := set(parameters) - set(defaults):
-        raise UnknownParameter(f"{', '.join(sorted(unknown))}; there are {', '.join(defaults)}")
-    known = {f"Parameters.{name}": value for name, value in {**defaults, **parameters}.items()}
-    known["Execution.PipelineExecutionId"] = execution
-    return [_filled(each["Arguments"], known) for each in definition["Steps"] if each["Type"] == "Processing"]
+        raise UnknownParameter(f"{', '.join(sorted(unknown))}: not in {', '.join(defaults)}")
+    values = {f"Parameters.{name}": value for name, value in {**defaults, **parameters}.items()}
+    values["Execution.PipelineExecutionId"] = execution
+    return [_resolve(step["Arguments"], values) for step in definition["Steps"] if step["Type"] == "Processing"]
 
 
-def _filled(value: Any, known: Mapping[str, Any]) -> Any:
-    match value:
+def _resolve(node: Any, values: Mapping[str, Any]) -> Any:
+    match node:
         case {"Get": str(name)}:
-            return known[name]
+            return values[name]
         case {"Std:Join": {"On": str(separator), "Values": [*parts]}}:
-            return separator.join(_text(_filled(part, known)) for part in parts)
+            return separator.join(_text(_resolve(part, values)) for part in parts)
         case dict():
-            return {key: _filled(each, known) for key, each in value.items()}
+            return {key: _resolve(value, values) for key, value in node.items()}
         case list():
-            return [_filled(each, known) for each in value]
-    return value
+            return [_resolve(value, values) for value in node]
+    return node
 
 
 def _text(value: Any) -> str:

@@ -1,5 +1,7 @@
-"""A stub of SageMaker over HTTP, for what no emulator here has: it checks requests against the API's model, remembers
-them, knows an execution by its token, and runs nothing."""
+"""A stub of SageMaker over HTTP, because no emulator here has it.
+
+It validates requests by the API model and records them. A client token identifies an execution. It runs no job.
+"""
 
 import json
 import threading
@@ -13,11 +15,12 @@ from botocore.validate import ParamValidator
 
 
 class SageMakerStub:
-    """`requests`: (operation, input) of every call that the model takes. `url`: where it answers."""
+    """The recorded state: `requests` are operation and input of each valid request, `url` is the stub's address."""
 
     def __init__(self, account: str, region: str) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.executions: dict[str, dict[str, Any]] = {}
+        self.executions: dict[str, str] = {}
+        """ARNs by client token."""
         self.jobs: dict[str, dict[str, Any]] = {}
         self.url = ""
         self._arn = f"arn:aws:sagemaker:{region}:{account}"
@@ -25,55 +28,52 @@ class SageMakerStub:
         self._arrived = threading.Condition()
 
     def wait_for(self, operation: str, count: int, seconds: float) -> list[dict[str, Any]]:
-        """The inputs of the calls of an operation, once there are so many."""
+        """Return the inputs of an operation's requests when there are `count`, or after `seconds`."""
         with self._arrived:
-            self._arrived.wait_for(lambda: len(self._of(operation)) >= count, timeout=seconds)
-            return self._of(operation)
+            self._arrived.wait_for(lambda: len(self._inputs(operation)) >= count, timeout=seconds)
+            return self._inputs(operation)
 
-    def answer(self, operation: str, given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def respond(self, operation: str, parameters: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return status and body of the response."""
         shape = self._model.operation_model(operation).input_shape
-        if wrong := ParamValidator().validate(given, shape).generate_report():
-            return 400, {"__type": "ValidationException", "message": wrong}
+        if report := ParamValidator().validate(parameters, shape).generate_report():
+            return 400, {"__type": "ValidationException", "message": report}
         with self._arrived:
-            self.requests.append((operation, given))
+            self.requests.append((operation, parameters))
             self._arrived.notify_all()
         match operation:
             case "StartPipelineExecution":
-                known = self.executions.setdefault(
-                    given["ClientRequestToken"],
-                    {"arn": f"{self._arn}:pipeline/{given['PipelineName']}/execution/{len(self.executions):012d}"},
-                )
-                return 200, {"PipelineExecutionArn": known["arn"]}
+                arn = f"{self._arn}:pipeline/{parameters['PipelineName']}/execution/{len(self.executions):012d}"
+                return 200, {"PipelineExecutionArn": self.executions.setdefault(parameters["ClientRequestToken"], arn)}
             case "CreateProcessingJob":
-                name = given["ProcessingJobName"]
-                self.jobs[name] = given
+                name = parameters["ProcessingJobName"]
+                self.jobs[name] = parameters
                 return 200, {"ProcessingJobArn": f"{self._arn}:processing-job/{name}"}
-            case "DescribeProcessingJob" if given["ProcessingJobName"] in self.jobs:
-                job = self.jobs[given["ProcessingJobName"]]
-                arn = f"{self._arn}:processing-job/{given['ProcessingJobName']}"
+            case "DescribeProcessingJob" if parameters["ProcessingJobName"] in self.jobs:
+                name = parameters["ProcessingJobName"]
                 return 200, {
-                    **job,
-                    "ProcessingJobArn": arn,
+                    **self.jobs[name],
+                    "ProcessingJobArn": f"{self._arn}:processing-job/{name}",
                     "ProcessingJobStatus": "Completed",
                     "CreationTime": 0,
                     "ExitMessage": "a stub: nothing ran",
                 }
-        return 400, {"__type": "ValidationException", "message": f"the stub has no {operation} of {given}"}
+        return 400, {"__type": "ValidationException", "message": f"the stub cannot {operation} {parameters}"}
 
-    def _of(self, operation: str) -> list[dict[str, Any]]:
-        return [given for name, given in self.requests if name == operation]
+    def _inputs(self, operation: str) -> list[dict[str, Any]]:
+        return [parameters for name, parameters in self.requests if name == operation]
 
 
 @contextmanager
 def sagemaker_stub(account: str, region: str = "us-east-1") -> Iterator[SageMakerStub]:
-    """One that answers on loopback."""
+    """Serve a stub on loopback."""
     stub = SageMakerStub(account, region)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            given = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
-            status, answer = stub.answer(self.headers["X-Amz-Target"].partition(".")[2], given)
-            body = json.dumps(answer).encode()
+            parameters = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+            status, response = stub.respond(self.headers["X-Amz-Target"].partition(".")[2], parameters)
+            body = json.dumps(response).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(body)))

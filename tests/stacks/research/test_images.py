@@ -2,20 +2,18 @@
 
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 
-from stacks.common.container_image import ContainerImage, ImageBuilder, _ignored
-from stacks.deployment import ResearchDeployment, load
-from tests.research.test_domain import with_changes
+from stacks.common.container_image import ContainerImage, ImageBuilder
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import only, resources
+from tests.stacks.research.environments import with_changes
 from tests.templates import ROOT, WITHOUT_CODE
 
 Template = dict[str, Any]
@@ -191,72 +189,3 @@ def test_sagemaker_fetches_images_from_these_registries_only(several_template: T
                 "ecr:DescribeImages",
                 "ecr:GetDownloadUrlForLayer",
             }
-
-
-@pytest.mark.parametrize("folder", ["pegasus", "r"])
-def test_both_images_start_jupyterlab_the_same_way(folder: str) -> None:
-    script = (ROOT / "research" / "image" / folder / "start-jupyterlab").read_text()
-    assert script == (PEGASUS / "start-jupyterlab").read_text()
-    for argument in ("--ServerApp.port=8888", "/${SAGEMAKER_APP_TYPE_LOWERCASE:-jupyterlab}/default"):
-        assert argument in script
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "research" / "image").glob("*/*.txt")), ids=str)
-def test_what_images_install_is_pinned_by_hash(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    names = [line for line in lines if line and not line.startswith((" ", "#"))]
-    assert names
-    assert all("==" in line for line in names)
-    assert sum("--hash=sha256:" in line for line in lines) >= len(names)
-    assert not [line for line in lines if "://" in line], "no address of a registry"
-
-
-def test_idle_apps_can_be_told_from_busy_ones() -> None:
-    """Studio asks the image for how long nothing was done."""
-    for folder in ("pegasus", "r"):
-        pinned = (ROOT / "research" / "image" / folder / "studio.txt").read_text()
-        (version,) = (
-            line.split("==")[1].split()[0]
-            for line in pinned.splitlines()
-            if line.startswith("jupyter-activity-monitor-extension==")
-        )
-        assert tuple(int(part) for part in version.split(".")) >= (0, 3, 1)
-
-
-@pytest.mark.parametrize("name", ["research.toml", "research-images.toml", "research-messages.toml"])
-def test_what_a_dockerfile_copies_is_in_its_context(name: str) -> None:
-    deployment = load(ROOT / "deployments" / name)
-    assert deployment.research
-    checked = 0
-    for image in deployment.research.images:
-        for line in (image.folder / image.dockerfile).read_text().splitlines():
-            words = [word for word in line.split() if not word.startswith("--chmod")]
-            if words[:1] == ["COPY"] and not words[1].startswith("--from"):
-                for source in words[1:-1]:
-                    assert list(image.folder.glob(source)), line
-                    checked += 1
-    assert checked >= 5
-
-
-def test_what_docker_leaves_out_moves_no_tag(tmp_path: Path) -> None:
-    """Another image's Dockerfile is none of this one's business."""
-    ignored = _ignored(ROOT / "research" / "image" / "pegasus" / "Dockerfile.dockerignore")
-    assert {"image/r", "image/pegasus-terra", "**/__pycache__"} <= set(ignored)
-    assert not [line for line in ignored if line.startswith("#")]
-    assert _ignored(tmp_path / "none")
-
-
-def test_a_fresh_home_has_notebooks_and_jobs_and_a_changed_one_is_left_alone(tmp_path: Path) -> None:
-    binaries, home = tmp_path / "bin", tmp_path / "home"
-    binaries.mkdir()
-    home.mkdir()
-    (binaries / "jupyter-lab").write_text("#!/bin/sh\n")
-    (binaries / "jupyter-lab").chmod(0o755)
-    share = ROOT / "research" / "notebooks"
-    environment = {"PATH": f"{binaries}:/usr/bin:/bin", "HOME": str(home), "RESEARCH_SHARE": str(share)}
-    subprocess.run([PEGASUS / "start-jupyterlab"], env=environment, check=True)
-    copied = home / "research" / "qc_and_clusters.ipynb"
-    assert copied.read_text() == (share / copied.name).read_text()
-    copied.write_text("mine")
-    subprocess.run([PEGASUS / "start-jupyterlab"], env=environment, check=True)
-    assert copied.read_text() == "mine"

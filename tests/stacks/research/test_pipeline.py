@@ -12,13 +12,12 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from access.template import UnresolvedError
-from research import launch
-from research import processing_job as step
+from research import launch, processing_job
 from stacks.deployment import DeploymentError, ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
-from tests.research.test_domain import with_changes
 from tests.stacks.policies import only, resources, with_sid
+from tests.stacks.research.environments import with_changes
 from tests.templates import ROOT
 
 Template = dict[str, Any]
@@ -75,9 +74,9 @@ def qc(template: Template, **parameters: Any) -> dict[str, Any]:
     return job
 
 
-def environment(template: Template) -> step.Environment:
+def environment(template: Template) -> processing_job.Environment:
     parameter = only(template, "AWS::SSM::Parameter")["Properties"]
-    return step.Environment.from_parameter(text(parameter["Value"]), parameter["Name"])
+    return processing_job.Environment.from_parameter(text(parameter["Value"]), parameter["Name"])
 
 
 def test_the_step_is_the_launchers(template: Template) -> None:
@@ -113,7 +112,7 @@ def test_an_execution_has_its_thresholds_and_its_own_output(template: Template) 
     ]
     other = processing_jobs(definition(template), {}, execution="zyxwvutsrqpo")
     assert qc(template)["ProcessingOutputConfig"] != other[0]["ProcessingOutputConfig"]
-    with pytest.raises(UnknownParameter, match="PercentMitto; there are Input, Output"):
+    with pytest.raises(UnknownParameter, match="PercentMitto: not in Input, Output"):
         qc(template, PercentMitto=5)
 
 
@@ -227,7 +226,7 @@ def test_what_is_wrong_with_a_pipeline_is_said(example: ResearchDeployment, pipe
 def test_two_of_a_name_and_no_image_are_refused(example: ResearchDeployment) -> None:
     with pytest.raises(DeploymentError, match=r"pipelines\.name = 'qc': is there 2 times"):
         with_changes(example, {"pipelines": [{"name": "qc"}, {"name": "qc"}]})
-    images = [{"name": "r", "display_name": "R", "context": "research/image/r"}]
+    images = [{"name": "r", "display_name": "R", "context": "research", "dockerfile": "image/r/Dockerfile"}]
     with pytest.raises(DeploymentError, match="set processing = true"):
         with_changes(example, {"images": images, "pipelines": [{"name": "qc"}]})
 

@@ -1,4 +1,4 @@
-"""The job, really run: Pegasus as the image has it, on real data, with counts that are known."""
+"""The job qc_metrics.py with the image's Pegasus, on real data with known counts."""
 
 import csv
 import json
@@ -30,14 +30,14 @@ def run(name, file, thresholds=job.Thresholds(min_genes=10), **options):
     copy(file, base / "input" / name)
     return job.run(base, thresholds, **{{"sample": None, "transpose": False, "min_genes_before": 100, **options}})
 
-found = {{}}
+result = {{}}
 """
 
 
 def in_pegasus(environment: Path, here: Path, data: Path, code: str) -> Any:
-    """What `found` holds after the code: one process, since importing Pegasus takes most of the time."""
+    """Return `result` after the code. One process for several runs: the import of Pegasus takes most of the time."""
     ran = subprocess.run(
-        [environment / "bin" / "python", "-c", f"{IN_PEGASUS}{code}\nprint(json.dumps(found))", here, data],
+        [environment / "bin" / "python", "-c", f"{IN_PEGASUS}{code}\nprint(json.dumps(result))", here, data],
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +47,7 @@ def in_pegasus(environment: Path, here: Path, data: Path, code: str) -> Any:
 
 
 def run(environment: Path, base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As SageMaker runs it: the script beside the data, where a job has them."""
+    """Run the script from the folders of a processing job."""
     code = base / "input" / "code"
     code.mkdir(parents=True)
     shutil.copy(SCRIPT, code)
@@ -65,7 +65,7 @@ def rows(base: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((base / "output" / "qc_metrics.csv").read_text().splitlines()))
 
 
-def test_cells_with_mitochondrial_genes(environment: Path, real_data: Path, tmp_path: Path) -> None:
+def test_cells_are_filtered_by_mitochondrial_counts(environment: Path, real_data: Path, tmp_path: Path) -> None:
     base = tmp_path / "processing"
     (base / "input").mkdir(parents=True)
     shutil.copy(real_data / "cells.csv", base / "input")
@@ -95,13 +95,13 @@ def test_cells_with_mitochondrial_genes(environment: Path, real_data: Path, tmp_
     assert len(picture) > 10_000
 
 
-def test_a_10x_directory_without_any(environment: Path, real_data: Path, tmp_path: Path) -> None:
-    """Put right into the input folder, as a job of the post has it: beside the code."""
+def test_10x_directory_without_mitochondrial_genes_is_read(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """The files are in the input folder itself, next to the code, as in the post."""
     base = tmp_path / "processing"
     shutil.copytree(real_data / "10x" / "3.0.0" / "filtered_feature_bc_matrix", base / "input")
     ended = run(environment, base, "--min-genes", "20", "--sample", "chr21")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "No gene's name begins with 'MT-'" in ended.stdout
+    assert "No gene name begins with 'MT-'" in ended.stdout
     (row,) = rows(base)
     assert (row["Channel"], row["total"]) == ("chr21", "1107")
     assert 0 < int(row["kept"]) < 1107
@@ -109,7 +109,7 @@ def test_a_10x_directory_without_any(environment: Path, real_data: Path, tmp_pat
     assert (manifest["cells"], manifest["genes"], manifest["mitochondrial_genes"]) == (1107, 507, 0)
 
 
-def test_what_pegasus_cannot_read_is_said(environment: Path, tmp_path: Path) -> None:
+def test_unreadable_file_exits_with_3(environment: Path, tmp_path: Path) -> None:
     base = tmp_path / "processing"
     (base / "input").mkdir(parents=True)
     (base / "input" / "broken.h5ad").write_text("not HDF5")
@@ -119,9 +119,9 @@ def test_what_pegasus_cannot_read_is_said(environment: Path, tmp_path: Path) -> 
     assert "broken.h5ad as h5ad: OSError" in (base.parent / "output" / "message").read_text()
 
 
-def test_every_kind_of_file_gives_the_same_counts(environment: Path, real_data: Path, tmp_path: Path) -> None:
-    """Both of 10x' layouts as they come; the rest written by Pegasus; and with a message's id for a name."""
-    found = in_pegasus(
+def test_all_formats_give_the_same_counts(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """Both layouts of 10x, files written by Pegasus, and the same files without an ending."""
+    counts = in_pegasus(
         environment,
         tmp_path,
         real_data / "10x",
@@ -132,23 +132,23 @@ written = {name: here / name for name in ("w.h5ad", "w.zarr", "w.zarr.zip", "w.l
 for name, file in written.items():
     pegasus.write_output(cells, str(file))
 files = {"a.h5": source, "tenx": data / "3.0.0" / "filtered_feature_bc_matrix", **written}
-# Their names without the ending; a directory cannot come as a message.
+# Without an ending, as the payload of a message; a directory cannot be a payload.
 files |= {f"id-{file.name.replace('.', '-')}": file for file in (source, *written.values()) if file.is_file()}
 for name, file in files.items():
     (row,) = run(name.replace("w.", "x."), file)
-    found[name] = [int(row["kept"]), int(row["total"]), row["median_n_genes"]]
+    result[name] = [int(row["kept"]), int(row["total"]), row["median_n_genes"]]
 (row,) = run("old", data / "1.2.0" / "filtered_gene_bc_matrices", job.Thresholds(min_genes=None))
-found["old"] = int(row["kept"])
+result["old"] = int(row["kept"])
 """,
     )
-    assert found.pop("old") == 12
-    assert len(found) == 10
-    assert {tuple(each) for each in found.values()} == {tuple(found["a.h5"])}
-    assert found["a.h5"][1] == 1107
+    assert counts.pop("old") == 12
+    assert len(counts) == 10
+    assert {tuple(count) for count in counts.values()} == {tuple(counts["a.h5"])}
+    assert counts["a.h5"][1] == 1107
 
 
-def test_samples_that_the_data_names_are_rows(environment: Path, real_data: Path, tmp_path: Path) -> None:
-    found = in_pegasus(
+def test_each_sample_of_the_data_has_a_row(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    counts = in_pegasus(
         environment,
         tmp_path,
         real_data / "10x",
@@ -156,23 +156,23 @@ def test_samples_that_the_data_names_are_rows(environment: Path, real_data: Path
 cells = pegasus.read_input(str(data / "3.0.0" / "filtered_feature_bc_matrix.h5"))
 cells.obs["Channel"] = ["b" if i % 3 else "a" for i in range(cells.shape[0])]
 pegasus.write_output(cells, str(here / "two.h5ad"))
-found = [[row["Channel"], int(row["total"])] for row in run("x.h5ad", here / "two.h5ad", sample="ignored")]
+result = [[row["Channel"], int(row["total"])] for row in run("x.h5ad", here / "two.h5ad", sample="ignored")]
 """,
     )
-    assert found == [["a", 369], ["b", 738]]
+    assert counts == [["a", 369], ["b", 738]]
 
 
-def test_what_the_posts_script_does_instead(environment: Path, real_data: Path, tmp_path: Path) -> None:
-    """`percent_mito=10` alone filters nothing since Pegasus 1.4: every cell is kept."""
-    found = in_pegasus(
+def test_percent_mito_alone_filters_nothing(environment: Path, real_data: Path, tmp_path: Path) -> None:
+    """The post's script sets only `percent_mito=10`: since Pegasus 1.4 every cell is kept."""
+    counts = in_pegasus(
         environment,
         tmp_path,
         real_data / "cells.csv",
         """
 cells = pegasus.read_input(str(data), transpose=True)
-for name, options in (("post", {}), ("prefix", {"mito_prefix": "MT-"}), ("ours", job.asdict(job.Thresholds()))):
+for name, options in (("post", {}), ("prefix", {"mito_prefix": "MT-"}), ("defaults", job.asdict(job.Thresholds()))):
     pegasus.qc_metrics(cells, **{"percent_mito": 10, **options})
-    found[name] = int(cells.obs["passed_qc"].sum())
+    result[name] = int(cells.obs["passed_qc"].sum())
 """,
     )
-    assert found == {"post": 559, "prefix": 410, "ours": 404}
+    assert counts == {"post": 559, "prefix": 410, "defaults": 404}

@@ -6,17 +6,12 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import ResearchDeployment, parse
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import only, resources, statements
+from tests.stacks.research.environments import with_changes
 
 Template = dict[str, Any]
 Synth = Callable[[ResearchDeployment], Template]
-
-
-def with_changes(deployment: ResearchDeployment, research: dict[str, Any] | None = None, **changes: Any) -> Any:
-    table = json.loads(deployment.model_dump_json(exclude_none=True))
-    table["research"] |= research or {}
-    return parse(table | changes)
 
 
 def domain(template: Template) -> dict[str, Any]:

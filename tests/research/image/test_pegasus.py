@@ -1,6 +1,6 @@
-"""What the default image installs, checked without Docker: in a fresh virtual environment, as its Dockerfile does.
+"""The packages of the default image, in a virtual environment. The Dockerfile's other commands are not run.
 
-Installed once for its pins (minutes, 900 MB); the Dockerfile's own commands, users and stages are not run here.
+The environment is installed once for each version of the pins (minutes, 900 MB).
 """
 
 import json
@@ -26,10 +26,10 @@ BASE = f"http://127.0.0.1:{PORT}/jupyterlab/default"
 
 @pytest.fixture(scope="module")
 def jupyterlab(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab, by the image's own start script but on loopback; its address."""
+    """The address of a JupyterLab that the image's start script started on loopback."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip(f"something else listens on port {PORT}")
+            pytest.skip(f"another process listens on port {PORT}")
     home = tmp_path_factory.mktemp("home")
     log = (home / "log").open("wb")
     server = subprocess.Popen(
@@ -67,32 +67,32 @@ def _wait(server: subprocess.Popen[bytes], log: Path) -> None:
 
 def get(url: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as answer:
-        body = answer.read()
+    with opener.open(url, timeout=10) as response:
+        body = response.read()
     assert isinstance(body, bytes)
     return body
 
 
-def test_pegasus_imports_in_the_pinned_version(environment: Path) -> None:
+def test_pegasus_has_the_pinned_version(environment: Path) -> None:
     code = "import pegasus, importlib.metadata as m; print(m.version('pegasuspy'), bool(pegasus.qc_metrics))"
-    found = subprocess.run(
+    printed = subprocess.run(
         [environment / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert found.split() == ["1.10.2", "True"]
+    assert printed.split() == ["1.10.2", "True"]
 
 
-def test_what_is_installed_goes_together(environment: Path) -> None:
+def test_packages_are_compatible(environment: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "pip", "check", "--quiet", "--python", environment / "bin" / "python"], check=True)
 
 
-def test_jupyterlab_answers_where_studio_asks(jupyterlab: str) -> None:
+def test_jupyterlab_has_the_address_that_studio_expects(jupyterlab: str) -> None:
     assert b"JupyterLab" in get(f"{jupyterlab}/lab")
 
 
-def test_studio_learns_for_how_long_nothing_was_done(jupyterlab: str) -> None:
+def test_jupyterlab_reports_its_idle_time(jupyterlab: str) -> None:
     assert json.loads(get(f"{jupyterlab}/api/idle"))["lastActiveTimestamp"]
 
 
-def test_the_kernel_is_called_by_its_name(jupyterlab: str) -> None:
+def test_kernel_is_named_python3(jupyterlab: str) -> None:
     assert "python3" in json.loads(get(f"{jupyterlab}/api/kernelspecs"))["kernelspecs"]

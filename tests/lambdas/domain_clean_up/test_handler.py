@@ -1,0 +1,72 @@
+"""The handler of the domain's custom resources."""
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
+
+DOMAIN = "d-abcdefghijkl"
+CLEAN_UP_PROPERTIES = CleanUpSettings(
+    domain_id=DOMAIN,
+    profiles=("ada",),
+    spaces=(),
+    pipelines=(),
+    job_prefix="coatcheck-",
+    job_role="arn:aws:iam::555555555555:role/coatcheck-processing",
+    ephemeral=True,
+    kept=("s3://data",),
+).to_properties()
+
+
+@pytest.fixture(scope="module")
+def function() -> Iterator[ModuleType]:
+    """The handler's module, with a client that no test lets reach a service."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_CA_BUNDLE", raising=False)
+        yield importlib.import_module("domain_clean_up.handler")
+
+
+def event(request_type: str) -> dict[str, Any]:
+    return {
+        "RequestType": request_type,
+        "ResourceType": CLEAN_UP,
+        "PhysicalResourceId": DOMAIN,
+        "ResourceProperties": {"ServiceToken": "arn:aws:lambda:…", **CLEAN_UP_PROPERTIES},
+    }
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_create_and_update_make_no_request(function: ModuleType, context: SimpleNamespace, request_type: str) -> None:
+    with Stubber(function.clean_up.sagemaker):
+        response = function.handler(event(request_type), context)
+    assert response == {"PhysicalResourceId": DOMAIN, "IsComplete": True}
+
+
+@pytest.mark.parametrize(("profile", "complete"), [("ada", True), ("created-by-studio", False)])
+def test_delete_is_complete_when_nothing_remains(
+    function: ModuleType, context: SimpleNamespace, profile: str, complete: bool
+) -> None:
+    with Stubber(function.clean_up.sagemaker) as sagemaker:
+        sagemaker.add_response("list_spaces", {"Spaces": []}, {"DomainIdEquals": DOMAIN})
+        for _ in ("InProgress", "Stopping"):
+            sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
+        sagemaker.add_response("list_apps", {"Apps": []}, {"DomainIdEquals": DOMAIN})
+        profiles = [{"DomainId": DOMAIN, "UserProfileName": profile, "Status": "Deleting"}]
+        sagemaker.add_response("list_user_profiles", {"UserProfiles": profiles}, {"DomainIdEquals": DOMAIN})
+        response = function.handler(event("Delete"), context)
+        sagemaker.assert_no_pending_responses()
+    assert response == {"PhysicalResourceId": DOMAIN, "IsComplete": complete}
+
+
+def test_guard_is_complete_at_once(function: ModuleType, context: SimpleNamespace) -> None:
+    settings = GuardSettings(auth_mode="sso", domain_name="name", kms_key_id="key", identity_center="none")
+    created = {"RequestType": "Create", "ResourceType": GUARD, "ResourceProperties": settings.to_properties()}
+    assert function.handler(created, context) == {"PhysicalResourceId": "sso|name|key|none", "IsComplete": True}

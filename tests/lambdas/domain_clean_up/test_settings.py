@@ -1,0 +1,26 @@
+"""Settings of the domain's custom resources: written by the stack, read by the function."""
+
+import pytest
+
+from domain_clean_up.settings import CleanUpSettings, GuardSettings
+
+CLEAN_UP = CleanUpSettings(
+    domain_id="d-1",
+    profiles=("ada", "grace"),
+    spaces=("single-cell",),
+    pipelines=("coatcheck-qc",),
+    job_prefix="coatcheck-",
+    job_role="role",
+    ephemeral=False,
+    kept=("s3://data", "key"),
+)
+GUARD = GuardSettings(auth_mode="sso", domain_name="name", kms_key_id="key", identity_center="none")
+
+
+@pytest.mark.parametrize("settings", [CLEAN_UP, GUARD])
+def test_properties_are_read_as_written(settings: CleanUpSettings | GuardSettings) -> None:
+    properties = settings.to_properties()
+    assert type(settings).from_properties(properties) == settings
+    for name in properties:
+        with pytest.raises(KeyError, match=f"'{name}'"):
+            type(settings).from_properties({key: value for key, value in properties.items() if key != name})

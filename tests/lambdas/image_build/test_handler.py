@@ -1,0 +1,204 @@
+"""The image build function, called as by CDK's provider framework, against the API models of CodeBuild and ECR."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from image_build.settings import Settings
+
+SETTINGS = Settings(
+    project="project",
+    repository="coatcheck-research/pegasus",
+    tag="studio-0123456789abcdef",
+    source="assets/context.zip",
+)
+IMAGE = {"repositoryName": SETTINGS.repository, "imageIds": [{"imageTag": SETTINGS.tag}]}
+START = {
+    "projectName": "project",
+    "sourceTypeOverride": "S3",
+    "sourceLocationOverride": "assets/context.zip",
+    "environmentVariablesOverride": [{"name": "TAG", "value": SETTINGS.tag, "type": "PLAINTEXT"}],
+    "idempotencyToken": "request",
+}
+BUILD = "project:1a2b"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def function() -> Iterator[ModuleType]:
+    """The handler's module, with clients that no test lets reach a service."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_CA_BUNDLE", raising=False)
+        yield importlib.import_module("image_build.handler")
+
+
+@pytest.fixture
+def aws(function: ModuleType) -> Iterator[SimpleNamespace]:
+    """Stubs `codebuild`, `ecr`, `logs`. Each queued response has to be requested."""
+    stubs = {name: Stubber(getattr(function.builder, name)) for name in ("codebuild", "ecr", "logs")}
+    for stub in stubs.values():
+        stub.activate()
+    yield SimpleNamespace(**stubs)
+    for stub in stubs.values():
+        stub.assert_no_pending_responses()
+        stub.deactivate()
+
+
+@pytest.fixture
+def call(function: ModuleType, context: SimpleNamespace) -> Call:
+    """Call the handler with an event of a request type, and with the first response, as the framework merges them."""
+
+    def call(request_type: str, **first_response: Any) -> dict[str, Any]:
+        event = {
+            "RequestType": request_type,
+            "RequestId": "request",
+            "ResourceProperties": {"ServiceToken": "arn:aws:lambda:…", **SETTINGS.to_properties()},
+            **({} if request_type == "Create" else {"PhysicalResourceId": "project"}),
+            **first_response,
+        }
+        response: dict[str, Any] = function.handler(event, context)
+        return response
+
+    return call
+
+
+def add_image(aws: SimpleNamespace) -> None:
+    aws.ecr.add_response("describe_images", {"imageDetails": [{"imageDigest": DIGEST}]}, IMAGE)
+
+
+def add_no_image(aws: SimpleNamespace) -> None:
+    aws.ecr.add_client_error("describe_images", "ImageNotFoundException", expected_params=IMAGE)
+
+
+def add_build(aws: SimpleNamespace, status: str, **state: Any) -> None:
+    build = {"id": BUILD, "buildStatus": status, **state}
+    aws.codebuild.add_response("batch_get_builds", {"builds": [build]}, {"ids": [BUILD]})
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_new_image_is_built_and_its_digest_returned(aws: SimpleNamespace, call: Call, request_type: str) -> None:
+    """The physical id remains the same on update, so that CloudFormation deletes nothing."""
+    add_no_image(aws)
+    aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, START)
+    started = call(request_type)
+    assert started == {"PhysicalResourceId": "project", "Build": BUILD}
+
+    add_build(aws, "IN_PROGRESS")
+    assert call(request_type, **started) == {"IsComplete": False}
+    add_build(aws, "SUCCEEDED")
+    add_image(aws)
+    assert call(request_type, **started) == {"IsComplete": True, "Data": {"Digest": DIGEST}}
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_existing_image_is_not_built(aws: SimpleNamespace, call: Call, request_type: str) -> None:
+    """An update with the same content, or a rollback: CodeBuild gets no request."""
+    add_image(aws)
+    started = call(request_type)
+    assert started["Build"] == ""
+    add_image(aws)
+    assert call(request_type, **started) == {"IsComplete": True, "Data": {"Digest": DIGEST}}
+
+
+def test_repeated_request_starts_no_second_build(aws: SimpleNamespace, call: Call) -> None:
+    """Lambda or the framework may repeat a call: CodeBuild identifies the build by the request's id."""
+    for _ in range(2):
+        add_no_image(aws)
+        aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, START)
+    assert call("Create") == call("Create")
+
+
+@pytest.mark.parametrize("status", ["FAILED", "FAULT", "STOPPED", "TIMED_OUT"])
+def test_failed_build_reports_phase_and_end_of_log(aws: SimpleNamespace, call: Call, status: str) -> None:
+    link = "https://console.aws.amazon.com/cloudwatch/home#logsV2:1"
+    phases = [
+        {"phaseType": "PROVISIONING", "phaseStatus": "SUCCEEDED"},
+        {
+            "phaseType": "BUILD",
+            "phaseStatus": status,
+            "contexts": [{"message": "Error while executing command: docker build"}],
+        },
+        {"phaseType": "COMPLETED"},
+    ]
+    add_build(aws, status, logs={"groupName": "builds", "streamName": "stream", "deepLink": link}, phases=phases)
+    aws.logs.add_response(
+        "get_log_events",
+        {"events": [{"message": "ERROR: no wheel for hnswlib\n"}, {"message": "exit status 1\n"}]},
+        {"logGroupName": "builds", "logStreamName": "stream", "limit": 15, "startFromHead": False},
+    )
+    with pytest.raises(Exception, match="ERROR: no wheel for hnswlib\nexit status 1") as error:
+        call("Create", Build=BUILD)
+    assert type(error.value).__name__ == "ImageNotBuilt"
+    assert f"CodeBuild {status} in BUILD (Error while executing command: docker build)" in str(error.value)
+    assert link in str(error.value)
+
+
+def test_error_fits_into_cloudformations_response(aws: SimpleNamespace, call: Call) -> None:
+    phases = [{"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": [{"message": "m" * 5000}]}]
+    log = {"groupName": "builds", "streamName": "stream", "deepLink": "https://link"}
+    add_build(aws, "FAILED", logs=log, phases=phases)
+    aws.logs.add_response("get_log_events", {"events": [{"message": "x" * 900}] * 14 + [{"message": "the end"}]})
+    with pytest.raises(Exception, match=r"the end$") as error:
+        call("Create", Build=BUILD)
+    assert len(str(error.value)) < 2000
+
+
+def test_build_that_never_started_has_no_log(aws: SimpleNamespace, call: Call) -> None:
+    add_build(aws, "FAULT", currentPhase="QUEUED")
+    with pytest.raises(Exception, match=r"(?s)FAULT in QUEUED \(no reason given\).*\(no log\)"):
+        call("Create", Build=BUILD)
+
+
+def test_missing_log_does_not_hide_the_failure(aws: SimpleNamespace, call: Call) -> None:
+    add_build(aws, "FAILED", logs={"groupName": "builds", "streamName": "stream"}, currentPhase="BUILD")
+    aws.logs.add_client_error("get_log_events", "ResourceNotFoundException")
+    with pytest.raises(Exception, match=r"FAILED in BUILD.*\n\(no log\)"):
+        call("Create", Build=BUILD)
+
+
+@pytest.mark.parametrize("build", [BUILD, ""])
+def test_image_deleted_after_its_build_is_an_error(aws: SimpleNamespace, call: Call, build: str) -> None:
+    if build:
+        add_build(aws, "SUCCEEDED")
+    add_no_image(aws)
+    with pytest.raises(Exception, match=r"has no image studio-.*Deploy again"):
+        call("Create", Build=build)
+
+
+def test_delete_stops_running_builds_and_keeps_images(aws: SimpleNamespace, call: Call) -> None:
+    aws.codebuild.add_response(
+        "list_builds_for_project",
+        {"ids": ["project:2", "project:1"]},
+        {"projectName": "project", "sortOrder": "DESCENDING"},
+    )
+    aws.codebuild.add_response(
+        "batch_get_builds",
+        {"builds": [{"id": "project:2", "buildStatus": "IN_PROGRESS"}, {"id": "project:1", "buildStatus": "FAILED"}]},
+        {"ids": ["project:2", "project:1"]},
+    )
+    aws.codebuild.add_response("stop_build", {}, {"id": "project:2"})
+    started = call("Delete")
+    assert started["Stopped"] == ["project:2"]
+    assert call("Delete", **started) == {"IsComplete": True}
+
+
+def test_delete_succeeds_without_project_or_builds(aws: SimpleNamespace, call: Call) -> None:
+    aws.codebuild.add_client_error("list_builds_for_project", "ResourceNotFoundException")
+    assert call("Delete")["Stopped"] == []
+    aws.codebuild.add_response("list_builds_for_project", {})
+    assert call("Delete")["Stopped"] == []
+
+
+def test_missing_repository_is_an_error(aws: SimpleNamespace, call: Call) -> None:
+    """Only ImageNotFoundException means that the image does not exist."""
+    aws.ecr.add_client_error("describe_images", "RepositoryNotFoundException", "no such repository")
+    with pytest.raises(Exception, match="no such repository"):
+        call("Create")

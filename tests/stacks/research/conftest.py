@@ -1,0 +1,36 @@
+"""Templates of the research environments in deployments/."""
+
+from collections.abc import Callable
+
+import pytest
+
+from stacks.deployment import Deployment, ResearchDeployment
+from tests.stacks.research.environments import Template, load_example, research_template
+
+
+@pytest.fixture(scope="session")
+def synth() -> Callable[[Deployment | ResearchDeployment], Template]:
+    """A function that returns the research stack's template."""
+    return research_template
+
+
+@pytest.fixture(scope="session")
+def example() -> ResearchDeployment:
+    """An environment with single sign-on, its own network, users, groups and one image."""
+    return load_example("research.toml")
+
+
+@pytest.fixture(scope="session")
+def several() -> ResearchDeployment:
+    """An environment with IAM, an existing network, three images and a workstation."""
+    return load_example("research-images.toml")
+
+
+@pytest.fixture(scope="session")
+def template(example: ResearchDeployment) -> Template:
+    return research_template(example)
+
+
+@pytest.fixture(scope="session")
+def several_template(several: ResearchDeployment) -> Template:
+    return research_template(several)
