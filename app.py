@@ -65,19 +65,39 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     for sender in senders:
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:
-        stack = _subscriber_stack(app, deployment, subscriber)
+        stack = _subscriber_stack(app, deployment, names, subscriber, defaults)
         if stack.account == publisher.account:
             stack.add_stack_dependency(publisher)  # in other accounts, people keep the order
 
 
-def _subscriber_stack(app: App, deployment: Deployment, subscriber: SubscriberConfig) -> Stack:
+def _subscriber_stack(
+    app: App, deployment: Deployment, names: Names, subscriber: SubscriberConfig, defaults: Defaults
+) -> Stack:
+    its_names, lifetime_days = names.subscribers[subscriber.name], deployment.publisher.payload_lifetime_days
     match subscriber.kind:
         case "sqs":
-            return SqsSubscriberStack(app, deployment, subscriber)
+            return SqsSubscriberStack(
+                app,
+                its_names,
+                settings=subscriber,
+                publisher=names.publisher,
+                research=names.research,
+                payload_lifetime_days=lifetime_days,
+                defaults=defaults,
+            )
         case "lambda":
-            return LambdaSubscriberStack(app, deployment, subscriber)
+            return LambdaSubscriberStack(
+                app,
+                its_names,
+                settings=subscriber,
+                publisher=names.publisher,
+                payload_lifetime_days=lifetime_days,
+                defaults=defaults,
+            )
         case "https":
-            return HttpsSubscriberStack(app, deployment, subscriber)
+            return HttpsSubscriberStack(
+                app, its_names, settings=subscriber, publisher=names.publisher, defaults=defaults
+            )
 
 
 if __name__ == "__main__":

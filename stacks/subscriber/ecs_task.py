@@ -1,8 +1,17 @@
-"""Behind a subscriber of kind `lambda`: an ECS task on Fargate, run once per message, that reads its payload."""
+"""The ECS task behind a function: it runs on Fargate, once for each message, and reads the message's payload."""
 
 import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -11,83 +20,91 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from stacks.common.bundle import LAMBDAS
+from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
+from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
-from stacks.deployment import Deployment, LambdaSubscriberConfig, names
-from stacks.deployment.stores import staging_store, trusted_stores
-from stacks.subscriber.task_image import TaskImage
-from stacks.subscriber.task_network import TaskNetwork
+from stacks.common.grants import allow
+from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
+from stacks.deployment.names import SubscriberNames
+from stacks.deployment.regions import partition
+from stacks.subscriber.consumer import Consumer
+
+BUILDS_KEPT = 10
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)@.*")
+_FAILED_TASK = {
+    "failed_task": "$.detail.taskArn",
+    "stop_code": "$.detail.stopCode",
+    "stopped_reason": "$.detail.stoppedReason",
+    "containers": "$.detail.containers",
+    "overrides": "$.detail.overrides",
+}
+"""The message about a failed task. Its overrides, with the hand-off in the environment, suffice to run it again."""
 
 
-class PayloadTask(Construct):
-    """`cluster`, `definition`, `container`, `network`: what it takes to run the task."""
+class EcsTask(Construct):
+    """Cluster, network, image, and a task definition with one container."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: Deployment,
-        subscriber: LambdaSubscriberConfig,
+        names: SubscriberNames,
+        task: EcsTaskConfig,
+        network: NetworkConfig | None,
+        consumer: Consumer,
+        defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
-        self.network = TaskNetwork(self, "Network", network=subscriber.network, zones=Stack.of(self).availability_zones)
+        self.network = TaskNetwork(self, "Network", network=network)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
             vpc=self.network.vpc,
-            cluster_name=names.cluster(deployment, subscriber),
+            cluster_name=names.cluster.name,
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
-        image = TaskImage(self, "Image", deployment=deployment, subscriber=subscriber)
-        # CDK's own execution role would trust ECS on anybody's behalf.
-        execution_role = iam.Role(self, "ExecutionRole", assumed_by=_ecs(subscriber))
+        # The trust policy of CDK's own execution role has no aws:SourceAccount condition.
+        ecs_service = iam.ServicePrincipal(
+            "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
+        )
+        execution_role = iam.Role(self, "ExecutionRole", assumed_by=ecs_service)
+        image = TaskImage(self, "Image", names=names, task=task, defaults=defaults)
         image.grant_pull(execution_role)
         self.definition = ecs.FargateTaskDefinition(
             self,
             "Definition",
-            family=names.cluster(deployment, subscriber),
-            cpu=subscriber.task.cpu,
-            memory_limit_mib=subscriber.task.memory_mib,
+            family=names.cluster.name,
+            cpu=task.cpu,
+            memory_limit_mib=task.memory_mib,
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),
-            task_role=iam.Role(
-                self, "Role", role_name=names.task_role(deployment, subscriber), assumed_by=_ecs(subscriber)
-            ),
+            task_role=iam.Role(self, "Role", role_name=names.task_role.name, assumed_by=ecs_service),
             execution_role=execution_role,
         )
-        acknowledge(self.definition, {"AwsSolutions-ECS2": "Names of buckets, and no secret: as plain as the code."})
+        acknowledge(self.definition, {"AwsSolutions-ECS2": "The environment has names of buckets and no secret."})
+        consumer.grant_read_payloads(self.definition.task_role)
         self.container = self.definition.add_container(
             "application",
             image=ecs.ContainerImage.from_registry(image.uri),
-            command=list(subscriber.task.command) or None,
-            environment={
-                "TRUSTED_STORES": json.dumps(
-                    [*trusted_stores(deployment, subscriber), staging_store(deployment, subscriber)]
-                )
-            },
+            command=list(task.command) or None,
+            environment={"TRUSTED_STORES": json.dumps([store.to_dict() for store in names.handoff_stores])},
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="task",
                 log_group=logs.LogGroup(
                     self,
                     "Logs",
-                    log_group_name=f"/aws/ecs/{names.cluster(deployment, subscriber)}",
+                    log_group_name=f"/aws/ecs/{names.cluster.name}",
                     removal_policy=RemovalPolicy.DESTROY,
                 ),
             ),
         )
 
-    def keep_failures(self, dead_letters: sqs.IQueue) -> events.Rule:
-        """A task that stopped and had not succeeded is kept where people look for what failed: its environment, with
-        the message's id in it, is all that it takes to run it again. Answers the rule, which has no net of its own."""
-        of = {"clusterArn": [self.cluster.cluster_arn], "lastStatus": ["STOPPED"]}
-        event = {
-            "failed_task": "$.detail.taskArn",
-            "stop_code": "$.detail.stopCode",
-            "stopped_reason": "$.detail.stoppedReason",
-            "containers": "$.detail.containers",
-            "overrides": "$.detail.overrides",
-        }
+    def add_failed_tasks_rule(self, dead_letters: sqs.IQueue) -> events.Rule:
+        """Return a new rule that writes each failed task to the dead-letter queue."""
         return events.Rule(
             self,
             "FailedRule",
@@ -96,7 +113,8 @@ class PayloadTask(Construct):
                 source=["aws.ecs"],
                 detail_type=["ECS Task State Change"],
                 detail={
-                    **of,
+                    "clusterArn": [self.cluster.cluster_arn],
+                    "lastStatus": ["STOPPED"],
                     "$or": [
                         {"containers": {"exitCode": events.Match.anything_but(0)}},
                         {"stopCode": ["TaskFailedToStart"]},
@@ -107,15 +125,134 @@ class PayloadTask(Construct):
                 targets.SqsQueue(
                     dead_letters,
                     message=events.RuleTargetInput.from_object(
-                        {name: events.EventField.from_path(path) for name, path in event.items()}
+                        {name: events.EventField.from_path(path) for name, path in _FAILED_TASK.items()}
                     ),
                 )
             ],
         )
 
 
-def _ecs(subscriber: LambdaSubscriberConfig) -> iam.ServicePrincipal:
-    """ECS, acting for the subscriber's own account."""
-    return iam.ServicePrincipal(
-        "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+class TaskNetwork(Construct):
+    """Existing subnets, or a small network without NAT.
+
+    `configuration` is the `awsvpcConfiguration` of `ecs:RunTask`.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, network: NetworkConfig | None) -> None:
+        super().__init__(scope, id)
+        self.vpc: ec2.IVpc
+        subnets: Sequence[str]
+        groups: Sequence[str]
+        if network:
+            zones = Stack.of(self).availability_zones
+            self.vpc = ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=network.vpc_id, availability_zones=zones)
+            subnets, groups, public = network.subnet_ids, network.security_group_ids, network.assign_public_ip
+        else:
+            self.vpc = _small_vpc(self)
+            # Without NAT, a task reaches other networks only with a public address. Nothing can connect to it.
+            subnets, groups, public = [subnet.subnet_id for subnet in self.vpc.public_subnets], (), True
+        self.configuration = {
+            "subnets": list(subnets),
+            "securityGroups": list(groups) or [self._outbound_group().security_group_id],
+            "assignPublicIp": "ENABLED" if public else "DISABLED",
+        }
+
+    def _outbound_group(self) -> ec2.SecurityGroup:
+        return ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=self.vpc,
+            description="All outbound connections, no inbound ones.",
+            allow_all_outbound=True,
+        )
+
+
+def _small_vpc(scope: Construct) -> ec2.Vpc:
+    vpc = ec2.Vpc(
+        scope,
+        "Vpc",
+        nat_gateways=0,
+        # CDK would empty the default security group with a function that may change security groups. No resource uses
+        # that group.
+        restrict_default_security_group=False,
+        subnet_configuration=[
+            ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False)
+        ],
+        gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
     )
+    acknowledge(
+        vpc,
+        {"AwsSolutions-VPC7": "No inbound connection is allowed. The account's owner decides about flow logs."},
+    )
+    return vpc
+
+
+class TaskImage(Construct):
+    """An existing image, or one that is built in the subscriber's account. `uri` names it by digest."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, names: SubscriberNames, task: EcsTaskConfig, defaults: Defaults
+    ) -> None:
+        super().__init__(scope, id)
+        if task.image:
+            self.uri, self._repository_arn = task.image, _repository_arn(task.image)
+        else:
+            self.uri, self._repository_arn = self._build(names, task, defaults)
+
+    def _build(self, names: SubscriberNames, task: EcsTaskConfig, defaults: Defaults) -> tuple[str, str]:
+        """Return the URI of the new image, and the ARN of its repository."""
+        repository = ImageRepository(
+            self,
+            "Repository",
+            repository_name=names.task_repository.name,
+            lifecycle_rules=[
+                ecr.LifecycleRule(description=f"The last {BUILDS_KEPT} builds", max_image_count=BUILDS_KEPT)
+            ],
+            defaults=defaults,
+        )
+        assert task.folder
+        with with_library(task.folder) as context:
+            image = ContainerImage(
+                self,
+                "Build",
+                builder=ImageBuilder(self, "Builder", function_name=names.task_build_function.name),
+                repository=repository,
+                context=context,
+                build_image=codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0,
+            )
+        acknowledge(image, {"AwsSolutions-CB4": "A build writes an image to ECR, and nothing that CodeBuild encrypts."})
+        return image.uri, repository.repository_arn
+
+    def grant_pull(self, role: iam.IRole) -> None:
+        """Allow the role to pull from this repository alone, if it is in ECR.
+
+        Another account's repository needs a policy that allows the role, too.
+        """
+        if not self._repository_arn:
+            return
+        allow(role, actions=_PULL, resources=[self._repository_arn])
+        allow(
+            role,
+            actions=["ecr:GetAuthorizationToken"],
+            resources=["*"],
+            wildcards="ecr:GetAuthorizationToken has no narrower resource.",
+        )
+
+
+def _repository_arn(image: str) -> str | None:
+    """Return the ARN of an image's repository, or None if the image is not in ECR."""
+    match = _ECR_IMAGE.fullmatch(image)
+    if not match:
+        return None
+    account, region, name = match.groups()
+    return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{name.partition(':')[0]}"
+
+
+@contextmanager
+def with_library(folder: Path) -> Iterator[Path]:
+    """Copy the folder and the package `claim_check` into a temporary build context."""
+    with TemporaryDirectory() as context:
+        shutil.copytree(folder, context, dirs_exist_ok=True)
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
+        shutil.copytree(LAMBDAS / LIBRARY, Path(context) / LIBRARY, ignore=ignore)
+        yield Path(context)

@@ -1,4 +1,4 @@
-"""A subscriber's own event bus: what became of each payload is told there, for any rule of the account to take up."""
+"""A subscriber's event bus, with events about each payload."""
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -6,52 +6,55 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from stacks.deployment import Deployment, SqsSubscriberConfig, names
+from stacks.deployment.names import SubscriberNames
 
 PROCESSED = "Payload processed"
-"""Detail type of the event that the state machine puts here; its detail is the execution's output."""
+"""Detail type of the event that the state machine publishes. Its detail is the execution's output."""
 UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
-class ApplicationBus(events.EventBus):
-    """`Payload processed` comes from the state machine; of executions that failed, Step Functions tells itself, as well
-    as it can: AWS calls its events "best effort". What must not be missed is an alarm (`ExecutionsFailed`)."""
+class SubscriberBus(events.EventBus):
+    """The bus, and rules that forward events of AWS to it from the account's default bus.
 
-    def __init__(self, scope: Construct, id: str, *, deployment: Deployment, subscriber: SqsSubscriberConfig) -> None:
-        super().__init__(scope, id, event_bus_name=names.application_bus(deployment, subscriber))
-        self.forwarding: dict[str, events.Rule] = {}
-        """By what they tell of. They have no dead-letter queue: an event of AWS is no message to send back."""
-        self._forwards = iam.Role(
+    Events of AWS are best effort: an alarm (`ExecutionsFailed`) does not depend on them. The rules have no dead-letter
+    queue, because there is nothing to redrive.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, names: SubscriberNames) -> None:
+        super().__init__(scope, id, event_bus_name=names.event_bus.name)
+        self.forwarding_rules: dict[str, events.Rule] = {}
+        """The rules, by the name of the alarm on their failures."""
+        self._role = iam.Role(
             self,
             "ForwardRole",
             assumed_by=iam.ServicePrincipal(
-                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.env.account}}
+                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
             ),
         )
 
-    def tell_failures(self, state_machine: sfn.IStateMachine) -> None:
-        """Forward what Step Functions says of executions that ended badly.
+    def forward_failures(self, state_machine: sfn.IStateMachine) -> None:
+        """Forward Step Functions' events about unsuccessful executions.
 
-        A rule, and no `Catch` in the definition: an execution that was caught cannot be redriven where it failed, and a
-        time-out or an abort is caught by nothing.
+        A `Catch` in the definition would not do: a caught execution cannot be redriven from the state that failed, and
+        no `Catch` sees a timeout or an abort.
         """
         self.forward(
-            "Execution",
             "FailedRule",
-            "Executions that failed, timed out or were aborted.",
-            events.EventPattern(
+            alarm="ExecutionEventsLost",
+            description="Executions that failed, timed out or were aborted.",
+            pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"status": list(UNSUCCESSFUL), "stateMachineArn": [state_machine.state_machine_arn]},
             ),
         )
 
-    def forward(self, what: str, id: str, description: str, pattern: events.EventPattern) -> None:
-        """Send on, as it is, what an AWS service tells the account's default bus. `what` it tells of, in a word."""
-        self.forwarding[what] = events.Rule(
+    def forward(self, id: str, *, alarm: str, description: str, pattern: events.EventPattern) -> None:
+        """Forward matching events of the account's default bus, unchanged."""
+        self.forwarding_rules[alarm] = events.Rule(
             self,
             id,
             description=description,
             event_pattern=pattern,
-            targets=[targets.EventBus(self, role=self._forwards)],
+            targets=[targets.EventBus(self, role=self._role)],
         )

@@ -1,17 +1,20 @@
-"""A subscriber that is a web server: topic -> HTTPS endpoint, wherever it runs.
+"""A subscriber that is a web server: topic -> HTTPS endpoint, wherever the server runs.
 
-What is here is what it needs of AWS: a role to read payloads as, and a queue for what SNS could not deliver.
+The stack has a role that reads payloads, and the queue for messages that SNS could not deliver.
 """
 
 import json
 
-from aws_cdk import CfnOutput
+from aws_cdk import CfnOutput, Environment, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from stacks.deployment import Deployment, HttpsSubscriberConfig, names
-from stacks.deployment.stores import trusted_stores
-from stacks.subscriber.subscriber import SubscriberStack
+from stacks.common.alarms import Alarms
+from stacks.common.defaults import Defaults
+from stacks.cross_account import grant_read_payloads
+from stacks.deployment import HttpsSubscriberConfig
+from stacks.deployment.names import PublisherNames, SubscriberNames
+from stacks.subscriber.subscription import Subscription
 
 DELIVERY_POLICY = {
     "healthyRetryPolicy": {
@@ -24,46 +27,70 @@ DELIVERY_POLICY = {
         "backoffFunction": "exponential",
     }
 }
-"""Delays in seconds. SNS allows an hour of waiting in all, and by default makes three tries within a minute, which the
-restart of a server can take. This waits 3 x 5 + 25 x 120 = 3,015 at most; with 15 for each answer that does not come it
-ends within an hour, while an endpoint still takes the notification for a recent one (`claim_check.https.WINDOW`)."""
+"""Delays in seconds, at most 3 x 5 + 25 x 120 = 3,015 in all.
+
+By default SNS makes three attempts within a minute, which is less than a server's restart can take. SNS allows an hour
+of delays. With 15 seconds for each attempt without a response, retries end within an hour, while the endpoint still
+accepts the notification as recent (`claim_check.https.WINDOW`).
+"""
 
 
-class HttpsSubscriberStack(SubscriberStack):
-    """Deployed after the publisher's stack, in the topic's Region, when the server answers already: SNS asks it to
-    confirm the subscription. CloudFormation does not wait for that."""
+class HttpsSubscriberStack(Stack):
+    """The stack of a subscriber with an HTTPS endpoint, in the topic's Region.
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: HttpsSubscriberConfig) -> None:
+    Deploy it after the publisher's stack, when the server is running: SNS asks the endpoint to confirm the
+    subscription. CloudFormation does not wait for the confirmation.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        names: SubscriberNames,
+        *,
+        settings: HttpsSubscriberConfig,
+        publisher: PublisherNames,
+        defaults: Defaults,
+    ) -> None:
         super().__init__(
             scope,
-            deployment,
-            subscriber,
-            region=deployment.publisher.region,
-            description="coatcheck: what an HTTPS endpoint needs to receive messages of any size.",
+            names.stack,
+            env=Environment(account=names.place.account, region=publisher.place.region),
+            description="coatcheck: a role and a queue for an HTTPS endpoint that receives messages of any size.",
         )
-        account: iam.IPrincipal = iam.AccountPrincipal(subscriber.account)
-        if subscriber.reader_principals:
-            # By condition: a principal that does not exist yet, or is made anew, would break the policy.
+        account: iam.IPrincipal = iam.AccountPrincipal(names.place.account)
+        if settings.reader_principals:
+            # By condition: naming a role that does not exist, or is created again later, would break the policy.
             account = iam.PrincipalWithConditions(
-                account, {"ArnEquals": {"aws:PrincipalArn": list(subscriber.reader_principals)}}
+                account, {"ArnEquals": {"aws:PrincipalArn": list(settings.reader_principals)}}
             )
         reader = iam.Role(
             self,
             "Reader",
-            role_name=names.reader_role(deployment, subscriber),
-            description=f"Taken on by the process behind {subscriber.endpoint} to read payloads."[:1000],
+            role_name=names.reader_role.name,
+            description=f"Assumed by the HTTPS endpoint {settings.endpoint} to read payloads."[:1000],
             assumed_by=account,
         )
-        self.grant_read_payloads(reader)
-        # Not raw: only the envelope is signed.
-        self.subscribe(raw=False, delivery_policy=DELIVERY_POLICY)
-        self.undelivered_queue.grant_consume_messages(reader)
-        self.alarms.add_dashboard(f"Stores messages that SNS could not deliver to `{subscriber.endpoint}`.")
+        grant_read_payloads(reader, names, publisher)
+        alarms = Alarms(self, "Alarms", defaults=defaults)
+        subscription = Subscription(
+            self,
+            "Subscription",
+            names=names,
+            settings=settings,
+            publisher=publisher,
+            raw=False,  # SNS signs only its envelope
+            delivery_policy=DELIVERY_POLICY,
+            alarms=alarms,
+            defaults=defaults,
+        )
+        subscription.undelivered_queue.grant_consume_messages(reader)
+        alarms.add_dashboard(f"Stores messages that SNS could not deliver to `{settings.endpoint}`.")
 
-        for output, value, what in (
-            ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process takes on."),
-            ("TopicArn", names.topic_arn(deployment), "The only topic it takes notifications from."),
-            ("TrustedStores", json.dumps(trusted_stores(deployment, subscriber)), "Where it may read payloads."),
-            ("UndeliveredQueueUrl", self.undelivered_queue.queue_url, "Where it finds what SNS could not deliver."),
+        stores = json.dumps([store.to_dict() for store in names.trusted_stores])
+        for output, value, description in (
+            ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process assumes."),
+            ("TopicArn", publisher.topic.arn, "The only topic whose notifications the endpoint accepts."),
+            ("TrustedStores", stores, "The stores from which the endpoint may read payloads."),
+            ("UndeliveredQueueUrl", subscription.undelivered_queue.queue_url, "Messages that SNS could not deliver."),
         ):
-            CfnOutput(self, output, value=value, description=what)
+            CfnOutput(self, output, value=value, description=description)

@@ -1,105 +1,143 @@
 """A subscriber with a function subscribed directly: topic -> function -> ECS task."""
 
-import json
-
-from aws_cdk import Duration, Fn
+from aws_cdk import Duration, Environment, Fn, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
+from consume_topic.settings import Settings
+from stacks.common.alarms import Alarms
 from stacks.common.dashboard import traffic_graph
-from stacks.common.grants import allow, grant_read
+from stacks.common.defaults import Defaults
+from stacks.common.grants import allow
 from stacks.cross_account import sns_service
-from stacks.deployment import Deployment, LambdaSubscriberConfig, names
+from stacks.deployment import LambdaSubscriberConfig
+from stacks.deployment.names import PublisherNames, SubscriberNames
 from stacks.deployment.payload_lifetime import ways_to_be_late
-from stacks.subscriber.ecs_task import PayloadTask
-from stacks.subscriber.subscriber import FunctionSubscriberStack
+from stacks.subscriber.consumer import Consumer
+from stacks.subscriber.ecs_task import EcsTask
+from stacks.subscriber.subscription import Subscription
 
 
-class LambdaSubscriberStack(FunctionSubscriberStack):
-    """Deployed after the publisher's stack."""
+class LambdaSubscriberStack(Stack):
+    """The stack of a subscriber with a function. It is deployed after the publisher's stack.
 
-    @property
-    def availability_zones(self) -> list[str]:
-        """Two, chosen by CloudFormation: CDK would ask AWS for their names, and synth could not work offline."""
-        return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
+    It has no termination protection: if it is deployed before the publisher's stack, it fails, and must be deletable.
+    """
 
-    def __init__(self, scope: Construct, deployment: Deployment, subscriber: LambdaSubscriberConfig) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        names: SubscriberNames,
+        *,
+        settings: LambdaSubscriberConfig,
+        publisher: PublisherNames,
+        payload_lifetime_days: int,
+        defaults: Defaults,
+    ) -> None:
         super().__init__(
             scope,
-            deployment,
-            subscriber,
+            names.stack,
+            env=Environment(account=names.place.account, region=names.place.region),
             description="coatcheck: receives messages of any size in a function, runs an ECS task with each.",
         )
-        task = PayloadTask(self, "Task", deployment=deployment, subscriber=subscriber)
-        self.grant_read_payloads(task.definition.task_role)
-        grant_read(self.staging_bucket, task.definition.task_role, names.INLINE)
-
-        # ECS forgets a client token within a day; a dead letter can be sent back weeks later.
-        handed_on = dynamodb.TableV2(
+        alarms = Alarms(self, "Alarms", defaults=defaults)
+        subscription = Subscription(
             self,
-            "HandedOn",
-            table_name=names.idempotency_table(deployment, subscriber),  # so that a stack that comes back finds it
+            "Subscription",
+            names=names,
+            settings=settings,
+            publisher=publisher,
+            raw=False,
+            alarms=alarms,
+            defaults=defaults,
+        )
+        consumer = Consumer(
+            self,
+            "Consumer",
+            names=names,
+            settings=settings,
+            publisher=publisher,
+            payload_lifetime_days=payload_lifetime_days,
+            defaults=defaults,
+        )
+        task = EcsTask(
+            self,
+            "Task",
+            names=names,
+            task=settings.task,
+            network=settings.network,
+            consumer=consumer,
+            defaults=defaults,
+        )
+        # ECS forgets a client token within a day, and a dead letter can be redriven weeks later.
+        table = dynamodb.TableV2(
+            self,
+            "IdempotencyTable",
+            table_name=names.idempotency_table.name,  # a stack that is deployed again can import the retained table
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing=dynamodb.Billing.on_demand(),
             time_to_live_attribute="expiration",
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=self.removal_policy,
+            removal_policy=defaults.removal_policy,
         )
-        consume = self.consume_function(
-            "consume_topic",
-            environment={
-                "CLUSTER_ARN": task.cluster.cluster_arn,
-                "TASK_DEFINITION_ARN": task.definition.task_definition_arn,
-                "CONTAINER": task.container.container_name,
-                "NETWORK": json.dumps(task.network.configuration),
-                "IDEMPOTENCY_TABLE": handed_on.table_name,
-                "IDEMPOTENCY_SECONDS": str(Duration.days(_longest_known(deployment, subscriber)).to_seconds()),
-            },
-            reserved_concurrent_executions=subscriber.maximum_concurrency,
-            on_failure=destinations.SqsDestination(self.dead_letters),
+        # After that time a message cannot be delivered again: its payload has expired and every queue has deleted it.
+        idempotency = Duration.days(max(payload_lifetime_days, sum(ways_to_be_late(settings).values())))
+        consume = consumer.add_function(
+            package="consume_topic",
+            environment=Settings(
+                trusted_stores=names.trusted_stores,
+                staging_store=names.staging_store,
+                cluster_arn=task.cluster.cluster_arn,
+                task_definition_arn=task.definition.task_definition_arn,
+                container=task.container.container_name,
+                network=task.network.configuration,
+                idempotency_table=table.table_name,
+                idempotency_seconds=int(idempotency.to_seconds()),
+            ).to_environment(),
+            reserved_concurrent_executions=settings.maximum_concurrency,
+            on_failure=destinations.SqsDestination(consumer.dead_letters),
         )
-        handed_on.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
+        table.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
         task.definition.grant_run(consume)
-        tasks = names.tasks_arn(deployment, subscriber)
-        # To know a task again that was run before the stack was changed.
+        # Recognises tasks that were started with an earlier task definition.
         allow(
             consume.execution_role,
-            sid="KnowTasks",
+            sid="DescribeTasks",
             actions=["ecs:DescribeTasks"],
-            resources=[tasks],
+            resources=[names.tasks_arn],
             wildcards="A task has no name before it runs.",
         )
-        failed_tasks = task.keep_failures(self.dead_letters)
-
         permission = lambda_.CfnPermission(
             self,
             "InvokeFromTopic",
             action="lambda:InvokeFunction",
             function_name=consume.function_arn,
-            principal=sns_service(self.publisher_names, endpoint_region=subscriber.region).service,
-            source_arn=names.topic_arn(deployment),
+            principal=sns_service(publisher, endpoint_region=names.place.region).service,
+            source_arn=publisher.topic.arn,
         )
-        subscription = self.subscribe(raw=False)
-        subscription.node.add_dependency(permission)
+        subscription.resource.node.add_dependency(permission)
 
-        self.alarms.add_function_alarms(
+        alarms.add_dead_letter_alarm("DeadLetters", consumer.dead_letters)
+        alarms.add_function_alarms(
             "Consume",
             consume,
-            dead_letters=self.dead_letters,
-            throttled_on_purpose=subscriber.maximum_concurrency is not None,
+            dead_letters=consumer.dead_letters,
+            throttled_on_purpose=settings.maximum_concurrency is not None,
         )
-        self.alarms.add_error_alarms(consume)
-        self.alarms.add_failed_tasks_alarm(failed_tasks, dead_letters=self.dead_letters)
-        self.alarms.add_graph(
+        alarms.add_error_alarms(consume)
+        alarms.add_failed_tasks_alarm(
+            task.add_failed_tasks_rule(consumer.dead_letters), dead_letters=consumer.dead_letters
+        )
+        alarms.add_graph(
             traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
         )
-        self.alarms.add_dashboard("Receives messages in a function and runs an ECS task for each.")
+        alarms.add_dashboard("Receives messages in a function and runs an ECS task for each.")
 
-
-def _longest_known(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> int:
-    """Days after which nothing of a message can come again: its payload is gone, and no station holds it any longer."""
-    return max(deployment.publisher.payload_lifetime_days, sum(ways_to_be_late(subscriber).values()))
+    @property
+    def availability_zones(self) -> list[str]:
+        """Two zones that CloudFormation selects. CDK would look their names up in AWS, and synthesis works offline."""
+        return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]

@@ -1,49 +1,49 @@
-"""Landing: each payload copied, by S3, into a bucket of the subscriber's own, and the function that has it done."""
+"""The landing bucket, its key, and the function that has S3 copy payloads into it."""
 
-import json
-
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from copy_payload.settings import Settings
 from stacks.common.bucket import PrivateBucket
 from stacks.common.defaults import Defaults
+from stacks.common.function import Function
 from stacks.common.grants import grant_put
-from stacks.deployment import Deployment, SqsSubscriberConfig, names
-from stacks.deployment.stores import landing_store
-from stacks.deployment.subscriber import LandingConfig as Settings
-from stacks.subscriber.copying_function import CopyingFunction
+from stacks.deployment.names import LANDED, SubscriberNames
+from stacks.deployment.subscriber import LandingConfig
+from stacks.subscriber.consumer import Consumer
+
+COPY_TIMEOUT = Duration.minutes(15)
+"""S3 takes minutes to copy a payload of many gigabytes. The function itself transfers no data."""
 
 
-class Landing(Construct):
-    """`bucket`, and `function`, which lands the payload that an execution was started with."""
+class LandingBucket(Construct):
+    """Key and bucket, and the copy function, which the state machine invokes with its input."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: Deployment,
-        subscriber: SqsSubscriberConfig,
-        settings: Settings,
-        staging: s3.IBucket,
-        removal_policy: RemovalPolicy,
+        names: SubscriberNames,
+        settings: LandingConfig,
+        consumer: Consumer,
+        defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
         self.key = kms.Key(
             self,
             "Key",
-            description=f"{deployment.name}: payloads that {subscriber.name} keeps",
+            description=f"{names.stack}: landed payloads",
             enable_key_rotation=True,
-            removal_policy=removal_policy,
+            removal_policy=defaults.removal_policy,
         )
-        # Not versioned: a payload is landed again under the same key, with the same bytes.
+        # Not versioned: a repeated copy has the same key and the same bytes.
         self.bucket = PrivateBucket(
             self,
             "Bucket",
-            defaults=Defaults.of(deployment),
-            bucket_name=names.landing_bucket(deployment, subscriber),
+            bucket_name=names.landing_bucket.name,
             key=self.key,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -52,16 +52,18 @@ class Landing(Construct):
                     abort_incomplete_multipart_upload_after=Duration.days(2),
                 )
             ],
+            defaults=defaults,
         )
-        self.function = CopyingFunction(
+        self.copy_function = Function(
             self,
-            "Copy",
-            deployment=deployment,
-            subscriber=subscriber,
-            staging=staging,
-            function_name=names.copy_function(deployment, subscriber),
-            role_name=names.copy_role(deployment, subscriber),
+            "CopyFunction",
+            function_name=names.copy_function.name,
+            role_name=names.copy_role.name,
             package="copy_payload",
-            environment={"LANDING_STORE": json.dumps(landing_store(deployment, subscriber))},
+            timeout=COPY_TIMEOUT,
+            environment=Settings(
+                trusted_stores=names.handoff_stores, landing_store=names.landing_store
+            ).to_environment(),
         )
-        grant_put(self.bucket, self.function.execution_role, names.LANDED)
+        consumer.grant_read_payloads(self.copy_function.execution_role)
+        grant_put(self.bucket, self.copy_function.execution_role, LANDED)

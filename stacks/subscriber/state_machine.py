@@ -1,45 +1,45 @@
-"""Behind a subscriber of kind `sqs`: a state machine, started once per message with the pointer and a summary.
+"""The state machine behind a queue: one execution for each message, with the hand-off as its input.
 
-CopyPayload (with a landing bucket) -> PublishResult; or a definition that the deployment file names.
+CopyPayload (with a landing bucket) -> PublishResult, or the definition that the deployment file names.
 """
 
 import json
 from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from claim_check import ClaimCheckError
+from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge_wildcards
-from stacks.deployment import Deployment, SqsSubscriberConfig, names
-from stacks.deployment.state_machine import filled
-from stacks.subscriber.event_bus import PROCESSED, ApplicationBus
-from stacks.subscriber.landing_bucket import Landing
+from stacks.common.grants import allow, grant_invoke
+from stacks.deployment.names import SubscriberNames
+from stacks.deployment.state_machine import StateMachineConfig, filled
+from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
+from stacks.subscriber.landing_bucket import LandingBucket
 
-NO_HOPE = ("MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore")
-"""What landing raises when trying again cannot help: the library's permanent errors."""
-NO_ROOM = (
+PERMANENT_ERRORS = sorted(error.__name__ for error in ClaimCheckError.__subclasses__() if error.permanent)
+"""Errors of the copy function that are not retried: the same input fails again."""
+LAMBDA_ERRORS = (
     "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
 )
-"""Lambda had no room for the function, or an error of its own: by what Step Functions' guide calls these."""
+"""Throttling and Lambda's own errors. (Step Functions developer guide, "Handling errors".)"""
 
 
 class StateMachine(sfn.StateMachine):
-    """Lands the payload and tells of it on the subscriber's own event bus.
+    """The state machine, its role and its log group.
 
-    A starting point: put the application's own states between `CopyPayload` and `PublishResult`, or name a
-    definition of
-    your own in the deployment file.
-
-    Standard, not Express: an execution's name is remembered for 90 days, which is what makes a
-    redelivered message start nothing twice.
+    To process payloads, put states between `CopyPayload` and `PublishResult`, or name a definition in the deployment
+    file. The type is Standard, not Express: Step Functions remembers an execution's name for 90 days, so that a
+    redelivered message starts no second execution.
     """
 
     def __init__(
@@ -47,33 +47,47 @@ class StateMachine(sfn.StateMachine):
         scope: Construct,
         id: str,
         *,
-        deployment: Deployment,
-        subscriber: SqsSubscriberConfig,
-        bus: ApplicationBus,
-        landing: Landing | None,
+        names: SubscriberNames,
+        settings: StateMachineConfig | None,
+        bus: SubscriberBus,
+        landing: LandingBucket | None,
+        defaults: Defaults,
     ) -> None:
-        name = names.state_machine(deployment, subscriber)
         role = iam.Role(
             scope,
             f"{id}Role",
             assumed_by=iam.ServicePrincipal(
-                "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": subscriber.account}}
+                "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
             ),
         )
-        acknowledge_wildcards(role, {"Log delivery and X-Ray know no narrower resource.": ["*"]})
+        acknowledge_wildcards(role, {"Log delivery and X-Ray have no narrower resource.": ["*"]})
+        self._executions_arn = names.state_machine.arn.replace(":stateMachine:", ":execution:")
+        values = {
+            "StateMachineArn": names.state_machine.arn,
+            "ExecutionArnPrefix": self._executions_arn,
+            "EventBusName": bus.event_bus_name,
+            "EventBusArn": bus.event_bus_arn,
+            "StagingBucketArn": names.staging_bucket.arn,
+            **(_landing_values(landing) if landing else {}),
+        }
         super().__init__(
             scope,
             id,
-            state_machine_name=name,
+            state_machine_name=names.state_machine.name,
             state_machine_type=sfn.StateMachineType.STANDARD,
-            definition_body=_body(scope, deployment, subscriber, bus, landing),
+            definition_body=(
+                sfn.DefinitionBody.from_string(filled(settings.definition, values))
+                if settings
+                else _built_in_definition(scope, source=defaults.name, bus=bus, landing=landing)
+            ),
             role=role,
             logs=sfn.LogOptions(
                 destination=logs.LogGroup(
                     scope,
                     f"{id}Logs",
-                    # Under this prefix one resource policy of the account serves all log groups; it has room for few.
-                    log_group_name=f"/aws/vendedlogs/states/{name}",
+                    # Log groups with this prefix share one resource policy of the account. Its size limit allows few
+                    # other names.
+                    log_group_name=f"/aws/vendedlogs/states/{names.state_machine.name}",
                     removal_policy=RemovalPolicy.DESTROY,
                 ),
                 level=sfn.LogLevel.ALL,
@@ -81,85 +95,74 @@ class StateMachine(sfn.StateMachine):
             ),
             tracing_enabled=True,
         )
-        bus.tell_failures(self)
+        bus.forward_failures(self)
+        bus.grant_put_events_to(role)
         if landing:
-            versions = f"{landing.function.function_arn}:*"
-            acknowledge_wildcards(role, {"CDK's grant to invoke: any version of one function.": [versions]})
-        if subscriber.state_machine:
-            bus.grant_put_events_to(role)
-            if landing:
-                landing.function.grant_invoke(role)
-        if subscriber.state_machine and subscriber.state_machine.permissions:
-            values = _placeholders(scope, deployment, subscriber, bus, landing)
-            for statement in json.loads(filled(subscriber.state_machine.permissions, values)):
+            grant_invoke(landing.copy_function, role)
+        if settings and settings.permissions:
+            for statement in json.loads(filled(settings.permissions, values)):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
 
-
-def _body(
-    scope: Construct,
-    deployment: Deployment,
-    subscriber: SqsSubscriberConfig,
-    bus: ApplicationBus,
-    landing: Landing | None,
-) -> sfn.DefinitionBody:
-    if subscriber.state_machine:
-        return sfn.DefinitionBody.from_string(
-            filled(subscriber.state_machine.definition, _placeholders(scope, deployment, subscriber, bus, landing))
+    def grant_start(self, role: iam.IRole) -> None:
+        """Allow the role to start executions, and to read one: a repeated message has the same input as before."""
+        self.grant_start_execution(role)
+        allow(
+            role,
+            actions=["states:DescribeExecution"],
+            resources=[f"{self._executions_arn}:*"],
+            wildcards="An execution is named after its message.",
         )
-    publish = _tell(scope, deployment, bus)
-    return sfn.DefinitionBody.from_chainable(_land(scope, landing).next(publish) if landing else publish)
 
 
-def _placeholders(
-    scope: Construct,
-    deployment: Deployment,
-    subscriber: SqsSubscriberConfig,
-    bus: ApplicationBus,
-    landing: Landing | None,
-) -> dict[str, str]:
-    """What the files of somebody's own state machine may name: `stacks.deployment.state_machine` has the list."""
-    machine = names.state_machine_arn(deployment, subscriber)
-    values = {
-        "StateMachineArn": machine,
-        "ExecutionArnPrefix": machine.replace(":stateMachine:", ":execution:"),
-        "EventBusName": bus.event_bus_name,
-        "EventBusArn": bus.event_bus_arn,
-        "StagingBucketArn": f"arn:{Stack.of(scope).partition}:s3:::{names.staging_bucket(deployment, subscriber)}",
+def _landing_values(landing: LandingBucket) -> dict[str, str]:
+    return {
+        "CopyFunctionArn": landing.copy_function.function_arn,
+        "LandingBucket": landing.bucket.bucket_name,
+        "LandingBucketArn": landing.bucket.bucket_arn,
+        "LandingKeyArn": landing.key.key_arn,
     }
-    if landing:
-        values |= {
-            "CopyFunctionArn": landing.function.function_arn,
-            "LandingBucket": landing.bucket.bucket_name,
-            "LandingBucketArn": landing.bucket.bucket_arn,
-            "LandingKeyArn": landing.key.key_arn,
-        }
-    return values
 
 
-def _land(scope: Construct, landing: Landing) -> tasks.LambdaInvoke:
-    land = tasks.LambdaInvoke(
+def _built_in_definition(
+    scope: Construct, *, source: str, bus: SubscriberBus, landing: LandingBucket | None
+) -> sfn.DefinitionBody:
+    publish = tasks.EventBridgePutEvents(
+        scope,
+        "PublishResult",
+        entries=[
+            tasks.EventBridgePutEventsEntry(
+                event_bus=bus, source=source, detail_type=PROCESSED, detail=sfn.TaskInput.from_json_path_at("$")
+            )
+        ],
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    # Two hours: EventBridge's quotas are per second. It reports every failure as `FailedEntry`.
+    _retry_for_hours(publish, errors=[sfn.Errors.ALL], attempts=30)
+    if landing is None:
+        return sfn.DefinitionBody.from_chainable(publish)
+    copy = tasks.LambdaInvoke(
         scope,
         "CopyPayload",
-        lambda_function=landing.function,
+        lambda_function=landing.copy_function,
         payload_response_only=True,
         result_path="$.landed",
         retry_on_service_exceptions=False,
     )
-    land.add_retry(errors=list(NO_HOPE), max_attempts=0)
-    # A burst of executions lands for as long as a quarter of an hour each: those behind it wait for half a day.
-    _wait_for_room(land, errors=NO_ROOM, attempts=150)
-    land.add_retry(
-        errors=["States.ALL"],
+    copy.add_retry(errors=PERMANENT_ERRORS, max_attempts=0)
+    # Half a day: each execution of a burst copies for up to 15 minutes, and the others wait for the function.
+    _retry_for_hours(copy, errors=LAMBDA_ERRORS, attempts=150)
+    copy.add_retry(
+        errors=[sfn.Errors.ALL],
         interval=Duration.seconds(5),
         max_attempts=5,
         backoff_rate=3,
         jitter_strategy=sfn.JitterType.FULL,
     )
-    return land
+    return sfn.DefinitionBody.from_chainable(copy.next(publish))
 
 
-def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts: int) -> None:
-    """Try again after pauses that grow to ten minutes, five on average: the jitter spreads a burst over them."""
+def _retry_for_hours(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts: int) -> None:
+    """Retry after pauses of up to ten minutes. Full jitter halves them on average and spreads a burst."""
     state.add_retry(
         errors=list(errors),
         interval=Duration.seconds(5),
@@ -168,22 +171,3 @@ def _wait_for_room(state: sfn.TaskStateBase, *, errors: Sequence[str], attempts:
         max_attempts=attempts,
         jitter_strategy=sfn.JitterType.FULL,
     )
-
-
-def _tell(scope: Construct, deployment: Deployment, bus: ApplicationBus) -> tasks.EventBridgePutEvents:
-    tell = tasks.EventBridgePutEvents(
-        scope,
-        "PublishResult",
-        entries=[
-            tasks.EventBridgePutEventsEntry(
-                event_bus=bus,
-                source=deployment.name,
-                detail_type=PROCESSED,
-                detail=sfn.TaskInput.from_json_path_at("$"),
-            )
-        ],
-        result_path=sfn.JsonPath.DISCARD,
-    )
-    # Two hours: EventBridge's quotas are by the second. It says `FailedEntry` whatever the reason.
-    _wait_for_room(tell, errors=[sfn.Errors.ALL], attempts=30)
-    return tell

@@ -12,7 +12,7 @@ import pytest
 
 from stacks.common.container_image import _ignored
 from stacks.deployment.ecs_task import OURS
-from stacks.subscriber.build_context import with_library
+from stacks.subscriber.ecs_task import with_library
 from tests.claim_check.fake_s3 import OWNER, FakeS3
 from tests.templates import ROOT
 

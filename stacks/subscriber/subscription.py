@@ -1,0 +1,102 @@
+"""The subscription to the topic, and the queue for messages that SNS could not deliver."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Environment, Stack
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks import cross_account
+from stacks.common.alarms import Alarms
+from stacks.common.dashboard import queue_graph
+from stacks.common.dead_letter_queue import DeadLetterQueue
+from stacks.common.defaults import Defaults
+from stacks.deployment import SubscriberConfig
+from stacks.deployment.names import PublisherNames, SubscriberNames
+
+_SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
+
+
+class Subscription(Construct):
+    """A subscription and its undelivered queue.
+
+    SNS rejects the subscription until the publisher's stack allows it. `resource` is the subscription itself: add the
+    dependencies of its endpoint to it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: SubscriberNames,
+        settings: SubscriberConfig,
+        publisher: PublisherNames,
+        raw: bool,
+        delivery_policy: Mapping[str, object] | None = None,
+        alarms: Alarms,
+        defaults: Defaults,
+    ) -> None:
+        super().__init__(scope, id)
+        self.resource = sns.CfnSubscription(
+            self,
+            "Resource",
+            topic_arn=publisher.topic.arn,
+            region=publisher.place.region,  # a subscription is in its topic's Region
+            protocol=names.kind,
+            endpoint=names.endpoint,
+            raw_message_delivery=raw or None,
+            delivery_policy=delivery_policy,
+            **_filter(settings),
+            redrive_policy={"deadLetterTargetArn": names.undelivered_queue.arn},
+        )
+        stack = Stack.of(self)
+        second = None if stack.region == publisher.place.region else _second_stack(stack, names, publisher)
+        self.undelivered_queue = DeadLetterQueue(
+            second or self,
+            "UndeliveredQueue",
+            queue_name=names.undelivered_queue.name,
+            retention_days=settings.dead_letter_retention_days,
+            defaults=defaults,
+        )
+        self.undelivered_queue.add_to_resource_policy(
+            cross_account.deliver(
+                publisher, queue_arn=self.undelivered_queue.queue_arn, queue_region=publisher.place.region
+            )
+        )
+        if second:
+            stack.add_stack_dependency(second)
+            # CloudWatch requires the alarm in the queue's Region. The dashboard shows both Regions.
+            Alarms(second, "Alarms", defaults=defaults).add_undelivered_alarm(self.undelivered_queue)
+            alarms.add_graph(
+                queue_graph("Undelivered", queue_name=names.undelivered_queue.name, region=publisher.place.region)
+            )
+        else:
+            self.resource.node.add_dependency(self.undelivered_queue)
+            alarms.add_undelivered_alarm(self.undelivered_queue)
+
+
+def _filter(settings: SubscriberConfig) -> dict[str, Any]:
+    if settings.filter_policy is None:
+        return {}
+    return {
+        "filter_policy": json.loads(settings.filter_policy),
+        "filter_policy_scope": _SCOPES[settings.filter_policy_scope],
+    }
+
+
+def _second_stack(stack: Stack, names: SubscriberNames, publisher: PublisherNames) -> Stack:
+    """Return a stack in the topic's Region, where SNS requires the undelivered queue.
+
+    `cdk deploy` of the subscriber's stack deploys it first.
+    """
+    app = stack.node.scope
+    assert isinstance(app, Construct)
+    return Stack(
+        app,
+        names.undelivered_stack,
+        env=Environment(account=names.place.account, region=publisher.place.region),
+        description=f"coatcheck: messages that SNS could not deliver to {names.stack}, in the topic's Region.",
+    )
