@@ -274,7 +274,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "outbox: a sender reads what it uploaded": lambda t: t.bucket("UploadShop")["Action"].append("s3:GetObject"),
     "outbox: a sender forgotten": lambda t: t.forget(PUBLISHER, "AWS::S3::BucketPolicy", t.bucket("UploadShop")),
     "staging: open to the publisher": lambda t: t.open(
-        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="StagingBucket"
+        ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="ConsumerStagingBucket"
     ),
     "landing bucket: open to the publisher": lambda t: t.open(
         ORDERS, "AWS::S3::BucketPolicy", {"AWS": "111111111111"}, "s3:GetObject", starts="LandingBucket"
@@ -416,7 +416,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "queue: policy of another queue": lambda t: _to(
         t.one(ORDERS, "AWS::SQS::QueuePolicy", "QueuePolicy"),
         "Queues",
-        t.one(ORDERS, "AWS::SQS::QueuePolicy", "DeadLetters")["Queues"],
+        t.one(ORDERS, "AWS::SQS::QueuePolicy", "ConsumerDeadLetterQueue")["Queues"],
     ),
     "queue: not encrypted": lambda t: _drop(t.one(ORDERS, "AWS::SQS::Queue", "Queue"), "SqsManagedSseEnabled"),
     "queue: dead letters to a stranger": lambda t: _to(
@@ -454,7 +454,7 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         FunctionName="coatcheck-orders-consume",
     ),
     "function: runs as another role": lambda t: _to(
-        t.one(ORDERS, "AWS::Lambda::Function", "Consume"),
+        t.one(ORDERS, "AWS::Lambda::Function", "ConsumerFunction"),
         "Role",
         t.one(ORDERS, "AWS::StepFunctions::StateMachine")["RoleArn"],
     ),
@@ -496,7 +496,8 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         f"arn:aws:events:us-west-2:{STRANGER}:event-bus/default",
     ),
     "dead letters: EventBridge on anybody's behalf": lambda t: _drop(
-        t.one(BILLING, "AWS::SQS::QueuePolicy", "DeadLetters")["PolicyDocument"]["Statement"][1], "Condition"
+        t.one(BILLING, "AWS::SQS::QueuePolicy", "ConsumerDeadLetterQueue")["PolicyDocument"]["Statement"][1],
+        "Condition",
     ),
     "failed tasks: to a stranger": lambda t: _to(
         t.one(BILLING, "AWS::Events::Rule")["Targets"][0], "Arn", f"arn:aws:sqs:us-east-1:{STRANGER}:q"
@@ -509,18 +510,20 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         }
     ),
     # Becoming a role: trust.
-    "trust: anybody becomes the reader": lambda t: _to(t.trust(ORDERS, "ConsumeRole"), "Principal", {"AWS": "*"}),
+    "trust: anybody becomes the reader": lambda t: _to(
+        t.trust(ORDERS, "ConsumerFunctionRole"), "Principal", {"AWS": "*"}
+    ),
     "trust: the publisher becomes the reader": lambda t: _to(
-        t.trust(ORDERS, "ConsumeRole"), "Principal", {"AWS": "111111111111"}
+        t.trust(ORDERS, "ConsumerFunctionRole"), "Principal", {"AWS": "111111111111"}
     ),
     "trust: the own account becomes the reader": lambda t: _to(
-        t.trust(ORDERS, "ConsumeRole"), "Principal", {"AWS": "222222222222"}
+        t.trust(ORDERS, "ConsumerFunctionRole"), "Principal", {"AWS": "222222222222"}
     ),
     "trust: EC2 becomes the reader": lambda t: _to(
-        t.trust(ORDERS, "ConsumeRole"), "Principal", {"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]}
+        t.trust(ORDERS, "ConsumerFunctionRole"), "Principal", {"Service": ["lambda.amazonaws.com", "ec2.amazonaws.com"]}
     ),
     "trust: an identity provider becomes the reader": lambda t: _to(
-        t.trust(ORDERS, "ConsumeRole"), "Principal", {"Federated": "cognito-identity.amazonaws.com"}
+        t.trust(ORDERS, "ConsumerFunctionRole"), "Principal", {"Federated": "cognito-identity.amazonaws.com"}
     ),
     "trust: a stranger becomes the publisher": lambda t: _to(
         t.trust(PUBLISHER, "PublisherRole"), "Principal", {"AWS": EVIL}
@@ -538,15 +541,19 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
         t.trust(ORDERS, "EventBusForwardRole"), "Condition"
     ),
     # What roles may by their own policies.
-    "land: reads the outbox": lambda t: t.grant(ORDERS, "LandingCopyRole", "s3:GetObject", f"{_BUCKET}/outbox/*"),
-    "land: writes payloads": lambda t: t.grant(ORDERS, "LandingCopyRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
+    "land: reads the outbox": lambda t: t.grant(
+        ORDERS, "LandingCopyFunctionRole", "s3:GetObject", f"{_BUCKET}/outbox/*"
+    ),
+    "land: writes payloads": lambda t: t.grant(
+        ORDERS, "LandingCopyFunctionRole", "s3:PutObject", f"{_BUCKET}/payloads/*"
+    ),
     "land: decrypts with any key": lambda t: _to(
-        t.may(ORDERS, "LandingCopyRole", "kms:GenerateDataKey*"), "Resource", "*"
+        t.may(ORDERS, "LandingCopyFunctionRole", "kms:GenerateDataKey*"), "Resource", "*"
     ),
     "land: runs as the reader": lambda t: _to(
-        t.one(ORDERS, "AWS::Lambda::Function", "LandingCopy"),
+        t.one(ORDERS, "AWS::Lambda::Function", "LandingCopyFunction"),
         "Role",
-        t.one(ORDERS, "AWS::Lambda::Function", "Consume")["Role"],
+        t.one(ORDERS, "AWS::Lambda::Function", "ConsumerFunction")["Role"],
     ),
     "state machine: invokes any function": lambda t: _to(
         t.may(ORDERS, "StateMachineRole", "lambda:InvokeFunction"), "Resource", "*"
@@ -554,38 +561,46 @@ _BREAKS: dict[str, Callable[[Templates], object]] = {
     "state machine: puts events on any bus": lambda t: _to(
         t.may(ORDERS, "StateMachineRole", "events:PutEvents"), "Resource", "*"
     ),
-    "reader: reads any object": lambda t: _to(t.may(ORDERS, "ConsumeRole", "s3:GetObject"), "Resource", "*"),
-    "reader: reads the outbox": lambda t: _to(t.may(ORDERS, "ConsumeRole", "s3:GetObject"), "Resource", f"{_BUCKET}/*"),
+    "reader: reads any object": lambda t: _to(t.may(ORDERS, "ConsumerFunctionRole", "s3:GetObject"), "Resource", "*"),
+    "reader: reads the outbox": lambda t: _to(
+        t.may(ORDERS, "ConsumerFunctionRole", "s3:GetObject"), "Resource", f"{_BUCKET}/*"
+    ),
     "reader: lost its right to read": lambda t: _to(
-        t.may(ORDERS, "ConsumeRole", "s3:GetObject"), "Action", "s3:GetObjectAcl"
+        t.may(ORDERS, "ConsumerFunctionRole", "s3:GetObject"), "Action", "s3:GetObjectAcl"
     ),
-    "reader: decrypts with any key": lambda t: _to(t.may(ORDERS, "ConsumeRole", "kms:Decrypt"), "Resource", "*"),
-    "reader: decrypts directly": lambda t: _drop(t.may(ORDERS, "ConsumeRole", "kms:Decrypt"), "Condition"),
+    "reader: decrypts with any key": lambda t: _to(
+        t.may(ORDERS, "ConsumerFunctionRole", "kms:Decrypt"), "Resource", "*"
+    ),
+    "reader: decrypts directly": lambda t: _drop(t.may(ORDERS, "ConsumerFunctionRole", "kms:Decrypt"), "Condition"),
     "reader: lost its right to decrypt": lambda t: t.forget(
-        ORDERS, "AWS::IAM::Policy", t.may(ORDERS, "ConsumeRole", "kms:Decrypt"), "ConsumeRole"
+        ORDERS, "AWS::IAM::Policy", t.may(ORDERS, "ConsumerFunctionRole", "kms:Decrypt"), "ConsumerFunctionRole"
     ),
-    "reader: deletes payloads": lambda t: t.grant(ORDERS, "ConsumeRole", "s3:DeleteObject", f"{_BUCKET}/payloads/*"),
-    "reader: becomes other roles": lambda t: t.grant(ORDERS, "ConsumeRole", "sts:AssumeRole"),
+    "reader: deletes payloads": lambda t: t.grant(
+        ORDERS, "ConsumerFunctionRole", "s3:DeleteObject", f"{_BUCKET}/payloads/*"
+    ),
+    "reader: becomes other roles": lambda t: t.grant(ORDERS, "ConsumerFunctionRole", "sts:AssumeRole"),
     "reader: starts any state machine": lambda t: _to(
-        t.may(ORDERS, "ConsumeRole", "states:StartExecution"), "Resource", "*"
+        t.may(ORDERS, "ConsumerFunctionRole", "states:StartExecution"), "Resource", "*"
     ),
-    "reader: an administrator": lambda t: t.grant(BILLING, "ConsumeRole", "*"),
+    "reader: an administrator": lambda t: t.grant(BILLING, "ConsumerFunctionRole", "*"),
     "reader: an administrator by managed policy": lambda t: _to(
-        t.one(ORDERS, "AWS::IAM::Role", "ConsumeRole"),
+        t.one(ORDERS, "AWS::IAM::Role", "ConsumerFunctionRole"),
         "ManagedPolicyArns",
         ["arn:aws:iam::aws:policy/AdministratorAccess"],
     ),
-    "reader: passes any role": lambda t: _to(t.may(BILLING, "ConsumeRole", "iam:PassRole"), "Resource", "*"),
-    "reader: passes roles to any service": lambda t: _drop(t.may(BILLING, "ConsumeRole", "iam:PassRole"), "Condition"),
-    "reader: runs any task": lambda t: _to(t.may(BILLING, "ConsumeRole", "ecs:RunTask"), "Resource", "*"),
+    "reader: passes any role": lambda t: _to(t.may(BILLING, "ConsumerFunctionRole", "iam:PassRole"), "Resource", "*"),
+    "reader: passes roles to any service": lambda t: _drop(
+        t.may(BILLING, "ConsumerFunctionRole", "iam:PassRole"), "Condition"
+    ),
+    "reader: runs any task": lambda t: _to(t.may(BILLING, "ConsumerFunctionRole", "ecs:RunTask"), "Resource", "*"),
     "reader: renamed": lambda t: _to(
-        t.one(ORDERS, "AWS::IAM::Role", "ConsumeRole"), "RoleName", "coatcheck-orders-read"
+        t.one(ORDERS, "AWS::IAM::Role", "ConsumerFunctionRole"), "RoleName", "coatcheck-orders-read"
     ),
     "task: writes payloads": lambda t: t.grant(BILLING, "TaskRole", "s3:PutObject", f"{_BUCKET}/payloads/*"),
     "task: runs as the reader": lambda t: _to(
         t.one(BILLING, "AWS::ECS::TaskDefinition"),
         "TaskRoleArn",
-        t.one(BILLING, "AWS::Lambda::Function", "Consume")["Role"],
+        t.one(BILLING, "AWS::Lambda::Function", "ConsumerFunction")["Role"],
     ),
     "task: an image by its tag": lambda t: _to(
         t.one(BILLING, "AWS::ECS::TaskDefinition")["ContainerDefinitions"][0], "Image", "example/application:latest"

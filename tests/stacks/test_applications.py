@@ -10,7 +10,6 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_stepfunctions as sfn
 
-import claim_check
 from access.assembly import StackTemplate, read
 from access.template import Resources
 from stacks import cross_account
@@ -18,7 +17,7 @@ from stacks.deployment import Deployment, load_messaging, parse_messaging
 from stacks.deployment.names import Names
 from stacks.deployment.quotas import MOST_PARTIES
 from stacks.deployment.state_machine import listed
-from stacks.subscriber.state_machine import NO_HOPE
+from stacks.subscriber.state_machine import PERMANENT_ERRORS
 from tests.stacks.policies import Template, only, resources, statements
 from tests.templates import ROOT, synthesize
 
@@ -108,12 +107,11 @@ def test_a_payload_is_landed_then_told_of(landing: Template) -> None:
 
 def test_landing_is_tried_again_unless_there_is_no_hope(landing: Template) -> None:
     never, _, otherwise = definition(landing)["States"]["CopyPayload"]["Retry"]
-    assert never == {"ErrorEquals": list(NO_HOPE), "MaxAttempts": 0}
+    assert never == {"ErrorEquals": PERMANENT_ERRORS, "MaxAttempts": 0}
+    assert {"MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore"} <= set(PERMANENT_ERRORS)
+    assert "PayloadUnavailable" not in PERMANENT_ERRORS
     assert otherwise["ErrorEquals"] == ["States.ALL"]
     assert (otherwise["MaxAttempts"], otherwise["BackoffRate"]) == (5, 3)
-    for name in NO_HOPE:
-        assert getattr(claim_check, name).permanent
-    assert not claim_check.PayloadUnavailable.permanent
 
 
 def hours_of(retrier: dict[str, Any]) -> float:
@@ -190,7 +188,7 @@ def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth)
     (template,) = (t for name, t in synth(load_messaging(WORKFLOW)).items() if name == "coatcheck-orders")
     found = definition(template)
     assert list(found["States"]) == ["CopyPayload", "IsEmpty", "Nothing", "Note", "PublishResult"]
-    assert found["States"]["CopyPayload"]["Resource"].startswith("LandingCopy")
+    assert found["States"]["CopyPayload"]["Resource"].startswith("LandingCopyFunction")
     mine = [s for s in statements(template, "AWS::IAM::Policy") if s.get("Sid") == "Note"]
     assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
     allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}

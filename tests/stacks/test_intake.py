@@ -60,9 +60,7 @@ def test_the_function_reads_as_a_role_of_the_contract(deployment: Deployment) ->
 
 def test_the_function_puts_data_sets_and_starts_one_pipeline(template: dict[str, Any]) -> None:
     (policy,) = (
-        p
-        for n, p in resources(template, "AWS::IAM::Policy").items()
-        if n.startswith("PipelineTriggerPipelineTriggerRole")
+        p for n, p in resources(template, "AWS::IAM::Policy").items() if n.startswith("PipelineTriggerFunctionRole")
     )
     found = policy["Properties"]["PolicyDocument"]["Statement"]
     assert with_sid(found, "PutDataSets")["Resource"] == f"{DATA}/shared/qc/messages/*"

@@ -308,12 +308,12 @@ def test_logical_ids_of_stateful_resources_are_pinned(templates: dict[str, Templ
     assert ids == {
         "coatcheck-publisher": ["Key961B73FD", "PayloadBucket357F5869", "PublishDeadLettersCD4087F7"],
         "coatcheck-shop-sender": [],
-        "coatcheck-orders": ["DeadLettersBBF8BAAB", "Queue4A7E3555", "StagingBucket9644C37C"],
-        "coatcheck-orders-undelivered": ["UndeliveredF3CF66A9"],
+        "coatcheck-orders": ["ConsumerDeadLetterQueue41F42704", "ConsumerStagingBucket52FE3107", "Queue4A7E3555"],
+        "coatcheck-orders-undelivered": ["UndeliveredQueue7C6FEA6C"],
         "coatcheck-billing": [
-            "DeadLettersBBF8BAAB",
-            "HandedOn49924AEE",
-            "StagingBucket9644C37C",
-            "UndeliveredF3CF66A9",
+            "ConsumerDeadLetterQueue41F42704",
+            "ConsumerStagingBucket52FE3107",
+            "IdempotencyTable22A5A209",
+            "SubscriptionUndeliveredQueueF96D19D5",
         ],
     }
