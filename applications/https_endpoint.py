@@ -1,11 +1,11 @@
-"""An HTTPS endpoint, with Flask: SNS posts a message, its payload is put on disk, and only then SNS is told so.
+"""A sample HTTPS endpoint with Flask. Copy this file, and replace `Received` by the application's own storage.
 
-    flask --app applications.https_endpoint run              receive; behind a server that speaks TLS
-    python -m applications.https_endpoint                    take what SNS could not deliver meanwhile
+    flask --app applications.https_endpoint run              receive notifications, behind a server that terminates TLS
+    python -m applications.https_endpoint                    receive undelivered messages from their queue
 
-Both read from the environment TOPIC_ARN, TRUSTED_STORES and, the latter, REDRIVE_QUEUE_URL, which are outputs of the
-subscriber's stack, and RECEIVED, a folder. They read payloads with the credentials that boto3 finds: give them a
-profile that assumes the stack's reader role.
+It confirms a notification to SNS after the payload is stored on disk. Environment: TOPIC_ARN, TRUSTED_STORES and, for
+undelivered messages, UNDELIVERED_QUEUE_URL, which are outputs of the subscriber's stack; RECEIVED is a folder. boto3's
+credentials must be those of the stack's reader role.
 """
 
 import json
@@ -22,15 +22,17 @@ from flask import Flask, request
 from claim_check import ClaimCheckError, Dereferencer, Store, UntrustedNotification
 from claim_check.https import WINDOW, Delivery, Endpoint
 
-ANSWER_WITHIN = 10.0
-"""Seconds. SNS waits 15 for an answer, and takes none for a failure."""
-LONGEST_BODY = 2 * 2**20
-"""Bytes. What SNS posts is smaller; a payload never comes this way."""
+RESPONSE_SECONDS = 10.0
+"""SNS waits 15 seconds for a response, then counts the attempt as failed."""
+MAXIMUM_BODY_BYTES = 2 * 2**20
+"""Size of a request. A notification of SNS is smaller, because large payloads are in S3."""
 
 
 class Received:
-    """A folder with each payload under its notification's id and, once that is whole, what is known of it beside it, as
-    JSON. Notifications come more than once; the id is signed and the same each time."""
+    """A folder with each payload under its notification's id, and a JSON receipt next to each complete payload.
+
+    SNS can post a notification several times. Its id is signed, and the same each time.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,11 +40,12 @@ class Received:
         self._reading: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
-    def keep(self, delivery: Delivery) -> None:
-        """Read the payload, in constant memory, unless it is there already.
+    def store(self, delivery: Delivery) -> None:
+        """Read the payload in constant memory, unless it is stored already.
 
-        Raises TimeoutError when that takes longer than an answer may: reading goes on, ask again. Raises
-        ClaimCheckError.
+        Raises:
+            TimeoutError: reading takes longer than SNS waits. It continues, and a later call finds its result.
+            ClaimCheckError: the payload cannot be read, or differs from the message.
         """
         identity = str(UUID(delivery.id))
         with self._lock:
@@ -50,33 +53,32 @@ class Received:
             if reading is None:
                 reading = self._reading[identity] = self._pool.submit(self._read, identity, delivery)
                 reading.add_done_callback(lambda _: self._reading.pop(identity, None))
-        reading.result(timeout=ANSWER_WITHIN)
+        reading.result(timeout=RESPONSE_SECONDS)
 
     def _read(self, identity: str, delivery: Delivery) -> None:
         message, receipt = delivery.message, self._folder / f"{identity}.json"
         if message is None or receipt.exists():
             return
         digest = message.payload.download_to(self._folder / identity)
-        known = {"message_id": message.id, "bytes": digest.size, "sha256": digest.sha256, "subject": message.subject}
+        content = {"message_id": message.id, "bytes": digest.size, "sha256": digest.sha256, "subject": message.subject}
         partial = receipt.with_suffix(".part")
-        partial.write_text(json.dumps(known))
+        partial.write_text(json.dumps(content))
         partial.replace(receipt)
 
 
 def create_app(endpoint: Endpoint | None = None, received: Received | None = None) -> Flask:
-    """The application; without arguments as the environment says."""
+    """Create the application. Its defaults are read from the environment."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY  # 413
+    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES  # 413
     endpoint, received = endpoint or _endpoint(), received or _received()
 
-    # 403 for what SNS did not send. 503 for whatever else fails, hopeless or not: SNS posts it again for an hour, and
-    # then keeps it in the redrive queue. Whether it keeps what is answered with a 4xx, its own documentation is of two
-    # minds.
+    # 403 is for requests that SNS did not send, and 503 for every other error, permanent or transient: SNS retries for
+    # an hour, then writes the message to the undelivered queue. The SNS guide contradicts itself about 4xx responses.
     @app.post("/<path:_>")
     def receive(_: str) -> tuple[dict[str, str], int]:
         try:
             delivery = endpoint.receive(request.get_data(), dict(request.headers))
-            received.keep(delivery)
+            received.store(delivery)
         except UntrustedNotification as error:
             app.logger.warning("%s", error)
             return {"error": "not a notification for this endpoint"}, 403
@@ -90,21 +92,22 @@ def create_app(endpoint: Endpoint | None = None, received: Received | None = Non
     return app
 
 
-def take_undelivered(queue_url: str, *, endpoint: Endpoint, received: Received, sqs: Any) -> int:
-    """Receive what SNS could not deliver and put into the redrive queue; answers how many. What fails stays there.
+def receive_undelivered(queue_url: str, *, endpoint: Endpoint, received: Received, sqs: Any) -> int:
+    """Store the payloads of undelivered messages and return their number. A message that fails stays in the queue.
 
-    Give it an endpoint with a window as long as that queue keeps messages."""
-    taken = 0
+    The endpoint's window must be as long as the queue's retention.
+    """
+    stored = 0
     while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
             try:
-                received.keep(endpoint.receive(message["Body"].encode()))
+                received.store(endpoint.receive(message["Body"].encode()))
             except (ClaimCheckError, TimeoutError) as error:
                 print(f"stays in the queue: {error}")
                 continue
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-            taken += 1
-    return taken
+            stored += 1
+    return stored
 
 
 def _endpoint(window: timedelta = WINDOW) -> Endpoint:
@@ -119,6 +122,6 @@ def _received() -> Received:
 if __name__ == "__main__":
     import boto3
 
-    queue = os.environ["REDRIVE_QUEUE_URL"]
+    queue = os.environ["UNDELIVERED_QUEUE_URL"]
     client = boto3.client("sqs", region_name=queue.split(".")[1])
-    print(take_undelivered(queue, endpoint=_endpoint(window=timedelta(days=15)), received=_received(), sqs=client))
+    print(receive_undelivered(queue, endpoint=_endpoint(window=timedelta(days=15)), received=_received(), sqs=client))

@@ -1,12 +1,12 @@
-"""What a task runs, once for each message: reads the payload as it streams by, checks it, and says what it was.
+"""The default program of a subscriber's ECS task, which runs once for each message. Replace `process` by your code.
 
-The subscriber's function says in the environment where the payload is and what it has to be: MESSAGE_ID,
-PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_BYTES and PAYLOAD_SHA256 (hex). The task definition says in TRUSTED_STORES where
-payloads can be, a JSON list of what `claim_check.Store.from_dict` takes: the publisher's store, by a replica nearby
-where there is one, and the subscriber's inbox.
+The consume function sets MESSAGE_ID, PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER, PAYLOAD_REGION, PAYLOAD_BYTES and
+PAYLOAD_SHA256 (hex) in the task's environment. The task definition sets TRUSTED_STORES, a JSON list in the form of
+`claim_check.Store.from_dict`: the publisher's store, with a replica in this Region if there is one, and the staging
+bucket.
 
-Ends with 0 and a line of JSON; with 1 and why the payload could not be used; with 2 and what is wrong in the
-environment.
+Exit codes: 0 and a line of JSON; 1 if the payload cannot be read or differs from the message; 2 if the environment is
+invalid. Errors are on standard error.
 """
 
 import json
@@ -17,20 +17,23 @@ from collections.abc import Mapping
 from claim_check import ClaimCheckError, Dereferencer, Payload, Pointer, Store
 
 
-def use(payload: Payload) -> dict[str, object]:
-    """The place for your code: it answers what is to be said of the payload, JSON-ready.
+def process(payload: Payload) -> dict[str, object]:
+    """Process the payload and return what the task logs, JSON-serialisable.
 
-    Only at its end is a payload known to be whole, and the one that was sent: act on it after `download_to` or
-    `verify` has returned, or `iter_chunks` or `open` has given the last byte, all in constant memory.
+    Size and SHA-256 are checked at the payload's end. Therefore use the content only after `download_to` or `verify`
+    has returned, or `iter_chunks` or `open` has returned the last byte. All of them use constant memory.
     """
     digest = payload.verify()
     return {"bytes": digest.size, "sha256": digest.sha256}
 
 
-def described(environment: Mapping[str, str]) -> Payload:
-    """The payload that the environment describes. Calls no service.
+def payload_of(environment: Mapping[str, str]) -> Payload:
+    """Return the payload that the environment describes.
 
-    Raises KeyError, ValueError or ClaimCheckError.
+    Raises:
+        KeyError: a variable is missing.
+        ValueError: a variable is invalid.
+        ClaimCheckError: the payload is in no trusted store.
     """
     stores = [Store.from_dict(store) for store in json.loads(environment["TRUSTED_STORES"])]
     return Dereferencer(stores=stores).payload(
@@ -42,24 +45,23 @@ def described(environment: Mapping[str, str]) -> Payload:
 
 
 def main() -> int:
-    """The exit code."""
+    """Process the payload and return the exit code."""
     try:
-        payload = described(os.environ)
+        payload = payload_of(os.environ)
     except KeyError as missing:
         print(
-            f"{missing.args[0]} is not in the environment; the subscriber's function or the task definition sets it",
-            file=sys.stderr,
+            f"{missing.args[0]} is not set. The consume function or the task definition must set it.", file=sys.stderr
         )
         return 2
     except (ValueError, ClaimCheckError) as error:
-        print(f"the environment describes no payload: {error}", file=sys.stderr)
+        print(f"the environment is invalid: {error}", file=sys.stderr)
         return 2
     try:
-        said = use(payload)
+        result = process(payload)
     except ClaimCheckError as error:
         print(json.dumps(error.record()), file=sys.stderr)
         return 1
-    print(json.dumps({"message_id": os.environ["MESSAGE_ID"], **said}))
+    print(json.dumps({"message_id": os.environ["MESSAGE_ID"], **result}))
     return 0
 
 

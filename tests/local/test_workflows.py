@@ -105,5 +105,5 @@ def test_a_definition_of_ones_own_is_filled_in_and_runs(accounts: Accounts) -> N
     execution = workflow.run("m-1", b"abc")
     assert execution["status"] == "SUCCEEDED", execution
     item = dynamodb.get_item(TableName="order-files", Key={"id": {"S": "m-1"}})["Item"]
-    assert item["where"] == {"S": f"s3://{workflow.bucket}/landed/m-1"}
+    assert item["uri"] == {"S": f"s3://{workflow.bucket}/landed/m-1"}
     assert workflow.hears()["detail-type"] == "Order file landed"

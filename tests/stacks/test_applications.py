@@ -187,9 +187,9 @@ SOUND = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "$
 def test_permissions_and_definition_of_ones_own_reach_the_template(synth: Synth) -> None:
     (template,) = (t for name, t in synth(load_messaging(WORKFLOW)).items() if name == "coatcheck-orders")
     found = definition(template)
-    assert list(found["States"]) == ["CopyPayload", "IsEmpty", "Nothing", "Note", "PublishResult"]
+    assert list(found["States"]) == ["CopyPayload", "IsEmpty", "Done", "RecordFile", "PublishResult"]
     assert found["States"]["CopyPayload"]["Resource"].startswith("LandingCopyFunction")
-    mine = [s for s in statements(template, "AWS::IAM::Policy") if s.get("Sid") == "Note"]
+    mine = [s for s in statements(template, "AWS::IAM::Policy") if s.get("Sid") == "RecordFile"]
     assert [s["Action"] for s in mine] == ["dynamodb:PutItem"]
     allowed = {str(s["Action"]) for s in statements(template, "AWS::IAM::Policy")}
     assert {"lambda:InvokeFunction", "events:PutEvents"} <= allowed

@@ -6,13 +6,13 @@ from claim_check import ClaimCheckError
 from claim_check.https import Delivery
 from tests.faults import endpoint as careful
 
-_keep = careful.received.keep
+_store = careful.received.store
 
 
-def _keep_or_not(delivery: Delivery) -> None:
+def _store_or_not(delivery: Delivery) -> None:
     with suppress(ClaimCheckError):
-        _keep(delivery)
+        _store(delivery)
 
 
-careful.received.keep = _keep_or_not  # type: ignore[method-assign]
+careful.received.store = _store_or_not  # type: ignore[method-assign]
 handler = careful.handler

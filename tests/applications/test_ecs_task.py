@@ -1,4 +1,4 @@
-"""What a task runs, as a process of its own: the staged build context's program against an S3 on this machine."""
+"""The default program of a task, as a process in the staged build context. FakeS3 replaces S3."""
 
 import hashlib
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from claim_check import S3Object
+from shared.handoff import HandOff
 from stacks.common.container_image import _ignored
 from stacks.deployment.ecs_task import OURS
 from stacks.subscriber.ecs_task import with_library
@@ -17,13 +19,19 @@ from tests.claim_check.fake_s3 import OWNER, FakeS3
 from tests.templates import ROOT
 
 BUCKET, KEY = "payloads-111111111111", "payloads/message-1"
-BODY = bytes(range(256)) * 12_000  # more than one piece
+BODY = bytes(range(256)) * 12_000  # more than one MiB
+HANDOFF = HandOff(
+    message_id="message-1",
+    stored=S3Object(BUCKET, KEY, OWNER, "us-east-1"),
+    bytes=len(BODY),
+    sha256=hashlib.sha256(BODY).hexdigest(),
+)
 SECRETS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """The address of an S3 with one payload."""
+    """The URL of an S3 with one payload."""
     with FakeS3() as fake:
         fake.put(BUCKET, KEY, BODY)
         yield fake.url
@@ -39,26 +47,18 @@ def stores(**changed: object) -> str:
     return json.dumps([{"bucket": BUCKET, "prefix": "payloads/", "owner": OWNER, "region": "us-east-1", **changed}])
 
 
-def run(context: Path, address: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
-    """As the Dockerfile does: `python main.py` in the context, and nothing of this project beside it."""
-    environment = {
-        "MESSAGE_ID": "message-1",
-        "PAYLOAD_BUCKET": BUCKET,
-        "PAYLOAD_KEY": KEY,
-        "TRUSTED_STORES": stores(),
-        "PAYLOAD_BYTES": str(len(BODY)),
-        "PAYLOAD_SHA256": hashlib.sha256(BODY).hexdigest(),
-        **changed,
-    }
+def run(context: Path, url: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
+    """Run `python main.py` in the context, as the Dockerfile does."""
+    environment = {**HANDOFF.to_environment(), "TRUSTED_STORES": stores(), **changed}
     return subprocess.run(
         [sys.executable, "main.py"],
         cwd=context,
         env={
             **{name: value for name, value in environment.items() if value is not None},
             **SECRETS,
-            "AWS_ENDPOINT_URL_S3": address,
+            "AWS_ENDPOINT_URL_S3": url,
             "PATH": os.environ["PATH"],
-            "PYTHONDONTWRITEBYTECODE": "1",  # as in the image; and the context stays as it was staged
+            "PYTHONDONTWRITEBYTECODE": "1",  # as in the image
         },
         capture_output=True,
         text=True,
@@ -66,7 +66,7 @@ def run(context: Path, address: str, **changed: str | None) -> subprocess.Comple
     )
 
 
-def test_a_whole_payload_is_told_in_one_line(context: Path, s3: str) -> None:
+def test_task_logs_one_line(context: Path, s3: str) -> None:
     ended = run(context, s3)
     assert (ended.returncode, ended.stderr) == (0, "")
     (line,) = ended.stdout.splitlines()
@@ -86,35 +86,34 @@ def test_a_whole_payload_is_told_in_one_line(context: Path, s3: str) -> None:
         ({"TRUSTED_STORES": stores(owner="222222222222")}, "PayloadUnavailable"),
     ],
 )
-def test_a_payload_that_cannot_be_used_fails_the_task(
-    context: Path, s3: str, changed: dict[str, str], error: str
-) -> None:
+def test_task_exits_1_when_payload_is_unusable(context: Path, s3: str, changed: dict[str, str], error: str) -> None:
     ended = run(context, s3, **changed)
     assert (ended.returncode, ended.stdout) == (1, "")
-    said = json.loads(ended.stderr)
-    assert (said["error"], said["message_id"]) == (error, "message-1")
+    record = json.loads(ended.stderr)
+    assert (record["error"], record["message_id"]) == (error, "message-1")
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "text"),
     [
-        ({"PAYLOAD_KEY": None}, "PAYLOAD_KEY is not in the environment"),
-        ({"TRUSTED_STORES": None}, "TRUSTED_STORES is not in the environment"),
-        ({"PAYLOAD_BYTES": "many"}, "the environment describes no payload"),
-        ({"TRUSTED_STORES": stores(region="nowhere")}, "the environment describes no payload"),
-        ({"TRUSTED_STORES": stores(prefix="other/")}, "the environment describes no payload"),
+        ({"PAYLOAD_KEY": None}, "PAYLOAD_KEY is not set. The consume function or the task definition must set it."),
+        (
+            {"TRUSTED_STORES": None},
+            "TRUSTED_STORES is not set. The consume function or the task definition must set it.",
+        ),
+        ({"PAYLOAD_BYTES": "many"}, "the environment is invalid"),
+        ({"TRUSTED_STORES": stores(region="nowhere")}, "the environment is invalid"),
+        ({"TRUSTED_STORES": stores(prefix="other/")}, "the environment is invalid"),
     ],
 )
-def test_a_task_that_was_told_nothing_says_so(
-    context: Path, s3: str, changed: dict[str, str | None], said: str
-) -> None:
+def test_task_exits_2_on_invalid_environment(context: Path, s3: str, changed: dict[str, str | None], text: str) -> None:
     ended = run(context, s3, **changed)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
+    assert text in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_what_the_dockerfile_copies_is_in_its_context(context: Path) -> None:
+def test_context_has_every_file_that_dockerfile_copies(context: Path) -> None:
     copied = [line.split() for line in (context / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
     assert len(copied) == 3
     for _, *sources, _ in copied:
@@ -124,17 +123,17 @@ def test_what_the_dockerfile_copies_is_in_its_context(context: Path) -> None:
     assert not list(context.rglob("__pycache__/*.pyc"))
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     users = [line for line in (OURS / "Dockerfile").read_text().splitlines() if line.startswith("USER ")]
     assert users == ["USER 1000"]
 
 
-def test_what_it_installs_is_pinned_as_the_project_pins_it() -> None:
+def test_requirements_are_pinned_like_those_of_the_project() -> None:
     lines = (OURS / "requirements.txt").read_text().splitlines()
     pins = [line.split()[0] for line in lines if "==" in line]
     assert "--require-hashes" in (OURS / "Dockerfile").read_text()
     assert sum("--hash=sha256:" in line for line in lines) >= len(pins) >= 5
     assert not [line for line in lines if "://" in line]
     assert pins[0] in (ROOT / "pyproject.toml").read_text()
-    everywhere = (ROOT / "requirements.txt").read_text()
-    assert all(f"{pin} " in everywhere for pin in pins)
+    project = (ROOT / "requirements.txt").read_text()
+    assert all(f"{pin} " in project for pin in pins)

@@ -1,4 +1,4 @@
-"""The example endpoint as a server process: signed notifications over TLS, and everything else that comes."""
+"""The sample HTTPS endpoint as a server process, with signed notifications over TLS, and with undelivered messages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import trustme
+from moto import mock_aws
 
-from claim_check import Publisher, Store
+from applications.https_endpoint import Received, receive_undelivered
+from claim_check import Dereferencer, Publisher, Store
+from claim_check.https import Endpoint
 from tests.claim_check.conftest import TOPIC
 from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
 from tests.claim_check.fake_s3 import OWNER, FakeS3
-from tests.claim_check.notifications import Signer, certificate
+from tests.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, certificate
 
 ROOT = Path(__file__).parents[2]
 STORE = {"bucket": "payloads-one", "prefix": "payloads/", "owner": OWNER, "region": "eu-west-1"}
@@ -31,7 +35,7 @@ LARGE = 96 * 2**20
 
 
 class Sns(ThreadingHTTPServer):
-    """Where subscriptions are confirmed."""
+    """The endpoint of SNS that confirms subscriptions."""
 
     def __init__(self) -> None:
         confirmed = self.confirmed = []  # type: list[str]
@@ -49,7 +53,7 @@ class Sns(ThreadingHTTPServer):
 
 
 class Server:
-    """The endpoint's process, and its folder."""
+    """The endpoint's process and its folder."""
 
     def __init__(self, port: int, folder: Path, authority: Path, pid: int) -> None:
         self.port, self.folder, self.pid = port, folder, pid
@@ -64,7 +68,7 @@ class Server:
             connection.close()
 
     def received(self) -> dict[str, Any]:
-        """What was kept, by the notification's id."""
+        """Return the receipts by notification id."""
         return {path.stem: json.loads(path.read_text()) for path in self.folder.glob("*.json")}
 
 
@@ -130,7 +134,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, signer: Signer, fake_s3: Fa
         assert port, (folder / "log").read_text()
         yield Server(int(port), folder / "received", folder / "authority.pem", process.pid)
     finally:
-        process.communicate(timeout=10)  # its input ends, and it with it
+        process.communicate(timeout=10)  # the server exits at the end of its input
 
 
 def identity(number: int) -> str:
@@ -138,14 +142,14 @@ def identity(number: int) -> str:
 
 
 def notification(number: int, message: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """What SNS would post of a published message, but for the signature."""
+    """Return the unsigned notification of a published message."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     return {**DELIVERIES["SNS envelope"](message), "Timestamp": now, "MessageId": identity(number), **more}
 
 
 @pytest.fixture
 def publish(fake_s3: FakeS3) -> Callable[..., dict[str, Any]]:
-    """Publish with the library, and catch the message."""
+    """Publish with the library, and return the request to SNS."""
 
     def publish(payload: bytes, message_id: str, **options: Any) -> dict[str, Any]:
         noted = NotedSns()
@@ -165,8 +169,8 @@ def body(signed: dict[str, Any]) -> bytes:
     return json.dumps(signed).encode()
 
 
-def test_a_subscription_is_confirmed(server: Server, signer: Signer, sns: Sns) -> None:
-    asked = {
+def test_subscription_is_confirmed(server: Server, signer: Signer, sns: Sns) -> None:
+    confirmation = {
         "Type": "SubscriptionConfirmation",
         "MessageId": SNS_ID,
         "Token": "2336412f37fb687f",
@@ -175,39 +179,35 @@ def test_a_subscription_is_confirmed(server: Server, signer: Signer, sns: Sns) -
         "SubscribeURL": "https://evil.example/?Token=2336412f37fb687f",
         "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
     }
-    assert server.post(body(signer.signed(asked, "2"))) == 200
+    assert server.post(body(signer.signed(confirmation, "2"))) == 200
     (confirmed,) = sns.confirmed
     assert confirmed.startswith("/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3Asns%3A")
 
 
-def test_a_payload_is_kept_before_sns_is_told(server: Server, signer: Signer, publish: Publish) -> None:
+def test_payload_is_stored_before_the_response(server: Server, signer: Signer, publish: Publish) -> None:
     inline, offloaded = publish(b"small", "m-1"), publish(os.urandom(300_000), "m-2")
     for number, message in ((1, inline), (2, offloaded)):
         assert server.post(body(signer.signed(notification(number, message), "2"))) == 200
-    kept = server.received()
-    assert kept[identity(1)] == {
+    receipts = server.received()
+    assert receipts[identity(1)] == {
         "message_id": "m-1",
         "bytes": 5,
         "sha256": hashlib.sha256(b"small").hexdigest(),
-        "subject": kept[identity(1)]["subject"],
+        "subject": receipts[identity(1)]["subject"],
     }
-    assert kept[identity(2)]["bytes"] == 300_000
+    assert receipts[identity(2)]["bytes"] == 300_000
     stored = (server.folder / identity(2)).read_bytes()
-    assert hashlib.sha256(stored).hexdigest() == kept[identity(2)]["sha256"]
+    assert hashlib.sha256(stored).hexdigest() == receipts[identity(2)]["sha256"]
 
 
-def test_a_notification_that_comes_again_is_read_once(
-    server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3
-) -> None:
+def test_repeated_notification_is_read_once(server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3) -> None:
     signed = body(signer.signed(notification(3, publish(bytes(300_000), "m-3"))))
     before = len(fake_s3.asked("GET"))
     assert [server.post(signed) for _ in range(3)] == [200, 200, 200]
     assert len(fake_s3.asked("GET")) == before + 1
 
 
-def test_a_payload_larger_than_memory_may_be_takes_a_few_chunks(
-    server: Server, signer: Signer, publish: Publish
-) -> None:
+def test_large_payload_is_streamed_in_little_memory(server: Server, signer: Signer, publish: Publish) -> None:
     def resident() -> int:
         status = Path(f"/proc/{server.pid}/status")
         if not status.exists():
@@ -224,47 +224,45 @@ def test_a_payload_larger_than_memory_may_be_takes_a_few_chunks(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why"),
+    "forge",
     [
-        (lambda signed: signed | {"Message": "other"}, "changed"),
-        (lambda signed: Signer().signed(signed), "another key"),
-        (
-            lambda signed: signed | {"SigningCertURL": "https://evil.example/SimpleNotificationService-0.pem"},
-            "elsewhere",
-        ),
-        (lambda signed: signed | {"Timestamp": "2020-01-01T00:00:00.000Z"}, "old"),
+        lambda signed: signed | {"Message": "other"},
+        lambda signed: Signer().signed(signed),
+        lambda signed: signed | {"SigningCertURL": "https://evil.example/SimpleNotificationService-0.pem"},
+        lambda signed: signed | {"Timestamp": "2020-01-01T00:00:00.000Z"},
     ],
+    ids=["changed", "another key", "another certificate", "old"],
 )
-def test_what_sns_did_not_send_is_forbidden(
-    spoil: Callable[[dict[str, Any]], dict[str, Any]], why: str, server: Server, signer: Signer, publish: Publish
+def test_forged_notification_is_forbidden(
+    forge: Callable[[dict[str, Any]], dict[str, Any]], server: Server, signer: Signer, publish: Publish
 ) -> None:
-    signed = spoil(signer.signed(notification(5, publish(b"x", "m-5"))))
+    signed = forge(signer.signed(notification(5, publish(b"x", "m-5"))))
     assert server.post(body(signed)) == 403
     assert identity(5) not in server.received()
 
 
-def test_another_topics_notification_is_forbidden(server: Server, signer: Signer, publish: Publish) -> None:
+def test_notification_of_another_topic_is_forbidden(server: Server, signer: Signer, publish: Publish) -> None:
     foreign = notification(6, publish(b"x", "m-6"), TopicArn=TOPIC.replace("1111", "2222"))
     assert server.post(body(signer.signed(foreign))) == 403
 
 
-def test_a_raw_delivery_is_forbidden(server: Server) -> None:
+def test_raw_delivery_is_forbidden(server: Server) -> None:
     assert server.post(b"payload", **{"x-amz-sns-rawdelivery": "true"}) == 403
 
 
-def test_more_than_sns_posts_is_not_even_read(server: Server) -> None:
+def test_request_over_the_maximum_size_is_not_read(server: Server) -> None:
     assert server.post(bytes(2 * 2**20 + 1)) == 413
 
 
-def test_what_is_no_notification_does_no_harm(server: Server) -> None:
-    for garbage in (b"", b"{", b"[]", b'{"Type":"Notification"}'):
-        assert server.post(garbage) == 503
+def test_invalid_notification_gets_503(server: Server) -> None:
+    for content in (b"", b"{", b"[]", b'{"Type":"Notification"}'):
+        assert server.post(content) == 503
 
 
-def test_what_fails_is_kept_by_sns_and_works_when_it_comes_again(
+def test_failed_notification_gets_503_until_it_succeeds(
     server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3
 ) -> None:
-    """Hopeless or not: 503, so that SNS tries again, and in the end puts it into the redrive queue."""
+    """SNS retries both permanent and transient errors, then writes the message to the undelivered queue."""
     signed = body(signer.signed(notification(7, publish(os.urandom(300_000), "m-7"))))
     stored = fake_s3.objects.pop(("payloads-one", "payloads/m-7"))
     assert server.post(signed) == 503  # PayloadMissing
@@ -276,6 +274,49 @@ def test_what_fails_is_kept_by_sns_and_works_when_it_comes_again(
     assert identity(7) not in server.received()
     assert server.post(signed) == 200
     assert server.received()[identity(7)]["message_id"] == "m-7"
-    elsewhere = publish(bytes(300_000), "m-8")
-    elsewhere["Message"] = elsewhere["Message"].replace("payloads-one", "payloads-two")
-    assert server.post(body(signer.signed(notification(8, elsewhere)))) == 503  # UntrustedStore
+    untrusted = publish(bytes(300_000), "m-8")
+    untrusted["Message"] = untrusted["Message"].replace("payloads-one", "payloads-two")
+    assert server.post(body(signer.signed(notification(8, untrusted)))) == 503  # UntrustedStore
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("sqs", region_name="eu-west-1")
+
+
+def undelivered(number: int) -> dict[str, str]:
+    """Return a notification of thirteen days ago, unsigned."""
+    return {
+        "Type": "Notification",
+        "MessageId": identity(number),
+        "TopicArn": TOPIC,
+        "Message": f"message {number}",
+        "Timestamp": (NOW - timedelta(days=13)).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    }
+
+
+def test_undelivered_messages_are_verified_and_deleted(sqs: Any, tmp_path: Path) -> None:
+    signer = Signer()
+    web = Web({CERTIFICATE_URL: signer.pem})
+    endpoint = Endpoint(
+        topics=[TOPIC],
+        dereferencer=Dereferencer(stores=[]),
+        window=timedelta(days=15),
+        fetch=web.fetch,
+        now=lambda: NOW,
+    )
+    queue = sqs.create_queue(QueueName="undelivered")["QueueUrl"]
+    genuine = [signer.signed(undelivered(number)) for number in (1, 2)]
+    forged = genuine[0] | {"Message": "forged"}
+    for posted in (genuine[0], forged, genuine[1], genuine[0]):
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(posted))
+
+    assert receive_undelivered(queue, endpoint=endpoint, received=Received(tmp_path), sqs=sqs) == 3
+    stored = {path.name: path.read_text() for path in tmp_path.iterdir() if not path.suffix}
+    assert sorted(stored.values()) == ["message 1", "message 2"]
+    depth = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    assert depth["ApproximateNumberOfMessagesNotVisible"] == "1"
+    assert depth["ApproximateNumberOfMessages"] == "0"
