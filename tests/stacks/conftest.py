@@ -1,14 +1,18 @@
 """Templates of deployments, each synthesized once a session."""
 
+import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from aws_cdk import App
 
-from stacks.deployment import Deployment, load_messaging
-from tests.templates import ROOT, synthesize
-
-Template = dict[str, Any]
+from access.assembly import StackTemplate
+from stacks.common.defaults import Defaults
+from stacks.deployment import Deployment, load, load_messaging, parse_messaging
+from stacks.deployment.names import Names
+from stacks.publisher.stack import PublisherStack
+from tests.stacks.policies import Template
+from tests.templates import ROOT, WITHOUT_CODE, synthesize
 
 
 def _templates(deployment: Deployment) -> dict[str, Template]:
@@ -29,3 +33,35 @@ def example() -> Deployment:
 @pytest.fixture(scope="session")
 def templates(synth: Callable[[Deployment], dict[str, Template]], example: Deployment) -> dict[str, Template]:
     return synth(example)
+
+
+def publisher_template(deployment: Deployment) -> Template:
+    """Return the template of the publisher's stack, which takes a part of the time of all stacks."""
+    app, names = App(context=WITHOUT_CODE), Names(deployment)
+    stack = PublisherStack(
+        app,
+        names.publisher,
+        settings=deployment.publisher,
+        senders=[*names.senders.values()],
+        subscribers=[*names.subscribers.values()],
+        defaults=Defaults.of(deployment),
+    )
+    template: Template = app.synth().get_stack_by_name(stack.stack_name).template
+    return template
+
+
+RUNBOOK_URL = "https://wiki.example.com/runbook"
+
+
+@pytest.fixture(scope="session")
+def everything(example: Deployment) -> dict[str, StackTemplate]:
+    """The stacks of a deployment with every alarm there is, without the senders' stacks, which have none."""
+    table = json.loads(load(ROOT / "deployments" / "research-messages.toml").model_dump_json())
+    orders, billing = json.loads(example.model_dump_json())["subscribers"]
+    everywhere = json.loads(load(ROOT / "deployments" / "everywhere.toml").model_dump_json())
+    (partner,) = (subscriber for subscriber in everywhere["subscribers"] if subscriber["kind"] == "https")
+    table["subscribers"] += [orders | {"landing": {}}, billing, partner]
+    table["publisher"]["replicas"] = [orders["region"]]
+    table["operations"] = {"emails": ["night@example.com"], "runbook": RUNBOOK_URL}
+    stacks = synthesize(parse_messaging(table))
+    return {stack.name: stack for stack in stacks if not stack.name.endswith("-sender")}

@@ -12,10 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from access.assembly import StackTemplate, read
 from access.template import Resources
-from stacks import cross_account
 from stacks.deployment import Deployment, load_messaging, parse_messaging
-from stacks.deployment.names import Names
-from stacks.deployment.quotas import MOST_PARTIES
 from stacks.deployment.state_machine import listed
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
 from tests.stacks.policies import Template, only, resources, statements
@@ -161,24 +158,6 @@ def test_executions_that_end_badly_are_told_of_on_the_same_bus(landing: Template
     assert bus["Properties"]["Name"] == "coatcheck-orders"
     (bus_id,) = resources(landing, "AWS::Events::EventBus")
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": [bus_id, "Arn"]}]
-
-
-def test_the_policies_have_room_for_as_many_subscribers_as_are_let_in(example: Deployment) -> None:
-    """20 KB for a bucket's policy, 32 KB for a key's, with the longest names that there can be."""
-    table = json.loads(example.model_dump_json()) | {"name": "c" * 22, "organization": "o-" + "a" * 32}
-    sound, table["senders"] = table["subscribers"][0] | {"landing": {}}, []
-    table["subscribers"] = [sound | {"name": f"s{'x' * 5}{n:02}"} for n in range(MOST_PARTIES)]
-    deployment = parse_messaging(table)
-    names = Names(deployment)
-    subscribers, organization = names.subscribers.values(), deployment.organization
-    assert all(len(subscriber.landing_bucket.name) > 60 for subscriber in subscribers)
-    for statement, kilobytes in ((cross_account.read_payloads, 20), (cross_account.decrypt_payloads, 32)):
-        said = [
-            statement(names.publisher.payload_bucket, subscriber, organization=organization).to_statement_json()
-            for subscriber in subscribers
-        ]
-        # A KB is left for what else is in the policy: the owner's statement, and that against requests without TLS.
-        assert len(json.dumps(said, separators=(",", ":"))) < (kilobytes - 1) * 1024
 
 
 SOUND = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}

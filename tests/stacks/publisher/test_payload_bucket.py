@@ -1,0 +1,40 @@
+"""The payload bucket: name, key, events and lifecycle."""
+
+import pytest
+
+from tests.stacks.policies import Template, only, without_operations
+
+
+@pytest.fixture(scope="module")
+def publisher(templates: dict[str, Template]) -> Template:
+    return without_operations(templates["coatcheck-publisher"])
+
+
+def test_payload_bucket_has_a_rotated_key_and_sends_events(publisher: Template) -> None:
+    properties = only(publisher, "AWS::S3::Bucket")["Properties"]
+    assert properties["BucketName"] == "coatcheck-payloads-111111111111-us-east-1"
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert rule["BucketKeyEnabled"] is True
+    assert only(publisher, "AWS::KMS::Key")["Properties"]["EnableKeyRotation"] is True
+    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_payloads_expire_and_uploads_do_not(publisher: Template) -> None:
+    """A current object in the outbox is not published yet. An overwritten one lives as long as its dead letter."""
+    rules = only(publisher, "AWS::S3::Bucket")["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert {rule["Id"]: {key: rule[key] for key in rule if key not in ("Id", "Status")} for rule in rules} == {
+        "ExpirePayloads": {
+            "Prefix": "payloads/",
+            "ExpirationInDays": 101,
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        },
+        "ExpireOverwrittenUploads": {
+            "Prefix": "outbox/",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 101},
+        },
+        "RemoveDeleteMarkers": {"ExpiredObjectDeleteMarker": True},
+        "AbortUnfinishedUploads": {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}},
+    }
+    assert {rule["Status"] for rule in rules} == {"Enabled"}

@@ -1,0 +1,51 @@
+"""The topic of messages."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from stacks.deployment import Deployment, parse_messaging
+from tests.stacks.conftest import publisher_template
+from tests.stacks.policies import Template, only, ours, resources, without_operations
+
+Synth = Callable[[Deployment], dict[str, Template]]
+
+
+def test_topic_is_encrypted_with_the_payloads_key(templates: dict[str, Template]) -> None:
+    publisher = without_operations(templates["coatcheck-publisher"])
+    (key,) = resources(publisher, "AWS::KMS::Key")
+    properties = only(publisher, "AWS::SNS::Topic")["Properties"]
+    assert properties["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+    assert properties["MaximumMessageSize"] == 262_144
+    assert "TracingConfig" not in properties
+
+
+@pytest.mark.parametrize(("threshold", "maximum"), [(1024, 262_144), (300_000, 300_000)])
+def test_topic_accepts_messages_up_to_the_threshold(example: Deployment, threshold: int, maximum: int) -> None:
+    table = json.loads(example.model_dump_json())
+    table["publisher"]["maximum_message_bytes"] = threshold
+    table["subscribers"] = [subscriber for subscriber in table["subscribers"] if subscriber["kind"] == "sqs"]
+    publisher = without_operations(publisher_template(parse_messaging(table)))
+    assert only(publisher, "AWS::SNS::Topic")["Properties"]["MaximumMessageSize"] == maximum
+    (publish,) = (function for function in ours(publisher) if function["FunctionName"] == "coatcheck-publish")
+    assert publish["Environment"]["Variables"]["THRESHOLD_BYTES"] == str(threshold)
+
+
+def test_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, example: Deployment) -> None:
+    table = json.loads(example.model_dump_json())
+    table["publisher"]["fifo"] = True
+    table["subscribers"] = [subscriber for subscriber in table["subscribers"] if subscriber["kind"] == "sqs"]
+    templates = synth(parse_messaging(table))
+    topic = only(without_operations(templates["coatcheck-publisher"]), "AWS::SNS::Topic")["Properties"]
+    assert (topic["FifoTopic"], topic["TopicName"]) == (True, "coatcheck-messages.fifo")
+    queues = [
+        queue["Properties"]
+        for name in ("coatcheck-orders", "coatcheck-orders-undelivered")
+        for queue in resources(templates[name], "AWS::SQS::Queue").values()
+    ]
+    assert {queue["QueueName"]: queue.get("FifoQueue") for queue in queues} == {
+        "coatcheck-orders.fifo": True,
+        "coatcheck-orders-dead-letters.fifo": True,
+        "coatcheck-orders-undelivered.fifo": True,
+    }

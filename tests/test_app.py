@@ -1,0 +1,48 @@
+"""The app: which stacks a deployment has, their protection and their order."""
+
+import json
+
+import pytest
+from aws_cdk import App
+from aws_cdk.cx_api import CloudFormationStackArtifact
+
+from app import add_stacks
+from stacks.deployment import Deployment, load_messaging, parse_messaging
+from tests.templates import ROOT, WITHOUT_CODE
+
+STACKS = {
+    "coatcheck-publisher",
+    "coatcheck-shop-sender",
+    "coatcheck-orders",
+    "coatcheck-orders-undelivered",
+    "coatcheck-billing",
+}
+
+
+@pytest.fixture
+def example() -> Deployment:
+    return load_messaging(ROOT / "deployments" / "example.toml")
+
+
+def artifacts(deployment: Deployment) -> dict[str, CloudFormationStackArtifact]:
+    app = App(context=WITHOUT_CODE)
+    add_stacks(app, deployment)
+    return {stack.stack_name: stack for stack in app.synth().stacks}
+
+
+@pytest.mark.parametrize("ephemeral", [False, True])
+def test_publisher_alone_is_protected_against_deletion(example: Deployment, ephemeral: bool) -> None:
+    """A subscriber that was deployed before the publisher has to be deletable for the next attempt."""
+    stacks = artifacts(example.model_copy(update={"ephemeral": ephemeral}))
+    assert set(stacks) == STACKS
+    protected = {name for name, stack in stacks.items() if stack.termination_protection}
+    assert protected == (set() if ephemeral else {"coatcheck-publisher"})
+
+
+def test_stacks_of_one_account_are_deployed_in_order(example: Deployment) -> None:
+    table = json.loads(example.model_dump_json())
+    table["subscribers"][1]["account"] = table["publisher"]["account"]
+    stacks = artifacts(parse_messaging(table))
+    before = {name: {dependency.id for dependency in stack.dependencies} & STACKS for name, stack in stacks.items()}
+    assert before["coatcheck-billing"] == {"coatcheck-publisher"}
+    assert before["coatcheck-orders"] == {"coatcheck-orders-undelivered"}
