@@ -65,20 +65,21 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     for sender in senders:
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:
-        stack = _subscriber_stack(app, deployment, names, subscriber, defaults)
+        stack = add_subscriber(app, deployment, names, subscriber, defaults)
         if stack.account == publisher.account:
             stack.add_stack_dependency(publisher)  # in other accounts, people keep the order
 
 
-def _subscriber_stack(
+def add_subscriber(
     app: App, deployment: Deployment, names: Names, subscriber: SubscriberConfig, defaults: Defaults
 ) -> Stack:
-    its_names, lifetime_days = names.subscribers[subscriber.name], deployment.publisher.payload_lifetime_days
+    """Return the new stack of one subscriber."""
+    lifetime_days = deployment.publisher.payload_lifetime_days
     match subscriber.kind:
         case "sqs":
             return SqsSubscriberStack(
                 app,
-                its_names,
+                names.subscribers[subscriber.name],
                 settings=subscriber,
                 publisher=names.publisher,
                 research=names.research,
@@ -88,7 +89,7 @@ def _subscriber_stack(
         case "lambda":
             return LambdaSubscriberStack(
                 app,
-                its_names,
+                names.subscribers[subscriber.name],
                 settings=subscriber,
                 publisher=names.publisher,
                 payload_lifetime_days=lifetime_days,
@@ -96,7 +97,11 @@ def _subscriber_stack(
             )
         case "https":
             return HttpsSubscriberStack(
-                app, its_names, settings=subscriber, publisher=names.publisher, defaults=defaults
+                app,
+                names.subscribers[subscriber.name],
+                settings=subscriber,
+                publisher=names.publisher,
+                defaults=defaults,
             )
 
 

@@ -1,0 +1,150 @@
+"""The state machine behind a queue: its built-in definition, and definitions that the deployment file names."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Environment, Stack
+from aws_cdk import aws_stepfunctions as sfn
+
+from access.assembly import StackTemplate, read
+from access.template import Resources
+from stacks.deployment import load_messaging
+from stacks.deployment.state_machine import listed
+from stacks.subscriber.state_machine import PERMANENT_ERRORS
+from tests.stacks.policies import Template, only, resources, statements
+from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
+from tests.templates import ROOT
+
+
+def definition(template: Template) -> dict[str, Any]:
+    """Return the definition, with logical ids for the values that CloudFormation fills in."""
+    machine = only(template, "AWS::StepFunctions::StateMachine")["Properties"]
+    parts = machine["DefinitionString"]["Fn::Join"][1]
+    text = "".join(part if isinstance(part, str) else part.get("Ref") or part["Fn::GetAtt"][0] for part in parts)
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+@pytest.fixture(scope="module")
+def built_in() -> dict[str, Any]:
+    return definition(template(changed(EXAMPLE, "orders", landing={}), "orders"))
+
+
+@pytest.fixture(scope="module")
+def sample() -> Template:
+    return template(load_messaging(DEPLOYMENTS / "workflow.toml"), "orders")
+
+
+def test_payload_is_copied_then_published(built_in: dict[str, Any]) -> None:
+    copy, publish = built_in["States"]["CopyPayload"], built_in["States"]["PublishResult"]
+    assert (built_in["StartAt"], copy["Next"], publish["End"]) == ("CopyPayload", "PublishResult", True)
+    assert copy["ResultPath"] == "$.landed"
+    (entry,) = publish["Parameters"]["Entries"]
+    assert entry["DetailType"] == "Payload processed"
+    assert entry["Detail.$"] == "$"
+    # A caught execution cannot be redriven from the state that failed.
+    assert not [state for state in built_in["States"].values() if "Catch" in state]
+
+
+def test_payload_is_only_published_without_a_landing_bucket() -> None:
+    assert list(definition(template(EXAMPLE, "orders"))["States"]) == ["PublishResult"]
+
+
+def test_copy_is_retried_unless_the_error_is_permanent(built_in: dict[str, Any]) -> None:
+    permanent, _, other = built_in["States"]["CopyPayload"]["Retry"]
+    assert permanent == {"ErrorEquals": PERMANENT_ERRORS, "MaxAttempts": 0}
+    assert {"MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore"} <= set(PERMANENT_ERRORS)
+    assert "PayloadUnavailable" not in PERMANENT_ERRORS
+    assert other["ErrorEquals"] == ["States.ALL"]
+    assert (other["MaxAttempts"], other["BackoffRate"]) == (5, 3)
+
+
+def average_hours(retrier: dict[str, Any]) -> float:
+    """Return the average time of all retries. With full jitter, a pause lasts half its maximum on average."""
+    assert retrier["JitterStrategy"] == "FULL"
+    pauses = (retrier["IntervalSeconds"] * retrier["BackoffRate"] ** n for n in range(retrier["MaxAttempts"]))
+    seconds: float = sum(min(pause, retrier["MaxDelaySeconds"]) for pause in pauses) / 2
+    return seconds / 3600
+
+
+def test_throttled_copies_are_retried_for_half_a_day(built_in: dict[str, Any], sample: Template) -> None:
+    for copy in (built_in["States"]["CopyPayload"], definition(sample)["States"]["CopyPayload"]):
+        throttled = copy["Retry"][1]
+        assert throttled["ErrorEquals"] == [
+            "Lambda.TooManyRequestsException",
+            "Lambda.ClientExecutionTimeoutException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+        ]
+        assert 12 <= average_hours(throttled) < 13
+    # An execution has a year, Step Functions' maximum.
+    assert "TimeoutSeconds" not in built_in
+
+
+def test_events_that_are_not_accepted_are_retried_for_hours(built_in: dict[str, Any]) -> None:
+    (retrier,) = built_in["States"]["PublishResult"]["Retry"]
+    assert retrier["ErrorEquals"] == ["States.ALL"]
+    assert 2 <= average_hours(retrier) < 3
+
+
+def test_execution_log_has_no_payload_data() -> None:
+    machine = only(template(EXAMPLE, "orders"), "AWS::StepFunctions::StateMachine")["Properties"]
+    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    assert machine["StateMachineType"] == "STANDARD"
+
+
+def test_sample_definition_and_permissions_are_deployed(sample: Template) -> None:
+    states = definition(sample)["States"]
+    assert list(states) == ["CopyPayload", "IsEmpty", "Nothing", "Note", "PublishResult"]
+    assert states["CopyPayload"]["Resource"].startswith("LandingCopyFunction")
+    permanent = states["CopyPayload"]["Retry"][0]
+    assert set(permanent["ErrorEquals"]) <= set(PERMANENT_ERRORS)
+    assert permanent["MaxAttempts"] == 0
+    policies = statements(sample, "AWS::IAM::Policy")
+    assert [each["Action"] for each in policies if each.get("Sid") == "Note"] == ["dynamodb:PutItem"]
+    assert {"lambda:InvokeFunction", "events:PutEvents"} <= {str(each["Action"]) for each in policies}
+
+
+def test_documented_permissions_suffice_for_a_distributed_map(tmp_path: Path) -> None:
+    """The statements in docs/deployment-file.md are those that CDK grants for a distributed map."""
+    documented = re.search(
+        r"distributed map.*?```json\n(.*?)```", (ROOT / "docs" / "deployment-file.md").read_text(), flags=re.DOTALL
+    )
+    assert documented
+    (tmp_path / "definition.json").write_text(json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}))
+    (tmp_path / "permissions.json").write_text(f"[{documented[1]}]")
+    files = {"definition": "definition.json", "permissions": "permissions.json"}
+    own = template(changed(EXAMPLE, "orders", tmp_path, state_machine=files), "orders")
+    reference = stack_with_distributed_map()
+    assert state_permissions(replace(reference, template=own)) == state_permissions(reference)
+
+
+def stack_with_distributed_map() -> StackTemplate:
+    app = App()
+    stack = Stack(app, "coatcheck-orders", env=Environment(account="222222222222", region="us-west-2"))
+    items = sfn.DistributedMap(stack, "Items").item_processor(
+        sfn.Pass(stack, "Item"), mode=sfn.ProcessorMode.DISTRIBUTED, execution_type=sfn.ProcessorType.STANDARD
+    )
+    body = sfn.DefinitionBody.from_chainable(items)
+    sfn.StateMachine(stack, "StateMachine", state_machine_name="coatcheck-orders", definition_body=body)
+    (found,) = read(Path(app.synth().directory))
+    return found
+
+
+def state_permissions(stack: StackTemplate) -> list[tuple[str, str]]:
+    """Return Step Functions' actions, with their resources, that the state machine's role is allowed."""
+    values = Resources(stack)
+    return sorted(
+        (action, values.resolve(statement["Resource"], "policy"))
+        for name, policy in resources(stack.template, "AWS::IAM::Policy").items()
+        if name.startswith("StateMachine")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for action in listed(statement["Action"])
+        if action.startswith("states:")
+    )

@@ -1,0 +1,58 @@
+"""The subscription and its undelivered queue."""
+
+import pytest
+
+from tests.stacks.policies import only, statements, with_sid
+from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, template, templates
+
+
+def test_subscription_is_in_the_topics_region() -> None:
+    assert only(template(EXAMPLE, "orders"), "AWS::SNS::Subscription")["Properties"] == {
+        "TopicArn": TOPIC,
+        "Region": "us-east-1",
+        "Protocol": "sqs",
+        "Endpoint": "arn:aws:sqs:us-west-2:222222222222:coatcheck-orders",
+        "RawMessageDelivery": True,
+        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:222222222222:coatcheck-orders-undelivered"},
+    }
+
+
+def test_subscription_of_a_function_is_not_raw() -> None:
+    assert only(template(EXAMPLE, "billing"), "AWS::SNS::Subscription")["Properties"] == {
+        "TopicArn": TOPIC,
+        "Region": "us-east-1",
+        "Protocol": "lambda",
+        "Endpoint": "arn:aws:lambda:us-east-1:333333333333:function:coatcheck-billing-consume",
+        "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:333333333333:coatcheck-billing-undelivered"},
+    }
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("orders", "-undelivered"), ("billing", "")])
+def test_undelivered_queue_is_in_the_topics_region(name: str, suffix: str) -> None:
+    """The subscriber's stack has it, or a second stack if the subscriber is in another Region."""
+    stack = f"coatcheck-{name}{suffix}"
+    (artifact,) = (stack_ for stack_ in assembly(EXAMPLE, name).stacks if stack_.stack_name == stack)
+    assert artifact.environment.region == "us-east-1"
+    delivered = with_sid(statements(templates(EXAMPLE, name)[stack], "AWS::SQS::QueuePolicy"), "DeliverFromTopic")
+    assert delivered["Condition"] == {"ArnEquals": {"aws:SourceArn": TOPIC}}
+
+
+def test_second_stack_is_deployed_first() -> None:
+    stacks = {stack.stack_name: stack for stack in assembly(EXAMPLE, "orders").stacks}
+    assert set(stacks) == {"coatcheck-orders", "coatcheck-orders-undelivered"}
+    assert "coatcheck-orders-undelivered" in [stack.id for stack in stacks["coatcheck-orders"].dependencies]
+    # A stack that was deployed too early must be deletable.
+    assert not any(stack.termination_protection for stack in stacks.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "types"),
+    [
+        ("orders", {"AWS::SQS::Queue", "AWS::SQS::QueuePolicy"}),
+        ("billing", {"AWS::Lambda::Permission", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy"}),
+    ],
+)
+def test_subscription_waits_for_its_endpoint(name: str, types: set[str]) -> None:
+    own = template(EXAMPLE, name)
+    depends_on = only(own, "AWS::SNS::Subscription")["DependsOn"]
+    assert {own["Resources"][logical]["Type"] for logical in depends_on} == types
