@@ -37,14 +37,6 @@ def test_undelivered_queue_is_in_the_topics_region(name: str, suffix: str) -> No
     assert delivered["Condition"] == {"ArnEquals": {"aws:SourceArn": TOPIC}}
 
 
-def test_second_stack_is_deployed_first() -> None:
-    stacks = {stack.stack_name: stack for stack in assembly(EXAMPLE, "orders").stacks}
-    assert set(stacks) == {"coatcheck-orders", "coatcheck-orders-undelivered"}
-    assert "coatcheck-orders-undelivered" in [stack.id for stack in stacks["coatcheck-orders"].dependencies]
-    # A stack that was deployed too early must be deletable.
-    assert not any(stack.termination_protection for stack in stacks.values())
-
-
 @pytest.mark.parametrize(
     ("name", "types"),
     [
