@@ -8,12 +8,12 @@ A payload that does not fit into a message is *offloaded*: written to a *store* 
 
     dereferencer = Dereferencer(stores=[Store(…)])
     for outcome in dereferencer.outcomes(event["Records"]):
-        if outcome.error: …                     # this record alone; outcome.error.permanent: dead-letter it
+        if outcome.error: …                     # of this record only; outcome.error.permanent: dead-letter it
         else: outcome.message.payload.download_to("/tmp/scan.tiff")
 
-Over HTTPS: `claim_check.https.Endpoint`, which needs the package `cryptography` and is imported by nothing else.
+For HTTPS: `claim_check.https.Endpoint`. It needs the package `cryptography`, and no other module imports it.
 
-Needs boto3, reads no environment variable, patches nothing, and deletes nothing on a message's word.
+The library needs boto3. It reads no environment variable, patches nothing, and deletes no payload that it received.
 """
 
 from claim_check.errors import (
@@ -34,10 +34,9 @@ from claim_check.errors import (
 from claim_check.publishing.batch import Entry, EntryOutcome
 from claim_check.publishing.event import put_event
 from claim_check.publishing.offload import Offloaded, offload
+from claim_check.publishing.outgoing_message import Published, group_id_of
 from claim_check.publishing.publisher import Offload, Publisher
-from claim_check.publishing.ready import Published
 from claim_check.publishing.s3_object import find_copy, metadata_of
-from claim_check.receipt import Receipt
 from claim_check.receiving.dereferencer import Dereferencer, Outcome
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Digest, Payload
@@ -70,7 +69,6 @@ __all__ = [
     "Pointer",
     "Published",
     "Publisher",
-    "Receipt",
     "Replica",
     "S3Object",
     "SnsUnavailable",
@@ -79,6 +77,7 @@ __all__ = [
     "UntrustedStore",
     "disposition",
     "find_copy",
+    "group_id_of",
     "metadata_of",
     "offload",
     "put_event",

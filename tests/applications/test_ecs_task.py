@@ -15,7 +15,7 @@ from shared.handoff import HandOff
 from stacks.common.container_image import _ignored
 from stacks.deployment.ecs_task import OURS
 from stacks.subscriber.ecs_task import with_library
-from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 from tests.templates import ROOT
 
 BUCKET, KEY = "payloads-111111111111", "payloads/message-1"

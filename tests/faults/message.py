@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from claim_check.publishing.draft import Draft
+from claim_check.publishing.outgoing_message import MessageFields
 
 Route = Literal["event", "library", "batch", "outbox", "fifo"]
 
@@ -101,5 +101,4 @@ def _size(dice: random.Random, route: Route, id_: str, threshold: int) -> int:
 
 def _overhead(id_: str) -> int:
     """What a message of the library, under this id and without attributes, has beside its payload."""
-    draft = Draft.of(message_id=id_, attributes=None, subject=None, group_id=None, deduplication_id=None, fifo=False)
-    return draft.overhead
+    return MessageFields.of(is_fifo=False, message_id=id_).overhead

@@ -147,7 +147,7 @@ def _load(name: str, steps: _Steps) -> Any:
     core.register("before-send", steps.before)
     core.register("response-received", steps.after)
     _hurry(time.sleep)
-    copying.LARGEST_SINGLE_COPY = copying._part = PART
+    copying.LARGEST_SINGLE_COPY_BYTES = copying.PART_BYTES = PART
     for service in _MADE_LATE:
         session.client(service)
     return importlib.import_module(name).handler

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from claim_check import Dereferencer, Publisher, Receipt, Store
+from claim_check import Dereferencer, Publisher, Store
 
 Plain = boto3.session.Session  # before AWS's clients replace it
 
@@ -47,10 +47,6 @@ class Place:
         """The one message in the queue, as SQS's API gives it."""
         (message,) = self.sqs.receive_message(QueueUrl=self.queue, MessageAttributeNames=["All"])["Messages"]
         return dict(message)
-
-    def left(self) -> int:
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
-        return int(answer["ApproximateNumberOfMessages"]) + int(answer["ApproximateNumberOfMessagesNotVisible"])
 
 
 def heard_by_us(record: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +86,10 @@ def us_to_their_sqs(name: str, *, legacy: bool, text: str = LARGE) -> dict[str, 
     sqs.use_legacy_attribute = legacy
     (message,) = sqs.receive_message(QueueUrl=place.queue, MessageAttributeNames=["All"])["Messages"]
     again = Dereferencer(stores=[]).message(message)  # what they resolved is inline to us, and still checked
-    receipt = Receipt.parse(message["ReceiptHandle"])
-    place.sqs.delete_message(QueueUrl=place.queue, ReceiptHandle=receipt.handle)
     return {
         "payload": _digest(message["Body"]),
         "attributes": sorted(message["MessageAttributes"]),
-        "handle_points_to": receipt.pointer and [receipt.pointer.bucket, receipt.pointer.key],
-        "published": published.pointer and [published.pointer.bucket, published.pointer.key],
-        "left_in_queue": place.left(),
+        "offloaded": published.pointer is not None,
         "read_again": [again.id, _digest(again.payload.text()), again.sha256],
     }
 

@@ -1,4 +1,4 @@
-"""Receiving over HTTPS; needs the package `cryptography`, so nothing else of the library imports it."""
+"""Receiving over HTTPS. It needs the package `cryptography`, so no other module of the library imports it."""
 
 from claim_check.https.endpoint import WINDOW, Delivery, Endpoint
 

@@ -1,8 +1,8 @@
-"""SNS's signature of what it delivers over HTTPS. Needs the package `cryptography`; nothing else here does.
+"""Signatures of SNS's requests over HTTPS. The only module that imports the package `cryptography`.
 
-What is signed, and how, is AWS's "Verifying the signatures of Amazon SNS messages": the fields in alphabetical order,
-each name and value on a line of its own; SHA-1 for version 1, SHA-256 for version 2, RSA with PKCS #1 v1.5 padding.
-**Message attributes are not signed**: see `https.py` for what follows from that.
+The source is AWS's "Verifying the signatures of Amazon SNS messages". Signed are the fields in alphabetical order, with
+each name and each value on a separate line: SHA-1 for version 1, SHA-256 for version 2, RSA with PKCS #1 v1.5 padding.
+**Message attributes are not signed**: see `endpoint.py` for the consequences.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
 UNSUBSCRIPTION = "UnsubscribeConfirmation"
 
-_confirmation = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 SIGNED = {
     NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
-    SUBSCRIPTION: _confirmation,
-    UNSUBSCRIPTION: _confirmation,
+    SUBSCRIPTION: _CONFIRMATION,
+    UNSUBSCRIPTION: _CONFIRMATION,
 }
-_hashes: dict[str, Callable[[], HashAlgorithm]] = {"1": SHA1, "2": SHA256}
-_most_certificates = 16
+_HASHES: dict[str, Callable[[], HashAlgorithm]] = {"1": SHA1, "2": SHA256}
+_MAXIMUM_CERTIFICATES = 16
 
 
 class Certificates:
-    """SNS's certificates by their URL, fetched once. `fetch` gives the bytes behind a URL, or raises OSError."""
+    """A cache of SNS's certificates by URL. `fetch` returns the bytes of a URL, or raises OSError."""
 
     def __init__(self, fetch: Callable[[str], bytes]) -> None:
         self._fetch = fetch
         self._known: dict[str, Certificate] = {}
 
     def at(self, url: str) -> Certificate:
-        """The certificate at a URL that was found trustworthy. Raises SnsUnavailable."""
+        """Return the certificate of a URL that is known to be SNS's. Raises SnsUnavailable."""
         if url not in self._known:
             certificate = self._load(url)
-            if len(self._known) >= _most_certificates:
+            if len(self._known) >= _MAXIMUM_CERTIFICATES:
                 self._known.clear()
             self._known[url] = certificate
         return self._known[url]
@@ -57,10 +57,13 @@ class Certificates:
 
 
 def verify(signed: Mapping[str, str], posted: Mapping[str, object], certificate: Certificate, now: datetime) -> None:
-    """Raises UntrustedNotification unless the owner of the certificate, which is valid `now` (with a time zone), signed
-    the fields `signed`, and MalformedMessage when `posted` has no usable signature.
+    """Verify that the certificate's owner has signed the fields `signed`. `now` has a time zone.
 
-    `signed` holds the fields of its Type in `SIGNED`, in that order; Subject may be missing.
+    `signed` holds the fields that `SIGNED` has for its Type, in that order. Subject is optional.
+
+    Raises:
+        UntrustedNotification: The certificate is not valid `now`, or the signature is not of these fields.
+        MalformedMessage: `posted` has no usable signature.
     """
     identity = signed["MessageId"]
     try:
@@ -68,15 +71,15 @@ def verify(signed: Mapping[str, str], posted: Mapping[str, object], certificate:
     except (binascii.Error, ValueError):
         raise MalformedMessage("the notification's Signature is not base64", message_id=identity) from None
     version = posted.get("SignatureVersion")
-    if not isinstance(version, str) or version not in _hashes:
+    if not isinstance(version, str) or version not in _HASHES:
         raise MalformedMessage("the notification's SignatureVersion is neither 1 nor 2", message_id=identity)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise UntrustedNotification("the certificate behind the signature is not valid now", message_id=identity)
+        raise UntrustedNotification("the signature's certificate is not valid now", message_id=identity)
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
-        raise UntrustedNotification("the certificate behind the signature has no RSA key", message_id=identity)
+        raise UntrustedNotification("the signature's certificate has no RSA key", message_id=identity)
     text = "".join(f"{name}\n{value}\n" for name, value in signed.items()).encode()
     try:
-        key.verify(signature, text, padding.PKCS1v15(), _hashes[version]())
+        key.verify(signature, text, padding.PKCS1v15(), _HASHES[version]())
     except InvalidSignature:
         raise UntrustedNotification("SNS did not sign this notification", message_id=identity) from None

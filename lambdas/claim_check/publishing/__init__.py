@@ -1,0 +1,1 @@
+"""Publishing: payloads, objects in S3 and events."""

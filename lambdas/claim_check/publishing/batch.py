@@ -1,23 +1,28 @@
-"""Many messages in few calls: what goes into one PublishBatch, and what became of each entry."""
+"""PublishBatch: the entries of one call, and the result of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from claim_check.publishing.ready import Published, Ready
-from claim_check.publishing.source import Source
+from botocore.exceptions import ClientError
+
+from claim_check.publishing.outgoing_message import OutgoingMessage, Published
+from claim_check.publishing.source import PayloadSource
 from claim_check.wire.attribute import Attribute
 
-MOST_ENTRIES = 10
+if TYPE_CHECKING:
+    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
+
+MAXIMUM_ENTRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One message of a batch; the fields are the arguments of `Publisher.publish`."""
+    """One message of a batch. The fields are the arguments of `Publisher.publish`."""
 
-    payload: Source
+    payload: PayloadSource
     message_id: str | None = None
     attributes: Mapping[str, str | float | bytes | Attribute] = field(default_factory=dict)
     subject: str | None = None
@@ -26,10 +31,10 @@ class Entry:
 
 
 class EntryOutcome(NamedTuple):
-    """What became of one entry: what was published, or the error that it alone met.
+    """The result of one entry: the published message, or the entry's error.
 
-    `message_id` is the entry's own, or the fresh one it was given: publish the entry again under it, and what was
-    stored is found. None where an entry without one failed before that mattered.
+    `message_id` is the entry's, or the generated one. Publish the entry again under it: the stored payload is reused.
+    It is None if an entry without an id failed before one was generated.
     """
 
     entry: Entry
@@ -39,17 +44,36 @@ class EntryOutcome(NamedTuple):
 
 
 class Batch:
-    """Messages for one call: at most ten, and at most `total` bytes of them."""
+    """The messages of one call, by the index of their entry: up to ten, and up to `maximum_bytes` in total."""
 
-    def __init__(self, total: int) -> None:
-        self._room = total
-        self.messages: dict[int, Ready] = {}
+    def __init__(self, maximum_bytes: int) -> None:
+        self._bytes_left = maximum_bytes
+        self.messages: dict[int, OutgoingMessage] = {}
 
-    def takes(self, message: Ready) -> bool:
-        """Whether there is room for it; the first message always has."""
-        return not self.messages or (len(self.messages) < MOST_ENTRIES and message.weight <= self._room)
+    def fits(self, message: OutgoingMessage) -> bool:
+        """Return whether the batch has space for the message. An empty batch has space for any."""
+        return not self.messages or (len(self.messages) < MAXIMUM_ENTRIES and message.total_bytes <= self._bytes_left)
 
-    def add(self, place: int, message: Ready) -> None:
-        """Adds the message of the entry at `place`."""
-        self.messages[place] = message
-        self._room -= message.weight
+    def add(self, index: int, message: OutgoingMessage) -> None:
+        """Add the message of the entry at `index`."""
+        self.messages[index] = message
+        self._bytes_left -= message.total_bytes
+
+    def request(self) -> list[PublishBatchRequestEntryTypeDef]:
+        """Return the parameter PublishBatchRequestEntries."""
+        return [message.batch_entry(str(index)) for index, message in self.messages.items()]
+
+    def results(self, response: Mapping[str, Any]) -> dict[int, str | ClientError]:
+        """Return SNS's id or error for each message."""
+        accepted = {int(entry["Id"]): entry["MessageId"] for entry in response.get("Successful", [])}
+        rejected = {int(entry["Id"]): _error(entry, response) for entry in response.get("Failed", [])}
+        return {index: accepted.get(index) or rejected.get(index) or _error({}, response) for index in self.messages}
+
+
+def _error(entry: Mapping[str, Any], response: Mapping[str, Any]) -> ClientError:
+    """Return the error that boto would have raised for this entry in a call of its own."""
+    status = 400 if entry.get("SenderFault") else 500
+    metadata = {**response.get("ResponseMetadata", {}), "HTTPStatusCode": status}
+    reason = {"Code": entry.get("Code", "NoResult"), "Message": entry.get("Message", "SNS returned no result")}
+    error: Any = {"Error": reason, "ResponseMetadata": metadata}
+    return ClientError(error, "PublishBatch")

@@ -1,4 +1,4 @@
-"""The way in for events: one put on the publisher's bus, refused here when it is too large for EventBridge."""
+"""Events on the publisher's bus. An event that is too large for EventBridge is rejected before it is sent."""
 
 from __future__ import annotations
 
@@ -14,31 +14,13 @@ from claim_check.errors import InvalidMessage, PayloadTooLarge
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
 
-LARGEST_ENTRY = 1_000_000
-"""Bytes. An entry, and a whole request, has to be less than 1 MB (EventBridge API reference, PutEvents; 256 KB until
-2026), and what wraps an event that nobody could handle, of EventBridge's and of Lambda's, has to fit into a dead-letter
-queue's 1 MiB beside it, or the event is lost."""
+MAXIMUM_ENTRY_BYTES = 1_000_000
+"""EventBridge's limit of an entry, and of a whole request, is 1 MB (API reference, PutEvents; 256 KB until 2026).
 
-_time = 14
+A dead letter of the event has to fit into SQS's 1 MiB, with the fields that EventBridge or Lambda add. Otherwise the
+event is lost."""
+
 _bus = re.compile(r"arn:aws[a-z-]*:events:(?P<region>[a-z0-9-]+):[0-9]{12}:event-bus/[A-Za-z0-9/._-]{1,256}")
-
-
-def entry_size(entry: Mapping[str, Any]) -> int:
-    """Bytes of an entry of PutEvents, as EventBridge counts them: 14 for a Time; Source, DetailType, Detail and each of
-    Resources in UTF-8; nothing for the bus. (EventBridge user guide, "Calculating PutEvents event entry size".)"""
-    texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")] + list(entry.get("Resources") or [])
-    return sum(len(text.encode()) for text in texts) + (_time if entry.get("Time") is not None else 0)
-
-
-def refuse_too_large(entry: Mapping[str, Any]) -> None:
-    """Raises PayloadTooLarge for an entry of PutEvents that EventBridge would refuse for its size, or that a
-    dead-letter queue might."""
-    size = entry_size(entry)
-    if size > LARGEST_ENTRY:
-        raise PayloadTooLarge(
-            f"the event has {size} bytes, more than {LARGEST_ENTRY}: upload its detail to the "
-            "sender's folder of the outbox instead, where any size will do"
-        )
 
 
 def put_event(
@@ -50,45 +32,54 @@ def put_event(
     resources: Sequence[str] = (),
     events: EventBridgeClient | None = None,
 ) -> str:
-    """Puts one event on the bus with this ARN; answers its id, which is the message's id, too.
+    """Put one event on the bus with the ARN `bus`. Returns the event's id, which is also the message's id.
 
-    `detail` is a JSON object, or its text as it is to be sent. `events` is a client of the bus's Region, made when
-    None. Putting an event again makes another event, with an id of its own: after an error whose outcome is not known,
-    a subscriber may see both.
+    `detail` is a JSON object, or its text. `events` is a client of the bus's Region, made if None. Each call puts a new
+    event with a new id. After an error without a known outcome, a retry can therefore publish the event twice.
 
-    Raises ValueError for a `bus` that is no ARN, PayloadTooLarge and InvalidMessage before anything is sent, and
-    what boto raises; ClientError("PutEvents") too when EventBridge took the request and refused the event.
+    Raises:
+        ValueError: `bus` is not an event bus's ARN.
+        InvalidMessage: `detail` is not a JSON object. Nothing was sent.
+        PayloadTooLarge: The event exceeds EventBridge's limit. Nothing was sent.
+        ClientError: boto's error; also if EventBridge accepted the request but rejected the event.
     """
     place = _bus.fullmatch(bus)
     if not place:
         raise ValueError(f"bus = {bus!r}: must be an event bus's ARN")
-    entry: Any = {"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": _text(detail)}
+    text = _text(detail)
+    # As EventBridge counts (user guide, "Calculating PutEvents event entry size"): the bus does not count.
+    size = sum(len(part.encode()) for part in (source, detail_type, text, *resources))
+    if size > MAXIMUM_ENTRY_BYTES:
+        raise PayloadTooLarge(
+            f"the event has {size} bytes, more than {MAXIMUM_ENTRY_BYTES}: upload its detail to the sender's folder of "
+            "the outbox instead"
+        )
+    entry: Any = {"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": text}
     if resources:
         entry["Resources"] = list(resources)
-    refuse_too_large(entry)
-    answer = (events or _client(place["region"])).put_events(Entries=[entry])
-    (outcome,) = answer["Entries"]
-    if "EventId" not in outcome:
-        said = {"Code": outcome.get("ErrorCode", "NoAnswer"), "Message": outcome.get("ErrorMessage", "no reason given")}
-        response: Any = {"Error": said, "ResponseMetadata": answer.get("ResponseMetadata", {})}
-        raise ClientError(response, "PutEvents")
-    return outcome["EventId"]
+    response = (events or _client(place["region"])).put_events(Entries=[entry])
+    (result,) = response["Entries"]
+    if "EventId" not in result:
+        reason = {"Code": result.get("ErrorCode", "NoResult"), "Message": result.get("ErrorMessage", "no reason given")}
+        error: Any = {"Error": reason, "ResponseMetadata": response.get("ResponseMetadata", {})}
+        raise ClientError(error, "PutEvents")
+    return result["EventId"]
 
 
 def _text(detail: Mapping[str, Any] | str) -> str:
     try:
         if isinstance(detail, str):
-            whole, text = json.loads(detail), detail
+            parsed, text = json.loads(detail), detail
         else:
-            whole, text = detail, json.dumps(detail, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+            parsed, text = detail, json.dumps(detail, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError) as error:
         raise InvalidMessage(f"detail: is not JSON: {error}") from None
-    if not isinstance(whole, Mapping):
-        raise InvalidMessage("detail: must be a JSON object; EventBridge takes no other")
+    if not isinstance(parsed, Mapping):
+        raise InvalidMessage("detail: must be a JSON object; EventBridge accepts no other value")
     return text
 
 
 def _client(region: str) -> EventBridgeClient:
-    import boto3  # late, as in s3.py
+    import boto3  # imported late, as in s3_client
 
     return boto3.client("events", region_name=region)

@@ -1,4 +1,4 @@
-"""The way in for payloads that are in S3 already: S3 copies an uploaded object into the store."""
+"""Payloads that are in S3 already: S3 copies an uploaded object into the store."""
 
 from __future__ import annotations
 
@@ -16,21 +16,30 @@ if TYPE_CHECKING:
 
     from claim_check.store import S3Object, Store
 
-# A user-metadata entry of the copy, so that a repeated call knows its own earlier copy from somebody else's payload.
-_source_name = "claim-check-source"
+# User metadata of the copy. A repeated call distinguishes its earlier copy from another payload by it.
+_SOURCE_METADATA = "claim-check-source"
 
 
 def copy_into_store(s3: S3Client, *, source: S3Object, size: int, store: Store, message_id: str) -> Copied:
-    """Has S3 copy an uploaded object of `size` bytes to `store.object_of(message_id)`.
+    """Copy an uploaded object of `size` bytes to `store.object_of(message_id)` in S3.
 
-    Repeating it is harmless, even after the source was deleted: the earlier copy is found and described again. Raises
-    PayloadMissing (neither source nor copy), PayloadConflict (the key holds another payload) and PayloadUnavailable.
+    Repeating the call is harmless, even after the source was deleted: it returns the earlier copy.
+
+    Raises:
+        PayloadMissing: There is neither source nor copy.
+        PayloadConflict: The key holds another payload.
+        PayloadUnavailable: S3 failed.
     """
     target = store.object_of(message_id)
     with s3_errors("copy the object into the store", pointer=source.pointer, message_id=message_id):
         try:
             return copy_object(
-                s3, source=source, target=target, size=size, metadata={_source_name: _origin(source)}, only_if_new=True
+                s3,
+                source=source,
+                target=target,
+                size=size,
+                metadata={_SOURCE_METADATA: _fingerprint(source)},
+                only_if_new=True,
             )
         except ClientError as error:
             if code(error) not in MISSING | {"PreconditionFailed"}:
@@ -39,8 +48,13 @@ def copy_into_store(s3: S3Client, *, source: S3Object, size: int, store: Store, 
 
 
 def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, message_id: str) -> Copied:
-    """The copy that an earlier `copy_into_store` made of this very object. Raises PayloadMissing when there is none,
-    PayloadConflict (the key holds another payload) and PayloadUnavailable."""
+    """Return the copy that an earlier `copy_into_store` made of this object.
+
+    Raises:
+        PayloadMissing: There is no copy.
+        PayloadConflict: The key holds another payload.
+        PayloadUnavailable: S3 failed.
+    """
     target = store.object_of(message_id)
     try:
         with s3_errors("look for an earlier copy", pointer=target.pointer, message_id=message_id):
@@ -49,14 +63,14 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
             )
     except PayloadMissing:
         raise PayloadMissing(
-            "there is neither the uploaded object nor an earlier copy of it in the store: it was deleted, or "
-            "has expired, before it was published, so upload it again",
+            "neither the uploaded object nor a copy in the store exists: it was deleted, or has expired, before it was "
+            "published, so upload it again",
             message_id=message_id,
             pointer=source.pointer,
         ) from None
-    if found["Metadata"].get(_source_name) != _origin(source) or found["ContentLength"] != size:
+    if found["Metadata"].get(_SOURCE_METADATA) != _fingerprint(source) or found["ContentLength"] != size:
         raise PayloadConflict(
-            "another payload is stored under this message id: give every payload an id of its own",
+            "another payload is stored under this message id: choose an unused id for every payload",
             message_id=message_id,
             pointer=target.pointer,
         )
@@ -64,10 +78,13 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
 
 
 def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
-    """The user metadata of an uploaded object, as S3 gives them: names in lower case, values in ASCII, those that are
-    not as RFC 2047 spells them. None when there is no such object (any longer).
+    """Return the user metadata of an uploaded object, or None if the object does not exist.
 
-    Raises InvalidMessage when some of it cannot be given over HTTP, and PayloadUnavailable.
+    S3 returns names in lower case and values in ASCII; other values are encoded as in RFC 2047.
+
+    Raises:
+        InvalidMessage: An HTTP header cannot hold some of the metadata.
+        PayloadUnavailable: S3 failed.
     """
     try:
         with s3_errors("look at the uploaded object", pointer=source.pointer, message_id=None):
@@ -77,11 +94,12 @@ def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
         return None
     if found.get("MissingMeta"):
         raise InvalidMessage(
-            f"{found['MissingMeta']} of the object's metadata cannot be told in HTTP headers; upload it again without",
+            f"{found['MissingMeta']} entries of the object's metadata do not fit into HTTP headers: upload it again "
+            "without them",
             pointer=source.pointer,
         )
     return found["Metadata"]
 
 
-def _origin(source: S3Object) -> str:
+def _fingerprint(source: S3Object) -> str:
     return hashlib.sha256(f"{source.bucket}/{source.key}?versionId={source.version_id}".encode()).hexdigest()

@@ -1,36 +1,79 @@
-"""What a caller may hand in as a payload, as chunks of bytes of bounded size.
+"""A caller's payload as chunks of bytes of bounded size.
 
-Nothing here holds on to a chunk that it has yielded: what is on its way decides how much memory there is.
+No code here holds a chunk after yielding it. So the number of chunks in use bounds the memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from claim_check.errors import InvalidMessage
 from claim_check.s3.client import MIB
 
-CHUNK = 5 * MIB  # a part of an upload, which is then sent as it was read
-_characters = CHUNK // 4  # a character has at most four bytes in UTF-8
+CHUNK_BYTES = 5 * MIB  # one part of an upload, which is sent as it was read
+_CHUNK_CHARACTERS = CHUNK_BYTES // 4  # UTF-8 needs up to four bytes for a character
 
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """Anything that reads bytes, from where it stands to its end; it need not seek and is not closed."""
+    """A file object that reads bytes from its position to its end. It need not seek, and is not closed."""
 
-    def read(self, size: int, /) -> bytes: ...
-
-
-Source = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryFile | Iterable[bytes]
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, or no bytes at the end."""
 
 
-def chunks_of(payload: Source) -> Generator[bytes]:
-    """The payload's bytes, at most 5 MiB at a time; text is encoded as UTF-8, a path is read (text is never a path).
+PayloadSource = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryFile | Iterable[bytes]
 
-    Raises InvalidMessage for anything that is not bytes, and whatever the caller's file or iterable raises.
+
+class SourceReader:
+    """A caller's payload, read once. A context manager: leaving it closes a file that was opened here."""
+
+    def __init__(self, payload: PayloadSource) -> None:
+        self._payload = payload
+        self._chunks: Generator[bytes] | None = None
+        self._head: list[bytes] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._chunks:
+            self._chunks.close()
+
+    def whole(self, limit: int) -> bytes | None:
+        """Return the payload if it has up to `limit` bytes, otherwise None. `chunks` returns all bytes either way."""
+        if (data := _small(self._payload, limit)) is not None:
+            self._head = [data]
+            return data
+        self._chunks = chunks_of(self._payload)
+        size = 0
+        for chunk in self._chunks:
+            self._head.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                break
+        return b"".join(self._head) if size <= limit else None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes of the payload, including those that `whole` read."""
+        yield from emptied(self._head)
+        if self._chunks:
+            yield from self._chunks
+
+
+def emptied(chunks: list[bytes]) -> Generator[bytes]:
+    """Yield the list's chunks, and remove each from the list, so that it does not stay in memory."""
+    while chunks:
+        yield chunks.pop(0)
+
+
+def chunks_of(payload: PayloadSource) -> Generator[bytes]:
+    """Yield the payload's bytes, up to 5 MiB at a time. Text is encoded as UTF-8; text is never a path.
+
+    Raises InvalidMessage for any other type, and the errors of the caller's file or iterable.
     """
     match payload:
         case str():
@@ -54,50 +97,42 @@ def chunks_of(payload: Source) -> Generator[bytes]:
             )
 
 
-def at_once(payload: Source, most: int) -> bytes | None:
-    """The payload's bytes if they are in memory and at most `most`; None for every other payload, and for text that
-    is not Unicode."""
-    if isinstance(payload, str) and len(payload) <= most:
+def _small(payload: PayloadSource, limit: int) -> bytes | None:
+    """Return bytes or text in memory, if valid and up to `limit` bytes. Saves the generators for most messages."""
+    if isinstance(payload, str) and len(payload) <= limit:
         try:
             data = payload.encode("utf-8")
         except UnicodeEncodeError:
             return None
-        return data if len(data) <= most else None
-    return payload if isinstance(payload, bytes) and len(payload) <= most else None
-
-
-def ahead(first: list[bytes], chunks: Iterable[bytes]) -> Generator[bytes]:
-    """The chunks in the list, which is emptied on the way, and then the others."""
-    while first:
-        yield first.pop(0)
-    yield from chunks
+        return data if len(data) <= limit else None
+    return payload if isinstance(payload, bytes) and len(payload) <= limit else None
 
 
 def _text(text: str) -> Generator[bytes]:
-    for start in range(0, len(text), _characters):
+    for start in range(0, len(text), _CHUNK_CHARACTERS):
         try:
-            yield text[start : start + _characters].encode("utf-8")
+            yield text[start : start + _CHUNK_CHARACTERS].encode("utf-8")
         except UnicodeEncodeError:
             # `from None`: the error holds the text.
-            raise InvalidMessage("the payload's text holds half a surrogate pair: pass bytes instead") from None
+            raise InvalidMessage("the payload's text has an unpaired surrogate: pass bytes") from None
 
 
 def _buffer(data: object) -> Generator[bytes]:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidMessage(f"an iterable payload must yield bytes, not {type(data).__name__}")
-    if isinstance(data, bytes) and len(data) <= CHUNK:
+    if isinstance(data, bytes) and len(data) <= CHUNK_BYTES:
         yield data
         return
     view = memoryview(data)
     if not view.c_contiguous:
         raise InvalidMessage("a payload cannot be a memoryview with gaps: pass its tobytes()")
     octets = view.cast("B") if view.nbytes else memoryview(b"")
-    for start in range(0, len(octets), CHUNK):
-        yield bytes(octets[start : start + CHUNK])
+    for start in range(0, len(octets), CHUNK_BYTES):
+        yield bytes(octets[start : start + CHUNK_BYTES])
 
 
 def _file(file: BinaryFile) -> Generator[bytes]:
-    yield from map(_read, iter(lambda: file.read(CHUNK), b""))
+    yield from map(_read, iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
 def _read(chunk: object) -> bytes:

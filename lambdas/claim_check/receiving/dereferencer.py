@@ -1,34 +1,27 @@
-"""Dereference: from a received record to a message whose payload can be read. Nothing in a record is believed."""
+"""Dereferencer: makes messages with readable payloads from received records. No field of a record is trusted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt, UntrustedStore
-from claim_check.receiving.inline import InlineBytes
 from claim_check.receiving.message import Message
-from claim_check.receiving.payload import Payload
+from claim_check.receiving.payload import InlineReader, Payload
 from claim_check.s3.client import s3_client
-from claim_check.s3.object_reader import StoredBytes
+from claim_check.s3.object_reader import ObjectReader
 from claim_check.store import S3Object, Store
-from claim_check.wire import claim
-from claim_check.wire.attribute import Attribute
-from claim_check.wire.claim import Claim, claim_of
-from claim_check.wire.envelope import Envelope, open_envelope
-from claim_check.wire.identity import is_message_id
-from claim_check.wire.pointer import MARKERS, Pointer, marked_size
+from claim_check.wire.claim import Claim
+from claim_check.wire.envelope import Envelope
+from claim_check.wire.pointer import Pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_ours = frozenset({*MARKERS, claim.NAME})
-
 
 class Outcome(NamedTuple):
-    """What became of one record: a message, or the error that it alone met."""
+    """The result of one record: a message, or the record's error."""
 
     record: Mapping[str, Any]
     message: Message | None
@@ -36,11 +29,11 @@ class Outcome(NamedTuple):
 
 
 class Dereferencer:
-    """Turns records into messages, for a subscriber that trusts `stores` and no other place.
+    """Makes messages from records, for a subscriber that trusts `stores` and no other place.
 
-    `s3` reads from every store and replica; without it a client is made for each Region when it is first needed.
-    `on_stale` is told of each replica that turned out to have other bytes than were published, to count or log it; the
-    payload is read elsewhere then.
+    `s3` reads from every store and replica. If None, a client is made for each Region on first use. `on_stale` is
+    called for each replica that has other bytes than were published, to count or log it. The payload is then read
+    from the next replica or from the store.
     """
 
     def __init__(
@@ -56,21 +49,31 @@ class Dereferencer:
         self._clients: dict[tuple[str, bool], S3Client] = {}
 
     def message(self, record: Mapping[str, Any]) -> Message:
-        """The message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope. Calls no service.
+        """Return the message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope.
 
-        Raises MalformedMessage or UntrustedStore, and nothing else, whatever the record holds.
+        Calls no service. Raises MalformedMessage or UntrustedStore, and no other error, for any content of the record.
         """
-        envelope = open_envelope(record)
-        known = envelope.id
-        try:
-            identity = claim_of(envelope.attributes) or Claim(_delivery_id(envelope))
-            known = identity.id
-            return self._message(envelope, identity)
-        except MalformedMessage as error:
-            raise MalformedMessage(str(error), message_id=known) from None
+        envelope = Envelope.open(record)
+        claim = envelope.claim
+        if envelope.pointer is None:
+            stored = None
+            payload = Payload(InlineReader(envelope.body, message_id=claim.id), size=envelope.size, claim=claim)
+        else:
+            store, stored = self._locate(envelope.pointer, claim)
+            payload = self._payload(store, stored, envelope.size, claim)
+        return Message(
+            id=claim.id,
+            payload=payload,
+            attributes=envelope.attributes,
+            subject=envelope.subject,
+            topic_arn=envelope.topic_arn,
+            stored=stored,
+            size=envelope.size,
+            sha256=claim.sha256,
+        )
 
     def outcomes(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
-        """One outcome a record, in order: a bad record is its own error and nobody else's."""
+        """Yield one outcome for each record, in order. An invalid record does not affect the others."""
         for record in records:
             try:
                 yield Outcome(record, self.message(record), None)
@@ -78,18 +81,17 @@ class Dereferencer:
                 yield Outcome(record, None, error)
 
     def payload(self, pointer: Pointer, *, size: int, message_id: str, sha256: str | None = None) -> Payload:
-        """A payload that was dereferenced before and handed on as its place and what it was then: `size` in bytes and
-        `sha256` in hex, which are checked as in a message. Calls no service.
+        """Return the payload of a hand-off: a pointer with the `size` in bytes and `sha256` (hex) that were read.
 
-        Raises MalformedMessage or UntrustedStore.
+        They are compared as those of a message are. Calls no service. Raises MalformedMessage or UntrustedStore.
         """
-        claim = Claim.of({"id": message_id, "sha256": sha256}, "what was handed on")
+        claim = Claim.of({"id": message_id, "sha256": sha256}, "the hand-off")
         if not isinstance(size, int) or size < 0:
-            raise MalformedMessage("the size that was handed on is not a non-negative integer", message_id=message_id)
-        return self._payload(*self._located(pointer, claim), size, claim)
+            raise MalformedMessage("the size in the hand-off is not a non-negative integer", message_id=message_id)
+        return self._payload(*self._locate(pointer, claim), size, claim)
 
     def _payload(self, store: Store, stored: S3Object, size: int, claim: Claim) -> Payload:
-        reader = partial(StoredBytes, stored=stored, size=size, claim=claim)
+        reader = partial(ObjectReader, stored=stored, size=size, claim=claim)
         return Payload(
             reader(self._client(store.region)),
             size=size,
@@ -100,36 +102,14 @@ class Dereferencer:
             on_stale=self._on_stale,
         )
 
-    def _message(self, envelope: Envelope, identity: Claim) -> Message:
-        marked = marked_size(envelope.attributes)
-        if marked is None:
-            stored = None
-            data = envelope.body.encode("utf-8")
-            size = len(data)
-            payload = Payload(InlineBytes(data, message_id=identity.id), size=size, claim=identity)
-        else:
-            size = marked
-            store, stored = self._located(Pointer.parse(envelope.body), identity)
-            payload = self._payload(store, stored, size, identity)
-        return Message(
-            id=identity.id,
-            payload=payload,
-            attributes=_senders(envelope.attributes),
-            subject=envelope.subject,
-            topic_arn=envelope.topic_arn,
-            stored=stored,
-            size=size,
-            sha256=identity.sha256,
-        )
-
-    def _located(self, pointer: Pointer, identity: Claim) -> tuple[Store, S3Object]:
+    def _locate(self, pointer: Pointer, claim: Claim) -> tuple[Store, S3Object]:
         for store in self._stores:
             if stored := store.locate(pointer):
                 return store, stored
         trusted = ", ".join(f"s3://{store.bucket}/{store.prefix}" for store in self._stores) or "none"
         raise UntrustedStore(
             f"the pointer leads outside the trusted stores ({trusted}); to trust its publisher, add its store",
-            message_id=identity.id,
+            message_id=claim.id,
             pointer=pointer,
         )
 
@@ -139,13 +119,3 @@ class Dereferencer:
         if (region, patient) not in self._clients:
             self._clients[region, patient] = s3_client(region, patient=patient)
         return self._clients[region, patient]
-
-
-def _delivery_id(envelope: Envelope) -> str:
-    if envelope.id is None or not is_message_id(envelope.id):
-        raise MalformedMessage("the record has no usable message id, neither the sender's nor SNS's or SQS's")
-    return envelope.id
-
-
-def _senders(attributes: Mapping[str, Attribute]) -> Mapping[str, Attribute]:
-    return MappingProxyType({name: attribute for name, attribute in attributes.items() if name not in _ours})

@@ -1,30 +1,31 @@
-"""SHA-256 of bytes as they go by, beside the network and not after it."""
+"""SHA-256 of a stream, computed while the network delivers it."""
 
 from __future__ import annotations
 
 import hashlib
 from queue import Queue
 from threading import Thread
+from typing import Self
 
 from claim_check.s3.client import MIB
 
-_worth_a_thread = 8 * MIB
-_waiting = 2  # chunks
+_THREAD_FROM_BYTES = 8 * MIB
+_QUEUED_CHUNKS = 2
 
 
-class Digesting:
-    """The SHA-256 of chunks, for a payload of about `size` bytes: that of a large one on a thread of its own (hashlib
-    lets other threads run), which costs two chunks of memory and saves most of the time it takes.
+class StreamDigest:
+    """The SHA-256 of chunks, for a payload of about `size` bytes.
 
-    A context manager: leaving it ends the thread, whatever happened.
+    A large payload is digested by a thread, because hashlib releases Python's lock. That costs two chunks of memory and
+    saves most of the time of the digest. A context manager: leaving it ends the thread.
     """
 
     def __init__(self, size: int) -> None:
         self._digest = hashlib.sha256()
-        self._chunks: Queue[bytes | None] = Queue(_waiting)
-        self._thread = Thread(target=self._run, name="digesting", daemon=True) if size >= _worth_a_thread else None
+        self._chunks: Queue[bytes | None] = Queue(_QUEUED_CHUNKS)
+        self._thread = Thread(target=self._run, name="digest", daemon=True) if size >= _THREAD_FROM_BYTES else None
 
-    def __enter__(self) -> Digesting:
+    def __enter__(self) -> Self:
         if self._thread:
             self._thread.start()
         return self
@@ -33,14 +34,14 @@ class Digesting:
         self._finish()
 
     def update(self, chunk: bytes) -> None:
-        """Adds a chunk, which must not change any more."""
+        """Add a chunk. The caller must not change it afterwards."""
         if self._thread:
             self._chunks.put(chunk)
         else:
             self._digest.update(chunk)
 
     def hexdigest(self) -> str:
-        """The digest of all chunks; none can follow."""
+        """Return the digest of all chunks. No chunk can be added afterwards."""
         self._finish()
         return self._digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""A received message, whatever it was spelt like and wherever its payload is."""
+"""A received message: its fields and its payload, inline or in S3."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from claim_check.wire.pointer import Pointer
 class Message(NamedTuple):
     """One message.
 
-    `id` is its sender's when this library published it, the same at every retry; else SNS's, or SQS's under raw
-    delivery. `attributes` are the sender's own, without the markers and ours. `subject` and `topic_arn` are None
-    under raw delivery. `stored` is the object in a trusted store, None for an inline payload. `size`
-    in bytes and `sha256` (hex) are as declared, not yet checked; `sha256` is None when another library published it,
-    or S3 alone saw all of it.
+    `id` is the sender's if this library published the message, and the same in every retry. Otherwise it is SNS's, or
+    SQS's under raw delivery. `attributes` are the sender's, without the marker and the claim. `subject` and `topic_arn`
+    are None under raw delivery. `stored` is the object in a trusted store, or None for an inline payload. `size` in
+    bytes and `sha256` (hex) are as declared, not yet compared. `sha256` is None if another library published the
+    message, or if only S3 has read the whole payload.
     """
 
     id: str
@@ -32,5 +32,5 @@ class Message(NamedTuple):
 
     @property
     def pointer(self) -> Pointer | None:
-        """The pointer that the message carried, or None for an inline payload."""
+        """The message's pointer, or None for an inline payload."""
         return self.stored.pointer if self.stored else None

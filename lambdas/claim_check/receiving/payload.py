@@ -1,7 +1,8 @@
-"""A received payload: the same to read whether it came in the message or lies in a store."""
+"""A received payload. Inline payloads and payloads in S3 have the same interface."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import uuid
@@ -18,10 +19,10 @@ from claim_check.errors import (
     PayloadTooLarge,
     PayloadUnavailable,
 )
-from claim_check.receiving.digest import Digesting
-from claim_check.s3.client import MIB, s3_client
-from claim_check.s3.copy import Copied, tells_sha256
-from claim_check.wire.untrusted import parsed
+from claim_check.receiving.digest import StreamDigest
+from claim_check.s3.client import MIB, s3_client, s3_errors
+from claim_check.s3.copy import Copied, has_sha256
+from claim_check.wire.text import parse_json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -30,60 +31,86 @@ if TYPE_CHECKING:
     from claim_check.store import S3Object
     from claim_check.wire.claim import Claim
 
-READ_LIMIT = 64 * MIB
+READ_LIMIT_BYTES = 64 * MIB
 
 T = TypeVar("T")
 
 
 class Digest(NamedTuple):
-    """What was read here: the number of bytes, and their SHA-256 in hex."""
+    """The number of bytes that were read here, and their SHA-256 (hex)."""
 
     size: int
     sha256: str
 
 
-class Bytes(Protocol):
-    """Where a payload's bytes come from: a message's body, a store, or a replica. `label` is their name in errors."""
+class Reader(Protocol):
+    """The bytes of a payload in a message's body, a store or a replica. `label` is their name in errors."""
 
     label: str
 
-    def chunks(self, size: int) -> Generator[bytes]: ...
+    def chunks(self, size: int) -> Generator[bytes]:
+        """Yield all bytes, `size` at a time."""
 
-    def copy_to(self, s3: S3Client, target: S3Object) -> Copied: ...
+    def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
+        """Write the bytes to `target`."""
+
+
+class InlineReader:
+    """The bytes of a message's body."""
+
+    label = "the payload"
+
+    def __init__(self, data: bytes, *, message_id: str) -> None:
+        self._data = data
+        self._message_id = message_id
+
+    def chunks(self, size: int) -> Generator[bytes]:
+        """Yield all bytes, `size` at a time."""
+        for start in range(0, len(self._data), size):
+            yield self._data[start : start + size]
+
+    def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
+        """Write the bytes to `target`. There is no object that S3 could copy."""
+        with s3_errors(f"write the payload to {target.pointer}", pointer=target.pointer, message_id=self._message_id):
+            s3.put_object(Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, Body=self._data)
+        return Copied(len(self._data), hashlib.sha256(self._data).hexdigest())
 
 
 class Payload:
-    """The bytes a message stands for; `size` is how many it declares.
+    """The bytes of a message's payload. `size` is the number that the message declares.
 
-    Everything streams in constant memory but `read`, `text` and `json`, which refuse more than their limit. Size and
-    SHA-256 are checked as the bytes go by, so a wrong payload is known at its end and not before: act on a payload only
-    after the method has returned, the iterator is exhausted or the stream has given its last byte.
+    All methods stream in constant memory, except `read`, `text` and `json`, which reject a payload above their limit.
+    Size and SHA-256 are compared when the last byte has been read. Use a payload only after the method has returned,
+    the iterator is exhausted, or the stream has returned its last byte.
 
-    `replicas` are read first, in their order. One that lacks the payload, cannot be read or has other bytes, since
-    replication lags, is passed over, and `origin` has the last word; `on_stale` is told of other bytes. A stream that
-    has begun cannot take them back: it ends with PayloadUnavailable, and read again the payload comes from elsewhere.
+    `replicas` are read first, in their order, and `origin` if no replica has the payload: replication lags. `on_stale`
+    is called for a replica with other bytes. `iter_chunks` and `open` cannot take back bytes that they have returned.
+    They raise PayloadUnavailable, and the next call reads from another place.
 
-    Raises PayloadMissing, PayloadUnavailable and PayloadCorrupt.
+    Raises:
+        PayloadMissing: The object does not exist.
+        PayloadUnavailable: S3 failed, or a stream from a replica turned out to have other bytes.
+        PayloadCorrupt: Size or SHA-256 differ from the message.
     """
 
     def __init__(
         self,
-        origin: Bytes,
+        origin: Reader,
         *,
         size: int,
         claim: Claim,
-        replicas: Sequence[Bytes] = (),
+        replicas: Sequence[Reader] = (),
         on_stale: Callable[[PayloadCorrupt], object] = lambda _: None,
     ) -> None:
         self._origin = origin
         self.size = size
         self._claim = claim
-        # Without a digest nothing would tell an old object of the same size.
+        # Without a digest, an earlier object of the same size could not be detected.
         self._replicas = list(replicas) if claim.sha256 else []
         self._on_stale = on_stale
 
-    def read(self, limit: int = READ_LIMIT) -> bytes:
-        """All bytes at once. Raises PayloadTooLarge, before anything is read, when there are more than `limit`."""
+    def read(self, limit: int = READ_LIMIT_BYTES) -> bytes:
+        """Return all bytes. Raises PayloadTooLarge, before reading, if there are more than `limit`."""
         if self.size > limit:
             raise PayloadTooLarge(
                 f"the payload has {self.size} bytes, more than the limit of {limit}: stream it (iter_chunks, open, "
@@ -91,15 +118,15 @@ class Payload:
                 message_id=self._claim.id,
             )
 
-        def whole(source: Bytes) -> bytes:
+        def whole(reader: Reader) -> bytes:
             buffer = io.BytesIO()
-            self._each(source, buffer.write)
+            self._pipe(reader, buffer.write)
             return buffer.getvalue()
 
         return self._from_nearest(self._replicas, whole)
 
-    def text(self, limit: int = READ_LIMIT) -> str:
-        """As `read`, decoded as UTF-8. Raises MalformedMessage when it is not UTF-8."""
+    def text(self, limit: int = READ_LIMIT_BYTES) -> str:
+        """Return the payload decoded as UTF-8. Raises MalformedMessage if it is not UTF-8."""
         try:
             return self.read(limit).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -108,17 +135,16 @@ class Payload:
                 f"the payload is not UTF-8 at byte {error.start}", message_id=self._claim.id
             ) from None
 
-    def json(self, limit: int = READ_LIMIT) -> Any:
-        """As `read`, parsed as JSON. Raises MalformedMessage when it is not JSON."""
-        return parsed(self.read(limit), "the payload", message_id=self._claim.id)
+    def json(self, limit: int = READ_LIMIT_BYTES) -> Any:
+        """Return the payload parsed as JSON. Raises MalformedMessage if it is not JSON."""
+        return parse_json(self.read(limit), "the payload", message_id=self._claim.id)
 
     def iter_chunks(self, chunk_size: int = MIB) -> Generator[bytes]:
-        """The bytes in pieces of at most `chunk_size`. Close the generator to stop early: that closes the
-        connection."""
+        """Yield the bytes, up to `chunk_size` at a time. Closing the generator closes the connection."""
         for replica in self._replicas:
             begun = False
             try:
-                with closing(self._checked(replica, chunk_size, Digesting(self.size))) as chunks:
+                with closing(self._compared(replica, chunk_size, StreamDigest(self.size))) as chunks:
                     for chunk in chunks:
                         begun = True
                         yield chunk
@@ -129,29 +155,31 @@ class Payload:
                 self._note(replica, error)
                 if begun:
                     raise PayloadUnavailable(
-                        f"{replica.label} turned out to be no such payload: discard what was read, and read it again",
+                        f"{replica.label} has other bytes: discard what was read, and read the payload again",
                         message_id=self._claim.id,
                     ) from error
             else:
                 return
-        yield from self._checked(self._origin, chunk_size, Digesting(self.size))
+        yield from self._compared(self._origin, chunk_size, StreamDigest(self.size))
 
     def open(self) -> io.BufferedReader:
-        """A read-only binary stream, for what wants a file (csv, tarfile, pandas); use it in a `with`. It does not
-        seek."""
+        """Return a read-only binary stream, for code that needs a file (csv, tarfile, pandas). It does not seek.
+
+        Use it in a `with` statement.
+        """
         return io.BufferedReader(_Stream(self.iter_chunks()), MIB)
 
     def download_to(self, path: str | os.PathLike[str]) -> Digest:
-        """Writes the payload to a file, which appears whole and checked or not at all; an existing one is replaced."""
+        """Write the payload to a file. The file appears complete and compared, or not at all. Replaces a file."""
         target = Path(path)
         partial = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
         try:
             with partial.open("xb") as file:
 
-                def whole(source: Bytes) -> Digest:
+                def whole(reader: Reader) -> Digest:
                     file.seek(0)
                     file.truncate()
-                    return self._each(source, file.write)
+                    return self._pipe(reader, file.write)
 
                 digest = self._from_nearest(self._replicas, whole)
             partial.replace(target)
@@ -160,12 +188,14 @@ class Payload:
         return digest
 
     def verify(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
-        """Reads everything, keeps nothing, and returns the size and SHA-256 as read here. `meanwhile` is called with
-        each MiB; what it raises ends the reading."""
-        return self._from_nearest(self._replicas, lambda source: self._each(source, lambda _: meanwhile()))
+        """Read all bytes, and return their number and SHA-256.
+
+        `meanwhile` is called after each MiB. Its errors end the reading.
+        """
+        return self._from_nearest(self._replicas, lambda reader: self._pipe(reader, lambda _: meanwhile()))
 
     def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
-        """Have S3 copy the payload to `target`, replacing an earlier object.
+        """Copy the payload to `target` in S3, replacing an earlier object.
 
         Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
         to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
@@ -173,16 +203,16 @@ class Payload:
         """
         s3 = s3 or s3_client(target.region)
 
-        def copy(source: Bytes) -> Copied:
-            copied = source.copy_to(s3, target)
-            self._check(source, copied)
+        def copy(reader: Reader) -> Copied:
+            copied = reader.copy_to(s3, target)
+            self._compare(reader, copied)
             return copied
 
-        # Where S3 does not say the copy's digest, nothing would tell the copy of an old object.
-        return self._from_nearest(self._replicas if tells_sha256(self.size) else (), copy)
+        # If S3 reports no SHA-256 of the copy, the copy of an earlier object could not be detected.
+        return self._from_nearest(self._replicas if has_sha256(self.size) else (), copy)
 
-    def _from_nearest(self, replicas: Sequence[Bytes], read: Callable[[Bytes], T]) -> T:
-        """What `read` makes of the first replica that is the payload, else of the store's own object."""
+    def _from_nearest(self, replicas: Sequence[Reader], read: Callable[[Reader], T]) -> T:
+        """Return the result of `read` for the first replica that has the payload, otherwise for the store's object."""
         for replica in replicas:
             try:
                 return read(replica)
@@ -190,33 +220,33 @@ class Payload:
                 self._note(replica, error)
         return read(self._origin)
 
-    def _note(self, replica: Bytes, error: ClaimCheckError) -> None:
-        """A replica with other bytes is not asked again; one that lags or does not answer may be."""
+    def _note(self, replica: Reader, error: ClaimCheckError) -> None:
+        """Stop using a replica with other bytes. A replica that lags or fails stays in use."""
         if isinstance(error, PayloadCorrupt):
-            self._replicas = [each for each in self._replicas if each is not replica]
+            self._replicas = [other for other in self._replicas if other is not replica]
             self._on_stale(error)
 
-    def _each(self, source: Bytes, use: Callable[[bytes], object]) -> Digest:
-        digesting = Digesting(self.size)
-        with closing(self._checked(source, MIB, digesting)) as chunks:
+    def _pipe(self, reader: Reader, write: Callable[[bytes], object]) -> Digest:
+        digest = StreamDigest(self.size)
+        with closing(self._compared(reader, MIB, digest)) as chunks:
             for chunk in chunks:
-                use(chunk)
-        return Digest(self.size, digesting.hexdigest())
+                write(chunk)
+        return Digest(self.size, digest.hexdigest())
 
-    def _checked(self, source: Bytes, chunk_size: int, digesting: Digesting) -> Generator[bytes]:
+    def _compared(self, reader: Reader, chunk_size: int, digest: StreamDigest) -> Generator[bytes]:
         size = 0
-        with digesting, closing(source.chunks(chunk_size)) as chunks:
+        with digest, closing(reader.chunks(chunk_size)) as chunks:
             for chunk in chunks:
-                digesting.update(chunk)
+                digest.update(chunk)
                 size += len(chunk)
                 yield chunk
-            self._check(source, Digest(size, digesting.hexdigest()))
+            self._compare(reader, Digest(size, digest.hexdigest()))
 
-    def _check(self, source: Bytes, found: Digest | Copied) -> None:
+    def _compare(self, reader: Reader, actual: Digest | Copied) -> None:
         declared = self._claim.sha256
-        if found.size != self.size or (declared and found.sha256 and found.sha256 != declared):
+        if actual.size != self.size or (declared and actual.sha256 and actual.sha256 != declared):
             raise PayloadCorrupt(
-                f"{source.label}: read {found.size} bytes with SHA-256 {found.sha256}; the message declares "
+                f"{reader.label}: read {actual.size} bytes with SHA-256 {actual.sha256}; the message declares "
                 f"{self.size} and {declared}",
                 message_id=self._claim.id,
             )
@@ -234,11 +264,11 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         self._rest = self._rest or memoryview(next(self._chunks, b""))
-        room = memoryview(buffer).cast("B")
-        taken = self._rest[: len(room)]
-        room[: len(taken)] = taken
-        self._rest = self._rest[len(taken) :]
-        return len(taken)
+        target = memoryview(buffer).cast("B")
+        piece = self._rest[: len(target)]
+        target[: len(piece)] = piece
+        self._rest = self._rest[len(piece) :]
+        return len(piece)
 
     def close(self) -> None:
         self._chunks.close()

@@ -1,0 +1,1 @@
+"""S3: the client, copies, multipart uploads and reading."""

@@ -1,4 +1,4 @@
-"""How this library talks to S3: the client it makes when none is handed in, and boto's errors in its own words."""
+"""The S3 client, and boto's errors as errors of this library."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
-_denied = frozenset({"AccessDenied", "403"})
+_DENIED = frozenset({"AccessDenied", "403"})
 
 
 def s3_client(region: str, *, patient: bool = True) -> S3Client:
-    """An S3 client for one Region, with two settings that spare digesting gigabytes twice. One that is not `patient`
-    gives up within seconds: for a replica, which has the store itself behind it.
+    """Return an S3 client for one Region that does not compute digests of gigabytes twice.
 
-    Whoever hands in a client may configure it alike. Responses are not checked by botocore as well ("when_required"):
-    the SHA-256 a message declares is checked here as the bytes go by. Bodies are not signed: each request carries a
-    checksum that S3 verifies, over TLS; and botocore, which takes that for enough where it has computed the checksum
-    itself, signs a SHA-256 of the body where the caller has.
+    A client that is not `patient` stops retrying within seconds. It is for a replica: the store is read next.
+
+    A caller's own client may be configured alike. botocore does not check responses ("when_required"), because this
+    library compares the SHA-256 of the message. Bodies are not signed: each request has a checksum that S3 verifies,
+    over TLS. botocore omits the signature by itself only if it has computed the checksum.
     """
-    # Here and not above: a function that never meets a pointer, or is handed its client, starts without it.
+    # Imported late: a function that meets no pointer, or has a client of its caller, starts without boto3.
     import boto3
     from botocore.config import Config
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5 if patient else 2},
-        connect_timeout=60 if patient else 3,  # seconds; boto3's own is 60
+        connect_timeout=60 if patient else 3,  # seconds; boto3's default is 60
         response_checksum_validation="when_required",
         s3={"payload_signing_enabled": False},
     )
@@ -44,44 +44,47 @@ def s3_client(region: str, *, patient: bool = True) -> S3Client:
 
 
 def code(error: ClientError) -> str:
-    """S3's own word for the error, such as `NoSuchKey`; for a HEAD request, which has no body, the HTTP status."""
+    """Return S3's error code, such as `NoSuchKey`. For a HEAD request, which has no body, it is the HTTP status."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 @contextmanager
 def s3_errors(action: str, *, pointer: tuple[str, str], message_id: str | None) -> Iterator[None]:
-    """Translates what boto raises while we `action`: PayloadMissing when there is no such object, else
-    PayloadUnavailable."""
+    """Translate boto's errors in the `with` block to PayloadMissing for a missing object, otherwise PayloadUnavailable.
+
+    `action` is the verb phrase of the error's text.
+    """
     try:
         yield
     except ClientError as error:
         if code(error) in MISSING:
             raise PayloadMissing(
-                f"cannot {action}: there is no such object; its lifetime in the store may have expired, so ask the "
+                f"cannot {action}: the object does not exist; its lifetime in the store may have expired, so ask the "
                 "publisher to publish it again",
                 message_id=message_id,
                 pointer=pointer,
             ) from error
-        # S3 answers AccessDenied for an expired key, too, to whoever may not list the bucket.
+        # S3 also returns AccessDenied for an expired key, if the caller must not list the bucket.
         hint = (
-            "; the caller lacks permission, or the bucket has another owner than the store says, or the object is gone "
-            "and the caller may not list the bucket"
-            if code(error) in _denied
+            "; the caller lacks permission, or the bucket has another owner than the store, or the object is missing "
+            "and the caller must not list the bucket"
+            if code(error) in _DENIED
             else ""
         )
         raise PayloadUnavailable(
-            f"cannot {action}: S3 answered {code(error)}{hint}", message_id=message_id, pointer=pointer
+            f"cannot {action}: S3 returned {code(error)}{hint}", message_id=message_id, pointer=pointer
         ) from error
     except Exception as error:
-        if not _is_connection(error):
+        if not _is_connection_error(error):
             raise
         raise PayloadUnavailable(
             f"cannot {action}: {type(error).__name__}", message_id=message_id, pointer=pointer
         ) from error
 
 
-def _is_connection(error: Exception) -> bool:
-    # Late, as in `s3_client`. botocore lets through what urllib3 raises while it reads the body of GetObject's refusal.
+def _is_connection_error(error: Exception) -> bool:
+    # Imported late, as in s3_client. botocore does not translate urllib3's errors while it reads an error response of
+    # GetObject.
     from urllib3.exceptions import HTTPError
 
     return isinstance(error, BotoCoreError | HTTPError)

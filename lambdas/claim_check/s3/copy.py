@@ -1,4 +1,4 @@
-"""Server-side copies: S3 moves the bytes, across accounts and Regions, and digests them; none passes through here."""
+"""Server-side copies: S3 copies the bytes, across accounts and Regions, and computes their checksum."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.s3.client import GIB, MIB
-from claim_check.s3.multipart import MOST_PARTS, MultipartUpload
+from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from claim_check.store import S3Object
 
-LARGEST_SINGLE_COPY = 5 * GIB
-_part = 512 * MIB
-_workers = 8  # S3 does the work, about 100 MB/s a part; a thread here only waits
+LARGEST_SINGLE_COPY_BYTES = 5 * GIB
+PART_BYTES = 512 * MIB
+_WORKERS = 8  # S3 copies about 100 MB/s a part; the threads here only wait
 
 
 class Copied(NamedTuple):
-    """What S3 says of a copy. `sha256` (hex) is of the whole object, None above 5 GiB, where S3 can only give
-    `crc64nvme` (base64) of the whole."""
+    """A copy's size and checksum, as S3 reports them.
+
+    `sha256` (hex) is of the whole object. It is None above 5 GiB, where S3 computes only `crc64nvme` (base64) of the
+    whole object.
+    """
 
     size: int
     sha256: str | None
@@ -38,19 +41,19 @@ def copy_object(
     metadata: Mapping[str, str] | None = None,
     only_if_new: bool = False,
 ) -> Copied:
-    """Copies one object of `size` bytes; `s3` is a client of the target's Region.
+    """Copy one object of `size` bytes. `s3` is a client of the target's Region. Raises boto's errors.
 
-    With `etag` only if the source still has it; with `only_if_new` only if the target's key is free (412 otherwise).
-    With `metadata` the copy carries it in the place of the source's. Tags and annotations stay behind: they would need
-    permissions of their own, and a payload is its bytes. Raises what boto raises.
+    With `etag`, S3 copies only if the source still has it. With `only_if_new`, S3 copies only if the target does not
+    exist (otherwise status 412). `metadata` replaces the source's. Tags and annotations are not copied: they need
+    permissions of their own.
     """
     request: dict[str, Any] = {
         "CopySource": _copy_source(source),
         "ExpectedSourceBucketOwner": source.owner,
         **({"CopySourceIfMatch": etag} if etag else {}),
     }
-    if not tells_sha256(size):
-        return _in_parts(s3, request, target=target, size=size, metadata=metadata, only_if_new=only_if_new)
+    if not has_sha256(size):
+        return _copy_parts(s3, request, target=target, size=size, metadata=metadata, only_if_new=only_if_new)
     request |= {
         "Bucket": target.bucket,
         "Key": target.key,
@@ -58,24 +61,27 @@ def copy_object(
         "ChecksumAlgorithm": "SHA256",
         "TaggingDirective": "REPLACE",
         **({"MetadataDirective": "REPLACE", "Metadata": dict(metadata)} if metadata is not None else {}),
-        **_understood(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
+        **_supported(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
     }
     result = s3.copy_object(**request)["CopyObjectResult"]
     return Copied(size, hex_sha256(result))
 
 
-def tells_sha256(size: int) -> bool:
-    """Whether S3 says the SHA-256 of a copy of so many bytes: those that it makes in one piece."""
-    return size <= LARGEST_SINGLE_COPY
+def has_sha256(size: int) -> bool:
+    """Return whether S3 reports the SHA-256 of a copy of `size` bytes. It does for a copy in one piece."""
+    return size <= LARGEST_SINGLE_COPY_BYTES
 
 
-def hex_sha256(answer: Mapping[str, Any]) -> str | None:
-    """The SHA-256 of a whole object in S3's answer, as hex; None when the answer has none (or one of parts: "…-7")."""
-    value = answer.get("ChecksumSHA256", "-")
+def hex_sha256(response: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of a whole object in S3's response, as hex.
+
+    None if the response has none, or only one of the parts' checksums ("…-7").
+    """
+    value = response.get("ChecksumSHA256", "-")
     return None if "-" in value else base64.b64decode(value).hex()
 
 
-def _in_parts(
+def _copy_parts(
     s3: S3Client,
     source: Mapping[str, Any],
     *,
@@ -84,15 +90,13 @@ def _in_parts(
     metadata: Mapping[str, str] | None,
     only_if_new: bool,
 ) -> Copied:
-    step = max(_part, -(-size // MOST_PARTS))
+    step = max(PART_BYTES, -(-size // MAXIMUM_PARTS))
     with MultipartUpload.begin(
         s3,
-        bucket=target.bucket,
-        key=target.key,
-        owner=target.owner,
+        target,
         algorithm="CRC64NVME",
         checksum_type="FULL_OBJECT",
-        workers=_workers,
+        workers=_WORKERS,
         metadata=metadata,
     ) as upload:
         for number, first in enumerate(range(0, size, step), start=1):
@@ -106,8 +110,8 @@ def _copy_source(source: S3Object) -> dict[str, str]:
     return place | ({"VersionId": source.version_id} if source.version_id else {})
 
 
-def _understood(s3: S3Client, **parameters: str) -> dict[str, str]:
-    # The Lambda runtime's boto3 is older than PyPI's, and boto3 refuses a parameter it does not know. These two only
-    # save work: without them S3 copies annotations, too, and copies once more over the same bytes.
+def _supported(s3: S3Client, **parameters: str) -> dict[str, str]:
+    # The Lambda runtime's boto3 is older than PyPI's, and rejects unknown parameters. Both parameters only save work:
+    # without them, S3 also copies annotations, and copies again over the same bytes.
     shape = s3.meta.service_model.operation_model("CopyObject").input_shape
     return {name: value for name, value in parameters.items() if shape and name in shape.members}

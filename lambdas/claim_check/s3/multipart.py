@@ -1,4 +1,4 @@
-"""One S3 multipart upload: parts sent by a few threads, completed or aborted, never left behind."""
+"""A multipart upload to S3: parts sent by threads, then completed or aborted."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadOutputTypeDef
 
-MOST_PARTS = 10_000
+    from claim_check.store import S3Object
+
+MAXIMUM_PARTS = 10_000
 
 
 class MultipartUpload:
-    """A context manager around one upload; leaving it without `complete` aborts the upload.
+    """A context manager for one upload. Leaving it without `complete` aborts the upload.
 
-    `workers` calls run at a time. `upload` and `copy` wait until one is free, so at most `workers` part bodies are
-    held here, plus the one that waits. What boto raises for a part comes out of a later `upload` or `copy`, or of
-    `complete`.
+    Up to `workers` calls run at a time, and `upload` and `copy` wait for a free worker. So `workers` part bodies are in
+    memory, and the one that waits. boto's error for a part is raised by a later `upload`, `copy` or `complete`.
     """
 
     def __init__(
@@ -44,17 +45,15 @@ class MultipartUpload:
     def begin(
         cls,
         s3: S3Client,
+        target: S3Object,
         *,
-        bucket: str,
-        key: str,
-        owner: str,
         algorithm: Literal["CRC32", "CRC64NVME"],
         checksum_type: Literal["COMPOSITE", "FULL_OBJECT"],
         workers: int,
         metadata: Mapping[str, str] | None = None,
     ) -> MultipartUpload:
-        """A new upload to `bucket`/`key`, if `owner` owns the bucket; S3 keeps checksums of this algorithm and type."""
-        place: dict[str, Any] = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": owner}
+        """Begin an upload to `target`. S3 stores checksums of this algorithm and type."""
+        place: dict[str, Any] = {"Bucket": target.bucket, "Key": target.key, "ExpectedBucketOwner": target.owner}
         created = s3.create_multipart_upload(
             **place, ChecksumAlgorithm=algorithm, ChecksumType=checksum_type, Metadata=dict(metadata or {})
         )
@@ -67,29 +66,31 @@ class MultipartUpload:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # First wait for what is on its way: a part that arrives after the abort would be kept, and billed.
+        # Wait for running part uploads first: S3 stores, and bills, a part that arrives after the abort.
         self._pool.shutdown(wait=True, cancel_futures=True)
         if not self._completed:
             self._abort(error)
 
     def upload(self, number: int, body: bytes, *, sent: Callable[[], object] = lambda: None) -> None:
-        """Sends part `number` (from 1) with a checksum S3 verifies, and calls `sent` when `body` is not needed any
-        longer, whether it arrived or not."""
+        """Send part `number` (from 1) with a checksum that S3 verifies.
+
+        `sent` is called when `body` is no longer needed, after success and after failure.
+        """
 
         def send() -> Any:
             try:
-                # Given here, and in a header: boto3 would put it behind the body, for which it copies the body in
-                # pieces of 16 KiB, over and over.
+                # Computed here and sent as a header. boto3 would send it after the body, and for that copy the body in
+                # pieces of 16 KiB several times.
                 crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
-                answer = self._s3.upload_part(**self._upload, PartNumber=number, Body=body, ChecksumCRC32=crc32)
-                return {"ETag": answer["ETag"], "ChecksumCRC32": crc32}
+                response = self._s3.upload_part(**self._upload, PartNumber=number, Body=body, ChecksumCRC32=crc32)
+                return {"ETag": response["ETag"], "ChecksumCRC32": crc32}
             finally:
                 sent()
 
         self._add(number, send)
 
     def copy(self, number: int, *, first: int, last: int, source: Mapping[str, Any]) -> None:
-        """Has S3 copy the bytes `first` to `last` (inclusive) of an object as part `number`."""
+        """Copy the bytes `first` to `last` (inclusive) of an object in S3 as part `number`."""
         self._add(
             number,
             lambda: self._s3.upload_part_copy(
@@ -98,8 +99,11 @@ class MultipartUpload:
         )
 
     def complete(self, *, size: int, only_if_new: bool) -> CompleteMultipartUploadOutputTypeDef:
-        """Makes the object of all parts, in order; S3 refuses when they are not `size` bytes together, and with
-        `only_if_new` when the key exists (412) or another writer is at it (409)."""
+        """Complete the object from all parts, in order.
+
+        S3 rejects parts whose sizes do not add up to `size`. With `only_if_new`, S3 rejects a key that exists (status
+        412) or that another writer completes at the same time (409).
+        """
         while self._running:
             self._parts.append(self._running.popleft().result())
         condition: Any = {"IfNoneMatch": "*"} if only_if_new else {}
@@ -119,15 +123,15 @@ class MultipartUpload:
         self._running.append(self._pool.submit(self._part, number, call))
 
     def _part(self, number: int, call: Callable[[], Any]) -> CompletedPartTypeDef:
-        answer = call()
+        response = call()
         checksum = f"Checksum{self._algorithm}"
-        part = {"PartNumber": number, "ETag": answer["ETag"]}
-        return cast("CompletedPartTypeDef", part | ({checksum: answer[checksum]} if checksum in answer else {}))
+        part = {"PartNumber": number, "ETag": response["ETag"]}
+        return cast("CompletedPartTypeDef", part | ({checksum: response[checksum]} if checksum in response else {}))
 
     def _abort(self, error: BaseException | None) -> None:
         try:
             self._s3.abort_multipart_upload(**self._upload)
         except (ClientError, BotoCoreError) as failure:
-            # What went wrong before matters more; the bucket's lifecycle rule for incomplete uploads is the second net.
+            # The first error matters more. The bucket's lifecycle rule for incomplete uploads deletes the parts later.
             if error:
                 error.add_note(f"upload {self._upload['UploadId']} was not aborted: {failure}")

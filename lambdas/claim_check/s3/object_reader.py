@@ -1,4 +1,4 @@
-"""A payload's bytes as they lie in the store or a replica, read as one stream however often the connection drops."""
+"""Reading a payload's object from a store or a replica, as one stream across dropped connections."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from claim_check.store import Replica, S3Object
     from claim_check.wire.claim import Claim
 
-RESUMES = 5
-_first_pause = 0.05  # seconds; doubled at every resume
+MAXIMUM_RESUMES = 5
+_FIRST_PAUSE_SECONDS = 0.05  # doubled before each resume
 
 
-class StoredBytes:
+class ObjectReader:
     """The bytes of an object in a store.
 
-    `size` and `claim` are as the message declares them. `replica` is read instead of the store's bucket; `s3` is a
+    `size` and `claim` are as the message declares them. `replica` is read instead of the store's bucket. `s3` is a
     client of the Region that is read. `label` is the object's name in errors.
     """
 
@@ -55,8 +55,11 @@ class StoredBytes:
         self._claim = claim
 
     def chunks(self, size: int) -> Generator[bytes]:
-        """All bytes, `size` at a time. A dropped connection is resumed where it broke, on the same object (its ETag),
-        at most five times. Closing the generator closes the connection."""
+        """Yield all bytes, `size` at a time.
+
+        A dropped connection is resumed at its offset, up to five times, if the object still has the same ETag. Closing
+        the generator closes the connection.
+        """
         offset, etag = 0, None
         for drops in count():
             body, etag = self._open(offset, etag)
@@ -67,22 +70,22 @@ class StoredBytes:
                         yield chunk
             except FlexibleChecksumError as error:
                 raise PayloadCorrupt(
-                    f"{self.label}: the bytes received differ from S3's own checksum of them", **self._known
+                    f"{self.label}: the received bytes differ from S3's checksum", **self._known
                 ) from error
             except Exception as error:
                 if not _is_drop(error):
                     raise
-                if drops == RESUMES:
+                if drops == MAXIMUM_RESUMES:
                     raise PayloadUnavailable(
-                        f"the connection dropped {RESUMES + 1} times; {offset} of {self._size} bytes were read",
+                        f"the connection dropped {MAXIMUM_RESUMES + 1} times; {offset} of {self._size} bytes were read",
                         **self._known,
                     ) from error
-                time.sleep(_first_pause * 2**drops)
+                time.sleep(_FIRST_PAUSE_SECONDS * 2**drops)
             else:
                 return
 
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
-        """Has S3 copy the object, as it was when its size and S3's checksum were compared with the message's."""
+        """Copy the object in S3, if its size and S3's checksum are those of the message."""
         with s3_errors(f"look at {self.label}", **self._known):
             found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
         self._compare(found, 0)
@@ -97,10 +100,10 @@ class StoredBytes:
         if offset:
             request |= {"Range": f"bytes={offset}-"} | ({"IfMatch": etag} if etag else {})
         if self._claim.sha256 is None:
-            request["ChecksumMode"] = "ENABLED"  # nothing of ours to check by, so S3's own checksum has to do
+            request["ChecksumMode"] = "ENABLED"  # the message has no digest, so S3's checksum is compared instead
         with s3_errors(f"read {self.label}", **self._known):
             try:
-                answer = self._s3.get_object(**request)
+                response = self._s3.get_object(**request)
             except ClientError as error:
                 if code(error) == "PreconditionFailed":
                     raise PayloadUnavailable(
@@ -108,19 +111,20 @@ class StoredBytes:
                     ) from error
                 raise
         try:
-            self._compare(answer, offset)
+            self._compare(response, offset)
         except PayloadCorrupt:
-            answer["Body"].close()
+            response["Body"].close()
             raise
-        return answer["Body"], answer.get("ETag")
+        return response["Body"], response.get("ETag")
 
-    def _compare(self, found: Mapping[str, Any], offset: int) -> None:
-        if offset + found["ContentLength"] != self._size:
+    def _compare(self, response: Mapping[str, Any], offset: int) -> None:
+        size = offset + response["ContentLength"]
+        if size != self._size:
             raise PayloadCorrupt(
-                f"{self.label} has {offset + found['ContentLength']} bytes, the message declares {self._size}",
+                f"{self.label} has {size} bytes, the message declares {self._size}",
                 **self._known,
             )
-        if _differ(self._claim.crc64nvme, found.get("ChecksumCRC64NVME")):
+        if _differ(self._claim.crc64nvme, response.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt(f"S3's CRC64NVME of {self.label} is not the one the message declares", **self._known)
 
     @property
@@ -133,12 +137,12 @@ class StoredBytes:
 
 
 def _is_drop(error: Exception) -> bool:
-    # Late, as in s3.py. botocore translates what urllib3 raises while a body is read, but not all: TLS errors come as
-    # is.
+    # Imported late, as in s3_client. botocore translates most errors of urllib3 while a body is read, but not TLS
+    # errors.
     from urllib3.exceptions import HTTPError
 
     return isinstance(error, IncompleteReadError | ReadTimeoutError | ResponseStreamingError | HTTPError)
 
 
-def _differ(one: str | None, other: str | None) -> bool:
-    return one is not None and other is not None and one != other
+def _differ(first: str | None, second: str | None) -> bool:
+    return first is not None and second is not None and first != second

@@ -1,0 +1,1 @@
+"""The wire format: attributes, claim, pointer and envelope. Needs no AWS client."""

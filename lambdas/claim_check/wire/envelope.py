@@ -1,13 +1,13 @@
-"""The spellings a message is received in, brought into one form.
+"""The envelope: one form for every form in which a message is received.
 
-| record                    | body          | attributes                                              |
-|---------------------------|---------------|---------------------------------------------------------|
+| record                    | body          | attributes                                               |
+|---------------------------|---------------|----------------------------------------------------------|
 | SQS API `receive_message` | `Body`        | `MessageAttributes.N.{DataType,StringValue,BinaryValue}` |
 | SQS event of a function   | `body`        | `messageAttributes.N.{dataType,stringValue,binaryValue}` |
 | SNS event of a function   | `Sns.Message` | `Sns.MessageAttributes.N.{Type,Value}`                   |
 | SNS envelope              | `Message`     | `MessageAttributes.N.{Type,Value}`                       |
 
-An SQS message whose subscription is not raw has the SNS envelope, as JSON, for its body.
+The body of an SQS message from a subscription without raw delivery is the SNS envelope, as JSON.
 """
 
 from __future__ import annotations
@@ -15,23 +15,64 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from claim_check.errors import MalformedMessage
 from claim_check.wire import claim
 from claim_check.wire.attribute import Attribute
-from claim_check.wire.pointer import MARKERS
-from claim_check.wire.text import is_utf8
-from claim_check.wire.untrusted import parsed
+from claim_check.wire.claim import Claim, is_message_id
+from claim_check.wire.pointer import MARKERS, Pointer, marked_size
+from claim_check.wire.text import is_utf8, parse_json
 
-_type_names = ("DataType", "dataType", "Type")
-_text_names = ("StringValue", "stringValue", "Value")
-_binary_names = ("BinaryValue", "binaryValue")
-_raw_names = frozenset({*MARKERS, claim.NAME})
+_TYPE_NAMES = ("DataType", "dataType", "Type")
+_TEXT_NAMES = ("StringValue", "stringValue", "Value")
+_BINARY_NAMES = ("BinaryValue", "binaryValue")
+_LIBRARY_ATTRIBUTES = frozenset({*MARKERS, claim.NAME})
+_SHOWN_CHARACTERS = 256
 
 
 class Envelope(NamedTuple):
-    """What was delivered: `id` is SNS's MessageId, or SQS's where the delivery was raw."""
+    """A received message.
+
+    `size` is the payload's in bytes. `body` is the payload itself if `pointer` is None. `attributes` are the sender's,
+    without the marker and the claim. `subject` and `topic_arn` are None under raw delivery.
+    """
+
+    claim: Claim
+    pointer: Pointer | None
+    size: int
+    body: bytes
+    attributes: Mapping[str, Attribute]
+    subject: str | None
+    topic_arn: str | None
+
+    @classmethod
+    def open(cls, record: object) -> Envelope:
+        """Return the envelope of a record in any of the forms. Raises MalformedMessage, and no other error."""
+        delivery = _delivery(record)
+        message_id = delivery.id
+        try:
+            declared = _claim(delivery)
+            message_id = declared.id
+            size = marked_size(delivery.attributes)
+            pointer = None if size is None else Pointer.parse(delivery.body)
+        except MalformedMessage as error:
+            raise MalformedMessage(str(error), message_id=message_id) from None
+        body = delivery.body.encode("utf-8")
+        return cls(
+            declared,
+            pointer,
+            len(body) if size is None else size,
+            body,
+            _senders(delivery.attributes),
+            delivery.subject,
+            delivery.topic_arn,
+        )
+
+
+class _Delivery(NamedTuple):
+    """The fields of a record, before claim and pointer are parsed. `id` is SNS's, or SQS's under raw delivery."""
 
     body: str
     attributes: Mapping[str, Attribute]
@@ -40,8 +81,7 @@ class Envelope(NamedTuple):
     topic_arn: str | None = None
 
 
-def open_envelope(record: object) -> Envelope:
-    """The one form of any record above. Raises MalformedMessage, and nothing else."""
+def _delivery(record: object) -> _Delivery:
     members = _mapping(record, "the record")
     if "Sns" in members:
         return _notification(_mapping(members["Sns"], "the record's Sns"))
@@ -52,31 +92,45 @@ def open_envelope(record: object) -> Envelope:
     return _notification(members)
 
 
-def _queued(members: Mapping[str, object], body_name: str, attributes_name: str, id_name: str) -> Envelope:
+def _claim(delivery: _Delivery) -> Claim:
+    """Return the message's claim. A message of another library has the id of its delivery, and no digest."""
+    attribute = delivery.attributes.get(claim.NAME)
+    if attribute:
+        return Claim.parse(attribute.value)
+    if delivery.id is None or not is_message_id(delivery.id):
+        raise MalformedMessage("the record has no usable message id, neither the sender's nor SNS's or SQS's")
+    return Claim(delivery.id)
+
+
+def _senders(attributes: Mapping[str, Attribute]) -> Mapping[str, Attribute]:
+    return MappingProxyType({name: value for name, value in attributes.items() if name not in _LIBRARY_ATTRIBUTES})
+
+
+def _queued(members: Mapping[str, object], body_name: str, attributes_name: str, id_name: str) -> _Delivery:
     body = _text(members, body_name)
     attributes = _attributes(members.get(attributes_name))
-    # Only a raw delivery hands attributes on to the queue. One with ours is raw, so that a payload which itself looks
-    # like an SNS envelope is not opened; any other attribute may have been added on the way, by a dead-letter queue
-    # for one.
-    inner = None if _raw_names.intersection(attributes) else _sns_envelope(body)
-    return _notification(inner) if inner else Envelope(body, attributes, _optional_text(members, id_name))
+    # Only raw delivery copies SNS attributes to SQS attributes. A message with an attribute of this library is raw, so
+    # its payload is not opened even if it looks like an SNS envelope. Other attributes prove nothing: a dead-letter
+    # queue can add some.
+    inner = None if _LIBRARY_ATTRIBUTES.intersection(attributes) else _sns_envelope(body)
+    return _notification(inner) if inner else _Delivery(body, attributes, _optional_text(members, id_name))
 
 
 def _sns_envelope(body: str) -> Mapping[str, object] | None:
-    if not (body.lstrip()[:1] == "{" and '"Notification"' in body):  # spares parsing a megabyte for nothing
+    if not (body.lstrip()[:1] == "{" and '"Notification"' in body):  # avoids parsing a megabyte in vain
         return None
     try:
-        members = parsed(body, "the body")
+        members = parse_json(body, "the body")
     except MalformedMessage:
-        return None  # an inline payload like any other
+        return None  # an inline payload
     texts = ("TopicArn", "MessageId", "Message")
     if not isinstance(members, dict) or members.get("Type") != "Notification":
         return None
     return members if all(isinstance(members.get(name), str) for name in texts) else None
 
 
-def _notification(members: Mapping[str, object]) -> Envelope:
-    return Envelope(
+def _notification(members: Mapping[str, object]) -> _Delivery:
+    return _Delivery(
         _text(members, "Message"),
         _attributes(members.get("MessageAttributes")),
         _optional_text(members, "MessageId"),
@@ -91,30 +145,30 @@ def _attributes(value: object) -> dict[str, Attribute]:
 
 
 def _attribute(name: str, member: Mapping[str, object]) -> Attribute:
-    data_type = _first(member, _type_names)
-    value = _first(member, (*_text_names, *_binary_names))
+    data_type = _first(member, _TYPE_NAMES)
+    value = _first(member, (*_TEXT_NAMES, *_BINARY_NAMES))
     if not isinstance(data_type, str) or not isinstance(value, str | bytes):
-        raise MalformedMessage(f"the message attribute {name[:256]!r} has no data type or no value")
+        raise MalformedMessage(f"the message attribute {name[:_SHOWN_CHARACTERS]!r} has no data type or no value")
     if data_type.startswith("Binary") and isinstance(value, str):
         return Attribute(data_type, _decoded(name, value))
     return Attribute(data_type, value)
 
 
 def _decoded(name: str, value: str) -> bytes:
-    # Everywhere but in the SQS API binary attributes are spelt in base64.
+    # Binary attributes are in base64 in every form except the SQS API.
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise MalformedMessage(f"the binary message attribute {name[:256]!r} is not base64") from None
+        raise MalformedMessage(f"the binary message attribute {name[:_SHOWN_CHARACTERS]!r} is not base64") from None
 
 
 def _first(member: Mapping[str, object], names: tuple[str, ...]) -> object:
     return next((member[name] for name in names if member.get(name) is not None), None)
 
 
-def _mapping(value: object, what: str) -> Mapping[str, object]:
+def _mapping(value: object, subject: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise MalformedMessage(f"{what} is not a mapping of names to values")
+        raise MalformedMessage(f"{subject} is not a mapping of names to values")
     return value
 
 

@@ -1,8 +1,8 @@
-"""The pointer: what stands in a message's body in the place of its payload.
+"""The pointer: the message body that replaces an offloaded payload.
 
-Written: the form of AWS's Java library for SNS, which every AWS claim-check library reads; with `LEGACY_MARKER` that
-of its library for SQS, for readers that know no other marker. Read: all forms of the AWS libraries for Java and Python,
-of PyPI's sqs-extended-client and of co-go. They differ in class name, blanks and marker only.
+Written is the form of AWS's Java library for SNS, which every AWS claim-check library reads. `LEGACY_MARKER` is the
+marker of AWS's Java library for SQS, for readers that support no other. Read are the forms of the AWS libraries for
+Java and Python, of PyPI's sqs-extended-client and of co-go. They differ in class name, white space and marker.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ from typing import NamedTuple
 
 from claim_check.errors import MalformedMessage
 from claim_check.wire.attribute import Attribute
-from claim_check.wire.text import is_utf8
-from claim_check.wire.untrusted import parsed
+from claim_check.wire.text import is_utf8, parse_json
 
 MARKER = "ExtendedPayloadSize"
 LEGACY_MARKER = "SQSLargePayloadSize"
 MARKERS = (MARKER, LEGACY_MARKER)
 
-_written_class = "software.amazon.payloadoffloading.PayloadS3Pointer"
-_read_classes = frozenset({_written_class, "com.amazon.sqs.javamessaging.MessageS3Pointer"})
+_WRITTEN_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
+_READ_CLASSES = frozenset({_WRITTEN_CLASS, "com.amazon.sqs.javamessaging.MessageS3Pointer"})
 
-# A key has at most 1,024 bytes, six characters each when JSON escapes them all; no honest pointer is longer than this.
-_longest_body = 16_384
-_longest_key = 1_024
-_longest_bucket = 255
-_most_digits = 18
+# A key has at most 1,024 bytes. JSON escapes a byte with at most six characters, so a valid pointer is shorter.
+_MAXIMUM_BODY_CHARACTERS = 16_384
+_MAXIMUM_KEY_BYTES = 1_024
+_MAXIMUM_BUCKET_CHARACTERS = 255
+_MAXIMUM_SIZE_DIGITS = 18
 
 
 class Pointer(NamedTuple):
-    """Where a payload is stored: an S3 bucket's name and an object's key. Says nothing about whether to trust it."""
+    """An S3 bucket's name and an object's key, as a message carries them. They are not trusted."""
 
     bucket: str
     key: str
@@ -40,36 +39,36 @@ class Pointer(NamedTuple):
         return f"s3://{self.bucket}/{self.key}"
 
     def body(self) -> str:
-        """The message body that stands for the payload."""
+        """Return the message body."""
         place = {"s3BucketName": self.bucket, "s3Key": self.key}
-        return json.dumps([_written_class, place], separators=(",", ":"), ensure_ascii=False)
+        return json.dumps([_WRITTEN_CLASS, place], separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def parse(cls, body: str) -> Pointer:
-        """The pointer in a message body that a marker announced. Raises MalformedMessage."""
-        if len(body) > _longest_body:
+        """Parse the body of a message that has a marker. Raises MalformedMessage."""
+        if len(body) > _MAXIMUM_BODY_CHARACTERS:
             raise MalformedMessage(f"the body is marked as a pointer but has {len(body)} characters")
-        match parsed(body, "the pointer"):
-            case [str(name), {"s3BucketName": str(bucket), "s3Key": str(key)}] if name in _read_classes:
+        match parse_json(body, "the pointer"):
+            case [str(name), {"s3BucketName": str(bucket), "s3Key": str(key)}] if name in _READ_CLASSES:
                 pointer = cls(bucket, key)
             case _:
                 raise MalformedMessage("the body is marked as a pointer but is not one")
         if not (is_utf8(bucket) and is_utf8(key)):
             raise MalformedMessage("the pointer's bucket or key is not valid Unicode")
-        if not 0 < len(bucket) <= _longest_bucket or not 0 < len(key.encode()) <= _longest_key:
+        if not 0 < len(bucket) <= _MAXIMUM_BUCKET_CHARACTERS or not 0 < len(key.encode()) <= _MAXIMUM_KEY_BYTES:
             raise MalformedMessage("the pointer's bucket or key is empty or longer than S3 allows")
         return pointer
 
 
 def marked_size(attributes: Mapping[str, Attribute]) -> int | None:
-    """The payload's size in bytes that a marker attribute declares, None when there is no marker (an inline message).
+    """Return the payload's size in bytes from the marker attribute, or None for an inline message.
 
-    Raises MalformedMessage when the marker is not a non-negative integer.
+    Raises MalformedMessage if the marker is not a non-negative integer.
     """
     marker = next((attributes[name] for name in MARKERS if name in attributes), None)
     if marker is None:
         return None
     value = marker.value
-    if isinstance(value, bytes) or not (value.isascii() and value.isdigit()) or len(value) > _most_digits:
+    if isinstance(value, bytes) or not (value.isascii() and value.isdigit()) or len(value) > _MAXIMUM_SIZE_DIGITS:
         raise MalformedMessage("the payload size in the marker attribute is not a non-negative integer")
     return int(value)

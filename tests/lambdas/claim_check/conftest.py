@@ -9,8 +9,9 @@ import pytest
 from hypothesis import settings
 
 from claim_check import Dereferencer, Publisher, Store
-from tests.claim_check.deliveries import NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.deliveries import NotedSns
+from tests.lambdas.claim_check.error_form import checked_errors
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -19,6 +20,13 @@ settings.register_profile("house", max_examples=60, deadline=None, derandomize=T
 settings.load_profile("house")
 
 TOPIC = f"arn:aws:sns:eu-west-1:{OWNER}:events"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def error_form() -> Iterator[None]:
+    """Check the form of every error that a test provokes."""
+    with checked_errors():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Mutation testing of the library: is every line of it there for a reason that a test knows?
 
     python -m venv build/mutation && build/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
-    build/mutation/bin/python -m tests.claim_check.mutation FOLDER [CHILDREN]
+    build/mutation/bin/python -m tests.lambdas.claim_check.mutation FOLDER [CHILDREN]
 
 Of 3,504 mutants 2,914 have been tried, 1,576 of them before the newest tests and 1,338 drawn at random from the rest:
 2,829 were killed, 97 %. Most that survive are the same program: "UTF-8" for "utf-8", None for False, an
@@ -23,7 +23,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LEFT_OUT = ("test_footprint.py", "test_readme.py", "test_services.py", "mutation.py", "__pycache__")
 CHEAPER = {
     r'"house", max_examples=60': '"house", phases=settings.default.phases[:3], max_examples=15',
@@ -35,7 +35,7 @@ SETTINGS = """\
 [mutmut]
 source_paths=claim_check
 also_copy=tests
-pytest_add_cli_args_test_selection=tests/claim_check
+pytest_add_cli_args_test_selection=tests/lambdas/claim_check
 """
 PYTEST = """\
 [tool.pytest]
@@ -52,7 +52,9 @@ def prepare(folder: Path) -> None:
         ROOT / "lambdas" / "claim_check", folder / "claim_check", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(
-        ROOT / "tests" / "claim_check", folder / "tests" / "claim_check", ignore=shutil.ignore_patterns(*LEFT_OUT)
+        ROOT / "tests" / "lambdas" / "claim_check",
+        folder / "tests" / "lambdas" / "claim_check",
+        ignore=shutil.ignore_patterns(*LEFT_OUT),
     )
     shutil.copy(ROOT / "tests" / "__init__.py", folder / "tests")
     for path in (folder / "tests").rglob("*.py"):

@@ -31,10 +31,10 @@ from claim_check import (
 )
 from claim_check.https import endpoint as https_module
 from claim_check.https.endpoint import Delivery, Endpoint
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
-from tests.claim_check.fake_s3 import FakeS3
-from tests.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, certificate, posted
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
+from tests.lambdas.claim_check.fake_s3 import FakeS3
+from tests.lambdas.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, certificate, posted
 
 TIMESTAMP = "2026-03-01T11:59:30.123Z"
 
@@ -192,7 +192,7 @@ def test_a_signature_of_one_version_is_none_of_the_other(endpoint: Endpoint, sig
 def test_a_certificate_from_elsewhere_is_not_even_fetched(
     url: str, endpoint: Endpoint, signer: Signer, web: Web
 ) -> None:
-    with pytest.raises(UntrustedNotification, match="is not one of SNS's"):
+    with pytest.raises(UntrustedNotification, match="is not a certificate of SNS"):
         endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
     assert web.asked == []
 
@@ -255,7 +255,7 @@ def test_a_notification_is_recent(age: int, accepted: bool, endpoint: Endpoint, 
     if accepted:
         assert endpoint.receive(body).message
         return
-    with pytest.raises(UntrustedNotification, match="old or of the future"):
+    with pytest.raises(UntrustedNotification, match="outside the accepted window"):
         endpoint.receive(body)
     assert web.asked == []
 
@@ -264,7 +264,7 @@ def test_the_window_is_the_callers(web: Web, dereferencer: Dereferencer, signer:
     endpoint = Endpoint(
         topics=[TOPIC], dereferencer=dereferencer, window=timedelta(seconds=29), fetch=web.fetch, now=lambda: NOW
     )
-    with pytest.raises(UntrustedNotification, match="0:00:29 old"):
+    with pytest.raises(UntrustedNotification, match="window of 0:00:29"):
         endpoint.receive(posted(signer.signed(notification())))
 
 
@@ -278,7 +278,7 @@ def test_a_time_must_be_one(time: str, endpoint: Endpoint, signer: Signer) -> No
 
 @pytest.mark.parametrize("name", ["x-amz-sns-rawdelivery", "X-Amz-Sns-RawDelivery"])
 def test_a_raw_delivery_is_not_signed_and_refused(name: str, endpoint: Endpoint, web: Web) -> None:
-    with pytest.raises(UntrustedNotification, match="switch RawMessageDelivery off"):
+    with pytest.raises(UntrustedNotification, match="disable RawMessageDelivery"):
         endpoint.receive(b"payload", {name: "true"})
     assert web.asked == []
 
@@ -396,7 +396,7 @@ def test_topics_must_be_such_as_deliver_over_https(topic: str, dereferencer: Der
 def test_every_partition_has_its_domain(dereferencer: Dereferencer) -> None:
     path = Path(botocore.__file__).parent / "data" / "partitions.json"
     partitions = json.loads(path.read_text())["partitions"]
-    assert https_module._domains == {one["id"]: one["outputs"]["dnsSuffix"] for one in partitions}
+    assert {one["id"]: one["outputs"]["dnsSuffix"] for one in partitions} == https_module._DOMAINS
     china = TOPIC.replace("arn:aws:sns:eu-west-1", "arn:aws-cn:sns:cn-north-1")
     assert Endpoint(topics=[china], dereferencer=dereferencer)._hosts == {china: "sns.cn-north-1.amazonaws.com.cn"}
 
@@ -471,7 +471,7 @@ def test_fetching_trusts_known_authorities_only(tls: tuple[str, Path], monkeypat
     with pytest.raises(OSError, match="cannot get"):
         https_module._fetch(url + "/broken")
     assert _Pages.asked == ["/broken"]
-    monkeypatch.setattr(https_module, "_timeout", 0.05)
+    monkeypatch.setattr(https_module, "_TIMEOUT_SECONDS", 0.05)
     with pytest.raises(OSError, match="timed out"):
         https_module._fetch(url + "/silent")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from claim_check.publishing.source import at_once
 from claim_check.wire.text import is_publishable, publishable_text
 
 
@@ -23,9 +22,3 @@ def test_one_refused_character_is_enough(around: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff", "\ud800".encode("utf-8", "surrogatepass")])
 def test_what_is_no_text_is_not_publishable(data: bytes) -> None:
     assert publishable_text(data) is None
-
-
-def test_what_is_in_memory_and_small_is_had_at_once() -> None:
-    assert at_once("abc", 3) == at_once(b"abc", 3) == b"abc"
-    assert at_once("äb", 3) == "äb".encode()
-    assert [at_once(payload, 2) for payload in ("abc", b"abc", "äb", "\ud800", bytearray(b"a"))] == [None] * 5

@@ -21,9 +21,9 @@ from claim_check import (
     Store,
     UntrustedStore,
 )
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
 
 def pointing(bucket: str, key: str, **more: Any) -> dict[str, Any]:
@@ -280,6 +280,6 @@ def test_what_was_handed_on_is_believed_no_more_than_a_message(dereferencer: Der
         dereferencer.payload(Pointer("payloads-one", "secrets/k"), size=1, message_id="m")
     for spoiled in ({"size": -1}, {"size": "1"}, {"message_id": "a/b"}, {"message_id": None}, {"sha256": "f00"}):
         handed: Any = {"size": 1, "message_id": "m", **spoiled}
-        with pytest.raises(MalformedMessage, match="handed on"):
+        with pytest.raises(MalformedMessage, match="hand-off"):
             dereferencer.payload(inside, **handed)
     assert fake_s3.requests == []

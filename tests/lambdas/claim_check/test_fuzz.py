@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.claim_check.fuzz import Checker, Watched, run
+from tests.lambdas.claim_check.fuzz import Checker, Watched, run
 
 
 def test_no_input_makes_another_error_or_a_call_outside_the_store() -> None:

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claim_check import Dereferencer, Entry, InvalidMessage, PayloadConflict, Pointer, Publisher, Store
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, NotedSns
-from tests.claim_check.fake_s3 import FakeS3
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -131,7 +131,7 @@ def test_an_entry_that_fails_fails_alone(publisher: Publisher, sns: NotedSns, fa
 def test_an_id_is_given_once_in_a_batch(publisher: Publisher, sns: NotedSns) -> None:
     first, second = publisher.publish_batch([Entry(payload="a", message_id="m"), Entry(payload="b", message_id="m")])
     assert first.published
-    with pytest.raises(InvalidMessage, match="an id of its own"):
+    with pytest.raises(InvalidMessage, match="choose another"):
         raise second.error or AssertionError
     assert len(sns.published) == 1
 
@@ -167,7 +167,7 @@ def stubbed_publisher(stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: S
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids that the library makes up, in a row."""
     ids = (f"m-{number}" for number in count())
-    monkeypatch.setattr("claim_check.publishing.draft.fresh_id", lambda: next(ids))
+    monkeypatch.setattr("claim_check.publishing.outgoing_message.fresh_id", lambda: next(ids))
 
 
 def failed(place: int, code: str, *, sender: bool) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def test_sns_takes_some_and_refuses_others(
     ] * 4
     assert [outcome.message_id for outcome in outcomes] == [f"m-{number}" for number in range(6)]
     codes = [outcome.error.response["Error"]["Code"] for outcome in outcomes if isinstance(outcome.error, ClientError)]
-    assert codes == ["InternalError", "Throttled", "AuthorizationError", "NoAnswer"]
+    assert codes == ["InternalError", "Throttled", "AuthorizationError", "NoResult"]
     assert isinstance(outcomes[1].error, InvalidMessage)
     assert (outcomes[1].error.message_id, outcomes[1].error.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
     assert isinstance(outcomes[1].error.__cause__, ClientError)
@@ -234,7 +234,7 @@ def test_the_error_of_an_entry_reads_like_boto3s_own(
     assert [str(error) for error in errors] == [
         "An error occurred (AuthorizationError) when calling the PublishBatch operation: no",
         "An error occurred (InternalError) when calling the PublishBatch operation: no",
-        "An error occurred (NoAnswer) when calling the PublishBatch operation: SNS said nothing of this entry",
+        "An error occurred (NoResult) when calling the PublishBatch operation: SNS returned no result",
     ]
     assert [error.response["ResponseMetadata"]["HTTPStatusCode"] for error in errors] == [400, 500, 500]
     assert {error.response["ResponseMetadata"]["RequestId"] for error in errors} == {"r-1"}

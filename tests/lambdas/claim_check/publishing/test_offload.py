@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from claim_check import InvalidMessage, PayloadConflict, PayloadTooLarge, PayloadUnavailable, Pointer, Store, offload
 from claim_check.publishing import offload as offloading_module
-from claim_check.publishing.offload import part_size
-from tests.claim_check.fake_s3 import FakeS3
+from claim_check.publishing.offload import part_bytes
+from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -25,7 +25,7 @@ KEY = ("payloads-one", "payloads/m-1")
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offloading_module, "_pause", 0)
+    monkeypatch.setattr(offloading_module, "_PAUSE_SECONDS", 0)
 
 
 def test_a_small_payload_is_one_request_s3_verifies(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
@@ -73,7 +73,7 @@ def test_another_payload_under_the_same_id_is_a_conflict(
 ) -> None:
     offload(payload, store=store, message_id="m-1", s3=s3)
     other = payload[:-1] if change == "shorter" else payload[:-1] + b"!"
-    with pytest.raises(PayloadConflict, match="an id of its own") as caught:
+    with pytest.raises(PayloadConflict, match="choose an unused id") as caught:
         offload(other, store=store, message_id="m-1", s3=s3)
     assert caught.value.permanent
     assert fake_s3.objects[KEY].data == payload
@@ -173,15 +173,15 @@ def test_an_id_that_is_none_is_refused(s3: S3Client, store: Store) -> None:
 
 
 def test_ten_thousand_parts_hold_five_tebibytes_and_two_gigabytes_stay_flat() -> None:
-    assert sum(part_size(number) for number in range(1, 10_001)) > 5 * 2**40
-    assert max(part_size(number) for number in range(1, 10_001)) < 5 * 2**30
-    assert {part_size(number) for number in range(1, 2**31 // part_size(1) + 1)} == {5 * 2**20}
+    assert sum(part_bytes(number) for number in range(1, 10_001)) > 5 * 2**40
+    assert max(part_bytes(number) for number in range(1, 10_001)) < 5 * 2**30
+    assert {part_bytes(number) for number in range(1, 2**31 // part_bytes(1) + 1)} == {5 * 2**20}
 
 
 def test_parts_grow_without_losing_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offloading_module, "PART", 10)
-    monkeypatch.setattr(offloading_module, "_flat_parts", 2)
-    monkeypatch.setattr(offloading_module, "_growth", 1)
+    monkeypatch.setattr(offloading_module, "PART_BYTES", 10)
+    monkeypatch.setattr(offloading_module, "_FLAT_PARTS", 2)
+    monkeypatch.setattr(offloading_module, "_GROWTH_PARTS", 1)
     data = bytes(range(200))
     for step in (1, 7, 10, 64, 200):
         parts = list(
@@ -194,7 +194,7 @@ def test_parts_grow_without_losing_a_byte(monkeypatch: pytest.MonkeyPatch) -> No
 def test_more_than_s3_holds_is_too_large(
     s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offloading_module, "MOST_PARTS", 2)
+    monkeypatch.setattr(offloading_module, "MAXIMUM_PARTS", 2)
     with pytest.raises(PayloadTooLarge, match="10485760 bytes"):
         offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
+LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 PUBLISH_AND_VERIFY = f"""
 import resource, sys
@@ -78,10 +79,11 @@ def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None
     }
     imported: dict[str, set[str]] = {}
     for path in (LAMBDAS / "claim_check").rglob("*.py"):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if words[:1] in (["import"], ["from"]):
-                imported.setdefault(words[1].split(".")[0], set()).add(path.name)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                imported.setdefault(name.split(".")[0], set()).add(path.name)
     assert set(imported) - set(sys.stdlib_module_names) - allowed == {"cryptography"}
     assert imported["cryptography"] == {"signature.py"}
 

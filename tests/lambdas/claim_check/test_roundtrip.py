@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from claim_check import Attribute, Dereferencer, Publisher, Store
 from claim_check.publishing import offload as offloading_module
 from claim_check.wire.attribute import RESERVED_ATTRIBUTES
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, ENVELOPED, NotedSns
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -94,7 +94,7 @@ def test_however_it_is_cut_it_arrives_whole(
         topic_arn=TOPIC, store=store, offload="always" if always else "over-threshold", sns=sns.client(), s3=s3
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(offloading_module, "PART", part)
+        patch.setattr(offloading_module, "PART_BYTES", part)
         published = publisher.publish(iter(pieces))
     assert (published.size, published.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     payload = dereferencer.message(DELIVERIES["SQS event, raw"](sns.published[0])).payload

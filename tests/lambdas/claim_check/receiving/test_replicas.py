@@ -24,9 +24,9 @@ from claim_check import (
     UntrustedStore,
     s3_client,
 )
-from tests.claim_check.deliveries import DELIVERIES, NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3
-from tests.claim_check.test_dereferencer import pointing
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.receiving.test_dereferencer import pointing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -174,7 +174,7 @@ def test_a_stream_of_other_bytes_ends_with_an_error_and_can_be_read_again(
 ) -> None:
     """What was handed out cannot be taken back; it is not the payload's fault."""
     replicate(fake_s3, NEAR, data=OLD)
-    with pytest.raises(PayloadUnavailable, match="replica in replica-near turned out to be no such payload"):
+    with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes"):
         list(message.payload.iter_chunks())
     assert len(stale) == 1
     assert b"".join(message.payload.iter_chunks()) == DATA
@@ -206,7 +206,7 @@ def test_a_copy_that_nothing_would_check_is_made_of_the_store(
     message: Message, fake_s3: FakeS3, s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Above 5 GiB S3 tells no SHA-256."""
-    monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY", len(DATA) - 1)
+    monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY_BYTES", len(DATA) - 1)
     replicate(fake_s3, NEAR)
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
@@ -229,14 +229,14 @@ def test_a_replica_that_goes_away_in_the_middle_is_worth_a_retry(message: Messag
     chunks = message.payload.iter_chunks()
     next(chunks)
     del fake_s3.objects["replica-near", "payloads/m-1"]
-    with pytest.raises(PayloadUnavailable, match="the payload's replica in replica-near turned out to be no such"):
+    with pytest.raises(PayloadUnavailable, match="the payload's replica in replica-near has other bytes"):
         list(chunks)
     assert message.payload.read() == DATA
 
 
 def test_what_is_nowhere_is_missing_in_the_store(message: Message, fake_s3: FakeS3) -> None:
     del fake_s3.objects["payloads-one", "payloads/m-1"]
-    with pytest.raises(PayloadMissing, match="cannot read the payload: there is no such object") as caught:
+    with pytest.raises(PayloadMissing, match="cannot read the payload: the object does not exist") as caught:
         message.payload.read()
     assert caught.value.pointer == Pointer("payloads-one", "payloads/m-1")
 
@@ -244,7 +244,7 @@ def test_what_is_nowhere_is_missing_in_the_store(message: Message, fake_s3: Fake
 def test_the_stores_own_error_is_the_one_that_is_told(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
     fake_s3.refuse("GET", 403, "AccessDenied", times=9)
-    with pytest.raises(PayloadUnavailable, match="cannot read the payload: S3 answered AccessDenied"):
+    with pytest.raises(PayloadUnavailable, match="cannot read the payload: S3 returned AccessDenied"):
         message.payload.read()
 
 

@@ -10,8 +10,8 @@ from botocore.stub import Stubber
 
 from claim_check import Dereferencer, MalformedMessage, Pointer, Publisher, Store
 from claim_check.wire.claim import Claim
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import NotedSns
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import NotedSns
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

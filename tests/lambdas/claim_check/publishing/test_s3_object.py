@@ -40,7 +40,7 @@ def test_metadata_that_do_not_fit_into_headers_are_refused(stub: Any) -> None:
     with pytest.raises(InvalidMessage) as caught:
         metadata_of(stub.client, UPLOAD)
     assert str(caught.value) == (
-        "2 of the object's metadata cannot be told in HTTP headers; upload it again without "
+        "2 entries of the object's metadata do not fit into HTTP headers: upload it again without them "
         "(payload 's3://uploads-one/outbox/a')"
     )
     assert caught.value.pointer == Pointer("uploads-one", "outbox/a")
@@ -48,6 +48,6 @@ def test_metadata_that_do_not_fit_into_headers_are_refused(stub: Any) -> None:
 
 def test_an_upload_that_cannot_be_looked_at_is_worth_a_retry(stub: Any) -> None:
     stub.add_client_error("head_object", "403", http_status_code=403, expected_params=ASKED)
-    with pytest.raises(PayloadUnavailable, match=r"^cannot look at the uploaded object: S3 answered 403") as caught:
+    with pytest.raises(PayloadUnavailable, match=r"^cannot look at the uploaded object: S3 returned 403") as caught:
         metadata_of(stub.client, UPLOAD)
     assert caught.value.pointer == Pointer("uploads-one", "outbox/a")

@@ -30,12 +30,12 @@ from claim_check import (
     S3Object,
     Store,
 )
-from claim_check.receiving.inline import InlineBytes
+from claim_check.receiving.payload import InlineReader
 from claim_check.s3 import object_reader as stored_module
 from claim_check.wire.claim import Claim
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -46,7 +46,7 @@ KEY = ("payloads-one", "payloads/m-1")
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_module, "_first_pause", 0)
+    monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 0)
 
 
 def received(data: bytes, s3: S3Client, store: Store, *, threshold: int = 262_144) -> Message:
@@ -210,9 +210,7 @@ def test_without_a_declared_digest_s3s_own_checksum_is_asked_for(
     foreign = received_from(store, stored._replace(size=3), s3)
     assert foreign.payload.read() == b"abc"
     fake_s3.objects[KEY] = dataclasses.replace(small, data=b"abd")
-    with pytest.raises(
-        PayloadCorrupt, match=r"^the payload: the bytes received differ from S3's own checksum"
-    ) as caught:
+    with pytest.raises(PayloadCorrupt, match=r"^the payload: the received bytes differ from S3's checksum") as caught:
         foreign.payload.read()
     assert caught.value.pointer == foreign.pointer
 
@@ -257,7 +255,7 @@ def test_many_drops_are_resumed_and_too_many_are_not(
     assert stored.payload.verify().size == len(DATA)
     fake_s3.drop(*[1000] * 6)
     pauses: list[float] = []
-    monkeypatch.setattr(stored_module, "_first_pause", 1)
+    monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 1)
     monkeypatch.setattr(time, "sleep", pauses.append)
     with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes") as caught:
         stored.payload.verify()
@@ -318,7 +316,7 @@ def test_stopping_early_closes_the_connection(stored: Message, store: Store, fak
 
 
 def test_fewer_bytes_than_declared_are_corrupt_wherever_they_come_from() -> None:
-    payload = Payload(InlineBytes(b"abc", message_id="m-1"), size=4, claim=Claim("m-1"))
+    payload = Payload(InlineReader(b"abc", message_id="m-1"), size=4, claim=Claim("m-1"))
     with pytest.raises(PayloadCorrupt, match="read 3 bytes"):
         payload.verify()
 
@@ -384,7 +382,7 @@ def test_an_inline_payload_that_cannot_be_landed_says_where_and_which(
     fake_s3.refuse("PUT", 403, "AccessDenied")
     with pytest.raises(PayloadUnavailable) as caught:
         inline.payload.copy_to(S3Object("landed-one", "in/x", OWNER, "eu-west-1"), s3=s3)
-    assert str(caught.value).startswith("cannot write the payload to s3://landed-one/in/x: S3 answered AccessDenied")
+    assert str(caught.value).startswith("cannot write the payload to s3://landed-one/in/x: S3 returned AccessDenied")
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", Pointer("landed-one", "in/x"))
 
 

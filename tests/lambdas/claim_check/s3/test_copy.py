@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from claim_check import Attribute, Dereferencer, InvalidMessage, Publisher, S3Object, Store, s3_client
 from claim_check.s3 import copy as copying_module
 from claim_check.s3.copy import Copied, copy_object
-from tests.claim_check.conftest import TOPIC
-from tests.claim_check.deliveries import DELIVERIES, NotedSns
-from tests.claim_check.fake_s3 import OWNER, FakeS3, Zeros
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -35,7 +35,7 @@ def test_up_to_5_gib_in_one_request(size: int, parts: int, s3: S3Client, fake_s3
 
 
 def test_parts_grow_so_that_10000_are_enough(s3: S3Client, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying_module, "MOST_PARTS", 4)
+    monkeypatch.setattr(copying_module, "MAXIMUM_PARTS", 4)
     fake_s3.put("uploads-one", "a", Zeros(6 * GIB + 1))
     copy_object(s3, source=SOURCE, target=TARGET, size=6 * GIB + 1)
     assert len(fake_s3.asked("PUT")) == 4
@@ -142,7 +142,7 @@ def test_the_largest_numbers_sns_holds(number: float, publisher: Publisher, sns:
 
 @pytest.mark.parametrize("number", [10**126 + 1, -(10**128) - 1])
 def test_larger_numbers_are_refused(number: int, publisher: Publisher) -> None:
-    with pytest.raises(InvalidMessage, match="a number SNS can hold"):
+    with pytest.raises(InvalidMessage, match="a number in SNS's range"):
         publisher.publish("x", attributes={"a": number})
 
 
