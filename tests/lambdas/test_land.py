@@ -70,7 +70,7 @@ def test_a_payload_that_is_gone_or_another_is_said_for_good(land: ModuleType, co
     with pytest.raises(PayloadCorrupt, match="400001 bytes, the message declares 400000"):
         land.handler(event, context)
     boto3.client("s3").delete_object(Bucket=STORE["bucket"], Key="payloads/scan-1")
-    with pytest.raises(PayloadMissing, match="no such object"):
+    with pytest.raises(PayloadMissing, match="the object does not exist"):
         land.handler(event, context)
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=LANDING["bucket"])
 
