@@ -1,13 +1,9 @@
 """Publishing of an event of the bus: its detail is the payload, its envelope becomes attributes."""
 
-import hashlib
 import json
-import re
 from typing import Any
 
-from claim_check import Published, Publisher
-
-_GROUP_ID = re.compile(r"[!-~]{1,128}")  # the characters that SNS allows: printable ASCII without blanks
+from claim_check import Published, Publisher, group_id_of
 
 
 def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
@@ -27,10 +23,5 @@ def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
         json.dumps(event["detail"], separators=(",", ":"), ensure_ascii=False, allow_nan=False),
         message_id=event["id"],
         attributes={name: event[name] for name in ("source", "detail-type", "account")},
-        group_id=group_id(event["source"]) if publisher.fifo else None,
+        group_id=group_id_of(event["source"]) if publisher.fifo else None,
     )
-
-
-def group_id(name: str) -> str:
-    """Return the message group for a name: the name itself, or its digest if SNS would reject the name."""
-    return name if _GROUP_ID.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()

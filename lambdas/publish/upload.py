@@ -18,9 +18,9 @@ from claim_check import (
     Publisher,
     S3Object,
     find_copy,
+    group_id_of,
     metadata_of,
 )
-from publish.event import group_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,7 +88,7 @@ def publish_upload(
                 "account": account,
                 "sender": folder if senders.get(folder) == account else PUBLISHER_SENDER,
             },
-            group_id=group_id(folder) if publisher.fifo else None,
+            group_id=group_id_of(folder) if publisher.fifo else None,
         )
     except InvalidMessage as error:
         raise InvalidMessage(f"the upload stays in the outbox: {error}", pointer=source.pointer) from error

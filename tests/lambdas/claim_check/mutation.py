@@ -24,7 +24,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-LEFT_OUT = ("test_footprint.py", "test_readme.py", "test_services.py", "mutation.py", "__pycache__")
+LEFT_OUT = (
+    "test_distribution.py",
+    "test_footprint.py",
+    "test_readme.py",
+    "test_services.py",
+    "mutation.py",
+    "__pycache__",
+)
 CHEAPER = {
     r'"house", max_examples=60': '"house", phases=settings.default.phases[:3], max_examples=15',
     r"max_examples=300\b": "max_examples=40",
