@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import create_loader
 
 from local.emulator import Emulator
 
@@ -60,6 +61,7 @@ class Accounts:
         self._emulator = emulator
         self._clients: dict[tuple[str, str, str, str | None], Any] = {}
         self._lock = threading.RLock()
+        self._loader = create_loader()  # shared, because parsing a service's model takes most of a new client's time
 
     def client(self, service: str, *, account: str, region: str, role: str | None = None) -> Any:
         """Return a client for `service`, as the account's root or as a role.
@@ -89,9 +91,9 @@ class Accounts:
                 "aws_secret_access_key": issued["SecretAccessKey"],
                 "aws_session_token": issued["SessionToken"],
             }
-        session: Any = boto3.session.Session(
-            botocore_session=botocore.session.Session(session_vars=_NO_PROFILE), region_name=region, **keys
-        )
+        core = botocore.session.Session(session_vars=_NO_PROFILE)
+        core.register_component("data_loader", self._loader)
+        session: Any = boto3.session.Session(botocore_session=core, region_name=region, **keys)
         return session.client(
             service, endpoint_url=self._emulator.endpoint, verify=str(self._emulator.ca_bundle), config=_CONFIG
         )

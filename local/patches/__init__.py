@@ -1,15 +1,34 @@
-"""What the emulator lacks and this project uses: a file a service, a function a gap.
+"""Patches of the emulator, one file a service, for behaviour of AWS that this project uses and the emulator lacks.
 
-Each function's docstring says what AWS does and what the emulator does instead. Nothing is filled that is not used, and
-what is filled comes with the policy check that AWS makes. What is still missing: `local.limitations`.
+Each patch says what AWS does and what the emulator does instead. A patch includes the policy check that AWS makes.
+`local.limitations` lists the remaining differences.
 """
 
 from __future__ import annotations
 
 
 def install() -> None:
-    """Fill every gap, in this process, before the emulator serves its first request."""
-    from local.patches import codebuild, dynamodb, ecs, eventbridge, iam, lambda_, s3, sns, stepfunctions
+    """Apply all patches in this process. Call it before the emulator serves its first request."""
+    from local.patches import (
+        codebuild,
+        dynamodb,
+        ecs,
+        eventbridge,
+        iam,
+        lambda_,
+        s3,
+        s3_encryption,
+        s3_large_objects,
+        s3_replication,
+        sns,
+        sns_delivery,
+        sns_https,
+        stepfunctions,
+    )
+    from local.patches.patch import apply_patches
 
-    for service in (iam, s3, sns, eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild):
-        service.install()
+    # The order matters within a service: a later patch wraps the functions of an earlier one.
+    for module in (iam, s3, s3_large_objects, s3_encryption, s3_replication, sns, sns_delivery, sns_https):
+        apply_patches(module)
+    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild):
+        apply_patches(module)

@@ -1,4 +1,4 @@
-"""CodeBuild's gaps. (There is no Docker: an image is recorded with its tag and digest, and has no layers.)"""
+"""Patches of CodeBuild. Without Docker, an image is recorded with its tag and digest, and has no layers."""
 
 from __future__ import annotations
 
@@ -12,29 +12,26 @@ from ministack.core import iam_actions
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import codebuild, ecr, s3
 
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    a_build_leaves_its_image()
-    looking_at_a_build_is_allowed_by_its_project()
+@patch
+def build_records_image() -> None:
+    """Record an image for each build.
 
+    AWS: a build runs the project's commands with the project's role. This project's builds build the Dockerfile of a
+    zipped build context and push the image with a tag; both are given when the build is started.
 
-def a_build_leaves_its_image() -> None:
-    """AWS: runs the project's commands, as its role. Ours build the Dockerfile in the zipped context that the build is
-    told, and push the image under the tag that it is told.
-
-    The emulator: runs nothing, pushes nothing, says SUCCEEDED. Here nothing runs either, but the context has to be
-    there with its Dockerfile, or the build fails; then an image is recorded, its digest one of the context and tag.
+    The emulator: runs nothing, pushes nothing, and reports SUCCEEDED. With the patch, the build fails if the context or
+    its Dockerfile is missing. Otherwise an image is recorded; its digest depends on the context and the tag.
     """
 
-    @instead_of(codebuild, "_start_build")
+    @replaces(codebuild, "_start_build")
     def start_build(original: Any, data: dict[str, Any]) -> Any:
-        answer = original(data)
-        if answer[0] != 200 or data.get("sourceTypeOverride") != "S3":
-            return answer
-        build = codebuild._builds[json.loads(answer[2])["build"]["id"]]
+        response = original(data)
+        if response[0] != 200 or data.get("sourceTypeOverride") != "S3":
+            return response
+        build = codebuild._builds[json.loads(response[2])["build"]["id"]]
         project = codebuild._projects[data["projectName"]]
         variables = _variables(project["environment"].get("environmentVariables", []))
         variables |= _variables(data.get("environmentVariablesOverride", []))
@@ -50,17 +47,17 @@ def a_build_leaves_its_image() -> None:
                     "imageManifest": manifest,
                 }
             )
-        return answer
+        return response
 
 
 def _variables(settings: list[dict[str, str]]) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in settings}
+    return {setting["name"]: setting["value"] for setting in settings}
 
 
 def _dockerfile(project: dict[str, Any]) -> str:
-    """As the project's own command names it."""
-    found = re.search(r"docker build .*?--file (\S+)", project["source"]["buildspec"])
-    return found[1] if found else "Dockerfile"
+    """Return the Dockerfile's name, from the project's build command."""
+    match = re.search(r"docker build .*?--file (\S+)", project["source"]["buildspec"])
+    return match[1] if match else "Dockerfile"
 
 
 def _files(source: str) -> set[str]:
@@ -71,18 +68,20 @@ def _files(source: str) -> set[str]:
 
 def _fail(build: dict[str, Any], reason: str) -> None:
     build["buildStatus"] = "FAILED"
-    build["logs"] = {}  # nothing ran, and nothing was logged
-    (phase,) = (each for each in build["phases"] if each["phaseType"] == "BUILD")
+    build["logs"] = {}
+    (phase,) = (phase for phase in build["phases"] if phase["phaseType"] == "BUILD")
     phase |= {"phaseStatus": "FAILED", "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": reason}]}
 
 
-def looking_at_a_build_is_allowed_by_its_project() -> None:
-    """AWS: the resource of codebuild:BatchGetBuilds is the builds' project.
+@patch
+def build_is_authorized_by_project() -> None:
+    """Authorize codebuild:BatchGetBuilds by the project.
 
-    The emulator: every project, so that the policy AWS wants never allows.
+    AWS: the action's resource is the project of the builds. The emulator: the resource is every project, so that a
+    policy that names a project never allows the action.
     """
 
-    @instead_of(iam_actions, "extract_resource_arn")
+    @replaces(iam_actions, "extract_resource_arn")
     def resource(original: Any, service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
         if service != "codebuild" or not headers.get("x-amz-target", "").endswith(".BatchGetBuilds"):
             return original(service, method, path, headers, body, *rest)

@@ -1,4 +1,4 @@
-"""DynamoDB's gap."""
+"""Patch of DynamoDB."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from typing import Any
 
 from ministack.services import dynamodb
 
-from local.patches.patch import on_each_deployment
+from local.patches.patch import after_deployment, patch
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    time_to_live_by_cloudformation()
+@patch
+def template_sets_time_to_live() -> None:
+    """Apply a template's TimeToLiveSpecification.
 
+    AWS: the specification is applied to the table. The emulator: ignores the property.
+    """
 
-def time_to_live_by_cloudformation() -> None:
-    """AWS: a template's TimeToLiveSpecification is the table's. The emulator: drops the property."""
-
-    @on_each_deployment("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+    @after_deployment("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
     def apply(table: str, properties: dict[str, Any]) -> None:
-        wanted = properties.get("TimeToLiveSpecification")
-        if wanted:
-            enabled = str(wanted.get("Enabled")).lower() == "true"
-            attribute = {"AttributeName": wanted["AttributeName"]} if "AttributeName" in wanted else {}
-            answer = dynamodb._update_ttl(
+        specification = properties.get("TimeToLiveSpecification")
+        if specification:
+            enabled = str(specification.get("Enabled")).lower() == "true"
+            attribute = {"AttributeName": specification["AttributeName"]} if "AttributeName" in specification else {}
+            response = dynamodb._update_ttl(
                 {"TableName": table, "TimeToLiveSpecification": {"Enabled": enabled, **attribute}}
             )
-            if answer[0] != 200:
-                raise ValueError(f"TimeToLiveSpecification refused: {answer[2]!r}")
+            if response[0] != 200:
+                raise ValueError(f"TimeToLiveSpecification is invalid: {response[2]!r}")

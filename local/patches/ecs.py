@@ -1,4 +1,4 @@
-"""ECS's gaps. (There is no container engine: a task is recorded and can be described, and never runs.)"""
+"""Patches of ECS. Without a container engine, a task is recorded and can be described, but never runs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecs
 
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 
-_REMEMBERED_SECONDS = 24 * 3600
-
-
-def install() -> None:
-    """Fill every gap of this file."""
-    client_token_is_idempotent()
-    running_a_task_is_allowed_by_its_definition()
+_TOKEN_SECONDS = 24 * 3600
 
 
+@patch
 def client_token_is_idempotent() -> None:
-    """AWS: RunTask with a clientToken seen within 24 hours, and no later than an hour after its task's end, answers
-    with the first call's task and starts none; with other parameters it is a ConflictException that names that task.
+    """Make RunTask idempotent by its clientToken.
 
-    The emulator: ignores the token and records another task. Filled in for 24 hours: no task ends here.
+    AWS: a repeated token returns the task of the first call and starts no other, for 24 hours and until an hour after
+    the task's end. With other parameters the call raises ConflictException, which names that task.
+
+    The emulator: ignores the token and records another task. The patch covers 24 hours, because no task ends here.
     """
-    seen: dict[tuple[str, ...], tuple[float, str, Any]] = {}
+    calls: dict[tuple[str, ...], tuple[float, str, Any]] = {}
     lock = threading.Lock()
 
-    @instead_of(ecs, "_run_task")
+    @replaces(ecs, "_run_task")
     def run_task(original: Any, data: dict[str, Any]) -> Any:
         token = data.get("clientToken")
         if not token:
@@ -39,30 +36,32 @@ def client_token_is_idempotent() -> None:
         key = (get_account_id(), get_region(), data.get("cluster", "default"), token)
         parameters = json.dumps({name: value for name, value in data.items() if name != "clientToken"}, sort_keys=True)
         with lock:
-            when, first_parameters, first_answer = seen.get(key, (0.0, "", None))
-            if when > time.time() - _REMEMBERED_SECONDS:
+            when, first_parameters, first_response = calls.get(key, (0.0, "", None))
+            if when > time.time() - _TOKEN_SECONDS:
                 if parameters == first_parameters:
-                    return first_answer
+                    return first_response
                 status, headers, body = error_response_json(
                     "ConflictException", f"The clientToken {token} was used before with other parameters.", 400
                 )
-                tasks = [task["taskArn"] for task in json.loads(first_answer[2])["tasks"]]
+                tasks = [task["taskArn"] for task in json.loads(first_response[2])["tasks"]]
                 return status, headers, json.dumps({**json.loads(body), "resourceIds": tasks}).encode()
-            answer = original(data)
-            if answer[0] == 200:
-                seen[key] = (time.time(), parameters, answer)
-            return answer
+            response = original(data)
+            if response[0] == 200:
+                calls[key] = (time.time(), parameters, response)
+            return response
 
     ecs._ACTION_MAP["RunTask"] = run_task
 
 
-def running_a_task_is_allowed_by_its_definition() -> None:
-    """AWS: the resource of ecs:RunTask is the task definition, with its revision.
+@patch
+def task_is_authorized_by_definition() -> None:
+    """Authorize ecs:RunTask by the task definition.
 
-    The emulator: the cluster, so that the policy AWS wants never allows.
+    AWS: the action's resource is the task definition with its revision. The emulator: the resource is the cluster, so
+    that a policy that names a task definition never allows the action.
     """
 
-    @instead_of(iam_actions, "extract_resource_arn")
+    @replaces(iam_actions, "extract_resource_arn")
     def resource(original: Any, service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
         if service != "ecs" or not headers.get("x-amz-target", "").endswith(".RunTask"):
             return original(service, method, path, headers, body, *rest)

@@ -1,4 +1,4 @@
-"""EventBridge's gaps: buses that other accounts put events on, and functions as targets."""
+"""Patches of EventBridge: event buses that other accounts use, functions as targets, archives."""
 
 from __future__ import annotations
 
@@ -15,23 +15,16 @@ from ministack.services import eventbridge, sqs
 from ministack.services.cloudformation import provisioners
 
 from local.patches import lambda_
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 from local.patches.policy import scope_of, service_may
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    bus_policy_by_cloudformation()
-    bus_policy_is_asked()
-    events_reach_buses_of_other_accounts()
-    function_targets_are_asked_and_retried()
-    archive_by_cloudformation()
+@patch
+def template_creates_bus_policy() -> None:
+    """Support AWS::Events::EventBusPolicy.
 
-
-def bus_policy_by_cloudformation() -> None:
-    """AWS: AWS::Events::EventBusPolicy adds one statement, by its StatementId, to a bus's policy.
-
-    The emulator: refuses the resource type.
+    AWS: the resource adds one statement, identified by its StatementId, to a bus's policy. The emulator: rejects the
+    resource type.
     """
 
     def put(_logical_id: str, properties: Mapping[str, Any], _stack: str) -> tuple[str, dict[str, str]]:
@@ -39,10 +32,10 @@ def bus_policy_by_cloudformation() -> None:
         if bus != "default" and bus not in eventbridge._event_buses:
             raise ValueError(f"Event bus {bus} does not exist.")
         if "Statement" not in properties:
-            raise ValueError("AWS::Events::EventBusPolicy: locally only the property Statement is understood.")
+            raise ValueError("AWS::Events::EventBusPolicy: the local emulator supports only the property Statement.")
         statement = {**_document(properties["Statement"]), "Sid": statement_id}
         policy = eventbridge._event_bus_policies.get(bus) or {"Version": "2012-10-17", "Statement": []}
-        others = [kept for kept in policy["Statement"] if kept.get("Sid") != statement_id]
+        others = [each for each in policy["Statement"] if each.get("Sid") != statement_id]
         eventbridge._event_bus_policies[bus] = {**policy, "Statement": [*others, statement]}
         return f"{bus}|{statement_id}", {}
 
@@ -59,14 +52,16 @@ def bus_policy_by_cloudformation() -> None:
 
 
 def _document(statement: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(statement) if isinstance(statement, str) else dict(statement)
-    return found
+    document: dict[str, Any] = json.loads(statement) if isinstance(statement, str) else dict(statement)
+    return document
 
 
-def bus_policy_is_asked() -> None:
-    """AWS: PutEvents needs the bus's policy across accounts, and a Deny in it holds for everybody.
+@patch
+def bus_policy_is_enforced() -> None:
+    """Apply the bus's policy to PutEvents.
 
-    The emulator: keeps bus policies and never asks them.
+    AWS: a caller of another account needs the bus's policy, and a Deny in it applies to all callers. The emulator:
+    stores bus policies and ignores them.
     """
 
     def bus_policy_for_arn(arn: str) -> tuple[Any, str] | None:
@@ -83,13 +78,15 @@ def bus_policy_is_asked() -> None:
     iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
 
 
-def events_reach_buses_of_other_accounts() -> None:
-    """AWS: an entry may name a bus of another account in the same Region by its ARN.
+@patch
+def events_reach_other_accounts() -> None:
+    """Put events on buses of other accounts.
 
-    The emulator: answers that there is no such bus. (Whether the caller may is asked before: `bus_policy_is_asked`.)
+    AWS: an entry may name a bus of another account in the same Region by its ARN. The emulator: reports that the bus
+    does not exist. (`bus_policy_is_enforced` checks the permission.)
     """
 
-    @instead_of(eventbridge, "_put_events")
+    @replaces(eventbridge, "_put_events")
     def put_events(original: Any, data: dict[str, Any], allow_aws_source: bool = False) -> Any:
         entries = data.get("Entries", [])
         if len(entries) > 10 or not any(_is_foreign(entry) for entry in entries):
@@ -100,7 +97,7 @@ def events_reach_buses_of_other_accounts() -> None:
                 results.append(_put_on(entry["EventBusName"], entry))
             else:
                 results += json.loads(original({"Entries": [entry]}, allow_aws_source)[2])["Entries"]
-        return json_response({"FailedEntryCount": sum("ErrorCode" in one for one in results), "Entries": results})
+        return json_response({"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results})
 
 
 def _is_foreign(entry: Mapping[str, Any]) -> bool:
@@ -135,18 +132,21 @@ def _put_on(bus_arn: str, entry: Mapping[str, Any]) -> dict[str, str]:
         return {"EventId": event["EventId"]}
 
 
-# The rule and target being served: what reaches a function is told neither.
+# The current rule and target, which the emulator does not pass to `_dispatch_to_lambda`.
 _serving: contextvars.ContextVar[tuple[dict[str, Any], dict[str, Any]]] = contextvars.ContextVar("serving")
 
 
-def function_targets_are_asked_and_retried() -> None:
-    """AWS: a rule invokes a function asynchronously (two retries, then the on-failure destination) if the function's
-    policy lets that rule; if not, the event goes to the target's DeadLetterConfig queue.
+@patch
+def function_targets_are_authorized() -> None:
+    """Check the function's policy, retry, and use the target's dead-letter queue.
 
-    The emulator: invokes once, asks no policy, and knows no dead-letter queue of a target.
+    AWS: a rule invokes a function asynchronously (two retries, then the on-failure destination) if the function's
+    policy allows the rule. If not, the event goes to the queue in the target's DeadLetterConfig.
+
+    The emulator: invokes once, checks no policy, and has no dead-letter queues for targets.
     """
 
-    @instead_of(eventbridge, "_invoke_target")
+    @replaces(eventbridge, "_invoke_target")
     def invoke_target(original: Any, target: Any, event: Any, rule: Any, view: Any = None) -> Any:
         token = _serving.set((rule, target))
         try:
@@ -154,7 +154,7 @@ def function_targets_are_asked_and_retried() -> None:
         finally:
             _serving.reset(token)
 
-    @instead_of(eventbridge, "_dispatch_to_lambda")
+    @replaces(eventbridge, "_dispatch_to_lambda")
     def dispatch(_original: Any, function_arn: str, payload: str) -> None:
         rule, target = _serving.get()
         event = json.loads(payload)
@@ -177,10 +177,12 @@ def _may_send(queue_arn: str, rule_arn: str) -> bool:
     )
 
 
-def archive_by_cloudformation() -> None:
-    """AWS: AWS::Events::Archive keeps the events of a bus that its pattern matches, for so many days.
+@patch
+def template_creates_archive() -> None:
+    """Support AWS::Events::Archive.
 
-    The emulator: has archives and replays, and refuses the resource type. (It keeps events for ever, either way.)
+    AWS: an archive stores the events of a bus that match its pattern, for its retention. The emulator: has archives and
+    replays, but rejects the resource type. (With or without the patch, it never deletes archived events.)
     """
 
     def settings(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,13 +196,13 @@ def archive_by_cloudformation() -> None:
     def create(_logical_id: str, properties: Mapping[str, Any], _stack: str) -> Any:
         name = properties["ArchiveName"]
         source = {"ArchiveName": name, "EventSourceArn": properties["SourceArn"]}
-        return name, {"Arn": _accepted(eventbridge._create_archive({**source, **settings(properties)}))["ArchiveArn"]}
+        return name, {"Arn": _body(eventbridge._create_archive({**source, **settings(properties)}))["ArchiveArn"]}
 
     def update(physical_id: str, old: Any, new: Mapping[str, Any], stack: str, logical_id: str = "") -> Any:
         if any(old.get(name) != new.get(name) for name in ("ArchiveName", "SourceArn")):
             delete(physical_id, old)
             return create(logical_id, new, stack)
-        updated = _accepted(eventbridge._update_archive({"ArchiveName": physical_id, **settings(new)}))
+        updated = _body(eventbridge._update_archive({"ArchiveName": physical_id, **settings(new)}))
         return physical_id, {"Arn": updated["ArchiveArn"]}
 
     def delete(physical_id: str, _properties: Any) -> None:
@@ -209,8 +211,9 @@ def archive_by_cloudformation() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "update": update, "delete": delete}
 
 
-def _accepted(answer: Any) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(answer[2])
-    if answer[0] >= 400:
-        raise ValueError(f"{said.get('__type', 'Error')}: {said.get('message', said)}")
-    return said
+def _body(response: Any) -> dict[str, Any]:
+    """Return the body of a successful response. Raises ValueError, which fails the resource."""
+    body: dict[str, Any] = json.loads(response[2])
+    if response[0] >= 400:
+        raise ValueError(f"{body.get('__type', 'Error')}: {body.get('message', body)}")
+    return body

@@ -1,4 +1,4 @@
-"""IAM's gaps: who a caller is in a policy's eyes."""
+"""Patches of IAM: how policies see a caller."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.services import iam
 
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    principal_arn_is_the_roles()
-    root_obeys_resource_policies()
+@patch
+def principal_arn_is_role_arn() -> None:
+    """Set `aws:PrincipalArn` of an assumed role to the role's ARN.
 
-
-def principal_arn_is_the_roles() -> None:
-    """AWS: for an assumed role `aws:PrincipalArn` is the role's ARN, arn:aws:iam::account:role/path/name.
-
-    The emulator: the session's, arn:aws:sts::account:assumed-role/name/session, so a pin to a role never matches.
+    AWS: the value is the role's ARN, arn:aws:iam::account:role/path/name. The emulator: the value is the session's ARN,
+    arn:aws:sts::account:assumed-role/name/session, so that a condition on a role never matches.
     """
 
-    @instead_of(iam_evaluator, "_resolve_condition_key")
+    @replaces(iam_evaluator, "_resolve_condition_key")
     def resolve(original: Any, key: str, context: Any) -> Any:
         value = original(key, context)
         if key.lower() != "aws:principalarn" or ":assumed-role/" not in str(value):
@@ -33,18 +29,21 @@ def principal_arn_is_the_roles() -> None:
         return role.get("Arn", f"arn:aws:iam::{account}:role/{name}")
 
 
+@patch
 def root_obeys_resource_policies() -> None:
-    """AWS: an account's root may do everything in its own account, but a resource's policy can deny it, and in another
-    account it needs that resource's policy like anybody else.
+    """Apply resource policies to an account's root.
 
-    The emulator: asks root for no policy, except where a service asks by itself (topics, queues, buckets).
+    AWS: root may do everything in its own account unless a resource policy denies it. In another account, root needs
+    the resource policy, as other callers do.
+
+    The emulator: applies no policy to root, except for topics, queues and buckets.
     """
     everything = iam_evaluator.parse_policy_document({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
-    @instead_of(iam_evaluator, "resolve_principal")
+    @replaces(iam_evaluator, "resolve_principal")
     def resolve(original: Any, *args: Any, **kwargs: Any) -> Any:
         principal = original(*args, **kwargs)
-        # What may be asked without a signature, such as to confirm a subscription by its token, nobody's root asks.
+        # An unsigned request, such as the confirmation of a subscription by its token, has no root.
         unsigned = iam_evaluator._anonymous.get()
         if unsigned or isinstance(principal, iam_evaluator.AuthError) or principal.policies is not None:
             return principal

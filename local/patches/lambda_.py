@@ -1,4 +1,4 @@
-"""Lambda's gaps. Functions run as subprocesses of the emulator, with the interpreter the emulator runs with."""
+"""Patches of Lambda. Functions run as subprocesses of the emulator, with the emulator's Python interpreter."""
 
 from __future__ import annotations
 
@@ -16,29 +16,19 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local.patches.patch import instead_of, on_each_deployment, replace_once
+from local.patches.patch import after_deployment, patch, replace_once, replaces
 from local.patches.policy import scope_of, service_may
 
-# Of the emulator's environment, what a process needs; and the authority its endpoint is to be trusted by.
+# Variables of the emulator's environment that a function's process needs. AWS_CA_BUNDLE makes boto3 trust the endpoint.
 _INHERITED = {"PATH", "LANG", "TZ", "HOME", "TMPDIR", "AWS_CA_BUNDLE"}
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    only_the_runtimes_packages()
-    environment_is_lambdas()
-    peak_memory_is_the_functions_own()
-    errors_keep_their_type()
-    throttled_events_wait()
-    reserved_concurrency_by_cloudformation()
-
-
 def invoke_for_service(arn: str, event: dict[str, Any], *, service: str, source: str) -> bool:
-    """Invoke a function asynchronously as AWS does for a service; False when there is none, or its policy says no.
+    """Invoke a function asynchronously for an AWS service. Lambda retries, then uses the on-failure destination.
 
-    arn: of a function in any account. source: the ARN of the topic or rule that invokes it. Lambda then retries, and
-    sends what keeps failing to the function's on-failure destination.
+    arn: the function's ARN, in any account. source: the ARN of the topic or rule that invokes it. Returns False if the
+    function does not exist or its policy does not allow the source.
     """
     with scope_of(arn):
         function, config, _ = lambda_svc._get_func_record_for_ref(arn)
@@ -53,25 +43,29 @@ def invoke_for_service(arn: str, event: dict[str, Any], *, service: str, source:
         return True
 
 
-def only_the_runtimes_packages() -> None:
-    """AWS: a function sees its own bundle, the standard library, and boto3 with what boto3 needs.
+@patch
+def packages_are_the_runtimes() -> None:
+    """Limit the importable packages to those of Lambda's runtime.
 
-    The emulator: it sees everything installed beside the emulator, so a module missing from its bundle is not noticed.
+    AWS: a function can import its bundle, the standard library, and boto3 with its dependencies. The emulator: it can
+    import every package of the emulator's installation, so that a module missing from the bundle is not detected.
     """
     folder = Path(tempfile.mkdtemp(prefix="runtime-"))
     for package in _RUNTIME_PACKAGES:
         _link_package(package, folder)
     library = sysconfig.get_path("stdlib")
-    # Not the others: installed packages, and folders of editable installations such as this project's.
+    # Without installed packages, and without the folders of editable installations, such as this project's.
     standard = [entry for entry in sys.path if entry.startswith(library) and not entry.endswith("-packages")]
     preamble = f"import sys\nsys.path[:] = {[*standard, str(folder)]!r}\n"
     lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + lambda_runtime._PYTHON_WORKER_SCRIPT
 
 
-def environment_is_lambdas() -> None:
-    """AWS: a function's environment holds Lambda's variables and its own.
+@patch
+def environment_is_the_runtimes() -> None:
+    """Limit a function's environment to Lambda's variables and its own.
 
-    The emulator: all of the emulator's own settings as well, so that a function could tell where it runs.
+    AWS: there are no other variables. The emulator: a function also gets all of the emulator's settings, and could
+    depend on them.
     """
     settings = sorted(set(os.environ) - _INHERITED)
     preamble = f"import os\nfor name in {settings!r}:\n    os.environ.pop(name, None)\n"
@@ -87,10 +81,12 @@ def _link_package(package: str, folder: Path) -> None:
             link.symlink_to(Path(str(distribution.locate_file(name))).resolve())
 
 
-def peak_memory_is_the_functions_own() -> None:
-    """AWS: `Max Memory Used` in a REPORT line is the most memory that function's environment has used.
+@patch
+def peak_memory_is_the_functions() -> None:
+    """Report the peak memory of the function's own process.
 
-    The emulator: the most that any process it ever started has used, whichever function that was.
+    AWS: `Max Memory Used` in a REPORT line is the maximum of the function's environment. The emulator: it is the
+    maximum of all processes that the emulator ever started.
     """
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     script = replace_once(
@@ -103,23 +99,23 @@ def peak_memory_is_the_functions_own() -> None:
     )
     lambda_runtime._PYTHON_WORKER_SCRIPT = _PEAK + script
 
-    @instead_of(lambda_runtime.Worker, "invoke")
+    @replaces(lambda_runtime.Worker, "invoke")
     def invoke(original: Any, *args: Any, **kwargs: Any) -> Any:
         response = original(*args, **kwargs)
         _last.response = response
         return response
 
-    @instead_of(lambda_svc, "_probe_peak_memory_mb")
+    @replaces(lambda_svc, "_probe_peak_memory_mb")
     def probe(_original: Any, _function: Any) -> int:
-        # A process that died or was ended at its timeout has told nobody: 0, as the emulator says where it cannot tell.
+        # 0 for a process that was killed, for example at its timeout: the emulator's own value for "unknown".
         peak: int = getattr(_last, "response", {}).get("peak_kib", 0)
         return round(peak / 1024)
 
 
-# The worker process's answer to the invocation this thread carried out: the emulator takes only parts of it.
+# The worker process's response to this thread's last invocation. The emulator itself uses only parts of it.
 _last = threading.local()
 
-# VmHWM where there is /proc: Linux's ru_maxrss starts with what the parent had when it forked.
+# VmHWM where /proc exists: on Linux, ru_maxrss starts with the parent's memory at the fork.
 _PEAK = """
 def _peak_kib():
     import resource, sys
@@ -135,13 +131,15 @@ def _peak_kib():
 """
 
 
-def errors_keep_their_type() -> None:
-    """AWS: a handler's exception is reported with its class's name as `errorType`, and a stack trace.
+@patch
+def errors_have_their_type() -> None:
+    """Report the class and the stack trace of a handler's exception.
 
-    The emulator: as Runtime.HandlerError, with neither.
+    AWS: `errorType` is the name of the exception's class, and there is a stack trace. The emulator: `errorType` is
+    always Runtime.HandlerError, without a stack trace.
     """
 
-    @instead_of(lambda_svc, "_execute_function_warm")
+    @replaces(lambda_svc, "_execute_function_warm")
     def execute(original: Any, *args: Any, **kwargs: Any) -> Any:
         _last.response = {}
         outcome = original(*args, **kwargs)
@@ -155,17 +153,18 @@ def errors_keep_their_type() -> None:
 
 _asynchronous: contextvars.ContextVar[bool] = contextvars.ContextVar("asynchronous", default=False)
 _EVENT_AGE_SECONDS = 6 * 3600
-_LONGEST_PAUSE_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 1.0
 
 
+@patch
 def throttled_events_wait() -> None:
-    """AWS: an asynchronous event that finds no free concurrency goes back to the queue, for up to six hours, and that
-    counts as no attempt.
+    """Keep throttled asynchronous events in the queue.
 
-    The emulator: it counts as a failed attempt, so three busy moments send the event to the on-failure destination.
+    AWS: an event that is throttled returns to the queue, for up to six hours. This does not count as an attempt. The
+    emulator: it counts as a failed attempt, so that three throttles send the event to the on-failure destination.
     """
 
-    @instead_of(lambda_svc, "invoke_async_with_retry")
+    @replaces(lambda_svc, "invoke_async_with_retry")
     def invoke(original: Any, *args: Any) -> Any:
         token = _asynchronous.set(True)
         try:
@@ -173,21 +172,25 @@ def throttled_events_wait() -> None:
         finally:
             _asynchronous.reset(token)
 
-    @instead_of(lambda_svc, "_execute_function")
+    @replaces(lambda_svc, "_execute_function")
     def execute(original: Any, function: Any, event: Any) -> Any:
         outcome = original(function, event)
         deadline, pause = time.monotonic() + _EVENT_AGE_SECONDS, 0.05
         while _asynchronous.get() and outcome.get("throttle") and time.monotonic() < deadline:
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             outcome = original(function, event)
         return outcome
 
 
-def reserved_concurrency_by_cloudformation() -> None:
-    """AWS: a template's ReservedConcurrentExecutions is the function's. The emulator: drops the property."""
+@patch
+def template_reserves_concurrency() -> None:
+    """Apply a template's ReservedConcurrentExecutions.
 
-    @on_each_deployment("AWS::Lambda::Function")
+    AWS: the property is applied to the function. The emulator: ignores it.
+    """
+
+    @after_deployment("AWS::Lambda::Function")
     def apply(name: str, properties: dict[str, Any]) -> None:
         if "ReservedConcurrentExecutions" in properties:
             reserved = int(properties["ReservedConcurrentExecutions"])

@@ -1,54 +1,70 @@
-"""How a gap is filled: a function of the emulator is replaced by one of ours that may call it.
+"""How a patch changes the emulator: it replaces functions of the emulator's modules, or parts of their source.
 
-The emulator has no plug-in points, so these reach into its modules. Each fails loudly when what it replaces is gone.
+The emulator has no plug-in interface. Each helper here raises an error if the code that it replaces does not exist.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections import defaultdict
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+_PATCHES: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
-def instead_of(module: ModuleType | type, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate the function that replaces `module.name`; it gets the original as its first argument."""
+
+def patch(apply: Callable[[], None]) -> Callable[[], None]:
+    """Register the decorated function as a patch of its module. Its docstring says what AWS and the emulator do."""
+    _PATCHES[apply.__module__].append(apply)
+    return apply
+
+
+def apply_patches(module: ModuleType) -> None:
+    """Apply the patches of a module, in the order of the file."""
+    for apply in _PATCHES[module.__name__]:
+        apply()
+
+
+def replaces(module: ModuleType | type, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace `module.name` with the decorated function, which receives the original as its first argument."""
     original = getattr(module, name)
 
-    def install(filling: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def filled(*args: Any, **kwargs: Any) -> Any:
-            return filling(original, *args, **kwargs)
-
-        setattr(module, name, filled)
-        return filled
+    def install(replacement: Callable[..., Any]) -> Callable[..., Any]:
+        installed = _with_original(replacement, original)
+        setattr(module, name, installed)
+        return installed
 
     return install
 
 
-def instead_of_handler(resource_type: str, operation: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The same for CloudFormation's `create`, `update` or `delete` of a resource type."""
+def replaces_handler(resource_type: str, operation: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace CloudFormation's `create`, `update` or `delete` of a resource type, as `replaces` does."""
     from ministack.services.cloudformation import provisioners
 
     handlers = provisioners._RESOURCE_HANDLERS[resource_type]
     original = handlers[operation]
 
-    def install(filling: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def filled(*args: Any, **kwargs: Any) -> Any:
-            return filling(original, *args, **kwargs)
-
-        handlers[operation] = filled
-        # Handlers call one another by their module's name for them (an update that replaces creates, then deletes).
-        setattr(provisioners, original.__name__, filled)
-        return filled
+    def install(replacement: Callable[..., Any]) -> Callable[..., Any]:
+        installed = handlers[operation] = _with_original(replacement, original)
+        # Handlers call one another by their names in the module: an update that replaces creates, then deletes.
+        setattr(provisioners, original.__name__, installed)
+        return installed
 
     return install
 
 
-def on_each_deployment(*resource_types: str) -> Callable[[Callable[[str, dict[str, Any]], object]], object]:
-    """Decorate what is done with a resource's id and its properties once CloudFormation has created or updated it."""
+def _with_original(replacement: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return replacement(original, *args, **kwargs)
+
+    return call
+
+
+def after_deployment(*resource_types: str) -> Callable[[Callable[[str, dict[str, Any]], object]], object]:
+    """Call the decorated function with a resource's id and properties when CloudFormation has created or updated it."""
 
     def install(apply: Callable[[str, dict[str, Any]], object]) -> object:
         def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
@@ -62,16 +78,15 @@ def on_each_deployment(*resource_types: str) -> Callable[[Callable[[str, dict[st
             return updated
 
         for resource_type in resource_types:
-            instead_of_handler(resource_type, "create")(create)
-            instead_of_handler(resource_type, "update")(update)
+            replaces_handler(resource_type, "create")(create)
+            replaces_handler(resource_type, "update")(update)
         return apply
 
     return install
 
 
 def rewrite(module: ModuleType, name: str, *changes: tuple[str, str]) -> None:
-    """Replace the one occurrence of each change's old text in the source of `module.name`, where there is no call to
-    replace."""
+    """Change the source of `module.name`: replace the one occurrence of each old text with the new text."""
     source = inspect.getsource(getattr(module, name))
     for old, new in changes:
         source = replace_once(source, old, new)
@@ -79,7 +94,7 @@ def rewrite(module: ModuleType, name: str, *changes: tuple[str, str]) -> None:
 
 
 def replace_once(text: str, old: str, new: str) -> str:
-    """`text` with its one occurrence of `old` replaced. Raises LookupError when there is none, or more than one."""
+    """Return `text` with its one occurrence of `old` replaced. Raises LookupError unless there is exactly one."""
     if text.count(old) != 1:
-        raise LookupError(f"{old!r} occurs {text.count(old)} times where a gap is filled: was ministack updated?")
+        raise LookupError(f"{old!r} occurs {text.count(old)} times in the patched code: was ministack updated?")
     return text.replace(old, new)

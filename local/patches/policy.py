@@ -1,4 +1,4 @@
-"""What the fillings share: decisions by the emulator's own policy evaluator, and work in another account's scope."""
+"""Helpers for the patches: policy decisions by the emulator's evaluator, and calls in another account's context."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ministack.core.responses import request_scope
 
 
 def service_may(policy: Any, *, service: str, action: str, resource: str, source: str) -> bool:
-    """Whether a resource's policy lets an AWS service act for a source.
+    """Return whether a resource policy allows an AWS service to act for a source.
 
-    policy: a document, or its JSON. service: such as sns.amazonaws.com. resource, source: ARNs; the source's account is
-    `aws:SourceAccount`.
+    policy: a document, or its JSON. service: such as sns.amazonaws.com. resource, source: ARNs. The account in the
+    source's ARN is the value of `aws:SourceAccount`.
     """
     context = iam_evaluator.EvalContext(
         principal_arn="*",
@@ -23,7 +23,7 @@ def service_may(policy: Any, *, service: str, action: str, resource: str, source
         action=action,
         resource_arn=resource,
         region=parse_arn(resource).region,
-        secure_transport=True,  # services call one another over TLS
+        secure_transport=True,  # AWS services call one another over TLS
         service_context={"aws:sourcearn": source, "aws:sourceaccount": parse_arn(source).account_id},
     )
     decision = iam_evaluator.evaluate_resource_policy(policy or {}, context, service=service).decision
@@ -31,7 +31,7 @@ def service_may(policy: Any, *, service: str, action: str, resource: str, source
 
 
 def scope_of(arn: str) -> contextlib.AbstractContextManager[Any]:
-    """Work in the account and Region an ARN names: the emulator keeps every resource by these two."""
+    """Use the account and Region of an ARN. The emulator stores every resource under its account and Region."""
     spec = parse_arn(arn)
     scope: contextlib.AbstractContextManager[Any] = request_scope(spec.account_id, spec.region)
     return scope

@@ -1,4 +1,4 @@
-"""S3's gap of encryption: whoever reads or writes an object under a KMS key needs that key too."""
+"""Patches of S3: permissions for the KMS key of an encrypted object."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
 from ministack.services import kms, s3
 
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 from local.patches.policy import scope_of
 
 _ALGORITHM = "x-amz-server-side-encryption"
 _KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    key_policy_is_found_in_its_account()
-    objects_need_their_key()
+@patch
+def key_policy_applies_across_accounts() -> None:
+    """Apply a key's policy to callers of other accounts and Regions.
 
+    AWS: the key's policy applies to all callers. The emulator: only to callers of the key's account and Region.
+    """
 
-def key_policy_is_found_in_its_account() -> None:
-    """AWS: a key's policy is asked whoever calls. The emulator: not for a caller of another account or Region."""
-
-    @instead_of(kms, "key_policy_for_arn")
+    @replaces(kms, "key_policy_for_arn")
     def key_policy_for_arn(original: Any, arn: str) -> Any:
         try:
             scope = scope_of(arn)
@@ -39,14 +37,17 @@ def key_policy_is_found_in_its_account() -> None:
             return original(arn)
 
 
+@patch
 def objects_need_their_key() -> None:
-    """AWS: reading an object under a KMS key needs kms:Decrypt, writing one kms:GenerateDataKey (and Decrypt for the
-    parts of an upload), through S3 and for that object or, with a bucket key, for that bucket.
+    """Check permissions for the KMS key of an object.
 
-    The emulator: asks nobody for the key.
+    AWS: reading an encrypted object needs kms:Decrypt, and writing it needs kms:GenerateDataKey (parts of an upload
+    also kms:Decrypt). S3 uses the key with the object as encryption context or, with a bucket key, the bucket.
+
+    The emulator: checks no permission for the key.
     """
 
-    @instead_of(s3, "handle_request")
+    @replaces(s3, "handle_request")
     async def handle(
         original: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Any, *rest: Any, **named: Any
     ) -> Any:
@@ -55,22 +56,22 @@ def objects_need_their_key() -> None:
             return await original(method, path, headers, body, query, *rest, **named)
         caller, region = get_account_id(), get_region()
         bucket, key = s3._parse_bucket_key(path, headers)
-        # S3 decides first, and turns to the key for what it lets. A read is harmless to try; a write is not.
-        answer = await original(method, path, headers, body, query, *rest, **named) if method == "GET" else None
-        if answer and answer[0] >= 300:
-            return answer
+        # S3 checks its own permissions before those for the key. Only a read can be tried without an effect.
+        response = await original(method, path, headers, body, query, *rest, **named) if method == "GET" else None
+        if response and response[0] >= 300:
+            return response
         with request_scope(caller, region):
             for action, used_bucket, used_key, version in _uses(method, bucket, key, headers, query):
                 denied = _denied(access_key, action, used_bucket, used_key, version, headers)
                 if denied:
                     return s3._error("AccessDenied", denied, 403, f"/{used_bucket}/{used_key}")
-        return answer or await original(method, path, headers, body, query, *rest, **named)
+        return response or await original(method, path, headers, body, query, *rest, **named)
 
 
 def _uses(
     method: str, bucket: str, key: str, headers: dict[str, str], query: Any
 ) -> Iterator[tuple[str, str, str, str]]:
-    """What a request does with keys: (action, bucket, key of the object, its version or "")."""
+    """Yield a request's uses of KMS keys: (action, bucket, object key, version or "")."""
     subresources = set(query) - {"x-id", "versionId", "partNumber", "uploadId"}
     if not key or (subresources and subresources != {"uploads"}):
         return
@@ -87,11 +88,11 @@ def _uses(
         yield "kms:Decrypt", bucket, key, _NEW
 
 
-_NEW = "new"  # not a version yet: under the key that the request or the bucket names
+_NEW = "new"  # stands for the version that the request creates, with the key of the request or the bucket
 
 
 def _denied(access_key: str, action: str, bucket: str, key: str, version: str, headers: dict[str, str]) -> str:
-    """Why the caller may not use the key an object is under; "" when it may, or when there is no key."""
+    """Return why the caller may not use the object's key, or "" if it may, or if there is no key."""
     owner = s3._bucket_owner_account(bucket)
     if owner is None:
         return ""
@@ -102,7 +103,7 @@ def _denied(access_key: str, action: str, bucket: str, key: str, version: str, h
         by_bucket_key = _has_bucket_key(bucket)
     key_arn = encryption.get(_KEY, "")
     if encryption.get(_ALGORITHM) != "aws:kms" or ":key/" not in key_arn:
-        return ""  # AWS's own keys let every caller of the bucket's account
+        return ""  # AWS managed keys allow all callers of the bucket's account
     denied = iam_evaluator.enforce(
         access_key,
         action,
@@ -128,7 +129,7 @@ def _denied(access_key: str, action: str, bucket: str, key: str, version: str, h
 def _stored(bucket: str, key: str, version: str) -> dict[str, str]:
     if version:
         versions = s3._object_versions.get((bucket, key), [])
-        record: dict[str, Any] = next((one for one in versions if one["version_id"] == version), {})
+        record: dict[str, Any] = next((each for each in versions if each["version_id"] == version), {})
     else:
         record = (s3._buckets.get(bucket) or {"objects": {}})["objects"].get(key, {})
     stored: dict[str, str] = record.get("preserved_headers", {})
@@ -146,5 +147,5 @@ def _has_bucket_key(bucket: str) -> bool:
     configured = s3._bucket_encryption.get(bucket)
     if not configured:
         return False
-    root = ElementTree.fromstring(configured)  # noqa: S314 - what the emulator itself accepted and keeps
-    return any(one.tag.endswith("BucketKeyEnabled") and one.text == "true" for one in root.iter())
+    root = ElementTree.fromstring(configured)  # noqa: S314 - the emulator validated it
+    return any(element.tag.endswith("BucketKeyEnabled") and element.text == "true" for element in root.iter())

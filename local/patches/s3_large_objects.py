@@ -1,7 +1,7 @@
-"""S3's gap of memory: AWS stores payloads of gigabytes; the emulator holds each several times over in its own memory.
+"""Patches of S3: constant memory for large objects, which the emulator stores several times in its own memory.
 
-A large body is a file here, from the moment its first bytes arrive until its last are sent, and mapped into memory for
-the emulator's code, which takes it for bytes. Copies and versions share the file.
+With the patches, a large body is in a file from its first byte to its last. The file is mapped into memory, because the
+emulator's code expects bytes. Copies and versions share the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ministack import app
 from ministack.services import s3
 
-from local.patches.patch import instead_of, rewrite
+from local.patches.patch import patch, replaces, rewrite
 
 LARGE = 4 << 20
 _PIECE = 1 << 20
@@ -25,11 +25,11 @@ _RESIDENT = 32 << 20
 
 
 class Body(mmap.mmap):
-    """A body in a file without a name; it is freed with its last reference. A long slice of it copies nothing."""
+    """A body in an unnamed file, which is deleted with its last reference. A long slice is a view, not a copy."""
 
     @classmethod
-    def of(cls, file: BinaryIO) -> Body:
-        """The whole of an open file, which may be closed then."""
+    def from_file(cls, file: BinaryIO) -> Body:
+        """Return a body with the whole content of an open file. The caller may then close the file."""
         file.flush()
         return cls(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -39,11 +39,11 @@ class Body(mmap.mmap):
         return super().__getitem__(key)
 
     def __deepcopy__(self, _: object) -> Body:
-        """Itself: a replica shares the file, too."""
+        """Return this object: a replica shares the file."""
         return self
 
     def pieces(self) -> Iterator[memoryview]:
-        """The body in pieces of a megabyte; what has been read leaves the process's memory again."""
+        """Yield the body in pieces of 1 MiB, and release the memory of the pieces that were read."""
         view = memoryview(self)
         for start in range(0, len(self), _PIECE):
             yield view[start : start + _PIECE]
@@ -62,26 +62,22 @@ def _pieces(body: Any) -> Iterator[Any]:
         yield body
 
 
-def install() -> None:
-    """Fill every gap of this file."""
-    large_requests_arrive_in_files()
-    large_bodies_are_digested_in_pieces()
-    parts_are_joined_in_files()
-    large_responses_leave_in_pieces()
+@patch
+def large_requests_are_received_in_files() -> None:
+    """Receive large uploads in files.
 
+    AWS: accepts up to 5 GB in one request. The emulator: collects the body in memory, several times.
+    """
 
-def large_requests_arrive_in_files() -> None:
-    """AWS: takes an upload of up to 5 GB at a time. The emulator: gathers it in memory, several times over."""
-
-    @instead_of(app, "_read_request_body")
+    @replaces(app, "_read_request_body")
     async def read(original: Any, receive: Any, method: str, headers: dict[str, str]) -> Any:
         framing = headers.get("x-amz-content-sha256", "")
         length = headers.get("x-amz-decoded-content-length") or headers.get("content-length") or "0"
-        signed_chunks = framing.startswith("STREAMING-AWS4")  # the emulator checks those against the body as sent
-        of_s3 = "/s3/aws4_request" in headers.get("authorization", "")
-        if method != "PUT" or not of_s3 or signed_chunks or not length.isdigit() or int(length) < LARGE:
+        signed_chunks = framing.startswith("STREAMING-AWS4")  # the emulator checks their signatures itself
+        is_s3 = "/s3/aws4_request" in headers.get("authorization", "")
+        if method != "PUT" or not is_s3 or signed_chunks or not length.isdigit() or int(length) < LARGE:
             return await original(receive, method, headers)
-        app.pin_signed_body(b"")  # what is signed is the header that digests the body, not the body
+        app.pin_signed_body(b"")  # the signature covers the header with the body's digest, not the body
         with tempfile.TemporaryFile() as file:
             chunked = framing.startswith("STREAMING-") or "aws-chunked" in headers.get("content-encoding", "")
             decoder = _Chunks(file) if chunked else _Plain(file)
@@ -94,11 +90,11 @@ def large_requests_arrive_in_files() -> None:
                     break
             trailers = decoder.finish()
             if file.tell() != int(length):
-                raise app._IncompleteRequestBody(f"{length} bytes were announced, {file.tell()} came")
+                raise app._IncompleteRequestBody(f"Content-Length is {length}, but {file.tell()} bytes arrived")
             for name, value in trailers.items():
                 headers.setdefault(name, value)
-            _leave_chunked_encoding(headers)
-            return Body.of(file)
+            _remove_chunked_encoding(headers)
+            return Body.from_file(file)
 
 
 class _Plain:
@@ -113,12 +109,12 @@ class _Plain:
 
 
 class _Chunks:
-    """The aws-chunked coding: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, trailers."""
+    """A decoder of aws-chunked: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, trailers."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._pending = b""
-        self._left = 0  # bytes of the current chunk still to come, its closing CRLF included
+        self._left = 0  # bytes of the current chunk that have not arrived, with its final CRLF
         self._ended = False
 
     def feed(self, data: bytes) -> None:
@@ -148,29 +144,33 @@ class _Chunks:
 
     def finish(self) -> dict[str, str]:
         if not self._ended:
-            raise app._IncompleteRequestBody("the chunk that ends an aws-chunked body is missing")
+            raise app._IncompleteRequestBody("the last chunk of an aws-chunked body is missing")
         lines = self._pending.decode("latin-1").split("\r\n")
         return {
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
         }
 
 
-def _leave_chunked_encoding(headers: dict[str, str]) -> None:
-    encodings = [one.strip() for one in headers.pop("content-encoding", "").split(",")]
-    rest = [one for one in encodings if one and one != "aws-chunked"]
+def _remove_chunked_encoding(headers: dict[str, str]) -> None:
+    encodings = [encoding.strip() for encoding in headers.pop("content-encoding", "").split(",")]
+    rest = [encoding for encoding in encodings if encoding and encoding != "aws-chunked"]
     if rest:
         headers["content-encoding"] = ", ".join(rest)
 
 
+@patch
 def large_bodies_are_digested_in_pieces() -> None:
-    """AWS: digests whatever comes. The emulator: in one call, which would bring a whole file into memory."""
+    """Compute digests of large bodies piece by piece.
+
+    AWS: computes checksums of objects of any size. The emulator: in one call, which reads the whole file into memory.
+    """
 
     def in_pieces(algorithm: str) -> Any:
         def digest(data: Any = b"", **named: Any) -> Any:
-            made = hashlib.new(algorithm, **named)
+            result = hashlib.new(algorithm, **named)
             for piece in _pieces(data):
-                made.update(piece)
-            return made
+                result.update(piece)
+            return result
 
         return digest
 
@@ -178,7 +178,7 @@ def large_bodies_are_digested_in_pieces() -> None:
     s3.hashlib = SimpleNamespace(**{**vars(hashlib), **{name: in_pieces(name) for name in names}})
     s3.md5_hash = lambda data: s3.hashlib.md5(data).hexdigest()
 
-    @instead_of(s3, "_compute_s3_checksum")
+    @replaces(s3, "_compute_s3_checksum")
     def checksum(original: Any, algorithm: str, body: Any) -> Any:
         if (algorithm or "").upper() != "CRC32" or len(body) < LARGE:
             return original(algorithm, body)
@@ -188,13 +188,17 @@ def large_bodies_are_digested_in_pieces() -> None:
         return s3.base64.b64encode(value.to_bytes(4, "big")).decode()
 
 
+@patch
 def parts_are_joined_in_files() -> None:
-    """AWS: completes an upload of any size. The emulator: joins the parts in memory."""
-    s3._joined = _joined
-    rewrite(s3, "_complete_multipart_upload", ('b"".join(combined_parts)', "_joined(combined_parts)"))
+    """Join the parts of an upload in a file.
+
+    AWS: completes an upload of any size. The emulator: joins the parts in memory.
+    """
+    s3._join = _join
+    rewrite(s3, "_complete_multipart_upload", ('b"".join(combined_parts)', "_join(combined_parts)"))
 
 
-def _joined(parts: Iterable[Any]) -> Any:
+def _join(parts: Iterable[Any]) -> Any:
     parts = list(parts)
     if sum(len(part) for part in parts) < LARGE:
         return b"".join(parts)
@@ -202,13 +206,17 @@ def _joined(parts: Iterable[Any]) -> Any:
         for part in parts:
             for piece in _pieces(part):
                 file.write(piece)
-        return Body.of(file)
+        return Body.from_file(file)
 
 
-def large_responses_leave_in_pieces() -> None:
-    """AWS: streams an object. The emulator: hands the web server the whole of it at once."""
+@patch
+def large_responses_are_sent_in_pieces() -> None:
+    """Send large objects piece by piece.
 
-    @instead_of(app, "_send_response")
+    AWS: streams an object. The emulator: passes the whole object to the web server at once.
+    """
+
+    @replaces(app, "_send_response")
     async def send_response(
         original: Any, send: Any, status: int, headers: dict[str, Any], body: Any, *, head: bool = False
     ) -> None:

@@ -1,4 +1,7 @@
-"""S3's gap of replication: by every rule, as the role that it names, and under the replica's own key."""
+"""Patch of S3: replication by every rule, with the role's permissions and the replica's key.
+
+`s3.py` applies the ReplicationConfiguration of a template.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,30 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import request_scope
 from ministack.services import kms, s3
 
-from local.patches.patch import instead_of
+from local.patches.patch import patch, replaces
 from local.patches.policy import scope_of
 
 _KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def install() -> None:
-    """Fill every gap of this file. The template's property is applied with the bucket's others, in `s3.py`."""
-    every_rule_replicates_as_its_role()
+@patch
+def every_rule_replicates_with_its_role() -> None:
+    """Replicate by every rule, with the role's permissions.
 
+    AWS: an object is replicated to the destination of every rule within minutes, if the role may read the object, write
+    the replica and use both keys. The replica is encrypted with the rule's key.
 
-def every_rule_replicates_as_its_role() -> None:
-    """AWS: an object goes to the destination of every rule, if the role may read it there, write it here, and use both
-    keys; it is then under the rule's key, and comes within minutes.
-
-    The emulator: follows the first rule alone, asks no role, leaves the replica under the original's key; at once.
+    The emulator: applies only the first rule, checks no permission, and encrypts the replica with the original's key.
+    It replicates at once, with or without the patch.
     """
 
-    @instead_of(s3, "_maybe_replicate")
+    @replaces(s3, "_maybe_replicate")
     def replicate(original: Any, bucket: str, key: str, stored: dict[str, Any], *rest: Any) -> None:
         configuration = s3._bucket_replication.get(bucket)
         for rule in configuration["Rules"] if configuration else ():
             if not key.startswith(s3._replication_rule_prefix(rule)):
                 continue
-            if not _may(configuration["Role"], bucket, key, stored, rule):
+            if not _is_allowed(configuration["Role"], bucket, key, stored, rule):
                 stored["replication_status"] = "FAILED"
                 continue
             s3._bucket_replication[bucket] = {**configuration, "Rules": [rule]}
@@ -41,10 +43,10 @@ def every_rule_replicates_as_its_role() -> None:
                 original(bucket, key, stored, *rest)
             finally:
                 s3._bucket_replication[bucket] = configuration
-            _keep_under(_replica_key(rule), rule, key)
+            _encrypt_replica(_replica_key(rule), rule, key)
 
 
-def _may(role: str, bucket: str, key: str, stored: dict[str, Any], rule: dict[str, Any]) -> bool:
+def _is_allowed(role: str, bucket: str, key: str, stored: dict[str, Any], rule: dict[str, Any]) -> bool:
     target = rule["Destination"]["Bucket"]
     return (
         _allows(role, "s3:GetObjectVersionForReplication", f"arn:aws:s3:::{bucket}/{key}")
@@ -55,7 +57,7 @@ def _may(role: str, bucket: str, key: str, stored: dict[str, Any], rule: dict[st
 
 
 def _allows_key(role: str, action: str, key_arn: str | None, bucket_arn: str) -> bool:
-    """With a bucket key, as all our buckets have; without a key of the account's own nothing is asked."""
+    """Return whether the role may use a customer managed key, with a bucket key as all buckets of the project have."""
     if not key_arn or ":key/" not in key_arn:
         return True
     via = f"s3.{parse_arn(key_arn).region}.amazonaws.com"
@@ -66,7 +68,7 @@ def _allows(role: str, action: str, resource: str, context: dict[str, str] | Non
     account, name = role.split(":")[4], role.rpartition("/")[2]
     with request_scope(account, "us-east-1"):
         policies = iam_evaluator._gather_role_policies(name, account)
-    asked = iam_evaluator.EvalContext(
+    request = iam_evaluator.EvalContext(
         principal_arn=role,
         principal_type="AssumedRole",
         principal_account=account,
@@ -76,20 +78,20 @@ def _allows(role: str, action: str, resource: str, context: dict[str, str] | Non
         secure_transport=True,
         service_context=context or {},
     )
-    return bool(iam_evaluator.evaluate(asked, policies).decision == "Allow")
+    return bool(iam_evaluator.evaluate(request, policies).decision == "Allow")
 
 
 def _replica_key(rule: dict[str, Any]) -> str | None:
-    """The ARN of the key that the rule names, perhaps by its alias."""
+    """Return the ARN of the rule's key, which the rule names by ARN or alias."""
     named = rule["Destination"].get("EncryptionConfiguration", {}).get("ReplicaKmsKeyID")
     if not named:
         return None
     with scope_of(named):
-        found = kms._resolve_key(named)
-    return str(found["Arn"]) if found else None
+        key = kms._resolve_key(named)
+    return str(key["Arn"]) if key else None
 
 
-def _keep_under(key_arn: str | None, rule: dict[str, Any], key: str) -> None:
+def _encrypt_replica(key_arn: str | None, rule: dict[str, Any], key: str) -> None:
     bucket = rule["Destination"]["Bucket"].rpartition(":")[2]
     owner = s3._bucket_owner_account(bucket)
     if key_arn is None or owner is None:

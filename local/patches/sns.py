@@ -1,4 +1,4 @@
-"""SNS's gaps: subscriptions and deliveries across accounts and Regions, and what a subscription may be."""
+"""Patches of SNS: subscriptions across accounts and Regions, and properties of topics."""
 
 from __future__ import annotations
 
@@ -12,29 +12,16 @@ from typing import Any
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import sns, sqs
+from ministack.services import sns
 
-from local.patches import lambda_, sns_https
-from local.patches.patch import instead_of, instead_of_handler, on_each_deployment
+from local.patches.patch import after_deployment, patch, replaces, replaces_handler
 from local.patches.policy import scope_of
 
 _DEFAULT_MAXIMUM = 262_144
 
+# --- subscriptions ----------------------------------------------------------------------------------------------------
 
-def install() -> None:
-    """Fill every gap of SNS, those of its other file included."""
-    subscribing_has_its_condition_keys()
-    subscription_reaches_other_accounts()
-    delivery_reaches_functions_of_other_accounts()
-    undeliverable_is_redriven()
-    topic_properties_by_cloudformation()
-    maximum_message_size_is_the_topics()
-    sns_https.install()
-
-
-# --- subscribing ------------------------------------------------------------------------------------------------------
-
-# What the policies are asked with: the keys of the subscription being made.
+# The condition keys of the subscription that is being created.
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
 _subscription_keys = contextvars.ContextVar("subscription_keys", default=_NO_KEYS)
 
@@ -48,32 +35,34 @@ def _subscribing(protocol: str, endpoint: str) -> Iterator[None]:
         _subscription_keys.reset(token)
 
 
-def subscribing_has_its_condition_keys() -> None:
-    """AWS: policies on sns:Subscribe see `sns:Protocol` and `sns:Endpoint`.
+@patch
+def subscribe_has_condition_keys() -> None:
+    """Supply the condition keys of sns:Subscribe.
 
-    The emulator: supplies neither, so that a condition on them never allows, and `StringNotEquals` always denies.
+    AWS: policies on sns:Subscribe can use `sns:Protocol` and `sns:Endpoint`. The emulator: supplies neither, so that
+    `StringEquals` on them never allows and `StringNotEquals` always denies.
     """
 
-    @instead_of(iam_actions, "request_tag_context")
+    @replaces(iam_actions, "request_tag_context")
     def context(original: Any, service: str, action: str, body: bytes, parameters: Any) -> Any:
-        found = original(service, action, body, parameters)
+        tags = original(service, action, body, parameters)
         if action != "sns:Subscribe":
-            return found
+            return tags
         keys = {"sns:protocol": sns._p(parameters, "Protocol"), "sns:endpoint": sns._p(parameters, "Endpoint")}
-        return {**found, **keys}
+        return {**tags, **keys}
 
-    @instead_of(sns, "_subscribe")
+    @replaces(sns, "_subscribe")
     def subscribe(original: Any, parameters: Any) -> Any:
         with _subscribing(sns._p(parameters, "Protocol"), sns._p(parameters, "Endpoint")):
             return original(parameters)
 
-    @instead_of(sns, "_enforce_topic_policy")
+    @replaces(sns, "_enforce_topic_policy")
     def enforce(original: Any, topic: dict[str, Any], action: str) -> Any:
         if action != "sns:Subscribe":
             return original(topic, action)
         if _may_subscribe(topic, iam_evaluator.caller_arn()):
             return None
-        return sns._error("AuthorizationError", _refusal(topic["arn"], iam_evaluator.caller_arn()), 403)
+        return sns._error("AuthorizationError", _denial(topic["arn"], iam_evaluator.caller_arn()), 403)
 
 
 def _may_subscribe(topic: dict[str, Any], caller: str) -> bool:
@@ -92,50 +81,53 @@ def _may_subscribe(topic: dict[str, Any], caller: str) -> bool:
     )
 
 
-def _refusal(topic_arn: str, caller: str) -> str:
+def _denial(topic_arn: str, caller: str) -> str:
     return (
         f"User: {caller} is not authorized to perform: SNS:Subscribe on resource: {topic_arn} because no "
         "resource-based policy allows the SNS:Subscribe action, or one denies it"
     )
 
 
-def subscription_reaches_other_accounts() -> None:
-    """AWS: an AWS::SNS::Subscription to another account's topic, with `Region` in another Region too, is made if the
-    topic's policy allows it, and fails the stack if not.
+@patch
+def template_subscribes_across_accounts() -> None:
+    """Create the subscriptions of a template to topics of other accounts and Regions.
 
-    The emulator: says CREATE_COMPLETE and makes nothing; to a topic of the same account it asks no policy.
+    AWS: AWS::SNS::Subscription subscribes to a topic of another account, and with `Region` of another Region, if the
+    topic's policy allows it. Otherwise the stack fails.
+
+    The emulator: reports CREATE_COMPLETE and creates nothing. For a topic of the same account it checks no policy.
     """
 
-    @instead_of_handler("AWS::SNS::Subscription", "create")
+    @replaces_handler("AWS::SNS::Subscription", "create")
     def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-        topic, subscriber = _subscribable(properties), get_account_id()
+        topic, subscriber = _authorized_topic(properties), get_account_id()
         with scope_of(topic["arn"]):
             physical_id, attributes = original(logical_id, properties, stack)
-            made = sns._find_subscription(topic["arn"], physical_id)
-            made["owner"] = subscriber
-            made["attributes"]["Owner"] = subscriber
+            subscription = sns._find_subscription(topic["arn"], physical_id)
+            subscription["owner"] = subscriber
+            subscription["attributes"]["Owner"] = subscriber
             sns._refresh_subscription_counts(topic)
         return physical_id, attributes
 
-    @instead_of_handler("AWS::SNS::Subscription", "update")
+    @replaces_handler("AWS::SNS::Subscription", "update")
     def update(
         original: Any, physical_id: str, old: Any, new: dict[str, Any], stack: str, logical_id: Any = None
     ) -> Any:
         if any(old.get(name) != new.get(name) for name in ("TopicArn", "Protocol", "Endpoint")):
-            made = create(logical_id, new, stack)
+            replacement = create(logical_id, new, stack)
             delete(physical_id, old)
-            return made
+            return replacement
         with scope_of(physical_id):
             return original(physical_id, old, new, stack, logical_id)
 
-    @instead_of_handler("AWS::SNS::Subscription", "delete")
+    @replaces_handler("AWS::SNS::Subscription", "delete")
     def delete(original: Any, physical_id: str, properties: Any) -> Any:
         with scope_of(physical_id):
             return original(physical_id, properties)
 
 
-def _subscribable(properties: dict[str, Any]) -> dict[str, Any]:
-    """The topic a template subscribes to, in its owner's scope. Raises ValueError, which fails the resource."""
+def _authorized_topic(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the topic of a template's subscription. Raises ValueError, which fails the resource."""
     arn = properties["TopicArn"]
     spec = parse_arn(arn)
     region = properties.get("Region") or get_region()
@@ -147,88 +139,8 @@ def _subscribable(properties: dict[str, Any]) -> dict[str, Any]:
     caller = f"arn:aws:iam::{get_account_id()}:root"
     with _subscribing(properties.get("Protocol", ""), properties.get("Endpoint", "")):
         if not _may_subscribe(topic, caller):
-            raise ValueError(_refusal(arn, caller))
+            raise ValueError(_denial(arn, caller))
     return topic
-
-
-# --- delivering -------------------------------------------------------------------------------------------------------
-
-
-def delivery_reaches_functions_of_other_accounts() -> None:
-    """AWS: SNS invokes a subscribed function of any account, asynchronously, if the function's policy lets the topic.
-
-    The emulator: only within the account, asking no policy, once, with no retry and no on-failure destination.
-    """
-
-    @instead_of(sns, "_deliver_to_lambda")
-    def deliver(
-        _original: Any, endpoint: str, envelope: str, topic_arn: str, subscription_arn: str, *_rest: Any
-    ) -> None:
-        record = {
-            "EventVersion": "1.0",
-            "EventSubscriptionArn": subscription_arn,
-            "EventSource": "aws:sns",
-            "Sns": json.loads(envelope),
-        }
-        accepted = lambda_.invoke_for_service(
-            endpoint, {"Records": [record]}, service="sns.amazonaws.com", source=topic_arn
-        )
-        if not accepted:
-            sns.logger.warning("%s may not invoke %s, or there is no such function", topic_arn, endpoint)
-            redrive(topic_arn, "lambda", endpoint, envelope)
-
-
-def undeliverable_is_redriven() -> None:
-    """AWS: what cannot be delivered to a subscription goes to the queue in its RedrivePolicy, if that queue's policy
-    lets the topic.
-
-    The emulator: keeps the RedrivePolicy and drops the message. (AWS tries for 23 days while the endpoint fails by
-    itself; an endpoint that is missing or refuses, as here, is not retried there either.)
-    """
-
-    @instead_of(sns, "_deliver_to_sqs")
-    def deliver(
-        original: Any,
-        endpoint: str,
-        envelope: str,
-        raw: bool,
-        raw_message: str,
-        message_group_id: str = "",
-        message_dedup_id: str = "",
-        message_attributes: dict[str, Any] | None = None,
-        topic_arn: str = "",
-    ) -> None:
-        ordering = {"message_group_id": message_group_id, "message_dedup_id": message_dedup_id}
-        sender = parse_arn(topic_arn).account_id
-        if sqs._queue_by_arn(endpoint) and sqs.queue_policy_allows(endpoint, "sns.amazonaws.com", topic_arn, sender):
-            original(
-                endpoint,
-                envelope,
-                raw,
-                raw_message,
-                message_attributes=message_attributes,
-                topic_arn=topic_arn,
-                **ordering,
-            )
-            return
-        sns.logger.warning("%s may not send to %s, or there is no such queue", topic_arn, endpoint)
-        if raw:
-            redrive(topic_arn, "sqs", endpoint, raw_message, message_attributes, **ordering)
-        else:
-            redrive(topic_arn, "sqs", endpoint, envelope, **ordering)
-
-
-def redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes: Any = None, **ordering: str) -> None:
-    """Put what could not be delivered into the subscription's redrive queue."""
-    topic = sns._topic_by_arn_any_scope(topic_arn)
-    for subscription in topic["subscriptions"]:
-        policy = subscription["attributes"].get("RedrivePolicy")
-        if policy and (subscription["protocol"], subscription["endpoint"]) == (protocol, endpoint):
-            queue = (json.loads(policy) if isinstance(policy, str) else policy)["deadLetterTargetArn"]
-            # A delivery like any other: the redrive queue's policy is asked too, and a refusal is the end of it.
-            sns._deliver_to_sqs(
-                queue, body, True, body, message_attributes=attributes or {}, topic_arn=topic_arn, **ordering
-            )
 
 
 # --- topics -----------------------------------------------------------------------------------------------------------
@@ -239,18 +151,23 @@ _TOPIC_PROPERTIES = (
     "FifoThroughputScope",
     "KmsMasterKeyId",
     "SignatureVersion",
+    "TracingConfig",
     "MaximumMessageSize",
 )
 
 
-def topic_properties_by_cloudformation() -> None:
-    """AWS: a template's topic is FIFO, encrypted and as large as its properties say; its default policy lets its own
-    account alone.
+@patch
+def template_sets_topic_properties() -> None:
+    """Apply a template's properties of a topic.
 
-    The emulator: drops all of them but the name, and its default policy lets anybody publish and subscribe.
+    AWS: the topic is FIFO, encrypted and limited in size as its properties declare. Its default policy allows only its
+    own account.
+
+    The emulator: ignores all properties except the name. Its default policy allows all principals to publish and
+    subscribe.
     """
 
-    @on_each_deployment("AWS::SNS::Topic")
+    @after_deployment("AWS::SNS::Topic")
     def apply(arn: str, properties: dict[str, Any]) -> None:
         attributes = sns._topics[arn]["attributes"]
         for name in _TOPIC_PROPERTIES:
@@ -262,7 +179,7 @@ def topic_properties_by_cloudformation() -> None:
         if attributes.get("FifoTopic") == "true":
             attributes.setdefault("ContentBasedDeduplication", "false")
 
-    @instead_of_handler("AWS::SNS::Topic", "create")
+    @replaces_handler("AWS::SNS::Topic", "create")
     def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         created = original(logical_id, properties, stack)
         policy = json.loads(sns._topics[created[0]]["attributes"]["Policy"])
@@ -271,19 +188,21 @@ def topic_properties_by_cloudformation() -> None:
         return created
 
 
-def maximum_message_size_is_the_topics() -> None:
-    """AWS: a message, and a whole batch, may have as many bytes as the topic's MaximumMessageSize, 256 KiB by default.
+@patch
+def message_size_limit_is_the_topics() -> None:
+    """Apply the topic's MaximumMessageSize to messages and batches.
 
-    The emulator: 256 KiB for every topic, and no limit for a batch.
+    AWS: a message, and a whole batch, may have up to MaximumMessageSize bytes, by default 256 KiB. The emulator: the
+    limit is 256 KiB for a message of every topic, and a batch has no limit.
     """
 
-    @instead_of(sns, "_publish")
+    @replaces(sns, "_publish")
     def publish(original: Any, parameters: Any) -> Any:
         topic_arn = sns._p(parameters, "TopicArn") or sns._p(parameters, "TargetArn")
         with _maximum_of(topic_arn):
             return original(parameters)
 
-    @instead_of(sns, "_publish_batch")
+    @replaces(sns, "_publish_batch")
     def publish_batch(original: Any, parameters: Any) -> Any:
         with _maximum_of(sns._p(parameters, "TopicArn")):
             total = sum(
@@ -296,16 +215,16 @@ def maximum_message_size_is_the_topics() -> None:
                 )
             return original(parameters)
 
-    @instead_of(sns, "publish_internal")
+    @replaces(sns, "publish_internal")
     def publish_internal(original: Any, topic_arn: str, *arguments: Any, **named: Any) -> Any:
         with _maximum_of(topic_arn):
             return original(topic_arn, *arguments, **named)
 
     _true_size = sns._message_payload_size
 
-    @instead_of(sns, "_message_payload_size")
+    @replaces(sns, "_message_payload_size")
     def size(original: Any, message: str, attributes: Any) -> int:
-        # Compared with 256 KiB wherever it is called: what exceeds this topic's own maximum exceeds that as well.
+        # The emulator compares this size with 256 KiB. Shift it, so that the topic's limit is at 256 KiB.
         return int(original(message, attributes)) - _maximum.get() + _DEFAULT_MAXIMUM
 
 

@@ -383,7 +383,7 @@ def test_bucket_properties_by_cloudformation(publisher: Account) -> None:
 def test_a_lifecycle_member_nobody_knows_fails_the_stack(publisher: Account) -> None:
     _, reasons = _bucket_of_template(publisher, ObjectSizeLessThan=5)
 
-    assert "ObjectSizeLessThan: add it there" in reasons
+    assert "ObjectSizeLessThan of a lifecycle rule. Add it there" in reasons
 
 
 def test_gap_bucket_properties(bare: Accounts) -> None:

@@ -99,7 +99,7 @@ def test_a_template_subscribes_a_server_which_confirms_and_gets_signed_messages(
 ) -> None:
     endpoint = expecting(server, topic, emulator)
     queue = Account(accounts, SUBSCRIBER, NEAR).queue_open_to("sns.amazonaws.com", topic)
-    assert subscriber.deploy(subscription(topic, endpoint, queue))[0] == "CREATE_COMPLETE"
+    assert subscriber.deploy(subscription(topic, endpoint, queue)) == ("CREATE_COMPLETE", "")
     confirmed = eventually(lambda: server.deliveries)
     assert [delivery.kind for delivery in confirmed] == ["SubscriptionConfirmation"]
     publisher.client("sns").publish(
@@ -135,7 +135,7 @@ def test_nothing_is_posted_to_another_machine(
     emulator.resolve({})
     queue = Account(accounts, SUBSCRIBER, NEAR).queue_open_to("sns.amazonaws.com", topic)
     subscriber.deploy(subscription(topic, "https://collector.invalid/", queue, retries=0))
-    eventually(lambda: "nobody on this machine is that host" in emulator.last_log_lines(200))
+    eventually(lambda: "the host is not served on this machine" in emulator.last_log_lines(200))
 
 
 def test_a_wrong_token_confirms_nothing_and_needs_no_credentials(topic: str, emulator: Emulator) -> None:

@@ -4,14 +4,14 @@ import types
 
 import pytest
 
-from local.patches.patch import instead_of, replace_once
+from local.patches.patch import replace_once, replaces
 
 
 def test_the_filling_may_call_what_it_replaces() -> None:
     module = types.ModuleType("module")
     module.__dict__["double"] = lambda number: 2 * number
 
-    @instead_of(module, "double")
+    @replaces(module, "double")
     def double(original: object, number: int) -> int:
         assert callable(original)
         return int(original(number)) + 1
@@ -21,7 +21,7 @@ def test_the_filling_may_call_what_it_replaces() -> None:
 
 def test_what_is_gone_cannot_be_replaced() -> None:
     with pytest.raises(AttributeError, match="missing"):
-        instead_of(types.ModuleType("module"), "missing")
+        replaces(types.ModuleType("module"), "missing")
 
 
 @pytest.mark.parametrize("text", ["", "old old"])
