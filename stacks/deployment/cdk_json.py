@@ -1,30 +1,31 @@
-"""`cdk.json`, for what runs without the CDK CLI: the same context, and the same deployment file."""
+"""The context and the deployment file of `cdk.json`, for programs that run without the CDK CLI."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from stacks.deployment.problems import DeploymentError
+from stacks.deployment.problems import DeploymentError, Problem
 
 FILE = Path(__file__).parents[2] / "cdk.json"
 
 
 def context() -> dict[str, Any]:
-    """What the CLI hands to the app, but for what `-c` overrides."""
-    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))["context"]
-    return found
+    """Return the context values of cdk.json, without those given with `-c`."""
+    values: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))["context"]
+    return values
 
 
-def deployment_file(given: str | Path | None) -> Path:
-    """`given`, by `-c deployment=…` or an option, else the file that cdk.json names, from its own folder.
+def deployment_file(path: str | Path | None) -> Path:
+    """Return the path given with `-c deployment=…` or an option, or else the file that cdk.json names.
 
     Raises:
-        DeploymentError: cdk.json names none.
+        DeploymentError: If cdk.json names no file.
     """
-    if given:
-        return Path(given)
-    named = context().get("deployment")
-    if not named:
-        raise DeploymentError(FILE, ["context.deployment: is missing; name the deployment file there, or by an option"])
-    return Path(os.path.relpath(FILE.parent / named))
+    if path:
+        return Path(path)
+    default = context().get("deployment")
+    if not default:
+        text = "is missing. Name the deployment file there, or with an option."
+        raise DeploymentError(FILE, [Problem("context.deployment", None, text)])
+    return Path(os.path.relpath(FILE.parent / default))

@@ -1,280 +1,267 @@
-"""What the parts of a deployment file allow alone, and AWS, or the way of a message, does not allow together."""
+"""Checks between keys of the deployment file: values that are valid alone and not together."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from stacks.deployment import payload_lifetime, quotas, research_checks
 from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
-from stacks.deployment.model import Deployment
-from stacks.deployment.payload_lifetime import late_pointers, slow_readers
-from stacks.deployment.problems import Conflict
+from stacks.deployment.model import Deployment, ResearchDeployment
+from stacks.deployment.names import Names, ResearchNames
+from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
-from stacks.deployment.quotas import LARGEST_PATTERN, long_names, policies
 from stacks.deployment.regions import is_opt_in, partition
 from stacks.deployment.research import ResearchConfig
-from stacks.deployment.sender import PUBLISHERS_OWN, SenderConfig
-from stacks.deployment.state_machine import PLACEHOLDERS, WITH_LANDING, unknown_placeholders
-from stacks.deployment.subscriber import SubscriberConfig
+from stacks.deployment.sender import PUBLISHERS_OWN
+from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
+from stacks.deployment.subscriber import (
+    HttpsSubscriberConfig,
+    LambdaSubscriberConfig,
+    SqsSubscriberConfig,
+    SubscriberConfig,
+)
 
 DAY_SECONDS = 86_400
 
 
-def conflicts(
-    deployment: Deployment, *, subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
-) -> Iterator[Conflict]:
-    """All of them. Subscribers and senders by their key in the file: `subscribers[0]`, counted from 0."""
-    publisher = deployment.publisher
-    yield from policies(subscribers, senders)
-    for key, sender in senders.items():
-        if sender.region and partition(sender.region) != partition(publisher.region):
-            yield Conflict(
-                (f"{key}.region", "publisher.region"),
-                f"{key}.region = {sender.region!r}: is in the partition {partition(sender.region)}, the publisher's "
-                f"Region {publisher.region} in {partition(publisher.region)}; roles do not cross",
-            )
-    yield from _of_replicas(publisher, subscribers)
-    pattern = len(json.dumps({"source": [_OTHERS], "detail-type": [{"anything-but": publisher.detail_types}]}))
-    if pattern > LARGEST_PATTERN:
-        yield Conflict(
-            ("publisher.detail_types",),
-            f"publisher.detail_types: {len(publisher.detail_types)} of them make an event pattern of {pattern} "
-            f"characters, and EventBridge takes {LARGEST_PATTERN}; use fewer, or none",
-        )
-    for key, subscriber in subscribers.items():
-        if partition(subscriber.region) != partition(publisher.region):
-            yield Conflict(
-                (f"{key}.region", "publisher.region"),
-                f"{key}.region = {subscriber.region!r}: is in the partition {partition(subscriber.region)}, "
-                f"the publisher's Region {publisher.region} in {partition(publisher.region)}; SNS does not cross",
-            )
-        yield from _of_filter(key, publisher, subscriber)
-        yield from _of_kind[subscriber.kind](key, publisher, subscriber)
-        yield from slow_readers(key, publisher, subscriber)
-        yield from late_pointers(key, publisher, subscriber)
-        yield from _fed_pipeline(key, subscriber, deployment.research)
-    yield from long_names(deployment, subscribers, senders)
+def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
+    """Yield all problems between the keys of a deployment file whose values are valid."""
+    if isinstance(deployment, Deployment):
+        yield from _check_messaging(deployment)
+    if deployment.research:
+        yield from research_checks.check(deployment.research)
+        yield from quotas.check_research(deployment.research, ResearchNames(deployment.name, deployment.research))
 
 
-_OTHERS = {"anything-but": {"prefix": "aws."}}
+def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
+    publisher, names = deployment.publisher, Names(deployment)
+    yield from _check_duplicates(deployment, names)
+    yield from _check_endpoints(deployment.subscribers)
+    yield from _check_replicas(deployment)
+    for index, sender in enumerate(deployment.senders):
+        yield from _check_partition(f"senders[{index}].region", sender.region or publisher.region, publisher)
+    for index, subscriber in enumerate(deployment.subscribers):
+        key = f"subscribers[{index}]"
+        yield from _check_partition(f"{key}.region", subscriber.region, publisher)
+        yield from _check_filter(key, subscriber, publisher)
+        match subscriber:
+            case SqsSubscriberConfig():
+                yield from _check_sqs(key, subscriber)
+                yield from _check_state_machine(key, subscriber)
+                yield from _check_pipeline(key, subscriber, deployment.research)
+            case LambdaSubscriberConfig():
+                yield from _check_lambda(key, subscriber, publisher)
+                yield from _check_task(f"{key}.task", subscriber.task)
+            case HttpsSubscriberConfig():
+                yield from _check_https(key, subscriber, publisher)
+        if subscriber.kind != "https":
+            yield from payload_lifetime.check_read_time(key, subscriber, publisher)
+        yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
+    yield from quotas.check_messaging(deployment, names)
 
 
-def _of_filter(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
-    keys = (f"{key}.filter_policy", f"{key}.filter_policy_scope", "publisher.offload")
-    scope = f"{key}.filter_policy_scope = {subscriber.filter_policy_scope!r}"
-    if subscriber.filter_policy is None:
-        if subscriber.filter_policy_scope == "body":
-            yield Conflict(keys, f"{scope}: there is no filter_policy; add one, or take this out")
-    elif subscriber.filter_policy_scope == "attributes":
-        if is_nested(subscriber.filter_policy):
-            yield Conflict(
-                keys,
-                f"{key}.filter_policy = {subscriber.filter_policy}: a key whose value is a table is a property inside "
-                "the body, and attributes have none; use a list",
-            )
-    elif publisher.offload != "never":
-        yield Conflict(
-            keys,
-            f"{scope}: with publisher.offload = {publisher.offload!r} a message's body may be a pointer, whatever is "
-            'in its payload, and the filter would drop it; filter on attributes, or use offload = "never"',
-        )
-
-
-def _of_replicas(publisher: PublisherConfig, places: Mapping[str, SubscriberConfig]) -> Iterator[Conflict]:
-    regions = {subscriber.region for subscriber in places.values()}
-    for index, region in enumerate(publisher.replicas):
-        if region == publisher.region:
-            problem = "is the publisher's own Region, where the payloads are already; take it out"
-        elif region in publisher.replicas[:index]:
-            problem = "is there already; name it once"
-        elif partition(region) != partition(publisher.region):
-            problem = f"is in the partition {partition(region)}, the publisher's Region {publisher.region} in "
-            problem += f"{partition(publisher.region)}; S3 does not replicate across"
-        elif region not in regions:
-            problem = "no subscriber is in that Region, and nobody else reads a replica; take it out"
-        else:
-            continue
-        yield Conflict(
-            ("publisher.replicas", "publisher.region", *(f"{key}.region" for key in places)),
-            f"publisher.replicas[{index}] = {region!r}: {problem}",
-        )
-
-
-def _of_sqs(key: str, _: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
-    yield from _of_workflow(key, subscriber)
-    least = 6 * subscriber.function_timeout_seconds
-    visibility, timeout = f"{key}.visibility_timeout_seconds", f"{key}.function_timeout_seconds"
-    if subscriber.visibility_timeout < least:
-        yield Conflict(
-            (visibility, timeout),
-            f"{visibility} = {subscriber.visibility_timeout}: must be at least 6 x function_timeout_seconds = {least}, "
-            "or a message is received again while it is still being processed",
-        )
-    tries = subscriber.maximum_receives * subscriber.visibility_timeout
-    queue, receives = f"{key}.queue_retention_days", f"{key}.maximum_receives"
-    if tries >= subscriber.queue_retention_days * DAY_SECONDS:
-        yield Conflict(
-            (receives, visibility, timeout, queue),
-            f"{receives} = {subscriber.maximum_receives}: so many tries, each {subscriber.visibility_timeout} s apart, "
-            f"take longer than the {subscriber.queue_retention_days} days of queue_retention_days, after which SQS "
-            "deletes a message before it is dead-lettered; lower the one or raise the other",
-        )
-    if subscriber.dead_letter_retention_days <= subscriber.queue_retention_days:
-        dead_letters = f"{key}.dead_letter_retention_days"
-        yield Conflict(
-            (dead_letters, queue),
-            f"{dead_letters} = {subscriber.dead_letter_retention_days}: must be more than queue_retention_days = "
-            f"{subscriber.queue_retention_days}: a message that SQS moves keeps its age, and is deleted at once",
-        )
-
-
-def _of_workflow(key: str, subscriber: Any) -> Iterator[Conflict]:
-    """What is behind the queue: our state machine, or one of somebody's own."""
-    if subscriber.fan_out and not subscriber.landing:
-        yield Conflict(
-            (f"{key}.fan_out", f"{key}.landing"),
-            f"{key}.fan_out: items are read from a landed payload; add [subscribers.landing]",
-        )
-    if subscriber.fan_out and subscriber.state_machine:
-        yield Conflict(
-            (f"{key}.fan_out", f"{key}.state_machine"),
-            f"{key}.state_machine: is instead of our state machine, of which fan_out is a part; take the one out or "
-            "the other",
-        )
-    for name, file in subscriber.state_machine or ():
-        unknown = unknown_placeholders(file, landing=bool(subscriber.landing)) if file else []
-        if unknown:
-            known = ", ".join(f"${{{each}}}" for each in (*PLACEHOLDERS, *WITH_LANDING))
-            yield Conflict(
-                (f"{key}.state_machine", f"{key}.landing"),
-                f"{key}.state_machine.{name} = {file!r}: there is no ${{{unknown[0]}}}; there are {known} (Land… with "
-                "landing only)",
-            )
-
-
-def _of_task(key: str, task: EcsTaskConfig) -> Iterator[Conflict]:
-    if task.image and task.context:
-        yield Conflict(
-            (f"{key}.task",),
-            f"{key}.task.context = {task.context!r}: image is one that is built already; take the one out or the other",
-        )
-    if not task.is_a_size_of_fargate:
-        yield Conflict(
-            (f"{key}.task",),
-            f"{key}.task.memory_mib = {task.memory_mib}: with cpu = {task.cpu}, Fargate has {task.sizes}",
-        )
-
-
-def _of_lambda(key: str, publisher: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
-    yield from _of_task(key, subscriber.task)
-    if publisher.fifo:
-        yield Conflict(
-            ("publisher.fifo",),
-            f'{key}.kind = "lambda": publisher.fifo is true and a FIFO topic delivers to SQS queues only; '
-            'use kind = "sqs", or fifo = false',
-        )
-    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
-        yield Conflict(
-            ("publisher.maximum_message_bytes",),
-            f'{key}.kind = "lambda": publisher.maximum_message_bytes = {publisher.maximum_message_bytes} can grow past '
-            f"Lambda's asynchronous limit of 1 MB once it is escaped as JSON; with a lambda subscriber at most "
-            f"{SNS_DEFAULT_MAXIMUM_BYTES} is safe",
-        )
-    if subscriber.region != publisher.region and is_opt_in(subscriber.region):
-        yield Conflict(
-            (f"{key}.region", "publisher.region"),
-            f"{key}.region = {subscriber.region!r}: SNS does not deliver from another Region to a function in an "
-            f'opt-in Region; use kind = "sqs", or {publisher.region}, where the publisher is',
-        )
-
-
-def _of_https(key: str, publisher: PublisherConfig, subscriber: Any) -> Iterator[Conflict]:
-    if publisher.fifo:
-        yield Conflict(
-            ("publisher.fifo",),
-            f'{key}.kind = "https": publisher.fifo is true and a FIFO topic delivers to SQS queues only; '
-            'use kind = "sqs", or fifo = false',
-        )
-    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
-        yield Conflict(
-            ("publisher.maximum_message_bytes",),
-            f'{key}.kind = "https": publisher.maximum_message_bytes = {publisher.maximum_message_bytes}: SNS does not '
-            f"deliver over HTTPS from a topic with more than {SNS_DEFAULT_MAXIMUM_BYTES}",
-        )
-    for index, arn in enumerate(subscriber.reader_principals):
-        _, owning_partition, _, _, account, _ = arn.split(":", 5)
-        if (owning_partition, account) != (partition(subscriber.region), subscriber.account):
-            yield Conflict(
-                (f"{key}.reader_principals", f"{key}.account", f"{key}.region"),
-                f"{key}.reader_principals[{index}] = {arn!r}: must be a role of the subscriber's own account "
-                f"{subscriber.account}; another account's goes through a role there",
-            )
-
-
-_of_kind: dict[str, Callable[[str, PublisherConfig, Any], Iterator[Conflict]]] = {
-    "sqs": _of_sqs,
-    "lambda": _of_lambda,
-    "https": _of_https,
-}
-
-
-def clashes(subscribers: object, senders: object, *, with_research: bool) -> Iterator[str]:
-    """Two things of one name, whatever else is wrong with them. The file's tables, as they are."""
-    yield from _same_endpoints(subscribers)
+def _check_duplicates(deployment: Deployment, names: Names) -> Iterator[Problem]:
+    """Check that no two stacks or queues have the same name."""
     taken = {
-        "publisher": "the publisher's stack and role",
-        "publish": "the publish function",
-        "publish-dead-letters": "the publish function's dead-letter queue",
+        names.publisher.stack: "the publisher's stack and role",
+        names.publisher.publish_function.name: "the publish function",
+        names.publisher.dead_letter_queue.name: "the publish function's dead-letter queue",
     }
-    if with_research:
-        taken["research"] = "the research environment's stack"
-    for key, name in _names("subscribers", subscribers):
-        wanted = [name, f"{name}-undelivered", f"{name}-dead-letters", f"{name}-pipeline-trigger-dead-letters"]
-        if clash := next((each for each in wanted if each in taken), None):
-            yield f"{key}.name = {name!r}: {clash!r} already names {taken[clash]}; choose another name"
-        taken = dict.fromkeys(wanted, f"{key} or a queue of its") | taken
-    for key, name in _names("senders", senders):
-        stack = f"{name}-sender"
-        if name == PUBLISHERS_OWN:
-            yield f"{key}.name = {name!r}: is what uploads of the publisher's own account are called; choose another"
-        elif stack in taken:
-            yield f"{key}.name = {name!r}: {stack!r} already names {taken[stack]}; choose another name"
+    if names.research:
+        taken[names.research.stack] = "the research stack"
+    for index, subscriber in enumerate(deployment.subscribers):
+        key, own = f"subscribers[{index}]", names.subscribers[subscriber.name]
+        wanted = (
+            *(own.stack, own.queue.name, own.undelivered_stack, own.undelivered_queue.name),
+            *(own.dead_letter_queue.name, own.pipeline_trigger_dead_letter_queue.name),
+        )
+        yield from _check_taken(f"{key}.name", subscriber.name, wanted, taken)
+        taken = dict.fromkeys(wanted, f"{key} or one of its queues") | taken
+    for index, sender in enumerate(deployment.senders):
+        key, stack = f"senders[{index}]", names.senders[sender.name].stack
+        if sender.name == PUBLISHERS_OWN:
+            text = "is reserved for uploads from the publisher's account. Choose another name."
+            yield Problem(f"{key}.name", sender.name, text)
+        yield from _check_taken(f"{key}.name", sender.name, (stack,), taken)
         taken.setdefault(stack, f"the stack of {key}")
 
 
-def _same_endpoints(tables: object) -> Iterator[str]:
-    """To SNS, one endpoint is one subscription."""
-    taken: dict[str, int] = {}
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
-        endpoint = table.get("endpoint") if isinstance(table, dict) else None
-        if isinstance(endpoint, str) and taken.setdefault(endpoint, index) != index:
-            yield (
-                f"subscribers[{index}].endpoint = {endpoint!r}: subscribers[{taken[endpoint]}] has it already, and to "
-                "SNS one endpoint is one subscription; give it an address of its own"
-            )
+def _check_taken(key: str, value: str, names: tuple[str, ...], taken: dict[str, str]) -> Iterator[Problem]:
+    for name in names:
+        if name in taken:
+            yield Problem(key, value, f'the name "{name}" is already used by {taken[name]}. Choose another name.')
+            return
 
 
-def _names(what: str, tables: object) -> Iterator[tuple[str, str]]:
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
-        name = table.get("name") if isinstance(table, dict) else None
-        if isinstance(name, str):
-            yield f"{what}[{index}]", name
+def _check_endpoints(subscribers: tuple[SubscriberConfig, ...]) -> Iterator[Problem]:
+    keys: dict[str, str] = {}
+    for index, subscriber in enumerate(subscribers):
+        if subscriber.kind == "https":
+            key = f"subscribers[{index}]"
+            first = keys.setdefault(subscriber.endpoint, key)
+            if first != key:
+                yield Problem(
+                    f"{key}.endpoint",
+                    subscriber.endpoint,
+                    f"is also the endpoint of {first}. SNS allows one subscription for each: use another URL.",
+                )
 
 
-def _fed_pipeline(key: str, subscriber: SubscriberConfig, research: ResearchConfig | None) -> Iterator[Conflict]:
-    """A subscriber feeds a pipeline that there is, in its own account and Region: S3 then needs no policy between."""
-    name = subscriber.pipeline if subscriber.kind == "sqs" else None
+def _check_partition(key: str, region: str, publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that a Region is in the publisher's partition: neither roles nor messages cross partitions."""
+    own = partition(publisher.region)
+    if partition(region) != own:
+        yield Problem(
+            key,
+            region,
+            f'is in the partition {partition(region)}, and publisher.region = "{publisher.region}" in {own}. Use a '
+            "Region in the same partition.",
+        )
+
+
+def _check_replicas(deployment: Deployment) -> Iterator[Problem]:
+    publisher = deployment.publisher
+    regions = {subscriber.region for subscriber in deployment.subscribers}
+    for index, region in enumerate(publisher.replicas):
+        key = f"publisher.replicas[{index}]"
+        yield from _check_partition(key, region, publisher)
+        if region == publisher.region:
+            text = "is the publisher's Region, which already has the payload bucket. Remove it."
+            yield Problem(key, region, text)
+        elif region not in regions:
+            text = "no subscriber is in this Region, so the replica would not be read. Remove it."
+            yield Problem(key, region, text)
+
+
+def _check_filter(key: str, subscriber: SubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    policy, scope = subscriber.filter_policy, subscriber.filter_policy_scope
+    if policy and scope == "attributes" and is_nested(policy):
+        yield Problem(
+            f"{key}.filter_policy",
+            json.loads(policy),
+            "has a table as a key's value, and message attributes are not nested. Use a list of accepted values.",
+        )
+    if not policy and scope == "body":
+        text = "applies only with filter_policy. Add filter_policy or remove filter_policy_scope."
+        yield Problem(f"{key}.filter_policy_scope", scope, text)
+    if policy and scope == "body" and publisher.offload != "never":
+        yield Problem(
+            f"{key}.filter_policy_scope",
+            scope,
+            f'with publisher.offload = "{publisher.offload}", a body may be a pointer, which the filter would drop. '
+            'Filter on attributes, or set publisher.offload = "never".',
+        )
+
+
+def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
+    minimum = 6 * subscriber.function_timeout_seconds
+    if subscriber.visibility_timeout < minimum:
+        yield Problem(
+            f"{key}.visibility_timeout_seconds",
+            subscriber.visibility_timeout,
+            f"is less than 6 x function_timeout_seconds = {minimum}, so a message could be received again while it is "
+            f"processed. Use at least {minimum}.",
+        )
+    retention = subscriber.queue_retention_days
+    if subscriber.maximum_receives * subscriber.visibility_timeout >= retention * DAY_SECONDS:
+        yield Problem(
+            f"{key}.maximum_receives",
+            subscriber.maximum_receives,
+            f"{subscriber.maximum_receives} receives, {subscriber.visibility_timeout} s apart, take longer than "
+            f"queue_retention_days = {retention}, so SQS would delete messages instead of dead-lettering them. Lower "
+            "maximum_receives or raise queue_retention_days.",
+        )
+    if subscriber.dead_letter_retention_days <= retention:
+        yield Problem(
+            f"{key}.dead_letter_retention_days",
+            subscriber.dead_letter_retention_days,
+            f"must be more than queue_retention_days = {retention}: a dead-lettered message keeps its age, and SQS "
+            "would delete it at once. Raise dead_letter_retention_days or lower queue_retention_days.",
+        )
+
+
+def _check_state_machine(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
+    for name, file in subscriber.state_machine or ():
+        for placeholder in unknown_placeholders(file, landing=bool(subscriber.landing)) if file else ():
+            known = ", ".join(f"${{{known}}}" for known in PLACEHOLDERS)
+            remedy = "Add [subscribers.landing]" if placeholder in LANDING_PLACEHOLDERS else f"Use one of {known}"
+            text = f"the placeholder ${{{placeholder}}} has no value. {remedy}."
+            yield Problem(f"{key}.state_machine.{name}", file, text)
+
+
+def _check_pipeline(key: str, subscriber: SqsSubscriberConfig, research: ResearchConfig | None) -> Iterator[Problem]:
+    """Check that the pipeline exists in the subscriber's account and Region: S3 then needs no policy between them."""
+    name = subscriber.pipeline
     if name is None:
         return
     pipelines = [pipeline.name for pipeline in research.pipelines] if research else []
     if name not in pipelines:
-        there = ", ".join(pipelines) or "there are none"
-        yield Conflict((f"{key}.pipeline",), f"{key}.pipeline = {name!r}: is none of [[research.pipelines]] ({there})")
+        text = f"is not in [[research.pipelines]] ({', '.join(pipelines) or 'which is empty'}). Add it there."
+        yield Problem(f"{key}.pipeline", name, text)
     elif research and (subscriber.account, subscriber.region) != (research.account, research.region):
-        yield Conflict(
-            (f"{key}.pipeline", f"{key}.account", f"{key}.region"),
-            f"{key}.pipeline = {name!r}: the subscriber is in {subscriber.account} {subscriber.region}, the research "
-            f"environment in {research.account} {research.region}; they have to be in the same account and Region",
+        yield Problem(
+            f"{key}.pipeline",
+            name,
+            f"the subscriber is in {subscriber.account} {subscriber.region}, the research environment in "
+            f"{research.account} {research.region}. Use the same account and Region for both.",
         )
+
+
+def _check_lambda(key: str, subscriber: LambdaSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    yield from _check_fifo(key, subscriber, publisher)
+    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
+        yield Problem(
+            f"{key}.kind",
+            "lambda",
+            f"a message of publisher.maximum_message_bytes = {publisher.maximum_message_bytes}, escaped as JSON, can "
+            f"exceed Lambda's limit of 1 MB for asynchronous events. Use at most {SNS_DEFAULT_MAXIMUM_BYTES}.",
+        )
+    if subscriber.region != publisher.region and is_opt_in(subscriber.region):
+        yield Problem(
+            f"{key}.region",
+            subscriber.region,
+            "SNS does not deliver from another Region to a function in an opt-in Region. Use "
+            f'kind = "sqs" or region = "{publisher.region}".',
+        )
+
+
+def _check_https(key: str, subscriber: HttpsSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    yield from _check_fifo(key, subscriber, publisher)
+    if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
+        yield Problem(
+            f"{key}.kind",
+            "https",
+            f"SNS does not deliver over HTTPS from a topic with publisher.maximum_message_bytes = "
+            f"{publisher.maximum_message_bytes}. Use at most {SNS_DEFAULT_MAXIMUM_BYTES}.",
+        )
+    for index, arn in enumerate(subscriber.reader_principals):
+        _, role_partition, _, _, account, _ = arn.split(":", 5)
+        if (role_partition, account) != (partition(subscriber.region), subscriber.account):
+            yield Problem(
+                f"{key}.reader_principals[{index}]",
+                arn,
+                f"is not a role of the subscriber's account {subscriber.account}. Use a role of that account, which "
+                "roles of other accounts may assume.",
+            )
+
+
+def _check_fifo(
+    key: str, subscriber: LambdaSubscriberConfig | HttpsSubscriberConfig, publisher: PublisherConfig
+) -> Iterator[Problem]:
+    if publisher.fifo:
+        yield Problem(
+            f"{key}.kind",
+            subscriber.kind,
+            'SNS delivers from a FIFO topic to SQS queues only. Use kind = "sqs" or publisher.fifo = false.',
+        )
+
+
+def _check_task(key: str, task: EcsTaskConfig) -> Iterator[Problem]:
+    if task.image and task.context:
+        text = "applies only without image. Remove context or image."
+        yield Problem(f"{key}.context", task.context, text)
+    if not task.has_valid_size:
+        text = f"Fargate does not offer it with cpu = {task.cpu}. Use {task.memory_choices}."
+        yield Problem(f"{key}.memory_mib", task.memory_mib, text)

@@ -1,4 +1,4 @@
-"""Tables of the deployment file about the ECS task behind a subscriber of kind `lambda`: what runs, and where."""
+"""The tables `[subscribers.task]` and `[subscribers.network]` of the deployment file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
+from typing_extensions import Doc
 
-from stacks.deployment.types import NamedOnce, SecurityGroupId, SubnetId, Table, VpcId, from_folder, matches
+from stacks.deployment.types import Array, SecurityGroupId, SubnetId, Table, Unique, VpcId, pattern, resolve_path
 
-OURS = Path(__file__).parents[2] / "applications" / "ecs_task"
-"""The build context of the image that runs unless the file says otherwise."""
+DEFAULT_CONTEXT = Path(__file__).parents[2] / "applications" / "ecs_task"
+"""Build context of the image that runs by default."""
 LIBRARY = "claim_check"
-"""The package that is put into every build context."""
+"""Package that is copied into every build context."""
 
-_Sizes = tuple[range, ...]
-SIZES: Mapping[int, _Sizes] = {
+FARGATE_MEMORY: Mapping[int, tuple[range, ...]] = {
     256: (range(512, 513), range(1024, 2049, 1024)),
     512: (range(1024, 4097, 1024),),
     1024: (range(2048, 8193, 1024),),
@@ -25,70 +25,76 @@ SIZES: Mapping[int, _Sizes] = {
     8192: (range(16_384, 61_441, 4096),),
     16_384: (range(32_768, 122_881, 8192),),
 }
-"""What memory, in MiB, Fargate gives with what CPU, in 1/1024 of a processor. (ECS developer guide, "Task CPU and
-memory".)"""
+"""Memory in MiB that Fargate offers with each CPU. (ECS developer guide, "Task CPU and memory".)"""
 
 
-def _with_dockerfile(path: str, info: ValidationInfo) -> str:
-    folder = from_folder(path, info)
+def _check_context(path: str, info: ValidationInfo) -> str:
+    folder = resolve_path(path, info)
     if not (folder / "Dockerfile").is_file():
-        raise ValueError("is no folder with a Dockerfile; its path begins at the deployment file's folder")
+        raise ValueError("does not exist or has no Dockerfile. Paths are relative to the deployment file.")
     if (folder / LIBRARY).exists():
-        raise ValueError(f"has a {LIBRARY} of its own, and the library is put there; take it out, or rename it")
+        raise ValueError(f"contains {LIBRARY}, where the library is copied to. Rename or remove it.")
     return str(folder)
 
 
-ImageConfig = Annotated[
+Image = Annotated[
     str,
-    matches(
+    pattern(
         r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}",
-        "must be an image with its digest, such as public.ecr.aws/example/orders@sha256:… and 64 hex digits; a tag can "
-        "be moved",
+        "must be an image with its digest, such as public.ecr.aws/example/orders@sha256:… and 64 hexadecimal digits.",
     ),
+    Doc("image with digest, `name@sha256:…`"),
 ]
-Context = Annotated[str, AfterValidator(_with_dockerfile)]
+Context = Annotated[str, AfterValidator(_check_context), Doc("path from the deployment file")]
 
 
 class EcsTaskConfig(Table):
-    """`[subscribers.task]`: what runs with each message, on Fargate, on arm64."""
+    """`[subscribers.task]`: the ECS task that runs for each message, on Fargate, on arm64."""
 
-    image: ImageConfig | None = None
-    """An image that is there, to be run as it is."""
     context: Context | None = None
-    """A folder with a Dockerfile to build instead of ours."""
-    command: tuple[str, ...] = Field(default=(), strict=False)
-    """What runs in the container; what the image says, when empty."""
+    """Folder with a `Dockerfile` to build in place of the built-in one. The library `claim_check` is copied next to the
+    `Dockerfile`.
+    """
+    image: Image | None = None
+    """Existing arm64 image, in place of a build. The task's execution role may pull it from ECR. A repository of
+    another account must allow that too.
+    """
+    command: Array[str] = ()
+    """Command of the container. Default: the image's."""
     cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16_384] = 512
-    """In 1/1024 of a processor."""
+    """CPU in units of 1/1024 vCPU."""
     memory_mib: int = Field(default=1024, ge=512, le=122_880)
+    """Memory in MiB. Fargate allows two to eight times `cpu`, mostly in steps of 1024."""
 
     @property
     def folder(self) -> Path | None:
-        """The build context; without one, nothing is built."""
-        return None if self.image else Path(self.context) if self.context else OURS
+        """The build context, or None for an existing image."""
+        if self.image:
+            return None
+        return Path(self.context) if self.context else DEFAULT_CONTEXT
 
     @property
-    def is_a_size_of_fargate(self) -> bool:
-        return any(self.memory_mib in sizes for sizes in SIZES[self.cpu])
+    def has_valid_size(self) -> bool:
+        """Whether Fargate offers the memory with the CPU."""
+        return any(self.memory_mib in sizes for sizes in FARGATE_MEMORY[self.cpu])
 
     @property
-    def sizes(self) -> str:
-        """The memory that goes with the CPU, in words."""
+    def memory_choices(self) -> str:
+        """The memory that Fargate offers with the CPU, in words."""
         return " or ".join(
-            str(each[0]) if len(each) == 1 else f"{each[0]} to {each[-1]} in steps of {each.step}"
-            for each in SIZES[self.cpu]
+            str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
+            for sizes in FARGATE_MEMORY[self.cpu]
         )
 
 
 class NetworkConfig(Table):
-    """`[subscribers.network]`: subnets that are there, for the task to run in. (What ECS takes of each: ECS API
-    reference, "AwsVpcConfiguration".)"""
+    """`[subscribers.network]`: existing subnets for the task. (Limits: ECS API reference, "AwsVpcConfiguration".)"""
 
     vpc_id: VpcId
-    subnet_ids: Annotated[tuple[SubnetId, ...], NamedOnce] = Field(strict=False, min_length=1, max_length=16)
-    security_group_ids: Annotated[tuple[SecurityGroupId, ...], NamedOnce] = Field(
-        default=(), strict=False, max_length=5
-    )
-    """Those of the task; one that lets everything out and nothing in is made, when there are none."""
+    """VPC in the subscriber's account, or shared with it."""
+    subnet_ids: Annotated[Array[SubnetId], Unique] = Field(min_length=1, max_length=16)
+    """Subnets of the VPC."""
+    security_group_ids: Annotated[Array[SecurityGroupId], Unique] = Field(default=(), max_length=5)
+    """Security groups of the task. Without any, one is created that allows all outbound and no inbound traffic."""
     assign_public_ip: bool = False
-    """In a public subnet without NAT: the task's way out."""
+    """A public address for the task, which it needs in public subnets without NAT."""

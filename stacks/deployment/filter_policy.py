@@ -1,6 +1,6 @@
-"""A subscriber's filter policy: SNS's own JSON, checked as far as it can be before SNS sees it.
+"""A subscriber's filter policy: SNS's JSON, checked against SNS's rules and quotas.
 
-Limits and operators: SNS developer guide, "Subscription filter policies" and "Filter policy constraints".
+Quotas and operators: SNS developer guide, "Subscription filter policies" and "Filter policy constraints".
 """
 
 from __future__ import annotations
@@ -10,57 +10,62 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+from typing_extensions import Doc
 
-MOST_KEYS = 5
-MOST_COMBINATIONS = 150
-MOST_BYTES = 256 * 1024
+from stacks.deployment.types import as_toml
+
+MAXIMUM_KEYS = 5
+MAXIMUM_COMBINATIONS = 150
+MAXIMUM_BYTES = 256 * 1024
 LARGEST_NUMBER = 10**9
 
 _TEXT_OPERATORS = ("prefix", "suffix", "equals-ignore-case", "wildcard", "cidr")
 _COMPARISONS = ("=", "<", "<=", ">", ">=")
 
 
-def _canonical(value: object) -> str:
-    """The policy as JSON, however it is spelt in the file: as a table, or as JSON's own text."""
+def _check_policy(value: object) -> str:
+    """Return the policy as JSON. The file has it as a table, or as JSON text."""
     try:
         policy = json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}") from None
+        raise ValueError(f"is not JSON: {error}.") from None
     if not isinstance(policy, dict) or not policy:
-        raise ValueError('must be a table of SNS\'s filter policy, such as { kind = ["scan"] }, with a key at least')
+        raise ValueError('must be a table with at least one key, such as { kind = ["scan"] }.')
     for problem in _problems(policy, ""):
         raise ValueError(problem)
     text = json.dumps(policy, separators=(",", ":"), ensure_ascii=False)
-    if len(text.encode()) > MOST_BYTES:
-        raise ValueError(f"has {len(text.encode())} bytes as JSON, and SNS takes {MOST_BYTES}")
-    keys = len(set(_leaves(policy, ())))
-    if keys > MOST_KEYS:
-        raise ValueError(f"has {keys} keys with conditions, and SNS takes {MOST_KEYS}")
-    if combinations(policy) > MOST_COMBINATIONS:
+    if (size := len(text.encode())) > MAXIMUM_BYTES:
+        raise ValueError(f"has {size} bytes as JSON. SNS allows {MAXIMUM_BYTES}.")
+    if (keys := len(set(_leaves(policy, ())))) > MAXIMUM_KEYS:
+        raise ValueError(f"has {keys} keys with conditions. SNS allows {MAXIMUM_KEYS}.")
+    if (combinations := count_combinations(policy)) > MAXIMUM_COMBINATIONS:
         raise ValueError(
-            f"comes to {combinations(policy)} combinations (the lists' lengths multiplied, each also by how deep it "
-            f"is), and SNS takes {MOST_COMBINATIONS}"
+            f"has {combinations} combinations (list lengths multiplied, nested keys by their depth). SNS allows "
+            f"{MAXIMUM_COMBINATIONS}."
         )
     return text
 
 
-FilterPolicy = Annotated[str, BeforeValidator(_canonical)]
-"""JSON, whose members are in the file's order."""
+FilterPolicy = Annotated[str, BeforeValidator(_check_policy), Doc("table, or JSON in quotes")]
+"""The policy as JSON, with its keys in the file's order."""
 
 
 def is_nested(policy: str) -> bool:
-    """Whether a key's value is a table: a property of a property of the body. Attributes have none."""
-    return any(isinstance(value, dict) for name, value in _members(json.loads(policy)))
+    """Return whether a key's value is a table: a nested property of the body. Attributes are not nested."""
+    return any(isinstance(value, dict) for _, value in _members(json.loads(policy)))
 
 
-def combinations(policy: Mapping[str, Any], depth: int = 1) -> int:
-    """As SNS counts: the number of values of each key, times how deep it is, multiplied; of alternatives, added."""
+def count_combinations(policy: Mapping[str, Any], depth: int = 1) -> int:
+    """Return the number of combinations as SNS counts them.
+
+    The product of each key's number of values times its depth. Alternatives of `$or` are added.
+    """
     total = 1
     for name, value in policy.items():
         if _is_or(name, value):
-            total *= sum(combinations(alternative, depth) for alternative in value)
+            total *= sum(count_combinations(alternative, depth) for alternative in value)
         elif isinstance(value, dict):
-            total *= combinations(value, depth + 1)
+            total *= count_combinations(value, depth + 1)
         else:
             total *= len(value) * depth
     return total
@@ -71,7 +76,7 @@ def _is_or(name: str, value: object) -> bool:
 
 
 def _members(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Keys and their values, those of alternatives too."""
+    """Yield keys and values, including those of alternatives."""
     for name, value in policy.items():
         if _is_or(name, value):
             for alternative in value:
@@ -80,34 +85,34 @@ def _members(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _leaves(policy: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _leaves(policy: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for name, value in _members(policy):
         if isinstance(value, dict):
-            yield from _leaves(value, (*above, name))
+            yield from _leaves(value, (*path, name))
         else:
-            yield (*above, name)
+            yield (*path, name)
 
 
-def _problems(policy: Mapping[str, Any], above: str) -> Iterator[str]:
+def _problems(policy: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, value in _members(policy):
-        key = f"{above}{name}"
+        key = f"{path}{name}"
         if isinstance(value, dict):
-            yield from _problems(value, f"{key}.") if value else [f"{key}: is empty"]
+            yield from _problems(value, f"{key}.") if value else [f"{key} is empty."]
         elif not isinstance(value, list) or not value:
-            yield f"{key} = {value!r}: must be a list of what it may be, such as [{json.dumps(str(value))}]"
+            yield f"{key} = {as_toml(value)} must be a list of accepted values, such as [{json.dumps(str(value))}]."
         else:
-            yield from (f"{key}: {problem}" for rule in value for problem in _of_rule(rule))
+            yield from (f"{key}: {problem}" for rule in value for problem in _rule_problems(rule))
 
 
-def _of_rule(rule: object) -> Iterator[str]:
+def _rule_problems(rule: object) -> Iterator[str]:
     if isinstance(rule, dict):
         if len(rule) != 1:
-            yield f"{rule}: must have one operator"
+            yield f"{as_toml(rule)} must have one operator."
         for operator, operand in rule.items():
             if not _is_operand(operator, operand):
-                yield f"{{{operator!r}: {operand!r}}}: is no condition that SNS knows"
+                yield f"{as_toml({operator: operand})} is not an SNS filter operator with a valid operand."
     elif not _is_value(rule):
-        yield f"{rule!r}: must be text, a number up to {LARGEST_NUMBER:,}, true, false, or a condition"
+        yield f"{as_toml(rule)} must be text, a number up to {LARGEST_NUMBER:,}, true, false, or an operator."
 
 
 def _is_value(value: object) -> bool:

@@ -4,45 +4,59 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+from typing_extensions import Doc
 
 from stacks.deployment.operations import OperationsConfig
 from stacks.deployment.publisher import PublisherConfig
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import SenderConfig
 from stacks.deployment.subscriber import SubscriberConfig
-from stacks.deployment.types import Name, Table, matches
+from stacks.deployment.types import Array, Name, Table, pattern
 
-Organization = Annotated[str, matches(r"o-[a-z0-9]{10,32}", "must be an AWS Organizations id, such as o-a1b2c3d4e5")]
+Organization = Annotated[
+    str,
+    pattern(r"o-[a-z0-9]{10,32}", "must be an AWS Organizations id, such as o-a1b2c3d4e5."),
+    Doc("AWS Organizations id"),
+]
 
 
-def _not_default(name: str) -> str:
+def _reject_default(name: str) -> str:
     if name == "default":
-        raise ValueError("is the name of the event bus that every account has; choose another")
+        raise ValueError("is the name of the account's default event bus. Choose another name.")
     return name
 
 
 class BaseDeployment(Table):
-    """The keys outside any table. `name` begins every physical name, so that deployments can share an account."""
+    """Keys that every deployment file has."""
 
-    name: Annotated[Name, AfterValidator(_not_default)]
+    name: Annotated[Name, AfterValidator(_reject_default)]
+    """Beginning of all physical names. Deployments with different names can share accounts."""
     organization: Organization | None = None
-    """When given, principals outside this AWS organisation are refused at every account boundary."""
+    """Resource policies deny principals outside this AWS organisation."""
     ephemeral: bool = False
-    """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained and stacks protected."""
+    """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained, and the publisher's and
+    the research stack have termination protection.
+    """
     operations: OperationsConfig = OperationsConfig()
+    """Alarms and logs."""
 
 
 class Deployment(BaseDeployment):
-    """A whole deployment file: messages and, where it has a `[research]` section, a research environment."""
+    """A deployment file with messages, and optionally a research environment."""
 
     publisher: PublisherConfig
-    senders: tuple[SenderConfig, ...] = ()
-    subscribers: tuple[SubscriberConfig, ...]
+    """The publisher."""
+    senders: Array[SenderConfig] = ()
+    """Senders."""
+    subscribers: Array[Annotated[SubscriberConfig, Field(discriminator="kind")]] = Field(min_length=1)
+    """Subscribers."""
     research: ResearchConfig | None = None
+    """The research environment."""
 
 
 class ResearchDeployment(BaseDeployment):
-    """A deployment file with a `[research]` section alone: no messages."""
+    """A deployment file with a research environment and no messages."""
 
     research: ResearchConfig
+    """The research environment."""

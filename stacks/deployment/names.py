@@ -498,8 +498,11 @@ class PublisherNames:
         """Assumed by applications of the publisher's account that publish with the library."""
         self.payload_bucket = PayloadBucketNames(prefix, place)
         self.replicas = {region: ReplicaNames(prefix, Place(place.account, region)) for region in replica_regions}
-        self.store = Store(self.payload_bucket.bucket.name, PAYLOADS, place.account, place.region)
+
+    @property
+    def store(self) -> Store:
         """The store that pointers point to."""
+        return Store(self.payload_bucket.bucket.name, PAYLOADS, self.place.account, self.place.region)
 
 
 class SenderNames:
@@ -535,9 +538,7 @@ class SubscriberNames:
         """Messages that the subscriber could not process. FIFO where the queue is: SQS requires it."""
         self.consume_function = place.named("lambda", f"{prefix}-consume", "function:")
         self.staging_bucket = place.bucket(f"{prefix}-staging-{place.account}-{place.region}")
-        self.staging_store = Store(self.staging_bucket.name, INLINE, place.account, place.region)
         self.landing_bucket = place.bucket(f"{prefix}-landing-{place.account}-{place.region}")
-        self.landing_store = Store(self.landing_bucket.name, LANDED, place.account, place.region)
         self.copy_function = place.named("lambda", f"{prefix}-copy", "function:")
         self.pipeline_trigger_function = place.named("lambda", f"{prefix}-pipeline-trigger", "function:")
         self.pipeline_trigger_dead_letter_queue = place.named("sqs", f"{prefix}-pipeline-trigger-dead-letters")
@@ -567,11 +568,28 @@ class SubscriberNames:
         """What the subscriber subscribes to the topic."""
         self.replicas = tuple(each for region, each in publisher.replicas.items() if region == place.region)
         """The replicas that the subscriber reads first: the one in its own Region."""
-        replicas = tuple(Replica(each.bucket.name, each.place.region) for each in self.replicas)
-        self.trusted_stores = (replace(publisher.store, replicas=replicas),)
+        self._publisher = publisher
+
+    @property
+    def staging_store(self) -> Store:
+        """The store of payloads that came inline."""
+        return Store(self.staging_bucket.name, INLINE, self.place.account, self.place.region)
+
+    @property
+    def landing_store(self) -> Store:
+        """The store of landed payloads."""
+        return Store(self.landing_bucket.name, LANDED, self.place.account, self.place.region)
+
+    @property
+    def trusted_stores(self) -> tuple[Store, ...]:
         """The stores that the subscriber dereferences from: the publisher's, read through the replica nearby."""
-        self.handoff_stores = (*self.trusted_stores, self.staging_store)
+        replicas = tuple(Replica(replica.bucket.name, replica.place.region) for replica in self.replicas)
+        return (replace(self._publisher.store, replicas=replicas),)
+
+    @property
+    def handoff_stores(self) -> tuple[Store, ...]:
         """The stores of the pointers in hand-offs: payloads that came inline are in the staging store."""
+        return (*self.trusted_stores, self.staging_store)
 
 
 class ResearchNames:

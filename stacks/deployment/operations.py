@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from typing_extensions import Doc
 
-from stacks.deployment.types import Email, Table
+from stacks.deployment.types import Array, Email, Table, WebAddress
 
 _LOG_RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -14,17 +15,25 @@ _LOG_RETENTION_DAYS = (
 )
 
 
-def _that_logs_can_be_kept(days: int) -> int:
+def _check_log_retention(days: int) -> int:
     if days not in _LOG_RETENTION_DAYS:
-        raise ValueError(f"CloudWatch keeps logs for one of {', '.join(map(str, _LOG_RETENTION_DAYS))} days")
+        raise ValueError(f"must be one of {', '.join(map(str, _LOG_RETENTION_DAYS))}.")
     return days
 
 
-class OperationsConfig(Table):
-    """`[operations]`: whom alarms tell, and what is kept to find out what happened."""
+LogRetentionDays = Annotated[
+    int,
+    AfterValidator(_check_log_retention),
+    Doc(f"one of {', '.join(map(str, _LOG_RETENTION_DAYS))}"),
+]
 
-    emails: tuple[Email, ...] = Field(default=(), strict=False, max_length=10)
-    """Who gets a mail from every stack's alarms, once they have confirmed the subscription that AWS mails them."""
-    runbook: str = Field(default="docs/runbook.md", min_length=1, max_length=512)
-    """Where people find the runbook: its address, which alarms and dashboards give."""
-    log_retention_days: Annotated[int, AfterValidator(_that_logs_can_be_kept)] = 30
+
+class OperationsConfig(Table):
+    """`[operations]`: recipients of alarms, the runbook's address, and the retention of logs."""
+
+    emails: Array[Email] = Field(default=(), max_length=10)
+    """Recipients of the alarms of every stack. AWS mails each a link to confirm, once for each stack."""
+    runbook: WebAddress | None = None
+    """Address of the runbook. Alarms and dashboards link to its sections. Without it there are no links."""
+    log_retention_days: LogRetentionDays = 30
+    """Retention of all logs, also of the research environment."""

@@ -1,83 +1,85 @@
-"""How late a pointer can be, and whether its payload is still there; how long a function takes to read a payload."""
+"""Delays of a pointer, the minimum payload lifetime, and the time to read a payload."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacks.deployment.problems import Conflict
+from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import PublisherConfig
-from stacks.deployment.subscriber import SubscriberConfig
+from stacks.deployment.subscriber import FunctionSubscriberConfig, SubscriberConfig
 
-SNS_RETRY_DAYS = 23
-"""How long SNS tries to deliver to SQS or Lambda (100,015 tries; SNS developer guide, "message delivery retries")."""
-HTTPS_RETRY_DAYS = 1
-"""How long SNS tries an HTTPS endpoint, an hour at most (the same page), in whole days."""
-LAMBDA_RETRY_DAYS = 1
-"""How long Lambda keeps an asynchronous event, six hours, in whole days."""
 PUBLISH_RETRY_DAYS = 2
-"""How long EventBridge tries to invoke the publish function, a day, and then Lambda the function, six hours."""
+"""EventBridge retries the publish function for a day, then Lambda for six hours. In whole days."""
 PUBLISH_DEAD_LETTER_DAYS = 14
-"""How long what was not published can wait to be published after all, its payload offloaded already."""
+"""Retention of the publish function's dead letters, whose payloads may be offloaded already."""
+SNS_RETRY_DAYS = 23
+"""Retries of SNS for SQS and Lambda: 100,015 attempts. (SNS developer guide, "Message delivery retries".)"""
+HTTPS_RETRY_DAYS = 1
+"""Retries of SNS for HTTPS, an hour at most (same page), in whole days."""
+LAMBDA_RETRY_DAYS = 1
+"""Retention of an asynchronous event in Lambda, six hours, in whole days."""
 EXECUTION_RETRY_DAYS = 1
-"""How long a state tries to have a payload landed, and to tell of it, some 15 hours, in whole days."""
+"""Retries of an execution's states, about 15 hours, in whole days."""
 EXECUTION_REDRIVE_DAYS = 14
-"""How long Step Functions lets a failed execution be redriven. (Its developer guide, "Quotas".)"""
-ANSWER_SECONDS = 10
-"""What a function keeps back of its time, for answering."""
+"""Time in which a failed execution can be redriven. (Step Functions developer guide, "Quotas".)"""
+RESERVE_SECONDS = 10
+"""Part of a function's timeout that it reserves for reporting failures."""
 READ_BYTES_PER_SECOND = 20_000_000
-"""What a function reads at least, across Regions. An assumption: AWS promises none."""
+"""Assumed minimum read rate across Regions. AWS guarantees none."""
 
 
-def ways_to_be_late(subscriber: SubscriberConfig) -> dict[str, int]:
-    """The stations at which a pointer can wait, once its payload is stored, one after the other, each in days."""
-    waits = {
+def pointer_delays(subscriber: SubscriberConfig) -> dict[str, int]:
+    """Return the stages that can delay a pointer after its payload is stored, each with its maximum in days."""
+    retention = subscriber.dead_letter_retention_days
+    delays = {
         "publish retries": PUBLISH_RETRY_DAYS,
         "publish dead letters": PUBLISH_DEAD_LETTER_DAYS,
         "SNS retries": HTTPS_RETRY_DAYS if subscriber.kind == "https" else SNS_RETRY_DAYS,
-        "redrive queue": subscriber.dead_letter_retention_days,
+        "undelivered queue": retention,
     }
-    if subscriber.kind == "https":
-        return waits  # its redrive queue is its dead-letter queue
-    dead_letters = subscriber.dead_letter_retention_days
-    if subscriber.kind == "lambda":
-        behind = {"Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": dead_letters, "failed task": dead_letters}
-        return {**waits, **behind}
-    waits |= {"queue": subscriber.queue_retention_days, "dead-letter queue": dead_letters}
-    if subscriber.landing:
-        waits |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redriven": EXECUTION_REDRIVE_DAYS}
-    if subscriber.pipeline:
-        waits |= {"intake retries": LAMBDA_RETRY_DAYS, "intake dead letters": dead_letters}
-    return waits
+    match subscriber.kind:
+        case "sqs":
+            delays |= {"queue": subscriber.queue_retention_days, "dead-letter queue": retention}
+            if subscriber.landing:
+                delays |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redrive": EXECUTION_REDRIVE_DAYS}
+            if subscriber.pipeline:
+                delays |= {"pipeline trigger retries": LAMBDA_RETRY_DAYS, "pipeline trigger dead letters": retention}
+        case "lambda":
+            delays |= {"Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": retention, "failed task": retention}
+    return delays
 
 
-def slow_readers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
-    """Whoever hands a payload on reads it once, within the function's time-out."""
-    if subscriber.kind == "https":
-        return
-    size, timeout = "publisher.outbox.maximum_bytes", f"{key}.function_timeout_seconds"
-    needed = -(-publisher.outbox.maximum_bytes // READ_BYTES_PER_SECOND) + ANSWER_SECONDS
-    if needed > subscriber.function_timeout_seconds:
-        yield Conflict(
-            (size, timeout),
-            f"{timeout} = {subscriber.function_timeout_seconds}: to read {size} = {publisher.outbox.maximum_bytes} "
-            f"and answer can take {needed} s, at {READ_BYTES_PER_SECOND // 1_000_000} MB/s; raise the one (to 900 at "
-            "most), or lower the other",
+def days_until_forgotten(subscriber: SubscriberConfig, *, payload_lifetime_days: int) -> int:
+    """Return the days after which a message cannot be delivered again.
+
+    Its payload has expired and every queue has deleted it.
+    """
+    return max(payload_lifetime_days, sum(pointer_delays(subscriber).values()))
+
+
+def check_lifetime(key: str, subscriber: SubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that payloads outlive their pointers."""
+    delays = pointer_delays(subscriber)
+    minimum = sum(delays.values())
+    if publisher.payload_lifetime_days < minimum and not publisher.accept_expired_pointers:
+        stages = " + ".join(f"{stage} {days}" for stage, days in delays.items())
+        yield Problem(
+            "publisher.payload_lifetime_days",
+            publisher.payload_lifetime_days,
+            f'a pointer can be delivered to {key} ("{subscriber.name}") up to {minimum} days late ({stages}), after '
+            f"its payload has expired. Use at least {minimum}, or set accept_expired_pointers = true.",
         )
 
 
-def late_pointers(key: str, publisher: PublisherConfig, subscriber: SubscriberConfig) -> Iterator[Conflict]:
-    waits = ways_to_be_late(subscriber)
-    latest = sum(waits.values())
-    if publisher.payload_lifetime_days < latest and not publisher.accept_expired_pointers:
-        spelled = " + ".join(f"{station} {days}" for station, days in waits.items())
-        yield Conflict(
-            (
-                "publisher.payload_lifetime_days",
-                f"{key}.queue_retention_days",
-                f"{key}.dead_letter_retention_days",
-                f"{key}.kind",
-            ),
-            f"publisher.payload_lifetime_days = {publisher.payload_lifetime_days}: a pointer can reach {key} "
-            f"({subscriber.name!r}) {latest} days late ({spelled}), when its payload is gone; use at least {latest}, "
-            "or accept_expired_pointers = true",
+def check_read_time(key: str, subscriber: FunctionSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that the consume function can read the largest payload within its timeout."""
+    size = publisher.outbox.maximum_bytes
+    seconds = -(-size // READ_BYTES_PER_SECOND) + RESERVE_SECONDS
+    if seconds > subscriber.function_timeout_seconds:
+        yield Problem(
+            f"{key}.function_timeout_seconds",
+            subscriber.function_timeout_seconds,
+            f"reading a payload of publisher.outbox.maximum_bytes = {size} takes up to {seconds} s at "
+            f"{READ_BYTES_PER_SECOND // 1_000_000} MB/s. Raise function_timeout_seconds (at most 900) or lower "
+            "maximum_bytes.",
         )

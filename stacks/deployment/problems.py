@@ -1,129 +1,137 @@
-"""Errors of the deployment file: all problems at once, pydantic's findings among them, in the file's own words."""
+"""Problems of the deployment file, and pydantic's errors as such problems."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
+from pydantic import ValidationError
+
 from stacks.deployment.model import Deployment
-from stacks.deployment.operations import OperationsConfig
-from stacks.deployment.publisher import OutboxConfig, PublisherConfig
-from stacks.deployment.research import ResearchConfig
-from stacks.deployment.sender import SenderConfig
-from stacks.deployment.state_machine import StateMachineConfig
-from stacks.deployment.subscriber import (
-    FanOutConfig,
-    HttpsSubscriberConfig,
-    LambdaSubscriberConfig,
-    LandingConfig,
-    SqsSubscriberConfig,
-    SubscriberConfig,
-)
-from stacks.deployment.types import Table
+from stacks.deployment.subscriber import SubscriberConfig
+from stacks.deployment.types import as_toml, tables
+
+
+class Problem(NamedTuple):
+    """A key, its value, and a text: what is wrong, and what to do. A key without a value has None."""
+
+    key: str
+    value: object
+    text: str
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f" = {as_toml(self.value)}"
+        return f"{self.key}{value}: {self.text}"
 
 
 class DeploymentError(ValueError):
-    """The deployment file cannot be used. `problems` has a line for each thing to mend."""
+    """An error that lists all problems of a deployment file, one a line, in `problems`."""
 
-    def __init__(self, path: Path, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(
-            f"{path}: {len(problems)} problem{'s' * (len(problems) != 1)}\n" + "\n".join(f"  - {p}" for p in problems)
-        )
-
-
-class Conflict(NamedTuple):
-    """`keys` of the file whose values conflict: when one of them is wrong in itself, that is what has to be said."""
-
-    keys: tuple[str, ...]
-    text: str
+    def __init__(self, path: Path, problems: Iterable[Problem | str]) -> None:
+        self.problems = [str(problem) for problem in problems]
+        count = len(self.problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"{path}: {count} problem{'s' * (count != 1)}{lines}")
 
 
-def follows(detail: Any) -> bool:
-    """A list that is long enough is too short for pydantic when its members, of which it tells anyway, are wrong."""
+_TABLES = tuple(tables(Deployment))
+_HEADERS = {header.strip("[]"): header for header, _ in _TABLES}
+_KINDS = {get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(SubscriberConfig)}
+_KIND_NAMES = '"sqs", "lambda" or "https"'
+_TEXTS = {
+    "bool_type": "must be true or false.",
+    "dict_type": "must be a table.",
+    "greater_than_equal": "must be at least {ge}.",
+    "int_type": "must be an integer.",
+    "less_than_equal": "must be at most {le}.",
+    "model_attributes_type": "must be a table.",
+    "model_type": "must be a table.",
+    "string_too_long": "must have {max_length} or fewer characters.",
+    "string_too_short": "must have {min_length} or more characters.",
+    "string_type": "must be text, in quotes.",
+    "too_long": "must have {max_length} or fewer members.",
+    "too_short": "must have {min_length} or more members.",
+    "tuple_type": "must be an array.",
+    "union_tag_invalid": f"must be {_KIND_NAMES}.",
+    "union_tag_not_found": f"is missing. Use {_KIND_NAMES}.",
+    "value_error": "{error}",
+}
+
+
+def invalid_values(error: ValidationError) -> list[Problem]:
+    """Return pydantic's errors as problems."""
+    return [_problem(detail) for detail in error.errors(include_url=False) if not _is_consequence(detail)]
+
+
+def _is_consequence(detail: Any) -> bool:
+    """Return whether an array is too short only because pydantic dropped its invalid members, reported themselves."""
     return bool(detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
 
 
-def where(steps: tuple[int | str, ...]) -> str:
-    """`users[0].email`, `replicas[1]`: what is in a list is counted from 0."""
-    spelled = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return spelled.removeprefix(".")
-
-
-def in_words(key: str, detail: Any) -> str:
-    given = repr(detail["input"])
+def _problem(detail: Any) -> Problem:
+    key, value = _key(detail["loc"]), detail["input"]
     match detail["type"]:
         case "missing":
-            return f"{key}: is missing"
-        case "extra_forbidden" if re.fullmatch(r"subscribers\[\d+\]\.(\w+)", key) and (
-            kinds := _kinds_with(key.rpartition(".")[2])
-        ):
-            return f"{key} = {given}: is a key of kind = {kinds} only; take it out, or change the kind"
-        case "extra_forbidden":
-            return f"{key} = {given}: is not a key here; {_meant(key.rpartition('.')[2])}"
-        case "literal_error" if key.endswith(".kind"):
-            return f'{key} = {given}: must be "sqs", "lambda" or "https"'
-        case "literal_error":
-            return f"{key} = {given}: must be {detail['ctx']['expected']}"
-        case "model_type" if isinstance(detail["input"], list):
-            header = re.sub(r"\[[0-9]+\]", "", key)
-            return f"{key} = {given}: must be one table; write [{header}], in single brackets"
-        case "model_type":
-            return f"{key} = {given}: must be a table"
-        case "string_type" if key.endswith("account"):
-            return f"{key} = {given}: must be the 12 digits of an AWS account id, in quotes"
-        case "too_short":
-            return f"{key} = {given}: must have {detail['ctx']['min_length']} at least"
-        case "too_long":
-            return f"{key}: has {len(detail['input'])} members; must have {detail['ctx']['max_length']} at most"
-        case "value_error":
-            return f"{key} = {given}: {detail['ctx']['error']}"
+            header = _HEADERS.get(_without_indices(key))
+            return Problem(key, None, f"is missing. Add {header or 'it'}.")
+        case "union_tag_not_found":
+            return Problem(f"{key}.kind", None, _TEXTS["union_tag_not_found"])
+        case "union_tag_invalid":
+            return Problem(f"{key}.kind", value["kind"], _TEXTS["union_tag_invalid"])
         case _:
-            return f"{key} = {given}: {re.sub('^[A-Z][a-z]+ should', 'must', detail['msg'])}"
+            return Problem(key, value, _text(key, detail))
 
 
-_TABLES: dict[str, tuple[type[Table], ...]] = {
-    "": (Deployment,),
-    "operations": (OperationsConfig,),
-    "publisher": (PublisherConfig,),
-    "publisher.outbox": (OutboxConfig,),
-    "senders": (SenderConfig,),
-    "subscribers": (SqsSubscriberConfig, LambdaSubscriberConfig, HttpsSubscriberConfig),
-    "subscribers.landing": (LandingConfig,),
-    "subscribers.state_machine": (StateMachineConfig,),
-    "subscribers.fan_out": (FanOutConfig,),
-    "subscribers.task": (EcsTaskConfig,),
-    "subscribers.network": (NetworkConfig,),
-    "research": (ResearchConfig,),
-}
-_LISTS = ("senders", "subscribers")
+def _key(steps: tuple[int | str, ...]) -> str:
+    """Return `users[0].email` for pydantic's location. Members of an array are counted from 0."""
+    if steps[0] == "subscribers":
+        steps = (*steps[:2], *steps[3:])  # pydantic names the kind there
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
-def _meant(name: str) -> str:
-    """Where a key belongs; or the key that was probably meant, of all that there are."""
-    if f"subscribers.{name}" in _TABLES:
-        return f"write [subscribers.{name}], below the [[subscribers]] that it is for"
-    homes = [table for table, models in _TABLES.items() if any(name in model.model_fields for model in models)]
-    if homes:
-        written = (
-            f"in [[{table}]]" if table in _LISTS else f"in [{table}]" if table else "at the top" for table in homes
-        )
-        return f"it belongs {' or '.join(written)}"
-    known = {name for models in _TABLES.values() for model in models for name in model.model_fields}
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else "is it misspelt?"
+def _without_indices(key: str) -> str:
+    return re.sub(r"\[\d+\]", "", key)
 
 
-KINDS: dict[object, type[SubscriberConfig]] = {
-    "sqs": SqsSubscriberConfig,
-    "lambda": LambdaSubscriberConfig,
-    "https": HttpsSubscriberConfig,
-}
+def _text(key: str, detail: Any) -> str:
+    table, value = _without_indices(key), detail["input"]
+    header = _HEADERS.get(table, "")
+    match detail["type"]:
+        case "extra_forbidden":
+            return _misplaced(*table.rpartition(".")[::2], value)
+        case "model_type" if isinstance(value, list) and not header.startswith("[["):
+            return f"must be one table. Write {header}, in single brackets."
+        case "tuple_type" if isinstance(value, dict) and header:
+            return f"must be an array of tables. Write {header}, in double brackets."
+        case "string_type" if key.endswith("account"):
+            return "must be the 12 digits of an AWS account id, in quotes."
+        case "literal_error":
+            return f"must be {detail['ctx']['expected']}.".replace("'", '"')
+        case kind if kind in _TEXTS:
+            return _TEXTS[kind].format_map(detail.get("ctx", {}))
+        case _:
+            return f"{re.sub('^[A-Z][a-z]+ should', 'must', detail['msg'])}."
 
 
-def _kinds_with(key: str) -> str:
-    """The kinds of subscriber that have a key, as one would write them."""
-    return " or ".join(f'"{kind}"' for kind, model in KINDS.items() if key in model.model_fields)
+def _misplaced(table: str, name: str, value: object) -> str:
+    """Return the text for an unknown key of a table, with the place or the name that was probably meant."""
+    kinds = [kind for kind, model in _KINDS.items() if name in model.model_fields]
+    if table == "subscribers" and kinds:
+        return f"is a key of kind = {' or '.join(as_toml(kind) for kind in kinds)} only. Remove it or change kind."
+    return f"is not a key here. {_remedy(name, is_table=isinstance(value, dict))}"
+
+
+def _remedy(name: str, *, is_table: bool) -> str:
+    headers = [header for path, header in _HEADERS.items() if path.rpartition(".")[2] == name]
+    if is_table and headers:
+        below = " below its [[subscribers]] table" if headers[0].startswith("[subscribers.") else ""
+        return f"Write {headers[0]}{below}."
+    homes = dict.fromkeys(header for header, model in _TABLES if name in model.model_fields)
+    if 0 < len(homes) <= 3:
+        return f"Move it to {' or '.join(home or 'the top of the file' for home in homes)}."
+    names = {name for _, model in _TABLES for name in model.model_fields}
+    close = get_close_matches(name, names, n=1)
+    return f"Rename it to {close[0]}, or remove it." if close and not homes else "Remove it."

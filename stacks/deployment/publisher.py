@@ -1,4 +1,4 @@
-"""The table `[publisher]` of the deployment file."""
+"""The tables `[publisher]` and `[publisher.outbox]` of the deployment file."""
 
 from __future__ import annotations
 
@@ -6,40 +6,56 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stacks.deployment.types import Account, NamedOnce, Region, Table
+from stacks.deployment.types import Account, Array, Region, Table, Unique
 
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
+"""Maximum message size of an SNS topic that sets none."""
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
 
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class OutboxConfig(Table):
-    """`[publisher.outbox]`: limits of uploads."""
+    """`[publisher.outbox]`: uploads to the payload bucket that are published as messages."""
 
     maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=5 * 1024**4)
-    """The largest upload that is published; subscribers' functions have to be able to read it within their time."""
+    """Largest upload in bytes. A larger upload is rejected: it stays in the outbox and appears in the publish
+    function's dead-letter queue. Each consume function must be able to read this size within
+    `function_timeout_seconds`, at 20 MB/s.
+    """
 
 
 class PublisherConfig(Table):
     """`[publisher]`: the account that owns topic, payload bucket and event bus."""
 
     account: Account
+    """The publisher's account."""
     region: Region
-    replicas: tuple[Region, ...] = Field(default=(), strict=False)
-    """Regions into which S3 replicates payloads, for the subscribers there."""
+    """Region of topic, payload bucket and event bus."""
+    replicas: Annotated[Array[Region], Unique] = ()
+    """Regions that S3 replicates payloads to, each with a subscriber in it. See [replicas](replicas.md)."""
     fifo: bool = False
-    """A FIFO topic and FIFO queues: order kept within a message group."""
+    """A FIFO topic and FIFO queues: messages of a group are delivered in order. See
+    [order](sending-and-receiving.md#order). Allows subscribers of kind `sqs` only: SNS does not deliver from a FIFO
+    topic to Lambda or HTTPS.
+    """
     maximum_message_bytes: int = Field(default=SNS_DEFAULT_MAXIMUM_BYTES, ge=1024, le=SNS_LARGEST_MAXIMUM_BYTES)
-    """The threshold over which a payload is offloaded; the topic's maximum message size, when it is over SNS's own."""
+    """Size in bytes over which a payload is offloaded to S3. Also the topic's maximum message size, which is never less
+    than 262144, because a pointer's attributes count. At most 262144 with subscribers of kind `lambda` or `https`.
+    """
     offload: Literal["over-threshold", "always", "never"] = "over-threshold"
-    """Which payloads go to S3; with "never", one that does not fit into its message is refused."""
-    outbox: OutboxConfig = OutboxConfig()
-    detail_types: Annotated[tuple[DetailType, ...], NamedOnce] = Field(default=(), strict=False)
-    """The detail-types of events that are published, and no other; every one, when there are none."""
+    """Payloads to offload. With `"never"`, uploads are rejected, and so is a payload that does not fit into a message
+    or is not text.
+    """
+    detail_types: Annotated[Array[DetailType], Unique] = ()
+    """Detail-types of events to publish. An event with another detail-type is archived and can be
+    [replayed](runbook.md#replay-events-that-were-not-published). Without any, all events are published.
+    """
     archive_days: int = Field(default=30, ge=1, le=3650)
-    """With `detail_types`: how long every other event is kept to be replayed."""
+    """Retention of archived events. Also applies to earlier events after `detail_types` is removed."""
     payload_lifetime_days: int = Field(default=101, ge=1, le=3650)
-    """How long an offloaded payload is kept. A pointer that comes later finds nothing."""
+    """Retention of offloaded payloads. See [minimum payload lifetime](#minimum-payload-lifetime)."""
     accept_expired_pointers: bool = False
-    """Allow a payload lifetime shorter than the time a pointer can be late."""
+    """Allows a `payload_lifetime_days` below the minimum."""
+    outbox: OutboxConfig = OutboxConfig()
+    """Uploads."""

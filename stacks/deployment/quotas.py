@@ -1,113 +1,142 @@
-"""Quotas of AWS: lengths of names, sizes of policies."""
+"""Quotas of AWS: lengths of names, sizes of policies and patterns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from stacks.deployment import names
-from stacks.deployment.model import BaseDeployment, Deployment
-from stacks.deployment.problems import Conflict
+from stacks.deployment.model import Deployment
+from stacks.deployment.names import Names, PublisherNames, ResearchNames, SubscriberNames
+from stacks.deployment.problems import Problem
 from stacks.deployment.research import ResearchConfig
-from stacks.deployment.sender import SenderConfig
 from stacks.deployment.subscriber import SubscriberConfig
 
-LARGEST_PATTERN = 2_048
-"""Characters of an event pattern. (EventBridge user guide, "Quotas".)"""
-MOST_PARTIES = 36
-"""A bucket's policy has 20 KB at most, and each subscriber and each sender a statement in it, of up to 540 bytes where
-names are the longest."""
-MOST_ENDPOINTS_CHARACTERS = 6_000
-"""A topic's policy has 30 KB at most, and each HTTPS endpoint stands in it twice; 18 KB are for everything else."""
-MOST_SENDER_ACCOUNTS = 25
-"""An event bus's policy has 10 KB at most, and each account that sends a statement in it."""
+EVENT_PATTERN_CHARACTERS = 2_048
+"""Maximum length of an event pattern. (EventBridge user guide, "Quotas".)"""
+SUBSCRIBERS_AND_SENDERS = 36
+"""A bucket policy has at most 20 KB. Each subscriber and sender adds a statement of up to 540 bytes."""
+ENDPOINT_CHARACTERS = 6_000
+"""A topic policy has at most 30 KB and names each HTTPS endpoint twice. 18 KB are reserved for the rest."""
+SENDER_ACCOUNTS = 25
+"""An event bus policy has at most 10 KB. Each account that sends adds a statement."""
+
+BUCKET_LENGTH = 63
+FUNCTION_LENGTH = 64
+QUEUE_LENGTH = 80
+ROLE_LENGTH = 64
 
 
-def policies(subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]) -> Iterator[Conflict]:
-    accounts = {sender.account for sender in senders.values()}
-    if len(accounts) > MOST_SENDER_ACCOUNTS:
-        yield Conflict(
-            ("senders",), f"senders: in {len(accounts)} accounts; a bus's policy has room for {MOST_SENDER_ACCOUNTS}"
+class _Name(NamedTuple):
+    """A physical name, its quota, and the key of the file that makes it too long."""
+
+    key: str
+    value: str
+    noun: str
+    name: str
+    quota: int
+
+
+def check_messaging(deployment: Deployment, names: Names) -> Iterator[Problem]:
+    """Check the names and policies of a deployment with messages."""
+    yield from _check_policies(deployment)
+    yield from _check_lengths(_publisher_names(deployment.name, names.publisher))
+    for index, sender in enumerate(deployment.senders):
+        role = names.senders[sender.name].role.name
+        yield from _check_lengths([_Name(f"senders[{index}].name", sender.name, "sender role", role, ROLE_LENGTH)])
+    for index, subscriber in enumerate(deployment.subscribers):
+        key = f"subscribers[{index}].name"
+        yield from _check_lengths(_subscriber_names(key, subscriber, names.subscribers[subscriber.name]))
+
+
+def check_research(research: ResearchConfig, names: ResearchNames) -> Iterator[Problem]:
+    """Check the names of a research environment."""
+    yield from _check_lengths(_research_names(research, names))
+
+
+def _check_policies(deployment: Deployment) -> Iterator[Problem]:
+    pattern = _publish_pattern(deployment.publisher.detail_types)
+    if len(pattern) > EVENT_PATTERN_CHARACTERS:
+        yield Problem(
+            "publisher.detail_types",
+            None,
+            f"{len(deployment.publisher.detail_types)} detail-types make an event pattern of {len(pattern)} "
+            f"characters. EventBridge allows {EVENT_PATTERN_CHARACTERS}. Use fewer detail-types, or none.",
         )
-    endpoints = {f"{key}.endpoint": each.endpoint for key, each in subscribers.items() if each.kind == "https"}
-    if (characters := sum(map(len, endpoints.values()))) > MOST_ENDPOINTS_CHARACTERS:
-        yield Conflict(
-            ("subscribers", *endpoints),
-            f"subscribers: their endpoints have {characters} characters together; the topic's policy has room for "
-            f"{MOST_ENDPOINTS_CHARACTERS}",
+    accounts = {sender.account for sender in deployment.senders}
+    if len(accounts) > SENDER_ACCOUNTS:
+        yield Problem(
+            "senders",
+            None,
+            f"are in {len(accounts)} accounts. Use at most {SENDER_ACCOUNTS}: the event bus's policy names each.",
         )
-    if len(subscribers) + len(senders) > MOST_PARTIES:
-        yield Conflict(
-            ("subscribers", "senders"),
-            f"subscribers: {len(subscribers)} of them, and {len(senders)} senders; a bucket's policy has room for "
-            f"{MOST_PARTIES} together",
+    characters = sum(len(each.endpoint) for each in deployment.subscribers if each.kind == "https")
+    if characters > ENDPOINT_CHARACTERS:
+        yield Problem(
+            "subscribers",
+            None,
+            f"their endpoints have {characters} characters together. Use at most {ENDPOINT_CHARACTERS}: the topic's "
+            "policy names each.",
+        )
+    parties = len(deployment.subscribers) + len(deployment.senders)
+    if parties > SUBSCRIBERS_AND_SENDERS:
+        yield Problem(
+            "subscribers",
+            None,
+            f"with senders, there are {parties}. Use at most {SUBSCRIBERS_AND_SENDERS}: the bucket's policy has a "
+            "statement for each.",
         )
 
 
-def long_names(
-    deployment: Deployment, subscribers: Mapping[str, SubscriberConfig], senders: Mapping[str, SenderConfig]
-) -> Iterator[Conflict]:
-    """Physical names over what AWS takes."""
-    limits: list[tuple[tuple[str, ...], str, str, str, int]] = [
-        (
-            ("name", "publisher.account", "publisher.region"),
-            deployment.name,
-            "payload bucket",
-            names.payload_bucket(deployment),
-            63,
-        ),
-        *(
-            (
-                ("name", "publisher.account", "publisher.replicas"),
-                deployment.name,
-                "replica's bucket",
-                names.payload_bucket(deployment, region),
-                63,
+def _publish_pattern(detail_types: tuple[str, ...]) -> str:
+    """Return the longer of the two event patterns, that of the archive."""
+    return json.dumps(
+        {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [{"anything-but": detail_types}]}
+    )
+
+
+def _check_lengths(names: Iterator[_Name] | list[_Name]) -> Iterator[Problem]:
+    for key, value, noun, name, quota in names:
+        if len(name) > quota:
+            yield Problem(
+                key, value, f'the {noun}\'s name "{name}" has {len(name)} characters. AWS allows {quota}. Shorten it.'
             )
-            for region in deployment.publisher.replicas
-        ),
-        (("name",), deployment.name, "publish function", names.publish_function(deployment), 64),
-        (("name",), deployment.name, "archive", names.archive(deployment), 48),
-    ]
-    for key, sender in senders.items():
-        limits.append(((f"{key}.name", "name"), sender.name, "sender role", names.sender_role(deployment, sender), 64))
-    for key, subscriber in subscribers.items():
-        name = (f"{key}.name", "name")
-        placed = (*name, f"{key}.account", f"{key}.region")
-        limits += [
-            (name, subscriber.name, "reader role", names.reader_role(deployment, subscriber), 64),
-            (name, subscriber.name, "redrive queue", names.undelivered_queue(deployment, subscriber), 80),
-        ]
-        if subscriber.kind != "https":
-            limits += [
-                (placed, subscriber.name, "inbox bucket", names.staging_bucket(deployment, subscriber), 63),
-                (name, subscriber.name, "consume function", names.consume_function(deployment, subscriber), 64),
-                (name, subscriber.name, "dead-letter queue", names.dead_letter_queue(deployment, subscriber), 80),
-            ]
-        if subscriber.kind == "sqs" and subscriber.landing:
-            limits.append((placed, subscriber.name, "landing bucket", names.landing_bucket(deployment, subscriber), 63))
-    for keys, value, what, name_, limit in limits:
-        if len(name_) > limit:
-            yield Conflict(keys, f"{keys[0]} = {value!r}: {over(what, name_, limit)}; shorten it")
 
 
-def over(what: str, name: str, limit: int) -> str:
-    """Says that a name is too long."""
-    return f"the {what}'s name {name!r} has {len(name)} characters, {limit} at most"
+def _publisher_names(name: str, names: PublisherNames) -> Iterator[_Name]:
+    yield _Name("name", name, "payload bucket", names.payload_bucket.bucket.name, BUCKET_LENGTH)
+    for replica in names.replicas.values():
+        yield _Name("name", name, "replica", replica.bucket.name, BUCKET_LENGTH)
+    yield _Name("name", name, "publish function", names.publish_function.name, FUNCTION_LENGTH)
+    yield _Name("name", name, "archive", names.archive.name, 48)
 
 
-def research_names(deployment: BaseDeployment, research: ResearchConfig) -> Iterator[tuple[str, str, str, str, int]]:
-    """Names with a limit: the key that makes them, its value, what is named, its name, how long that may be."""
-    yield "name", deployment.name, "data bucket", names.data_bucket(deployment, research), 63
-    yield "name", deployment.name, "image build function", names.image_build_function(deployment), 64
+def _subscriber_names(key: str, subscriber: SubscriberConfig, names: SubscriberNames) -> Iterator[_Name]:
+    name = subscriber.name
+    yield _Name(key, name, "reader role", names.reader_role.name, ROLE_LENGTH)
+    yield _Name(key, name, "undelivered queue", names.undelivered_queue.name, QUEUE_LENGTH)
+    if subscriber.kind != "https":
+        yield _Name(key, name, "staging bucket", names.staging_bucket.name, BUCKET_LENGTH)
+        yield _Name(key, name, "consume function", names.consume_function.name, FUNCTION_LENGTH)
+        yield _Name(key, name, "dead-letter queue", names.dead_letter_queue.name, QUEUE_LENGTH)
+    if subscriber.kind == "sqs" and subscriber.landing:
+        yield _Name(key, name, "landing bucket", names.landing_bucket.name, BUCKET_LENGTH)
+
+
+def _research_names(research: ResearchConfig, names: ResearchNames) -> Iterator[_Name]:
+    yield _Name("name", names.prefix, "data bucket", names.data_bucket.name, BUCKET_LENGTH)
+    yield _Name("name", names.prefix, "image build function", names.image_build_function.name, FUNCTION_LENGTH)
     for index, user in enumerate(research.users):
-        yield f"research.users[{index}].name", user.name, "user's profile", user.profile, 63
-        yield f"research.users[{index}].name", user.name, "user's role", names.studio_role(deployment, user), 64
+        key = f"research.users[{index}].name"
+        yield _Name(key, user.name, "profile", user.profile, 63)
+        yield _Name(key, user.name, "user's role", names.studio_role(user).name, ROLE_LENGTH)
     for index, image in enumerate(research.images):
         for app in image.apps:
-            config = names.app_image_config(deployment, image, app)
-            yield f"research.images[{index}].name", image.name, "image's configuration", config, 63
-    for index, each in enumerate(research.pipelines):
-        # SageMaker adds the execution and the step to it, for a job's name.
-        yield f"research.pipelines[{index}].name", each.name, "pipeline", names.pipeline(deployment, each), 40
+            config = names.app_image_config(image, app).name
+            yield _Name(f"research.images[{index}].name", image.name, "image configuration", config, 63)
+    for index, pipeline in enumerate(research.pipelines):
+        # SageMaker appends the execution and the step to it, for a job's name.
+        key = f"research.pipelines[{index}].name"
+        yield _Name(key, pipeline.name, "pipeline", names.pipeline(pipeline.name).name, 40)
     for index, space in enumerate(research.spaces):
-        yield f"research.spaces[{index}].name", space.name, "space", space.name, 63
+        yield _Name(f"research.spaces[{index}].name", space.name, "space", space.name, 63)

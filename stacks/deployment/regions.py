@@ -1,4 +1,4 @@
-"""Facts about AWS Regions that names and policies depend on. No AWS call: botocore ships the data."""
+"""Partitions and Regions of AWS, from the data in botocore."""
 
 from functools import lru_cache
 
@@ -6,8 +6,8 @@ from botocore.session import Session
 
 PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 
-# The Regions that were there before AWS made new ones opt-in (20 March 2019), and those that need no opting in inside
-# their partition. The list is closed: every Region launched since is opt-in, so an unknown one is treated as such.
+# The Regions from before 20 March 2019, and those that are enabled by default in the other partitions. Regions launched
+# since then are opt-in, so a Region that is not in this list is treated as opt-in.
 _ENABLED_BY_DEFAULT = frozenset(
     {
         *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
@@ -20,28 +20,28 @@ _ENABLED_BY_DEFAULT = frozenset(
 
 @lru_cache
 def _session() -> Session:
-    # Whatever profile the user has set stays out of it: synth needs no credentials.
+    # Ignore the user's AWS profile: synth needs no credentials.
     return Session(session_vars={"profile": (None, None, None, None)})
 
 
 @lru_cache
 def known_regions() -> frozenset[str]:
-    """Every Region, of the three partitions, that has SNS."""
+    """Return the Regions that have SNS, of all three partitions."""
     return frozenset(
         region for partition in PARTITIONS for region in _session().get_available_regions("sns", partition)
     )
 
 
 def partition(region: str) -> str:
-    """`aws`, `aws-cn` or `aws-us-gov`."""
+    """Return the Region's partition: `aws`, `aws-cn` or `aws-us-gov`."""
     return str(_session().get_partition_for_region(region))
 
 
 def is_opt_in(region: str) -> bool:
-    """Whether an account has to enable the Region before it can be used."""
+    """Return whether an account must enable the Region before use."""
     return region not in _ENABLED_BY_DEFAULT
 
 
 def dns_suffix(region: str) -> str:
-    """What the names of the Region's endpoints end with: `amazonaws.com`, in China `amazonaws.com.cn`."""
+    """Return the domain of the Region's endpoints: `amazonaws.com`, in China `amazonaws.com.cn`."""
     return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"

@@ -1,7 +1,4 @@
-"""`[research]`: the part of the deployment file that describes the research environment.
-
-`problems(research)` finds what each value allows alone and SageMaker, or another value, does not allow together.
-"""
+"""The table `[research]` of the deployment file, and the tables in it."""
 
 from __future__ import annotations
 
@@ -9,51 +6,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from typing_extensions import Doc
 
-from stacks.deployment.types import Account, Email, Name, Region, SubnetId, Table, VpcId, matches
+from stacks.deployment.types import Account, Array, Email, Name, Region, SubnetId, Table, Unique, VpcId, pattern
 
 ROOT = Path(__file__).parents[2]
-"""The project's folder, from which an image's context is named."""
+"""The project's folder, which relative paths of images and scripts start from."""
 
 App = Literal["JupyterLab", "CodeEditor", "KernelGateway"]
 TARGETS: dict[App, str] = {"JupyterLab": "studio", "CodeEditor": "code-editor", "KernelGateway": "kernel"}
-"""The stage of an image's Dockerfile that each app runs."""
+"""Dockerfile stage of each app."""
 PROCESSING_TARGET = "processing"
-"""The stage that processing jobs run."""
-
-InstanceArn = Annotated[
-    str,
-    matches(
-        r"arn:aws[a-z-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
-        "must be the ARN of an IAM Identity Center instance, such as arn:aws:sso:::instance/ssoins-1234567890abcdef",
-    ),
-]
-IdentityStoreId = Annotated[
-    str, matches(r"d-[0-9a-f]{10}|[0-9a-f-]{36}", "must be an identity store's id, such as d-1234567890")
-]
-PrincipalId = Annotated[
-    str,
-    matches(
-        r"([0-9a-f]{10}-)?[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
-        "must be the id that Identity Center shows for the user or group, such as 1234567890-01234567-89ab-…",
-    ),
-]
-UserName = Annotated[
-    str, matches(r"[A-Za-z0-9][\w+=,.@-]{0,126}", "must be a user name: letters, digits and any of + = , . @ - _")
-]
-PolicyArn = Annotated[
-    str, matches(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/.+", "must be the ARN of a managed policy of the account")
-]
-BucketName = Annotated[str, matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be the name of an S3 bucket")]
-
-Schedule = Annotated[
-    str,
-    matches(
-        r"rate\([1-9][0-9]* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\)",
-        "must be rate(1 day) and the like, or cron(minutes hours day-of-month month day-of-week year)",
-    ),
-]
+"""Dockerfile stage of processing jobs."""
 QC_PARAMETERS: dict[str, int | float | str] = {
     "sample": "none",
     "transpose": "no",
@@ -64,31 +29,93 @@ QC_PARAMETERS: dict[str, int | float | str] = {
     "mito_prefix": "MT-",
     "percent_mito": 10.0,
 }
-"""What research/jobs/qc_metrics.py takes, with its own defaults."""
+"""Parameters of research/jobs/qc_metrics.py with their defaults."""
 
+InstanceArn = Annotated[
+    str,
+    pattern(
+        r"arn:aws[a-z-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
+        "must be the ARN of an IAM Identity Center instance, such as arn:aws:sso:::instance/ssoins-1234567890abcdef.",
+    ),
+    Doc("instance ARN"),
+]
+IdentityStoreId = Annotated[
+    str,
+    pattern(r"d-[0-9a-f]{10}|[0-9a-f-]{36}", "must be an identity store id, such as d-1234567890."),
+    Doc("identity store id"),
+]
+PrincipalId = Annotated[
+    str,
+    pattern(
+        r"([0-9a-f]{10}-)?[A-Fa-f0-9]{8}(-[A-Fa-f0-9]{4}){3}-[A-Fa-f0-9]{12}",
+        "must be the id of a user or group in Identity Center, such as 1234567890-01234567-89ab-….",
+    ),
+    Doc("id in Identity Center"),
+]
+UserName = Annotated[
+    str,
+    pattern(
+        r"[A-Za-z0-9][\w+=,.@-]{0,126}", "must be a user name of letters, digits and + = , . @ - _, at most 127 in all."
+    ),
+    Doc("user name"),
+]
+PolicyArn = Annotated[
+    str,
+    pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/.+", "must be the ARN of a managed policy of the account."),
+    Doc("policy ARN"),
+]
+BucketName = Annotated[
+    str, pattern(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be the name of an S3 bucket."), Doc("bucket name")
+]
+Schedule = Annotated[
+    str,
+    pattern(
+        r"rate\([1-9][0-9]* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\)",
+        "must be rate(…), such as rate(1 day), or cron(minutes hours day-of-month month day-of-week year).",
+    ),
+    Doc("`rate(…)` or `cron(…)`"),
+]
 ImageName = Annotated[
     str,
-    matches(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "must be lower-case words and numbers joined by hyphens, a word first"),
+    pattern(
+        r"[a-z][a-z0-9]*(-[a-z0-9]+)*",
+        "must be lower-case words and numbers, joined by hyphens. It begins with a letter.",
+    ),
+    Doc("lower-case words and numbers, joined by hyphens"),
 ]
 
 
+def _check_parameter(value: object) -> object:
+    if type(value) not in (int, float, str):
+        raise ValueError("must be a number or text.")
+    return value
+
+
+Parameter = Annotated[int | float | str, BeforeValidator(_check_parameter), Doc("number or text")]
+
+
 class IdentityCenterConfig(Table):
-    """`[research.identity_center]`: where researchers sign on. In the domain's own Region: SageMaker asks for that."""
+    """`[research.identity_center]`: the IAM Identity Center instance, which must be in the research Region."""
 
     instance_arn: InstanceArn
+    """The Identity Center instance. Cannot be changed after deployment."""
     identity_store_id: IdentityStoreId
+    """Identity store of the instance, in which users and groups are created."""
 
 
 class UserConfig(Table):
-    """`[[research.users]]`: a researcher with a profile, and so a role and a private prefix, of their own."""
+    """`[[research.users]]`: a researcher with a profile, a role and a private prefix in the data bucket."""
 
     name: UserName
-    """As in Identity Center. Names the profile too, with a hyphen for whatever a profile's name cannot have."""
+    """User name in Identity Center. The profile's name is the same, with hyphens for characters it cannot have."""
     principal_id: PrincipalId | None = None
-    """The user's id in Identity Center. Without it the user is created, in a directory of Identity Center's own."""
+    """Existing Identity Center user. Without it the user is created, which requires Identity Center's own directory."""
     given_name: str | None = None
+    """Given name of a new user."""
     family_name: str | None = None
+    """Family name of a new user."""
     email: Email | None = None
+    """E-mail address of a new user."""
 
     @property
     def profile(self) -> str:
@@ -97,42 +124,59 @@ class UserConfig(Table):
 
 
 class GroupConfig(Table):
-    """`[[research.groups]]`: everybody in it may sign on; a profile is made for them when they first do."""
+    """`[[research.groups]]`: a group whose members may sign on. Studio creates their profiles at the first sign-on."""
 
     name: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Name of the group."""
     principal_id: PrincipalId | None = None
-    """The group's id in Identity Center. Without it the group is created."""
-    members: tuple[UserName, ...] = Field(default=(), strict=False)
-    """Users of this file that the deployment puts into the group."""
+    """Existing Identity Center group. Without it the group is created."""
+    members: Array[UserName] = ()
+    """Users of `[[research.users]]` that the deployment adds to the group."""
 
 
 class SpaceConfig(Table):
-    """`[[research.spaces]]`: a space that several researchers share. Private ones they make themselves."""
+    """`[[research.spaces]]`: a space that researchers share. They create private spaces in Studio."""
 
     name: Name
+    """Name of the space."""
     owner: UserName
+    """Owner, a user of `[[research.users]]`."""
     volume_gb: int = Field(default=20, ge=5, le=16_384)
+    """Size of the space's volume in GB."""
 
 
 class ImageConfig(Table):
-    """`[[research.images]]`: a folder with a Dockerfile, built in the account and attached to the domain."""
+    """`[[research.images]]`: an image that is built in the account and attached to the domain.
+
+    The first image of an app is the app's default.
+    """
 
     name: ImageName
+    """Name of the image."""
     display_name: Annotated[str, Field(min_length=1, max_length=128)]
+    """Name of the image in Studio."""
     context: str
-    """The folder, from the project's own or absolute."""
+    """Folder with the Dockerfile: an absolute path, or one from the project's folder."""
     dockerfile: str = "Dockerfile"
+    """Path of the Dockerfile in the folder."""
     base: str | None = None
-    """The image that the Dockerfile begins with, in place of the one it names itself: its build argument BASE."""
-    apps: tuple[App, ...] = Field(default=("JupyterLab",), strict=False, min_length=1)
+    """Value of the Dockerfile's build argument `BASE`, the image it begins with. Give a digest (`name@sha256:…`) to pin
+    it. Does not apply to the stage `code-editor`.
+    """
+    apps: Annotated[Array[App], Unique] = Field(default=("JupyterLab",), min_length=1)
+    """Apps that run the image. `JupyterLab` runs the Dockerfile's stage `studio`, `CodeEditor` the stage `code-editor`,
+    `KernelGateway` (Studio Classic) the stage `kernel`.
+    """
     processing: bool = False
-    """Build the stage for processing jobs too."""
+    """Also builds the stage `processing`, the image of processing jobs. At most one image may have it."""
     kernel: str = "python3"
-    """With KernelGateway: the kernel's name."""
+    """Kernel of the app `KernelGateway`."""
     mount_path: str = "/root"
-    """With KernelGateway: where the researcher's home is mounted."""
+    """Folder of the researcher's home in the app `KernelGateway`."""
     uid: Literal[0, 1000] = 0
+    """User of the app `KernelGateway`."""
     gid: Literal[0, 100] = 0
+    """Group of the app `KernelGateway`: 0 with user 0, 100 with user 1000."""
 
     @property
     def folder(self) -> Path:
@@ -146,18 +190,27 @@ class ImageConfig(Table):
 
 
 class PipelineConfig(Table):
-    """`[[research.pipelines]]`: a script that runs by itself: by hand, by a schedule, or with what a message brings."""
+    """`[[research.pipelines]]`: a script in a SageMaker pipeline of one step, `<deployment>-<name>`.
+
+    It is started by hand, by a schedule, or by messages.
+    """
 
     name: Name
+    """Name of the pipeline, of its jobs, and of its folder in `shared/`."""
     script: str = "research/jobs/qc_metrics.py"
-    """The file, from the project's folder or absolute. It reads and writes where a processing job does."""
+    """The script, a `.py` file: an absolute path, or one from the project's folder."""
     instance_type: str = "ml.m5.xlarge"
+    """Default instance type of the job, one of `instance_types`."""
     volume_gb: int = Field(default=30, ge=1, le=16_384)
+    """Size of the job's volume in GB. It must hold input and output."""
     maximum_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
+    """Maximum duration of the job, after which SageMaker stops it."""
     schedule: Schedule | None = None
-    """When it starts by itself, with what is below its default input: `rate(…)` or `cron(…)`, in UTC."""
-    parameters: dict[str, int | float | str] = QC_PARAMETERS
-    """Of the script: `min_genes = 500` is its argument `--min-genes 500`, and the pipeline's parameter `MinGenes`."""
+    """Schedule in UTC. A scheduled execution reads `shared/<name>/input/`."""
+    parameters: dict[str, Parameter] = QC_PARAMETERS
+    """Parameters of the script with their defaults: `min_genes = 500` is the argument `--min-genes 500`, and `MinGenes`
+    in the pipeline. The default is those of `qc_metrics.py`.
+    """
 
     @property
     def file(self) -> Path:
@@ -165,62 +218,87 @@ class PipelineConfig(Table):
         return ROOT / self.script
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())  # a dictionary has no hash of its own
+        return hash(self.model_dump_json())  # a dictionary has no hash
 
 
 class BudgetConfig(Table):
-    """`[research.budget]`: what SageMaker may cost in the account in a month, and who is told."""
+    """`[research.budget]`: a monthly budget for SageMaker in the account."""
 
     monthly_usd: int = Field(ge=1)
-    emails: tuple[Email, ...] = Field(strict=False, min_length=1, max_length=10)
+    """Budget in USD for each month."""
+    emails: Array[Email] = Field(min_length=1, max_length=10)
+    """Recipients of mails at 80 % and 100 % of the budget, and when 100 % is forecast."""
 
 
 class WorkstationConfig(Table):
-    """`[research.workstation]`: a notebook instance for the administrator, for building images by hand."""
+    """`[research.workstation]`: a notebook instance for the administrator, to build images by hand."""
 
     instance_type: str = "ml.t3.medium"
+    """Instance type of the notebook instance."""
     volume_gb: int = Field(default=50, ge=5, le=16_384)
+    """Size of its volume in GB."""
     stop_hour_utc: int = Field(default=19, ge=0, le=23)
-    """The hour at which it is stopped, every day."""
+    """Hour, in UTC, at which it is stopped every day."""
 
 
 class ResearchConfig(Table):
-    """`[research]`."""
+    """`[research]`: a SageMaker Studio environment."""
 
     account: Account
+    """The research account."""
     region: Region
+    """Region of the environment. With `auth = "sso"`, the Region of IAM Identity Center."""
     auth: Literal["sso", "iam"] = "sso"
-    """How researchers sign on. Cannot be changed once deployed."""
+    """Sign-on. `"sso"`: IAM Identity Center. `"iam"`: principals that may call `CreatePresignedDomainUrl` for a
+    profile. Cannot be changed after deployment.
+    """
     identity_center: IdentityCenterConfig | None = None
-    users: tuple[UserConfig, ...] = Field(default=(), strict=False)
-    groups: tuple[GroupConfig, ...] = Field(default=(), strict=False)
-    spaces: tuple[SpaceConfig, ...] = Field(default=(), strict=False)
-    images: tuple[ImageConfig, ...] = Field(default=(), strict=False)
+    """Required with `auth = "sso"`."""
+    users: Array[UserConfig] = ()
+    """Researchers."""
+    groups: Array[GroupConfig] = ()
+    """Groups, with `auth = "sso"`."""
+    spaces: Array[SpaceConfig] = ()
+    """Shared spaces."""
+    images: Array[ImageConfig] = ()
+    """Images."""
     image_builds_kept: int = Field(default=10, ge=2, le=1000)
-    """How many builds of each image the registry keeps; a deployment can be rolled back to these at no cost."""
+    """Number of builds of each image that the image repository retains. A deployment can be rolled back to these
+    without a build.
+    """
     network: Literal["vpc-only", "internet"] = "vpc-only"
-    """`internet`: the apps have a way out, by SageMaker's own network. The data bucket is as private as ever."""
+    """`"vpc-only"`: apps reach AWS services only. `"internet"`: apps also reach the internet, through SageMaker's
+    network.
+    """
     vpc_id: VpcId | None = None
-    """An existing VPC, which has to have the endpoints itself. Otherwise one is made."""
-    subnet_ids: tuple[SubnetId, ...] = Field(default=(), strict=False, max_length=10)
+    """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created."""
+    subnet_ids: Array[SubnetId] = Field(default=(), max_length=10)
+    """Private subnets of `vpc_id`."""
     home_efs: bool = False
-    """A home directory for each researcher on EFS, as Studio Classic has it, beside the spaces' own volumes."""
-    instance_types: tuple[str, ...] = Field(
-        default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.4xlarge"), strict=False, min_length=1
+    """A home directory on EFS for each researcher, next to the volumes of spaces. Studio Classic requires it."""
+    instance_types: Array[str] = Field(
+        default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.4xlarge"), min_length=1
     )
-    """What researchers may start, for an app or for a job."""
+    """Instance types that researchers may start, for apps and jobs. Others are denied."""
     default_instance_type: str = "ml.t3.medium"
+    """Default instance type of an app."""
     idle_minutes: int = Field(default=120, ge=60, le=525_600)
-    """An app that has done nothing for so long is shut down."""
+    """Idle time after which an app is shut down. A researcher may choose less."""
     volume_gb: int = Field(default=20, ge=5, le=16_384)
-    """A private space's volume, unless its owner asks for more."""
+    """Default size of a private space's volume in GB."""
     maximum_volume_gb: int = Field(default=100, ge=5, le=16_384)
-    hidden_apps: tuple[str, ...] = Field(default=("JupyterServer", "TensorBoard", "Canvas"), strict=False)
+    """Maximum size of a space's volume in GB."""
+    hidden_apps: Array[str] = ("JupyterServer", "TensorBoard", "Canvas")
     """Apps that Studio does not show."""
-    readable_buckets: tuple[BucketName, ...] = Field(default=(), strict=False)
-    """Buckets, besides the environment's own, that researchers and their jobs may read."""
+    readable_buckets: Array[BucketName] = ()
+    """Other buckets that researchers and their jobs may read. Another account's bucket must allow it too."""
     permissions_boundary: PolicyArn | None = None
-    """Put on every role of the environment."""
-    pipelines: tuple[PipelineConfig, ...] = Field(default=(), strict=False)
+    """Existing managed policy that is the permissions boundary of every role. `deployments/research-boundary.json` is
+    an example: replace its account and name.
+    """
+    pipelines: Array[PipelineConfig] = ()
+    """Pipelines."""
     budget: BudgetConfig | None = None
+    """A budget."""
     workstation: WorkstationConfig | None = None
+    """A notebook instance for the administrator."""

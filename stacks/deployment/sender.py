@@ -5,14 +5,15 @@ from __future__ import annotations
 from stacks.deployment.types import Account, Name, Region, Table
 
 PUBLISHERS_OWN = "publisher"
-"""The sender of what comes from no configured sender's folder."""
+"""Sender name of uploads by the publisher's account. No configured sender may have it."""
 
 
 class SenderConfig(Table):
-    """`[[senders]]`: an application that puts events on the bus and uploads to a folder of its own in the outbox."""
+    """`[[senders]]`: an application that puts events on the bus and uploads to its folder of the outbox."""
 
     name: Name
-    """Names its stack, its role and its folder in the outbox."""
+    """Name of the sender. Part of its stack's and role's name, and its folder of the outbox."""
     account: Account
+    """The sender's account. Senders may share an account. The event bus's policy allows 25 accounts."""
     region: Region | None = None
-    """Where its stack is; the publisher's Region unless given."""
+    """Region of the sender's stack. Default: `publisher.region`."""

@@ -1,7 +1,4 @@
-"""The table `[subscribers.state_machine]`: a state machine's definition and its permissions, two JSON files.
-
-Both may hold `${Name}`, for what only the deployment knows.
-"""
+"""The table `[subscribers.state_machine]`: a definition and permissions, two JSON files with `${Placeholder}`s."""
 
 from __future__ import annotations
 
@@ -12,83 +9,85 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
+from typing_extensions import Doc
 
-from stacks.deployment.types import Table, from_folder
+from stacks.deployment.types import Table, resolve_path
 
 PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventBusArn", "StagingBucketArn")
-WITH_LANDING = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
-"""Placeholders that there are with `[subscribers.landing]` only."""
+LANDING_PLACEHOLDERS = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
+"""Placeholders that require `[subscribers.landing]`."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-_ELEMENTS = {"Sid", "Effect", "Action", "Resource", "Condition"}
+_STATEMENT_KEYS = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError("there is no such file; its path begins at the deployment file's folder") from None
+        raise ValueError("does not exist. Paths are relative to the deployment file.") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise ValueError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
+        raise ValueError(f"cannot be read: {error}.") from None
 
 
-def _definition(path: str, info: ValidationInfo) -> str:
-    file = from_folder(path, info)
-    match _json(file):
+def _check_definition(path: str, info: ValidationInfo) -> str:
+    file = resolve_path(path, info)
+    match _read_json(file):
         case {"StartAt": str(start), "States": dict(states)} if start in states:
             return str(file)
-    raise ValueError("is no definition of a state machine: an object whose StartAt names one of its States")
+    raise ValueError("is not a state machine definition: StartAt must name one of States.")
 
 
-def _permissions(path: str, info: ValidationInfo) -> str:
-    file = from_folder(path, info)
-    statements = _json(file)
+def _check_permissions(path: str, info: ValidationInfo) -> str:
+    file = resolve_path(path, info)
+    statements = _read_json(file)
     if not isinstance(statements, list) or not statements:
-        raise ValueError("is no list of IAM statements")
+        raise ValueError("is not a list of IAM statements.")
     for index, statement in enumerate(statements):
-        for problem in _wrong(statement):
+        for problem in _statement_problems(statement):
             raise ValueError(f"statement {index}: {problem}")
     return str(file)
 
 
-def _wrong(statement: object) -> Iterator[str]:
-    """What is wrong with one statement of a role's own policy."""
-    if not isinstance(statement, dict) or not {"Effect", "Action", "Resource"} <= set(statement) <= _ELEMENTS:
-        yield "must have Effect, Action and Resource, may have Sid and Condition, and nothing else"
+def _statement_problems(statement: object) -> Iterator[str]:
+    if not isinstance(statement, dict) or not {"Effect", "Action", "Resource"} <= set(statement) <= _STATEMENT_KEYS:
+        yield "must have Effect, Action and Resource, and may have Sid and Condition."
         return
     if statement["Effect"] not in ("Allow", "Deny"):
-        yield f"Effect is {statement['Effect']!r}, and must be Allow or Deny"
-    for action in listed(statement["Action"]):
+        yield f"Effect is {json.dumps(statement['Effect'])}. It must be Allow or Deny."
+    for action in as_list(statement["Action"]):
         if not isinstance(action, str) or not re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+", action):
-            yield f"Action {action!r}: name each action by itself, without wildcards"
+            yield f"Action {json.dumps(action)} is not the name of one action. Wildcards are not allowed."
 
 
-def listed(value: object) -> list[Any]:
-    """IAM takes one value where it takes a list of them."""
+def as_list(value: object) -> list[Any]:
+    """Return a member of an IAM statement as a list. IAM allows a single value in its place."""
     return value if isinstance(value, list) else [value]
 
 
-DefinitionFile = Annotated[str, AfterValidator(_definition)]
-PermissionsFile = Annotated[str, AfterValidator(_permissions)]
+DefinitionFile = Annotated[str, AfterValidator(_check_definition), Doc("path from the deployment file")]
+PermissionsFile = Annotated[str, AfterValidator(_check_permissions), Doc("path from the deployment file")]
 
 
 class StateMachineConfig(Table):
-    """`[subscribers.state_machine]`: a state machine of one's own instead of ours."""
+    """`[subscribers.state_machine]`: a state machine in place of the built-in one."""
 
     definition: DefinitionFile
-    """Its definition, a JSON file."""
+    """JSON file with the definition, in Amazon States Language."""
     permissions: PermissionsFile | None = None
-    """What its role may do besides: a JSON file, a list of IAM statements."""
+    """JSON file with a list of IAM statements for the state machine's role. Each action is named without wildcards. The
+    role may always publish events to the subscriber's event bus and, with `landing`, invoke the copy function.
+    """
 
 
 def unknown_placeholders(path: str, *, landing: bool) -> list[str]:
-    """Those in the file that stand for nothing here."""
-    known = {*PLACEHOLDERS, *(WITH_LANDING if landing else ())}
+    """Return the placeholders of a file that have no value."""
+    known = {*PLACEHOLDERS, *(LANDING_PLACEHOLDERS if landing else ())}
     return sorted(set(_PLACEHOLDER.findall(Path(path).read_text(encoding="utf-8"))) - known)
 
 
-def filled(path: str, values: Mapping[str, str]) -> str:
-    """The file's text, each placeholder replaced by its value."""
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], Path(path).read_text(encoding="utf-8"))
+def fill_placeholders(path: str, values: Mapping[str, str]) -> str:
+    """Return a file's text with the placeholders' values."""
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], Path(path).read_text(encoding="utf-8"))

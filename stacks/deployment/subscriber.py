@@ -1,4 +1,4 @@
-"""The table `[[subscribers]]` of the deployment file, of each kind, and the tables of what is behind a queue."""
+"""The table `[[subscribers]]` of the deployment file, one model for each kind, and `[subscribers.landing]`."""
 
 from __future__ import annotations
 
@@ -9,93 +9,105 @@ from pydantic import Field
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.filter_policy import FilterPolicy
 from stacks.deployment.state_machine import StateMachineConfig
-from stacks.deployment.types import Account, HttpsUrl, Name, Region, RoleArn, Table
+from stacks.deployment.types import Account, Array, EndpointUrl, Name, Region, RoleArn, Table
 
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
 
 
 class LandingConfig(Table):
-    """`[subscribers.landing]`: S3 copies each payload into a bucket of the subscriber's own."""
+    """`[subscribers.landing]`: a bucket of the subscriber that S3 copies each payload to."""
 
     retention_days: int = Field(default=30, ge=1, le=3650)
-    """How long a landed payload is kept."""
-
-
-class FanOutConfig(Table):
-    """`[subscribers.fan_out]`: a landed payload's items, each an execution of its own."""
-
-    format: Literal["jsonl", "csv"]
-    """What a payload is: a JSON value a line, or CSV whose first line names the columns."""
-    maximum_concurrency: int = Field(default=10, ge=1, le=10_000)
-    """How many items are processed at the same time."""
-    tolerated_failure_percentage: int = Field(default=0, ge=0, le=100)
-    """How many of a payload's items may fail before the whole of it does."""
+    """Retention of landed payloads."""
 
 
 class _SubscriberConfig(Table):
     name: Name
+    """Name of the subscriber. Part of the names of its stack and resources."""
     account: Account
+    """The subscriber's account. It may be the publisher's."""
     region: Region
+    """Region of the subscriber's resources; for `https`, the Region nearest to the endpoint. An opt-in Region must be
+    enabled in the account. For `lambda`, an opt-in Region must be the publisher's, because SNS does not deliver to
+    functions across opt-in Regions.
+    """
     filter_policy: FilterPolicy | None = None
-    """Which messages it gets; every one, when there is none."""
+    """Messages to deliver. See [filter policies](#filter-policies). Without it, all messages are delivered."""
     filter_policy_scope: Literal["attributes", "body"] = "attributes"
+    """Part of the message that the filter policy matches. `"body"` requires `publisher.offload = "never"`."""
     dead_letter_retention_days: RetentionDays = 14
+    """Retention of the dead-letter queue and of the queue for undelivered messages. For `sqs`, more than
+    `queue_retention_days`.
+    """
 
 
 class _FunctionSubscriberConfig(_SubscriberConfig):
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
+    """Timeout of the consume function. It must suffice to read a payload of `publisher.outbox.maximum_bytes`."""
 
 
 class SqsSubscriberConfig(_FunctionSubscriberConfig):
-    """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, a state machine."""
+    """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, and a state machine."""
 
     kind: Literal["sqs"]
+    """A queue, a function that polls it, and a Step Functions state machine."""
     batch_size: int = Field(default=5, ge=1, le=10)
+    """Maximum number of messages for an invocation of the consume function. They are read one after another."""
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
+    """Maximum number of concurrent invocations of the consume function."""
     maximum_receives: int = Field(default=5, ge=1, le=1000)
-    """How many times a message is tried before SQS moves it to the dead-letter queue."""
+    """Number of receives after which SQS moves a message to the dead-letter queue. All receives must take less than
+    `queue_retention_days`.
+    """
     queue_retention_days: RetentionDays = 4
+    """Retention of the queue."""
     visibility_timeout_seconds: int | None = Field(default=None, ge=30, le=43_200)
-    """Six times the function's time-out unless given; less is refused."""
+    """Time a received message is hidden from other receivers. Default and minimum: six times
+    `function_timeout_seconds`. With less, a message could be received again while it is processed.
+    """
     landing: LandingConfig | None = None
-    """Copy each payload into a bucket of the subscriber's own."""
+    """A copy of each payload in a bucket of the subscriber."""
     pipeline: Name | None = None
-    """Make each payload a data set of this research pipeline, and start it with that."""
-    fan_out: FanOutConfig | None = None
-    """Process each item of a landed payload by itself."""
+    """Name of one of `[[research.pipelines]]`, which is started with each payload. Subscriber and research environment
+    must share account and Region.
+    """
     state_machine: StateMachineConfig | None = None
-    """A state machine of one's own instead of ours."""
+    """A state machine in place of the built-in one."""
 
     @property
     def visibility_timeout(self) -> int:
-        """Seconds a received message stays hidden from other receivers."""
+        """Seconds for which a received message is hidden from other receivers."""
         return self.visibility_timeout_seconds or 6 * self.function_timeout_seconds
 
 
 class LambdaSubscriberConfig(_FunctionSubscriberConfig):
-    """`[[subscribers]]` with `kind = "lambda"`: a function subscribed directly, an ECS task."""
+    """`[[subscribers]]` with `kind = "lambda"`: a function subscribed to the topic, and an ECS task."""
 
     kind: Literal["lambda"]
+    """A function subscribed to the topic, and an ECS task."""
     maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
-    """How many invocations of the function at the same time; as many as its account has left, when not given."""
+    """Reserved concurrency of the consume function. Lambda queues further messages for up to six hours, then they are
+    dead letters. Without it, the account's concurrency is the limit. See [reserved concurrency](#reserved-concurrency).
+    """
     task: EcsTaskConfig = EcsTaskConfig()
-    """What runs with each message."""
+    """The ECS task that runs for each message."""
     network: NetworkConfig | None = None
-    """Where that runs; in a small network of its own, when there is none."""
+    """Existing subnets for the task."""
 
 
 class HttpsSubscriberConfig(_SubscriberConfig):
-    """`[[subscribers]]` with `kind = "https"`: a web server anywhere, which reads payloads as a role of the account.
-
-    `region` is where the server is, or what is nearest: its stack is where the topic is.
-    """
+    """`[[subscribers]]` with `kind = "https"`: an HTTPS endpoint, which reads payloads as a role of the account."""
 
     kind: Literal["https"]
-    endpoint: HttpsUrl
-    reader_principals: tuple[RoleArn, ...] = Field(default=(), strict=False)
-    """Roles of the account that may take on the reader role; whoever the account lets, when there are none."""
+    """An [HTTPS endpoint](https-endpoints.md), on AWS or elsewhere."""
+    endpoint: EndpointUrl
+    """URL that SNS posts to. It must be reachable from the internet and contain no credentials. Each endpoint can be
+    subscribed once. All endpoints together have at most 6,000 characters, because the topic's policy names them.
+    """
+    reader_principals: Array[RoleArn] = ()
+    """Roles of the account that may assume the reader role. Without any, the account's own policies decide."""
 
 
 FunctionSubscriberConfig = SqsSubscriberConfig | LambdaSubscriberConfig
-"""Those with a function that dereferences, an inbox and a dead-letter queue."""
+"""Subscribers with a consume function, a staging bucket and a dead-letter queue."""
 SubscriberConfig = SqsSubscriberConfig | LambdaSubscriberConfig | HttpsSubscriberConfig

@@ -14,7 +14,7 @@ from stacks.common.grants import allow
 from stacks.cross_account import sns_service
 from stacks.deployment import LambdaSubscriberConfig
 from stacks.deployment.names import PublisherNames, SubscriberNames
-from stacks.deployment.payload_lifetime import ways_to_be_late
+from stacks.deployment.payload_lifetime import days_until_forgotten
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.ecs_task import EcsTask
 from stacks.subscriber.subscription import Subscription
@@ -84,8 +84,7 @@ class LambdaSubscriberStack(Stack):
             ),
             removal_policy=defaults.removal_policy,
         )
-        # After that time a message cannot be delivered again: its payload has expired and every queue has deleted it.
-        idempotency = Duration.days(max(payload_lifetime_days, sum(ways_to_be_late(settings).values())))
+        idempotency = Duration.days(days_until_forgotten(settings, payload_lifetime_days=payload_lifetime_days))
         consume = consumer.add_function(
             package="consume_topic",
             environment=Settings(

@@ -18,7 +18,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_invoke
 from stacks.deployment.names import SubscriberNames
-from stacks.deployment.state_machine import StateMachineConfig, filled
+from stacks.deployment.state_machine import StateMachineConfig, fill_placeholders
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
 
@@ -76,7 +76,7 @@ class StateMachine(sfn.StateMachine):
             state_machine_name=names.state_machine.name,
             state_machine_type=sfn.StateMachineType.STANDARD,
             definition_body=(
-                sfn.DefinitionBody.from_string(filled(settings.definition, values))
+                sfn.DefinitionBody.from_string(fill_placeholders(settings.definition, values))
                 if settings
                 else _built_in_definition(scope, source=defaults.name, bus=bus, landing=landing)
             ),
@@ -100,7 +100,7 @@ class StateMachine(sfn.StateMachine):
         if landing:
             grant_invoke(landing.copy_function, role)
         if settings and settings.permissions:
-            for statement in json.loads(filled(settings.permissions, values)):
+            for statement in json.loads(fill_placeholders(settings.permissions, values)):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
 
     def grant_start(self, role: iam.IRole) -> None:

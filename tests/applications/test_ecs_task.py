@@ -13,7 +13,7 @@ import pytest
 from claim_check import S3Object
 from shared.handoff import HandOff
 from stacks.common.container_image import _ignored
-from stacks.deployment.ecs_task import OURS
+from stacks.deployment.ecs_task import DEFAULT_CONTEXT
 from stacks.subscriber.ecs_task import with_library
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 from tests.templates import ROOT
@@ -39,7 +39,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def context() -> Iterator[Path]:
-    with with_library(OURS) as staged:
+    with with_library(DEFAULT_CONTEXT) as staged:
         yield staged
 
 
@@ -124,14 +124,14 @@ def test_context_has_every_file_that_dockerfile_copies(context: Path) -> None:
 
 
 def test_image_runs_as_an_unprivileged_user() -> None:
-    users = [line for line in (OURS / "Dockerfile").read_text().splitlines() if line.startswith("USER ")]
+    users = [line for line in (DEFAULT_CONTEXT / "Dockerfile").read_text().splitlines() if line.startswith("USER ")]
     assert users == ["USER 1000"]
 
 
 def test_requirements_are_pinned_like_those_of_the_project() -> None:
-    lines = (OURS / "requirements.txt").read_text().splitlines()
+    lines = (DEFAULT_CONTEXT / "requirements.txt").read_text().splitlines()
     pins = [line.split()[0] for line in lines if "==" in line]
-    assert "--require-hashes" in (OURS / "Dockerfile").read_text()
+    assert "--require-hashes" in (DEFAULT_CONTEXT / "Dockerfile").read_text()
     assert sum("--hash=sha256:" in line for line in lines) >= len(pins) >= 5
     assert not [line for line in lines if "://" in line]
     assert pins[0] in (ROOT / "pyproject.toml").read_text()

@@ -10,7 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 
 import claim_check
 from access.assembly import read
-from stacks.deployment.state_machine import StateMachineConfig, listed, unknown_placeholders
+from stacks.deployment.state_machine import StateMachineConfig, as_list, unknown_placeholders
 from tests.templates import ROOT
 
 FOLDER = ROOT / "applications" / "state_machine"
@@ -69,8 +69,8 @@ def test_distributed_map_is_that_of_cdk() -> None:
         for resource in template.template["Resources"].values()
         if resource["Type"] == "AWS::IAM::Policy"
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
-        for action in listed(statement["Action"])
+        for action in as_list(statement["Action"])
     }
     statements = json.loads((FOLDER / "rows.permissions.json").read_text())
-    actions = {action for statement in statements for action in listed(statement["Action"])}
+    actions = {action for statement in statements for action in as_list(statement["Action"])}
     assert granted == {action for action in actions if not action.startswith("kms:")}  # this bucket has no key

@@ -24,7 +24,7 @@ from stacks.deployment import (
 )
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
-from stacks.deployment.state_machine import filled, listed
+from stacks.deployment.state_machine import as_list, fill_placeholders
 from tests.policies.research_intent import boundary, research
 from tests.policies.terms import (
     KEY_UPLOAD,
@@ -530,10 +530,10 @@ def _keeps_failed_tasks(
 
 def _as_the_file_says(permissions: str) -> Iterator[May]:
     """What the deployment's own file lets the machine's role do, for files that name what they mean outright."""
-    for statement in json.loads(filled(permissions, {})):
+    for statement in json.loads(fill_placeholders(permissions, {})):
         assert statement["Effect"] == "Allow"
         assert "Condition" not in statement
-        yield May(tuple(listed(statement["Action"])), tuple(listed(statement["Resource"])))
+        yield May(tuple(as_list(statement["Action"])), tuple(as_list(statement["Resource"])))
 
 
 def _with_function(

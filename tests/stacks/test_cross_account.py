@@ -8,7 +8,7 @@ import pytest
 from stacks import cross_account
 from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.names import Names
-from stacks.deployment.quotas import MOST_PARTIES
+from stacks.deployment.quotas import SUBSCRIBERS_AND_SENDERS
 from tests.stacks.conftest import publisher_template
 from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid, without_operations
 
@@ -153,7 +153,7 @@ def test_policies_fit_the_maximum_number_of_subscribers(example: Deployment) -> 
     """A bucket policy has at most 20 KB, a key policy 32 KB; with the longest possible names."""
     table = json.loads(example.model_dump_json()) | {"name": "c" * 22, "organization": "o-" + "a" * 32}
     subscriber, table["senders"] = table["subscribers"][0] | {"landing": {}}, []
-    table["subscribers"] = [subscriber | {"name": f"s{'x' * 5}{n:02}"} for n in range(MOST_PARTIES)]
+    table["subscribers"] = [subscriber | {"name": f"s{'x' * 5}{n:02}"} for n in range(SUBSCRIBERS_AND_SENDERS)]
     deployment = parse_messaging(table)
     names = Names(deployment)
     assert all(len(subscriber.landing_bucket.name) > 60 for subscriber in names.subscribers.values())

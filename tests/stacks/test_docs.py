@@ -22,7 +22,7 @@ from stacks.deployment import research as settings
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.publisher import OutboxConfig
 from stacks.deployment.state_machine import StateMachineConfig
-from stacks.deployment.subscriber import FanOutConfig, LandingConfig
+from stacks.deployment.subscriber import LandingConfig
 from stacks.deployment.types import Table
 
 DOC = (Path(__file__).parents[2] / "docs" / "deployment-file.md").read_text()
@@ -34,7 +34,6 @@ MESSAGING = (
     SqsSubscriberConfig,
     LambdaSubscriberConfig,
     HttpsSubscriberConfig,
-    FanOutConfig,
     LandingConfig,
     StateMachineConfig,
     OperationsConfig,

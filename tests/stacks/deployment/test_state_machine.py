@@ -1,4 +1,4 @@
-"""`[subscribers.state_machine]`: problems of its two files."""
+"""`[subscribers.state_machine]`: invalid files, and placeholders."""
 
 import json
 from pathlib import Path
@@ -6,46 +6,48 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import DeploymentError, load_messaging, parse_messaging
-from tests.templates import ROOT
+from stacks.deployment.state_machine import fill_placeholders
+from tests.stacks.deployment.samples import orders, problem
 
 DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}
 ALLOW = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
 WILDCARD = {**ALLOW, "Action": ["s3:GetObject", "s3:*"]}
 NOT_ACTION = {"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}
+NO_EFFECT = {**ALLOW, "Effect": "Permit"}
 
 
 @pytest.mark.parametrize(
     ("definition", "permissions", "expected"),
     [
-        (None, [ALLOW], "there is no such file; its path begins at the deployment file's folder"),
-        ('{\n"StartAt": }', [ALLOW], "is not JSON: Expecting value in line 2, column 12"),
-        ([], [ALLOW], "is no definition of a state machine"),
-        ({"StartAt": "Go", "States": {}}, [ALLOW], "whose StartAt names one of its"),
+        (None, [ALLOW], 'definition = "definition.json": does not exist. Paths are relative to the deployment file.'),
+        ('{\n"StartAt": }', [ALLOW], "is not JSON: Expecting value in line 2, column 12."),
+        ([], [ALLOW], "is not a state machine definition: StartAt must name one of States."),
+        ({"StartAt": "Go", "States": {}}, [ALLOW], "is not a state machine definition"),
         (
-            {**DEFINITION, "Comment": "${LandingBucket}"},
+            {**DEFINITION, "Comment": "${Bus}"},
             [ALLOW],
-            "there is no ${LandingBucket}; there are ${StateMachineArn}, ${ExecutionArnPrefix}, ${EventBusName}",
+            "the placeholder ${Bus} has no value. Use one of ${",
         ),
-        (DEFINITION, {}, "is no list of IAM statements"),
-        (DEFINITION, [ALLOW, WILDCARD], "statement 1: Action 's3:*': name each action by itself, without wildcards"),
+        ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
+        (DEFINITION, {}, 'permissions = "permissions.json": is not a list of IAM statements.'),
+        (DEFINITION, [ALLOW, WILDCARD], 'statement 1: Action "s3:*" is not the name of one action. Wildcards are not'),
         (DEFINITION, [NOT_ACTION], "statement 0: must have Effect, Action and Resource"),
+        (DEFINITION, [NO_EFFECT], 'statement 0: Effect is "Permit". It must be Allow or Deny.'),
     ],
 )
-def test_invalid_file_is_rejected(tmp_path: Path, definition: Any, permissions: Any, expected: str) -> None:
+def test_invalid_file_is_reported(tmp_path: Path, definition: Any, permissions: Any, expected: str) -> None:
     for name, content in (("definition.json", definition), ("permissions.json", permissions)):
         if content is not None:
-            text = content if isinstance(content, str) else json.dumps(content)
-            (tmp_path / name).write_text(text)
-    table = json.loads(load_messaging(ROOT / "deployments" / "example.toml").model_dump_json())
-    table["subscribers"][0]["state_machine"] = {"definition": "definition.json", "permissions": "permissions.json"}
-    with pytest.raises(DeploymentError) as refused:
-        parse_messaging(table, tmp_path / "deployment.toml")
-    assert [problem for problem in refused.value.problems if expected in problem], refused.value.problems
+            (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    table = orders(state_machine={"definition": "definition.json", "permissions": "permissions.json"})
+    assert expected in problem(table, tmp_path / "deployment.toml")
 
 
 def test_definition_is_required() -> None:
-    table = json.loads(load_messaging(ROOT / "deployments" / "example.toml").model_dump_json())
-    table["subscribers"][0]["state_machine"] = {}
-    with pytest.raises(DeploymentError, match=r"subscribers\[0\].state_machine.definition: is missing"):
-        parse_messaging(table)
+    assert problem(orders(state_machine={})) == "subscribers[0].state_machine.definition: is missing. Add it."
+
+
+def test_placeholders_are_filled(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"Bus": "${EventBusName}", "Arn": "${EventBusArn}/${EventBusName}"}')
+    text = fill_placeholders(str(tmp_path / "a.json"), {"EventBusName": "orders", "EventBusArn": "arn"})
+    assert json.loads(text) == {"Bus": "orders", "Arn": "arn/orders"}

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from access.template import UnresolvedError
 from research import launch, processing_job
-from stacks.deployment import DeploymentError, ResearchDeployment
+from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.stacks.policies import only, resources, with_sid
@@ -203,32 +203,6 @@ def test_addresses_are_right_in_china(synth: Synth, several: ResearchDeployment)
     (role,) = resources(template, "AWS::SageMaker::Pipeline").values()
     jobs = with_sid(statements_of(template, role["Properties"]["RoleArn"]), "StartJobs")["Resource"]
     assert jobs == f"arn:aws-cn:sagemaker:cn-north-1:{ACCOUNT}:processing-job/coatcheck-lab-qc*"
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "said"),
-    [
-        ({"name": "qc", "script": "research/none.py"}, "pipelines[0].script = 'research/none.py': is no .py file"),
-        ({"name": "qc", "instance_type": "ml.p4d.24xlarge"}, "instance_type = 'ml.p4d.24xlarge': is not one of"),
-        ({"name": "qc", "schedule": "daily"}, "schedule = 'daily': must be rate(1 day) and the like"),
-        ({"name": "qc", "schedule": "cron(0 3 * * ?)"}, "must be rate(1 day) and the like, or cron(minutes"),
-        ({"name": "qc", "parameters": {"input": "x"}}, "parameters.input: is a parameter that every pipeline has"),
-        ({"name": "qc", "parameters": {"MinGenes": 1}}, "parameters.MinGenes: must be lower-case words"),
-        ({"name": "a" * 31}, "shorten it"),
-    ],
-)
-def test_what_is_wrong_with_a_pipeline_is_said(example: ResearchDeployment, pipeline: Any, said: str) -> None:
-    with pytest.raises(DeploymentError) as refused:
-        with_changes(example, {"pipelines": [pipeline]})
-    assert said in str(refused.value)
-
-
-def test_two_of_a_name_and_no_image_are_refused(example: ResearchDeployment) -> None:
-    with pytest.raises(DeploymentError, match=r"pipelines\.name = 'qc': is there 2 times"):
-        with_changes(example, {"pipelines": [{"name": "qc"}, {"name": "qc"}]})
-    images = [{"name": "r", "display_name": "R", "context": "research", "dockerfile": "image/r/Dockerfile"}]
-    with pytest.raises(DeploymentError, match="set processing = true"):
-        with_changes(example, {"images": images, "pipelines": [{"name": "qc"}]})
 
 
 def test_the_default_script_is_the_launchers() -> None:

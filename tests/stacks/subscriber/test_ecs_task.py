@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment.ecs_task import OURS
+from stacks.deployment.ecs_task import DEFAULT_CONTEXT
 from tests.stacks.policies import Template, consume, every_statement, only, resources
 from tests.stacks.subscriber.support import EXAMPLE, changed, template
 
@@ -95,7 +95,7 @@ def test_image_of_a_custom_folder_is_tagged_by_content(tmp_path: Path, billing: 
     for name, dockerfile in (("a", "FROM scratch\nCOPY claim_check claim_check\n"), ("b", "FROM scratch\n")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "Dockerfile").write_text(dockerfile)
-    shutil.copytree(OURS, tmp_path / "copy")
+    shutil.copytree(DEFAULT_CONTEXT, tmp_path / "copy")
     a, b, copy = (tag(with_keys(tmp_path, task={"context": name})) for name in ("a", "b", "copy"))
     assert len({a, b, copy}) == 3
     assert copy == tag(billing)

@@ -1,7 +1,6 @@
 """The state machine behind a queue: its built-in definition, and definitions that the deployment file names."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from access.assembly import StackTemplate, read
 from access.template import Resources
 from stacks.deployment import load_messaging
-from stacks.deployment.state_machine import listed
+from stacks.deployment.state_machine import as_list
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
 from tests.stacks.policies import Template, only, resources, statements
 from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
@@ -112,16 +111,11 @@ def test_files_of_the_deployment_file_are_deployed(sample: Template) -> None:
     assert {"lambda:InvokeFunction", "events:PutEvents"} <= {str(each["Action"]) for each in policies}
 
 
-def test_documented_permissions_suffice_for_a_distributed_map(tmp_path: Path) -> None:
-    """The statements in docs/deployment-file.md are those that CDK grants for a distributed map."""
-    documented = re.search(
-        r"distributed map.*?```json\n(.*?)```", (ROOT / "docs" / "deployment-file.md").read_text(), flags=re.DOTALL
-    )
-    assert documented
-    (tmp_path / "definition.json").write_text(json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}))
-    (tmp_path / "permissions.json").write_text(f"[{documented[1]}]")
-    files = {"definition": "definition.json", "permissions": "permissions.json"}
-    own = template(changed(EXAMPLE, "orders", tmp_path, state_machine=files), "orders")
+def test_sample_permissions_suffice_for_a_distributed_map() -> None:
+    """The sample's permissions for Step Functions are those that CDK grants for a distributed map."""
+    folder = ROOT / "applications" / "state_machine"
+    files = {"definition": str(folder / "rows.asl.json"), "permissions": str(folder / "rows.permissions.json")}
+    own = template(changed(EXAMPLE, "orders", landing={}, state_machine=files), "orders")
     reference = stack_with_distributed_map()
     assert state_permissions(replace(reference, template=own)) == state_permissions(reference)
 
@@ -146,6 +140,6 @@ def state_permissions(stack: StackTemplate) -> list[tuple[str, str]]:
         for name, policy in resources(stack.template, "AWS::IAM::Policy").items()
         if name.startswith("StateMachine")
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        for action in listed(statement["Action"])
+        for action in as_list(statement["Action"])
         if action.startswith("states:")
     )

@@ -1,0 +1,96 @@
+"""Filter policies: SNS's rules and quotas, and the subscription."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from stacks.deployment import Deployment, parse_messaging
+from stacks.deployment.filter_policy import FilterPolicy, count_combinations, is_nested
+from tests.stacks.policies import Template, only
+
+POLICY = TypeAdapter(FilterPolicy)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["scan", "report", 5, -0.5, True, None],
+        [{"prefix": "s"}, {"suffix": ".tiff"}, {"equals-ignore-case": "SCAN"}, {"cidr": "10.0.0.0/24"}],
+        [{"anything-but": "scan"}, {"anything-but": ["scan", 5]}, {"anything-but": {"prefix": "s"}}],
+        [{"numeric": ["=", 5]}, {"numeric": [">", 0, "<=", 1e9]}],
+        [{"exists": False}],
+    ],
+)
+def test_filter_policy_accepts_every_sns_operator(rules: list[Any]) -> None:
+    policy = {"kind": rules}
+    assert json.loads(POLICY.validate_python(policy)) == policy
+    assert POLICY.validate_python(json.dumps(policy)) == POLICY.validate_python(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ({"kind": [{"begins": "s"}]}, 'kind: { begins = "s" } is not an SNS filter operator'),
+        ({"kind": [{"prefix": ""}]}, '{ prefix = "" }'),
+        ({"kind": [{"prefix": "a", "suffix": "b"}]}, "must have one operator"),
+        ({"kind": [{"exists": "yes"}]}, '{ exists = "yes" }'),
+        ({"kind": [{"numeric": [">"]}]}, '{ numeric = [">"] }'),
+        ({"kind": [{"numeric": ["=>", 1]}]}, '{ numeric = ["=>", 1] }'),
+        ({"kind": [{"numeric": [">", 2_000_000_000]}]}, "is not an SNS filter operator with a valid operand"),
+        ({"kind": [{"anything-but": []}]}, "{ anything-but = [] }"),
+        ({"kind": [{"anything-but": True}]}, "{ anything-but = true }"),
+        ({"kind": [2_000_000_000]}, "must be text, a number up to 1,000,000,000"),
+        ({"kind": [float("nan")]}, "must be text, a number"),
+        ({"kind": [["scan"]]}, "must be text, a number"),
+        ({"kind": []}, "kind = [] must be a list of accepted values"),
+        ({"kind": {}}, "kind is empty"),
+        ({"order": {"kind": "scan"}}, 'order.kind = "scan" must be a list of accepted values, such as ["scan"].'),
+        ({"$or": [{"a": ["x"]}, {"b": "x"}]}, 'b = "x" must be a list'),
+        ([], "must be a table"),
+        ("[1]", "must be a table"),
+        ({f"k{n}": ["x"] for n in range(6)}, "has 6 keys with conditions. SNS allows 5."),
+        ({"a": ["x"] * 13, "b": ["x"] * 12}, "has 156 combinations"),
+        ({"a": ["x" * 300_000]}, "has 300010 bytes as JSON. SNS allows 262144."),
+    ],
+)
+def test_invalid_filter_policy_is_rejected(policy: Any, problem: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        POLICY.validate_python(policy)
+    assert problem in str(error.value)
+
+
+def test_combinations_are_counted_as_by_sns() -> None:
+    assert count_combinations({"a": ["x", "y", "z"], "b": ["x"], "c": ["x", "y"]}) == 3 * 1 * 2
+    assert (
+        count_combinations({"a": {"b": {"c": ["x", "y", "z"]}}, "d": {"e": ["x"]}, "f": ["x", "y"]})
+        == 3 * 3 * 1 * 2 * 2
+    )
+    assert count_combinations({"a": ["x", "y"], "$or": [{"b": ["x", "y"]}, {"c": ["x"]}]}) == 2 * (2 + 1)
+
+
+def test_alternatives_are_not_nested() -> None:
+    assert not is_nested(POLICY.validate_python({"$or": [{"a": ["x"]}, {"b": ["x"]}]}))
+    assert is_nested(POLICY.validate_python({"$or": [{"a": {"b": ["x"]}}, {"b": ["x"]}]}))
+
+
+Synth = Callable[[Deployment], dict[str, Template]]
+
+
+@pytest.mark.parametrize(
+    ("offload", "scope", "scope_name"),
+    [("always", "attributes", "MessageAttributes"), ("never", "body", "MessageBody")],
+)
+def test_subscription_has_the_filter_policy(
+    synth: Synth, example: Deployment, offload: str, scope: str, scope_name: str
+) -> None:
+    table = json.loads(example.model_dump_json())
+    table["publisher"]["offload"] = offload
+    table["subscribers"][0] |= {"filter_policy": {"kind": ["scan"]}, "filter_policy_scope": scope}
+    templates = synth(parse_messaging(table))
+    subscription = only(templates["coatcheck-orders"], "AWS::SNS::Subscription")["Properties"]
+    assert (subscription["FilterPolicy"], subscription["FilterPolicyScope"]) == ({"kind": ["scan"]}, scope_name)
+    unfiltered = only(templates["coatcheck-billing"], "AWS::SNS::Subscription")["Properties"]
+    assert not {"FilterPolicy", "FilterPolicyScope"} & set(unfiltered)

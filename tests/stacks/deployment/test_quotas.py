@@ -1,0 +1,51 @@
+"""Quotas: names and policies that are too long."""
+
+from typing import Any
+
+import pytest
+
+from tests.stacks.deployment.samples import ORDERS, PARTNER, changed, orders, problems, publisher
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (changed("name", to="c" * 32), "the payload bucket's name \""),
+        (changed("name", to="c" * 40), "the archive's name"),
+        (changed("name", to="c" * 60), "the publish function's name"),
+        (publisher(replicas=["us-west-2"]) | {"name": "c" * 32}, "the replica's name"),
+        (changed("senders", 0, "name", to="s" * 60), f'senders[0].name = "{"s" * 60}": the sender role\'s name'),
+        (orders(name="o" * 30), "the staging bucket's name"),
+        (
+            orders(name="o" * 23, landing={}),
+            f'subscribers[0].name = "{"o" * 23}": the landing bucket\'s name "coatcheck-{"o" * 23}-landing-'
+            '222222222222-us-west-2" has 64 characters. AWS allows 63. Shorten it.',
+        ),
+        (orders(name="o" * 60), "the reader role's name"),
+        (orders(name="o" * 60), "the consume function's name"),
+        (orders(name="o" * 70), "the undelivered queue's name"),
+        (orders(name="o" * 70), "the dead-letter queue's name"),
+        (
+            changed("senders", to=[{"name": f"s{n}", "account": f"{n:012}"} for n in range(26)]),
+            "senders: are in 26 accounts. Use at most 25",
+        ),
+        (
+            changed("subscribers", to=[ORDERS | {"name": f"s{n}"} for n in range(36)]),
+            "subscribers: with senders, there are 37. Use at most 36",
+        ),
+        (
+            changed(
+                "subscribers",
+                to=[PARTNER | {"name": n, "endpoint": f"https://{n}.example/".ljust(1502, "x")} for n in "abcd"],
+            ),
+            "subscribers: their endpoints have 6008 characters together. Use at most 6000",
+        ),
+        (
+            publisher(detail_types=[f"{n:0100}" for n in range(25)]),
+            "publisher.detail_types: 25 detail-types make an event pattern of",
+        ),
+    ],
+)
+def test_exceeded_quota_is_reported(table: dict[str, Any], expected: str) -> None:
+    lines = problems(table)
+    assert [line for line in lines if expected in line], lines
