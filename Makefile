@@ -14,11 +14,11 @@ help: ## Show what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
-	@exec python -m cli.demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
+	@exec coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
 		$${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
 local: $(installed) ## Run emulated accounts to rehearse a deployment on
-	@exec python -m local
+	@exec coatcheck local
 
 test: $(installed) ## Run the tests, the local world included; what takes minutes more is in check
 	@python -m pytest -n 2 --dist loadfile
@@ -33,7 +33,7 @@ image: $(installed) ## Install what the research image does and really run jobs 
 	@python -m pytest tests/research -m image
 
 job: $(installed) ## Run a research job here as SageMaker would (FILE=data, ARGUMENTS="--percent-mito 5")
-	@exec python -m local.processing_job "$$FILE" -- $$ARGUMENTS
+	@exec coatcheck job "$$FILE" -- $$ARGUMENTS
 
 check: lint types imports ## Everything CI checks: style, types, imports, and every test there is
 	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"

@@ -52,6 +52,19 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _existing(text: str) -> Path:
+    if not text or not Path(text).exists():
+        raise typer.BadParameter(f"{text!r} does not exist")
+    return Path(text).absolute()
+
+
+def _existing_file(text: str) -> Path:
+    path = _existing(str(Path(text).expanduser()))
+    if not path.is_file():
+        raise typer.BadParameter(f"{text!r} is not a file")
+    return path
+
+
 @app.callback()
 def _options(
     _version: Annotated[
@@ -137,4 +150,91 @@ def _redrive(
         confirm=not yes,
         profile=profile,
     )
+    sys.exit(exit_code)
+
+
+@app.command(
+    "demo",
+    help="deploy into emulated accounts and send real payloads\n\nThen try requests that must be denied. Needs no AWS "
+    "account.",
+    epilog="Exit codes: 0 every payload arrived intact and every attempt was denied; 1 not so; 2 invalid arguments or "
+    "deployment file, or the demo cannot run; 130 interrupted.",
+)
+def _demo(
+    deployment: Annotated[
+        Path | None, _Option(metavar="FILE", help="deployment file (default: deployments/example.toml)")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        _Option(metavar="FILE", parser=_existing_file, help="file to send (default: an archive of some 40 MB)"),
+    ] = None,
+    size: Annotated[str | None, _Option(metavar="SIZE", help="send a generated file of SIZE, such as 2GiB")] = None,
+    report: Annotated[
+        Path | None, _Option(metavar="FILE", help="JSON report (default: build/demo/report.json)")
+    ] = None,
+) -> None:
+    from cli import demo
+    from cli.scenario.payloads import parse_size
+
+    if file and size:
+        raise typer.BadParameter("give either --file or --size")
+    try:
+        number = parse_size(size) if size else None
+    except ValueError as error:
+        raise typer.BadParameter(f"--size: {error}") from None
+    defaults = demo.Options()
+    options = demo.Options(
+        deployment=deployment or defaults.deployment, file=file, size=number, report=report or defaults.report
+    )
+    sys.exit(demo.run(options))
+
+
+@app.command(
+    "local",
+    help="run emulated AWS accounts until Ctrl-C\n\nPrints the environment variables with which the CDK CLI and the "
+    "AWS CLI use them.",
+    epilog="Exit codes: 0 stopped; 1 the emulator did not start.",
+)
+def _local() -> None:
+    from cli import local_accounts
+
+    sys.exit(local_accounts.run())
+
+
+@app.command(
+    "job",
+    help="run a research job on this machine as SageMaker would\n\nArguments after -- are passed to the script.",
+    epilog="Exit codes: those of the script; 1 the packages of the research image cannot be installed; 2 invalid "
+    "arguments.",
+)
+def _job(
+    data: Annotated[Path, typer.Argument(metavar="DATA", parser=_existing, help="file or folder", show_default=False)],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENTS", help="arguments of the script", show_default=False)
+    ] = None,
+    script: Annotated[
+        Path | None,
+        _Option(metavar="FILE", parser=_existing_file, help="script (default: research/jobs/qc_metrics.py)"),
+    ] = None,
+    results: Annotated[
+        Path | None, _Option(metavar="DIR", help="folder for results (default: build/jobs/<job>)")
+    ] = None,
+    python: Annotated[
+        Path | None,
+        _Option(
+            metavar="FILE",
+            parser=_existing_file,
+            help="Python interpreter (default: one with the packages of the research image, installed on first use)",
+        ),
+    ] = None,
+) -> None:
+    from local.processing_job import run_script
+    from local.research_environment import NotInstalled
+    from research.launch import SCRIPT
+
+    try:
+        exit_code = run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python)
+    except NotInstalled as error:
+        print(error, file=sys.stderr)
+        exit_code = 1
     sys.exit(exit_code)

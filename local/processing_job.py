@@ -1,7 +1,5 @@
 """A processing job on this machine, without Docker: the request that SageMaker would be sent, done here.
 
-    python -m local.processing_job DATA [--script FILE] [--results DIR] [--python FILE] [-- arguments of the script]
-
 What is as in SageMaker: the request (research/processing_job.py), the folders below opt/ml, their files, the
 arguments, the limit in time,
  the file in which a job says why it ended. What is not: the root of it all is a folder, told as PROCESSING_DIR;
@@ -11,12 +9,10 @@ keeps the script from the network. It is run by an ordinary user, so that a scri
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -134,58 +130,40 @@ def below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the job's exit status."""
-    given = _parse(sys.argv[1:] if arguments is None else arguments)
-    python = given.python or research_environment.install()
-    name = launch.job_name(PLACE.job_prefix, given.script)
-    request = launch.request(
-        PLACE, name=name, script=given.script, data=str(given.data), arguments=given.arguments, volume_gb=1
-    )
-    sources = {request["ProcessingInputs"][0]["S3Input"]["S3Uri"]: given.data}
+def run_script(
+    data: Path,
+    arguments: Sequence[str] = (),
+    *,
+    script: Path = launch.SCRIPT,
+    results: Path | None = None,
+    python: Path | None = None,
+) -> int:
+    """Run a script as a processing job, copy its output to `results`, and return its exit code.
+
+    Without `python` it runs in a virtual environment with the packages of the research image, which is made first.
+
+    Raises:
+        NotInstalled: the virtual environment cannot be made.
+    """
+    python = python or research_environment.install()
+    name = launch.job_name(PLACE.job_prefix, script)
+    request = launch.request(PLACE, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1)
+    sources = {request["ProcessingInputs"][0]["S3Input"]["S3Uri"]: data}
 
     def fetch(uri: str, folder: Path) -> None:
-        source = sources.get(uri, given.script)
+        source = sources.get(uri, script)
         if source.is_dir():
             shutil.copytree(source, folder / source.name)
         else:
             shutil.copy(source, folder)
 
-    # The system's own folder for such things: another user may enter what is there.
+    # In the system's temporary folder, which the job's user may enter.
     with tempfile.TemporaryDirectory(prefix="coatcheck-job-") as folder:
         Path(folder).chmod(0o755)
         ended = run(request, Path(folder), python=python, fetch=fetch, say=print)
-        results = given.results or Path("build") / "jobs" / name
+        results = results or Path("build") / "jobs" / name
         shutil.copytree(ended.output, results, dirs_exist_ok=True)
     print(f"{name} {ended.status}" + (f": {ended.message}" if ended.message else ""))
-    for file in sorted(each for each in results.rglob("*") if each.is_file()):
+    for file in sorted(path for path in results.rglob("*") if path.is_file()):
         print(file)
     return ended.exit_code
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m local.processing_job",
-        usage="%(prog)s DATA [options] [-- arguments of the script]",
-        description=(__doc__ or "").split("\n")[0],
-        allow_abbrev=False,
-    )
-    parser.add_argument("data", type=_existing, metavar="DATA", help="a file or a folder")
-    parser.add_argument(
-        "--script", type=_existing, default=launch.SCRIPT, help="(default: research/jobs/qc_metrics.py)"
-    )
-    parser.add_argument("--results", type=Path, metavar="DIR", help="where to put them (default: build/jobs/<job>)")
-    parser.add_argument(
-        "--python", type=_existing, help="an interpreter; by default one with what the research image installs is made"
-    )
-    return launch.parse_with_rest(parser, arguments)
-
-
-def _existing(text: str) -> Path:
-    if not text or not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"{text!r}: there is no such file or folder")
-    return Path(text).absolute()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

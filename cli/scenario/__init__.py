@@ -1,11 +1,10 @@
-"""`make demo`: deploys the system into emulated accounts, sends payloads through its public doors, and tries what must
-be refused.
+"""The scenario of `coatcheck demo`: payloads through emulated accounts, and attempts that must be denied.
 
-    payload.py     what is sent
-    route.py       the doors: an event, the library, the outbox
-    delivery.py    what was sent, followed until it has arrived everywhere
-    arrival.py     what the applications behind the subscribers were handed
-    refusal.py     what must not work
-    report.py      the tables, and build/demo/report.json
-    __main__.py    all of it, in order
+payloads.py      the files that are sent
+routes.py        the entry points: an event, the library, the outbox
+deliveries.py    payloads on their way to every subscriber
+arrivals.py      the payloads that subscribers' applications received
+refusals.py      attempts that must be denied
+memory.py        the memory that functions used
+report.py        tables, and a JSON file
 """

@@ -1,4 +1,4 @@
-"""What the applications behind the subscribers were handed, as their own accounts tell it."""
+"""Payloads that subscribers' applications received, read from the subscribers' accounts."""
 
 import json
 from collections.abc import Iterator
@@ -8,19 +8,13 @@ from typing import Any
 
 from local.accounts import Accounts
 from local.https_endpoints import Endpoints
-from stacks.deployment import (
-    Deployment,
-    HttpsSubscriberConfig,
-    LambdaSubscriberConfig,
-    SqsSubscriberConfig,
-    SubscriberConfig,
-    names,
-)
+from shared.handoff import HandOff
+from stacks.deployment import HttpsSubscriberConfig, Names, SubscriberConfig, SubscriberNames
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A message that reached the application: the digest and size that the subscriber's function read."""
+class ScenarioArrival:
+    """A message that reached the application, with the digest and the size that the subscriber's function read."""
 
     message_id: str
     bytes: int
@@ -32,34 +26,38 @@ class Arrival:
     ended: bool
 
 
-class Arrivals:
-    """Looks into the subscribers' accounts."""
+class ScenarioArrivals:
+    """The arrivals in the subscribers' accounts."""
 
-    def __init__(self, accounts: Accounts, deployment: Deployment, endpoints: Endpoints) -> None:
-        self.accounts = accounts
-        self._deployment = deployment
-        self._endpoints = endpoints
+    def __init__(self, accounts: Accounts, names: Names, endpoints: Endpoints) -> None:
+        self._accounts, self._names, self._endpoints = accounts, names, endpoints
 
-    def at(self, subscriber: SubscriberConfig) -> dict[str, Arrival]:
-        """By message id, what the subscriber's application was handed so far."""
+    def at(self, subscriber: SubscriberConfig) -> dict[str, ScenarioArrival]:
+        """Return the subscriber's arrivals so far, by message id."""
+        names = self._names.subscribers[subscriber.name]
         match subscriber.kind:
             case "sqs":
-                found = self._executions(subscriber)
+                arrivals = self._executions(names)
             case "lambda":
-                found = self._tasks(subscriber)
+                arrivals = self._tasks(names)
             case "https":
-                found = self._files(subscriber)
-        return {arrival.message_id: arrival for arrival in found}
+                arrivals = self._files(subscriber)
+        return {arrival.message_id: arrival for arrival in arrivals}
 
-    def _executions(self, subscriber: SqsSubscriberConfig) -> Iterator[Arrival]:
-        states = self.accounts.client("stepfunctions", account=subscriber.account, region=subscriber.region)
-        for listed in states.list_executions(stateMachineArn=self._state_machine(subscriber))["executions"]:
+    def published(self) -> list[dict[str, Any]]:
+        """Return the publish function's log entries of messages that it published."""
+        publisher = self._names.publisher
+        logs = self._accounts.client("logs", account=publisher.place.account, region=publisher.place.region)
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{publisher.publish_function.name}")["events"]
+        entries = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+        return [entry for entry in entries if entry.get("message") == "published"]
+
+    def _executions(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
+        states = self._client("stepfunctions", names)
+        for listed in states.list_executions(stateMachineArn=names.state_machine.arn)["executions"]:
             execution = states.describe_execution(executionArn=listed["executionArn"])
-            handed = json.loads(execution["input"])
-            yield Arrival(
-                message_id=handed["message_id"],
-                bytes=handed["summary"]["bytes"],
-                sha256=handed["summary"]["sha256"],
+            yield _arrival(
+                HandOff.from_input(json.loads(execution["input"])),
                 kind="Step Functions execution",
                 arn=execution["executionArn"],
                 status=execution["status"],
@@ -67,13 +65,9 @@ class Arrivals:
                 ended=execution["status"] != "RUNNING",
             )
 
-    def _state_machine(self, subscriber: SqsSubscriberConfig) -> str:
-        name = names.state_machine(self._deployment, subscriber)
-        return f"arn:aws:states:{subscriber.region}:{subscriber.account}:stateMachine:{name}"
-
-    def _tasks(self, subscriber: LambdaSubscriberConfig) -> Iterator[Arrival]:
-        ecs = self.accounts.client("ecs", account=subscriber.account, region=subscriber.region)
-        cluster = names.cluster(self._deployment, subscriber)
+    def _tasks(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
+        ecs = self._client("ecs", names)
+        cluster = names.cluster.name
         arns = [
             arn
             for status in ("RUNNING", "STOPPED")
@@ -82,43 +76,32 @@ class Arrivals:
         if not arns:
             return
         for task in ecs.describe_tasks(cluster=cluster, tasks=sorted(set(arns)))["tasks"]:
-            handed = _environment(task)
-            yield Arrival(
-                message_id=handed["MESSAGE_ID"],
-                bytes=int(handed["PAYLOAD_BYTES"]),
-                sha256=handed["PAYLOAD_SHA256"],
+            yield _arrival(
+                HandOff.from_task(task),
                 kind="ECS task",
                 arn=task["taskArn"],
                 status=task["lastStatus"],
                 at=task["createdAt"],
-                # Without a container engine the emulator records the task and never runs its container.
+                # Without a container engine the emulator only records the task.
                 ended=True,
             )
 
-    def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[Arrival]:
+    def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[ScenarioArrival]:
         for file, receipt in self._endpoints.received(subscriber):
-            yield Arrival(
+            yield ScenarioArrival(
                 message_id=receipt["message_id"],
                 bytes=receipt["bytes"],
                 sha256=receipt["sha256"],
                 kind="HTTPS endpoint",
                 arn=subscriber.endpoint,
-                status="KEPT",
+                status="STORED",
                 at=datetime.fromtimestamp(file.stat().st_mtime, UTC),
                 ended=True,
             )
 
-
-def _environment(task: dict[str, Any]) -> dict[str, str]:
-    (override,) = task["overrides"]["containerOverrides"]
-    return {variable["name"]: variable["value"] for variable in override["environment"]}
+    def _client(self, service: str, names: SubscriberNames) -> Any:
+        return self._accounts.client(service, account=names.place.account, region=names.place.region)
 
 
-def published(accounts: Accounts, deployment: Deployment) -> list[dict[str, Any]]:
-    """What the publish function logged of each message it published: its structured log, a dictionary a line."""
-    publisher = deployment.publisher
-    logs = accounts.client("logs", account=publisher.account, region=publisher.region)
-    group = f"/aws/lambda/{names.publish_function(deployment)}"
-    events = logs.filter_log_events(logGroupName=group)["events"]
-    lines = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
-    return [line for line in lines if line.get("message") == "published"]
+def _arrival(handoff: HandOff, *, kind: str, arn: str, status: str, at: datetime, ended: bool) -> ScenarioArrival:
+    return ScenarioArrival(handoff.message_id, handoff.bytes, handoff.sha256, kind, arn, status, at, ended)

@@ -1,73 +1,72 @@
-"""Follows what was sent until every subscriber's application was handed it, or time is up."""
+"""Payloads on their way to every subscriber's application."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cli.scenario.arrivals import Arrival, Arrivals, published
-from cli.scenario.routes import Sent
-from local.accounts import Accounts
-from stacks.deployment import Deployment, SubscriberConfig
+from cli.scenario.arrivals import ScenarioArrival, ScenarioArrivals
+from cli.scenario.routes import Submission
+from stacks.deployment import SubscriberConfig
 
 _POLL_SECONDS = 0.3
 
 
 @dataclass
-class Delivery:
-    """One payload's way: when it was published, and what each subscriber was handed, by the subscriber's name."""
+class ReceivedPayload:
+    """A payload with the time when it was published, and its arrival at each subscriber, by the subscriber's name."""
 
-    sent: Sent
+    submission: Submission
     message_id: str | None
     published_at: datetime | None = None
-    arrivals: dict[str, Arrival] = field(default_factory=dict)
+    arrivals: dict[str, ScenarioArrival] = field(default_factory=dict)
 
-    def whole(self, subscriber: SubscriberConfig) -> bool:
-        """Whether the subscriber read every byte as it was sent, and its application took it."""
+    def intact(self, subscriber: SubscriberConfig) -> bool:
+        """Whether the subscriber read every byte that was sent, and its application did not fail."""
         arrival = self.arrivals.get(subscriber.name)
         return (
             arrival is not None
-            and (arrival.sha256, arrival.bytes) == (self.sent.sha256, self.sent.bytes)
+            and (arrival.sha256, arrival.bytes) == (self.submission.sha256, self.submission.bytes)
             and arrival.status not in ("FAILED", "TIMED_OUT", "ABORTED")
         )
 
 
 def follow(
-    arrivals: Arrivals,
-    deployment: Deployment,
-    sent: Sequence[Sent],
+    arrivals: ScenarioArrivals,
+    subscribers: Sequence[SubscriberConfig],
+    submissions: Sequence[Submission],
     *,
     seconds: float,
-    progress: Callable[[Delivery, SubscriberConfig], None],
-) -> list[Delivery]:
-    """Watch the subscribers' accounts until all of `sent` arrived everywhere; `progress` is told of each arrival."""
-    deliveries = [Delivery(each, each.message_id) for each in sent]
+    progress: Callable[[ReceivedPayload, SubscriberConfig], None],
+) -> list[ReceivedPayload]:
+    """Wait until all payloads have arrived at all subscribers, at most `seconds`. Call `progress` for each arrival."""
+    payloads = [ReceivedPayload(submission, submission.message_id) for submission in submissions]
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        _trace(arrivals.accounts, deployment, deliveries)
-        for subscriber in deployment.subscribers:
-            found = arrivals.at(subscriber)
-            for delivery in deliveries:
-                arrival = found.get(delivery.message_id or "")
-                if arrival and subscriber.name not in delivery.arrivals and arrival.ended:
-                    delivery.arrivals[subscriber.name] = arrival
-                    progress(delivery, subscriber)
-        if all(len(delivery.arrivals) == len(deployment.subscribers) for delivery in deliveries):
+        _identify(arrivals, payloads)
+        for subscriber in subscribers:
+            arrived = arrivals.at(subscriber)
+            for payload in payloads:
+                arrival = arrived.get(payload.message_id or "")
+                if arrival and subscriber.name not in payload.arrivals and arrival.ended:
+                    payload.arrivals[subscriber.name] = arrival
+                    progress(payload, subscriber)
+        if all(len(payload.arrivals) == len(subscribers) for payload in payloads):
             break
         time.sleep(_POLL_SECONDS)
-    return deliveries
+    return payloads
 
 
-def _trace(accounts: Accounts, deployment: Deployment, deliveries: Sequence[Delivery]) -> None:
-    """What the publish function says of the messages that it published."""
-    missing = [d for d in deliveries if d.sent.traced and not d.published_at]
-    if not missing:
+def _identify(arrivals: ScenarioArrivals, payloads: Sequence[ReceivedPayload]) -> None:
+    """Set message id and time of payloads that the publish function published meanwhile."""
+    unpublished = [payload for payload in payloads if payload.submission.log_field and not payload.published_at]
+    if not unpublished:
         return
-    lines = published(accounts, deployment)
-    for delivery in missing:
-        assert delivery.sent.traced
-        name, value = delivery.sent.traced
-        for line in lines:
-            if line.get(name) == value:
-                delivery.message_id = line["message_id"]
-                delivery.published_at = datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+    entries = arrivals.published()
+    for payload in unpublished:
+        assert payload.submission.log_field
+        name, value = payload.submission.log_field
+        for entry in entries:
+            if entry.get(name) == value:
+                payload.message_id = entry["message_id"]
+                payload.published_at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")

@@ -1,4 +1,4 @@
-"""What must not work, tried for real: each attempt says who tried what, and what refused it."""
+"""Attempts that must be denied. Each names its caller and the policy that must deny it."""
 
 import json
 import re
@@ -12,173 +12,181 @@ from botocore.exceptions import ClientError
 
 from claim_check import Pointer
 from local.accounts import Accounts
-from stacks.deployment import Deployment, SenderConfig, SqsSubscriberConfig, names
+from stacks.deployment import Names, Place, PublisherNames, SenderNames, SubscriberNames
+from stacks.deployment.names import OUTBOX, PAYLOADS
 
-STRANGER = "999999999999"
+OTHER_ACCOUNT = "999999999999"
 DEAD_LETTER_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """`answer`: what came back. `held`: it was refused, and by what it was to be refused by."""
+class RefusedAttempt:
+    """An attempt and its response. `denied`: whether the expected policy denied it."""
 
-    tried: str
-    by: str
-    refused_by: str
-    answer: str
-    held: bool
+    attempt: str
+    caller: str
+    policy: str
+    response: str
+    denied: bool
 
 
 @dataclass(frozen=True)
-class Refuser:
-    """What is to refuse an attempt. `says`: a pattern of its answer, which no other refuser's answer matches."""
+class Policy:
+    """The policy that must deny an attempt. `pattern` matches its error, and no error of another policy."""
 
     name: str
-    says: str
+    pattern: str
 
 
-# S3 names no action; a key that refuses does.
-BUCKET_POLICY = Refuser("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
+# S3's error does not name the action. An error of the key does.
+BUCKET_POLICY = Policy("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
 
 
-def try_all(accounts: Accounts, deployment: Deployment, *, message_id: str) -> Iterator[Refusal]:
-    """Every attempt. `message_id` is that of a payload in the store: nothing is to be refused for want of it."""
-    publisher = deployment.publisher
-    stranger = _Clients(accounts, STRANGER, publisher.region)
-    bucket, key = names.payload_bucket(deployment), f"{names.PAYLOADS}{message_id}"
-    topic = names.topic_arn(deployment)
+def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[RefusedAttempt]:
+    """Run all attempts. `message_id` names an existing payload, so that no attempt fails with "not found"."""
+    publisher = names.publisher
+    place, topic = publisher.place, publisher.topic.arn
+    other = partial(_client, accounts, Place(OTHER_ACCOUNT, place.region))
+    bucket, key = publisher.payload_bucket.bucket.name, f"{PAYLOADS}{message_id}"
 
-    yield _refused(
+    yield _try(
         "read a payload",
-        f"a stranger, {STRANGER}",
+        f"another account, {OTHER_ACCOUNT}",
         BUCKET_POLICY,
-        lambda: stranger("s3").get_object(Bucket=bucket, Key=key),
+        partial(other("s3").get_object, Bucket=bucket, Key=key),
     )
-    yield _refused(
+    yield _try(
         "read a payload without its key",
-        f"a role of the publisher's account that may read the bucket, {publisher.account}",
-        Refuser("the key's policy", "kms:Decrypt"),
-        lambda: _without_key(accounts, deployment).get_object(Bucket=bucket, Key=key),
+        f"a role of the publisher's account that may read the bucket, {place.account}",
+        Policy("the key's policy", "kms:Decrypt"),
+        partial(_role_without_key(accounts, publisher).get_object, Bucket=bucket, Key=key),
     )
-    for subscriber in deployment.subscribers:
-        if subscriber.account == publisher.account:
-            continue  # no boundary: its administrator is the publisher's
-        theirs = _Clients(accounts, subscriber.account, publisher.region)
-        elsewhere = f"arn:aws:sqs:{subscriber.region}:{subscriber.account}:elsewhere"
-        yield _refused(
-            "read a payload",
-            f"{subscriber.name}'s administrator, {subscriber.account}, who is not its reader role",
-            BUCKET_POLICY,
-            partial(theirs("s3").get_object, Bucket=bucket, Key=key),
-        )
-        yield _refused(
-            "subscribe an endpoint that is not configured",
-            f"{subscriber.name}'s administrator, {subscriber.account}",
-            Refuser("the topic's policy (sns:Endpoint)", "SNS:Subscribe .* explicit deny in a resource-based policy"),
-            partial(theirs("sns").subscribe, TopicArn=topic, Protocol="sqs", Endpoint=elsewhere),
-        )
-    yield _refused(
+    for subscriber in names.subscribers.values():
+        if subscriber.place.account != place.account:  # the same account has the same administrator
+            yield from _attempts_of_subscriber(accounts, publisher, subscriber, key=key)
+    yield _try(
         "subscribe to the topic",
-        f"a stranger, {STRANGER}",
-        Refuser("the topic's policy", "SNS:Subscribe"),
-        lambda: stranger("sns").subscribe(
-            TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{publisher.region}:{STRANGER}:mine"
+        f"another account, {OTHER_ACCOUNT}",
+        Policy("the topic's policy", "SNS:Subscribe"),
+        partial(
+            other("sns").subscribe,
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=f"arn:aws:sqs:{place.region}:{OTHER_ACCOUNT}:queue",
         ),
     )
-    yield _refused(
+    yield _try(
         "publish to the topic",
-        f"a stranger, {STRANGER}",
-        Refuser("the topic's policy", "sns:Publish"),
-        lambda: stranger("sns").publish(TopicArn=topic, Message="let me in"),
+        f"another account, {OTHER_ACCOUNT}",
+        Policy("the topic's policy", "sns:Publish"),
+        partial(other("sns").publish, TopicArn=topic, Message="attempt"),
     )
-    yield _refused(
+    yield _try(
         "put an event on the bus",
-        f"a sender who is not configured, {STRANGER}",
-        Refuser("the event bus's policy", "events:PutEvents"),
-        lambda: _put_event(stranger("events"), names.event_bus_arn(deployment)),
+        f"an unknown sender, {OTHER_ACCOUNT}",
+        Policy("the event bus's policy", "events:PutEvents"),
+        partial(_put_event, other("events"), publisher.event_bus.arn),
     )
-    for sender in deployment.senders:
-        if sender.account != publisher.account:
-            yield from _at_the_outbox(accounts, deployment, sender)
-    for subscriber in deployment.subscribers:
+    for sender in names.senders.values():
+        if sender.place.account != place.account:
+            yield from _attempts_of_sender(accounts, publisher, sender)
+    for subscriber in names.subscribers.values():
         if subscriber.kind == "sqs":
-            yield from _at_the_queue(accounts, deployment, subscriber)
+            yield from _attempts_at_queue(accounts, publisher, subscriber)
 
 
-def _at_the_outbox(accounts: Accounts, deployment: Deployment, sender: SenderConfig) -> Iterator[Refusal]:
-    bucket, region = names.payload_bucket(deployment), deployment.publisher.region
-    role = accounts.client("s3", account=sender.account, region=region, role=names.sender_role(deployment, sender))
-    administrator = accounts.client("s3", account=sender.account, region=region)
-    own = f"{names.sender_outbox(sender)}demo"
-    for tried, key in (
-        ("upload into another sender's folder", f"{names.OUTBOX}somebody-else/demo"),
-        ("upload past the outbox, as a payload", f"{names.PAYLOADS}demo"),
+def _attempts_of_subscriber(
+    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames, *, key: str
+) -> Iterator[RefusedAttempt]:
+    administrator = partial(_client, accounts, Place(subscriber.place.account, publisher.place.region))
+    caller = f"{subscriber.name}'s administrator, {subscriber.place.account}"
+    yield _try(
+        "read a payload",
+        f"{caller}, without the reader role",
+        BUCKET_POLICY,
+        partial(administrator("s3").get_object, Bucket=publisher.payload_bucket.bucket.name, Key=key),
+    )
+    yield _try(
+        "subscribe an unknown endpoint",
+        caller,
+        Policy("the topic's policy (sns:Endpoint)", "SNS:Subscribe .* explicit deny in a resource-based policy"),
+        partial(
+            administrator("sns").subscribe,
+            TopicArn=publisher.topic.arn,
+            Protocol="sqs",
+            Endpoint=f"arn:aws:sqs:{subscriber.place.region}:{subscriber.place.account}:unknown",
+        ),
+    )
+
+
+def _attempts_of_sender(accounts: Accounts, publisher: PublisherNames, sender: SenderNames) -> Iterator[RefusedAttempt]:
+    bucket = publisher.payload_bucket.bucket.name
+    place = Place(sender.place.account, publisher.place.region)
+    role = _client(accounts, place, "s3", role=sender.role.name)
+    administrator = _client(accounts, place, "s3")
+    for attempt, key in (
+        ("upload to another sender's prefix", f"{OUTBOX}another-sender/demo"),
+        ("upload to the prefix of payloads", f"{PAYLOADS}demo"),
     ):
-        yield _refused(
-            tried,
-            f"{sender.name}'s own role, {sender.account}",
-            Refuser(
-                "the role's own policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)"
-            ),
-            partial(role.put_object, Bucket=bucket, Key=key, Body=b"let me in"),
+        yield _try(
+            attempt,
+            f"{sender.name}'s role, {place.account}",
+            Policy("the role's policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)"),
+            partial(role.put_object, Bucket=bucket, Key=key, Body=b"attempt"),
         )
-    yield _refused(
-        f"upload into {sender.name}'s folder",
-        f"{sender.name}'s administrator, {sender.account}, who is not its role",
-        Refuser("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
-        partial(administrator.put_object, Bucket=bucket, Key=own, Body=b"let me in"),
+    yield _try(
+        f"upload to {sender.name}'s prefix",
+        f"{sender.name}'s administrator, {place.account}, without its role",
+        Policy("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
+        partial(administrator.put_object, Bucket=bucket, Key=f"{sender.outbox}demo", Body=b"attempt"),
     )
 
 
-def _at_the_queue(accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriberConfig) -> Iterator[Refusal]:
-    owner = accounts.client("sqs", account=subscriber.account, region=subscriber.region)
-    url = owner.get_queue_url(QueueName=names.queue(deployment, subscriber))["QueueUrl"]
-    stranger = accounts.client("sqs", account=STRANGER, region=subscriber.region)
-    fifo = {"MessageGroupId": "demo"} if deployment.publisher.fifo else {}
-    yield _refused(
-        f"send a message to {subscriber.name}'s queue, past the topic",
-        f"a stranger, {STRANGER}",
-        Refuser("the queue's policy", "sqs:SendMessage"),
-        lambda: stranger.send_message(QueueUrl=url, MessageBody="let me in", **fifo),
+def _attempts_at_queue(
+    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames
+) -> Iterator[RefusedAttempt]:
+    administrator = _client(accounts, subscriber.place, "sqs")
+    other = _client(accounts, Place(OTHER_ACCOUNT, subscriber.place.region), "sqs")
+    url = administrator.get_queue_url(QueueName=subscriber.queue.name)["QueueUrl"]
+    dead_letters = administrator.get_queue_url(QueueName=subscriber.dead_letter_queue.name)["QueueUrl"]
+    fifo = bool(publisher.fifo_suffix)
+    yield _try(
+        f"send a message to {subscriber.name}'s queue",
+        f"another account, {OTHER_ACCOUNT}",
+        Policy("the queue's policy", "sqs:SendMessage"),
+        partial(
+            other.send_message, QueueUrl=url, MessageBody="attempt", **({"MessageGroupId": "demo"} if fifo else {})
+        ),
     )
-    forged = {
-        "a bucket of a stranger's": Pointer(f"{STRANGER}-bucket", f"{names.PAYLOADS}secret"),
-        "the outbox": Pointer(names.payload_bucket(deployment), f"{names.OUTBOX}secret"),
+    untrusted = {
+        "a bucket of another account": Pointer(f"{OTHER_ACCOUNT}-bucket", f"{PAYLOADS}secret"),
+        "the outbox": Pointer(publisher.payload_bucket.bucket.name, f"{OUTBOX}secret"),
     }
-    for where, pointer in forged.items():
-        yield _forged_pointer(accounts, deployment, subscriber, url, where, pointer)
-
-
-def _forged_pointer(
-    accounts: Accounts, deployment: Deployment, subscriber: SqsSubscriberConfig, url: str, where: str, pointer: Pointer
-) -> Refusal:
-    sqs = accounts.client("sqs", account=subscriber.account, region=subscriber.region)
-    dead_letters = sqs.get_queue_url(QueueName=names.dead_letter_queue(deployment, subscriber))["QueueUrl"]
-    fifo = {"MessageGroupId": "demo", "MessageDeduplicationId": where} if deployment.publisher.fifo else {}
-    sqs.send_message(
-        QueueUrl=url,
-        MessageBody=pointer.body(),
-        MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-        **fifo,
-    )
-    reason = _dead_letter_reason(sqs, dead_letters, pointer)
-    return Refusal(
-        tried=f"send a pointer to {where}",
-        by=f"{subscriber.name}'s administrator, {subscriber.account}, straight to the queue",
-        refused_by="the consume function, before any call to S3; the message is in the dead-letter queue",
-        answer=reason or f"nothing in the dead-letter queue after {DEAD_LETTER_SECONDS} s",
-        held=reason is not None and reason.startswith("UntrustedStore"),
-    )
+    for place, pointer in untrusted.items():
+        administrator.send_message(
+            QueueUrl=url,
+            MessageBody=pointer.body(),
+            MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
+            **({"MessageGroupId": "demo", "MessageDeduplicationId": place} if fifo else {}),
+        )
+        reason = _dead_letter_reason(administrator, dead_letters, pointer)
+        yield RefusedAttempt(
+            attempt=f"send a pointer to {place}",
+            caller=f"{subscriber.name}'s administrator, {subscriber.place.account}, directly to the queue",
+            policy="the consume function, before any request to S3; the message is in the dead-letter queue",
+            response=reason or f"nothing in the dead-letter queue after {DEAD_LETTER_SECONDS} s",
+            denied=reason is not None and reason.startswith("UntrustedStore"),
+        )
 
 
 def _dead_letter_reason(sqs: Any, url: str, pointer: Pointer) -> str | None:
-    """Why the message with that pointer was dead-lettered; it is taken out of the queue."""
+    """Wait for the dead letter with a pointer. Delete it, and return its reason, or None after DEAD_LETTER_SECONDS."""
     deadline = time.monotonic() + DEAD_LETTER_SECONDS
     while time.monotonic() < deadline:
-        answer = sqs.receive_message(
+        response = sqs.receive_message(
             QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=1, VisibilityTimeout=0
         )
-        for message in answer.get("Messages", []):
+        for message in response.get("Messages", []):
             if message["Body"] == pointer.body():
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 reason = message.get("MessageAttributes", {}).get("DeadLetterReason", {})
@@ -186,47 +194,41 @@ def _dead_letter_reason(sqs: Any, url: str, pointer: Pointer) -> str | None:
     return None
 
 
-class _Clients:
-    def __init__(self, accounts: Accounts, account: str, region: str) -> None:
-        self._accounts, self._account, self._region = accounts, account, region
-
-    def __call__(self, service: str) -> Any:
-        return self._accounts.client(service, account=self._account, region=self._region)
+def _client(accounts: Accounts, place: Place, service: str, *, role: str | None = None) -> Any:
+    return accounts.client(service, account=place.account, region=place.region, role=role)
 
 
 def _put_event(events: Any, bus: str) -> None:
-    answer = events.put_events(
-        Entries=[{"EventBusName": bus, "Source": "stranger", "DetailType": "let me in", "Detail": json.dumps({})}]
-    )
-    (entry,) = answer["Entries"]
-    # EventBridge may answer 200 and refuse an entry.
+    event = {"EventBusName": bus, "Source": "attempt", "DetailType": "attempt", "Detail": json.dumps({})}
+    (entry,) = events.put_events(Entries=[event])["Entries"]
+    # EventBridge reports a rejected entry in a response with status 200.
     if "ErrorCode" in entry:
         raise ClientError(
             {"Error": {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}}, "PutEvents"
         )
 
 
-def _without_key(accounts: Accounts, deployment: Deployment) -> Any:
-    """A client for S3 as a new role that may read every object of the account, and use no key."""
-    publisher = deployment.publisher
-    iam = accounts.client("iam", account=publisher.account, region=publisher.region)
-    role = f"{deployment.name}-demo-without-key"
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": publisher.account}}
+def _role_without_key(accounts: Accounts, publisher: PublisherNames) -> Any:
+    """Create a role that may read every object of the account and use no key. Return its client of S3."""
+    iam = _client(accounts, publisher.place, "iam")
+    role = f"{publisher.prefix}-demo-without-key"
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": publisher.place.account}}
     read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document(trust))
     iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=_document(read))
-    return accounts.client("s3", account=publisher.account, region=publisher.region, role=role)
+    return _client(accounts, publisher.place, "s3", role=role)
 
 
 def _document(statement: Mapping[str, object]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _refused(tried: str, by: str, refuser: Refuser, attempt: Callable[[], object]) -> Refusal:
+def _try(attempt: str, caller: str, policy: Policy, request: Callable[[], object]) -> RefusedAttempt:
     try:
-        attempt()
+        request()
     except ClientError as error:
-        answer = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
-        # Any other error would say that the attempt was made wrongly, or that something else refused it.
-        return Refusal(tried, by, refuser.name, answer, held=bool(re.search(refuser.says, answer, re.IGNORECASE)))
-    return Refusal(tried, by, refuser.name, "it was allowed", held=False)
+        response = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+        # Another error means that the request was invalid, or that another policy denied it.
+        denied = bool(re.search(policy.pattern, response, re.IGNORECASE))
+        return RefusedAttempt(attempt, caller, policy.name, response, denied=denied)
+    return RefusedAttempt(attempt, caller, policy.name, "allowed", denied=False)

@@ -1,4 +1,4 @@
-"""What the demo found: as tables for a person, and as JSON for a program."""
+"""The result of the scenario, as tables and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -12,124 +12,120 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.scenario.deliveries import Delivery
-from cli.scenario.refusals import Refusal
+from cli.scenario.deliveries import ReceivedPayload
+from cli.scenario.memory import FunctionMemory
+from cli.scenario.refusals import RefusedAttempt
 from local.limitations import NOT_ENFORCED
-from stacks.deployment import Deployment
+from stacks.deployment import SubscriberConfig
 
-MOST_MEMORY_MB = 160
-
-
-@dataclass(frozen=True)
-class FunctionMemory:
-    """Peak resident memory of a function's own process, over all its invocations; None when it reported none."""
-
-    function: str
-    account: str
-    region: str
-    peak_memory_mb: int | None
+MAXIMUM_MEMORY_MB = 160
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    deployment: Deployment
-    deliveries: Sequence[Delivery]
-    refusals: Sequence[Refusal]
+    """The result of the scenario."""
+
+    deployment: str
+    subscribers: Sequence[SubscriberConfig]
+    payloads: Sequence[ReceivedPayload]
+    attempts: Sequence[RefusedAttempt]
     functions: Sequence[FunctionMemory]
     seconds: dict[str, float]
 
     @property
     def ok(self) -> bool:
-        """Whether every payload arrived whole everywhere, every attempt was refused, every function stayed small."""
-        delivered = all(d.whole(s) for d in self.deliveries for s in self.deployment.subscribers)
-        small = all(f.peak_memory_mb and f.peak_memory_mb < MOST_MEMORY_MB for f in self.functions)
-        something = bool(self.deliveries and self.refusals and self.functions)
-        return something and delivered and small and all(r.held for r in self.refusals)
+        """Whether all payloads arrived intact, all attempts were denied, and all functions stayed below the limit."""
+        complete = bool(self.payloads and self.attempts and self.functions)
+        intact = all(payload.intact(subscriber) for payload in self.payloads for subscriber in self.subscribers)
+        denied = all(attempt.denied for attempt in self.attempts)
+        small = all(used.peak_memory_mb and used.peak_memory_mb < MAXIMUM_MEMORY_MB for used in self.functions)
+        return complete and intact and denied and small
 
     def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-serialisable values."""
         return {
             "ok": self.ok,
-            "deployment": self.deployment.name,
-            "payloads": [self._payload(delivery) for delivery in self.deliveries],
-            "refusals": [asdict(refusal) for refusal in self.refusals],
+            "deployment": self.deployment,
+            "payloads": [self._payload(payload) for payload in self.payloads],
+            "attempts": [asdict(attempt) for attempt in self.attempts],
             "functions": [asdict(function) for function in self.functions],
             "not_enforced": [asdict(limit) for limit in NOT_ENFORCED],
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
         }
 
-    def _payload(self, delivery: Delivery) -> dict[str, Any]:
-        sent = delivery.sent
-        return {
-            "what": sent.what,
-            "route": sent.route,
-            "bytes": sent.bytes,
-            "sha256": sent.sha256,
-            "message_id": delivery.message_id,
-            "sent_at": sent.at.isoformat(),
-            "published_after_seconds": _after(sent.at, delivery.published_at),
-            "subscribers": [
-                {
-                    "name": subscriber.name,
-                    "account": subscriber.account,
-                    "region": subscriber.region,
-                    "bytes": arrival.bytes if arrival else None,
-                    "sha256": arrival.sha256 if arrival else None,
-                    "downstream": {"kind": arrival.kind, "status": arrival.status, "arn": arrival.arn}
-                    if arrival
-                    else None,
-                    "after_seconds": _after(sent.at, arrival.at if arrival else None),
-                    "ok": delivery.whole(subscriber),
-                }
-                for subscriber in self.deployment.subscribers
-                for arrival in [delivery.arrivals.get(subscriber.name)]
-            ],
-        }
-
     def write(self, path: Path) -> None:
+        """Write the report to a file, as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def show(self, console: Console) -> None:
-        console.print(self._payload_table())
-        console.print(self._refusal_table())
-        console.print(self._memory_table())
-        console.print(self._limits_table())
+        """Print the report as tables."""
+        for table in (self._payload_table(), self._attempt_table(), self._memory_table(), _limitations_table()):
+            console.print(table)
+
+    def _payload(self, payload: ReceivedPayload) -> dict[str, Any]:
+        sent = payload.submission
+        return {
+            "payload": sent.payload,
+            "route": sent.route,
+            "bytes": sent.bytes,
+            "sha256": sent.sha256,
+            "message_id": payload.message_id,
+            "sent_at": sent.at.isoformat(),
+            "published_after_seconds": _seconds_between(sent.at, payload.published_at),
+            "subscribers": [self._arrival(payload, subscriber) for subscriber in self.subscribers],
+        }
+
+    def _arrival(self, payload: ReceivedPayload, subscriber: SubscriberConfig) -> dict[str, Any]:
+        arrival = payload.arrivals.get(subscriber.name)
+        application = {"kind": arrival.kind, "status": arrival.status, "arn": arrival.arn} if arrival else None
+        return {
+            "name": subscriber.name,
+            "account": subscriber.account,
+            "region": subscriber.region,
+            "bytes": arrival.bytes if arrival else None,
+            "sha256": arrival.sha256 if arrival else None,
+            "application": application,
+            "after_seconds": _seconds_between(payload.submission.at, arrival.at if arrival else None),
+            "ok": payload.intact(subscriber),
+        }
 
     def _payload_table(self) -> Table:
-        table = _table("Payloads, from door to application", "what", "route", "size", "subscriber", "hops", "verdict")
-        for delivery in self.deliveries:
-            sent = delivery.sent
-            for index, subscriber in enumerate(self.deployment.subscribers):
-                whole = delivery.whole(subscriber)
+        table = _table(
+            "Payloads, from sender to application", "payload", "route", "size", "subscriber", "steps", "result"
+        )
+        for payload in self.payloads:
+            sent = payload.submission
+            for index, subscriber in enumerate(self.subscribers):
+                intact = payload.intact(subscriber)
                 table.add_row(
-                    *((escape(sent.what), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
+                    *((escape(sent.payload), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
                     f"{subscriber.name} {subscriber.account}\n{subscriber.region}",
-                    _hops(delivery, subscriber.name),
-                    _verdict(whole, f"sha256 {sent.sha256[:8]}… equal" if whole else "not as it was sent"),
-                    end_section=index == len(self.deployment.subscribers) - 1,
+                    _steps(payload, subscriber.name),
+                    _result(intact, f"sha256 {sent.sha256[:8]}… equal" if intact else "missing or different"),
+                    end_section=index == len(self.subscribers) - 1,
                 )
         return table
 
-    def _refusal_table(self) -> Table:
-        table = _table("What must be refused", "tried", "by", "refused by", "verdict")
-        for refusal in self.refusals:
-            verdict = _verdict(refusal.held, "refused" if refusal.held else escape(refusal.answer))
-            table.add_row(refusal.tried, refusal.by, refusal.refused_by, verdict)
+    def _attempt_table(self) -> Table:
+        table = _table("Attempts that must be denied", "attempt", "caller", "denied by", "result")
+        for attempt in self.attempts:
+            result = _result(attempt.denied, "denied" if attempt.denied else escape(attempt.response))
+            table.add_row(attempt.attempt, attempt.caller, attempt.policy, result)
         return table
 
     def _memory_table(self) -> Table:
-        table = _table("Peak memory of the functions, whatever the size", "function", "account", "region", "MB")
-        for function in self.functions:
-            table.add_row(
-                function.function, function.account, function.region, str(function.peak_memory_mb or "did not run")
-            )
+        table = _table("Peak memory of the functions, at any payload size", "function", "account", "region", "MB")
+        for used in self.functions:
+            table.add_row(used.function, used.account, used.region, str(used.peak_memory_mb or "did not run"))
         return table
 
-    def _limits_table(self) -> Table:
-        table = _table("What the emulator does not enforce (AWS does: trust the templates)", "what", "here")
-        for limit in NOT_ENFORCED:
-            table.add_row(limit.name, limit.here)
-        return table
+
+def _limitations_table() -> Table:
+    table = _table("Limitations of the emulator (AWS enforces these: see the templates)", "subject", "in the emulator")
+    for limit in NOT_ENFORCED:
+        table.add_row(limit.name, limit.here)
+    return table
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -139,22 +135,22 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _hops(delivery: Delivery, subscriber: str) -> str:
-    sent, arrival = delivery.sent, delivery.arrivals.get(subscriber)
-    hops = [("published", delivery.published_at)] if delivery.published_at else []
-    lines = [f"+{_after(sent.at, at):.1f} s {hop}" for hop, at in hops]
-    lines.append(
-        f"+{_after(sent.at, arrival.at):.1f} s {arrival.kind} {arrival.status}" if arrival else "not handed on in time"
-    )
+def _steps(payload: ReceivedPayload, subscriber: str) -> str:
+    start, arrival = payload.submission.at, payload.arrivals.get(subscriber)
+    lines = [f"+{_seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
+    if arrival:
+        lines.append(f"+{_seconds_between(start, arrival.at):.1f} s {arrival.kind} {arrival.status}")
+    else:
+        lines.append("did not arrive in time")
     return "\n".join(lines)
 
 
-def _after(start: datetime, end: datetime | None) -> float | None:
+def _seconds_between(start: datetime, end: datetime | None) -> float | None:
     return round((end - start).total_seconds(), 2) if end else None
 
 
-def _verdict(good: bool, text: str) -> str:
-    return f"[green]✓ {text}[/]" if good else f"[red]✗ {text}[/]"
+def _result(ok: bool, text: str) -> str:
+    return f"[green]✓ {text}[/]" if ok else f"[red]✗ {text}[/]"
 
 
 def _size(size: int) -> str:

@@ -1,96 +1,100 @@
-"""The public doors. Each function sends one payload as an application would, and tells how to find its message."""
+"""The entry points of a deployment. Each function sends one payload as an application would."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
-from claim_check import Publisher, Store
-from cli.scenario.payloads import Payload
+from claim_check import Publisher
+from cli.scenario.payloads import SentPayload
 from local.accounts import Accounts
-from stacks.deployment import Deployment, names
+from stacks.deployment import Names
+from stacks.deployment.names import OUTBOX
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A payload that went through a door.
+class Submission:
+    """A payload that was sent through an entry point."""
 
-    `traced` is the field of the publish function's log, and its value, by which the message is found; None when the
-    message's id is known already.
-    """
-
-    what: str
+    payload: str
     route: str
     bytes: int
     sha256: str
     at: datetime
     message_id: str | None = None
-    traced: tuple[str, str] | None = None
+    log_field: tuple[str, str] | None = None
+    """The field of the publish function's log, and its value, that identify the message. None for the library."""
 
 
-def sending_role(deployment: Deployment) -> tuple[str, str, str]:
-    """Whom the demo sends as: account and name of the first sender's role, and its folder of the outbox; without any,
-    the publisher's own."""
-    for sender in deployment.senders:
-        return sender.account, names.sender_role(deployment, sender), names.sender_outbox(sender)
-    return deployment.publisher.account, names.publisher_role(deployment), f"{names.OUTBOX}demo/"
+class SendingRole(NamedTuple):
+    """A role that sends, and the prefix of its uploads."""
+
+    account: str
+    role: str
+    outbox: str
 
 
-def by_event(accounts: Accounts, deployment: Deployment) -> Sent:
-    """(a) A small event, put on the publisher's bus by a sender of another account, as its role; without any, by an
-    administrator of the publisher's, whose own role is for the library and the outbox."""
-    publisher = deployment.publisher
-    account, role, _ = sending_role(deployment)
+def sending_role(names: Names) -> SendingRole:
+    """Return the role of the first sender, or without senders the publisher's own role."""
+    for sender in names.senders.values():
+        return SendingRole(sender.place.account, sender.role.name, sender.outbox)
+    return SendingRole(names.publisher.place.account, names.publisher.role.name, f"{OUTBOX}demo/")
+
+
+def send_event(accounts: Accounts, names: Names) -> Submission:
+    """Put a small event on the publisher's event bus.
+
+    Without senders an administrator of the publisher's account puts it: the publisher's role may not.
+    """
+    account, role, _ = sending_role(names)
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
-    answer = accounts.client(
-        "events", account=account, region=publisher.region, role=role if deployment.senders else None
-    ).put_events(
-        Entries=[
-            {
-                "EventBusName": names.event_bus_arn(deployment),
-                "Source": "shop.orders",
-                "DetailType": "Order placed",
-                "Detail": payload,
-            }
-        ]
+    events = accounts.client(
+        "events", account=account, region=names.publisher.place.region, role=role if names.senders else None
     )
-    (entry,) = answer["Entries"]
+    event = {
+        "EventBusName": names.publisher.event_bus.arn,
+        "Source": "shop.orders",
+        "DetailType": "Order placed",
+        "Detail": payload,
+    }
+    (entry,) = events.put_events(Entries=[event])["Entries"]
     if "EventId" not in entry:
         raise ClientError({"Error": {"Code": entry["ErrorCode"], "Message": entry["ErrorMessage"]}}, "PutEvents")
-    return Sent(
-        what="a small event",
+    return Submission(
+        payload="a small event",
         route=f"PutEvents from {account}",
         bytes=len(payload.encode()),
         sha256=hashlib.sha256(payload.encode()).hexdigest(),
         at=at,
         message_id=entry["EventId"],
-        traced=("event_id", entry["EventId"]),
+        log_field=("event_id", entry["EventId"]),
     )
 
 
-def by_library(accounts: Accounts, deployment: Deployment, payload: Payload) -> Sent:
-    """(b) A file over the threshold, published by an application that uses the library as the publisher role."""
-    publisher = deployment.publisher
-    whoever = {"account": publisher.account, "region": publisher.region, "role": names.publisher_role(deployment)}
+def send_by_library(accounts: Accounts, names: Names, payload: SentPayload, *, threshold: int) -> Submission:
+    """Publish a file with the library, as the publisher's role. `threshold` is `publisher.maximum_message_bytes`."""
+    publisher = names.publisher
+    caller = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
     at = datetime.now(UTC)
     published = Publisher(
-        topic_arn=names.topic_arn(deployment),
-        store=Store(names.payload_bucket(deployment), names.PAYLOADS, publisher.account, publisher.region),
-        threshold=publisher.maximum_message_bytes,
+        topic_arn=publisher.topic.arn,
+        store=publisher.store,
+        threshold=threshold,
         offload="always",  # also a file of a few bytes
-        sns=accounts.client("sns", **whoever),
-        s3=accounts.client("s3", **whoever),
+        sns=accounts.client("sns", **caller),
+        s3=accounts.client("s3", **caller),
     ).publish(
         payload.path,
         attributes={"source": "demo", "file": payload.path.name},
-        group_id="demo" if publisher.fifo else None,
+        group_id="demo" if publisher.fifo_suffix else None,
     )
-    return Sent(
-        what=payload.path.name,
+    return Submission(
+        payload=payload.path.name,
         route="the library",
         bytes=payload.bytes,
         sha256=payload.sha256,
@@ -99,24 +103,24 @@ def by_library(accounts: Accounts, deployment: Deployment, payload: Payload) -> 
     )
 
 
-def by_outbox(accounts: Accounts, deployment: Deployment, payload: Payload) -> Sent:
-    """(c) A file that the same sender drops into its folder of the outbox, from its own account."""
-    publisher = deployment.publisher
-    account, role, folder = sending_role(deployment)
-    key = f"{folder}{payload.path.name}"
-    s3 = accounts.client("s3", account=account, region=publisher.region, role=role)
+def send_by_outbox(accounts: Accounts, names: Names, payload: SentPayload) -> Submission:
+    """Upload a file to the sender's prefix of the outbox."""
+    account, role, outbox = sending_role(names)
+    publisher = names.publisher
+    key = f"{outbox}{payload.path.name}"
+    s3 = accounts.client("s3", account=account, region=publisher.place.region, role=role)
     at = datetime.now(UTC)
     s3.upload_file(
         str(payload.path),
-        names.payload_bucket(deployment),
+        publisher.payload_bucket.bucket.name,
         key,
-        ExtraArgs={"ExpectedBucketOwner": publisher.account, "Metadata": {"file": "demo"}},
+        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": {"file": "demo"}},
     )
-    return Sent(
-        what=payload.path.name,
+    return Submission(
+        payload=payload.path.name,
         route=f"upload from {account}",
         bytes=payload.bytes,
         sha256=payload.sha256,
         at=at,
-        traced=("upload", key),
+        log_field=("upload", key),
     )

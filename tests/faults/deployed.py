@@ -21,7 +21,7 @@ from claim_check import Publisher, Store
 from cli.scenario.routes import sending_role
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import Deployment, LambdaSubscriberConfig, SqsSubscriberConfig, load_messaging, names
+from stacks.deployment import Deployment, LambdaSubscriberConfig, Names, SqsSubscriberConfig, load_messaging, names
 from tests.faults.arrivals import Arrivals
 from tests.faults.campaign import Handed, Outcome, Result, unaccounted
 from tests.faults.dead_letters import DeadLetter
@@ -135,7 +135,7 @@ class _Site:
         return message.id, message
 
     def _put_event(self, message: Message) -> str:
-        account, role, _ = sending_role(self._deployment)
+        account, role, _ = sending_role(Names(self._deployment))
         region = self._deployment.publisher.region
         (entry,) = self._accounts.client("events", account=account, region=region, role=role).put_events(
             Entries=[
@@ -151,7 +151,7 @@ class _Site:
         return id_
 
     def _upload(self, message: Message) -> str:
-        account, role, folder = sending_role(self._deployment)
+        account, role, folder = sending_role(Names(self._deployment))
         s3 = self._accounts.client("s3", account=account, region=self._deployment.publisher.region, role=role)
         key = f"{folder}{message.id}"
         bucket, owner = names.payload_bucket(self._deployment), self._deployment.publisher.account

@@ -12,7 +12,6 @@ import pytest
 
 from local import processing_job as job
 from research import launch
-from tests.templates import ROOT
 
 PYTHON = Path(sys.executable)
 LOOK = """
@@ -87,32 +86,3 @@ def test_root_runs_it_as_an_ordinary_user() -> None:
         assert (root.stat().st_uid, root.stat().st_gid) == (1000, 100)
     finally:
         shutil.rmtree(root)
-
-
-def test_make_job(tmp_path: Path) -> None:
-    """The command, with another interpreter than the image's."""
-    (tmp_path / "script.py").write_text(LOOK)
-    (tmp_path / "cells").mkdir()
-    (tmp_path / "cells" / "matrix.mtx").write_text("")
-    command: list[str | Path] = [PYTHON, "-m", "local.processing_job", tmp_path / "cells"]
-    command += ["--script", tmp_path / "script.py", "--python", PYTHON]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
-    ran = subprocess.run(
-        [*command, "--results", tmp_path / "results", "--", "--percent-mito", "5"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "Completed: looked" in ran.stdout
-    found, arguments, *_ = json.loads((tmp_path / "results" / "seen.json").read_text())
-    assert found == ["input/code/script.py", "input/data/cells/matrix.mtx"]
-    assert arguments == ["--percent-mito", "5"]
-
-
-def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for missing in ("", "/nowhere"):
-        with pytest.raises(SystemExit):
-            job.main([missing])
-    assert "'/nowhere': there is no such file or folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`make local`: emulated accounts, with nothing deployed, until Ctrl-C. Rehearse a deployment on them."""
+"""Emulated accounts without a deployment, to try one locally with the CDK CLI and the AWS CLI."""
 
 import contextlib
 import shlex
@@ -11,22 +11,19 @@ from local.world import interrupt_on_signals
 
 
 @interrupt_on_signals()
-def main() -> int:
+def run() -> int:
+    """Run the emulated accounts until Ctrl-C, and return the exit code."""
     try:
         with Emulator() as emulator, contextlib.suppress(KeyboardInterrupt):
-            print("Emulated AWS accounts are running; Ctrl-C ends them and all that is in them.")
-            print("In another terminal, paste this to sign in (any 12 digits are an account, any Region is there):\n")
+            print("Emulated AWS accounts are running. Ctrl-C stops them and deletes their content.")
+            print("Paste these lines into another terminal. Any 12 digits are an account, with every Region:\n")
             print("unset", *OVERRIDING_VARIABLES)
             for name, value in credentials(emulator, "111111111111", "us-east-1").items():
                 print(f"export {name}={shlex.quote(value)}")
-            print("\nWhat they do not enforce: `make demo` lists it at its end.", flush=True)
+            print("\n`coatcheck demo` lists the limitations of the emulator.", flush=True)
             signal.pause()
-        print("Stopped; the emulated accounts are gone.")
+        print("Stopped.")
     except EmulatorError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
