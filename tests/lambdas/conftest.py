@@ -1,48 +1,55 @@
-"""Functions in their Lambda environment, with AWS answered by moto."""
+"""Functions in their Lambda environment. moto replaces AWS."""
 
 import importlib
+import io
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.loaders import create_loader
+from botocore.stub import Stubber
 from moto import mock_aws
 
-PUBLISHER = "111111111111"
-SUBSCRIBER = "123456789012"  # the account that moto runs in
-STORE = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": SUBSCRIBER, "region": "us-east-1"}
+from claim_check import Replica, Store
+from shared.settings import EnvironmentSettings
+from stacks.common.function import METRICS
+
+ACCOUNT = "123456789012"  # moto's
+STORE = Store("payloads-bucket", "payloads/", ACCOUNT, "us-east-1")
+REPLICATED = replace(STORE, replicas=(Replica("replica-bucket", "us-east-1"),))
+STAGING = Store("staging-bucket", "inline/", ACCOUNT, "us-east-1")
 SECONDS_IN_QUEUE = 2
+
 _LOADER = create_loader()
-STAGING_STORE = {"bucket": "inbox-bucket", "prefix": "inline/", "owner": SUBSCRIBER, "region": "us-east-1"}
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS in one account, empty but for the two buckets."""
+    """AWS with one account and the buckets of both stores."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    # A proxy's or a sandbox's bundle of certificates must not reach botocore here.
-    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)  # a sandbox's certificates
     with mock_aws():
-        # Each mock begins with a new session, which would read the services' descriptions again.
+        # moto starts with a new session, which would read the services' descriptions again.
         boto3.setup_default_session()
         boto3.DEFAULT_SESSION._session.register_component("data_loader", _LOADER)  # type: ignore[union-attr]
         s3 = boto3.client("s3")
-        for store in (STORE, STAGING_STORE):
-            s3.create_bucket(Bucket=store["bucket"])
-        s3.put_bucket_versioning(Bucket=STORE["bucket"], VersioningConfiguration={"Status": "Enabled"})
+        for store in (STORE, STAGING):
+            s3.create_bucket(Bucket=store.bucket)
+        s3.put_bucket_versioning(Bucket=STORE.bucket, VersioningConfiguration={"Status": "Enabled"})
         yield
 
 
 @pytest.fixture
 def context() -> SimpleNamespace:
-    """What a handler uses of Lambda's context."""
+    """The part of Lambda's context that handlers use."""
     return SimpleNamespace(
         function_name="function",
         function_version="$LATEST",
@@ -53,40 +60,101 @@ def context() -> SimpleNamespace:
     )
 
 
-@pytest.fixture
-def load(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ModuleType]]:
-    """Import a handler as a cold start does: its module reads the environment given."""
-    loaded: list[str] = []
+Load = Callable[[EnvironmentSettings], ModuleType]
 
-    def load(package: str, **environment: str) -> ModuleType:
-        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "coatcheck")
-        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", package)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        for name in ("shared.telemetry", f"{package}.handler"):
+
+@pytest.fixture
+def load(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Import the handler of a function's settings, as a cold start does."""
+    loaded: set[str] = {"shared.telemetry"}
+
+    def forget() -> None:
+        for name in loaded:
             sys.modules.pop(name, None)
-        loaded.append(name)
-        return importlib.import_module(name)
+
+    def load(settings: EnvironmentSettings) -> ModuleType:
+        package = type(settings).__module__.partition(".")[0]
+        environment = {"POWERTOOLS_METRICS_NAMESPACE": METRICS, "POWERTOOLS_SERVICE_NAME": package}
+        for name, value in (environment | settings.to_environment()).items():
+            monkeypatch.setenv(name, value)
+        loaded.add(f"{package}.handler")
+        forget()
+        return importlib.import_module(f"{package}.handler")
 
     yield load
-    for name in loaded:
-        sys.modules.pop(name, None)
+    forget()
+
+
+class Telemetry:
+    """The log and the metrics of a handler."""
+
+    def __init__(self, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+        self._log, self._capsys = log, capsys
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log lines."""
+        return [json.loads(line) for line in self._log.getvalue().splitlines()]
+
+    def metrics(self) -> dict[str, list[float]]:
+        """Return the values of each metric, as CloudWatch reads them from the log."""
+        values: dict[str, list[float]] = {}
+        for line in self._capsys.readouterr().out.splitlines():
+            embedded = json.loads(line)
+            (directive,) = embedded["_aws"]["CloudWatchMetrics"]
+            assert directive["Namespace"] == METRICS
+            assert directive["Dimensions"] == [["service"]]  # the alarms' only dimension
+            for metric in directive["Metrics"]:
+                values.setdefault(metric["Name"], []).extend(embedded[metric["Name"]])
+        return values
+
+
+Listen = Callable[[ModuleType], Telemetry]
 
 
 @pytest.fixture
-def queue() -> Callable[[str], str]:
-    """Creates a queue; answers its URL."""
-    return lambda name: boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+def listen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Listen:
+    def listen(module: ModuleType) -> Telemetry:
+        log = io.StringIO()
+        monkeypatch.setattr(module.logger.registered_handler, "stream", log)
+        capsys.readouterr()
+        return Telemetry(log, capsys)
+
+    return listen
+
+
+def assert_stale_replica_is_counted(telemetry: Telemetry, message_id: str) -> None:
+    warning, last = telemetry.lines()
+    assert (warning["level"], warning["message"], warning["message_id"]) == ("WARNING", "stale replica", message_id)
+    assert "replica-bucket" in warning["problem"]
+    assert (last["level"], last["message_id"]) == ("INFO", message_id)
+    metrics = telemetry.metrics()
+    assert metrics["StaleReplica"] == [1]
+    assert "PayloadCorrupt" not in metrics
+
+
+def store_outdated_replica(message_id: str, size: int) -> None:
+    """Put another object of the same size into the replica, as a lagging replication leaves it."""
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="replica-bucket")
+    s3.put_object(Bucket="replica-bucket", Key=f"payloads/{message_id}", Body=b"o" * size)
+
+
+def create_queue(name: str) -> str:
+    """Create a queue and return its URL."""
+    fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+    return boto3.client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"]  # type: ignore[arg-type]
 
 
 def received(url: str) -> list[dict[str, Any]]:
-    """Messages in a queue, with their attributes."""
-    answer = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-    return answer.get("Messages", [])  # type: ignore[return-value]
+    """Receive messages, with their attributes."""
+    response = boto3.client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
+    )
+    return response.get("Messages", [])  # type: ignore[return-value]
 
 
 def subscribed_topic(queue_url: str) -> str:
-    """A topic that delivers to the queue, raw; answers its ARN."""
+    """Create a topic with raw delivery to the queue, and return its ARN."""
     sns = boto3.client("sns")
     topic = sns.create_topic(Name="messages")["TopicArn"]
     arn = boto3.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
@@ -95,7 +163,7 @@ def subscribed_topic(queue_url: str) -> str:
 
 
 def sqs_record(message: dict[str, Any], *, receives: int = 1, queue: str = "queue") -> dict[str, Any]:
-    """A received SQS message as Lambda's event spells it."""
+    """Return a received SQS message in the form of Lambda's event."""
     attributes = message.get("MessageAttributes", {})
     return {
         "messageId": message["MessageId"],
@@ -114,15 +182,21 @@ def sqs_record(message: dict[str, Any], *, receives: int = 1, queue: str = "queu
             for name, value in attributes.items()
         },
         "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:us-east-1:{SUBSCRIBER}:{queue}",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}",
         "awsRegion": "us-east-1",
     }
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {
-        "PAYLOAD_STORE": json.dumps(STORE),
-        "TRUSTED_STORES": json.dumps([STORE]),
-        "STAGING_STORE": json.dumps(STAGING_STORE),
-        **more,
-    }
+@pytest.fixture
+def stubbed() -> Callable[[str], tuple[Any, Stubber]]:
+    """Create a client that sends nothing, and its stub."""
+
+    def stubbed(service: str) -> tuple[Any, Stubber]:
+        session = boto3.Session(region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+        session._session.register_component("data_loader", _LOADER)
+        client: Any = session.client(service)  # type: ignore[call-overload]
+        stub = Stubber(client)
+        stub.activate()
+        return client, stub
+
+    return stubbed

@@ -1,0 +1,341 @@
+"""The consume function of a subscriber with a queue: a batch, record by record."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from claim_check import Publisher
+from consume_queue.settings import Settings
+from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
+from tests.lambdas.conftest import (
+    REPLICATED,
+    SECONDS_IN_QUEUE,
+    STAGING,
+    STORE,
+    Listen,
+    Load,
+    assert_stale_replica_is_counted,
+    create_queue,
+    received,
+    sqs_record,
+    store_outdated_replica,
+    subscribed_topic,
+)
+
+ROLE = "arn:aws:iam::123456789012:role/states"
+UNTRUSTED: dict[str, Any] = {
+    "MessageId": "untrusted",
+    "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"other-bucket","s3Key":"secret"}]',
+    "MessageAttributes": {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
+}
+SUCCESS: dict[str, list[Any]] = {"batchItemFailures": []}
+Publish = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(aws: None) -> Settings:
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    states = boto3.client("stepfunctions")
+    return Settings(
+        trusted_stores=(STORE,),
+        staging_store=STAGING,
+        state_machine_arn=states.create_state_machine(name="orders", definition=definition, roleArn=ROLE)[
+            "stateMachineArn"
+        ],
+        dead_letter_queue_url=create_queue("dead-letters"),
+        maximum_receives=5,
+    )
+
+
+@pytest.fixture
+def consume(load: Load, settings: Settings) -> ModuleType:
+    return load(settings)
+
+
+@pytest.fixture
+def publish(aws: None) -> Publish:
+    """Publish a payload, and return the SQS message that the subscriber receives."""
+    url = create_queue("delivered")
+    publisher = Publisher(topic_arn=subscribed_topic(url), store=STORE)
+
+    def publish(payload: bytes, message_id: str, **options: Any) -> dict[str, Any]:
+        publisher.publish(payload, message_id=message_id, **options)
+        (message,) = received(url)
+        boto3.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return message
+
+    return publish
+
+
+def staged() -> dict[str, bytes]:
+    """Return the payloads in the staging bucket, by key."""
+    s3 = boto3.client("s3")
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=STAGING.bucket).get("Contents", [])]
+    return {key: s3.get_object(Bucket=STAGING.bucket, Key=key)["Body"].read() for key in keys}
+
+
+def executions(consume: ModuleType) -> dict[str, dict[str, Any]]:
+    """Return the inputs of the executions, by name."""
+    states = boto3.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=consume.settings.state_machine_arn)["executions"]
+    return {
+        execution["name"]: json.loads(states.describe_execution(executionArn=execution["executionArn"])["input"])
+        for execution in listed
+    }
+
+
+def dead_letters(consume: ModuleType) -> list[dict[str, Any]]:
+    return received(consume.settings.dead_letter_queue_url)
+
+
+def reason(dead: dict[str, Any]) -> str:
+    text: str = dead["MessageAttributes"]["DeadLetterReason"]["StringValue"]
+    return text
+
+
+def test_offloaded_payload_is_handed_off_as_its_pointer(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    message = publish(b"x" * 300_000, message_id="large", attributes={"colour": "red"})
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    assert executions(consume)["large"] == {
+        "message_id": "large",
+        "pointer": STORE.object_of("large").to_dict(),
+        "summary": {
+            "bytes": 300_000,
+            "sha256": hashlib.sha256(b"x" * 300_000).hexdigest(),
+            "subject": None,
+            "attributes": {"colour": "red"},
+        },
+    }
+
+
+def test_inline_payload_is_staged_and_not_in_the_input(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    message = publish(b"small and private", message_id="small")
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    content = executions(consume)["small"]
+    assert content["pointer"] == STAGING.object_of("small").to_dict()
+    assert "small and private" not in json.dumps(content)
+    assert staged() == {"inline/small": b"small and private"}
+
+
+def test_message_delivered_twice_starts_one_execution(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    record = sqs_record(publish(b"once", message_id="once"))
+    for _ in range(2):
+        assert consume.handler({"Records": [record]}, context) == SUCCESS
+    assert list(executions(consume)) == ["once"]
+
+
+def test_another_payload_under_the_same_id_is_dead_lettered(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    for payload in (b"first", b"x" * 300_000):
+        record = sqs_record(publish(payload, message_id="order-1"))
+        assert consume.handler({"Records": [record]}, context) == SUCCESS
+    assert executions(consume)["order-1"]["summary"]["bytes"] == 5
+    (dead,) = dead_letters(consume)
+    assert reason(dead).startswith("PayloadConflict: ")
+
+
+def test_bad_record_is_dead_lettered_alone(consume: ModuleType, publish: Publish, context: SimpleNamespace) -> None:
+    records = [
+        sqs_record(publish(b"before", message_id="before")),
+        sqs_record(UNTRUSTED),
+        sqs_record(publish(b"after", message_id="after")),
+    ]
+    assert consume.handler({"Records": records}, context) == SUCCESS
+    assert sorted(executions(consume)) == ["after", "before"]
+    (dead,) = dead_letters(consume)
+    assert dead["Body"] == UNTRUSTED["Body"]
+    assert reason(dead).startswith("UntrustedStore: ")
+
+
+def test_bad_messages_are_dead_lettered_unchanged(
+    consume: ModuleType, context: SimpleNamespace, subtests: pytest.Subtests
+) -> None:
+    store_payload()
+    good = sqs_record({"MessageId": "good", "Body": "good"})
+    for name, bad in BAD_MESSAGES.items():
+        with subtests.test(name):
+            assert consume.handler({"Records": [sqs_record(bad.queued()), good]}, context) == SUCCESS
+            (dead,) = dead_letters(consume)
+            boto3.client("sqs").delete_message(
+                QueueUrl=consume.settings.dead_letter_queue_url, ReceiptHandle=dead["ReceiptHandle"]
+            )
+            assert reason(dead).startswith(f"{bad.error}: ")
+            del dead["MessageAttributes"]["DeadLetterReason"]
+            assert {key: dead[key] for key in ("Body", "MessageAttributes")} == {
+                key: bad.queued()[key] for key in ("Body", "MessageAttributes")
+            }
+    assert list(executions(consume)) == ["good"]
+    assert staged() == {"inline/good": b"good"}
+
+
+def test_message_without_attributes_is_its_own_payload(consume: ModuleType, context: SimpleNamespace) -> None:
+    bodies = {"a": "", "b": "{", "c": "null", "d": '{"Type":"Notification"}', "e": '["x",{}]', "f": "["}
+    records = [sqs_record({"MessageId": name, "Body": body}) for name, body in bodies.items()]
+    assert consume.handler({"Records": records}, context) == SUCCESS
+    assert staged() == {f"inline/{name}": body.encode() for name, body in bodies.items()}
+    assert {name: content["summary"]["bytes"] for name, content in executions(consume).items()} == {
+        name: len(body) for name, body in bodies.items()
+    }
+
+
+def test_attributes_over_the_input_size_are_dead_lettered(consume: ModuleType, context: SimpleNamespace) -> None:
+    novel = {"DataType": "String", "StringValue": "x" * 254_000}
+    message = {"MessageId": "novel", "Body": "good", "MessageAttributes": {"novel": novel}}
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    assert executions(consume) == {}
+    (dead,) = dead_letters(consume)
+    assert dead["MessageAttributes"]["novel"]["StringValue"] == "x" * 254_000
+    assert reason(dead).startswith("InputTooLarge: ")
+
+
+def test_transient_error_is_retried_until_the_last_receive(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    message = publish(b"unlucky", message_id="unlucky")
+    boto3.client("stepfunctions").delete_state_machine(stateMachineArn=consume.settings.state_machine_arn)
+    failed = consume.handler({"Records": [sqs_record(message, receives=4)]}, context)
+    assert failed == {"batchItemFailures": [{"itemIdentifier": message["MessageId"]}]}
+    assert dead_letters(consume) == []
+    assert consume.handler({"Records": [sqs_record(message, receives=5)]}, context) == SUCCESS
+    (dead,) = dead_letters(consume)
+    assert reason(dead).startswith("StateMachineDoesNotExist: ")
+
+
+@pytest.mark.parametrize(("attributes", "body", "fits"), [(9, 3, True), (10, 3, False), (1, 2**20 - 40, False)])
+def test_record_without_space_for_a_reason_is_left_to_sqs(
+    consume: ModuleType,
+    context: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    attributes: int,
+    body: int,
+    fits: bool,
+) -> None:
+    """SQS allows ten attributes and a MiB. moto has no such limits, so the test applies them."""
+    send = consume.sqs.send_message
+
+    def send_as_sqs(**message: Any) -> None:
+        sent = message["MessageAttributes"]
+        texts = [f"{name}{value['DataType']}{value['StringValue']}" for name, value in sent.items()]
+        if len(sent) > 10 or len(message["MessageBody"] + "".join(texts)) > 2**20:
+            error = {"Error": {"Code": "InvalidParameterValue", "Message": "10 attributes, a MiB"}}
+            raise consume.sqs.exceptions.ClientError(error, "SendMessage")
+        send(**message)
+
+    monkeypatch.setattr(consume.sqs, "send_message", send_as_sqs)
+    marker = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}}
+    others = {f"a{number}": {"DataType": "String", "StringValue": "x"} for number in range(1, attributes)}
+    message = {"MessageId": "full", "Body": "x" * body, "MessageAttributes": marker | others}
+    for receives in (1, 5):
+        failed = consume.handler({"Records": [sqs_record(message, receives=receives)]}, context)
+        assert failed == {"batchItemFailures": [] if fits else [{"itemIdentifier": "full"}]}
+    assert len(dead_letters(consume)) == (2 if fits else 0)
+
+
+def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [publish(name.encode(), message_id=name) for name in ("first", "second", "third")]
+    records = [sqs_record(message, queue="queue.fifo") for message in messages]
+    records[2]["attributes"]["MessageGroupId"] = "another group"
+    start = consume.states.start_execution
+
+    def start_except_the_first(**request: Any) -> Any:
+        if request["name"] == "first":
+            raise consume.states.exceptions.ClientError({"Error": {"Code": "Throttled"}}, "StartExecution")
+        return start(**request)
+
+    monkeypatch.setattr(consume.states, "start_execution", start_except_the_first)
+    failed = consume.handler({"Records": records}, context)
+    assert [item["itemIdentifier"] for item in failed["batchItemFailures"]] == [
+        messages[0]["MessageId"],
+        messages[1]["MessageId"],
+    ]
+    assert list(executions(consume)) == ["third"]
+
+
+def test_dead_letter_of_a_fifo_queue_keeps_its_group(load: Load, settings: Settings, context: SimpleNamespace) -> None:
+    consume = load(replace(settings, dead_letter_queue_url=create_queue("dead-letters.fifo")))
+    record = sqs_record(UNTRUSTED, queue="queue.fifo")
+    record["attributes"]["MessageGroupId"] = "group-7"
+    assert consume.handler({"Records": [record]}, context) == SUCCESS
+    (dead,) = dead_letters(consume)
+    assert dead["Attributes"]["MessageGroupId"] == "group-7"
+    assert dead["Attributes"]["MessageDeduplicationId"] == UNTRUSTED["MessageId"]
+
+
+def test_record_that_runs_out_of_time_fails_alone(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace
+) -> None:
+    quick, slow, late = (
+        publish(b"quick", message_id="quick"),
+        publish(b"x" * (3 * 2**20), message_id="slow"),
+        publish(b"late", message_id="late"),
+    )
+    # Each call takes time: enough is left for the first payload, and not for the whole second one.
+    clock = iter([60_000, 50_000, 40_000, 20_000, 9_000, 8_000, 7_000])
+    context.get_remaining_time_in_millis = lambda: next(clock)
+    failed = consume.handler({"Records": [sqs_record(message) for message in (quick, slow, late)]}, context)
+    assert [item["itemIdentifier"] for item in failed["batchItemFailures"]] == [slow["MessageId"], late["MessageId"]]
+    assert list(executions(consume)) == ["quick"]
+
+
+def test_message_of_another_client_gets_a_digest(consume: ModuleType, context: SimpleNamespace) -> None:
+    body = b"by another client" * 20_000
+    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/foreign", Body=body)
+    message: dict[str, Any] = {
+        "MessageId": "0b9b9b9b-0000-4000-8000-000000000001",
+        "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",'
+        f'{{"s3BucketName":"{STORE.bucket}","s3Key":"payloads/foreign"}}]',
+        "MessageAttributes": {
+            "ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(body))},
+            "colour": {"DataType": "String", "StringValue": "blau"},
+        },
+    }
+    record = sqs_record(message)
+    record["messageAttributes"]["stamp"] = {"dataType": "Binary", "binaryValue": "AAH/"}
+    assert consume.handler({"Records": [record]}, context) == SUCCESS
+    summary = executions(consume)[message["MessageId"]]["summary"]
+    assert summary["sha256"] == hashlib.sha256(body).hexdigest()
+    assert summary["attributes"] == {"colour": "blau"}
+
+
+def test_log_and_metrics_of_each_record(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace, listen: Listen
+) -> None:
+    message = publish(b"fine", message_id="fine")
+    telemetry = listen(consume)
+    consume.handler({"Records": [sqs_record(message), sqs_record(UNTRUSTED)]}, context)
+    fine, failed = telemetry.lines()
+    assert (fine["message"], fine["message_id"]) == ("handed off", "fine")
+    assert fine["execution"].endswith(":fine")
+    assert (failed["level"], failed["exception_name"]) == ("ERROR", "UntrustedStore")
+    assert (failed["sqs_message_id"], failed.get("message_id")) == ("untrusted", None)
+    metrics = telemetry.metrics()
+    assert metrics["UntrustedStore"] == [1]
+    assert metrics["ConsumedBytes"] == [4]
+    assert metrics["ProcessingTime"][0] > 0
+    assert SECONDS_IN_QUEUE * 1000 <= metrics["DeliveryLatency"][0] < (SECONDS_IN_QUEUE + 60) * 1000
+
+
+def test_stale_replica_is_counted(
+    load: Load, settings: Settings, publish: Publish, context: SimpleNamespace, listen: Listen
+) -> None:
+    message = publish(b"\x00", message_id="new")
+    store_outdated_replica("new", 1)
+    consume = load(replace(settings, trusted_stores=(REPLICATED,)))
+    telemetry = listen(consume)
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    assert_stale_replica_is_counted(telemetry, "new")

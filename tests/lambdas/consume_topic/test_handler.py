@@ -1,0 +1,192 @@
+"""The consume function of a subscriber without a queue: one task for each message."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from claim_check import ClaimCheckError, PayloadConflict, S3Object, UntrustedStore
+from consume_topic.settings import Settings
+from shared.handoff import HandOff
+from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
+from tests.lambdas.conftest import (
+    REPLICATED,
+    STAGING,
+    STORE,
+    Listen,
+    Load,
+    assert_stale_replica_is_counted,
+    store_outdated_replica,
+)
+from tests.lambdas.consume_topic.test_idempotency import TABLE, create_table
+
+TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
+STARTED = {"tasks": [{"taskArn": TASK}], "failures": []}
+SETTINGS = Settings(
+    trusted_stores=(STORE,),
+    staging_store=STAGING,
+    cluster_arn="arn:aws:ecs:us-east-1:123456789012:cluster/billing",
+    task_definition_arn="arn:aws:ecs:us-east-1:123456789012:task-definition/billing:1",
+    container="application",
+    network={"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED"},
+    idempotency_table=TABLE,
+    idempotency_seconds=5_184_000,
+)
+
+
+@pytest.fixture
+def consume(load: Load) -> ModuleType:
+    create_table()
+    return load(SETTINGS)
+
+
+@pytest.fixture
+def ecs(consume: ModuleType) -> Iterator[Stubber]:
+    with Stubber(consume.ecs) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def sns_event(body: bytes, message_id: str) -> dict[str, Any]:
+    """Store a payload, and return the event with its pointer."""
+    boto3.client("s3").put_object(Bucket=STORE.bucket, Key=f"payloads/{message_id}", Body=body)
+    claim = {"id": message_id, "sha256": hashlib.sha256(body).hexdigest()}
+    return pointer_event(STORE.bucket, f"payloads/{message_id}", len(body), claim)
+
+
+def pointer_event(bucket: str, key: str, size: int, claim: dict[str, str]) -> dict[str, Any]:
+    pointer = ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": bucket, "s3Key": key}]
+    return {
+        "Records": [
+            {
+                "EventSource": "aws:sns",
+                "Sns": {
+                    "Type": "Notification",
+                    "MessageId": "1ae8c0d3-9f1d-5b5c-8d6c-9b3f7d0a0001",
+                    "TopicArn": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
+                    "Message": json.dumps(pointer, separators=(",", ":")),
+                    "Timestamp": "2026-11-20T03:00:00.000Z",
+                    "MessageAttributes": {
+                        "ExtendedPayloadSize": {"Type": "Number", "Value": str(size)},
+                        "ClaimCheck": {"Type": "String", "Value": json.dumps(claim)},
+                    },
+                },
+            }
+        ]
+    }
+
+
+def request(stored: S3Object, message_id: str, body: bytes) -> dict[str, Any]:
+    """Return the expected request to ECS."""
+    handoff = HandOff(message_id=message_id, stored=stored, bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    variables = [{"name": name, "value": value} for name, value in handoff.to_environment().items()]
+    return {
+        "cluster": SETTINGS.cluster_arn,
+        "taskDefinition": SETTINGS.task_definition_arn,
+        "clientToken": message_id,
+        "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": SETTINGS.network},
+        "overrides": {"containerOverrides": [{"name": "application", "environment": variables}]},
+    }
+
+
+def test_repeated_message_runs_one_task(consume: ModuleType, ecs: Stubber, context: SimpleNamespace) -> None:
+    body = b"scan" * 100
+    event = sns_event(body, "scan-1")
+    ecs.add_response("run_task", STARTED, request(STORE.object_of("scan-1"), "scan-1", body))
+    for _ in range(3):
+        consume.handler(event, context)
+
+
+def test_inline_payload_is_staged(consume: ModuleType, ecs: Stubber, context: SimpleNamespace) -> None:
+    event = pointer_event("unused", "unused", 0, {"id": "inline-1"})
+    event["Records"][0]["Sns"]["Message"] = "small and private"
+    del event["Records"][0]["Sns"]["MessageAttributes"]["ExtendedPayloadSize"]
+    staged = STAGING.object_of("inline-1")
+    ecs.add_response("run_task", STARTED, request(staged, "inline-1", b"small and private"))
+    consume.handler(event, context)
+    stored = boto3.client("s3").get_object(Bucket=staged.bucket, Key=staged.key)
+    assert stored["Body"].read() == b"small and private"
+
+
+def test_bad_messages_are_raised_and_have_no_effect(
+    consume: ModuleType, ecs: Stubber, context: SimpleNamespace, subtests: pytest.Subtests
+) -> None:
+    """Lambda writes the event and the error to the dead-letter queue."""
+    store_payload()
+    for name, bad in BAD_MESSAGES.items():
+        with subtests.test(name), pytest.raises(ClaimCheckError) as raised:
+            consume.handler(bad.notified(), context)
+        assert type(raised.value).__name__ == bad.error, name
+    assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=STAGING.bucket)
+
+
+def test_another_payload_under_the_same_id_is_raised(
+    consume: ModuleType, ecs: Stubber, context: SimpleNamespace
+) -> None:
+    ecs.add_response("run_task", STARTED, request(STORE.object_of("order-1"), "order-1", b"first"))
+    consume.handler(sns_event(b"first", "order-1"), context)
+    with pytest.raises(PayloadConflict, match="another payload"):
+        consume.handler(sns_event(b"second", "order-1"), context)
+
+
+def test_failed_task_start_leaves_no_record(consume: ModuleType, ecs: Stubber, context: SimpleNamespace) -> None:
+    ecs.add_client_error("run_task", "ClientException", "TaskDefinition is inactive")
+    with pytest.raises(consume.ecs.exceptions.ClientException, match="inactive"):
+        consume.handler(sns_event(b"scan", "scan-6"), context)
+    assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
+
+
+def test_retry_after_a_crash_gets_the_same_task(
+    consume: ModuleType, ecs: Stubber, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function dies after ECS accepted the task, before the record is written. ECS knows the client token."""
+    event = sns_event(b"scan", "scan-3")
+    for _ in range(2):
+        ecs.add_response("run_task", STARTED, request(STORE.object_of("scan-3"), "scan-3", b"scan"))
+    with monkeypatch.context() as crash:
+        crash.setattr(consume.idempotency, "save", None)
+        with pytest.raises(TypeError):
+            consume.handler(event, context)
+    consume.handler(event, context)
+
+
+def test_log_and_metrics_of_each_message(
+    consume: ModuleType, ecs: Stubber, context: SimpleNamespace, listen: Listen
+) -> None:
+    telemetry = listen(consume)
+    ecs.add_response("run_task", STARTED)
+    for _ in range(2):
+        consume.handler(sns_event(b"scan", "scan-1"), context)
+    with pytest.raises(UntrustedStore):
+        consume.handler(pointer_event("other-bucket", "payloads/x", 7, {"id": "forged"}), context)
+    first, second, failed = telemetry.lines()
+    assert [(line["message"], line["message_id"]) for line in (first, second)] == [
+        ("handed off", "scan-1"),
+        ("already handed off", "scan-1"),
+    ]
+    assert (failed["level"], failed["exception_name"]) == ("ERROR", "UntrustedStore")
+    metrics = telemetry.metrics()
+    assert metrics["UntrustedStore"] == [1]
+    assert metrics["ReceivedMessages"] == [1, 1, 1]
+    assert len(metrics["DeliveryLatency"]) == 2
+    assert len(metrics["ProcessingTime"]) == 1
+
+
+def test_stale_replica_is_counted(load: Load, context: SimpleNamespace, listen: Listen) -> None:
+    create_table()
+    event = sns_event(b"scan", "new")
+    store_outdated_replica("new", 4)
+    consume = load(replace(SETTINGS, trusted_stores=(REPLICATED,)))
+    telemetry = listen(consume)
+    with Stubber(consume.ecs) as ecs:
+        ecs.add_response("run_task", STARTED)
+        consume.handler(event, context)
+    assert_stale_replica_is_counted(telemetry, "new")
