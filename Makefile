@@ -47,6 +47,7 @@ redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=nam
 
 docs: $(installed) ## Write the generated documents anew
 	@coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
+	@python tools/deployment_reference.py
 
 lint: $(installed) ## Style and common mistakes
 	@ruff check . && ruff format --check .

@@ -21,7 +21,9 @@ class LandingConfig(Table):
     """Retention of landed payloads."""
 
 
-class _SubscriberConfig(Table):
+class BaseSubscriberConfig(Table):
+    """Keys of all subscribers."""
+
     name: Name
     """Name of the subscriber. Part of the names of its stack and resources."""
     account: Account
@@ -41,12 +43,14 @@ class _SubscriberConfig(Table):
     """
 
 
-class _FunctionSubscriberConfig(_SubscriberConfig):
+class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
+    """Keys of subscribers with a consume function."""
+
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
     """Timeout of the consume function. It must suffice to read a payload of `publisher.outbox.maximum_bytes`."""
 
 
-class SqsSubscriberConfig(_FunctionSubscriberConfig):
+class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, and a state machine."""
 
     kind: Literal["sqs"]
@@ -80,7 +84,7 @@ class SqsSubscriberConfig(_FunctionSubscriberConfig):
         return self.visibility_timeout_seconds or 6 * self.function_timeout_seconds
 
 
-class LambdaSubscriberConfig(_FunctionSubscriberConfig):
+class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
     """`[[subscribers]]` with `kind = "lambda"`: a function subscribed to the topic, and an ECS task."""
 
     kind: Literal["lambda"]
@@ -95,7 +99,7 @@ class LambdaSubscriberConfig(_FunctionSubscriberConfig):
     """Existing subnets for the task."""
 
 
-class HttpsSubscriberConfig(_SubscriberConfig):
+class HttpsSubscriberConfig(BaseSubscriberConfig):
     """`[[subscribers]]` with `kind = "https"`: an HTTPS endpoint, which reads payloads as a role of the account."""
 
     kind: Literal["https"]
