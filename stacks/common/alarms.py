@@ -18,6 +18,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from stacks.common.alarm_texts import TEXTS
 from stacks.common.dashboard import FIVE_MINUTES, Dashboard, graph
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
@@ -25,14 +26,7 @@ from stacks.common.function import Function
 from stacks.common.topic import EncryptedTopic
 from stacks.deployment.names import PayloadBucketNames, Place, ReplicaNames
 
-ERRORS = {
-    "UntrustedStore": "A message points to a bucket that this subscriber does not trust. Nothing was read. Treat it as "
-    "a security event: find out who sent the message. Do not redrive it.",
-    "MalformedMessage": "A message has invalid attributes or an invalid pointer. It was rejected. Find out who sent "
-    "it. Do not redrive it.",
-    "PayloadCorrupt": "Size or SHA-256 of a payload differ from its message. It was not passed to the application. "
-    "Keep the message and the object, and compare the object's versions.",
-}
+ERRORS = ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
 """Errors of the library that are an alarm at their first occurrence. Functions count them in a metric of that name."""
 
 
@@ -50,26 +44,16 @@ class Alarms(Construct):
 
     def add_dead_letter_alarm(self, name: str, queue: DeadLetterQueue) -> None:
         """Add `<name>NotEmpty`. One message raises it: no function reads the queue."""
-        self._add_depth_alarm(
-            name,
-            queue,
-            f"Messages or events are in {queue.literal_name}: they could not be processed. They are deleted after "
-            f"{queue.retention_days} days. Fix the cause, then run `coatcheck redrive`.",
-        )
+        self._add_depth_alarm(name, queue, TEXTS["NotEmpty"])
 
     def add_undelivered_alarm(self, queue: DeadLetterQueue) -> None:
         """Add `UndeliveredNotEmpty`. One message raises it."""
-        self._add_depth_alarm(
-            "Undelivered",
-            queue,
-            f"SNS could not deliver messages to this subscriber. They are in {queue.literal_name}, which deletes them "
-            f"after {queue.retention_days} days. Deploy the subscriber's stack again, then run `coatcheck redrive "
-            "--from undelivered`.",
-        )
+        self._add_depth_alarm("Undelivered", queue, TEXTS["UndeliveredNotEmpty"])
 
-    def _add_depth_alarm(self, name: str, queue: sqs.IQueue, description: str) -> None:
+    def _add_depth_alarm(self, name: str, queue: DeadLetterQueue, text: str) -> None:
         depth = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=Duration.minutes(1))
-        alarm = self._add(f"{name}NotEmpty", depth, description)
+        text = text.format(queue=queue.literal_name, days=queue.retention_days)
+        alarm = self._add(f"{name}NotEmpty", depth, text)
         self._graphs.append(graph(f"{name}: visible messages", [depth], [alarm]))
 
     def add_queue_alarm(self, queue: sqs.IQueue, *, queue_name: str, threshold: Duration) -> None:
@@ -82,18 +66,11 @@ class Alarms(Construct):
                 arrive faster than they are processed.
         """
         age = queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=FIVE_MINUTES)
-        alarm = self._add(
-            "QueueLate",
-            age,
-            f"The oldest message in {queue_name} is older than all its receives should take. Nothing is lost until the "
-            "queue's retention period ends. Check ConsumeFails and ConsumeThrottled; otherwise raise "
-            "maximum_concurrency.",
-            threshold=threshold.to_seconds(),
-        )
+        text = TEXTS["QueueLate"].format(queue=queue_name)
+        alarm = self._add("QueueLate", age, text, threshold=threshold.to_seconds())
         visible = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES)
-        self._graphs.append(
-            graph("Queue: age of oldest message in seconds (left), visible messages (right)", [age], [alarm], [visible])
-        )
+        title = "Queue: age of oldest message in seconds (left), visible messages (right)"
+        self._graphs.append(graph(title, [age], [alarm], [visible]))
 
     def add_function_alarms(
         self,
@@ -115,129 +92,67 @@ class Alarms(Construct):
             throttled_on_purpose: Whether the function's concurrency is limited, so that throttles are normal.
         """
         errors, throttles = function.metric_errors(period=FIVE_MINUTES), function.metric_throttles(period=FIVE_MINUTES)
+        watched = {"Fails": errors} | ({} if throttled_on_purpose else {"Throttled": throttles})
         alarms = [
-            self._add(
-                f"{name}Fails",
-                errors,
-                f"{function.service} has had errors for 15 minutes. Its events are retried and then go to a "
-                f"dead-letter queue. Read its log group /aws/lambda/{function.service}.",
-                periods=3,
-            )
+            self._add(f"{name}{end}", metric, TEXTS[end].format(function=function.service), periods=3)
+            for end, metric in watched.items()
         ]
-        if not throttled_on_purpose:
-            alarms.append(
-                self._add(
-                    f"{name}Throttled",
-                    throttles,
-                    f'Lambda has throttled {function.service} for 15 minutes. Events wait. Check the quota "Concurrent '
-                    "executions\" and the function's reserved concurrency.",
-                    periods=3,
-                )
-            )
         self._log_groups.append(function.log_group.log_group_name)
-        self._graphs.append(
-            graph(
-                f"{name}: errors and throttles (left), invocations (right)",
-                [errors, throttles],
-                alarms,
-                [function.metric_invocations(period=FIVE_MINUTES)],
-            )
-        )
+        title = f"{name}: errors and throttles (left), invocations (right)"
+        invocations = function.metric_invocations(period=FIVE_MINUTES)
+        self._graphs.append(graph(title, [errors, throttles], alarms, [invocations]))
         if dead_letters:
-            self._add_event_alarms(name, function, dead_letters)
+            self._add_event_alarms(name, function, dead_letters.literal_name)
 
-    def _add_event_alarms(self, name: str, function: Function, dead_letters: DeadLetterQueue) -> None:
+    def _add_event_alarms(self, name: str, function: Function, queue: str) -> None:
         """Add the alarms of events that wait for a function: Lambda keeps them for six hours."""
         age = function.metric("AsyncEventAge", statistic="Maximum", period=FIVE_MINUTES)
-        late = self._add(
-            f"{name}Late",
-            age,
-            f"An event has been waiting for {function.service} for an hour. After six hours it goes to "
-            f"{dead_letters.literal_name}. Check the alarms {name}Fails and {name}Throttled.",
-            threshold=Duration.hours(1).to_milliseconds(),
-        )
+        text = TEXTS["Late"].format(function=function.service, queue=queue)
+        late = self._add(f"{name}Late", age, text, threshold=Duration.hours(1).to_milliseconds())
         lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=FIVE_MINUTES)
-        self._add(
-            f"{name}Lost",
-            lost,
-            f"Lambda could not write a failed event to {dead_letters.literal_name}. The event is lost unless it is "
-            "sent again. Deploy the stack again, then follow the runbook.",
-        )
+        self._add(f"{name}Lost", lost, TEXTS["Lost"].format(queue=queue))
         title = f"{name}: age of oldest event in milliseconds (left), events lost (right)"
         self._graphs.append(graph(title, [age], [late], [lost]))
 
-    def add_error_alarms(self, function: Function, errors: Sequence[str] = tuple(ERRORS)) -> None:
+    def add_error_alarms(self, function: Function, errors: Sequence[str] = ERRORS) -> None:
         """Add an alarm for each of the errors, by the metric in which the function counts it."""
         metrics = {error: function.own_metric(error, statistic="Sum", period=FIVE_MINUTES) for error in errors}
-        alarms = [self._add(error, metric, ERRORS[error]) for error, metric in metrics.items()]
+        alarms = [self._add(error, metric, TEXTS[error]) for error, metric in metrics.items()]
         self._graphs.append(graph("Rejected messages by error", list(metrics.values()), alarms))
 
     def add_execution_alarms(self, machine: sfn.StateMachine) -> None:
         """Add `ExecutionsFailed` and `ExecutionsTimedOut`. A failed execution has to be redriven in Step Functions."""
-        failed, timed_out = machine.metric_failed(period=FIVE_MINUTES), machine.metric_timed_out(period=FIVE_MINUTES)
-        alarms = [
-            self._add(
-                "ExecutionsFailed",
-                failed,
-                "An execution failed. Its message will not be delivered again. Fix the cause and redrive the execution "
-                "within 14 days.",
-            ),
-            self._add(
-                "ExecutionsTimedOut",
-                timed_out,
-                "An execution timed out. Its message will not be delivered again. Redrive the execution within 14 "
-                "days.",
-            ),
-        ]
-        self._graphs.append(
-            graph(
-                "Executions: failed (left), started and succeeded (right)",
-                [failed, timed_out],
-                alarms,
-                [machine.metric_started(period=FIVE_MINUTES), machine.metric_succeeded(period=FIVE_MINUTES)],
-            )
-        )
+        metrics = {
+            "ExecutionsFailed": machine.metric_failed(period=FIVE_MINUTES),
+            "ExecutionsTimedOut": machine.metric_timed_out(period=FIVE_MINUTES),
+        }
+        alarms = [self._add(name, metric, TEXTS[name]) for name, metric in metrics.items()]
+        right = [machine.metric_started(period=FIVE_MINUTES), machine.metric_succeeded(period=FIVE_MINUTES)]
+        title = "Executions: failed and timed out (left), started and succeeded (right)"
+        self._graphs.append(graph(title, list(metrics.values()), alarms, right))
 
     def add_topic_alarms(self, topic: sns.ITopic) -> None:
         """Add `NotDelivered` and `DeliveryLost`, for messages after SNS's last attempt."""
-        undelivered = topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum", period=FIVE_MINUTES)
-        lost = topic.metric("NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum", period=FIVE_MINUTES)
-        alarms = [
-            self._add(
-                "NotDelivered",
-                undelivered,
-                "SNS stopped retrying a message. It is in a subscriber's undelivered queue. Ask the subscriber whose "
-                "UndeliveredNotEmpty alarm is on to redrive it.",
+        metrics = {
+            "NotDelivered": topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum", period=FIVE_MINUTES),
+            "DeliveryLost": topic.metric(
+                "NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum", period=FIVE_MINUTES
             ),
-            self._add(
-                "DeliveryLost",
-                lost,
-                "A message is lost to one subscriber: SNS could not deliver it, nor write it to the undelivered queue. "
-                "Applications of that subscriber miss it. Deploy that subscriber's stacks, then publish again under "
-                "the same ids.",
-            ),
+        }
+        alarms = [self._add(name, metric, TEXTS[name]) for name, metric in metrics.items()]
+        right = [
+            topic.metric_number_of_messages_published(period=FIVE_MINUTES),
+            topic.metric_number_of_notifications_delivered(period=FIVE_MINUTES),
         ]
-        self._graphs.append(
-            graph(
-                "Deliveries: undelivered and lost (left), published and delivered (right)",
-                [undelivered, lost],
-                alarms,
-                [
-                    topic.metric_number_of_messages_published(period=FIVE_MINUTES),
-                    topic.metric_number_of_notifications_delivered(period=FIVE_MINUTES),
-                ],
-            )
-        )
+        title = "Deliveries: undelivered and lost (left), published and delivered (right)"
+        self._graphs.append(graph(title, list(metrics.values()), alarms, right))
 
     def add_rule_alarms(
         self, rules: Mapping[str, events.Rule], *, function: Function, dead_letters: DeadLetterQueue
     ) -> None:
         """Add an alarm for each rule that invokes the function, by the alarm's name."""
         self._add_rule_alarms(
-            rules,
-            "InvocationsFailedToBeSentToDlq",
-            f"EventBridge could not invoke {function.service} for 24 hours, nor write the event to "
-            f"{dead_letters.literal_name}. The event is lost; an upload is still in outbox/. Deploy the stack again.",
+            rules, "InvocationsFailedToBeSentToDlq", function=function.service, queue=dead_letters.literal_name
         )
 
     def add_forwarding_alarms(self, rules: Mapping[str, events.Rule]) -> None:
@@ -245,63 +160,34 @@ class Alarms(Construct):
 
         These rules have no dead-letter queue: their events are no messages.
         """
-        self._add_rule_alarms(
-            rules,
-            "FailedInvocations",
-            "EventBridge could not forward the event of an execution to the subscriber's bus. The execution is "
-            "unaffected. Deploy the stack again, then list failed executions.",
-        )
+        self._add_rule_alarms(rules, "FailedInvocations")
 
     def add_failed_tasks_alarm(self, rule: events.Rule, *, dead_letters: DeadLetterQueue) -> None:
         """Add `TaskFailuresLost`, for the rule that writes failed tasks to the dead-letter queue."""
-        self._add_rule_alarms(
-            {"TaskFailuresLost": rule},
-            "FailedInvocations",
-            f"EventBridge could not write a failed task to {dead_letters.literal_name}. Its message was not processed "
-            "and is not in the queue. Deploy the stack again, then look for stopped tasks as the runbook says.",
-        )
+        self._add_rule_alarms({"TaskFailuresLost": rule}, "FailedInvocations", queue=dead_letters.literal_name)
 
-    def _add_rule_alarms(self, rules: Mapping[str, events.Rule], metric_name: str, description: str) -> None:
+    def _add_rule_alarms(self, rules: Mapping[str, events.Rule], metric_name: str, **values: str) -> None:
         metrics = {name: _rule_metric(rule, metric_name) for name, rule in rules.items()}
-        alarms = [self._add(name, metric, description) for name, metric in metrics.items()]
+        alarms = [self._add(name, metric, TEXTS[name].format(**values)) for name, metric in metrics.items()]
         # Labels are for the graph alone: an alarm with a label is metric math, which the emulator lacks.
         labelled = [metric.with_(label=name) for name, metric in metrics.items()]
         self._graphs.append(graph("Rules: events lost", labelled, alarms))
 
     def add_replication_alarms(self, source: PayloadBucketNames, replicas: Iterable[ReplicaNames]) -> None:
         """Add `<region>-NotReplicated` for each replica. Its lag is an alarm of the replica's own stack."""
-        failed = {replica: _replication("OperationsFailedReplication", "Sum", source, replica) for replica in replicas}
-        alarms = [
-            self._add(
-                "NotReplicated",
-                metric,
-                f"S3 could not replicate a payload into {replica.place.region}. No message is affected: readers use "
-                "the publisher's bucket. Deploy the publisher's stacks again.",
-                qualifier=replica.place.region,
-            )
-            for replica, metric in failed.items()
-        ]
-        self._graphs.append(
-            graph(
-                "Replication: failed operations (left), lag in seconds (right)",
-                [metric.with_(label=replica.place.region) for replica, metric in failed.items()],
-                alarms,
-                [
-                    _lag(source, replica).with_(region=replica.place.region, label=replica.place.region)
-                    for replica in failed
-                ],
-            )
-        )
+        failed, lag, alarms = [], [], []
+        for replica in replicas:
+            region = replica.place.region
+            metric = _replication("OperationsFailedReplication", "Sum", source, replica)
+            alarms.append(self._add(f"{region}-NotReplicated", metric, TEXTS["NotReplicated"].format(region=region)))
+            failed.append(metric.with_(label=region))
+            lag.append(_lag(source, replica).with_(region=region, label=region))
+        self._graphs.append(graph("Replication: failed operations (left), lag in seconds (right)", failed, alarms, lag))
 
     def add_replica_alarm(self, source: PayloadBucketNames, replica: ReplicaNames) -> None:
         """Add `ReplicaLate`, in the replica's Region: CloudWatch alarms cannot use another Region's metrics."""
-        self._add(
-            "ReplicaLate",
-            _lag(source, replica),
-            f"Replication into {replica.place.region} is an hour behind. No message is affected: readers use the "
-            "publisher's bucket. Wait, unless it lasts for hours.",
-            threshold=Duration.hours(1).to_seconds(),
-        )
+        text = TEXTS["ReplicaLate"].format(region=replica.place.region)
+        self._add("ReplicaLate", _lag(source, replica), text, threshold=Duration.hours(1).to_seconds())
 
     def add_graph(self, widget: cloudwatch.IWidget) -> None:
         """Add a graph without an alarm to the dashboard."""
@@ -320,24 +206,14 @@ class Alarms(Construct):
         )
 
     def _add(
-        self,
-        name: str,
-        metric: cloudwatch.IMetric,
-        description: str,
-        *,
-        qualifier: str | None = None,
-        threshold: float = 1,
-        periods: int = 1,
+        self, name: str, metric: cloudwatch.IMetric, text: str, *, threshold: float = 1, periods: int = 1
     ) -> cloudwatch.Alarm:
-        """Add an alarm. `qualifier` distinguishes alarms of the same name in a stack."""
-        full_name = f"{qualifier}-{name}" if qualifier else name
+        link = f" Details: {self._runbook}#{name.rpartition('-')[2].lower()}" if self._runbook else ""
         alarm = cloudwatch.Alarm(
             self,
-            full_name,
-            alarm_name=f"{self._stack.stack_name}-{full_name}",
-            alarm_description=f"{description} Details: {self._runbook}#{name.lower()}"
-            if self._runbook
-            else description,
+            name,
+            alarm_name=f"{self._stack.stack_name}-{name}",
+            alarm_description=text + link,
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
@@ -368,6 +244,7 @@ class Alarms(Construct):
     def _allow_alarms(self, sid: str, actions: Sequence[str], resource: str) -> iam.PolicyStatement:
         """Return the statement that allows CloudWatch the actions, for alarms of this stack alone."""
         stack = self._stack
+        alarms = Place(stack.account, stack.region).named("cloudwatch", f"{stack.stack_name}-*", "alarm:")
         return iam.PolicyStatement(
             sid=sid,
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -375,11 +252,7 @@ class Alarms(Construct):
             resources=[resource],
             conditions={
                 "StringEquals": {"aws:SourceAccount": stack.account},
-                "ArnLike": {
-                    "aws:SourceArn": Place(stack.account, stack.region)
-                    .named("cloudwatch", f"{stack.stack_name}-*", "alarm:")
-                    .arn
-                },
+                "ArnLike": {"aws:SourceArn": alarms.arn},
             },
         )
 

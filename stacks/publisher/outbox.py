@@ -1,25 +1,63 @@
-"""The rule for uploads to the outbox."""
+"""The outbox: uploads of senders, and the rule that has them published."""
 
+from collections.abc import Sequence
+
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.deployment.names import OUTBOX
+from stacks import cross_account
+from stacks.deployment.names import OUTBOX, PayloadBucketNames, SenderNames
 
 
-class OutboxRule(events.Rule):
-    """The rule that sends S3's event about each upload to a target."""
+class Outbox(Construct):
+    """The prefix `outbox/` of the payload bucket, with a folder for each sender.
 
-    def __init__(self, scope: Construct, id: str, *, bucket: s3.IBucket, target: events.IRuleTarget) -> None:
-        super().__init__(
-            scope,
-            id,
+    The bucket is versioned: the function copies, publishes and deletes the version that was uploaded, even if the same
+    key is uploaded again in the meantime.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        bucket: s3.Bucket,
+        names: PayloadBucketNames,
+        key: kms.Key,
+        senders: Sequence[SenderNames],
+        lifetime_days: int,
+        organization: str | None,
+    ) -> None:
+        super().__init__(scope, id)
+        self._bucket = bucket
+        for sender in senders:
+            bucket.add_to_resource_policy(cross_account.upload(names, sender, organization=organization))
+            key.add_to_resource_policy(cross_account.encrypt_uploads(names, sender, organization=organization))
+        # An upload that was overwritten before it was published lives as long as its dead letter can.
+        bucket.add_lifecycle_rule(
+            id="ExpireOverwrittenUploads",
+            prefix=OUTBOX,
+            noncurrent_version_expiration=Duration.days(lifetime_days),
+        )
+        cfn = bucket.node.default_child
+        assert isinstance(cfn, s3.CfnBucket)
+        # CloudFormation itself supports this. CDK's own property would add a function with wide permissions.
+        cfn.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
+
+    def add_rule(self, target: events.IRuleTarget) -> events.Rule:
+        """Return a new rule that sends S3's event about each upload to the target."""
+        return events.Rule(
+            self,
+            "Rule",
             description="Uploads to the outbox.",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
                 detail={
-                    "bucket": {"name": [bucket.bucket_name]},
+                    "bucket": {"name": [self._bucket.bucket_name]},
                     "object": {"key": events.Match.prefix(OUTBOX)},
                 },
             ),

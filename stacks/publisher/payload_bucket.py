@@ -1,4 +1,4 @@
-"""The bucket for payloads and uploads, and a bucket for replicas of payloads."""
+"""The bucket for payloads, and its replicas."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,13 @@ from constructs import Construct
 from stacks import cross_account
 from stacks.common.bucket import PrivateBucket
 from stacks.common.defaults import Defaults
-from stacks.deployment.names import OUTBOX, PAYLOADS, PayloadBucketNames, SenderNames, SubscriberNames
+from stacks.deployment.names import PAYLOADS, PayloadBucketNames, SubscriberNames
 
 
 class PayloadBucket(PrivateBucket):
-    """The bucket with the prefixes `payloads/` and `outbox/`. Subscribers may read the first, senders write the second.
+    """A bucket with payloads below `payloads/`, which subscribers may read. They expire, replicas with their originals.
 
-    Versioned for the outbox: the function copies, publishes and deletes the version that was uploaded, even if the same
-    key is uploaded again in the meantime.
+    Versioned, because S3 replication requires versioning on both buckets, and because of the outbox.
     """
 
     def __init__(
@@ -27,7 +26,6 @@ class PayloadBucket(PrivateBucket):
         *,
         names: PayloadBucketNames,
         key: kms.Key,
-        senders: Sequence[SenderNames],
         subscribers: Sequence[SubscriberNames],
         lifetime_days: int,
         defaults: Defaults,
@@ -39,79 +37,18 @@ class PayloadBucket(PrivateBucket):
             key=key,
             versioned=True,
             lifecycle_rules=[
-                *_lifecycle_rules(lifetime_days),
-                # An upload that was overwritten before it was published lives as long as its dead letter can.
                 s3.LifecycleRule(
-                    id="ExpireOverwrittenUploads",
-                    prefix=OUTBOX,
-                    noncurrent_version_expiration=Duration.days(lifetime_days),
+                    id="ExpirePayloads",
+                    prefix=PAYLOADS,
+                    expiration=Duration.days(lifetime_days),
+                    noncurrent_version_expiration=Duration.days(1),
                 ),
+                s3.LifecycleRule(id="RemoveDeleteMarkers", expired_object_delete_marker=True),
+                s3.LifecycleRule(id="AbortUnfinishedUploads", abort_incomplete_multipart_upload_after=Duration.days(2)),
             ],
             defaults=defaults,
         )
-        _allow_readers(self, key, names, subscribers, defaults)
-        for sender in senders:
-            self.add_to_resource_policy(cross_account.upload(names, sender, organization=defaults.organization))
-            key.add_to_resource_policy(cross_account.encrypt_uploads(names, sender, organization=defaults.organization))
-        cfn = self.node.default_child
-        assert isinstance(cfn, s3.CfnBucket)
-        # CloudFormation itself supports this. CDK's own property would add a function with wide permissions.
-        cfn.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
-
-
-class ReplicaBucket(PrivateBucket):
-    """A bucket in another Region, which S3 fills. A replica has the age of its original and expires with it.
-
-    Versioned, because S3 replication requires versioning on both buckets.
-    """
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        names: PayloadBucketNames,
-        key: kms.Key,
-        subscribers: Sequence[SubscriberNames],
-        lifetime_days: int,
-        defaults: Defaults,
-    ) -> None:
-        super().__init__(
-            scope,
-            id,
-            bucket_name=names.bucket.name,
-            key=key,
-            versioned=True,
-            lifecycle_rules=_lifecycle_rules(lifetime_days),
-            defaults=defaults,
-        )
-        _allow_readers(self, key, names, subscribers, defaults)
-
-
-def _lifecycle_rules(lifetime_days: int) -> list[s3.LifecycleRule]:
-    return [
-        s3.LifecycleRule(
-            id="ExpirePayloads",
-            prefix=PAYLOADS,
-            expiration=Duration.days(lifetime_days),
-            noncurrent_version_expiration=Duration.days(1),
-        ),
-        s3.LifecycleRule(id="RemoveDeleteMarkers", expired_object_delete_marker=True),
-        s3.LifecycleRule(id="AbortUnfinishedUploads", abort_incomplete_multipart_upload_after=Duration.days(2)),
-    ]
-
-
-def _allow_readers(
-    bucket: s3.Bucket,
-    key: kms.Key,
-    names: PayloadBucketNames,
-    subscribers: Sequence[SubscriberNames],
-    defaults: Defaults,
-) -> None:
-    for subscriber in subscribers:
-        bucket.add_to_resource_policy(
-            cross_account.read_payloads(names, subscriber, organization=defaults.organization)
-        )
-        key.add_to_resource_policy(
-            cross_account.decrypt_payloads(names, subscriber, organization=defaults.organization)
-        )
+        organization = defaults.organization
+        for subscriber in subscribers:
+            self.add_to_resource_policy(cross_account.read_payloads(names, subscriber, organization=organization))
+            key.add_to_resource_policy(cross_account.decrypt_payloads(names, subscriber, organization=organization))

@@ -9,7 +9,7 @@ from constructs import Construct
 from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
 from stacks.deployment.names import PayloadBucketNames, ReplicaNames, SubscriberNames
-from stacks.publisher.payload_bucket import ReplicaBucket
+from stacks.publisher.payload_bucket import PayloadBucket
 
 
 class ReplicaStack(Stack):
@@ -43,7 +43,7 @@ class ReplicaStack(Stack):
             enable_key_rotation=True,
             removal_policy=defaults.removal_policy,
         )
-        ReplicaBucket(
+        PayloadBucket(
             self,
             "ReplicaBucket",
             names=names,

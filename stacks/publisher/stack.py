@@ -19,7 +19,7 @@ from stacks.common.grants import allow, grant_put
 from stacks.deployment import PublisherConfig
 from stacks.deployment.names import OUTBOX, PAYLOADS, PublisherNames, SenderNames, SubscriberNames
 from stacks.publisher.event_bus import EventBus
-from stacks.publisher.outbox import OutboxRule
+from stacks.publisher.outbox import Outbox
 from stacks.publisher.payload_bucket import PayloadBucket
 from stacks.publisher.publish_function import PublishFunction, grant_publish
 from stacks.publisher.replication import Replication
@@ -58,10 +58,19 @@ class PublisherStack(Stack):
             "PayloadBucket",
             names=names.payload_bucket,
             key=key,
-            senders=senders,
             subscribers=subscribers,
             lifetime_days=settings.payload_lifetime_days,
             defaults=defaults,
+        )
+        outbox = Outbox(
+            self,
+            "Outbox",
+            bucket=bucket,
+            names=names.payload_bucket,
+            key=key,
+            senders=senders,
+            lifetime_days=settings.payload_lifetime_days,
+            organization=defaults.organization,
         )
         topic = MessageTopic(
             self,
@@ -93,10 +102,7 @@ class PublisherStack(Stack):
             defaults=defaults,
         )
         target = targets.LambdaFunction(publish, dead_letter_queue=publish.dead_letters)
-        rules = {
-            "EventsLost": bus.add_rule(target),
-            "UploadsLost": OutboxRule(self, "OutboxRule", bucket=bucket, target=target),
-        }
+        rules = {"EventsLost": bus.add_rule(target), "UploadsLost": outbox.add_rule(target)}
         role = iam.Role(
             self,
             "PublisherRole",

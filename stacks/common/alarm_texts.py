@@ -1,0 +1,48 @@
+"""Texts of alarms: what happened, what it means for messages, and the first step."""
+
+TEXTS = {
+    "NotEmpty": "Messages or events are in {queue}: they could not be processed. They are deleted after {days} days. "
+    "Fix the cause, then run `coatcheck redrive`.",
+    "UndeliveredNotEmpty": "SNS could not deliver messages to this subscriber. They are in {queue}, which deletes "
+    "them after {days} days. Deploy the subscriber's stack again, then run `coatcheck redrive --from undelivered`.",
+    "QueueLate": "The oldest message in {queue} is older than all its receives should take. Nothing is lost until "
+    "the queue's retention period ends. Check ConsumeFails and ConsumeThrottled; otherwise raise "
+    "maximum_concurrency.",
+    "Fails": "{function} has had errors for 15 minutes. Its input is retried. After the last attempt it goes to a "
+    "dead-letter queue, or its execution fails. Read the log group /aws/lambda/{function}.",
+    "Throttled": "Lambda has throttled {function} for 15 minutes. Its input waits. Check the account's quota of "
+    "concurrent executions, and the function's reserved concurrency.",
+    "Late": "An event has been waiting for {function} for an hour. After six hours it goes to {queue}. Check the "
+    "function's alarms on errors and throttles.",
+    "Lost": "Lambda could not write a failed event to {queue}. The event is lost unless it is sent again. Deploy the "
+    "stack again, then follow the runbook.",
+    "UntrustedStore": "A message points to a bucket that this subscriber does not trust. Nothing was read. Treat it "
+    "as a security event: find out who sent the message. Do not redrive it.",
+    "MalformedMessage": "A message has invalid attributes or an invalid pointer. It was rejected. Find out who sent "
+    "it. Do not redrive it.",
+    "PayloadCorrupt": "Size or SHA-256 of a payload differ from its message. It was not passed to the application. "
+    "Keep the message and the object, and compare the object's versions.",
+    "ExecutionsFailed": "An execution failed. Its message will not be delivered again. Fix the cause and redrive the "
+    "execution within 14 days.",
+    "ExecutionsTimedOut": "An execution timed out. Its message will not be delivered again. Redrive the execution "
+    "within 14 days.",
+    "NotDelivered": "SNS stopped retrying a message. It is in a subscriber's undelivered queue. Ask the subscriber "
+    "whose UndeliveredNotEmpty alarm is on to redrive it.",
+    "DeliveryLost": "A message is lost to one subscriber: SNS could not deliver it, nor write it to the undelivered "
+    "queue. Deploy that subscriber's stacks, then publish again under the same ids.",
+    "EventsLost": "EventBridge could not invoke {function} for 24 hours, nor write the event to {queue}. The event "
+    "is lost. Deploy the stack again, then ask the sender to put the event again.",
+    "UploadsLost": "EventBridge could not invoke {function} for 24 hours, nor write the event of an upload to "
+    "{queue}. The upload is still in outbox/. Deploy the stack again, then copy the upload onto itself.",
+    "TaskFailuresLost": "EventBridge could not write a failed task to {queue}. Its message was not processed. Deploy "
+    "the stack again, then look for stopped tasks as the runbook says.",
+    "ExecutionEventsLost": "EventBridge could not forward the event of a failed execution to the subscriber's bus. "
+    "The execution is unaffected. Deploy the stack again, then list failed executions.",
+    "PipelineEventsLost": "EventBridge could not forward the event of a pipeline execution to the subscriber's bus. "
+    "The execution is unaffected. Deploy the stack again, then list the pipeline's executions.",
+    "NotReplicated": "S3 could not replicate a payload into {region}. No message is affected: readers use the "
+    "publisher's bucket. Deploy the publisher's stacks again.",
+    "ReplicaLate": "Replication into {region} is an hour behind. No message is affected: readers use the publisher's "
+    "bucket. Wait, unless it lasts for hours.",
+}
+"""By the name of the alarm, without the parts in front that distinguish functions and queues."""
