@@ -18,7 +18,6 @@ from stacks.deployment.names import (
     Resource,
     SenderNames,
     SubscriberNames,
-    sns_principal,
 )
 
 Conditions = dict[str, dict[str, object]]
@@ -188,7 +187,7 @@ def deliver(publisher: PublisherNames, *, queue_arn: str, queue_region: str) -> 
 
 def sns_service(publisher: PublisherNames, *, endpoint_region: str) -> iam.ServicePrincipal:
     """Return SNS as the principal that delivers from the topic to an endpoint in a Region."""
-    return iam.ServicePrincipal(sns_principal(topic_region=publisher.place.region, endpoint_region=endpoint_region))
+    return iam.ServicePrincipal(publisher.sns_principal(endpoint_region))
 
 
 # Conditions ----------------------------------------------------------------------------------------------------------

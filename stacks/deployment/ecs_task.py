@@ -88,7 +88,10 @@ class EcsTaskConfig(Table):
 
 
 class NetworkConfig(Table):
-    """`[subscribers.network]`: existing subnets for the task. (Limits: ECS API reference, "AwsVpcConfiguration".)"""
+    """`[subscribers.network]`: existing subnets for the task.
+
+    The limits are those of ECS. (ECS API reference, "AwsVpcConfiguration".)
+    """
 
     vpc_id: VpcId
     """VPC in the subscriber's account, or shared with it."""

@@ -1,7 +1,7 @@
-"""Physical names and ARNs that two accounts, or two stacks, have to agree on.
+"""Physical names and ARNs that two accounts, or two stacks, must agree on.
 
-Names are all that crosses an account boundary: the publisher's stack allows by them, a subscriber's stack uses them.
-`Names` is made once from the deployment file; stacks, commands and tests take its parts.
+Only names cross an account boundary: the publisher's stack allows by them, a subscriber's stack uses them. `Names` is
+made once from the deployment file. Stacks, commands and tests take its parts.
 """
 
 from __future__ import annotations
@@ -21,21 +21,276 @@ from stacks.deployment.subscriber import (
 )
 
 PAYLOADS = "payloads/"
-"""Prefix, in the payload bucket, of what pointers point to."""
-LANDED = "landed/"
-"""Prefix, in a subscriber's landing bucket, of the payloads that S3 copied there."""
+"""Prefix of offloaded payloads in the payload bucket."""
 OUTBOX = "outbox/"
-"""Prefix, in the payload bucket, of uploads that are to become messages."""
+"""Prefix of uploads in the payload bucket."""
 INLINE = "inline/"
-"""Prefix, in a subscriber's inbox, of payloads that came inside their message."""
+"""Prefix of inline payloads in a staging bucket."""
+LANDED = "landed/"
+"""Prefix of payloads in a landing bucket."""
+SHARED = "shared/"
+"""Prefix, in the data bucket, of objects that all researchers and jobs read and write."""
+USERS = "users/"
+"""Prefix, in the data bucket, of the researchers' private prefixes."""
+_APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource's name and ARN. The name is unique in its account and Region."""
+
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """An account and a Region."""
+
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn` or `aws-us-gov`."""
+        return partition(self.region)
+
+    @property
+    def account_arn(self) -> str:
+        """The principal of the whole account."""
+        return f"arn:{self.partition}:iam::{self.account}:root"
+
+    def named(self, service: str, name: str, kind: str = "") -> Resource:
+        """Return a Regional resource. `kind` precedes the name in the ARN, with its separator: `event-bus/`."""
+        return Resource(name, f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}{name}")
+
+    def role(self, name: str) -> Resource:
+        """Return a role. IAM is global: its ARNs have no Region."""
+        return Resource(name, f"arn:{self.partition}:iam::{self.account}:role/{name}")
+
+    def bucket(self, name: str) -> Resource:
+        """Return a bucket. Its ARN has neither Region nor account."""
+        return Resource(name, f"arn:{self.partition}:s3:::{name}")
+
+
+class PayloadBucketNames:
+    """The payload bucket, or its replica in another Region, and the KMS key that encrypts it."""
+
+    def __init__(self, prefix: str, place: Place) -> None:
+        self.place = place
+        self.bucket = place.bucket(f"{prefix}-payloads-{place.account}-{place.region}")
+        self.payloads_arn = f"{self.bucket.arn}/{PAYLOADS}*"
+        self.key_arn_pattern = place.named("kms", "*", "key/").arn
+        """Pattern for the bucket's key. Other stacks do not know the key's ARN, so a role's policy allows all keys of
+        the account and Region, under conditions. The key's policy decides."""
+        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
+        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
+
+
+class ReplicaNames(PayloadBucketNames):
+    """A replica of the payload bucket, with its stack and its key."""
+
+    def __init__(self, prefix: str, place: Place) -> None:
+        super().__init__(prefix, place)
+        self.stack = f"{prefix}-replica-{place.region}"
+        self.key_alias = place.named("kms", f"alias/{prefix}-replica")
+        self.replication_rule = f"Replicate-{place.region}"
+        """The payload bucket's replication rule for this Region, a dimension of S3's metrics."""
+
+
+class PublisherNames:
+    """Names in the publisher's account."""
+
+    def __init__(self, prefix: str, place: Place, *, fifo: bool, replica_regions: tuple[str, ...]) -> None:
+        self.prefix = prefix
+        self.place = place
+        self.fifo_suffix = ".fifo" if fifo else ""
+        self.stack = f"{prefix}-publisher"
+        self.topic = place.named("sns", f"{prefix}-messages{self.fifo_suffix}")
+        self.event_bus = place.named("events", prefix, "event-bus/")
+        self.archive = place.named("events", f"{prefix}-unmatched", "archive/")
+        """The archive of events that are not published, because of their detail-type."""
+        self.publish_function = place.named("lambda", f"{prefix}-publish", "function:")
+        self.dead_letter_queue = place.named("sqs", f"{prefix}-publish-dead-letters")
+        self.role = place.role(f"{prefix}-publisher")
+        """The role that applications of the publisher's account assume to publish with the library."""
+        self.payload_bucket = PayloadBucketNames(prefix, place)
+        self.replicas = {region: ReplicaNames(prefix, Place(place.account, region)) for region in replica_regions}
+
+    @property
+    def store(self) -> Store:
+        """The store that pointers point to."""
+        return Store(self.payload_bucket.bucket.name, PAYLOADS, self.place.account, self.place.region)
+
+    def sns_principal(self, endpoint_region: str) -> str:
+        """Return the service principal of SNS's deliveries to an endpoint in a Region.
+
+        Across Regions it is Regional if either Region is opt-in. With the global principal in its policy, a queue would
+        silently receive nothing. (SNS developer guide, "different Region".)
+        """
+        if endpoint_region != self.place.region:
+            for region in (endpoint_region, self.place.region):
+                if is_opt_in(region):
+                    return f"sns.{region}.amazonaws.com"
+        return "sns.amazonaws.com"
+
+
+class SenderNames:
+    """Names in a sender's account."""
+
+    def __init__(self, prefix: str, name: str, place: Place) -> None:
+        self.name = name
+        self.place = place
+        self.stack = f"{prefix}-{name}-sender"
+        self.role = place.role(f"{prefix}-{name}-sender")
+        """The role that applications of the sender's account assume to put events and to upload."""
+        self.outbox = f"{OUTBOX}{name}/"
+        """Prefix, in the payload bucket, of the sender's uploads. No other sender may write there."""
+
+
+class SubscriberNames:
+    """Names in a subscriber's account. Some are used by one kind of subscriber only."""
+
+    def __init__(self, subscriber: SubscriberConfig, publisher: PublisherNames) -> None:
+        prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
+        place = Place(subscriber.account, subscriber.region)
+        topic_place = Place(subscriber.account, publisher.place.region)
+        self.name = name
+        self.kind = subscriber.kind
+        self.place = place
+        self.stack = prefix
+        self.undelivered_stack = f"{prefix}-undelivered"
+        """The stack of the undelivered queue, for a subscriber in another Region than the topic."""
+        self.undelivered_queue = topic_place.named("sqs", f"{prefix}-undelivered{publisher.fifo_suffix}")
+        """The queue for messages that SNS could not deliver. SNS requires the topic's Region."""
+        self.queue = place.named("sqs", f"{prefix}{publisher.fifo_suffix}")
+        self.dead_letter_queue = place.named("sqs", f"{prefix}-dead-letters{publisher.fifo_suffix}")
+        """The queue for messages that the subscriber could not process. SQS requires FIFO if the queue is FIFO."""
+        self.consume_function = place.named("lambda", f"{prefix}-consume", "function:")
+        self.staging_bucket = place.bucket(f"{prefix}-staging-{place.account}-{place.region}")
+        self.landing_bucket = place.bucket(f"{prefix}-landing-{place.account}-{place.region}")
+        self.copy_function = place.named("lambda", f"{prefix}-copy", "function:")
+        self.pipeline_trigger_function = place.named("lambda", f"{prefix}-pipeline-trigger", "function:")
+        self.pipeline_trigger_dead_letter_queue = place.named("sqs", f"{prefix}-pipeline-trigger-dead-letters")
+        self.event_bus = place.named("events", prefix, "event-bus/")
+        """The subscriber's event bus, for an event about each processed payload."""
+        self.state_machine = place.named("states", prefix, "stateMachine:")
+        self.cluster = place.named("ecs", prefix, "cluster/")
+        self.tasks_arn = place.named("ecs", f"{prefix}/*", "task/").arn
+        """All tasks of the subscriber's cluster."""
+        self.task_repository = place.named("ecr", prefix, "repository/")
+        self.task_build_function = place.named("lambda", f"{prefix}-image-build", "function:")
+        self.idempotency_table = place.named("dynamodb", f"{prefix}-idempotency", "table/")
+        self.reader_role = place.role(f"{prefix}-reader")
+        """The consume function's role. For `https`, the role that the endpoint assumes."""
+        self.task_role = place.role(f"{prefix}-task")
+        self.copy_role = place.role(f"{prefix}-copy")
+        self.pipeline_trigger_role = place.role(f"{prefix}-pipeline-trigger")
+        self.reader_roles: tuple[Resource, ...] = (
+            self.reader_role,
+            *([self.task_role] if subscriber.kind == "lambda" else []),
+            *([self.copy_role] if subscriber.kind == "sqs" and subscriber.landing else []),
+            *([self.pipeline_trigger_role] if subscriber.kind == "sqs" and subscriber.pipeline else []),
+        )
+        """The roles that may read payloads."""
+        endpoints = {"sqs": self.queue.arn, "lambda": self.consume_function.arn}
+        self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]
+        """The endpoint of the subscription."""
+        self.replicas = tuple(names for region, names in publisher.replicas.items() if region == place.region)
+        """The replica in the subscriber's Region, if there is one. It is read before the payload bucket."""
+        self._publisher = publisher
+
+    @property
+    def staging_store(self) -> Store:
+        """The store of payloads that came inline."""
+        return Store(self.staging_bucket.name, INLINE, self.place.account, self.place.region)
+
+    @property
+    def landing_store(self) -> Store:
+        """The store of landed payloads."""
+        return Store(self.landing_bucket.name, LANDED, self.place.account, self.place.region)
+
+    @property
+    def trusted_stores(self) -> tuple[Store, ...]:
+        """The stores whose pointers the subscriber accepts: the publisher's, with the replica in its Region."""
+        replicas = tuple(Replica(replica.bucket.name, replica.place.region) for replica in self.replicas)
+        return (replace(self._publisher.store, replicas=replicas),)
+
+    @property
+    def handoff_stores(self) -> tuple[Store, ...]:
+        """The stores of pointers in hand-offs: the trusted stores and the staging store."""
+        return (*self.trusted_stores, self.staging_store)
+
+
+class ResearchNames:
+    """Names in the research account."""
+
+    def __init__(self, prefix: str, research: ResearchConfig) -> None:
+        place = Place(research.account, research.region)
+        self.prefix = prefix
+        self.place = place
+        self.stack = f"{prefix}-research"
+        self.domain = f"{prefix}-research"
+        self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
+        self.processing_role = place.role(f"{prefix}-processing")
+        self.default_studio_role = place.role(f"{prefix}-studio")
+        """The role of researchers that are not in the deployment file."""
+        self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")
+        self.clean_up_function = place.named("lambda", f"{prefix}-domain-clean-up", "function:")
+        self.workstation = f"{prefix}-workstation"
+        self.job_prefix = f"{prefix}-"
+        """Beginning of the names of jobs. Researchers may start and stop these jobs only."""
+
+    def image_repository(self, image: ImageConfig) -> Resource:
+        """Return the ECR repository of an image."""
+        return self.place.named("ecr", f"{self.prefix}-research/{image.name}", "repository/")
+
+    def sagemaker_image(self, image: ImageConfig, app: App) -> Resource:
+        """Return the SageMaker image. Apps that run different stages of one Dockerfile run different images."""
+        return self.place.named("sagemaker", f"{self.prefix}-{image.name}{_APP_SUFFIX[app]}", "image/")
+
+    def app_image_config(self, image: ImageConfig, app: App) -> Resource:
+        """Return the configuration with which the app runs the image."""
+        name = f"{self.sagemaker_image(image, app).name}-config"
+        return self.place.named("sagemaker", name, "app-image-config/")
+
+    def studio_role(self, user: UserConfig) -> Resource:
+        """Return the role of a researcher."""
+        return self.place.role(f"{self.prefix}-studio-{user.profile}")
+
+    def pipeline(self, name: str) -> Resource:
+        """Return the SageMaker pipeline of that name in the file. The names of its jobs begin with the pipeline's."""
+        return self.place.named("sagemaker", f"{self.job_prefix}{name}", "pipeline/")
+
+    def data_store(self, pipeline: str) -> Store:
+        """Return the store of the payloads that started the pipeline, in the data bucket."""
+        prefix = f"{SHARED}{pipeline}/messages/"
+        return Store(self.data_bucket.name, prefix, self.place.account, self.place.region)
+
+
+class Names:
+    """Names of a deployment with messages. Senders and subscribers have the keys of their names in the file."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        publisher = deployment.publisher
+        place = Place(publisher.account, publisher.region)
+        self.publisher = PublisherNames(deployment.name, place, fifo=publisher.fifo, replica_regions=publisher.replicas)
+        self.senders = {
+            sender.name: SenderNames(deployment.name, sender.name, Place(sender.account, sender.region or place.region))
+            for sender in deployment.senders
+        }
+        self.subscribers = {
+            subscriber.name: SubscriberNames(subscriber, self.publisher) for subscriber in deployment.subscribers
+        }
+        self.research = ResearchNames(deployment.name, deployment.research) if deployment.research else None
+
+
+# Functions that the objects replace
 
 
 def _arn(service: str, region: str, account: str, resource: str) -> str:
     # IAM and S3 ARNs leave the Region out, so the partition is the caller's to give when there is none.
     return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
-
-
-# The publisher's account -------------------------------------------------------------------------------------------
 
 
 def publisher_stack(deployment: Deployment) -> str:
@@ -53,11 +308,6 @@ def payload_bucket_arn(deployment: Deployment, region: str | None = None) -> str
 
 def replica_stack(deployment: Deployment, region: str) -> str:
     return f"{deployment.name}-replica-{region}"
-
-
-def replication_rule(region: str) -> str:
-    """Of the payload bucket: replicates into that Region. Metrics are counted by it."""
-    return f"Replicate-{region}"
 
 
 def replica_key_alias(deployment: Deployment) -> str:
@@ -124,13 +374,6 @@ def s3_endpoint(region: str) -> str:
     return f"s3.{region}.{dns_suffix(region)}"
 
 
-# A sender's account ------------------------------------------------------------------------------------------------
-
-
-def sender_stack(deployment: Deployment, sender: SenderConfig) -> str:
-    return f"{deployment.name}-{sender.name}-sender"
-
-
 def sender_role(deployment: Deployment, sender: SenderConfig) -> str:
     """The role that an application in the sender's account assumes to put events and to upload."""
     return f"{deployment.name}-{sender.name}-sender"
@@ -144,9 +387,6 @@ def sender_role_arn(deployment: Deployment, sender: SenderConfig) -> str:
 def sender_outbox(sender: SenderConfig) -> str:
     """Prefix, in the payload bucket, of what the sender uploads. No other sender may."""
     return f"{OUTBOX}{sender.name}/"
-
-
-# A subscriber's account --------------------------------------------------------------------------------------------
 
 
 def subscriber_stack(deployment: Deployment, subscriber: SubscriberConfig) -> str:
@@ -179,10 +419,6 @@ def undelivered_queue(deployment: Deployment, subscriber: SubscriberConfig) -> s
 def undelivered_queue_arn(deployment: Deployment, subscriber: SubscriberConfig) -> str:
     """In the subscriber's account and the *topic's* Region: SNS asks for both."""
     return _arn("sqs", deployment.publisher.region, subscriber.account, undelivered_queue(deployment, subscriber))
-
-
-def idempotency_table(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
-    return f"{deployment.name}-{subscriber.name}-idempotency"
 
 
 def consume_function(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
@@ -237,11 +473,6 @@ def reader_role_arns(deployment: Deployment, subscriber: SubscriberConfig) -> li
     return [f"arn:{partition(subscriber.region)}:iam::{subscriber.account}:role/{role}" for role in roles]
 
 
-def replicas_near(deployment: Deployment, subscriber: SubscriberConfig) -> list[str]:
-    """The Regions of the replicas that the subscriber reads first: its own, where there is one."""
-    return [region for region in deployment.publisher.replicas if region == subscriber.region]
-
-
 def staging_bucket(deployment: Deployment, subscriber: FunctionSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-staging-{subscriber.account}-{subscriber.region}"
 
@@ -277,18 +508,8 @@ def state_machine(deployment: Deployment, subscriber: SqsSubscriberConfig) -> st
     return f"{deployment.name}-{subscriber.name}"
 
 
-def state_machine_arn(deployment: Deployment, subscriber: SqsSubscriberConfig) -> str:
-    name = state_machine(deployment, subscriber)
-    return _arn("states", subscriber.region, subscriber.account, f"stateMachine:{name}")
-
-
 def cluster(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}"
-
-
-def tasks_arn(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
-    """The tasks of the subscriber's cluster, whatever ECS calls them."""
-    return _arn("ecs", subscriber.region, subscriber.account, f"task/{cluster(deployment, subscriber)}/*")
 
 
 def task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
@@ -298,14 +519,6 @@ def task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig) 
 
 def task_build_function(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     return f"{deployment.name}-{subscriber.name}-image-build"
-
-
-# The research account -----------------------------------------------------------------------------------------------
-
-SHARED = "shared/"
-"""Prefix, in the data bucket, of what every researcher and every job reads and writes."""
-USERS = "users/"
-"""Prefix, in the data bucket, under which each researcher has a private one."""
 
 
 def research_stack(deployment: BaseDeployment) -> str:
@@ -332,9 +545,6 @@ def sagemaker_image(deployment: BaseDeployment, image: ImageConfig, app: App) ->
 def app_image_config(deployment: BaseDeployment, image: ImageConfig, app: App) -> str:
     """How the app runs the image; the post calls its own `pegasus-1-config`."""
     return f"{sagemaker_image(deployment, image, app)}-config"
-
-
-_APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
 
 
 def studio_role(deployment: BaseDeployment, user: UserConfig | None = None) -> str:
@@ -377,20 +587,9 @@ def workstation(deployment: BaseDeployment) -> str:
     return f"{deployment.name}-workstation"
 
 
-# Every stack ---------------------------------------------------------------------------------------------------------
-
-
 def operations_topic(stack: str) -> str:
     """Where a stack's alarms tell people."""
     return f"{stack}-operations"
-
-
-def alarm_arns(account: str, region: str, stack: str) -> str:
-    """All alarms of a stack."""
-    return _arn("cloudwatch", region, account, f"alarm:{stack}-*")
-
-
-# Principals --------------------------------------------------------------------------------------------------------
 
 
 def account_principal_arn(account: str, region: str) -> str:
@@ -412,242 +611,3 @@ def sns_principal(*, topic_region: str, endpoint_region: str) -> str:
 
 def _fifo_suffix(deployment: Deployment) -> str:
     return ".fifo" if deployment.publisher.fifo else ""
-
-
-# Objects ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource's name, which is unique in its account and Region, and its ARN."""
-
-    name: str
-    arn: str
-
-
-@dataclass(frozen=True)
-class Place:
-    """An account and a Region."""
-
-    account: str
-    region: str
-
-    @property
-    def partition(self) -> str:
-        """`aws`, `aws-cn` or `aws-us-gov`."""
-        return partition(self.region)
-
-    @property
-    def account_arn(self) -> str:
-        """The principal of the whole account."""
-        return f"arn:{self.partition}:iam::{self.account}:root"
-
-    def named(self, service: str, name: str, kind: str = "") -> Resource:
-        """Return a Regional resource. `kind` comes before the name in the ARN, separator included: `event-bus/`."""
-        return Resource(name, f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}{name}")
-
-    def role(self, name: str) -> Resource:
-        """Return a role. IAM is global: its ARNs have no Region."""
-        return Resource(name, f"arn:{self.partition}:iam::{self.account}:role/{name}")
-
-    def bucket(self, name: str) -> Resource:
-        """Return a bucket. Its ARN has neither Region nor account."""
-        return Resource(name, f"arn:{self.partition}:s3:::{name}")
-
-
-class PayloadBucketNames:
-    """The payload bucket, or its replica in another Region, and the KMS key that encrypts it."""
-
-    def __init__(self, prefix: str, place: Place) -> None:
-        self.place = place
-        self.bucket = place.bucket(f"{prefix}-payloads-{place.account}-{place.region}")
-        self.payloads_arn = f"{self.bucket.arn}/{PAYLOADS}*"
-        self.key_arn_pattern = place.named("kms", "*", "key/").arn
-        """Any KMS key of the account and Region: a key's ARN is unknown in other stacks, so a role's own policy names
-        this pattern and narrows it by conditions. The key's policy decides."""
-        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
-        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
-
-
-class ReplicaNames(PayloadBucketNames):
-    """A replica of the payload bucket, with a stack and a key of its own."""
-
-    def __init__(self, prefix: str, place: Place) -> None:
-        super().__init__(prefix, place)
-        self.stack = f"{prefix}-replica-{place.region}"
-        self.key_alias = place.named("kms", f"alias/{prefix}-replica")
-        self.replication_rule = f"Replicate-{place.region}"
-        """The payload bucket's replication rule for this Region. Metrics are counted by it."""
-
-
-class PublisherNames:
-    """The publisher's account."""
-
-    def __init__(self, prefix: str, place: Place, *, fifo: bool, replica_regions: tuple[str, ...]) -> None:
-        self.prefix = prefix
-        self.place = place
-        self.fifo_suffix = ".fifo" if fifo else ""
-        self.stack = f"{prefix}-publisher"
-        self.topic = place.named("sns", f"{prefix}-messages{self.fifo_suffix}")
-        self.event_bus = place.named("events", prefix, "event-bus/")
-        self.archive = place.named("events", f"{prefix}-unmatched", "archive/")
-        """Events that are not published, because of their detail-type."""
-        self.publish_function = place.named("lambda", f"{prefix}-publish", "function:")
-        self.dead_letter_queue = place.named("sqs", f"{prefix}-publish-dead-letters")
-        self.role = place.role(f"{prefix}-publisher")
-        """Assumed by applications of the publisher's account that publish with the library."""
-        self.payload_bucket = PayloadBucketNames(prefix, place)
-        self.replicas = {region: ReplicaNames(prefix, Place(place.account, region)) for region in replica_regions}
-
-    @property
-    def store(self) -> Store:
-        """The store that pointers point to."""
-        return Store(self.payload_bucket.bucket.name, PAYLOADS, self.place.account, self.place.region)
-
-
-class SenderNames:
-    """A sender's account."""
-
-    def __init__(self, prefix: str, name: str, place: Place) -> None:
-        self.name = name
-        self.place = place
-        self.stack = f"{prefix}-{name}-sender"
-        self.role = place.role(f"{prefix}-{name}-sender")
-        """Assumed by applications of the sender's account that put events and upload."""
-        self.outbox = f"{OUTBOX}{name}/"
-        """Prefix, in the payload bucket, of the sender's uploads. No other sender may write there."""
-
-
-class SubscriberNames:
-    """A subscriber's account: the names of every kind of subscriber, of which each kind uses its own."""
-
-    def __init__(self, subscriber: SubscriberConfig, publisher: PublisherNames) -> None:
-        prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
-        place = Place(subscriber.account, subscriber.region)
-        topic_place = Place(subscriber.account, publisher.place.region)
-        self.name = name
-        self.kind = subscriber.kind
-        self.place = place
-        self.stack = prefix
-        self.undelivered_stack = f"{prefix}-undelivered"
-        """The second stack of a subscriber in another Region than the topic's: holds its undelivered queue alone."""
-        self.undelivered_queue = topic_place.named("sqs", f"{prefix}-undelivered{publisher.fifo_suffix}")
-        """Messages that SNS could not deliver. SNS requires the subscriber's account and the topic's Region."""
-        self.queue = place.named("sqs", f"{prefix}{publisher.fifo_suffix}")
-        self.dead_letter_queue = place.named("sqs", f"{prefix}-dead-letters{publisher.fifo_suffix}")
-        """Messages that the subscriber could not process. FIFO where the queue is: SQS requires it."""
-        self.consume_function = place.named("lambda", f"{prefix}-consume", "function:")
-        self.staging_bucket = place.bucket(f"{prefix}-staging-{place.account}-{place.region}")
-        self.landing_bucket = place.bucket(f"{prefix}-landing-{place.account}-{place.region}")
-        self.copy_function = place.named("lambda", f"{prefix}-copy", "function:")
-        self.pipeline_trigger_function = place.named("lambda", f"{prefix}-pipeline-trigger", "function:")
-        self.pipeline_trigger_dead_letter_queue = place.named("sqs", f"{prefix}-pipeline-trigger-dead-letters")
-        self.event_bus = place.named("events", prefix, "event-bus/")
-        """The subscriber's own event bus, for events about each processed payload."""
-        self.state_machine = place.named("states", prefix, "stateMachine:")
-        self.cluster = place.named("ecs", prefix, "cluster/")
-        self.tasks_arn = place.named("ecs", f"{prefix}/*", "task/").arn
-        """All tasks of the subscriber's cluster."""
-        self.task_repository = place.named("ecr", prefix, "repository/")
-        self.task_build_function = place.named("lambda", f"{prefix}-image-build", "function:")
-        self.idempotency_table = place.named("dynamodb", f"{prefix}-idempotency", "table/")
-        self.reader_role = place.role(f"{prefix}-reader")
-        """The consume function's role; of kind `https`, assumed by the endpoint's process."""
-        self.task_role = place.role(f"{prefix}-task")
-        self.copy_role = place.role(f"{prefix}-copy")
-        self.pipeline_trigger_role = place.role(f"{prefix}-pipeline-trigger")
-        self.reader_roles: tuple[Resource, ...] = (
-            self.reader_role,
-            *([self.task_role] if subscriber.kind == "lambda" else []),
-            *([self.copy_role] if subscriber.kind == "sqs" and subscriber.landing else []),
-            *([self.pipeline_trigger_role] if subscriber.kind == "sqs" and subscriber.pipeline else []),
-        )
-        """The roles, all in the subscriber's account, that may read payloads for it."""
-        endpoints = {"sqs": self.queue.arn, "lambda": self.consume_function.arn}
-        self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]
-        """What the subscriber subscribes to the topic."""
-        self.replicas = tuple(each for region, each in publisher.replicas.items() if region == place.region)
-        """The replicas that the subscriber reads first: the one in its own Region."""
-        self._publisher = publisher
-
-    @property
-    def staging_store(self) -> Store:
-        """The store of payloads that came inline."""
-        return Store(self.staging_bucket.name, INLINE, self.place.account, self.place.region)
-
-    @property
-    def landing_store(self) -> Store:
-        """The store of landed payloads."""
-        return Store(self.landing_bucket.name, LANDED, self.place.account, self.place.region)
-
-    @property
-    def trusted_stores(self) -> tuple[Store, ...]:
-        """The stores that the subscriber dereferences from: the publisher's, read through the replica nearby."""
-        replicas = tuple(Replica(replica.bucket.name, replica.place.region) for replica in self.replicas)
-        return (replace(self._publisher.store, replicas=replicas),)
-
-    @property
-    def handoff_stores(self) -> tuple[Store, ...]:
-        """The stores of the pointers in hand-offs: payloads that came inline are in the staging store."""
-        return (*self.trusted_stores, self.staging_store)
-
-
-class ResearchNames:
-    """The research account."""
-
-    def __init__(self, prefix: str, research: ResearchConfig) -> None:
-        place = Place(research.account, research.region)
-        self.prefix = prefix
-        self.place = place
-        self.stack = f"{prefix}-research"
-        self.domain = f"{prefix}-research"
-        self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
-        self.processing_role = place.role(f"{prefix}-processing")
-        self.default_studio_role = place.role(f"{prefix}-studio")
-        """The role of users without a profile of their own in the deployment file."""
-        self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")
-        self.clean_up_function = place.named("lambda", f"{prefix}-domain-clean-up", "function:")
-        self.workstation = f"{prefix}-workstation"
-        self.job_prefix = f"{prefix}-"
-        """What the name of every job begins with; researchers may start and stop no other."""
-
-    def image_repository(self, image: ImageConfig) -> Resource:
-        """Return the ECR repository of an image."""
-        return self.place.named("ecr", f"{self.prefix}-research/{image.name}", "repository/")
-
-    def sagemaker_image(self, image: ImageConfig, app: App) -> Resource:
-        """Return the SageMaker image. Apps that run different stages of one Dockerfile run different images."""
-        return self.place.named("sagemaker", f"{self.prefix}-{image.name}{_APP_SUFFIX[app]}", "image/")
-
-    def app_image_config(self, image: ImageConfig, app: App) -> Resource:
-        """Return how the app runs the image."""
-        name = f"{self.sagemaker_image(image, app).name}-config"
-        return self.place.named("sagemaker", name, "app-image-config/")
-
-    def studio_role(self, user: UserConfig) -> Resource:
-        """Return the role of a researcher."""
-        return self.place.role(f"{self.prefix}-studio-{user.profile}")
-
-    def pipeline(self, name: str) -> Resource:
-        """Return the SageMaker pipeline of that name in the file. The names of its jobs begin with the pipeline's."""
-        return self.place.named("sagemaker", f"{self.job_prefix}{name}", "pipeline/")
-
-    def data_store(self, pipeline: str) -> Store:
-        """Return the store, in the data bucket, of data sets that came to the pipeline as messages."""
-        prefix = f"{SHARED}{pipeline}/messages/"
-        return Store(self.data_bucket.name, prefix, self.place.account, self.place.region)
-
-
-class Names:
-    """The names of a deployment with messages; senders and subscribers by their names in the file."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        publisher = deployment.publisher
-        place = Place(publisher.account, publisher.region)
-        self.publisher = PublisherNames(deployment.name, place, fifo=publisher.fifo, replica_regions=publisher.replicas)
-        self.senders = {
-            sender.name: SenderNames(deployment.name, sender.name, Place(sender.account, sender.region or place.region))
-            for sender in deployment.senders
-        }
-        self.subscribers = {each.name: SubscriberNames(each, self.publisher) for each in deployment.subscribers}
-        self.research = ResearchNames(deployment.name, deployment.research) if deployment.research else None

@@ -1,19 +1,15 @@
-"""Names: the right partition, the right principal, and what CDK itself says of Regions."""
+"""Names: partitions, FIFO suffixes, stores, and the service principal of SNS."""
 
 import pytest
-from aws_cdk import region_info
 
-from stacks.deployment import Deployment, names, parse_messaging, regions
+from claim_check import Replica
+from stacks.deployment import Names, parse_messaging
 
 
-def deployment(region: str, subscriber_region: str, *, fifo: bool = False) -> Deployment:
-    return parse_messaging(
-        {
-            "name": "coatcheck",
-            "publisher": {"account": "111111111111", "region": region, "fifo": fifo},
-            "subscribers": [{"name": "orders", "kind": "sqs", "account": "222222222222", "region": subscriber_region}],
-        }
-    )
+def names_of(region: str, subscriber_region: str, *, fifo: bool = False, replicas: tuple[str, ...] = ()) -> Names:
+    publisher = {"account": "111111111111", "region": region, "fifo": fifo, "replicas": list(replicas)}
+    orders = {"name": "orders", "kind": "sqs", "account": "222222222222", "region": subscriber_region}
+    return Names(parse_messaging({"name": "coatcheck", "publisher": publisher, "subscribers": [orders]}))
 
 
 @pytest.mark.parametrize(
@@ -24,18 +20,18 @@ def deployment(region: str, subscriber_region: str, *, fifo: bool = False) -> De
         ("us-gov-west-1", "us-gov-east-1", "aws-us-gov", "s3.us-gov-west-1.amazonaws.com"),
     ],
 )
-def test_arns_are_in_the_regions_own_partition(region: str, other: str, partition: str, s3: str) -> None:
-    d = deployment(region, other)
-    (orders,) = d.subscribers
-    assert names.topic_arn(d) == f"arn:{partition}:sns:{region}:111111111111:coatcheck-messages"
-    assert names.payload_bucket_arn(d) == f"arn:{partition}:s3:::coatcheck-payloads-111111111111-{region}"
-    assert names.endpoint(d, orders) == f"arn:{partition}:sqs:{other}:222222222222:coatcheck-orders"
-    assert (
-        names.undelivered_queue_arn(d, orders)
-        == f"arn:{partition}:sqs:{region}:222222222222:coatcheck-orders-undelivered"
-    )
-    assert names.reader_role_arns(d, orders) == [f"arn:{partition}:iam::222222222222:role/coatcheck-orders-reader"]
-    assert names.s3_endpoint(region) == s3
+def test_arns_are_in_the_regions_partition(region: str, other: str, partition: str, s3: str) -> None:
+    names = names_of(region, other)
+    publisher, orders = names.publisher, names.subscribers["orders"]
+    queue = f"arn:{partition}:sqs:{region}:222222222222:coatcheck-orders-undelivered"
+    assert publisher.topic.arn == f"arn:{partition}:sns:{region}:111111111111:coatcheck-messages"
+    assert publisher.payload_bucket.bucket.arn == f"arn:{partition}:s3:::coatcheck-payloads-111111111111-{region}"
+    assert publisher.payload_bucket.via_service == s3
+    assert orders.endpoint == f"arn:{partition}:sqs:{other}:222222222222:coatcheck-orders"
+    assert orders.undelivered_queue.arn == queue
+    assert [role.arn for role in orders.reader_roles] == [
+        f"arn:{partition}:iam::222222222222:role/coatcheck-orders-reader"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,25 +45,21 @@ def test_arns_are_in_the_regions_own_partition(region: str, other: str, partitio
         ("cn-north-1", "cn-northwest-1", "sns.amazonaws.com"),
     ],
 )
-def test_sns_delivers_as_a_regional_principal_where_a_region_is_opt_in(
-    topic: str, endpoint: str, principal: str
-) -> None:
-    assert names.sns_principal(topic_region=topic, endpoint_region=endpoint) == principal
+def test_sns_principal_is_regional_across_opt_in_regions(topic: str, endpoint: str, principal: str) -> None:
+    assert names_of(topic, endpoint).publisher.sns_principal(endpoint) == principal
 
 
-def test_opt_in_regions_are_those_that_cdk_knows() -> None:
-    for region in regions.known_regions():
-        assert regions.is_opt_in(region) == region_info.RegionInfo.get(region).is_opt_in_region, region
+def test_fifo_names_end_in_fifo() -> None:
+    names = names_of("us-east-1", "us-west-2", fifo=True)
+    orders = names.subscribers["orders"]
+    for resource in (names.publisher.topic, orders.queue, orders.dead_letter_queue, orders.undelivered_queue):
+        assert resource.name.endswith(".fifo")
+        assert resource.arn.endswith(resource.name)
 
 
-def test_fifo_names_end_as_sns_and_sqs_ask() -> None:
-    d = deployment("us-east-1", "us-west-2", fifo=True)
-    (orders,) = d.subscribers
-    assert orders.kind == "sqs"
-    for name in (
-        names.topic(d),
-        names.queue(d, orders),
-        names.dead_letter_queue(d, orders),
-        names.undelivered_queue(d, orders),
-    ):
-        assert name.endswith(".fifo")
+def test_trusted_stores_have_the_replica_of_the_region() -> None:
+    names = names_of("us-east-1", "us-west-2", replicas=("us-west-2",))
+    (store,) = names.subscribers["orders"].trusted_stores
+    assert (store.bucket, store.prefix) == ("coatcheck-payloads-111111111111-us-east-1", "payloads/")
+    assert store.replicas == (Replica("coatcheck-payloads-111111111111-us-west-2", "us-west-2"),)
+    assert names.publisher.store.replicas == ()
