@@ -18,13 +18,13 @@ from moto import mock_aws
 
 from claim_check import Replica, Store
 from shared.settings import EnvironmentSettings
-from stacks.common.function import METRICS
 
 ACCOUNT = "123456789012"  # moto's
 STORE = Store("payloads-bucket", "payloads/", ACCOUNT, "us-east-1")
 REPLICATED = replace(STORE, replicas=(Replica("replica-bucket", "us-east-1"),))
 STAGING = Store("staging-bucket", "inline/", ACCOUNT, "us-east-1")
 SECONDS_IN_QUEUE = 2
+NAMESPACE = "coatcheck"
 
 _LOADER = create_loader()
 
@@ -74,7 +74,7 @@ def load(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
     def load(settings: EnvironmentSettings) -> ModuleType:
         package = type(settings).__module__.partition(".")[0]
-        environment = {"POWERTOOLS_METRICS_NAMESPACE": METRICS, "POWERTOOLS_SERVICE_NAME": package}
+        environment = {"POWERTOOLS_METRICS_NAMESPACE": NAMESPACE, "POWERTOOLS_SERVICE_NAME": package}
         for name, value in (environment | settings.to_environment()).items():
             monkeypatch.setenv(name, value)
         loaded.add(f"{package}.handler")
@@ -101,7 +101,7 @@ class Telemetry:
         for line in self._capsys.readouterr().out.splitlines():
             embedded = json.loads(line)
             (directive,) = embedded["_aws"]["CloudWatchMetrics"]
-            assert directive["Namespace"] == METRICS
+            assert directive["Namespace"] == NAMESPACE
             assert directive["Dimensions"] == [["service"]]  # the alarms' only dimension
             for metric in directive["Metrics"]:
                 values.setdefault(metric["Name"], []).extend(embedded[metric["Name"]])
