@@ -1,15 +1,12 @@
-"""Filter policies: SNS's rules and quotas, and the subscription."""
+"""Filter policies: SNS's rules and quotas."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.filter_policy import FilterPolicy, count_combinations, is_nested
-from tests.stacks.policies import Template, only
 
 POLICY = TypeAdapter(FilterPolicy)
 
@@ -74,23 +71,3 @@ def test_combinations_are_counted_as_by_sns() -> None:
 def test_alternatives_are_not_nested() -> None:
     assert not is_nested(POLICY.validate_python({"$or": [{"a": ["x"]}, {"b": ["x"]}]}))
     assert is_nested(POLICY.validate_python({"$or": [{"a": {"b": ["x"]}}, {"b": ["x"]}]}))
-
-
-Synth = Callable[[Deployment], dict[str, Template]]
-
-
-@pytest.mark.parametrize(
-    ("offload", "scope", "scope_name"),
-    [("always", "attributes", "MessageAttributes"), ("never", "body", "MessageBody")],
-)
-def test_subscription_has_the_filter_policy(
-    synth: Synth, example: Deployment, offload: str, scope: str, scope_name: str
-) -> None:
-    table = json.loads(example.model_dump_json())
-    table["publisher"]["offload"] = offload
-    table["subscribers"][0] |= {"filter_policy": {"kind": ["scan"]}, "filter_policy_scope": scope}
-    templates = synth(parse_messaging(table))
-    subscription = only(templates["coatcheck-orders"], "AWS::SNS::Subscription")["Properties"]
-    assert (subscription["FilterPolicy"], subscription["FilterPolicyScope"]) == ({"kind": ["scan"]}, scope_name)
-    unfiltered = only(templates["coatcheck-billing"], "AWS::SNS::Subscription")["Properties"]
-    assert not {"FilterPolicy", "FilterPolicyScope"} & set(unfiltered)

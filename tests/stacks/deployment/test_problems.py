@@ -99,7 +99,7 @@ def test_unknown_key_is_reported_with_remedy(table: dict[str, Any], remedy: str)
     assert remedy in problem(table)
 
 
-def test_key_after_a_subscribers_table_is_reported_with_its_place() -> None:
+def test_key_after_a_subscribers_table_is_reported_with_place() -> None:
     network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"], "maximum_concurrency": 50}
     assert "network.maximum_concurrency = 50: is not a key here. Move it to [[subscribers]]." in problem(
         billing(network=network)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.stacks.policies import only, statements, with_sid
-from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, template, templates
+from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, changed, template, templates
 
 
 def test_subscription_is_in_the_topics_region() -> None:
@@ -48,3 +48,15 @@ def test_subscription_waits_for_its_endpoint(name: str, types: set[str]) -> None
     own = template(EXAMPLE, name)
     depends_on = only(own, "AWS::SNS::Subscription")["DependsOn"]
     assert {own["Resources"][logical]["Type"] for logical in depends_on} == types
+
+
+@pytest.mark.parametrize(
+    ("offload", "scope", "value"),
+    [("over-threshold", "attributes", "MessageAttributes"), ("never", "body", "MessageBody")],
+)
+def test_subscription_has_the_filter_policy(offload: str, scope: str, value: str) -> None:
+    publisher = EXAMPLE.publisher.model_copy(update={"offload": offload})
+    deployment = EXAMPLE.model_copy(update={"publisher": publisher})
+    filtered = changed(deployment, "orders", filter_policy={"kind": ["scan"]}, filter_policy_scope=scope)
+    subscription = only(template(filtered, "orders"), "AWS::SNS::Subscription")["Properties"]
+    assert (subscription["FilterPolicy"], subscription["FilterPolicyScope"]) == ({"kind": ["scan"]}, value)
