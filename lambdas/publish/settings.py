@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from claim_check import Offload, Store
 from shared.settings import EnvironmentSettings
 
-PUBLISHER_SENDER = "publisher"
-"""Attribute `sender` of uploads from the publisher's account. No sender can have this name."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(EnvironmentSettings):

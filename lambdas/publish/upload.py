@@ -21,11 +21,12 @@ from claim_check import (
     group_id_of,
     metadata_of,
 )
-from publish.settings import PUBLISHER_SENDER
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PUBLISHER_SENDER = "publisher"
+"""Attribute `sender` of uploads from the publisher's account. The deployment file reserves this name."""
 ORIGIN_ATTRIBUTES = ("source", "detail-type", "account", "sender", "outbox-key")
 """Attributes about a message's origin. A sender cannot set them."""
 MAXIMUM_METADATA = 4

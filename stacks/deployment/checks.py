@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from publish.settings import PUBLISHER_SENDER
 from stacks.deployment import payload_lifetime, quotas, research_checks
 from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
@@ -15,6 +14,7 @@ from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
 from stacks.deployment.regions import is_opt_in, partition
 from stacks.deployment.research import ResearchConfig
+from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
 from stacks.deployment.subscriber import (
     HttpsSubscriberConfig,
@@ -81,7 +81,7 @@ def _check_duplicates(deployment: Deployment, names: Names) -> Iterator[Problem]
         taken = dict.fromkeys(wanted, f"{key} or one of its queues") | taken
     for index, sender in enumerate(deployment.senders):
         key, stack = f"senders[{index}]", names.senders[sender.name].stack
-        if sender.name == PUBLISHER_SENDER:
+        if sender.name == PUBLISHERS_OWN:
             text = "is reserved for uploads from the publisher's account. Choose another name."
             yield Problem(f"{key}.name", sender.name, text)
         yield from _check_taken(f"{key}.name", sender.name, (stack,), taken)

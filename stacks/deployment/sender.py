@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from stacks.deployment.types import Account, Name, Region, Table
 
+PUBLISHERS_OWN = "publisher"
+"""Sender name of uploads by the publisher's account. No configured sender may have it."""
+
 
 class SenderConfig(Table):
     """`[[senders]]`: an application that puts events on the bus and uploads to its folder of the outbox."""

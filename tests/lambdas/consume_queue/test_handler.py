@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -136,38 +137,14 @@ def test_message_delivered_twice_starts_one_execution(
     assert list(executions(consume)) == ["once"]
 
 
-def test_another_payload_under_the_same_id_is_dead_lettered(
-    consume: ModuleType, publish: Publish, context: SimpleNamespace
-) -> None:
-    for payload in (b"first", b"x" * 300_000):
-        record = sqs_record(publish(payload, message_id="order-1"))
-        assert consume.handler({"Records": [record]}, context) == SUCCESS
-    assert executions(consume)["order-1"]["summary"]["bytes"] == 5
-    (dead,) = dead_letters(consume)
-    assert reason(dead).startswith("PayloadConflict: ")
-
-
-def test_bad_record_is_dead_lettered_alone(consume: ModuleType, publish: Publish, context: SimpleNamespace) -> None:
-    records = [
-        sqs_record(publish(b"before", message_id="before")),
-        sqs_record(UNTRUSTED),
-        sqs_record(publish(b"after", message_id="after")),
-    ]
-    assert consume.handler({"Records": records}, context) == SUCCESS
-    assert sorted(executions(consume)) == ["after", "before"]
-    (dead,) = dead_letters(consume)
-    assert dead["Body"] == UNTRUSTED["Body"]
-    assert reason(dead).startswith("UntrustedStore: ")
-
-
 def test_bad_messages_are_dead_lettered_unchanged(
     consume: ModuleType, context: SimpleNamespace, subtests: pytest.Subtests
 ) -> None:
     store_payload()
-    good = sqs_record({"MessageId": "good", "Body": "good"})
+    first, last = (sqs_record({"MessageId": name, "Body": name}) for name in ("first", "last"))
     for name, bad in BAD_MESSAGES.items():
         with subtests.test(name):
-            assert consume.handler({"Records": [sqs_record(bad.queued()), good]}, context) == SUCCESS
+            assert consume.handler({"Records": [first, sqs_record(bad.queued()), last]}, context) == SUCCESS
             (dead,) = dead_letters(consume)
             boto3.client("sqs").delete_message(
                 QueueUrl=consume.settings.dead_letter_queue_url, ReceiptHandle=dead["ReceiptHandle"]
@@ -177,8 +154,8 @@ def test_bad_messages_are_dead_lettered_unchanged(
             assert {key: dead[key] for key in ("Body", "MessageAttributes")} == {
                 key: bad.queued()[key] for key in ("Body", "MessageAttributes")
             }
-    assert list(executions(consume)) == ["good"]
-    assert staged() == {"inline/good": b"good"}
+    assert sorted(executions(consume)) == ["first", "last"]
+    assert staged() == {"inline/first": b"first", "inline/last": b"last"}
 
 
 def test_message_without_attributes_is_its_own_payload(consume: ModuleType, context: SimpleNamespace) -> None:
@@ -189,16 +166,6 @@ def test_message_without_attributes_is_its_own_payload(consume: ModuleType, cont
     assert {name: content["summary"]["bytes"] for name, content in executions(consume).items()} == {
         name: len(body) for name, body in bodies.items()
     }
-
-
-def test_attributes_over_the_input_size_are_dead_lettered(consume: ModuleType, context: SimpleNamespace) -> None:
-    novel = {"DataType": "String", "StringValue": "x" * 254_000}
-    message = {"MessageId": "novel", "Body": "good", "MessageAttributes": {"novel": novel}}
-    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
-    assert executions(consume) == {}
-    (dead,) = dead_letters(consume)
-    assert dead["MessageAttributes"]["novel"]["StringValue"] == "x" * 254_000
-    assert reason(dead).startswith("InputTooLarge: ")
 
 
 def test_transient_error_is_retried_until_the_last_receive(
@@ -214,34 +181,15 @@ def test_transient_error_is_retried_until_the_last_receive(
     assert reason(dead).startswith("StateMachineDoesNotExist: ")
 
 
-@pytest.mark.parametrize(("attributes", "body", "fits"), [(9, 3, True), (10, 3, False), (1, 2**20 - 40, False)])
 def test_record_without_space_for_a_reason_is_left_to_sqs(
-    consume: ModuleType,
-    context: SimpleNamespace,
-    monkeypatch: pytest.MonkeyPatch,
-    attributes: int,
-    body: int,
-    fits: bool,
+    consume: ModuleType, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQS allows ten attributes and a MiB. moto has no such limits, so the test applies them."""
-    send = consume.sqs.send_message
-
-    def send_as_sqs(**message: Any) -> None:
-        sent = message["MessageAttributes"]
-        texts = [f"{name}{value['DataType']}{value['StringValue']}" for name, value in sent.items()]
-        if len(sent) > 10 or len(message["MessageBody"] + "".join(texts)) > 2**20:
-            error = {"Error": {"Code": "InvalidParameterValue", "Message": "10 attributes, a MiB"}}
-            raise consume.sqs.exceptions.ClientError(error, "SendMessage")
-        send(**message)
-
-    monkeypatch.setattr(consume.sqs, "send_message", send_as_sqs)
-    marker = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}}
-    others = {f"a{number}": {"DataType": "String", "StringValue": "x"} for number in range(1, attributes)}
-    message = {"MessageId": "full", "Body": "x" * body, "MessageAttributes": marker | others}
+    """SQS rejects an eleventh attribute. It moves the record itself after its last receive."""
+    error = consume.sqs.exceptions.ClientError({"Error": {"Code": "InvalidParameterValue"}}, "SendMessage")
+    monkeypatch.setattr(consume.sqs, "send_message", Mock(side_effect=error))
     for receives in (1, 5):
-        failed = consume.handler({"Records": [sqs_record(message, receives=receives)]}, context)
-        assert failed == {"batchItemFailures": [] if fits else [{"itemIdentifier": "full"}]}
-    assert len(dead_letters(consume)) == (2 if fits else 0)
+        failed = consume.handler({"Records": [sqs_record(UNTRUSTED, receives=receives)]}, context)
+        assert failed == {"batchItemFailures": [{"itemIdentifier": "untrusted"}]}
 
 
 def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
@@ -264,16 +212,6 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
         messages[1]["MessageId"],
     ]
     assert list(executions(consume)) == ["third"]
-
-
-def test_dead_letter_of_a_fifo_queue_keeps_its_group(load: Load, settings: Settings, context: SimpleNamespace) -> None:
-    consume = load(replace(settings, dead_letter_queue_url=create_queue("dead-letters.fifo")))
-    record = sqs_record(UNTRUSTED, queue="queue.fifo")
-    record["attributes"]["MessageGroupId"] = "group-7"
-    assert consume.handler({"Records": [record]}, context) == SUCCESS
-    (dead,) = dead_letters(consume)
-    assert dead["Attributes"]["MessageGroupId"] == "group-7"
-    assert dead["Attributes"]["MessageDeduplicationId"] == UNTRUSTED["MessageId"]
 
 
 def test_record_that_runs_out_of_time_fails_alone(

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from claim_check import ClaimCheckError, PayloadConflict, S3Object, UntrustedStore
+from claim_check import ClaimCheckError, S3Object, UntrustedStore
 from consume_topic.settings import Settings
 from shared.handoff import HandOff
 from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
@@ -126,15 +126,6 @@ def test_bad_messages_are_raised_and_have_no_effect(
         assert type(raised.value).__name__ == bad.error, name
     assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=STAGING.bucket)
-
-
-def test_another_payload_under_the_same_id_is_raised(
-    consume: ModuleType, ecs: Stubber, context: SimpleNamespace
-) -> None:
-    ecs.add_response("run_task", STARTED, request(STORE.object_of("order-1"), "order-1", b"first"))
-    consume.handler(sns_event(b"first", "order-1"), context)
-    with pytest.raises(PayloadConflict, match="another payload"):
-        consume.handler(sns_event(b"second", "order-1"), context)
 
 
 def test_failed_task_start_leaves_no_record(consume: ModuleType, ecs: Stubber, context: SimpleNamespace) -> None:

@@ -7,7 +7,8 @@ import boto3
 import pytest
 
 from claim_check import InvalidMessage, Message, PayloadMissing, PayloadTooLarge, Published
-from publish.upload import attributes_of, publish_upload
+from publish.upload import PUBLISHER_SENDER, attributes_of, publish_upload
+from stacks.deployment.sender import PUBLISHERS_OWN
 from tests.lambdas.conftest import STORE
 from tests.lambdas.publish.publishing import KEY, SENDER, Publishing, keys, upload
 
@@ -68,7 +69,8 @@ def test_other_upload_has_the_publisher_as_sender(publishing: Publishing, key: s
     publish(upload(b"x", key, requester=requester), publishing)
     (message,) = publishing.messages()
     found = values(message)
-    assert (found["sender"], found["account"]) == ("publisher", requester)
+    assert (found["sender"], found["account"]) == (PUBLISHER_SENDER, requester)
+    assert PUBLISHER_SENDER == PUBLISHERS_OWN
 
 
 def test_each_version_is_published_and_deleted(publishing: Publishing) -> None:
