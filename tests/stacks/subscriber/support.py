@@ -50,7 +50,7 @@ def template(deployment: Deployment, name: str) -> Template:
     return templates(deployment, name)[f"{deployment.name}-{name}"]
 
 
-def one(template: Template, kind: str, **properties: str) -> tuple[str, dict[str, Any]]:
+def find_one(template: Template, kind: str, **properties: str) -> tuple[str, dict[str, Any]]:
     """Return logical id and properties of the one resource of a type with these properties."""
     (found,) = (
         (name, resource["Properties"])

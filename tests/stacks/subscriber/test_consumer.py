@@ -5,11 +5,11 @@ import json
 import pytest
 
 from tests.stacks.policies import consume
-from tests.stacks.subscriber.support import EXAMPLE, changed, one, template
+from tests.stacks.subscriber.support import EXAMPLE, changed, find_one, template
 
 
 def test_staging_bucket_keeps_payloads_as_the_publisher_does() -> None:
-    _, bucket = one(template(EXAMPLE, "orders"), "AWS::S3::Bucket")
+    _, bucket = find_one(template(EXAMPLE, "orders"), "AWS::S3::Bucket")
     assert bucket["BucketName"] == "coatcheck-orders-staging-222222222222-us-west-2"
     (rule,) = bucket["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == EXAMPLE.publisher.payload_lifetime_days
@@ -35,5 +35,5 @@ def test_consume_function_has_the_files_timeout() -> None:
 
 def test_dead_letters_are_kept_for_the_files_days() -> None:
     own = template(changed(EXAMPLE, "orders", dead_letter_retention_days=6), "orders")
-    _, queue = one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders-dead-letters")
+    _, queue = find_one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders-dead-letters")
     assert queue["MessageRetentionPeriod"] == 6 * 86_400

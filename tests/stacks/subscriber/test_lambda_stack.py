@@ -4,7 +4,7 @@ import pytest
 
 from stacks.deployment import Deployment
 from tests.stacks.policies import Template, consume, only, resources
-from tests.stacks.subscriber.support import EXAMPLE, TOPIC, changed, one, template
+from tests.stacks.subscriber.support import EXAMPLE, TOPIC, changed, find_one, template
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_function_is_invoked_by_the_topic(billing: Template) -> None:
 
 def test_failed_invocations_go_to_the_dead_letter_queue(billing: Template) -> None:
     destination = only(billing, "AWS::Lambda::EventInvokeConfig")["Properties"]["DestinationConfig"]["OnFailure"]
-    queue, _ = one(billing, "AWS::SQS::Queue", QueueName="coatcheck-billing-dead-letters")
+    queue, _ = find_one(billing, "AWS::SQS::Queue", QueueName="coatcheck-billing-dead-letters")
     assert destination["Destination"] == {"Fn::GetAtt": [queue, "Arn"]}
 
 
@@ -40,7 +40,7 @@ def test_idempotency_outlasts_payloads_and_queues(lifetime: int, days: int) -> N
 
 
 def test_idempotency_table_expires_records(billing: Template) -> None:
-    _, table = one(billing, "AWS::DynamoDB::GlobalTable", TableName="coatcheck-billing-idempotency")
+    _, table = find_one(billing, "AWS::DynamoDB::GlobalTable", TableName="coatcheck-billing-idempotency")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
 
 

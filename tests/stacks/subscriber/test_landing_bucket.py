@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.stacks.policies import Template, resources, statements
-from tests.stacks.subscriber.support import EXAMPLE, changed, one, template
+from tests.stacks.subscriber.support import EXAMPLE, changed, find_one, template
 
 BUCKET = "coatcheck-orders-landing-222222222222-us-west-2"
 LANDING = changed(EXAMPLE, "orders", landing={"retention_days": 7})
@@ -17,7 +17,7 @@ def orders() -> Template:
 
 
 def test_landing_bucket_is_private_and_encrypted_with_its_key(orders: Template) -> None:
-    _, bucket = one(orders, "AWS::S3::Bucket", BucketName=BUCKET)
+    _, bucket = find_one(orders, "AWS::S3::Bucket", BucketName=BUCKET)
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms",
@@ -31,7 +31,7 @@ def test_landing_bucket_is_private_and_encrypted_with_its_key(orders: Template) 
 
 
 def test_landed_payloads_expire_after_the_files_days(orders: Template) -> None:
-    _, bucket = one(orders, "AWS::S3::Bucket", BucketName=BUCKET)
+    _, bucket = find_one(orders, "AWS::S3::Bucket", BucketName=BUCKET)
     (expiry,) = bucket["LifecycleConfiguration"]["Rules"]
     assert expiry["ExpirationInDays"] == 7
     assert expiry["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
@@ -46,7 +46,7 @@ def test_landing_bucket_and_key_are_retained_unless_ephemeral(ephemeral: bool, p
 
 
 def test_copy_function_has_two_stores_and_fifteen_minutes(orders: Template) -> None:
-    _, function = one(orders, "AWS::Lambda::Function", FunctionName="coatcheck-orders-copy")
+    _, function = find_one(orders, "AWS::Lambda::Function", FunctionName="coatcheck-orders-copy")
     assert function["Timeout"] == 900
     variables = function["Environment"]["Variables"]
     assert [(store["bucket"], store["prefix"]) for store in json.loads(variables["TRUSTED_STORES"])] == [

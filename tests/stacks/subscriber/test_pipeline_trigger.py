@@ -6,7 +6,7 @@ import pytest
 
 from stacks.deployment import load_messaging
 from tests.stacks.policies import Template, resources, with_sid
-from tests.stacks.subscriber.support import DEPLOYMENTS, one, template
+from tests.stacks.subscriber.support import DEPLOYMENTS, find_one, template
 from tests.templates import synthesize
 
 DEPLOYMENT = load_messaging(DEPLOYMENTS / "research-messages.toml")
@@ -27,7 +27,7 @@ def test_trigger_role_may_read_the_publishers_payloads() -> None:
 
 
 def test_trigger_writes_data_sets_and_starts_one_pipeline(datasets: Template) -> None:
-    role, _ = one(datasets, "AWS::IAM::Role", RoleName=ROLE)
+    role, _ = find_one(datasets, "AWS::IAM::Role", RoleName=ROLE)
     (policy,) = (
         resource["Properties"]["PolicyDocument"]["Statement"]
         for resource in resources(datasets, "AWS::IAM::Policy").values()
@@ -49,8 +49,8 @@ def the_rule(template: Template, id: str) -> dict[str, Any]:
 
 
 def test_trigger_is_invoked_for_each_processed_payload(datasets: Template) -> None:
-    bus, _ = one(datasets, "AWS::Events::EventBus", Name="coatcheck-datasets")
-    function, properties = one(datasets, "AWS::Lambda::Function", FunctionName=ROLE)
+    bus, _ = find_one(datasets, "AWS::Events::EventBus", Name="coatcheck-datasets")
+    function, properties = find_one(datasets, "AWS::Lambda::Function", FunctionName=ROLE)
     rule = the_rule(datasets, "ProcessedRule")
     assert rule["EventBusName"] == {"Ref": bus}
     assert rule["EventPattern"] == {"source": ["coatcheck"], "detail-type": ["Payload processed"]}

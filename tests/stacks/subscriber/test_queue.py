@@ -1,20 +1,20 @@
 """The queue before the consume function."""
 
 from tests.stacks.policies import consume
-from tests.stacks.subscriber.support import EXAMPLE, one, template
+from tests.stacks.subscriber.support import EXAMPLE, find_one, template
 
 
 def test_queue_hides_messages_for_six_function_timeouts() -> None:
     own = template(EXAMPLE, "orders")
-    _, queue = one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders")
+    _, queue = find_one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders")
     assert queue["VisibilityTimeout"] >= 6 * consume(own)["Timeout"]
     assert queue["MessageRetentionPeriod"] == 4 * 86_400
 
 
 def test_queue_dead_letters_after_the_files_receives() -> None:
     own = template(EXAMPLE, "orders")
-    _, queue = one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders")
-    dead_letters, _ = one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders-dead-letters")
+    _, queue = find_one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders")
+    dead_letters, _ = find_one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders-dead-letters")
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": [dead_letters, "Arn"]},
         "maxReceiveCount": 5,
