@@ -61,7 +61,9 @@ def key_rows(model: type[Table]) -> Iterator[tuple[str, ...]]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "none" if field.default is None else f"`{as_toml(field.default)}`"
+    if field.default is None:
+        return "see meaning" if "Default" in (field.description or "") else "none"
+    return f"`{as_toml(field.default)}`"
 
 
 def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:

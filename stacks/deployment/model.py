@@ -35,8 +35,8 @@ class BaseDeployment(Table):
     organization: Organization | None = None
     """Resource policies deny principals outside this AWS organisation."""
     ephemeral: bool = False
-    """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained, and the publisher's and
-    the research stack have termination protection.
+    """For trials: `cdk destroy` deletes data too. Otherwise stateful resources are retained, and the stacks of
+    publisher, replicas and research have termination protection.
     """
     operations: OperationsConfig = OperationsConfig()
     """Alarms and logs."""

@@ -129,9 +129,9 @@ def _remedy(name: str, *, is_table: bool) -> str:
     if is_table and headers:
         below = " below its [[subscribers]] table" if headers[0].startswith("[subscribers.") else ""
         return f"Write {headers[0]}{below}."
-    homes = dict.fromkeys(header for header, model in _TABLES if name in model.model_fields)
-    if 0 < len(homes) <= 3:
-        return f"Move it to {' or '.join(home or 'the top of the file' for home in homes)}."
+    homes = dict.fromkeys(header or "the top of the file" for header, model in _TABLES if name in model.model_fields)
+    if homes:
+        return f"Move it to {' or '.join(homes)}."
     names = {name for _, model in _TABLES for name in model.model_fields}
     close = get_close_matches(name, names, n=1)
-    return f"Rename it to {close[0]}, or remove it." if close and not homes else "Remove it."
+    return f"Rename it to {close[0]}, or remove it." if close else "Remove it."

@@ -44,7 +44,7 @@ def _check_permissions(path: str, info: ValidationInfo) -> str:
     file = resolve_path(path, info)
     statements = _read_json(file)
     if not isinstance(statements, list) or not statements:
-        raise ValueError("is not a list of IAM statements.")
+        raise ValueError("must be a list of IAM statements.")
     for index, statement in enumerate(statements):
         for problem in _statement_problems(statement):
             raise ValueError(f"statement {index}: {problem}")

@@ -29,7 +29,7 @@ NO_EFFECT = {**ALLOW, "Effect": "Permit"}
             "the placeholder ${Bus} has no value. Use one of ${",
         ),
         ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
-        (DEFINITION, {}, 'permissions = "permissions.json": is not a list of IAM statements.'),
+        (DEFINITION, {}, 'permissions = "permissions.json": must be a list of IAM statements.'),
         (DEFINITION, [ALLOW, WILDCARD], 'statement 1: Action "s3:*" is not the name of one action. Wildcards are not'),
         (DEFINITION, [NOT_ACTION], "statement 0: must have Effect, Action and Resource"),
         (DEFINITION, [NO_EFFECT], 'statement 0: Effect is "Permit". It must be Allow or Deny.'),
