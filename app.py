@@ -7,7 +7,7 @@ from aws_cdk import App, Aspects, Stack
 
 from stacks.common.defaults import Defaults
 from stacks.common.log_retention import LogRetention
-from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, SubscriberConfig, load
+from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
 from stacks.deployment.names import Names
 from stacks.publisher.replica_stack import ReplicaStack
@@ -36,7 +36,8 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
     if isinstance(deployment, Deployment):
         add_messaging(app, deployment, Names(deployment), defaults)
     if deployment.research:
-        ResearchStack(app, deployment, deployment.research)
+        names = ResearchNames(deployment.name, deployment.research)
+        ResearchStack(app, names, settings=deployment.research, defaults=defaults)
     Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
 
 

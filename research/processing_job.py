@@ -36,10 +36,10 @@ class Environment:
     """Beginning of every job's name."""
     processing_role: Any
     """ARN of the role that jobs run as."""
-    processing_image: Any
-    """Address of the image that jobs run, by digest."""
     subnets: Sequence[Any]
     security_group: Any
+    processing_image: Any
+    """Address of the image that jobs run, by digest."""
 
     @classmethod
     def of(cls, values: Mapping[str, str], source: str) -> Environment:

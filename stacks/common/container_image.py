@@ -18,6 +18,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
+from image_build.settings import RESOURCE_TYPE, Settings
 from stacks.common.custom_resource import AsyncProvider
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
@@ -111,7 +112,7 @@ class ContainerImage(Construct):
     ) -> None:
         super().__init__(scope, id)
         excluded = _ignored(context / f"{dockerfile}.dockerignore")
-        source = Asset(self, "Context", path=str(context), exclude=list(excluded), ignore_mode=IgnoreMode.DOCKER)
+        source = Asset(self, "Context", path=str(context), exclude=excluded, ignore_mode=IgnoreMode.DOCKER)
         commands = _commands(target=target, dockerfile=dockerfile, build_args=build_args or {})
         recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
         self.tag = f"{target or 'image'}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
@@ -158,19 +159,19 @@ class ContainerImage(Construct):
             self,
             "Image",
             service_token=builder.provider.service_token,
-            resource_type="Custom::ContainerImage",
-            properties={
-                "Project": project.project_name,
-                "Repository": repository.repository_name,
-                "Tag": self.tag,
-                "Source": f"{source.s3_bucket_name}/{source.s3_object_key}",
-            },
+            resource_type=RESOURCE_TYPE,
+            properties=Settings(
+                project=project.project_name,
+                repository=repository.repository_name,
+                tag=self.tag,
+                source=f"{source.s3_bucket_name}/{source.s3_object_key}",
+            ).to_properties(),
         )
-        build.node.add_dependency(role)  # with its policy: the build needs it at once
+        build.node.add_dependency(role)  # and its policy: the build starts at once
         self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
 
 
-def _ignored(file: Path) -> Sequence[str]:
+def _ignored(file: Path) -> list[str]:
     """Return the patterns that Docker leaves out of the context. The tag does not depend on these files."""
     lines = file.read_text().splitlines() if file.exists() else []
     return ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store", *(line for line in lines if line[:1] not in "#")]

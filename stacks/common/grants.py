@@ -59,6 +59,12 @@ def grant_invoke(function: lambda_.IFunction, role: iam.IRole) -> None:
     )
 
 
+def grant_pull(repository: ecr.IRepository, role: iam.IRole) -> None:
+    """Allow the role to pull images."""
+    repository.grant_pull(role)
+    acknowledge_wildcards(role, {WHOLE_REGISTRY: ["*"]})
+
+
 def grant_pull_push(repository: ecr.IRepository, role: iam.IRole) -> None:
     """Allow the role to pull and push images."""
     repository.grant_pull_push(role)

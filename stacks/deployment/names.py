@@ -233,6 +233,8 @@ class ResearchNames:
         self.domain = f"{prefix}-research"
         self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
         self.processing_role = place.role(f"{prefix}-processing")
+        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
+        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
         self.default_studio_role = place.role(f"{prefix}-studio")
         """The role of researchers that are not in the deployment file."""
         self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")

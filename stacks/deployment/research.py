@@ -169,14 +169,6 @@ class ImageConfig(Table):
     """
     processing: bool = False
     """Also builds the stage `processing`, the image of processing jobs. At most one image may have it."""
-    kernel: str = "python3"
-    """Kernel of the app `KernelGateway`."""
-    mount_path: str = "/root"
-    """Folder of the researcher's home in the app `KernelGateway`."""
-    uid: Literal[0, 1000] = 0
-    """User of the app `KernelGateway`."""
-    gid: Literal[0, 100] = 0
-    """Group of the app `KernelGateway`: 0 with user 0, 100 with user 1000."""
 
     @property
     def folder(self) -> Path:

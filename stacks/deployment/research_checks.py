@@ -92,10 +92,6 @@ def _check_images(research: ResearchConfig) -> Iterator[Problem]:
 
 
 def _check_image(key: str, image: ImageConfig) -> Iterator[Problem]:
-    if (image.uid == 0) != (image.gid == 0):
-        yield Problem(
-            f"{key}.uid", image.uid, "SageMaker allows uid 0 with gid 0, and uid 1000 with gid 100. Use these."
-        )
     dockerfile = image.folder / image.dockerfile
     if not dockerfile.is_file():
         text = f"{image.folder} has no {image.dockerfile}. Paths are relative to the project's folder."

@@ -1,4 +1,4 @@
-"""A monthly budget for SageMaker in the account, and mail before it is spent."""
+"""A monthly budget for SageMaker, with notifications by e-mail."""
 
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
@@ -6,35 +6,39 @@ from constructs import Construct
 from stacks.deployment.research import BudgetConfig
 
 _Budget = budgets.CfnBudget
-ALARMS = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
-"""When there is mail: at so many per cent of the budget, spent or foreseen."""
+NOTIFICATIONS = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
+"""Type of cost and percentage of the budget for each notification."""
 
 
 class MonthlyBudget(budgets.CfnBudget):
-    """Everything SageMaker costs in the account, the environment's or not: AWS filters by tag only where somebody has
-    switched the tag on for the bill."""
+    """A budget for all of SageMaker in the account.
 
-    def __init__(self, scope: Construct, id: str, *, budget: BudgetConfig) -> None:
-        subscribers = [_Budget.SubscriberProperty(subscription_type="EMAIL", address=email) for email in budget.emails]
+    A filter by tag would need a tag that is activated for cost allocation, which CloudFormation cannot do.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, settings: BudgetConfig) -> None:
+        subscribers = [
+            _Budget.SubscriberProperty(subscription_type="EMAIL", address=email) for email in settings.emails
+        ]
         super().__init__(
             scope,
             id,
             budget=_Budget.BudgetDataProperty(
                 budget_type="COST",
                 time_unit="MONTHLY",
-                budget_limit=_Budget.SpendProperty(amount=budget.monthly_usd, unit="USD"),
+                budget_limit=_Budget.SpendProperty(amount=settings.monthly_usd, unit="USD"),
                 cost_filters={"Service": ["Amazon SageMaker"]},
             ),
             notifications_with_subscribers=[
                 _Budget.NotificationWithSubscribersProperty(
                     notification=_Budget.NotificationProperty(
-                        notification_type=kind,
+                        notification_type=notification_type,
                         comparison_operator="GREATER_THAN",
-                        threshold=per_cent,
+                        threshold=percentage,
                         threshold_type="PERCENTAGE",
                     ),
                     subscribers=subscribers,
                 )
-                for kind, per_cent in ALARMS
+                for notification_type, percentage in NOTIFICATIONS
             ],
         )

@@ -1,4 +1,4 @@
-"""What CloudFormation cannot do for a domain by itself: refuse what would replace it, and empty it before it goes."""
+"""Custom resources of the domain: one rejects an update that would replace it, one empties it before its deletion."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,22 @@ from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSett
 from stacks.common.custom_resource import AsyncProvider
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.function import Function
-from stacks.deployment import BaseDeployment, names
-from stacks.deployment.regions import partition
+from stacks.deployment import ResearchNames
 from stacks.deployment.research import ResearchConfig
-from stacks.research.domain import Domain
-from stacks.research.users import People
+from stacks.research.domain import StudioDomain
+from stacks.research.users import Users
 
 
-class CleanUp(Construct):
-    """`guard` goes before the domain, `empty` is deleted before everything that the domain has to do with."""
+class DomainCleanUp(Construct):
+    """The function and provider of both resources, which `guard` and `empty` add."""
 
-    def __init__(self, scope: Construct, id: str, *, deployment: BaseDeployment, research: ResearchConfig) -> None:
+    def __init__(self, scope: Construct, id: str, *, names: ResearchNames, settings: ResearchConfig) -> None:
         super().__init__(scope, id)
-        self._deployment, self._research = deployment, research
+        self._names, self._settings = names, settings
         self.function = Function(
             self,
             "Function",
-            function_name=names.clean_up_function(deployment),
+            function_name=names.clean_up_function.name,
             package="domain_clean_up",
             shared=(),
             timeout=Duration.minutes(5),
@@ -35,88 +34,94 @@ class CleanUp(Construct):
         )
         self._provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
 
-    def guard(self, domain: Domain, key: kms.IKey) -> None:
-        """An update that would replace the domain fails here, before CloudFormation has touched it."""
-        center = self._research.identity_center
+    def guard(self, domain: StudioDomain, key: kms.IKey) -> None:
+        """Reject an update that would replace the domain, before CloudFormation updates the domain."""
+        center = self._settings.identity_center
         guard = CustomResource(
             self,
             "Guard",
             service_token=self._provider.service_token,
             resource_type=GUARD,
             properties=GuardSettings(
-                auth_mode=self._research.auth,
-                domain_name=names.research_domain(self._deployment),
+                auth_mode=self._settings.auth,
+                domain_name=self._names.domain,
                 kms_key_id=key.key_id,
                 identity_center=center.instance_arn if center else "none",
             ).to_properties(),
         )
         domain.node.add_dependency(guard)
 
-    def empty(self, domain: Domain, people: People, *, after: Sequence[IConstruct], kept: Sequence[str]) -> None:
-        """Emptied while all that its apps and jobs need is still there: `after`, and everybody's profile."""
-        # Apart from the function's own policy, on which the guard depends, and with it the domain that is named here.
-        rights = iam.Policy(self, "Rights", roles=[self.function.execution_role])
-        arn = f"arn:{partition(self._research.region)}:sagemaker:{self._research.region}:{self._research.account}"
-        pipelines = [names.pipeline_arn(self._deployment, self._research, each) for each in self._research.pipelines]
-        for sid, actions, resources in (
-            (
-                "Look",
-                [
-                    "sagemaker:ListApps",
-                    "sagemaker:ListSpaces",
-                    "sagemaker:ListUserProfiles",
-                    "sagemaker:ListProcessingJobs",
-                ],
-                ["*"],
-            ),
-            ("DeleteApps", ["sagemaker:DeleteApp"], [f"{arn}:app/{domain.attr_domain_id}/*"]),
-            ("DeleteSpaces", ["sagemaker:DeleteSpace"], [f"{arn}:space/{domain.attr_domain_id}/*"]),
-            (
-                "DeleteProfiles",
-                ["sagemaker:DeleteUserProfile"],
-                [f"{arn}:user-profile/{domain.attr_domain_id}/*"],
-            ),
-            *(
-                (sid, [f"sagemaker:{action}"], [f"{pipeline}{suffix}" for pipeline in pipelines])
-                for sid, action, suffix in (
-                    ("FindExecutions", "ListPipelineExecutions", ""),
-                    ("StopExecutions", "StopPipelineExecution", "/execution/*"),
-                )
-                if pipelines
-            ),
-            (
-                "StopJobs",
-                ["sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
-                [f"{arn}:processing-job/{names.job_prefix(self._deployment)}*"],
-            ),
-        ):
-            rights.add_statements(iam.PolicyStatement(sid=sid, actions=actions, resources=resources))
-        acknowledge_wildcards(
-            rights,
-            {
-                "SageMaker lists all or nothing.": ["*"],
-                "What researchers made in this domain, under whatever name, and the deployment's jobs.": [
-                    *(f"{arn}:{kind}/{domain.attr_domain_id}/*" for kind in ("app", "space", "user-profile")),
-                    f"{arn}:processing-job/{names.job_prefix(self._deployment)}*",
-                    *(f"{pipeline}/execution/*" for pipeline in pipelines),
-                ],
-            },
-        )
-        empty = CustomResource(
+    def empty(
+        self,
+        domain: StudioDomain,
+        users: Users,
+        *,
+        required: Sequence[IConstruct],
+        kept: Sequence[str],
+        ephemeral: bool,
+    ) -> None:
+        """Empty the domain before CloudFormation deletes it, its profiles, or a resource in `required`.
+
+        Args:
+            domain: The domain.
+            users: Profiles and spaces that CloudFormation deletes.
+            required: Resources that apps and jobs need until their end.
+            kept: Resources that remain after the stack's deletion, for the log.
+            ephemeral: Whether spaces and their volumes may be deleted.
+        """
+        names = self._names
+        pipelines = [names.pipeline(pipeline.name) for pipeline in self._settings.pipelines]
+        permissions = self._permissions(domain.attr_domain_id, [pipeline.arn for pipeline in pipelines])
+        resource = CustomResource(
             self,
             "Empty",
             service_token=self._provider.service_token,
             resource_type=CLEAN_UP,
             properties=CleanUpSettings(
                 domain_id=domain.attr_domain_id,
-                profiles=tuple(sorted(people.profiles)),
-                spaces=tuple(sorted(people.spaces)),
-                pipelines=tuple(names.pipeline(self._deployment, pipeline) for pipeline in self._research.pipelines),
-                job_prefix=names.job_prefix(self._deployment),
-                job_role=f"arn:{partition(self._research.region)}:iam::{self._research.account}:role/"
-                f"{names.processing_role(self._deployment)}",
-                ephemeral=self._deployment.ephemeral,
+                profiles=tuple(sorted(users.profiles)),
+                spaces=tuple(sorted(users.spaces)),
+                pipelines=tuple(pipeline.name for pipeline in pipelines),
+                job_prefix=names.job_prefix,
+                job_role=names.processing_role.arn,
+                ephemeral=ephemeral,
                 kept=tuple(kept),
             ).to_properties(),
         )
-        empty.node.add_dependency(rights, domain, people, *after)
+        resource.node.add_dependency(permissions, domain, users, *required)
+
+    def _permissions(self, domain_id: str, pipelines: Sequence[str]) -> iam.Policy:
+        # Not in the function's own policy: the guard depends on that policy, and the domain depends on the guard.
+        policy = iam.Policy(self, "Permissions", roles=[self.function.execution_role])
+        named = self._names.place.named
+        apps, spaces, profiles = (
+            named("sagemaker", f"{domain_id}/*", kind).arn for kind in ("app/", "space/", "user-profile/")
+        )
+        jobs = named("sagemaker", f"{self._names.job_prefix}*", "processing-job/").arn
+        executions = [f"{arn}/execution/*" for arn in pipelines]
+        for sid, actions, resources in (
+            ("List", ["ListApps", "ListSpaces", "ListUserProfiles", "ListProcessingJobs"], ["*"]),
+            ("DeleteApps", ["DeleteApp"], [apps]),
+            ("DeleteSpaces", ["DeleteSpace"], [spaces]),
+            ("DeleteProfiles", ["DeleteUserProfile"], [profiles]),
+            ("FindExecutions", ["ListPipelineExecutions"], pipelines),
+            ("StopExecutions", ["StopPipelineExecution"], executions),
+            ("StopJobs", ["DescribeProcessingJob", "StopProcessingJob"], [jobs]),
+        ):
+            if resources:
+                policy.add_statements(
+                    iam.PolicyStatement(
+                        sid=sid, actions=[f"sagemaker:{action}" for action in actions], resources=list(resources)
+                    )
+                )
+        acknowledge_wildcards(
+            policy,
+            {
+                "SageMaker lists all resources or none.": ["*"],
+                "Resources that researchers created in this domain, and the deployment's jobs.": [
+                    *(apps, spaces, profiles, jobs),
+                    *executions,
+                ],
+            },
+        )
+        return policy

@@ -1,4 +1,4 @@
-"""The Studio domain: how researchers sign on, and what every one of them has in it."""
+"""The Studio domain: sign-on, network, and the default settings of all researchers."""
 
 from collections.abc import Sequence
 
@@ -6,49 +6,49 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from stacks.deployment import BaseDeployment, names
+from stacks.deployment import ResearchNames
 from stacks.deployment.research import App, ResearchConfig
 from stacks.research.images import AttachedImage, StudioImage
-from stacks.research.network import Network
+from stacks.research.network import ResearchNetwork
 from stacks.research.roles import Roles
 
 _Domain = sagemaker.CfnDomain
 
 
-class Domain(sagemaker.CfnDomain):
-    """Images attached to the default settings, for users and for shared spaces alike, so that everybody has them."""
+class StudioDomain(sagemaker.CfnDomain):
+    """The domain, with the images attached to the default settings of users and of shared spaces."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
-        research: ResearchConfig,
+        names: ResearchNames,
+        settings: ResearchConfig,
         key: kms.IKey,
-        network: Network,
+        network: ResearchNetwork,
         roles: Roles,
         images: Sequence[StudioImage],
     ) -> None:
-        apps = _Apps(research, images)
+        apps = _Apps(settings, images)
         storage = _Domain.DefaultSpaceStorageSettingsProperty(
             default_ebs_storage_settings=_Domain.DefaultEbsStorageSettingsProperty(
-                default_ebs_volume_size_in_gb=research.volume_gb,
-                maximum_ebs_volume_size_in_gb=research.maximum_volume_gb,
+                default_ebs_volume_size_in_gb=settings.volume_gb,
+                maximum_ebs_volume_size_in_gb=settings.maximum_volume_gb,
             )
         )
         security_groups = [network.security_group.security_group_id]
         super().__init__(
             scope,
             id,
-            domain_name=names.research_domain(deployment),
-            auth_mode=research.auth.upper(),
-            app_network_access_type="VpcOnly" if research.network == "vpc-only" else "PublicInternetOnly",
+            domain_name=names.domain,
+            auth_mode=settings.auth.upper(),
+            app_network_access_type="VpcOnly" if settings.network == "vpc-only" else "PublicInternetOnly",
             vpc_id=network.vpc_id,
             subnet_ids=network.subnet_ids,
             kms_key_id=key.key_id,
-            home_efs_file_system_creation="Enabled" if research.home_efs else "Disabled",
-            # So that what researchers start is on the bill under the deployment's tag.
+            home_efs_file_system_creation="Enabled" if settings.home_efs else "Disabled",
+            # Propagate tags, so that the bill shows researchers' resources under the deployment's tag.
             tag_propagation="ENABLED",
             domain_settings=_Domain.DomainSettingsProperty(
                 execution_role_identity_config="USER_PROFILE_NAME", security_group_ids=security_groups
@@ -59,9 +59,9 @@ class Domain(sagemaker.CfnDomain):
                 default_landing_uri="studio::",
                 studio_web_portal="ENABLED",
                 studio_web_portal_settings=_Domain.StudioWebPortalSettingsProperty(
-                    hidden_app_types=list(research.hidden_apps)
+                    hidden_app_types=list(settings.hidden_apps)
                 ),
-                auto_mount_home_efs="Enabled" if research.home_efs else "Disabled",
+                auto_mount_home_efs="Enabled" if settings.home_efs else "Disabled",
                 space_storage_settings=storage,
                 jupyter_lab_app_settings=apps.jupyter_lab(),
                 code_editor_app_settings=apps.code_editor(),
@@ -75,24 +75,23 @@ class Domain(sagemaker.CfnDomain):
                 kernel_gateway_app_settings=apps.kernel_gateway(),
             ),
         )
-        # With their policies: SageMaker tries the roles when it makes the domain.
         for role in (roles.default, roles.shared):
-            self.node.add_dependency(role)
+            self.node.add_dependency(role)  # and its policies: SageMaker uses the roles when it creates the domain
 
 
 class _Apps:
-    """The settings of each kind of app, None for one that no image is for."""
+    """Settings of each kind of app: the images, the default image, and the idle time."""
 
-    def __init__(self, research: ResearchConfig, images: Sequence[StudioImage]) -> None:
-        self._research = research
+    def __init__(self, settings: ResearchConfig, images: Sequence[StudioImage]) -> None:
         self._images = images
+        self._instance_type = settings.default_instance_type
         self._idle = _Domain.AppLifecycleManagementProperty(
             idle_settings=_Domain.IdleSettingsProperty(
                 lifecycle_management="ENABLED",
-                idle_timeout_in_minutes=research.idle_minutes,
-                # The least and the most a researcher may choose: sooner, and never later.
+                idle_timeout_in_minutes=settings.idle_minutes,
+                # Researchers can choose a shorter time for their spaces, but not a longer one.
                 min_idle_timeout_in_minutes=60,
-                max_idle_timeout_in_minutes=research.idle_minutes,
+                max_idle_timeout_in_minutes=settings.idle_minutes,
             )
         )
 
@@ -122,8 +121,7 @@ class _Apps:
         return [image.apps[app] for image in self._images if app in image.apps]
 
     def _default(self, attached: list[AttachedImage]) -> sagemaker.CfnDomain.ResourceSpecProperty:
-        """The first image of the deployment file; SageMaker's own where there is none."""
-        instance_type = self._research.default_instance_type
+        """Return the first image of the deployment file, or SageMaker's image if there is none."""
         if attached:
-            return attached[0].resource_spec(instance_type)
-        return _Domain.ResourceSpecProperty(instance_type=instance_type)
+            return attached[0].resource_spec(self._instance_type)
+        return _Domain.ResourceSpecProperty(instance_type=self._instance_type)

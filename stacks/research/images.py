@@ -1,4 +1,4 @@
-"""An image of the deployment file: its registry, the stages built from its Dockerfile, and how Studio's apps run it."""
+"""Images of the deployment file: repository, builds of the Dockerfile's stages, and SageMaker's images and versions."""
 
 from collections.abc import Mapping
 
@@ -11,133 +11,130 @@ from constructs import Construct
 
 from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
 from stacks.common.defaults import Defaults
-from stacks.deployment import BaseDeployment, names
+from stacks.deployment import ResearchNames
 from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, ImageConfig
 
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
-"""What an app runs in the container; without one (and no other setting) SageMaker ignores the configuration."""
+"""The command of each app. SageMaker ignores a configuration without a command or another setting."""
+KERNEL_NAME, KERNEL_HOME = "python3", "/root"
+"""The kernel of a Studio Classic image, and the mount path of the researcher's home directory, as in the post."""
+
+_Config = sagemaker.CfnAppImageConfig
 
 
-class Registry(ImageRepository):
-    """Every build under a tag that is never moved, scanned; the last of each stage kept."""
+class StudioImage(Construct):
+    """An image with its repository and builds. `attach` adds an `AttachedImage` to `apps` for each app."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
-        image: ImageConfig,
-        kept: int,
+        names: ResearchNames,
+        settings: ImageConfig,
+        builds_kept: int,
+        builder: ImageBuilder,
         key: kms.IKey,
+        defaults: Defaults,
     ) -> None:
-        super().__init__(
-            scope,
-            id,
-            repository_name=names.image_repository(deployment, image),
+        super().__init__(scope, id)
+        self._names, self._settings = names, settings
+        targets = sorted(set(settings.targets))
+        self.repository = ImageRepository(
+            self,
+            "Repository",
+            repository_name=names.image_repository(settings).name,
             key=key,
             lifecycle_rules=[
                 ecr.LifecycleRule(
                     rule_priority=priority,
-                    description=f"The last {kept} builds of {target}",
+                    description=f"The last {builds_kept} builds of {target}",
                     tag_prefix_list=[f"{target}-"],
-                    max_image_count=kept,
+                    max_image_count=builds_kept,
                 )
-                for priority, target in enumerate(sorted(set(image.targets)), start=1)
+                for priority, target in enumerate(targets, start=1)
             ],
-            defaults=Defaults.of(deployment),
+            defaults=defaults,
         )
-
-
-class StudioImage(Construct):
-    """`apps`: what to attach to the domain, by app. `processing_uri`: what jobs run, when the image is for jobs too."""
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        deployment: BaseDeployment,
-        image: ImageConfig,
-        registry: ecr.IRepository,
-        builder: ImageBuilder,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, id)
-        self._deployment, self._image = deployment, image
-        self.builds = {
+        self._uris = {
             target: ContainerImage(
                 self,
                 f"Build-{target}",
                 builder=builder,
-                repository=registry,
-                context=image.folder,
-                dockerfile=image.dockerfile,
+                repository=self.repository,
+                context=settings.folder,
+                dockerfile=settings.dockerfile,
                 target=target,
-                build_args={"BASE": image.base} if image.base else {},
+                build_args={"BASE": settings.base} if settings.base else {},
                 key=key,
-            )
-            for target in sorted(set(image.targets))
+            ).uri
+            for target in targets
         }
         self.apps: dict[App, AttachedImage] = {}
 
     @property
     def processing_uri(self) -> str | None:
-        """The image by digest, for processing jobs."""
-        build = self.builds.get(PROCESSING_TARGET)
-        return build.uri if build else None
+        """The image of processing jobs by digest, or None."""
+        return self._uris.get(PROCESSING_TARGET)
 
     def attach(self, *, role: iam.IRole, environment: Mapping[str, str]) -> None:
-        """Make the image known to Studio, for each of its apps; `environment` is told to what runs in it."""
-        for app in self._image.apps:
+        """Register the image with SageMaker for each of its apps, which get `environment` as variables."""
+        for app in self._settings.apps:
             self.apps[app] = AttachedImage(
                 self,
                 app,
-                deployment=self._deployment,
-                image=self._image,
+                names=self._names,
+                settings=self._settings,
                 app=app,
-                uri=self.builds[TARGETS[app]].uri,
+                uri=self._uris[TARGETS[app]],
                 role=role,
                 environment=environment,
             )
 
 
 class AttachedImage(Construct):
-    """SageMaker's view of a build: image, version, configuration. `custom_image` attaches it."""
+    """SageMaker's image, version and configuration of a build. `custom_image` attaches them to the domain."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
-        image: ImageConfig,
+        names: ResearchNames,
+        settings: ImageConfig,
         app: App,
         uri: str,
         role: iam.IRole,
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
-        name = names.sagemaker_image(deployment, image, app)
+        name = names.sagemaker_image(settings, app).name
         self.image = sagemaker.CfnImage(
             self,
             "Image",
             image_name=name,
-            image_display_name=image.display_name,
+            image_display_name=settings.display_name,
             image_role_arn=role.role_arn,
         )
-        self.image.node.add_dependency(role)  # with its policy: SageMaker looks at the registry when a version is made
-        # By digest, so that another build is another version; a tag that moved would change nothing.
+        self.image.node.add_dependency(role)  # and its policy: SageMaker reads the repository for a new version
+        # By digest: a new build gives a new version. SageMaker would not notice a tag that moves.
         self.version = sagemaker.CfnImageVersion(self, "Version", image_name=name, base_image=uri)
         self.version.add_resource_dependency(self.image)
-        # Spaces may still run an older version; all go with the image.
+        # Spaces may still run an older version. SageMaker deletes all versions with the image.
         self.version.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
         self.version.cfn_options.deletion_policy = CfnDeletionPolicy.DELETE
-        self.config = sagemaker.CfnAppImageConfig(
+        container = _container(ENTRYPOINTS[app], environment) if app in ENTRYPOINTS else None
+        self.config = _Config(
             self,
             "Config",
-            app_image_config_name=names.app_image_config(deployment, image, app),
-            **_config(app, image, environment),  # type: ignore[arg-type]
+            app_image_config_name=names.app_image_config(settings, app).name,
+            jupyter_lab_app_image_config=_Config.JupyterLabAppImageConfigProperty(container_config=container)
+            if app == "JupyterLab"
+            else None,
+            code_editor_app_image_config=_Config.CodeEditorAppImageConfigProperty(container_config=container)
+            if app == "CodeEditor"
+            else None,
+            kernel_gateway_image_config=_kernel(settings.display_name) if app == "KernelGateway" else None,
         )
         self.custom_image = sagemaker.CfnDomain.CustomImageProperty(
             image_name=name,
@@ -146,7 +143,7 @@ class AttachedImage(Construct):
         )
 
     def resource_spec(self, instance_type: str) -> sagemaker.CfnDomain.ResourceSpecProperty:
-        """This image on that instance type, for an app's default."""
+        """Return the default of an app: this image on an instance type."""
         return sagemaker.CfnDomain.ResourceSpecProperty(
             instance_type=instance_type,
             sage_maker_image_arn=self.image.attr_image_arn,
@@ -154,24 +151,18 @@ class AttachedImage(Construct):
         )
 
 
-def _config(app: App, image: ImageConfig, environment: Mapping[str, str]) -> dict[str, object]:
-    config = sagemaker.CfnAppImageConfig
-    if app == "KernelGateway":
-        return {
-            "kernel_gateway_image_config": config.KernelGatewayImageConfigProperty(
-                kernel_specs=[config.KernelSpecProperty(name=image.kernel, display_name=image.display_name)],
-                file_system_config=config.FileSystemConfigProperty(
-                    mount_path=image.mount_path, default_uid=image.uid, default_gid=image.gid
-                ),
-            )
-        }
-    container = config.ContainerConfigProperty(
-        container_entrypoint=[ENTRYPOINTS[app]],
+def _container(entrypoint: str, environment: Mapping[str, str]) -> sagemaker.CfnAppImageConfig.ContainerConfigProperty:
+    return _Config.ContainerConfigProperty(
+        container_entrypoint=[entrypoint],
         container_environment_variables=[
-            config.CustomImageContainerEnvironmentVariableProperty(key=key, value=value)
+            _Config.CustomImageContainerEnvironmentVariableProperty(key=key, value=value)
             for key, value in sorted(environment.items())
         ],
     )
-    if app == "CodeEditor":
-        return {"code_editor_app_image_config": config.CodeEditorAppImageConfigProperty(container_config=container)}
-    return {"jupyter_lab_app_image_config": config.JupyterLabAppImageConfigProperty(container_config=container)}
+
+
+def _kernel(display_name: str) -> sagemaker.CfnAppImageConfig.KernelGatewayImageConfigProperty:
+    return _Config.KernelGatewayImageConfigProperty(
+        kernel_specs=[_Config.KernelSpecProperty(name=KERNEL_NAME, display_name=display_name)],
+        file_system_config=_Config.FileSystemConfigProperty(mount_path=KERNEL_HOME, default_uid=0, default_gid=0),
+    )

@@ -1,15 +1,16 @@
-"""Where the apps and jobs run: private subnets with no way out but to the AWS services they need."""
+"""The network of apps and jobs: private subnets that reach only the AWS services they need."""
 
 from collections.abc import Sequence
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.deployment.regions import partition
+from stacks.common.defaults import Defaults
+from stacks.deployment import Place
 from stacks.deployment.research import ResearchConfig
+from stacks.research.service_role import ServiceRole
 
 INTERFACE_ENDPOINTS = {
     "SageMakerApi": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_API,
@@ -21,68 +22,63 @@ INTERFACE_ENDPOINTS = {
     "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
     "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
 }
-"""What an app with a custom image, and a processing job, call from inside the VPC."""
+"""Services that an app with a custom image, and a processing job, call from the VPC."""
 UNSIGNED_ENDPOINTS = ("Studio",)
-"""Where a browser's session goes: such requests are not signed as a principal, whom a policy could ask for."""
+"""Endpoints for browser sessions. Their requests are not signed, so a policy cannot test the principal."""
 STUDIO_PORTS = ec2.Port.tcp_range(8192, 65_535)
-"""What Studio's apps talk to one another on (SageMaker developer guide, "VPC only communication with the internet")."""
+"""Ports between Studio's apps (SageMaker developer guide, "VPC only communication with the internet")."""
 
 
-class Network(Construct):
-    """`vpc_id`, `subnet_ids`, `security_group`: of a VPC made here, or of one that is there."""
+class ResearchNetwork(Construct):
+    """`vpc_id`, `subnet_ids` and `security_group` of a new VPC, or of the VPC that the deployment file names."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        research: ResearchConfig,
+        place: Place,
+        settings: ResearchConfig,
         zones: Sequence[str],
-        removal_policy: RemovalPolicy,
+        defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
         vpc: ec2.IVpc
-        if research.vpc_id:
-            vpc = ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=research.vpc_id, availability_zones=list(zones))
-            self.subnet_ids = list(research.subnet_ids)
+        if settings.vpc_id:
+            vpc = ec2.Vpc.from_vpc_attributes(self, "Vpc", vpc_id=settings.vpc_id, availability_zones=list(zones))
+            self.subnet_ids = list(settings.subnet_ids)
         else:
-            vpc = _vpc(self, research.account, removal_policy)
+            vpc = _vpc(self, place.account, defaults)
             self.subnet_ids = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self.vpc_id = vpc.vpc_id
         self.security_group = ec2.SecurityGroup(
             self,
             "SecurityGroup",
             vpc=vpc,
-            description="Apps and jobs: out, and among themselves.",
-            # In a VPC made here there is nothing out there but the endpoints.
+            description="Apps and jobs of the research environment.",
+            # A new VPC has no routes except to the endpoints.
             allow_all_outbound=True,
         )
         self.security_group.add_ingress_rule(self.security_group, STUDIO_PORTS, "Apps, and the instances of one job")
-        if research.home_efs:
+        if settings.home_efs:
             self.security_group.add_ingress_rule(self.security_group, ec2.Port.NFS, "Home directories")
-        if not research.vpc_id:
-            _endpoints(self, vpc, research, self.security_group)
+        if not settings.vpc_id:
+            _add_endpoints(self, vpc, place, settings.readable_buckets, self.security_group)
 
 
-def _vpc(scope: Construct, account: str, removal_policy: RemovalPolicy) -> ec2.Vpc:
+def _vpc(scope: Construct, account: str, defaults: Defaults) -> ec2.Vpc:
     vpc = ec2.Vpc(
         scope,
         "Vpc",
         nat_gateways=0,
-        # Emptying the default security group takes a function with rights over security groups; nothing is in it.
+        # No resource uses the default security group. To empty it, CDK would add a function that may change groups.
         restrict_default_security_group=False,
         subnet_configuration=[
             ec2.SubnetConfiguration(name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=20)
         ],
     )
-    log_group = logs.LogGroup(scope, "FlowLogs", removal_policy=removal_policy)
-    role = iam.Role(
-        scope,
-        "FlowLogRole",
-        assumed_by=iam.ServicePrincipal(
-            "vpc-flow-logs.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": account}}
-        ),
-    )
+    log_group = logs.LogGroup(scope, "FlowLogs", removal_policy=defaults.removal_policy)
+    role = ServiceRole(scope, "FlowLogRole", service="vpc-flow-logs", account=account)
     vpc.add_flow_log(
         "FlowLog",
         destination=ec2.FlowLogDestination.to_cloud_watch_logs(log_group, role),
@@ -91,9 +87,11 @@ def _vpc(scope: Construct, account: str, removal_policy: RemovalPolicy) -> ec2.V
     return vpc
 
 
-def _endpoints(scope: Construct, vpc: ec2.IVpc, research: ResearchConfig, clients: ec2.ISecurityGroup) -> None:
+def _add_endpoints(
+    scope: Construct, vpc: ec2.IVpc, place: Place, readable_buckets: Sequence[str], clients: ec2.ISecurityGroup
+) -> None:
     s3 = vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
-    for statement in s3_endpoint_policy(research):
+    for statement in s3_endpoint_policy(place, readable_buckets):
         s3.add_to_policy(statement)
     security_group = ec2.SecurityGroup(
         scope, "Endpoints", vpc=vpc, description="Endpoints of AWS services.", allow_all_outbound=False
@@ -111,55 +109,53 @@ def _endpoints(scope: Construct, vpc: ec2.IVpc, research: ResearchConfig, client
             open=False,
         )
         if name not in UNSIGNED_ENDPOINTS:
-            endpoint.add_to_policy(interface_endpoint_policy(research))
+            endpoint.add_to_policy(interface_endpoint_policy(place))
 
 
-def interface_endpoint_policy(research: ResearchConfig) -> iam.PolicyStatement:
-    """Credentials of the account alone: with a stranger's, brought into an app, data would leave through any API that
-    takes some. What the account's own may do is for their roles to say."""
+def interface_endpoint_policy(place: Place) -> iam.PolicyStatement:
+    """Return the statement that allows only this account's credentials.
+
+    Otherwise an app could use another account's credentials to send data out through any API that accepts data. The
+    policies of this account's roles decide what its own credentials may do.
+    """
     return iam.PolicyStatement(
         sid="OwnPrincipals",
         principals=[iam.StarPrincipal()],
         actions=["*"],
         resources=["*"],
-        conditions={"StringEquals": {"aws:PrincipalAccount": research.account}},
+        conditions={"StringEquals": {"aws:PrincipalAccount": place.account}},
     )
 
 
-def s3_endpoint_policy(research: ResearchConfig) -> list[iam.PolicyStatement]:
-    """Buckets of the account, those that the deployment file names, and ECR's own, where image layers are.
+def s3_endpoint_policy(place: Place, readable_buckets: Sequence[str]) -> list[iam.PolicyStatement]:
+    """Return statements that allow the account's buckets, the readable buckets, and ECR's bucket of image layers.
 
-    So data does not leave through S3 into an account of somebody else, with whatever credentials.
+    S3 denies all other buckets, whatever credentials an app uses. So data cannot leave for another account's bucket.
     """
+    account, arn = place.account, f"arn:{place.partition}:s3:::"
     statements = [
         iam.PolicyStatement(
             sid="OwnBuckets",
             principals=[iam.StarPrincipal()],
             actions=["s3:*"],
             resources=["*"],
-            conditions={
-                "StringEquals": {"aws:ResourceAccount": research.account, "aws:PrincipalAccount": research.account}
-            },
+            conditions={"StringEquals": {"aws:ResourceAccount": account, "aws:PrincipalAccount": account}},
         ),
         iam.PolicyStatement(
             sid="ImageLayers",
             principals=[iam.StarPrincipal()],
             actions=["s3:GetObject"],
-            resources=[f"arn:{partition(research.region)}:s3:::prod-{research.region}-starport-layer-bucket/*"],
+            resources=[f"{arn}prod-{place.region}-starport-layer-bucket/*"],
         ),
     ]
-    if research.readable_buckets:
+    if readable_buckets:
         statements.append(
             iam.PolicyStatement(
                 sid="ReadableBuckets",
                 principals=[iam.StarPrincipal()],
                 actions=["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"],
-                resources=[
-                    f"arn:{partition(research.region)}:s3:::{bucket}{suffix}"
-                    for bucket in research.readable_buckets
-                    for suffix in ("", "/*")
-                ],
-                conditions={"StringEquals": {"aws:PrincipalAccount": research.account}},
+                resources=[f"{arn}{bucket}{suffix}" for bucket in readable_buckets for suffix in ("", "/*")],
+                conditions={"StringEquals": {"aws:PrincipalAccount": account}},
             )
         )
     return statements

@@ -1,201 +1,184 @@
-"""A script that runs by itself: a SageMaker pipeline of one step, the processing job that the launcher starts too."""
+"""A SageMaker pipeline of one step: the processing job that the launcher starts too."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
-from aws_cdk import aws_scheduler as scheduler
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from research import processing_job
 from stacks.common.findings import acknowledge_wildcards
-from stacks.deployment import BaseDeployment, names
-from stacks.deployment.research import PipelineConfig as Settings
-from stacks.deployment.research import ResearchConfig
+from stacks.deployment import ResearchNames
+from stacks.deployment.names import SHARED
+from stacks.deployment.research import PipelineConfig
 from stacks.research.roles import Roles
+from stacks.research.schedule import add_schedule
+from stacks.research.service_role import ServiceRole
+from stacks.research.studio_policy import volume_key_statements
 
 VERSION = "2020-12-01"
-"""Of the pipeline definition's schema."""
+"""Version of the schema of pipeline definitions."""
 TYPES = {int: "Integer", float: "Float", str: "String"}
 
 
 class Pipeline(Construct):
-    """`Input`, `Output`, `InstanceType` and the script's own parameters can be given to each execution."""
+    """A pipeline with the parameters `Input`, `Output`, `InstanceType` and those of the script."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
-        research: ResearchConfig,
-        pipeline: Settings,
+        names: ResearchNames,
+        settings: PipelineConfig,
+        instance_types: Sequence[str],
         environment: processing_job.Environment,
         roles: Roles,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
-        self._deployment, self._research, self._pipeline = deployment, research, pipeline
-        self._arn = names.pipeline_arn(deployment, research, pipeline)
-        script = Asset(self, "Script", path=str(pipeline.file))
-        _let_read(roles.processing, script)
-        role = self._role(roles)
-        definition = {
-            "Version": VERSION,
-            "Metadata": {},
-            "Parameters": parameters(pipeline, environment.bucket),
-            "Steps": [
-                {
-                    "Name": "Run",
-                    "Type": "Processing",
-                    "Arguments": processing_job.request(
-                        environment,
-                        # The beginning of each job's name: SageMaker adds the execution and the step to it.
-                        name=names.pipeline(deployment, pipeline),
-                        script=script.s3_object_key,
-                        code=script.s3_object_url,
-                        data=_get("Input"),
-                        output={
-                            "Std:Join": {
-                                "On": "/",
-                                "Values": [_get("Output"), {"Get": "Execution.PipelineExecutionId"}],
-                            }
-                        },
-                        arguments=arguments(pipeline),
-                        instance_type=_get("InstanceType"),
-                        volume_gb=pipeline.volume_gb,
-                        maximum_minutes=pipeline.maximum_minutes,
-                    ),
-                }
-            ],
-        }
+        name, arn = names.pipeline(settings.name).name, names.pipeline(settings.name).arn
+        script = Asset(self, "Script", path=str(settings.file))
+        _grant_read_script(roles.processing, script)
+        role = ServiceRole(self, "Role", service="sagemaker", account=names.place.account)
+        _grant_jobs(role, names, name, instance_types, roles.processing, key)
+        definition = _definition(name, settings, environment, script)
         self.pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
-            pipeline_name=names.pipeline(deployment, pipeline),
-            pipeline_description=f"Runs {pipeline.file.name}",
+            pipeline_name=name,
+            pipeline_description=f"Runs {settings.file.name}",
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
             role_arn=role.role_arn,
         )
         self.pipeline.node.add_dependency(role, roles.processing)
-        if pipeline.schedule:
-            self._schedule(pipeline.schedule, key)
-
-    def _role(self, roles: Roles) -> iam.Role:
-        """Starts the deployment's jobs as the processing role, on the instances that researchers may use."""
-        research = self._research
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal(
-                "sagemaker.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": research.account}}
-            ),
-        )
-        job = self._arn.replace(":pipeline/", ":processing-job/") + "*"
-        for statement in (
-            iam.PolicyStatement(
-                sid="StartJobs",
-                actions=["sagemaker:CreateProcessingJob"],
-                resources=[job],
-                conditions={
-                    "ForAllValues:StringEquals": {"sagemaker:InstanceTypes": list(research.instance_types)},
-                    "Null": {"sagemaker:InstanceTypes": "false"},
-                },
-            ),
-            iam.PolicyStatement(
-                sid="FollowJobs",
-                actions=["sagemaker:AddTags", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
-                resources=[job],
-            ),
-            iam.PolicyStatement(
-                sid="PassProcessingRole",
-                actions=["iam:PassRole"],
-                resources=[roles.processing.role_arn],
-                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-            ),
-            *roles.use_key_for_volumes(),
-        ):
-            role.add_to_policy(statement)
-        acknowledge_wildcards(role, {"Jobs of the pipeline; SageMaker names them.": [job]})
-        return role
-
-    def _schedule(self, expression: str, key: kms.IKey) -> None:
-        role = iam.Role(
-            self,
-            "ScheduleRole",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self._research.account}}
-            ),
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(sid="Start", actions=["sagemaker:StartPipelineExecution"], resources=[self._arn])
-        )
-        key.grant_decrypt(role)
-        schedule = scheduler.CfnSchedule(
-            self,
-            "Schedule",
-            description=f"Starts {names.pipeline(self._deployment, self._pipeline)} with its default input.",
-            schedule_expression=expression,
-            schedule_expression_timezone="UTC",
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-            kms_key_arn=key.key_arn,
-            target=scheduler.CfnSchedule.TargetProperty(
-                arn=self._arn,
-                role_arn=role.role_arn,
-                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=3),
-            ),
-        )
-        schedule.node.add_dependency(role, self.pipeline)
+        if settings.schedule:
+            start = iam.PolicyStatement(sid="Start", actions=["sagemaker:StartPipelineExecution"], resources=[arn])
+            schedule = add_schedule(
+                self,
+                "Schedule",
+                account=names.place.account,
+                description=f"Starts {name} with its default input.",
+                expression=settings.schedule,
+                target_arn=arn,
+                permission=start,
+                key=key,
+            )
+            schedule.node.add_dependency(self.pipeline)
 
 
-def parameters(pipeline: Settings, bucket: str) -> list[dict[str, Any]]:
-    """What an execution can be given, each with what it has otherwise."""
-    folder = f"s3://{bucket}/{names.SHARED}{pipeline.name}"
+def _definition(
+    name: str, settings: PipelineConfig, environment: processing_job.Environment, script: Asset
+) -> dict[str, Any]:
+    job = processing_job.request(
+        environment,
+        name=name,  # the beginning of each job's name, to which SageMaker appends the execution and the step
+        script=script.s3_object_key,
+        code=script.s3_object_url,
+        data=_get("Input"),
+        output={"Std:Join": {"On": "/", "Values": [_get("Output"), {"Get": "Execution.PipelineExecutionId"}]}},
+        arguments=_arguments(settings),
+        instance_type=_get("InstanceType"),
+        volume_gb=settings.volume_gb,
+        maximum_minutes=settings.maximum_minutes,
+    )
+    return {
+        "Version": VERSION,
+        "Metadata": {},
+        "Parameters": _parameters(settings, environment.bucket),
+        "Steps": [{"Name": "Run", "Type": "Processing", "Arguments": job}],
+    }
+
+
+def _parameters(settings: PipelineConfig, bucket: str) -> list[dict[str, Any]]:
+    """Return the definition's parameters with their defaults."""
+    folder = f"s3://{bucket}/{SHARED}{settings.name}"
     values: dict[str, Any] = {
         "input": f"{folder}/input/",
         "output": f"{folder}/output",
-        "instance_type": pipeline.instance_type,
-        **pipeline.parameters,
+        "instance_type": settings.instance_type,
+        **settings.parameters,
     }
-    return [{"Name": spelled(name), "Type": TYPES[type(v)], "DefaultValue": v} for name, v in values.items()]
+    return [
+        {"Name": pascal_case(name), "Type": TYPES[type(value)], "DefaultValue": value} for name, value in values.items()
+    ]
 
 
-def arguments(pipeline: Settings) -> list[Any]:
-    """The script's, as references to the parameters; an argument is text, so a number has to be joined into one."""
-    found: list[Any] = []
-    for name, value in pipeline.parameters.items():
-        reference = _get(spelled(name))
+def _arguments(settings: PipelineConfig) -> list[Any]:
+    """Return the script's arguments as references. An argument is a text, so `Std:Join` converts a number."""
+    arguments: list[Any] = []
+    for name, value in settings.parameters.items():
+        reference = _get(pascal_case(name))
         text = reference if isinstance(value, str) else {"Std:Join": {"On": "", "Values": [reference]}}
-        found += [f"--{name.replace('_', '-')}", text]
-    return found
-
-
-def spelled(name: str) -> str:
-    """`min_genes` -> `MinGenes`."""
-    return "".join(word.capitalize() for word in name.split("_"))
+        arguments += [f"--{name.replace('_', '-')}", text]
+    return arguments
 
 
 def _get(parameter: str) -> dict[str, str]:
     return {"Get": f"Parameters.{parameter}"}
 
 
-def _let_read(role: iam.Role, script: Asset) -> None:
-    """One object among the deployment's assets: the role has no business with the others."""
+def pascal_case(name: str) -> str:
+    """Return `MinGenes` for `min_genes` and for `MIN_GENES`."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _grant_read_script(role: iam.Role, script: Asset) -> None:
+    """Allow the role to read the script, and no other asset of the deployment."""
+    digest = script.asset_hash[:8]
     role.add_to_policy(
         iam.PolicyStatement(
-            sid=f"ReadScript{script.asset_hash[:8]}",
+            sid=f"ReadScript{digest}",
             actions=["s3:GetObject"],
             resources=[script.bucket.arn_for_objects(script.s3_object_key)],
         )
     )
     role.add_to_policy(
         iam.PolicyStatement(
-            sid=f"FindScript{script.asset_hash[:8]}",
+            sid=f"FindScript{digest}",
             actions=["s3:ListBucket"],
             resources=[script.bucket.bucket_arn],
             conditions={"StringEquals": {"s3:prefix": script.s3_object_key}},
         )
     )
+
+
+def _grant_jobs(
+    role: iam.Role,
+    names: ResearchNames,
+    pipeline: str,
+    instance_types: Sequence[str],
+    processing_role: iam.IRole,
+    key: kms.IKey,
+) -> None:
+    """Allow the pipeline's role to start its jobs as the processing role, on the instance types of researchers."""
+    jobs = names.place.named("sagemaker", f"{pipeline}*", "processing-job/").arn
+    for statement in (
+        iam.PolicyStatement(
+            sid="StartJobs",
+            actions=["sagemaker:CreateProcessingJob"],
+            resources=[jobs],
+            conditions={
+                "ForAllValues:StringEquals": {"sagemaker:InstanceTypes": list(instance_types)},
+                "Null": {"sagemaker:InstanceTypes": "false"},
+            },
+        ),
+        iam.PolicyStatement(
+            sid="FollowJobs",
+            actions=["sagemaker:AddTags", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
+            resources=[jobs],
+        ),
+        iam.PolicyStatement(
+            sid="PassProcessingRole",
+            actions=["iam:PassRole"],
+            resources=[processing_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        *volume_key_statements(key),
+    ):
+        role.add_to_policy(statement)
+    acknowledge_wildcards(role, {"Jobs of the pipeline: SageMaker creates their names.": [jobs]})

@@ -1,8 +1,10 @@
-"""The research account: what an administrator of the post does by hand, in one stack.
+"""The research account: SageMaker Studio with single sign-on, images, data in S3, jobs and pipelines.
 
-people -- single sign-on --> domain -- spaces, in the image --> data bucket <-- jobs, in the image
-Dockerfile -> CodeBuild -> ECR -> SageMaker image, version -> the domain's default settings
+researchers -- single sign-on --> domain -- spaces, in the image --> data bucket <-- jobs, in the image
+Dockerfile -> CodeBuild -> ECR -> SageMaker image and version -> the domain's default settings
 """
+
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
 from aws_cdk import aws_iam as iam
@@ -13,187 +15,202 @@ from constructs import Construct
 from research import processing_job
 from stacks.common.container_image import ImageBuilder
 from stacks.common.defaults import Defaults
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import ResearchNames
 from stacks.deployment.research import ResearchConfig
 from stacks.research.budget import MonthlyBudget
-from stacks.research.clean_up import CleanUp
+from stacks.research.clean_up import DomainCleanUp
 from stacks.research.data_bucket import DataBucket
-from stacks.research.domain import Domain
-from stacks.research.images import Registry, StudioImage
-from stacks.research.network import Network
-from stacks.research.pipeline import Pipeline
+from stacks.research.domain import StudioDomain
+from stacks.research.images import StudioImage
+from stacks.research.network import ResearchNetwork
+from stacks.research.pipeline import Pipeline, pascal_case
 from stacks.research.roles import Roles
-from stacks.research.users import People
-from stacks.research.workstation import NotebookInstance
+from stacks.research.users import Users
+from stacks.research.workstation import Workstation
 
 TAG = "coatcheck:deployment"
-"""On everything in the stack and, handed on by the domain, on what researchers start."""
+"""The tag of all resources of the stack, which the domain propagates to researchers' resources."""
 
 
 class ResearchStack(Stack):
-    """Stands alone: it needs no other stack of the deployment."""
+    """The stack of the research account. It needs no other stack of the deployment."""
 
     @property
     def availability_zones(self) -> list[str]:
-        """Two, chosen by CloudFormation: CDK would ask AWS for their names, and synth could not work offline."""
+        """Two zones that CloudFormation chooses. CDK would request their names from AWS during synth."""
         return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
 
-    def __init__(self, scope: Construct, deployment: Deployment | ResearchDeployment, research: ResearchConfig) -> None:
+    def __init__(self, scope: Construct, names: ResearchNames, *, settings: ResearchConfig, defaults: Defaults) -> None:
         super().__init__(
             scope,
-            names.research_stack(deployment),
-            env=Environment(account=research.account, region=research.region),
-            termination_protection=not deployment.ephemeral,
-            description="coatcheck: a SageMaker Studio environment with images of one's own.",
+            names.stack,
+            env=Environment(account=names.place.account, region=names.place.region),
+            termination_protection=defaults.termination_protection,
+            description="coatcheck: a SageMaker Studio environment with custom images.",
         )
-        Tags.of(self).add(TAG, deployment.name)
-        if research.permissions_boundary:
-            iam.PermissionsBoundary.of(self).apply(
-                iam.ManagedPolicy.from_managed_policy_arn(self, "PermissionsBoundary", research.permissions_boundary)
-            )
-        removal = Defaults.of(deployment).removal_policy
-        key = kms.Key(
-            self,
-            "Key",
-            description=f"{deployment.name}: research data, volumes and images",
-            enable_key_rotation=True,
-            removal_policy=removal,
+        self._names, self._settings, self._defaults = names, settings, defaults
+        Tags.of(self).add(TAG, defaults.name)
+        self._apply_permissions_boundary()
+        self._key = self._add_key()
+        bucket = DataBucket(self, "Data", names=names, key=self._key, defaults=defaults)
+        self._network = ResearchNetwork(
+            self, "Network", place=names.place, settings=settings, zones=self.availability_zones, defaults=defaults
         )
-        bucket = DataBucket(self, "Data", deployment=deployment, research=research, key=key)
-        network = Network(self, "Network", research=research, zones=self.availability_zones, removal_policy=removal)
-
-        registries = {
-            image.name: Registry(
-                self,
-                f"Registry-{image.name}",
-                deployment=deployment,
-                image=image,
-                kept=research.image_builds_kept,
-                key=key,
-            )
-            for image in research.images
-        }
-        images = _images(self, deployment, research, registries, key)
-        roles = Roles(
+        images = self._add_images()
+        self._repositories = [image.repository for image in images]
+        self._roles = Roles(
             self,
             "Roles",
-            deployment=deployment,
-            research=research,
+            names=names,
+            settings=settings,
             bucket=bucket,
-            key=key,
-            network=network,
-            repositories=list(registries.values()),
+            key=self._key,
+            network=self._network,
+            repositories=self._repositories,
         )
-        environment = {
-            "RESEARCH_BUCKET": bucket.bucket_name,
-            "RESEARCH_KEY": key.key_arn,
-            "RESEARCH_JOB_PREFIX": names.job_prefix(deployment),
-            "RESEARCH_PROCESSING_ROLE": roles.processing.role_arn,
-            "RESEARCH_SUBNETS": ",".join(network.subnet_ids),
-            "RESEARCH_SECURITY_GROUP": network.security_group.security_group_id,
-        }
-        if uri := next((image.processing_uri for image in images if image.processing_uri), None):
-            environment["RESEARCH_PROCESSING_IMAGE"] = uri
-        # For who launches jobs from elsewhere than Studio, where it is in each app's environment.
-        parameter = ssm.StringParameter(
+        environment = self._job_environment(bucket, images)
+        variables = {name: value for name, value in environment.variables().items() if value}
+        parameter = self._add_parameter(variables)
+        pipelines = self._add_pipelines(environment)
+        for image in images:
+            image.attach(role=self._roles.image, environment=variables)
+        domain = StudioDomain(
+            self,
+            "Domain",
+            names=names,
+            settings=settings,
+            key=self._key,
+            network=self._network,
+            roles=self._roles,
+            images=images,
+        )
+        users = Users(self, "Users", settings=settings, domain=domain, roles=self._roles, defaults=defaults)
+        kept = self._kept(bucket)
+        self._add_clean_up(domain, users, pipelines, kept)
+        self._add_workstation(domain)
+        if settings.budget:
+            MonthlyBudget(self, "Budget", settings=settings.budget)
+        self._add_outputs(domain, parameter, variables, kept)
+
+    def _apply_permissions_boundary(self) -> None:
+        if self._settings.permissions_boundary:
+            iam.PermissionsBoundary.of(self).apply(
+                iam.ManagedPolicy.from_managed_policy_arn(
+                    self, "PermissionsBoundary", self._settings.permissions_boundary
+                )
+            )
+
+    def _add_key(self) -> kms.Key:
+        return kms.Key(
+            self,
+            "Key",
+            description=f"{self._defaults.name}: research data, volumes and images",
+            enable_key_rotation=True,
+            removal_policy=self._defaults.removal_policy,
+        )
+
+    def _add_images(self) -> list[StudioImage]:
+        if not self._settings.images:
+            return []
+        builder = ImageBuilder(self, "ImageBuilder", function_name=self._names.image_build_function.name)
+        return [
+            StudioImage(
+                self,
+                f"Image-{image.name}",
+                names=self._names,
+                settings=image,
+                builds_kept=self._settings.image_builds_kept,
+                builder=builder,
+                key=self._key,
+                defaults=self._defaults,
+            )
+            for image in self._settings.images
+        ]
+
+    def _job_environment(self, bucket: DataBucket, images: Sequence[StudioImage]) -> processing_job.Environment:
+        """Return the job environment. Its image is empty if no image of the file is for jobs."""
+        return processing_job.Environment(
+            bucket=bucket.bucket_name,
+            key=self._key.key_arn,
+            job_prefix=self._names.job_prefix,
+            processing_role=self._roles.processing.role_arn,
+            subnets=self._network.subnet_ids,
+            security_group=self._network.security_group.security_group_id,
+            processing_image=next((image.processing_uri for image in images if image.processing_uri), ""),
+        )
+
+    def _add_parameter(self, variables: Mapping[str, str]) -> ssm.StringParameter:
+        """Add the parameter for jobs that are launched outside Studio. In Studio, each app has the variables."""
+        return ssm.StringParameter(
             self,
             "Environment",
-            parameter_name=processing_job.parameter_name(deployment.name),
-            description=f"{deployment.name}: where research jobs run",
-            string_value=self.to_json_string(environment),
+            parameter_name=processing_job.parameter_name(self._defaults.name),
+            description=f"{self._defaults.name}: the environment of research jobs",
+            string_value=self.to_json_string(variables),
         )
-        pipelines = [
+
+    def _add_pipelines(self, environment: processing_job.Environment) -> list[Pipeline]:
+        return [
             Pipeline(
                 self,
                 f"Pipeline-{pipeline.name}",
-                deployment=deployment,
-                research=research,
-                pipeline=pipeline,
-                environment=processing_job.Environment.of(environment, "the stack"),
-                roles=roles,
-                key=key,
+                names=self._names,
+                settings=pipeline,
+                instance_types=self._settings.instance_types,
+                environment=environment,
+                roles=self._roles,
+                key=self._key,
             )
-            for pipeline in research.pipelines
+            for pipeline in self._settings.pipelines
         ]
-        for image in images:
-            image.attach(role=roles.image, environment=environment)
 
-        domain = Domain(
-            self,
-            "Domain",
-            deployment=deployment,
-            research=research,
-            key=key,
-            network=network,
-            roles=roles,
-            images=images,
-        )
-        people = People(
-            self,
-            "People",
-            deployment=deployment,
-            research=research,
-            domain=domain,
-            roles=roles,
-            removal_policy=removal,
-        )
-        kept = [f"s3://{bucket.bucket_name}", key.key_arn, *(r.repository_uri for r in registries.values())]
-        clean_up = CleanUp(self, "CleanUp", deployment=deployment, research=research)
-        clean_up.guard(domain, key)
+    def _kept(self, bucket: DataBucket) -> list[str]:
+        """Return the resources that remain after the stack's deletion."""
+        if self._defaults.ephemeral:
+            return []
+        repositories = [repository.repository_uri for repository in self._repositories]
+        return [f"s3://{bucket.bucket_name}", self._key.key_arn, *repositories]
+
+    def _add_clean_up(
+        self, domain: StudioDomain, users: Users, pipelines: Sequence[Pipeline], kept: Sequence[str]
+    ) -> None:
+        clean_up = DomainCleanUp(self, "CleanUp", names=self._names, settings=self._settings)
+        clean_up.guard(domain, self._key)
         clean_up.empty(
-            domain, people, after=[network, roles, key, *pipelines], kept=[] if deployment.ephemeral else kept
+            domain,
+            users,
+            required=[self._network, self._roles, self._key, *pipelines],
+            kept=kept,
+            ephemeral=self._defaults.ephemeral,
         )
 
-        if research.workstation:
-            NotebookInstance(
+    def _add_workstation(self, domain: StudioDomain) -> None:
+        if self._settings.workstation:
+            Workstation(
                 self,
                 "Workstation",
-                deployment=deployment,
-                research=research,
-                workstation=research.workstation,
-                key=key,
-                network=network,
-                roles=roles,
+                names=self._names,
+                settings=self._settings.workstation,
+                images=self._settings.images,
+                key=self._key,
+                network=self._network,
+                roles=self._roles,
                 domain=domain,
-                repositories=list(registries.values()),
+                repositories=self._repositories,
             )
-        if research.budget:
-            MonthlyBudget(self, "Budget", budget=research.budget)
 
+    def _add_outputs(
+        self,
+        domain: StudioDomain,
+        parameter: ssm.StringParameter,
+        variables: Mapping[str, str],
+        kept: Sequence[str],
+    ) -> None:
         for name, value in {
             "StudioUrl": domain.attr_url,
             "DomainId": domain.attr_domain_id,
             "EnvironmentParameter": parameter.parameter_name,
-            **{_output(variable): value for variable, value in environment.items()},
-            "KeptWhenRemoved": "nothing: ephemeral = true" if deployment.ephemeral else Fn.join(" ", kept),
+            **{pascal_case(name): value for name, value in variables.items()},
+            "KeptWhenRemoved": Fn.join(" ", list(kept)) if kept else "nothing: ephemeral = true",
         }.items():
             CfnOutput(self, name, value=value)
-
-
-def _images(
-    scope: Construct,
-    deployment: Deployment | ResearchDeployment,
-    research: ResearchConfig,
-    registries: dict[str, Registry],
-    key: kms.IKey,
-) -> list[StudioImage]:
-    if not research.images:
-        return []
-    builder = ImageBuilder(scope, "ImageBuilder", function_name=names.image_build_function(deployment))
-    return [
-        StudioImage(
-            scope,
-            f"Image-{image.name}",
-            deployment=deployment,
-            image=image,
-            registry=registries[image.name],
-            builder=builder,
-            key=key,
-        )
-        for image in research.images
-    ]
-
-
-def _output(variable: str) -> str:
-    """`RESEARCH_JOB_PREFIX` -> `ResearchJobPrefix`."""
-    return "".join(word.capitalize() for word in variable.split("_"))

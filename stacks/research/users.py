@@ -1,43 +1,42 @@
-"""Who signs on: users and groups, their assignment to the domain, their profiles, the spaces they share."""
+"""Users and groups, their assignment to the domain, user profiles, and shared spaces."""
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_identitystore as identitystore
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sso as sso
 from constructs import Construct
 
-from stacks.deployment import BaseDeployment
+from stacks.common.defaults import Defaults
 from stacks.deployment.research import GroupConfig, IdentityCenterConfig, ResearchConfig, SpaceConfig, UserConfig
-from stacks.research.domain import Domain
+from stacks.research.domain import StudioDomain
 from stacks.research.roles import Roles
 
 
-class People(Construct):
-    """`profiles` and `spaces`: what the template makes in the domain, by name."""
+class Users(Construct):
+    """`profiles` and `spaces` of the template, by name."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        deployment: BaseDeployment,
-        research: ResearchConfig,
-        domain: Domain,
+        settings: ResearchConfig,
+        domain: StudioDomain,
         roles: Roles,
-        removal_policy: RemovalPolicy,
+        defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
-        self._deployment, self._domain, self._roles = deployment, domain, roles
+        self._domain, self._roles, self._defaults = domain, roles, defaults
         self.profiles: dict[str, sagemaker.CfnUserProfile] = {}
         self._user_ids: dict[str, str] = {}
-        for user in research.users:
-            assignment = self._assign_user(user, research.identity_center) if research.identity_center else None
-            self.profiles[user.profile] = self._profile(user, assignment)
-        for index, group in enumerate(research.groups):
-            if research.identity_center:
-                self._assign_group(f"Group{index}-{group.name}", group, research.identity_center)
-        owners = {user.name: user.profile for user in research.users}
-        self.spaces = {space.name: self._space(space, owners[space.owner], removal_policy) for space in research.spaces}
+        center = settings.identity_center
+        for user in settings.users:
+            assignment = self._assign_user(user, center) if center else None
+            self.profiles[user.profile] = self._add_profile(user, assignment)
+        for index, group in enumerate(settings.groups):
+            if center:
+                self._assign_group(f"Group{index}-{group.name}", group, center)
+        owners = {user.name: user.profile for user in settings.users}
+        self.spaces = {space.name: self._add_space(space, owners[space.owner]) for space in settings.spaces}
 
     def _assign_user(self, user: UserConfig, center: IdentityCenterConfig) -> sso.CfnApplicationAssignment:
         self._user_ids[user.name] = user.principal_id or self._create_user(user, center)
@@ -61,7 +60,7 @@ class People(Construct):
                 f"{id}-Create",
                 identity_store_id=center.identity_store_id,
                 display_name=group.name,
-                description=f"Researchers of {self._deployment.name}",
+                description=f"Researchers of {self._defaults.name}",
             ).attr_group_id
         )
         for member in group.members:
@@ -74,16 +73,18 @@ class People(Construct):
             )
         self._assign(f"{id}-Assign", "GROUP", group_id)
 
-    def _assign(self, id: str, kind: str, principal_id: str) -> sso.CfnApplicationAssignment:
+    def _assign(self, id: str, principal_type: str, principal_id: str) -> sso.CfnApplicationAssignment:
         return sso.CfnApplicationAssignment(
             self,
             id,
             application_arn=self._domain.attr_single_sign_on_application_arn,
-            principal_type=kind,
+            principal_type=principal_type,
             principal_id=principal_id,
         )
 
-    def _profile(self, user: UserConfig, assignment: sso.CfnApplicationAssignment | None) -> sagemaker.CfnUserProfile:
+    def _add_profile(
+        self, user: UserConfig, assignment: sso.CfnApplicationAssignment | None
+    ) -> sagemaker.CfnUserProfile:
         role = self._roles.users[user.profile]
         profile = sagemaker.CfnUserProfile(
             self,
@@ -96,11 +97,11 @@ class People(Construct):
         )
         profile.node.add_dependency(role)
         if assignment:
-            # SageMaker makes no profile for a user who may not sign on: "Access Denied".
+            # For a user without an assignment, SageMaker rejects the profile: "Access Denied".
             profile.add_resource_dependency(assignment)
         return profile
 
-    def _space(self, space: SpaceConfig, owner: str, removal_policy: RemovalPolicy) -> sagemaker.CfnSpace:
+    def _add_space(self, space: SpaceConfig, owner: str) -> sagemaker.CfnSpace:
         cfn = sagemaker.CfnSpace(
             self,
             f"Space-{space.name}",
@@ -118,6 +119,6 @@ class People(Construct):
             ),
         )
         cfn.add_resource_dependency(self.profiles[owner])
-        # Its volume goes with it, so that one that is taken out of the deployment file stays in the domain.
-        cfn.apply_removal_policy(removal_policy)
+        # SageMaker deletes the volume with the space. So a space that is removed from the file stays in the domain.
+        cfn.apply_removal_policy(self._defaults.removal_policy)
         return cfn

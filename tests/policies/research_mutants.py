@@ -68,9 +68,9 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
             _of(t, "RolesUserada", "ListOwnPrefixes"), "Condition", "StringLike", "s3:prefix", "users/*"
         ),
         "ada's profile runs as grace": lambda t: to(
-            t.one(SSO, "AWS::SageMaker::UserProfile", "PeopleProfileada"),
+            t.one(SSO, "AWS::SageMaker::UserProfile", "UsersProfileada"),
             "UserSettings",
-            t.one(SSO, "AWS::SageMaker::UserProfile", "PeopleProfilegrace")["UserSettings"],
+            t.one(SSO, "AWS::SageMaker::UserProfile", "UsersProfilegrace")["UserSettings"],
         ),
         "whoever has no profile chooses whose prefix": lambda t: to(
             _of(t, "RolesResearcher", "ReadAndWriteOwnPrefixes"),
@@ -94,7 +94,7 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
         ),
         "a researcher's app in another's private space": lambda t: drop(_studio(t, "OwnApps"), "Condition", "ArnLike"),
         "a researcher changes another's space": lambda t: drop(_studio(t, "OwnSpaces"), "Condition", "ArnLike"),
-        "a researcher signs on as another": lambda t: to(_studio(t, "EnterStudio"), "Resource", "*"),
+        "a researcher signs on as another": lambda t: to(_studio(t, "OpenStudio"), "Resource", "*"),
         # More than one is meant to be.
         "a researcher passes any role": lambda t: to(_studio(t, "PassProcessingRole"), "Resource", "*"),
         "a researcher passes every role of the deployment": lambda t: to(
@@ -124,7 +124,7 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
         "jobs outside the network": lambda t: _forget(t.one(SSO, "AWS::IAM::ManagedPolicy"), "NoJobOutsideTheNetwork"),
         "jobs in another network": lambda t: _forget(t.one(SSO, "AWS::IAM::ManagedPolicy"), "NoJobInAnotherNetwork"),
         "jobs under any name": lambda t: to(_studio(t, "OwnJobs"), "Resource", "*"),
-        "tags changed later": lambda t: drop(_studio(t, "TagWhatStudioMakes"), "Condition"),
+        "tags changed later": lambda t: drop(_studio(t, "TagNewResources"), "Condition"),
         "grants to anybody": lambda t: drop(_studio(t, "EncryptVolumes"), "Condition"),
         "data decrypted directly": lambda t: drop(_of(t, "RolesUserada", "UseKeyThroughS3"), "Condition"),
         # Trust.
@@ -208,10 +208,10 @@ _BREAKS: dict[str, dict[str, Callable[[Templates], object]]] = {
         "volumes under another key": lambda t: to(t.one(SSO, "AWS::SageMaker::Domain"), "KmsKeyId", "another"),
         # Clean-up.
         "the clean-up deletes in every domain": lambda t: to(
-            _of(t, "CleanUpRights", "DeleteApps"), "Resource", "arn:aws:sagemaker:us-east-1:555555555555:app/*"
+            _of(t, "CleanUpPermissions", "DeleteApps"), "Resource", "arn:aws:sagemaker:us-east-1:555555555555:app/*"
         ),
-        "the clean-up stops everybody's jobs": lambda t: to(_of(t, "CleanUpRights", "StopJobs"), "Resource", "*"),
-        "the clean-up deletes data": lambda t: _grant(t, "CleanUpRights", "s3:DeleteObject", f"{_BUCKET}/*"),
+        "the clean-up stops everybody's jobs": lambda t: to(_of(t, "CleanUpPermissions", "StopJobs"), "Resource", "*"),
+        "the clean-up deletes data": lambda t: _grant(t, "CleanUpPermissions", "s3:DeleteObject", f"{_BUCKET}/*"),
         "anybody calls the clean-up": lambda t: t.add(
             SSO,
             "AWS::Lambda::Permission",

@@ -43,7 +43,6 @@ LIN = {"name": "lin", "given_name": "Lin", "family_name": "Li", "email": "lin@ex
         (research("images", 0, "apps", to=[]), "research.images[0].apps = []: must have 1 or more members."),
         (research("images", 0, "apps", to=["JupyterLab"] * 2), 'contains "JupyterLab" twice. Remove the duplicate.'),
         (research("images", 0, "apps", to=["RStudio"]), 'apps[0] = "RStudio": must be "JupyterLab", "CodeEditor" or'),
-        (research("images", 0, "uid", to=7), "research.images[0].uid = 7: must be 0 or 1000"),
         (research("budget", "monthly_usd", to=0), "research.budget.monthly_usd = 0: must be at least 1"),
         (research("budget", "emails", to=[]), "research.budget.emails = []: must have 1 or more members."),
         (research("pipelines", to=[{"name": "qc", "schedule": "daily"}]), 'schedule = "daily": must be rate('),

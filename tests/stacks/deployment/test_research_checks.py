@@ -43,7 +43,6 @@ PIPELINE = {"name": "qc"}
             research("images", 0, "apps", to=["KernelGateway"]),
             'Dockerfile has no stage "kernel", only build, build-studio, runtime, processing, studio, code-editor.',
         ),
-        (research("images", 0, "uid", to=1000), "SageMaker allows uid 0 with gid 0, and uid 1000 with gid 100."),
         (research("home_efs", to=False, table=RESEARCH_IMAGES), 'the app "KernelGateway" (Studio Classic) needs it'),
         (research("images", 2, "processing", to=True, table=RESEARCH_IMAGES), "pegasus, pegasus-1 have processing ="),
         (research("images", 1, "name", to="pegasus", table=RESEARCH_IMAGES), 'images[1].name = "pegasus": is used twi'),

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from stacks.deployment import Deployment, ResearchDeployment
-from tests.stacks.research.environments import Template, load_example, research_template
+from tests.stacks.policies import Template
+from tests.stacks.research.environments import load_example, research_template, with_changes
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def template(example: ResearchDeployment) -> Template:
 @pytest.fixture(scope="session")
 def several_template(several: ResearchDeployment) -> Template:
     return research_template(several)
+
+
+@pytest.fixture(scope="session")
+def pipeline_template(example: ResearchDeployment) -> Template:
+    """The first example with a pipeline that starts every night."""
+    pipelines = [{"name": "qc", "schedule": "cron(0 3 * * ? *)"}]
+    return research_template(with_changes(example, {"pipelines": pipelines}))

@@ -1,0 +1,49 @@
+"""The custom resources that guard and empty the domain."""
+
+from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
+from tests.stacks.policies import Template, only, resources, with_sid
+
+
+def test_guard_comes_before_the_domain(template: Template) -> None:
+    ((name, guard),) = resources(template, GUARD).items()
+    (key,) = resources(template, "AWS::KMS::Key")
+    settings = GuardSettings.from_properties(guard["Properties"])
+    assert settings.to_properties() == {
+        "AuthMode": "sso",
+        "DomainName": "coatcheck-research",
+        "KmsKeyId": {"Ref": key},
+        "IdentityCenter": "arn:aws:sso:::instance/ssoins-1234567890abcdef",
+    }
+    assert name in only(template, "AWS::SageMaker::Domain")["DependsOn"]
+
+
+def test_domain_is_emptied_before_the_resources_it_needs_are_deleted(template: Template) -> None:
+    resource = only(template, CLEAN_UP)
+    assert {
+        "AWS::SageMaker::Domain",
+        "AWS::SageMaker::UserProfile",
+        "AWS::SageMaker::Space",
+        "AWS::EC2::VPCEndpoint",
+        "AWS::EC2::SecurityGroup",
+        "AWS::IAM::Role",
+        "AWS::KMS::Key",
+    } <= {template["Resources"][name]["Type"] for name in resource["DependsOn"]}
+    assert len([name for name in resource["DependsOn"] if name.startswith("CleanUpPermissions")]) == 1
+    settings = CleanUpSettings.from_properties(resource["Properties"])
+    assert settings.profiles == ("ada", "grace-example-com")
+    assert settings.spaces == ("single-cell",)
+    assert settings.ephemeral is False
+    assert len(settings.kept) == 3
+
+
+def test_clean_up_deletes_only_in_its_domain(template: Template) -> None:
+    (policy,) = (
+        policy
+        for name, policy in resources(template, "AWS::IAM::Policy").items()
+        if name.startswith("CleanUpPermissions")
+    )
+    found = policy["Properties"]["PolicyDocument"]["Statement"]
+    for sid in ("DeleteApps", "DeleteSpaces", "DeleteProfiles"):
+        assert {"Fn::GetAtt": ["Domain", "DomainId"]} in with_sid(found, sid)["Resource"]["Fn::Join"][1]
+    assert with_sid(found, "StopJobs")["Resource"].endswith(":processing-job/coatcheck-*")
+    assert all(action.startswith("sagemaker:List") for action in with_sid(found, "List")["Action"])

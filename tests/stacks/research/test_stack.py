@@ -1,0 +1,64 @@
+"""The research stack: its outputs, retention, tags and logical ids."""
+
+from collections.abc import Callable
+
+from stacks.deployment import ResearchDeployment
+from tests.stacks.policies import Template, only, resources
+from tests.stacks.research.environments import with_changes
+
+Synth = Callable[[ResearchDeployment], Template]
+STATEFUL = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::ECR::Repository", "AWS::SageMaker::Space"}
+
+
+def test_data_is_retained_unless_ephemeral(synth: Synth, example: ResearchDeployment) -> None:
+    for ephemeral, policy in ((False, "RetainExceptOnCreate"), (True, "Delete")):
+        template = synth(with_changes(example, ephemeral=ephemeral))
+        stateful = [resource for resource in template["Resources"].values() if resource["Type"] in STATEFUL]
+        assert len(stateful) == 4
+        assert {resource["DeletionPolicy"] for resource in stateful} == {policy}
+        # Otherwise a first deployment that fails after the image build cannot be retried.
+        assert only(template, "AWS::ECR::Repository")["Properties"]["EmptyOnDelete"] is True
+        assert ("nothing" in str(template["Outputs"]["KeptWhenRemoved"]["Value"])) is ephemeral
+
+
+def test_logical_ids_of_stateful_resources_are_pinned(template: Template) -> None:
+    """CloudFormation replaces a resource whose logical id changes."""
+    pinned = STATEFUL | {"AWS::SageMaker::Domain", "AWS::SageMaker::UserProfile", "AWS::SageMaker::Image"}
+    assert sorted(name for name, resource in template["Resources"].items() if resource["Type"] in pinned) == [
+        "Data666C94C7",
+        "Domain",
+        "ImagepegasusCodeEditorImageE32DA2B6",
+        "ImagepegasusJupyterLabImageF5323D49",
+        "ImagepegasusRepositoryCD5B0308",
+        "Key961B73FD",
+        "UsersProfileada10D62A2A",
+        "UsersProfilegraceexamplecom49A319C0",
+        "UsersSpacesinglecell1B5C25C5",
+    ]
+
+
+def test_outputs_contain_the_job_environment(template: Template) -> None:
+    for name in ("Bucket", "JobPrefix", "Key", "ProcessingImage", "ProcessingRole", "SecurityGroup", "Subnets"):
+        assert f"Research{name}" in template["Outputs"]
+    assert template["Outputs"]["StudioUrl"]["Value"] == {"Fn::GetAtt": ["Domain", "Url"]}
+
+
+def test_key_rotates_and_allows_only_the_account(template: Template) -> None:
+    key = only(template, "AWS::KMS::Key")["Properties"]
+    assert key["EnableKeyRotation"] is True
+    principals = [s["Principal"] for s in key["KeyPolicy"]["Statement"] if s["Effect"] == "Allow"]
+    assert principals == [{"AWS": "arn:aws:iam::555555555555:root"}]
+
+
+def test_permissions_boundary_is_on_every_role(template: Template, several_template: Template) -> None:
+    boundary = "arn:aws:iam::555555555555:policy/research-boundary"
+    for tested, expected in ((several_template, boundary), (template, None)):
+        roles = resources(tested, "AWS::IAM::Role").values()
+        assert {role["Properties"].get("PermissionsBoundary") for role in roles} == {expected}
+
+
+def test_resources_have_the_deployments_tag(template: Template) -> None:
+    tag = {"Key": "coatcheck:deployment", "Value": "coatcheck"}
+    for kind in ("AWS::SageMaker::Domain", "AWS::S3::Bucket", "AWS::SageMaker::UserProfile", "AWS::EC2::VPC"):
+        for resource in resources(template, kind).values():
+            assert tag in resource["Properties"]["Tags"], kind
