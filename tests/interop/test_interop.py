@@ -52,7 +52,7 @@ def heard() -> dict[str, Any]:
         ("sqs, legacy", V1),
     ],
 )
-def test_what_aws_clients_offload_we_dereference(way: str, begins: str | None, heard: dict[str, Any]) -> None:
+def test_payload_offloaded_by_aws_client_is_dereferenced(way: str, begins: str | None, heard: dict[str, Any]) -> None:
     message = heard[way]
     assert message["offloaded"]
     assert message["payload"] == heard["sent"]
@@ -62,12 +62,12 @@ def test_what_aws_clients_offload_we_dereference(way: str, begins: str | None, h
         assert len(message["body"]) == len(begins) + 36 + len('"}]')
 
 
-def test_what_aws_client_sends_inline_is_inline(heard: dict[str, Any]) -> None:
+def test_inline_message_of_aws_client_is_inline(heard: dict[str, Any]) -> None:
     assert (heard["sns inline"]["offloaded"], heard["sns inline"]["payload"]) == (False, INLINE)
 
 
 @pytest.mark.parametrize("way", ["to sqs", "to sqs, legacy"])
-def test_what_we_offload_aws_client_dereferences(way: str, heard: dict[str, Any]) -> None:
+def test_aws_client_dereferences_offloaded_payload(way: str, heard: dict[str, Any]) -> None:
     message = heard[way]
     assert message["payload"] == heard["sent"]
     assert message["attributes"] == ["ClaimCheck", "kind"]
@@ -75,16 +75,16 @@ def test_what_we_offload_aws_client_dereferences(way: str, heard: dict[str, Any]
     assert message["read_again"][1:] == [heard["sent"], heard["sent"]]
 
 
-def test_what_we_send_inline_aws_client_hands_on(heard: dict[str, Any]) -> None:
+def test_aws_client_receives_inline_payload(heard: dict[str, Any]) -> None:
     message = heard["to sqs inline"]
     assert (message["payload"], message["offloaded"]) == (INLINE, False)
 
 
-def test_we_work_where_aws_clients_have_replaced_boto3s_session(heard: dict[str, Any]) -> None:
+def test_library_works_with_replaced_boto3_session(heard: dict[str, Any]) -> None:
     assert heard["beside"] == {"binary": "00ff", "replaced": True}
 
 
-def test_importing_us_replaces_nothing() -> None:
+def test_import_replaces_nothing() -> None:
     assert claim_check.__name__ in sys.modules
     assert boto3.Session is boto3.session.Session
     assert boto3.Session.__module__ == "boto3.session"
@@ -98,7 +98,7 @@ def dereferencer() -> Dereferencer:
 
 
 @pytest.mark.parametrize("name", [name for name, vector in VECTORS.items() if "expected" in vector])
-def test_a_vector_is_read(name: str, dereferencer: Dereferencer) -> None:
+def test_vector_is_read(name: str, dereferencer: Dereferencer) -> None:
     vector = VECTORS[name]
     expected = vector["expected"]
     message = dereferencer.message(vector["record"])
@@ -108,7 +108,7 @@ def test_a_vector_is_read(name: str, dereferencer: Dereferencer) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, vector in VECTORS.items() if vector.get("written_by_us")])
-def test_a_vector_is_what_we_write(name: str) -> None:
+def test_vector_is_the_written_form(name: str) -> None:
     vector = VECTORS[name]
     expected = vector["expected"]
     assert Pointer(expected["bucket"], expected["key"]).body() == vector["record"]["Body"]
@@ -117,7 +117,7 @@ def test_a_vector_is_what_we_write(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, vector in VECTORS.items() if "refused" in vector or "inline" in vector]
 )
-def test_another_family_is_not_mistaken_for_ours(name: str, dereferencer: Dereferencer) -> None:
+def test_vector_of_another_family_is_not_a_pointer(name: str, dereferencer: Dereferencer) -> None:
     vector = VECTORS[name]
     (outcome,) = dereferencer.outcomes([vector["record"]])
     if "refused" in vector:
@@ -127,7 +127,7 @@ def test_another_family_is_not_mistaken_for_ours(name: str, dereferencer: Derefe
         assert outcome.message.payload.text() == vector["inline"]
 
 
-def test_every_form_of_the_readme_has_a_vector_and_every_vector_a_source() -> None:
+def test_all_forms_have_a_vector_with_a_source() -> None:
     forms = {vector["form"] for vector in VECTORS.values()}
     assert {f"G{number}" for number in range(1, 8)} <= forms
     assert all(vector["source"] and vector["writer"] for vector in VECTORS.values())

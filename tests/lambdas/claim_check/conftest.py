@@ -1,4 +1,4 @@
-"""One store, one topic, and an S3 that enforces what it should."""
+"""One store, one topic, and the fake S3."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def s3_of_session(server: FakeS3) -> S3Client:
 
 @pytest.fixture
 def fake_s3(server: FakeS3) -> FakeS3:
-    """The server, empty and well-behaved."""
+    """The fake S3, empty and without failures."""
     for state in (server.objects, server.uploads):
         state.clear()
     for plan in (server.requests, server.headers, server.refusals, server.drops, server.lost):

@@ -1,4 +1,4 @@
-"""What SNS makes of one `publish`: the records in which subscribers receive it, and a client that takes note of it."""
+"""Deliveries: the forms in which subscribers receive a published message, and an SNS client that notes messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
+
+from claim_check import Pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.client import SNSClient
@@ -18,7 +20,7 @@ Record = dict[str, Any]
 
 
 class NotedSns:
-    """Stands in for a client where thousands of messages are published and only their content matters."""
+    """A client that stores the messages of `publish`."""
 
     def __init__(self) -> None:
         self.published: list[Published] = []
@@ -94,3 +96,14 @@ DELIVERIES = RAW | ENVELOPED
 
 def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
+
+
+def queued(body: str, attributes: dict[str, str], data_type: str = "Number") -> Record:
+    """Return an SQS event's record with attributes of one type."""
+    members = {name: {"dataType": data_type, "stringValue": value} for name, value in attributes.items()}
+    return {"messageId": "m-1", "body": body, "messageAttributes": members}
+
+
+def pointing(bucket: str, key: str, size: str = "3") -> Record:
+    """Return a record of another library's pointer message."""
+    return queued(Pointer(bucket, key).body(), {"ExtendedPayloadSize": size})

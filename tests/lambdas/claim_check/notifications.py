@@ -1,4 +1,4 @@
-"""SNS's side of HTTPS: a certificate of our own, and what SNS would post, signed with it."""
+"""Requests of SNS over HTTPS, signed with a test certificate."""
 
 from __future__ import annotations
 

@@ -1,14 +1,20 @@
-"""What the library costs: memory that does not grow with a payload, and imports that a cold start can afford."""
+"""The library's footprint: constant memory, and few imports."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from claim_check import Publisher, Store
+from claim_check.s3.client import MIB
+from tests.lambdas.claim_check.conftest import TOPIC
+from tests.lambdas.claim_check.deliveries import NotedSns
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
@@ -25,7 +31,7 @@ class Sns:
         return {{"MessageId": "s-1"}}
 
 def peak():  # MiB
-    if sys.platform == "linux":  # where ru_maxrss starts from that of the parent process
+    if sys.platform == "linux":  # where ru_maxrss starts at the parent's value
         line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
         return int(line.split()[1]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 // 1024
@@ -52,14 +58,14 @@ def run(code: str, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is a Unix module")
-def test_a_quarter_of_a_gigabyte_costs_a_few_parts_of_memory(fake_s3: FakeS3) -> None:
+def test_large_payload_needs_constant_memory(fake_s3: FakeS3) -> None:
     size, to_publish, to_verify = map(int, run(PUBLISH_AND_VERIFY, fake_s3.url, "256000000").split())
     assert size == 256_000_000
     assert to_publish < 100, "MiB of peak memory over the imports; a dozen parts"
     assert to_verify < 100, "MiB of peak memory over the imports; a dozen parts"
 
 
-def test_importing_it_does_not_import_boto3_or_read_the_environment() -> None:
+def test_import_needs_no_boto3_and_no_environment() -> None:
     code = """
 import os, sys
 class Watched(dict):
@@ -73,7 +79,7 @@ print([name for name in ("boto3", "botocore.session", "s3transfer") if name in s
     assert run(code).strip() == "[]"
 
 
-def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None:
+def test_library_imports_only_standard_library_and_boto() -> None:
     allowed = {"claim_check", "boto3", "botocore", "urllib3", "_typeshed"} | {
         f"mypy_boto3_{service}" for service in ("events", "s3", "sns")
     }
@@ -88,7 +94,7 @@ def test_the_library_imports_nothing_but_the_standard_library_and_boto() -> None
     assert imported["cryptography"] == {"signature.py"}
 
 
-def test_only_the_https_endpoint_needs_cryptography() -> None:
+def test_only_https_needs_cryptography() -> None:
     code = """
 import sys
 sys.modules["cryptography"] = None  # as where it is not installed
@@ -99,3 +105,39 @@ except ImportError as error:
     print(error.name.split(".")[0])
 """
     assert run(code).strip() == "cryptography"
+
+
+def test_import_patches_nothing() -> None:
+    code = """
+import boto3, botocore.client
+before = (boto3.Session, boto3.session.Session, boto3.client, botocore.client.BaseClient._make_api_call)
+import claim_check, claim_check.https
+print(before == (boto3.Session, boto3.session.Session, boto3.client, botocore.client.BaseClient._make_api_call))
+"""
+    assert run(code).strip() == "True"
+
+
+class DiscardingS3:
+    """An S3 client that stores nothing."""
+
+    def create_multipart_upload(self, **_: Any) -> dict[str, str]:
+        return {"UploadId": "u"}
+
+    def upload_part(self, **request: Any) -> dict[str, str]:
+        return {"ETag": str(len(request["Body"]))}
+
+    def complete_multipart_upload(self, **_: Any) -> dict[str, str]:
+        return {}
+
+
+def test_text_with_one_emoji_needs_a_few_parts_of_memory(store: Store, sns: NotedSns) -> None:
+    text = "x" * (48 * MIB) + "😀"  # Python needs four bytes for each character
+    publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=cast("Any", DiscardingS3()))
+    tracemalloc.start()
+    try:
+        published = publisher.publish(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert published.size == 48 * MIB + 4
+    assert peak < 25 * MIB, "in addition to the caller's text; AWS's clients need 5 times the payload"

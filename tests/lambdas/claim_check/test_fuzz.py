@@ -1,4 +1,4 @@
-"""A few thousand of the inputs of fuzz.py, always the same ones."""
+"""A few thousand inputs of fuzz.py, the same in every run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 from tests.lambdas.claim_check.fuzz import Checker, Watched, run
 
 
-def test_no_input_makes_another_error_or_a_call_outside_the_store() -> None:
+def test_hostile_input_is_rejected_safely() -> None:
     checker = run(3_000, derandomize=True)
-    # It reached both sides: what is refused, and what is read.
+    # Both rejected and accepted inputs were generated.
     assert {"MalformedMessage", "UntrustedStore", "PayloadMissing", "read"} <= set(checker.found)
     assert checker.s3.asked == checker.found["PayloadMissing"] > 0
 
 
-def test_the_watch_would_notice_a_call_outside_the_store() -> None:
+def test_watched_s3_fails_on_call_outside_the_store() -> None:
     good = {"Bucket": "payloads-one", "Key": "payloads/k", "ExpectedBucketOwner": "111111111111"}
     for wrong in (
         {"Bucket": "payloads-two"},
@@ -27,7 +27,7 @@ def test_the_watch_would_notice_a_call_outside_the_store() -> None:
             Watched().get_object(**(good | wrong))
 
 
-def test_the_checker_would_notice_another_error() -> None:
+def test_checker_fails_on_other_error() -> None:
     checker = Checker()
     checker.s3.get_object = None  # type: ignore[method-assign,assignment]
     marker = {"ExtendedPayloadSize": {"dataType": "Number", "stringValue": "3"}}

@@ -1,4 +1,4 @@
-"""Whatever is published arrives: any bytes, any attributes, in every form a subscriber may receive it."""
+"""Round trips: any bytes and attributes, in every form of delivery."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ values = st.one_of(
 
 @shared
 @given(payload=payloads, attributes=st.dictionaries(names, values, max_size=8), subject=st.none() | st.just("Größe 5"))
-def test_every_payload_arrives_in_every_delivery(
+def test_payload_arrives_in_every_form_of_delivery(
     payload: bytes | str,
     attributes: dict[str, str | int | float | bytes],
     subject: str | None,
@@ -64,7 +64,9 @@ def test_every_payload_arrives_in_every_delivery(
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * 2**20 - 1, 5 * 2**20, 5 * 2**20 + 1, 25_000_000])
-def test_sizes_around_a_part_arrive(size: int, publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:
+def test_payloads_around_the_part_size_arrive(
+    size: int, publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer
+) -> None:
     data = (bytes(range(256)) * (size // 256 + 1))[:size]
     publisher.publish(data, message_id="whole")
     publisher.publish((data[start : start + 777_777] for start in range(0, size, 777_777)), message_id="streamed")
@@ -80,7 +82,7 @@ def test_sizes_around_a_part_arrive(size: int, publisher: Publisher, sns: NotedS
     chunk_size=st.integers(1, 50),
     always=st.booleans(),
 )
-def test_however_it_is_cut_it_arrives_whole(
+def test_payload_arrives_whole_for_any_chunk_size(
     pieces: list[bytes],
     part: int,
     chunk_size: int,

@@ -22,7 +22,7 @@ def services() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "enveloped"])
-def test_messages_arrive_in_a_queue(services: None, raw: bool) -> None:
+def test_messages_arrive_in_queue(services: None, raw: bool) -> None:
     s3 = boto3.client("s3", region_name="us-east-1")
     sns = boto3.client("sns", region_name="us-east-1")
     sqs = boto3.client("sqs", region_name="us-east-1")

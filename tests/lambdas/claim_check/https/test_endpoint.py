@@ -1,4 +1,4 @@
-"""The HTTPS endpoint: what SNS signed for an expected topic, lately, and nothing else."""
+"""HTTPS endpoint: only recent requests that SNS has signed for an expected topic."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def confirmation(kind: str = "SubscriptionConfirmation", **more: Any) -> dict[st
 
 @pytest.mark.parametrize("version", ["1", "2"])
 @pytest.mark.parametrize("subject", ["Größe", None])
-def test_a_signed_notification_is_a_message(
+def test_signed_notification_is_a_message(
     version: str, subject: str | None, endpoint: Endpoint, signer: Signer
 ) -> None:
     delivery = endpoint.receive(posted(signer.signed(notification(Subject=subject), version)))
@@ -94,12 +94,12 @@ def test_a_signed_notification_is_a_message(
     assert (delivery.message.id, delivery.message.subject, delivery.message.topic_arn) == (SNS_ID, subject, TOPIC)
 
 
-def test_a_null_subject_is_none(endpoint: Endpoint, signer: Signer) -> None:
+def test_null_subject_is_none(endpoint: Endpoint, signer: Signer) -> None:
     body = {**signer.signed(notification(Subject=None)), "Subject": None}
     assert endpoint.receive(posted(body)).message
 
 
-def test_an_offloaded_payload_is_dereferenced_like_anywhere(
+def test_offloaded_payload_is_dereferenced(
     endpoint: Endpoint, signer: Signer, publisher: Publisher, sns: NotedSns
 ) -> None:
     publisher.publish(b"\x00payload", message_id="m-1")
@@ -109,13 +109,13 @@ def test_an_offloaded_payload_is_dereferenced_like_anywhere(
     assert (delivery.id, delivery.message.id, delivery.message.payload.read()) == (SNS_ID, "m-1", b"\x00payload")
 
 
-def test_the_certificate_is_fetched_once(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_certificate_is_fetched_once(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     for _ in range(3):
         endpoint.receive(posted(signer.signed(notification())))
     assert web.asked == [CERTIFICATE_URL]
 
 
-def test_certificates_are_not_hoarded(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_certificate_cache_is_bounded(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     web.pages["https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-"] = signer.pem
     for number in range(40):
         url = f"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{number}.pem"
@@ -124,7 +124,7 @@ def test_certificates_are_not_hoarded(endpoint: Endpoint, signer: Signer, web: W
 
 
 @pytest.mark.parametrize("field", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn"])
-def test_a_changed_field_is_not_signed(field: str, web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+def test_changed_field_is_not_signed(field: str, web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
     other = TOPIC + "-two"
     endpoint = Endpoint(topics=[TOPIC, other], dereferencer=dereferencer, fetch=web.fetch, now=lambda: NOW)
     changed = {"Timestamp": "2026-03-01T11:59:31.123Z", "TopicArn": other}.get(field, "other")
@@ -132,7 +132,7 @@ def test_a_changed_field_is_not_signed(field: str, web: Web, dereferencer: Deref
         endpoint.receive(posted(signer.signed(notification()) | {field: changed}))
 
 
-def test_a_dropped_or_added_subject_is_not_signed(endpoint: Endpoint, signer: Signer) -> None:
+def test_removed_or_added_subject_is_not_signed(endpoint: Endpoint, signer: Signer) -> None:
     signed = signer.signed(notification())
     with pytest.raises(UntrustedNotification, match="did not sign"):
         endpoint.receive(posted(signed | {"Subject": None}))
@@ -147,20 +147,20 @@ def test_a_dropped_or_added_subject_is_not_signed(endpoint: Endpoint, signer: Si
         {"MessageId": f"{SNS_ID}\nSubject\nGröße", "Subject": None},
     ],
 )
-def test_the_signed_text_cannot_be_cut_another_way(moved: dict[str, Any], endpoint: Endpoint, signer: Signer) -> None:
+def test_signed_text_cannot_be_split_differently(moved: dict[str, Any], endpoint: Endpoint, signer: Signer) -> None:
     signed = signer.signed(notification(Message="one\nMessageId\ntwo"))
     with pytest.raises((MalformedMessage, UntrustedNotification)):
         endpoint.receive(posted(signed | moved))
 
 
-def test_another_key_is_not_sns(endpoint: Endpoint) -> None:
+def test_signature_of_another_key_is_untrusted(endpoint: Endpoint) -> None:
     with pytest.raises(UntrustedNotification, match="did not sign") as caught:
         endpoint.receive(posted(Signer().signed(notification())))
     assert caught.value.permanent
     assert caught.value.message_id == SNS_ID
 
 
-def test_a_signature_of_one_version_is_none_of_the_other(endpoint: Endpoint, signer: Signer) -> None:
+def test_signature_is_valid_for_its_version_only(endpoint: Endpoint, signer: Signer) -> None:
     for version, other in (("1", "2"), ("2", "1")):
         with pytest.raises(UntrustedNotification, match="did not sign"):
             endpoint.receive(posted(signer.signed(notification(), version) | {"SignatureVersion": other}))
@@ -189,16 +189,14 @@ def test_a_signature_of_one_version_is_none_of_the_other(endpoint: Endpoint, sig
         "https://s3.amazonaws.com/bucket/SimpleNotificationService-0.pem",
     ],
 )
-def test_a_certificate_from_elsewhere_is_not_even_fetched(
-    url: str, endpoint: Endpoint, signer: Signer, web: Web
-) -> None:
+def test_certificate_of_another_host_is_not_fetched(url: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     with pytest.raises(UntrustedNotification, match="is not a certificate of SNS"):
         endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
     assert web.asked == []
 
 
 @pytest.mark.parametrize("url", [None, 7, "https://sns.eu-west-1.amazonaws.com/" + "x" * 2000])
-def test_no_certificates_url_is_malformed(url: object, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_missing_certificate_url_is_malformed(url: object, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     with pytest.raises(MalformedMessage, match="SigningCertURL"):
         endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
     assert web.asked == []
@@ -207,9 +205,7 @@ def test_no_certificates_url_is_malformed(url: object, endpoint: Endpoint, signe
 @pytest.mark.parametrize(
     "page", [None, b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
-def test_a_certificate_that_does_not_come_is_worth_a_retry(
-    page: bytes | None, endpoint: Endpoint, signer: Signer, web: Web
-) -> None:
+def test_unavailable_certificate_is_transient(page: bytes | None, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     good = web.pages.pop(CERTIFICATE_URL)
     web.pages |= {CERTIFICATE_URL: page} if page is not None else {}
     with pytest.raises(SnsUnavailable, match="no certificate") as caught:
@@ -222,7 +218,7 @@ def test_a_certificate_that_does_not_come_is_worth_a_retry(
 @pytest.mark.parametrize(
     ("since", "until"), [(timedelta(seconds=1), timedelta(days=1)), (timedelta(days=-1), timedelta(seconds=-1))]
 )
-def test_a_certificate_must_be_valid_now(
+def test_certificate_must_be_valid_now(
     since: timedelta, until: timedelta, endpoint: Endpoint, signer: Signer, web: Web
 ) -> None:
     web.pages[CERTIFICATE_URL] = certificate(signer.key, since=NOW + since, until=NOW + until)
@@ -230,7 +226,7 @@ def test_a_certificate_must_be_valid_now(
         endpoint.receive(posted(signer.signed(notification())))
 
 
-def test_a_certificate_without_an_rsa_key_is_not_sns(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_certificate_without_rsa_key_is_untrusted(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     web.pages[CERTIFICATE_URL] = certificate(ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(UntrustedNotification, match="no RSA key"):
         endpoint.receive(posted(signer.signed(notification())))
@@ -240,7 +236,7 @@ def test_a_certificate_without_an_rsa_key_is_not_sns(endpoint: Endpoint, signer:
     "topic",
     [TOPIC + "-two", TOPIC.replace("1111", "2222"), TOPIC.replace("eu-west", "eu-east"), "", "x\ny", "t" * 9999],
 )
-def test_another_topic_is_not_expected(topic: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_other_topic_is_untrusted(topic: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     for members in (notification(TopicArn=topic), confirmation(TopicArn=topic)):
         with pytest.raises((UntrustedNotification, MalformedMessage)) as caught:
             endpoint.receive(posted(signer.signed(members)))
@@ -249,7 +245,9 @@ def test_another_topic_is_not_expected(topic: str, endpoint: Endpoint, signer: S
 
 
 @pytest.mark.parametrize(("age", "accepted"), [(-301, False), (-299, True), (0, True), (3899, True), (3901, False)])
-def test_a_notification_is_recent(age: int, accepted: bool, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_old_and_future_notifications_are_untrusted(
+    age: int, accepted: bool, endpoint: Endpoint, signer: Signer, web: Web
+) -> None:
     time = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     body = posted(signer.signed(notification(Timestamp=time)))
     if accepted:
@@ -260,7 +258,7 @@ def test_a_notification_is_recent(age: int, accepted: bool, endpoint: Endpoint, 
     assert web.asked == []
 
 
-def test_the_window_is_the_callers(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+def test_window_is_a_setting(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
     endpoint = Endpoint(
         topics=[TOPIC], dereferencer=dereferencer, window=timedelta(seconds=29), fetch=web.fetch, now=lambda: NOW
     )
@@ -271,33 +269,31 @@ def test_the_window_is_the_callers(web: Web, dereferencer: Dereferencer, signer:
 @pytest.mark.parametrize(
     "time", ["", "now", "2026-03-01", "2026-03-01T11:59:30", "2026-13-01T11:59:30.000Z", "9" * 500]
 )
-def test_a_time_must_be_one(time: str, endpoint: Endpoint, signer: Signer) -> None:
+def test_invalid_timestamp_is_malformed(time: str, endpoint: Endpoint, signer: Signer) -> None:
     with pytest.raises(MalformedMessage, match="Timestamp"):
         endpoint.receive(posted(signer.signed(notification(Timestamp=time))))
 
 
 @pytest.mark.parametrize("name", ["x-amz-sns-rawdelivery", "X-Amz-Sns-RawDelivery"])
-def test_a_raw_delivery_is_not_signed_and_refused(name: str, endpoint: Endpoint, web: Web) -> None:
+def test_raw_delivery_is_untrusted(name: str, endpoint: Endpoint, web: Web) -> None:
     with pytest.raises(UntrustedNotification, match="disable RawMessageDelivery"):
         endpoint.receive(b"payload", {name: "true"})
     assert web.asked == []
 
 
-def test_a_signed_body_is_one_whatever_other_headers_say(endpoint: Endpoint, signer: Signer) -> None:
+def test_other_headers_do_not_matter(endpoint: Endpoint, signer: Signer) -> None:
     headers = {"x-amz-sns-message-type": "Notification", "x-amz-sns-rawdelivery": "false"}
     assert endpoint.receive(posted(signer.signed(notification())), headers).message
 
 
-def test_what_is_not_signed_cannot_pass_for_the_message(endpoint: Endpoint, signer: Signer) -> None:
+def test_unsigned_fields_are_not_used(endpoint: Endpoint, signer: Signer) -> None:
     forged = {"body": "evil", "Body": "evil", "Sns": {"Message": "evil", "MessageId": "x"}, "messageId": "x"}
     delivery = endpoint.receive(posted(signer.signed(notification()) | forged))
     assert delivery.message
     assert (delivery.message.payload.read(), delivery.message.id) == (b"one\ntwo", SNS_ID)
 
 
-def test_attributes_are_not_signed_and_still_lead_nowhere_else(
-    endpoint: Endpoint, signer: Signer, fake_s3: FakeS3
-) -> None:
+def test_unsigned_attributes_lead_only_to_trusted_stores(endpoint: Endpoint, signer: Signer, fake_s3: FakeS3) -> None:
     body = signer.signed(
         notification(Message='["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"b","s3Key":"k"}]')
     )
@@ -311,7 +307,7 @@ def test_attributes_are_not_signed_and_still_lead_nowhere_else(
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_an_expected_subscription_is_confirmed(version: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_expected_subscription_is_confirmed(version: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     assert endpoint.receive(posted(signer.signed(confirmation(), version))) == Delivery(
         "SubscriptionConfirmation", SNS_ID, TOPIC, None
     )
@@ -322,7 +318,7 @@ def test_an_expected_subscription_is_confirmed(version: str, endpoint: Endpoint,
     ]
 
 
-def test_the_url_in_the_message_is_not_the_one_that_is_asked(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_confirmation_does_not_use_the_url_in_the_message(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     endpoint.receive(
         posted(signer.signed(confirmation(SubscribeURL="http://169.254.169.254/latest", Token="a&b=c/../")))
     )
@@ -330,14 +326,14 @@ def test_the_url_in_the_message_is_not_the_one_that_is_asked(endpoint: Endpoint,
     assert web.asked[1].endswith("&Token=a%26b%3Dc%2F..%2F")
 
 
-def test_a_forged_confirmation_is_not_confirmed(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_forged_confirmation_is_not_confirmed(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     for changed in ("Token", "SubscribeURL", "Message"):
         with pytest.raises(UntrustedNotification):
             endpoint.receive(posted(signer.signed(confirmation()) | {changed: "x"}))
     assert web.asked == [CERTIFICATE_URL]
 
 
-def test_a_confirmation_that_fails_is_worth_a_retry(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_failed_confirmation_is_transient(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     del web.pages["https://sns.eu-west-1.amazonaws.com/?Action="]
     with pytest.raises(SnsUnavailable, match=f"did not confirm the subscription to {TOPIC}: OSError") as caught:
         endpoint.receive(posted(signer.signed(confirmation())))
@@ -345,7 +341,7 @@ def test_a_confirmation_that_fails_is_worth_a_retry(endpoint: Endpoint, signer: 
     assert caught.value.message_id == SNS_ID
 
 
-def test_the_end_of_a_subscription_is_told_and_nothing_asked(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_unsubscribe_confirmation_makes_no_request(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     delivery = endpoint.receive(posted(signer.signed(confirmation("UnsubscribeConfirmation"))))
     assert (delivery.kind, delivery.message) == ("UnsubscribeConfirmation", None)
     assert web.asked == [CERTIFICATE_URL]
@@ -371,7 +367,7 @@ def test_the_end_of_a_subscription_is_told_and_nothing_asked(endpoint: Endpoint,
     ],
     ids=lambda body: str(body[:30]),
 )
-def test_a_body_that_is_no_notification_is_malformed(body: bytes, endpoint: Endpoint, web: Web) -> None:
+def test_body_without_notification_is_malformed(body: bytes, endpoint: Endpoint, web: Web) -> None:
     with pytest.raises(MalformedMessage):
         endpoint.receive(body)
     assert web.asked == []
@@ -381,19 +377,19 @@ def test_a_body_that_is_no_notification_is_malformed(body: bytes, endpoint: Endp
     "name", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Signature", "SignatureVersion"]
 )
 @pytest.mark.parametrize("value", [7, [], {}, "\ud800", "", "3", "é"], ids=repr)
-def test_a_field_of_another_shape_is_refused(name: str, value: Any, endpoint: Endpoint, signer: Signer) -> None:
+def test_field_of_another_type_is_rejected(name: str, value: Any, endpoint: Endpoint, signer: Signer) -> None:
     body = json.dumps(signer.signed(notification()) | {name: value}).encode()
     with pytest.raises((MalformedMessage, UntrustedNotification)):
         endpoint.receive(body)
 
 
 @pytest.mark.parametrize("topic", ["", "events", TOPIC + ".fifo", TOPIC.replace("aws", "aws-mars"), TOPIC + "\n"])
-def test_topics_must_be_such_as_deliver_over_https(topic: str, dereferencer: Dereferencer) -> None:
+def test_topic_must_deliver_over_https(topic: str, dereferencer: Dereferencer) -> None:
     with pytest.raises(ValueError, match="topics: "):
         Endpoint(topics=[topic], dereferencer=dereferencer)
 
 
-def test_every_partition_has_its_domain(dereferencer: Dereferencer) -> None:
+def test_partitions_have_the_domains_of_botocore(dereferencer: Dereferencer) -> None:
     path = Path(botocore.__file__).parent / "data" / "partitions.json"
     partitions = json.loads(path.read_text())["partitions"]
     assert {one["id"]: one["outputs"]["dnsSuffix"] for one in partitions} == https_module._DOMAINS
@@ -456,7 +452,7 @@ def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     server.server_close()
 
 
-def test_fetching_trusts_known_authorities_only(tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_trusts_known_authorities_only(tls: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     url, pem = tls
     with pytest.raises(OSError, match="cannot get"):
         https_module._fetch(url + "/good")
@@ -476,5 +472,5 @@ def test_fetching_trusts_known_authorities_only(tls: tuple[str, Path], monkeypat
         https_module._fetch(url + "/silent")
 
 
-def test_an_endpoint_fetches_by_default(dereferencer: Dereferencer) -> None:
+def test_endpoint_has_a_default_fetch(dereferencer: Dereferencer) -> None:
     assert Endpoint(topics=[TOPIC], dereferencer=dereferencer)._fetch is https_module._fetch

@@ -1,4 +1,4 @@
-"""Many messages in few calls: how batches are filled, and that every entry has an outcome of its own."""
+"""Batches: their size, and the outcome of each entry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
@@ -28,14 +27,14 @@ def entries(count: int, **more: Any) -> list[Entry]:
 
 
 def weight(published: dict[str, Any]) -> int:
-    """As SNS counts: the body, and name, type and value of every attribute."""
+    """Return the size as SNS counts it: the body, and name, type and value of every attribute."""
     attributes = published["MessageAttributes"]
     values = [(name, value["DataType"], value.get("StringValue", "")) for name, value in attributes.items()]
     binary = sum(len(value.get("BinaryValue", b"")) for value in attributes.values())
     return len(published["Message"].encode()) + sum(len("".join(three).encode()) for three in values) + binary
 
 
-def test_ten_go_in_a_call_and_outcomes_are_in_order(publisher: Publisher, sns: NotedSns) -> None:
+def test_batch_has_ten_entries_and_outcomes_in_order(publisher: Publisher, sns: NotedSns) -> None:
     outcomes = publisher.publish_batch(entries(23))
     assert [len(batch) for batch in sns.batches] == [10, 10, 3]
     assert [outcome.published and outcome.published.message_id for outcome in outcomes] == [
@@ -45,12 +44,12 @@ def test_ten_go_in_a_call_and_outcomes_are_in_order(publisher: Publisher, sns: N
     assert [published["Message"] for published in sns.published] == [f"payload {number}" for number in range(23)]
 
 
-def test_nothing_to_publish_is_no_call(publisher: Publisher, sns: NotedSns) -> None:
+def test_empty_batch_makes_no_request(publisher: Publisher, sns: NotedSns) -> None:
     assert publisher.publish_batch([]) == []
     assert sns.batches == []
 
 
-def test_a_batch_is_filled_to_the_last_byte_and_no_further(s3: S3Client, store: Store, sns: NotedSns) -> None:
+def test_batch_is_filled_to_the_last_byte(s3: S3Client, store: Store, sns: NotedSns) -> None:
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
     publisher.publish("", message_id="m-0")
     overhead = len("ClaimCheck") + len("String") + len('{"id":"m-0","sha256":""}') + 64
@@ -66,7 +65,7 @@ def test_a_batch_is_filled_to_the_last_byte_and_no_further(s3: S3Client, store: 
 
 
 @pytest.mark.parametrize(("threshold", "total"), [(1_000, 262_144), (1_048_576, 1_048_576)])
-def test_the_total_is_the_topics_maximum_and_not_a_lower_threshold(
+def test_batch_total_is_the_topic_maximum(
     threshold: int, total: int, s3: S3Client, store: Store, sns: NotedSns
 ) -> None:
     publisher = Publisher(topic_arn=TOPIC, store=store, threshold=threshold, sns=sns.client(), s3=s3)
@@ -76,23 +75,21 @@ def test_the_total_is_the_topics_maximum_and_not_a_lower_threshold(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(sizes=st.lists(st.integers(1, 300_000), max_size=25))
-def test_every_batch_is_within_the_limits_and_none_could_have_taken_the_next(
-    sizes: list[int], s3: S3Client, store: Store, fake_s3: FakeS3
-) -> None:
+def test_batches_are_within_limits_and_full(sizes: list[int], s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     fake_s3.objects.clear()
     sns = NotedSns()
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
     outcomes = publisher.publish_batch(
-        [Entry(payload=b"x" * size, message_id=f"m-{place}") for place, size in enumerate(sizes)]
+        [Entry(payload=b"x" * size, message_id=f"m-{index}") for index, size in enumerate(sizes)]
     )
     assert [outcome.published and outcome.published.size for outcome in outcomes] == sizes
     totals = [sum(map(weight, batch)) for batch in sns.batches]
     assert all(len(batch) <= 10 and total <= 262_144 for batch, total in zip(sns.batches, totals, strict=True))
-    for place, batch in enumerate(sns.batches[1:]):
-        assert len(sns.batches[place]) == 10 or totals[place] + weight(batch[0]) > 262_144
+    for index, batch in enumerate(sns.batches[1:]):
+        assert len(sns.batches[index]) == 10 or totals[index] + weight(batch[0]) > 262_144
 
 
-def test_what_does_not_fit_is_offloaded_entry_by_entry(
+def test_large_entries_are_offloaded_one_by_one(
     publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer, fake_s3: FakeS3
 ) -> None:
     payloads = [b"small", b"x" * 300_000, b"\x00", b"also small"]
@@ -105,7 +102,7 @@ def test_what_does_not_fit_is_offloaded_entry_by_entry(
     assert [message.id for message in messages] == [outcome.message_id for outcome in outcomes]
 
 
-def test_an_entry_that_fails_fails_alone(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:
+def test_failed_entry_affects_no_other(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:
     def failing() -> Iterator[bytes]:
         yield b"x"
         raise OSError("disk")
@@ -128,15 +125,16 @@ def test_an_entry_that_fails_fails_alone(publisher: Publisher, sns: NotedSns, fa
     assert [outcome.message_id for outcome in outcomes] == ["m-0", "a b", None, "m-3", "taken", "m-5"]
 
 
-def test_an_id_is_given_once_in_a_batch(publisher: Publisher, sns: NotedSns) -> None:
+def test_batch_rejects_duplicate_id(publisher: Publisher, sns: NotedSns) -> None:
     first, second = publisher.publish_batch([Entry(payload="a", message_id="m"), Entry(payload="b", message_id="m")])
     assert first.published
     with pytest.raises(InvalidMessage, match="choose another"):
         raise second.error or AssertionError
-    assert len(sns.published) == 1
+    assert isinstance(second.error, InvalidMessage)
+    assert (second.error.message_id, second.entry.payload, len(sns.published)) == ("m", "b", 1)
 
 
-def test_a_fifo_batch_has_groups_and_deduplication_ids(s3: S3Client, store: Store, sns: NotedSns) -> None:
+def test_fifo_batch_has_groups_and_deduplication_ids(s3: S3Client, store: Store, sns: NotedSns) -> None:
     publisher = Publisher(topic_arn=f"{TOPIC}.fifo", store=store, sns=sns.client(), s3=s3)
     publisher.publish_batch(
         [
@@ -148,16 +146,6 @@ def test_a_fifo_batch_has_groups_and_deduplication_ids(s3: S3Client, store: Stor
     assert [(entry["MessageGroupId"], entry["MessageDeduplicationId"]) for entry in batch] == [("g", "m-1"), ("g", "d")]
 
 
-# What SNS refuses, and what then stays in the store.
-
-
-@pytest.fixture
-def stubbed() -> Iterator[tuple[SNSClient, Stubber]]:
-    client = boto3.client("sns", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
-    with Stubber(client) as stub:
-        yield client, stub
-
-
 @pytest.fixture
 def stubbed_publisher(stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: Store) -> Publisher:
     return Publisher(topic_arn=TOPIC, store=store, sns=stubbed[0], s3=s3)
@@ -165,17 +153,17 @@ def stubbed_publisher(stubbed: tuple[SNSClient, Stubber], s3: S3Client, store: S
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids that the library makes up, in a row."""
+    """Generated ids with numbers."""
     ids = (f"m-{number}" for number in count())
     monkeypatch.setattr("claim_check.publishing.outgoing_message.fresh_id", lambda: next(ids))
 
 
-def failed(place: int, code: str, *, sender: bool) -> dict[str, Any]:
-    return {"Id": str(place), "Code": code, "Message": "no", "SenderFault": sender}
+def failed(index: int, code: str, *, sender: bool) -> dict[str, Any]:
+    return {"Id": str(index), "Code": code, "Message": "no", "SenderFault": sender}
 
 
 @pytest.mark.usefixtures("fresh")
-def test_sns_takes_some_and_refuses_others(
+def test_rejected_entries_have_their_errors(
     stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
 ) -> None:
     answer = {
@@ -199,7 +187,7 @@ def test_sns_takes_some_and_refuses_others(
     assert isinstance(outcomes[1].error, InvalidMessage)
     assert (outcomes[1].error.message_id, outcomes[1].error.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
     assert isinstance(outcomes[1].error.__cause__, ClientError)
-    # Gone is what SNS refused outright; what may yet have gone out, or can simply be sent again, stays.
+    # Only objects of rejected messages are deleted.
     assert [key.rpartition("-")[2] for _, key in fake_s3.objects] == ["0", "2", "3", "5"]
 
 
@@ -207,7 +195,7 @@ def test_sns_takes_some_and_refuses_others(
 @pytest.mark.parametrize(
     ("code", "status", "left"), [("AuthorizationError", 403, []), ("InternalError", 500, ["m-0", "m-1"])]
 )
-def test_a_call_that_fails_is_the_outcome_of_all_its_entries(
+def test_failed_call_is_the_error_of_all_its_entries(
     code: str,
     status: int,
     left: list[str],
@@ -221,9 +209,7 @@ def test_a_call_that_fails_is_the_outcome_of_all_its_entries(
     assert [key.removeprefix("payloads/") for _, key in fake_s3.objects] == left
 
 
-def test_the_error_of_an_entry_reads_like_boto3s_own(
-    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher
-) -> None:
+def test_entry_error_has_the_form_of_boto(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
     answer: dict[str, Any] = {
         "Failed": [failed(0, "AuthorizationError", sender=True), failed(1, "InternalError", sender=False)],
         "ResponseMetadata": {"RequestId": "r-1", "RetryAttempts": 0},
@@ -240,7 +226,7 @@ def test_the_error_of_an_entry_reads_like_boto3s_own(
     assert {error.response["ResponseMetadata"]["RequestId"] for error in errors} == {"r-1"}
 
 
-def test_after_a_retry_inside_boto_nothing_of_a_batch_is_deleted(
+def test_batch_objects_stay_after_retry_by_boto(
     stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
 ) -> None:
     answer = {"Failed": [failed(0, "AuthorizationError", sender=True)], "ResponseMetadata": {"RetryAttempts": 1}}
@@ -249,16 +235,14 @@ def test_after_a_retry_inside_boto_nothing_of_a_batch_is_deleted(
     assert len(fake_s3.objects) == 1
 
 
-def test_a_total_beyond_the_topics_own_is_explained(
-    stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher
-) -> None:
+def test_too_long_batch_names_the_threshold(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
     stubbed[1].add_client_error("publish_batch", "BatchRequestTooLong", http_status_code=400)
     (outcome,) = stubbed_publisher.publish_batch(entries(1))
     with pytest.raises(InvalidMessage, match=r"threshold of 262144 .* MaximumMessageSize"):
         raise outcome.error or AssertionError
 
 
-def test_a_lost_connection_is_an_outcome_too(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_lost_connection_is_an_outcome(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     class Lost(NotedSns):
         def publish_batch(self, **_: Any) -> dict[str, Any]:
             raise ReadTimeoutError(endpoint_url="sns")
@@ -269,7 +253,7 @@ def test_a_lost_connection_is_an_outcome_too(s3: S3Client, store: Store, fake_s3
     assert ("payloads-one", "payloads/m-0") in fake_s3.objects
 
 
-def test_boto_accepts_what_we_send(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
+def test_batch_request_is_valid_for_boto(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
     claim = '{"id":"m-0","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}'
     expected = {
         "TopicArn": TOPIC,

@@ -1,4 +1,4 @@
-"""Events put on a bus: how large they may be, and that a refusal is an error."""
+"""Events on a bus: their size, and errors of EventBridge."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_event_size_counts_all_texts_in_utf8(stub: Any, character: str) -> None:
 
 
 @pytest.mark.parametrize("detail", [{"text": "grün"}, '{"text":"grün"}'], ids=["object", "text"])
-def test_an_event_is_put_and_its_id_told(stub: Any, detail: Any) -> None:
+def test_event_is_put_and_its_id_returned(stub: Any, detail: Any) -> None:
     entry = {"EventBusName": BUS, "Source": "shop", "DetailType": "order.placed", "Detail": '{"text":"grün"}'}
     answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}
     stub.add_response("put_events", answer, {"Entries": [{**entry, "Resources": ["arn:1"]}]})
@@ -51,7 +51,7 @@ def test_an_event_is_put_and_its_id_told(stub: Any, detail: Any) -> None:
     stub.assert_no_pending_responses()
 
 
-def test_an_event_that_eventbridge_refuses_is_an_error_although_the_request_succeeded(stub: Any) -> None:
+def test_rejected_event_is_an_error(stub: Any) -> None:
     refusal = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [refusal]}, {"Entries": ANY})
     with pytest.raises(ClientError, match="Not authorized for the source") as refused:
@@ -59,7 +59,7 @@ def test_an_event_that_eventbridge_refuses_is_an_error_although_the_request_succ
     assert refused.value.response["Error"]["Code"] == "NotAuthorizedForSourceException"
 
 
-def test_an_event_without_an_answer_is_an_error(stub: Any) -> None:
+def test_event_without_result_is_an_error(stub: Any) -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{}], "ResponseMetadata": {"HTTPStatusCode": 200}}
     stub.add_response("put_events", answer, {"Entries": ANY})
     with pytest.raises(ClientError) as refused:
@@ -70,7 +70,7 @@ def test_an_event_without_an_answer_is_an_error(stub: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("detail", "sentence"),
+    ("detail", "problem"),
     [
         ("no JSON", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
         ("[1]", "must be a JSON object; EventBridge accepts no other value"),
@@ -78,18 +78,18 @@ def test_an_event_without_an_answer_is_an_error(stub: Any) -> None:
         ({"a": object()}, "is not JSON: Object of type object is not JSON serializable"),
     ],
 )
-def test_a_detail_that_is_no_json_object_is_refused(detail: Any, sentence: str) -> None:
+def test_detail_must_be_a_json_object(detail: Any, problem: str) -> None:
     with pytest.raises(InvalidMessage) as refused:
         put_event(**EVENT, detail=detail)
-    assert str(refused.value).startswith(f"detail: {sentence}")
+    assert str(refused.value).startswith(f"detail: {problem}")
 
 
-def test_a_bus_is_named_by_its_arn() -> None:
+def test_bus_must_be_an_arn() -> None:
     with pytest.raises(ValueError, match="bus = 'coatcheck': must be an event bus's ARN"):
         put_event(**{**EVENT, "bus": "coatcheck"}, detail={})
 
 
-def test_without_a_client_one_of_the_buss_region_is_made(monkeypatch: pytest.MonkeyPatch, stub: Any) -> None:
+def test_client_has_the_region_of_the_bus(monkeypatch: pytest.MonkeyPatch, stub: Any) -> None:
     made: list[Any] = []
 
     def client(*service: str, **where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Writing into a store: once, in parts, never half."""
+"""Offloading: one object, in parts, complete or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offloading_module, "_PAUSE_SECONDS", 0)
 
 
-def test_a_small_payload_is_one_request_s3_verifies(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_small_payload_is_one_verified_request(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     offloaded = offload(SMALL, store=store, message_id="m-1", s3=s3)
     assert offloaded.pointer == Pointer(*KEY)
     assert (offloaded.size, offloaded.sha256) == (3, hashlib.sha256(SMALL).hexdigest())
@@ -39,7 +39,7 @@ def test_a_small_payload_is_one_request_s3_verifies(s3: S3Client, store: Store, 
     assert "x-amz-checksum-sha256" in fake_s3.headers[0]
 
 
-def test_a_large_payload_goes_in_parts_of_5_mib(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_large_payload_is_sent_in_parts_of_5_mib(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     offloaded = offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert (offloaded.size, offloaded.sha256) == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
     assert fake_s3.objects[KEY].data == LARGE
@@ -50,7 +50,7 @@ def test_a_large_payload_goes_in_parts_of_5_mib(s3: S3Client, store: Store, fake
 
 
 @pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
-def test_the_same_payload_again_is_a_retry(payload: bytes, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_same_payload_is_a_retry(payload: bytes, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     first = offload(payload, store=store, message_id="m-1", s3=s3)
     second = offload(iter([payload]), store=store, message_id="m-1", s3=s3)
     assert (first.pointer, first.size, first.sha256) == (second.pointer, second.size, second.sha256)
@@ -58,9 +58,7 @@ def test_the_same_payload_again_is_a_retry(payload: bytes, s3: S3Client, store: 
     assert fake_s3.uploads == {}
 
 
-def test_a_small_retry_is_told_by_its_checksum_without_reading_it_back(
-    s3: S3Client, store: Store, fake_s3: FakeS3
-) -> None:
+def test_retry_of_small_payload_compares_the_checksum(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     for _ in range(2):
         offload(SMALL, store=store, message_id="m-1", s3=s3)
     assert fake_s3.asked("GET") == []
@@ -68,7 +66,7 @@ def test_a_small_retry_is_told_by_its_checksum_without_reading_it_back(
 
 @pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("change", ["shorter", "other"])
-def test_another_payload_under_the_same_id_is_a_conflict(
+def test_other_payload_under_the_same_id_is_a_conflict(
     payload: bytes, change: str, s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:
     offload(payload, store=store, message_id="m-1", s3=s3)
@@ -81,9 +79,7 @@ def test_another_payload_under_the_same_id_is_a_conflict(
 
 
 @pytest.mark.parametrize(("payload", "method"), [(SMALL, "PUT"), (LARGE, "POST")], ids=["small", "large"])
-def test_an_answer_that_got_lost_is_no_failure(
-    payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
-) -> None:
+def test_lost_response_is_no_failure(payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     if payload is LARGE:
 
         def losing_the_last_answer() -> Iterator[bytes]:
@@ -98,13 +94,13 @@ def test_an_answer_that_got_lost_is_no_failure(
     assert fake_s3.objects[KEY].data == payload
 
 
-def test_a_small_payload_survives_another_writer_who_leaves(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_temporary_writer_of_the_key_is_no_failure(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     fake_s3.refuse("PUT", 409, "ConditionalRequestConflict", times=2)
     assert offload(SMALL, store=store, message_id="m-1", s3=s3).created
 
 
 @pytest.mark.parametrize(("payload", "method"), [(SMALL, "PUT"), (LARGE, "POST")], ids=["small", "large"])
-def test_a_writer_who_is_always_in_the_way_is_worth_a_retry_later(
+def test_permanent_writer_of_the_key_is_unavailable(
     payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:
     on = "uploadId" if payload is LARGE else ""
@@ -115,9 +111,7 @@ def test_a_writer_who_is_always_in_the_way_is_worth_a_retry_later(
     assert fake_s3.uploads == {}
 
 
-def test_a_source_that_fails_leaves_nothing_behind_and_its_error_alone(
-    s3: S3Client, store: Store, fake_s3: FakeS3
-) -> None:
+def test_failed_source_leaves_no_upload_and_its_own_error(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     failure = ClientError({"Error": {"Code": "NoSuchKey", "Message": "the caller's own S3 object"}}, "GetObject")
 
     def failing() -> Iterator[bytes]:
@@ -131,7 +125,7 @@ def test_a_source_that_fails_leaves_nothing_behind_and_its_error_alone(
     assert len(fake_s3.asked("DELETE")) == 1
 
 
-def test_an_interrupt_leaves_nothing_behind(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_interrupt_leaves_no_upload(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     def interrupted() -> Iterator[bytes]:
         yield LARGE
         raise KeyboardInterrupt
@@ -142,7 +136,7 @@ def test_an_interrupt_leaves_nothing_behind(s3: S3Client, store: Store, fake_s3:
 
 
 @pytest.mark.parametrize("on", ["uploads", "partNumber=2", "uploadId"])
-def test_a_refusal_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_failure_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     method = "PUT" if on.startswith("part") else "POST"
     fake_s3.refuse(method, 403, "AccessDenied", on=on)
     with pytest.raises(PayloadUnavailable, match="AccessDenied") as caught:
@@ -151,7 +145,7 @@ def test_a_refusal_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: St
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
 
 
-def test_an_upload_that_cannot_be_aborted_is_noted(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
+def test_failed_abort_is_a_note_on_the_error(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     fake_s3.refuse("PUT", 403, "AccessDenied", on="partNumber=3")
     fake_s3.refuse("DELETE", 403, "AccessDenied")
     with pytest.raises(PayloadUnavailable) as caught:
@@ -159,7 +153,7 @@ def test_an_upload_that_cannot_be_aborted_is_noted(s3: S3Client, store: Store, f
     assert "was not aborted" in caught.value.__notes__[0]
 
 
-def test_a_bucket_of_another_owner_is_not_written_to(s3: S3Client, fake_s3: FakeS3) -> None:
+def test_bucket_of_another_owner_is_not_written(s3: S3Client, fake_s3: FakeS3) -> None:
     store = Store("payloads-one", "payloads/", "999999999999", "eu-west-1")
     for payload in (SMALL, LARGE):
         with pytest.raises(PayloadUnavailable, match="another owner"):
@@ -167,18 +161,18 @@ def test_a_bucket_of_another_owner_is_not_written_to(s3: S3Client, fake_s3: Fake
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
 
 
-def test_an_id_that_is_none_is_refused(s3: S3Client, store: Store) -> None:
+def test_invalid_id_is_rejected(s3: S3Client, store: Store) -> None:
     with pytest.raises(InvalidMessage, match="pass a digest"):
         offload(SMALL, store=store, message_id="../x", s3=s3)
 
 
-def test_ten_thousand_parts_hold_five_tebibytes_and_two_gigabytes_stay_flat() -> None:
+def test_parts_hold_5_tib_and_are_equal_up_to_2_gib() -> None:
     assert sum(part_bytes(number) for number in range(1, 10_001)) > 5 * 2**40
     assert max(part_bytes(number) for number in range(1, 10_001)) < 5 * 2**30
     assert {part_bytes(number) for number in range(1, 2**31 // part_bytes(1) + 1)} == {5 * 2**20}
 
 
-def test_parts_grow_without_losing_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_growing_parts_hold_all_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offloading_module, "PART_BYTES", 10)
     monkeypatch.setattr(offloading_module, "_FLAT_PARTS", 2)
     monkeypatch.setattr(offloading_module, "_GROWTH_PARTS", 1)
@@ -191,7 +185,7 @@ def test_parts_grow_without_losing_a_byte(monkeypatch: pytest.MonkeyPatch) -> No
         assert [len(part) for part in parts] == [10, 10, 20, 30, 40, 50, 40]
 
 
-def test_more_than_s3_holds_is_too_large(
+def test_more_parts_than_s3_allows_are_too_large(
     s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offloading_module, "MAXIMUM_PARTS", 2)

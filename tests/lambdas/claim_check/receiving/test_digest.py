@@ -1,4 +1,4 @@
-"""SHA-256 beside the network: on a thread where that pays, and never one left behind."""
+"""SHA-256 of a stream: large payloads have a thread, which always ends."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def threads() -> set[threading.Thread]:
 
 
 @pytest.mark.parametrize(("size", "more"), [(8 * MIB, 1), (8 * MIB - 1, 0)])
-def test_a_large_payload_has_a_thread_of_its_own(size: int, more: int) -> None:
+def test_large_payload_is_digested_by_a_thread(size: int, more: int) -> None:
     before = threads()
-    with StreamDigest(size) as digesting:
+    with StreamDigest(size) as digest:
         mine = threads() - before
         assert len(mine) == more
         assert all(thread.daemon for thread in mine)
         for _ in range(9):
-            digesting.update(b"abc")
-        assert digesting.hexdigest() == hashlib.sha256(b"abc" * 9).hexdigest()
+            digest.update(b"abc")
+        assert digest.hexdigest() == hashlib.sha256(b"abc" * 9).hexdigest()
     assert threads() == before
 
 
-def test_an_interrupted_payload_leaves_no_thread() -> None:
+def test_interrupt_ends_the_thread() -> None:
     before = threads()
     with pytest.raises(KeyboardInterrupt), StreamDigest(8 * MIB):
         raise KeyboardInterrupt

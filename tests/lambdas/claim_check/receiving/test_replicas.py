@@ -1,11 +1,11 @@
-"""Replicas: the nearest first, the store itself when they cannot be read, and never other bytes than were published."""
+"""Reading from replicas: in their order, then from the store, and only published bytes."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,11 +22,9 @@ from claim_check import (
     S3Object,
     Store,
     UntrustedStore,
-    s3_client,
 )
-from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns, pointing
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
-from tests.lambdas.claim_check.receiving.test_dereferencer import pointing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -38,13 +36,13 @@ FAR = Replica("replica-far", "ap-northeast-1")
 
 @pytest.fixture
 def stale() -> list[PayloadCorrupt]:
-    """What was told of replicas."""
+    """Errors of stale replicas."""
     return []
 
 
 @pytest.fixture
 def message(publisher: Publisher, sns: NotedSns, s3: S3Client, store: Store, stale: list[PayloadCorrupt]) -> Message:
-    """An offloaded payload, dereferenced near two replicas, neither of which has it yet."""
+    """An offloaded payload, dereferenced near two replicas that do not have it yet."""
     publisher.publish(DATA, message_id="m-1")
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR, FAR))
     return Dereferencer(stores=[near], s3=s3, on_stale=stale.append).message(DELIVERIES["SNS event"](sns.published[0]))
@@ -56,24 +54,24 @@ def replicate(fake_s3: FakeS3, *replicas: Replica, data: bytes = DATA) -> None:
 
 
 def gets(fake_s3: FakeS3) -> list[str]:
-    """Buckets that were asked for the object, in order."""
+    """Return the buckets of GetObject requests, in order."""
     return [request.split("/")[1] for request in fake_s3.asked("GET")]
 
 
-def test_the_nearest_replica_is_one_call(message: Message, fake_s3: FakeS3) -> None:
+def test_nearest_replica_is_read_in_one_call(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
     assert message.payload.read() == DATA
     assert gets(fake_s3) == ["replica-near"]
     assert fake_s3.headers[-1]["x-amz-expected-bucket-owner"] == OWNER
 
 
-def test_replicas_are_asked_in_their_order(message: Message, fake_s3: FakeS3) -> None:
+def test_replicas_are_read_in_their_order(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, FAR)
     assert message.payload.read() == DATA
     assert gets(fake_s3) == ["replica-near", "replica-far"]
 
 
-def test_while_replication_lags_the_store_itself_is_read(message: Message, fake_s3: FakeS3) -> None:
+def test_store_is_read_while_replication_lags(message: Message, fake_s3: FakeS3) -> None:
     assert message.payload.read() == DATA
     assert gets(fake_s3) == ["replica-near", "replica-far", "payloads-one"]
 
@@ -82,39 +80,28 @@ def test_while_replication_lags_the_store_itself_is_read(message: Message, fake_
     ("status", "code", "times"),
     [(403, "AccessDenied", 1), (404, "NoSuchBucket", 1), (503, "SlowDown", 2), (400, "KMS.DisabledException", 1)],
 )
-def test_a_replica_that_cannot_be_read_is_passed_over(
-    status: int, code: str, times: int, message: Message, fake_s3: FakeS3
-) -> None:
+def test_unreadable_replica_is_skipped(status: int, code: str, times: int, message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
     fake_s3.refuse("GET", status, code, times=times, on="/replica-near/")
     assert message.payload.read() == DATA
     assert gets(fake_s3) == ["replica-near"] * times + ["replica-far"]
 
 
-def test_a_replicas_region_that_does_not_answer_is_passed_over(
+def test_unreachable_region_is_skipped(
     publisher: Publisher, sns: NotedSns, s3: S3Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher.publish(DATA, message_id="m-1")
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))
     dereferencer = Dereferencer(stores=[near])
     with FakeS3() as server:
-        nobody = server.client(connect_timeout=1)
-    monkeypatch.setattr(dereferencer, "_client", lambda region, patient=True: s3 if patient else nobody)
+        unreachable = server.client(connect_timeout=1)
+    monkeypatch.setattr(dereferencer, "_client", lambda region, patient=True: s3 if patient else unreachable)
     record = DELIVERIES["SNS event"](sns.published[0])
     assert dereferencer.message(record).payload.read() == DATA
 
 
-def test_a_client_for_a_replica_is_quick_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    quick: Any = s3_client("us-west-2", patient=False).meta.config
-    patient: Any = s3_client("us-west-2").meta.config
-    assert (quick.retries["total_max_attempts"], quick.connect_timeout) == (2, 3)
-    assert (patient.retries["total_max_attempts"], patient.connect_timeout) == (5, 60)
-
-
-def test_a_replica_of_another_size_is_no_replica_yet(message: Message, fake_s3: FakeS3) -> None:
-    """The key was taken back and published anew: the replica still has what it was before."""
+def test_replica_of_another_size_is_skipped(message: Message, fake_s3: FakeS3) -> None:
+    """The object was deleted and published again: the replica has the earlier object."""
     replicate(fake_s3, NEAR, data=DATA[:-1])
     replicate(fake_s3, FAR)
     assert message.payload.read() == DATA
@@ -122,7 +109,7 @@ def test_a_replica_of_another_size_is_no_replica_yet(message: Message, fake_s3: 
 
 
 OLD = b"x" + DATA[1:]
-"""What was published under the same id before, of the same size."""
+"""An earlier payload with the same id and size."""
 
 
 def read_file(payload: Payload, path: Path) -> bytes:
@@ -139,7 +126,7 @@ def read_file(payload: Payload, path: Path) -> bytes:
     ],
     ids=["read", "download_to", "verify"],
 )
-def test_what_is_read_as_a_whole_is_read_elsewhere_when_a_replica_has_other_bytes(
+def test_whole_read_skips_replica_with_other_bytes(
     read: Callable[[Payload, Path], bytes],
     message: Message,
     stale: list[PayloadCorrupt],
@@ -154,7 +141,7 @@ def test_what_is_read_as_a_whole_is_read_elsewhere_when_a_replica_has_other_byte
     assert error.message_id == "m-1"
 
 
-def test_a_replica_that_was_wrong_is_not_asked_again(message: Message, fake_s3: FakeS3) -> None:
+def test_stale_replica_is_not_read_again(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, data=OLD)
     replicate(fake_s3, FAR)
     assert message.payload.read() == message.payload.read() == DATA
@@ -169,10 +156,9 @@ def test_other_bytes_everywhere_are_corrupt(message: Message, fake_s3: FakeS3, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_of_other_bytes_ends_with_an_error_and_can_be_read_again(
+def test_stream_of_stale_replica_fails_and_can_be_repeated(
     message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3
 ) -> None:
-    """What was handed out cannot be taken back; it is not the payload's fault."""
     replicate(fake_s3, NEAR, data=OLD)
     with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes"):
         list(message.payload.iter_chunks())
@@ -182,10 +168,9 @@ def test_a_stream_of_other_bytes_ends_with_an_error_and_can_be_read_again(
         assert stream.read() == DATA
 
 
-def test_a_replica_is_not_read_for_what_declares_no_digest(
+def test_payload_without_digest_is_not_read_from_replica(
     message: Message, s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:
-    """Nothing would tell an old copy of the same size."""
     replicate(fake_s3, NEAR, data=OLD)
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))
     found = Dereferencer(stores=[near], s3=s3)
@@ -193,7 +178,7 @@ def test_a_replica_is_not_read_for_what_declares_no_digest(
     assert found.payload(message.pointer, size=len(DATA), message_id="m-1").read() == DATA
 
 
-def test_a_copy_of_other_bytes_is_made_again_of_the_store(
+def test_copy_of_stale_replica_is_repeated_from_the_store(
     message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3, s3: S3Client
 ) -> None:
     replicate(fake_s3, NEAR, data=OLD)
@@ -202,10 +187,10 @@ def test_a_copy_of_other_bytes_is_made_again_of_the_store(
     assert len(stale) == 1
 
 
-def test_a_copy_that_nothing_would_check_is_made_of_the_store(
+def test_copy_without_sha256_is_made_from_the_store(
     message: Message, fake_s3: FakeS3, s3: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Above 5 GiB S3 tells no SHA-256."""
+    """Above 5 GiB, S3 reports no SHA-256."""
     monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY_BYTES", len(DATA) - 1)
     replicate(fake_s3, NEAR)
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
@@ -213,7 +198,7 @@ def test_a_copy_that_nothing_would_check_is_made_of_the_store(
     assert fake_s3.objects["landing", "k"].data == DATA
 
 
-def test_a_dropped_connection_is_resumed_on_the_same_replica(message: Message, fake_s3: FakeS3) -> None:
+def test_dropped_connection_is_resumed_on_the_same_replica(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
     fake_s3.drop(1_500_000, 100)
     assert message.payload.read() == DATA
@@ -222,8 +207,8 @@ def test_a_dropped_connection_is_resumed_on_the_same_replica(message: Message, f
     assert fake_s3.headers[-1]["if-match"] == fake_s3.objects["replica-near", "payloads/m-1"].etag
 
 
-def test_a_replica_that_goes_away_in_the_middle_is_worth_a_retry(message: Message, fake_s3: FakeS3) -> None:
-    """Bytes of two objects are never put together, though they ought to be the same."""
+def test_replica_deleted_during_read_is_unavailable(message: Message, fake_s3: FakeS3) -> None:
+    """Bytes of two objects are never joined."""
     replicate(fake_s3, NEAR)
     fake_s3.drop(1_500_000)
     chunks = message.payload.iter_chunks()
@@ -234,21 +219,21 @@ def test_a_replica_that_goes_away_in_the_middle_is_worth_a_retry(message: Messag
     assert message.payload.read() == DATA
 
 
-def test_what_is_nowhere_is_missing_in_the_store(message: Message, fake_s3: FakeS3) -> None:
+def test_payload_missing_everywhere_is_missing_in_the_store(message: Message, fake_s3: FakeS3) -> None:
     del fake_s3.objects["payloads-one", "payloads/m-1"]
     with pytest.raises(PayloadMissing, match="cannot read the payload: the object does not exist") as caught:
         message.payload.read()
     assert caught.value.pointer == Pointer("payloads-one", "payloads/m-1")
 
 
-def test_the_stores_own_error_is_the_one_that_is_told(message: Message, fake_s3: FakeS3) -> None:
+def test_error_of_the_store_is_raised(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
     fake_s3.refuse("GET", 403, "AccessDenied", times=9)
     with pytest.raises(PayloadUnavailable, match="cannot read the payload: S3 returned AccessDenied"):
         message.payload.read()
 
 
-def test_a_copy_is_of_the_nearest_replica(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+def test_copy_is_made_from_the_nearest_replica(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     replicate(fake_s3, FAR)
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert [request.split("/")[1] for request in fake_s3.asked("HEAD")] == ["replica-near", "replica-far"]
@@ -256,7 +241,7 @@ def test_a_copy_is_of_the_nearest_replica(message: Message, fake_s3: FakeS3, s3:
     assert fake_s3.objects["landing", "k"].data == DATA
 
 
-def test_a_copy_of_a_replica_that_fails_is_made_of_the_store(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
+def test_failed_copy_of_replica_is_made_from_the_store(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     replicate(fake_s3, NEAR, FAR, data=DATA[:-1])
     replicate(fake_s3, FAR)
     fake_s3.refuse("PUT", 403, "AccessDenied", on="/landing/")
@@ -264,23 +249,8 @@ def test_a_copy_of_a_replica_that_fails_is_made_of_the_store(message: Message, f
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "payloads-one/payloads/m-1"
 
 
-def test_a_pointer_into_a_replica_is_not_trusted(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
-    """Pointers are the store's own: a replica is no store."""
+def test_pointer_into_replica_is_untrusted(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))
     with pytest.raises(UntrustedStore):
         Dereferencer(stores=[near], s3=s3).message(pointing(NEAR.bucket, "payloads/m-1"))
     assert fake_s3.requests == []
-
-
-def test_replicas_are_read_from_settings_and_checked(store: Store) -> None:
-    itself = {"bucket": store.bucket, "prefix": store.prefix, "owner": store.owner, "region": store.region}
-    assert Store.from_dict(itself) == store
-    near = Store.from_dict({**itself, "replicas": [{"bucket": "replica-near", "region": "us-west-2"}]})
-    assert near.replicas == (NEAR,)
-    for replica, problem in (
-        ({"bucket": "replica-near"}, r"missing \['region'\]"),
-        ({"bucket": "replica-near", "region": "us-west-2", "owner": OWNER}, r"unknown \['owner'\]"),
-        ({"bucket": "Replica", "region": "us-west-2"}, "replica bucket = 'Replica': must be a bucket's name"),
-    ):
-        with pytest.raises(ValueError, match=problem):
-            Store.from_dict({**itself, "replicas": [replica]})

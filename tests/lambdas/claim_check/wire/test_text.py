@@ -1,4 +1,4 @@
-"""Which text goes as it is, and which has to be offloaded whatever its size."""
+"""Text that SNS accepts and rejects."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import pytest
 from claim_check.wire.text import is_publishable, publishable_text
 
 
-def test_what_xml_can_carry_is_publishable_and_nothing_else() -> None:
+def test_publishable_characters_are_those_of_xml() -> None:
     refused = {number for number in range(0x11_000) if not is_publishable(chr(number))}
     assert refused == {*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF} - {0x09, 0x0A, 0x0D}
     assert is_publishable(chr(0x10FFFF))
 
 
 @pytest.mark.parametrize("around", ["{}", "abc{}", "ä{}", "{}ä"])
-def test_one_refused_character_is_enough(around: str) -> None:
+def test_one_rejected_character_makes_text_unpublishable(around: str) -> None:
     assert publishable_text(around.format("\n").encode()) == around.format("\n")
     assert publishable_text(around.format("\x00").encode()) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", "\ud800".encode("utf-8", "surrogatepass")])
-def test_what_is_no_text_is_not_publishable(data: bytes) -> None:
+def test_bytes_without_text_are_unpublishable(data: bytes) -> None:
     assert publishable_text(data) is None
