@@ -4,6 +4,7 @@ Powertools and its dependencies are pure Python and copied from this installatio
 and no Docker. An asset holds only the function's own packages: an edit of one handler changes no other function's hash.
 """
 
+import atexit
 import shutil
 from functools import cache
 from importlib.metadata import distribution
@@ -33,6 +34,7 @@ def bundle(scope: Construct, *packages: str) -> lambda_.Code:
 def _staged(packages: tuple[str, ...], *, whole: bool) -> TemporaryDirectory[str]:
     """Return a folder that exists until this process ends. CDK has copied it by then."""
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
+    atexit.register(folder.cleanup)
     if whole:
         stage(packages, Path(folder.name))
     else:

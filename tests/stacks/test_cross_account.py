@@ -10,7 +10,7 @@ from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.names import Names
 from stacks.deployment.quotas import SUBSCRIBERS_AND_SENDERS
 from tests.stacks.conftest import publisher_template
-from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid, without_operations
+from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid, without_alarms
 
 BUCKET = "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1"
 VIA_S3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": BUCKET}
@@ -18,7 +18,7 @@ VIA_S3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com", "kms:EncryptionContext
 
 @pytest.fixture(scope="module")
 def publisher(templates: dict[str, Template]) -> Template:
-    return without_operations(templates["coatcheck-publisher"])
+    return without_alarms(templates["coatcheck-publisher"])
 
 
 def test_reader_roles_get_payloads(publisher: Template) -> None:

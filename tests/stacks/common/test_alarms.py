@@ -44,6 +44,11 @@ def test_alarm_text_has_three_parts_and_a_runbook_section(alarms: dict[str, Alar
         assert len(alarm["AlarmDescription"]) <= 1024, name
 
 
+def test_alarm_has_no_link_without_a_runbook(templates: dict[str, Template]) -> None:
+    for alarm in alarms_of(templates["coatcheck-publisher"]):
+        assert "Details" not in alarm["AlarmDescription"]
+
+
 def test_alarm_notifies_the_topic_of_its_stack(everything: dict[str, StackTemplate]) -> None:
     for stack in everything.values():
         topics = resources(stack.template, "AWS::SNS::Topic").items()

@@ -9,7 +9,7 @@ import pytest
 from access.assembly import read
 from stacks.common import bundle
 from stacks.deployment import Deployment
-from tests.stacks.policies import ours
+from tests.stacks.policies import named_functions
 from tests.templates import assembly
 
 # For HTTPS endpoints, which run elsewhere and bring the package `cryptography`.
@@ -85,5 +85,5 @@ def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, package
 def test_functions_have_assets_of_their_own(example: Deployment, tmp_path: Path) -> None:
     """CDK would stage one asset for all of them, were there nothing it can tell them apart by."""
     stacks = read(assembly(example, tmp_path))
-    keys = [function["Code"]["S3Key"] for stack in stacks for function in ours(stack.template)]
+    keys = [function["Code"]["S3Key"] for stack in stacks for function in named_functions(stack.template)]
     assert len(keys) == len(set(keys)) == 4

@@ -3,7 +3,7 @@
 import pytest
 
 from stacks.deployment import Deployment
-from tests.stacks.policies import Template, without_operations
+from tests.stacks.policies import Template, without_alarms
 from tests.templates import synthesize
 
 STATEFUL = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SQS::Queue", "AWS::DynamoDB::GlobalTable"}
@@ -14,7 +14,7 @@ def test_stateful_resources_are_retained_unless_ephemeral(example: Deployment, e
     stateful = [
         resource
         for stack in synthesize(example.model_copy(update={"ephemeral": ephemeral}))
-        for resource in without_operations(stack.template)["Resources"].values()
+        for resource in without_alarms(stack.template)["Resources"].values()
         if resource["Type"] in STATEFUL
     ]
     assert len(stateful) == 11
@@ -25,7 +25,7 @@ def test_logical_ids_of_stateful_resources_are_pinned(templates: dict[str, Templ
     """CloudFormation replaces a resource whose logical id changes."""
     ids = {
         stack: sorted(
-            name for name, resource in without_operations(template)["Resources"].items() if resource["Type"] in STATEFUL
+            name for name, resource in without_alarms(template)["Resources"].items() if resource["Type"] in STATEFUL
         )
         for stack, template in templates.items()
     }

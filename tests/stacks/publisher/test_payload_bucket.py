@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.stacks.policies import Template, only, without_operations
+from tests.stacks.policies import Template, only, without_alarms
 
 
 @pytest.fixture(scope="module")
 def publisher(templates: dict[str, Template]) -> Template:
-    return without_operations(templates["coatcheck-publisher"])
+    return without_alarms(templates["coatcheck-publisher"])
 
 
 def test_payload_bucket_has_a_rotated_key_and_sends_events(publisher: Template) -> None:

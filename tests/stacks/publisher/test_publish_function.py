@@ -3,12 +3,12 @@
 import pytest
 
 from publish.settings import Settings
-from tests.stacks.policies import Template, only, ours, resources, without_operations
+from tests.stacks.policies import Template, named_functions, only, resources, without_alarms
 
 
 @pytest.fixture(scope="module")
 def publisher(templates: dict[str, Template]) -> Template:
-    return without_operations(templates["coatcheck-publisher"])
+    return without_alarms(templates["coatcheck-publisher"])
 
 
 def test_events_and_uploads_invoke_the_publish_function(publisher: Template) -> None:
@@ -32,7 +32,7 @@ def test_events_and_uploads_invoke_the_publish_function(publisher: Template) -> 
 
 
 def test_publish_function_can_read_its_settings(publisher: Template) -> None:
-    (function,) = ours(publisher)
+    (function,) = named_functions(publisher)
     environment = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
     settings = Settings.from_environment(environment)
     assert settings.payload_store.bucket == "coatcheck-payloads-111111111111-us-east-1"

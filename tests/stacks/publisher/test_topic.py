@@ -7,13 +7,13 @@ import pytest
 
 from stacks.deployment import Deployment, parse_messaging
 from tests.stacks.conftest import publisher_template
-from tests.stacks.policies import Template, only, ours, resources, without_operations
+from tests.stacks.policies import Template, named_functions, only, resources, without_alarms
 
 Synth = Callable[[Deployment], dict[str, Template]]
 
 
 def test_topic_is_encrypted_with_the_payloads_key(templates: dict[str, Template]) -> None:
-    publisher = without_operations(templates["coatcheck-publisher"])
+    publisher = without_alarms(templates["coatcheck-publisher"])
     (key,) = resources(publisher, "AWS::KMS::Key")
     properties = only(publisher, "AWS::SNS::Topic")["Properties"]
     assert properties["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
@@ -26,9 +26,11 @@ def test_topic_accepts_messages_up_to_the_threshold(example: Deployment, thresho
     table = json.loads(example.model_dump_json())
     table["publisher"]["maximum_message_bytes"] = threshold
     table["subscribers"] = [subscriber for subscriber in table["subscribers"] if subscriber["kind"] == "sqs"]
-    publisher = without_operations(publisher_template(parse_messaging(table)))
+    publisher = without_alarms(publisher_template(parse_messaging(table)))
     assert only(publisher, "AWS::SNS::Topic")["Properties"]["MaximumMessageSize"] == maximum
-    (publish,) = (function for function in ours(publisher) if function["FunctionName"] == "coatcheck-publish")
+    (publish,) = (
+        function for function in named_functions(publisher) if function["FunctionName"] == "coatcheck-publish"
+    )
     assert publish["Environment"]["Variables"]["THRESHOLD_BYTES"] == str(threshold)
 
 
@@ -37,7 +39,7 @@ def test_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, exampl
     table["publisher"]["fifo"] = True
     table["subscribers"] = [subscriber for subscriber in table["subscribers"] if subscriber["kind"] == "sqs"]
     templates = synth(parse_messaging(table))
-    topic = only(without_operations(templates["coatcheck-publisher"]), "AWS::SNS::Topic")["Properties"]
+    topic = only(without_alarms(templates["coatcheck-publisher"]), "AWS::SNS::Topic")["Properties"]
     assert (topic["FifoTopic"], topic["TopicName"]) == (True, "coatcheck-messages.fifo")
     queues = [
         queue["Properties"]

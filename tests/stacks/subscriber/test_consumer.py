@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.stacks.policies import consume
+from tests.stacks.policies import consume_function
 from tests.stacks.subscriber.support import EXAMPLE, changed, find_one, template
 
 
@@ -17,7 +17,7 @@ def test_staging_bucket_keeps_payloads_as_the_publisher_does() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "billing"])
 def test_consume_function_trusts_only_the_publishers_store(name: str) -> None:
-    variables = consume(template(EXAMPLE, name))["Environment"]["Variables"]
+    variables = consume_function(template(EXAMPLE, name))["Environment"]["Variables"]
     assert json.loads(variables["TRUSTED_STORES"]) == [
         {
             "bucket": "coatcheck-payloads-111111111111-us-east-1",
@@ -30,7 +30,9 @@ def test_consume_function_trusts_only_the_publishers_store(name: str) -> None:
 
 
 def test_consume_function_has_the_files_timeout() -> None:
-    assert consume(template(changed(EXAMPLE, "orders", function_timeout_seconds=120), "orders"))["Timeout"] == 120
+    assert (
+        consume_function(template(changed(EXAMPLE, "orders", function_timeout_seconds=120), "orders"))["Timeout"] == 120
+    )
 
 
 def test_dead_letters_are_kept_for_the_files_days() -> None:

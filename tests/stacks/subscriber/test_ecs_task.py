@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stacks.deployment.ecs_task import DEFAULT_CONTEXT
-from tests.stacks.policies import Template, consume, every_statement, only, resources
+from tests.stacks.policies import Template, consume_function, every_statement, only, resources
 from tests.stacks.subscriber.support import EXAMPLE, changed, template
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -103,7 +103,7 @@ def test_image_of_a_custom_folder_is_tagged_by_content(tmp_path: Path, billing: 
 
 def network(template: Template) -> dict[str, Any]:
     """Return the network of the function's tasks, with logical ids for the values that CloudFormation fills in."""
-    setting = consume(template)["Environment"]["Variables"]["NETWORK"]
+    setting = consume_function(template)["Environment"]["Variables"]["NETWORK"]
     parts = setting["Fn::Join"][1] if isinstance(setting, dict) else [setting]
     text = "".join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
     return dict(json.loads(text))
@@ -111,7 +111,7 @@ def network(template: Template) -> dict[str, Any]:
 
 def test_small_network_has_public_subnets_and_no_nat(billing: Template) -> None:
     # CloudFormation refers to subnets by Ref, and to a group by an attribute.
-    setting = consume(billing)["Environment"]["Variables"]["NETWORK"]["Fn::Join"][1]
+    setting = consume_function(billing)["Environment"]["Variables"]["NETWORK"]["Fn::Join"][1]
     subnets = list(resources(billing, "AWS::EC2::Subnet"))
     assert len(subnets) == 2
     assert [part["Ref"] for part in setting if "Ref" in part] == subnets

@@ -8,7 +8,7 @@ import pytest
 from claim_check.https import WINDOW
 from stacks.deployment import load_messaging
 from stacks.subscriber.https_stack import DELIVERY_POLICY
-from tests.stacks.policies import Template, only, statements, without_operations
+from tests.stacks.policies import Template, only, statements, without_alarms
 from tests.stacks.subscriber.support import DEPLOYMENTS, TOPIC, changed, template
 
 EVERYWHERE = load_messaging(DEPLOYMENTS / "everywhere.toml")
@@ -49,7 +49,7 @@ def test_reader_role_is_assumed_by_the_files_principals(principals: list[str]) -
 
 
 def test_stack_runs_no_code(partner: Template) -> None:
-    assert {resource["Type"] for resource in without_operations(partner)["Resources"].values()} == {
+    assert {resource["Type"] for resource in without_alarms(partner)["Resources"].values()} == {
         "AWS::IAM::Policy",
         "AWS::IAM::Role",
         "AWS::SNS::Subscription",

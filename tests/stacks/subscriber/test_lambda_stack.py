@@ -3,7 +3,7 @@
 import pytest
 
 from stacks.deployment import Deployment
-from tests.stacks.policies import Template, consume, only, resources
+from tests.stacks.policies import Template, consume_function, only, resources
 from tests.stacks.subscriber.support import EXAMPLE, TOPIC, changed, find_one, template
 
 
@@ -36,7 +36,7 @@ def with_payload_lifetime(days: int) -> Deployment:
 @pytest.mark.parametrize(("lifetime", "days"), [(101, 101), (2, 82)])
 def test_idempotency_outlasts_payloads_and_queues(lifetime: int, days: int) -> None:
     own = template(with_payload_lifetime(lifetime), "billing")
-    assert consume(own)["Environment"]["Variables"]["IDEMPOTENCY_SECONDS"] == str(days * 86_400)
+    assert consume_function(own)["Environment"]["Variables"]["IDEMPOTENCY_SECONDS"] == str(days * 86_400)
 
 
 def test_idempotency_table_expires_records(billing: Template) -> None:
@@ -45,8 +45,8 @@ def test_idempotency_table_expires_records(billing: Template) -> None:
 
 
 def test_maximum_concurrency_is_reserved(billing: Template, limited: Template) -> None:
-    assert consume(limited)["ReservedConcurrentExecutions"] == 7
-    assert "ReservedConcurrentExecutions" not in consume(billing)
+    assert consume_function(limited)["ReservedConcurrentExecutions"] == 7
+    assert "ReservedConcurrentExecutions" not in consume_function(billing)
 
 
 def test_throttling_is_no_alarm_when_concurrency_is_limited(billing: Template, limited: Template) -> None:

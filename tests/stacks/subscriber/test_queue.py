@@ -1,13 +1,13 @@
 """The queue before the consume function."""
 
-from tests.stacks.policies import consume
+from tests.stacks.policies import consume_function
 from tests.stacks.subscriber.support import EXAMPLE, find_one, template
 
 
 def test_queue_hides_messages_for_six_function_timeouts() -> None:
     own = template(EXAMPLE, "orders")
     _, queue = find_one(own, "AWS::SQS::Queue", QueueName="coatcheck-orders")
-    assert queue["VisibilityTimeout"] >= 6 * consume(own)["Timeout"]
+    assert queue["VisibilityTimeout"] >= 6 * consume_function(own)["Timeout"]
     assert queue["MessageRetentionPeriod"] == 4 * 86_400
 
 
@@ -19,4 +19,4 @@ def test_queue_dead_letters_after_the_files_receives() -> None:
         "deadLetterTargetArn": {"Fn::GetAtt": [dead_letters, "Arn"]},
         "maxReceiveCount": 5,
     }
-    assert consume(own)["Environment"]["Variables"]["MAXIMUM_RECEIVES"] == "5"
+    assert consume_function(own)["Environment"]["Variables"]["MAXIMUM_RECEIVES"] == "5"
