@@ -17,11 +17,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from access import assembly
-from claim_check import Publisher, Store
+from claim_check import Publisher
 from cli.scenario.routes import sending_role
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import Deployment, LambdaSubscriberConfig, Names, SqsSubscriberConfig, load_messaging, names
+from stacks.deployment import Deployment, Names, Place, load_messaging
+from stacks.deployment.names import OUTBOX
 from tests.faults.arrivals import Arrivals
 from tests.faults.campaign import Handed, Outcome, Result, unaccounted
 from tests.faults.dead_letters import DeadLetter
@@ -89,30 +90,31 @@ class _Site:
     """What a sender, and who looks after a deployment, does; directly, not through the proxy."""
 
     def __init__(self, world: World, deployment: Deployment) -> None:
-        self._accounts, self._deployment = world.accounts, deployment
-        (self._orders,) = [one for one in deployment.subscribers if isinstance(one, SqsSubscriberConfig)]
-        (self._billing,) = [one for one in deployment.subscribers if isinstance(one, LambdaSubscriberConfig)]
+        self._accounts, self._names = world.accounts, Names(deployment)
+        self._threshold = deployment.publisher.maximum_message_bytes
+        publisher = self._names.publisher
+        (self._orders,) = (names for names in self._names.subscribers.values() if names.kind == "sqs")
+        (self._billing,) = (names for names in self._names.subscribers.values() if names.kind == "lambda")
         orders, billing = self._orders, self._billing
-        machine = names.state_machine(deployment, orders)
         executions = Executions(
             "orders",
-            states=self._client("stepfunctions", orders),
-            state_machine=f"arn:aws:states:{orders.region}:{orders.account}:stateMachine:{machine}",
+            states=self._client("stepfunctions", orders.place),
+            state_machine=orders.state_machine.arn,
         )
-        tasks = Tasks("billing", ecs=self._client("ecs", billing), cluster=names.cluster(deployment, billing))
+        tasks = Tasks("billing", ecs=self._client("ecs", billing.place), cluster=billing.cluster.name)
         self.arrivals = Arrivals([executions, tasks], read=self._stored)
-        self._functions: dict[str, tuple[Any, str]] = {
-            "publish": (deployment.publisher, names.publish_function(deployment)),
-            "orders": (orders, names.consume_function(deployment, orders)),
-            "billing": (billing, names.consume_function(deployment, billing)),
+        self._functions: dict[str, tuple[Place, str]] = {
+            "publish": (publisher.place, publisher.publish_function.name),
+            "orders": (orders.place, orders.consume_function.name),
+            "billing": (billing.place, billing.consume_function.name),
         }
-        self._dead_letters: dict[str, tuple[Any, str]] = {
-            "publish": (deployment.publisher, names.publish_dead_letter_queue(deployment)),
-            "orders": (orders, names.dead_letter_queue(deployment, orders)),
-            "billing": (billing, names.dead_letter_queue(deployment, billing)),
+        self._dead_letters: dict[str, tuple[Place, str]] = {
+            "publish": (publisher.place, publisher.dead_letter_queue.name),
+            "orders": (orders.place, orders.dead_letter_queue.name),
+            "billing": (billing.place, billing.dead_letter_queue.name),
         }
-        self._client("sqs", orders).set_queue_attributes(
-            QueueUrl=self._queue_url(orders, names.queue(deployment, orders)),
+        self._client("sqs", orders.place).set_queue_attributes(
+            QueueUrl=self._queue_url(orders.place, orders.queue.name),
             Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS)},
         )
 
@@ -135,12 +137,12 @@ class _Site:
         return message.id, message
 
     def _put_event(self, message: Message) -> str:
-        account, role, _ = sending_role(Names(self._deployment))
-        region = self._deployment.publisher.region
+        account, role, _ = sending_role(self._names)
+        region = self._names.publisher.place.region
         (entry,) = self._accounts.client("events", account=account, region=region, role=role).put_events(
             Entries=[
                 {
-                    "EventBusName": names.event_bus_arn(self._deployment),
+                    "EventBusName": self._names.publisher.event_bus.arn,
                     "Source": "campaign",
                     "DetailType": "Sent",
                     "Detail": message.payload.decode(),
@@ -151,20 +153,21 @@ class _Site:
         return id_
 
     def _upload(self, message: Message) -> str:
-        account, role, folder = sending_role(Names(self._deployment))
-        s3 = self._accounts.client("s3", account=account, region=self._deployment.publisher.region, role=role)
+        publisher = self._names.publisher
+        account, role, folder = sending_role(self._names)
+        s3 = self._accounts.client("s3", account=account, region=publisher.place.region, role=role)
         key = f"{folder}{message.id}"
-        bucket, owner = names.payload_bucket(self._deployment), self._deployment.publisher.account
+        bucket, owner = publisher.payload_bucket.bucket.name, publisher.place.account
         put = s3.put_object(Bucket=bucket, Key=key, Body=message.payload, ExpectedBucketOwner=owner)
         return upload_id(key, put["VersionId"])
 
     def _publisher(self) -> Publisher:
-        publisher = self._deployment.publisher
-        who = {"account": publisher.account, "region": publisher.region, "role": names.publisher_role(self._deployment)}
+        publisher = self._names.publisher
+        who = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
         return Publisher(
-            topic_arn=names.topic_arn(self._deployment),
-            store=Store(names.payload_bucket(self._deployment), names.PAYLOADS, publisher.account, publisher.region),
-            threshold=publisher.maximum_message_bytes,
+            topic_arn=publisher.topic.arn,
+            store=publisher.store,
+            threshold=self._threshold,
             sns=self._accounts.client("sns", **who),
             s3=self._accounts.client("s3", **who),
         )
@@ -182,7 +185,7 @@ class _Site:
 
     def redrive(self, letters: Iterable[DeadLetter]) -> None:
         """Send each back where it failed."""
-        orders = self._queue_url(self._orders, names.queue(self._deployment, self._orders))
+        orders = self._queue_url(self._orders.place, self._orders.queue.name)
         for letter in letters:
             owner, name = self._functions[letter.place]
             if letter.place == "orders":
@@ -193,8 +196,8 @@ class _Site:
 
     def outbox(self) -> list[str]:
         """The keys that are in it."""
-        bucket = names.payload_bucket(self._deployment)
-        listed = self._s3_of(bucket).list_objects_v2(Bucket=bucket, Prefix=names.OUTBOX)
+        bucket = self._names.publisher.payload_bucket.bucket.name
+        listed = self._s3_of(bucket).list_objects_v2(Bucket=bucket, Prefix=OUTBOX)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def _stored(self, bucket: str, key: str) -> bytes | None:
@@ -207,16 +210,16 @@ class _Site:
 
     def _s3_of(self, bucket: str) -> Any:
         """A client that reads the bucket: its owner's root."""
-        owners: dict[str, Any] = {
-            names.payload_bucket(self._deployment): self._deployment.publisher,
-            **{names.staging_bucket(self._deployment, one): one for one in (self._orders, self._billing)},
+        owners = {
+            self._names.publisher.payload_bucket.bucket.name: self._names.publisher.place,
+            **{names.staging_bucket.name: names.place for names in (self._orders, self._billing)},
         }
         return self._client("s3", owners[bucket])
 
-    def _client(self, service: str, owner: Any) -> Any:
+    def _client(self, service: str, owner: Place) -> Any:
         return self._accounts.client(service, account=owner.account, region=owner.region)
 
-    def _queue_url(self, owner: Any, name: str) -> str:
+    def _queue_url(self, owner: Place, name: str) -> str:
         url: str = self._client("sqs", owner).get_queue_url(QueueName=name)["QueueUrl"]
         return url
 
