@@ -11,13 +11,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from local.accounts import credentials
+from botocore.exceptions import ClientError, WaiterError
+
+from local.accounts import Accounts, credentials
 from local.emulator import Emulator
 
 Progress = Callable[[str, str], None]
 """Called with (account, line) for every line that the CLI prints, in the thread that runs the CLI."""
 
-_CLI = Path(__file__).resolve().parents[1] / "node_modules" / "aws-cdk" / "bin" / "cdk"
+_CLI = Path(__file__).resolve().parents[1] / "node_modules" / "aws-cdk"
+_BOOTSTRAP_TEMPLATE = "lib/api/bootstrap/bootstrap-template.yaml"
+_BOOTSTRAP_PARAMETERS = {
+    "CloudFormationExecutionPolicies": "arn:aws:iam::aws:policy/AdministratorAccess",
+    "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
+}
+"""The CLI's default parameters."""
 _LAST_LINES = 40
 _COMMON = ("--no-notices", "--no-version-reporting", "--ci", "--no-color")
 
@@ -31,14 +39,32 @@ class Cdk:
 
     def __init__(self, emulator: Emulator, progress: Progress) -> None:
         self._emulator = emulator
+        self._accounts = Accounts(emulator)
         self._progress = progress
         self._running: set[int] = set()
         self._stopped = False
 
     def bootstrap(self, account: str, regions: Sequence[str]) -> None:
-        """Deploy CDK's bootstrap template to an account's Regions. Raises CdkError."""
-        environments = [f"aws://{account}/{region}" for region in regions]
-        self._run(account, regions[0], ["bootstrap", *environments])
+        """Deploy CDK's bootstrap template to an account's Regions. Raises CdkError.
+
+        Without the CLI, which needs two seconds for each account. `tests/system` uses the CLI.
+        """
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in _BOOTSTRAP_PARAMETERS.items()]
+        for region in regions:
+            cloudformation = self._accounts.client("cloudformation", account=account, region=region)
+            try:
+                cloudformation.create_stack(
+                    StackName="CDKToolkit",
+                    TemplateBody=(_cli() / _BOOTSTRAP_TEMPLATE).read_text(encoding="utf-8"),
+                    Parameters=parameters,
+                    Capabilities=["CAPABILITY_NAMED_IAM"],
+                )
+                cloudformation.get_waiter("stack_create_complete").wait(
+                    StackName="CDKToolkit", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+                )
+            except (ClientError, WaiterError) as error:
+                raise CdkError(f"bootstrapping aws://{account}/{region} failed: {error}") from error
+            self._progress(account, f"bootstrapped aws://{account}/{region}")
 
     def deploy(self, account: str, region: str, stacks: Sequence[str], assembly: Path) -> None:
         """Deploy stacks of one account, by their ids in a synthesized assembly. Raises CdkError."""
@@ -54,7 +80,7 @@ class Cdk:
             _kill(process)
 
     def _run(self, account: str, region: str, arguments: Sequence[str]) -> None:
-        command = [str(_node()), str(_cli()), *arguments, *_COMMON]
+        command = [str(_node()), str(_cli() / "bin" / "cdk"), *arguments, *_COMMON]
         last: deque[str] = deque(maxlen=_LAST_LINES)
         with subprocess.Popen(
             command,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
+from access.assembly import StackTemplate, read
 from local.accounts import Accounts
 from local.cdk import Cdk, Progress
 from local.emulator import Emulator
@@ -33,23 +32,13 @@ def interrupt_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A stack of the assembly. id: its name for the CDK CLI."""
-
-    id: str
-    name: str
-    account: str
-    region: str
-
-
 class World:
     """Emulated accounts with deployed stacks. A context manager: on exit it stops everything.
 
     Create it with `World.start`. `accounts` returns boto3 clients; `stacks` are the deployed stacks.
     """
 
-    def __init__(self, emulator: Emulator, stacks: Sequence[Stack]) -> None:
+    def __init__(self, emulator: Emulator, stacks: Sequence[StackTemplate]) -> None:
         self.emulator = emulator
         self.accounts = Accounts(emulator)
         self.stacks = tuple(stacks)
@@ -65,7 +54,7 @@ class World:
     ) -> Self:
         """Start an emulator, bootstrap every account and Region of the assembly, and deploy its stacks.
 
-        The publisher's account is deployed first, because subscriptions need its topic. The other accounts are then
+        The publisher's account is deployed before accounts with subscriptions, which need its topic. Accounts are
         deployed in parallel, with one CLI process each. An error leaves no process running.
 
         assembly: a folder that `cdk synth` or the app has written.
@@ -74,11 +63,11 @@ class World:
         prepare: called with the running emulator before the first deployment.
 
         Raises:
-            ValueError: the publisher's account has no stack.
+            ValueError: the publisher's account has no stack, or a stack has no account or no Region.
             EmulatorError: the emulator does not start.
             CdkError: a deployment fails.
         """
-        stacks = _read_stacks(assembly)
+        stacks = read(assembly)
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
         emulator = Emulator().start()
@@ -92,7 +81,7 @@ class World:
             raise
         return cls(emulator, stacks)
 
-    def outputs(self, stack: Stack) -> dict[str, str]:
+    def outputs(self, stack: StackTemplate) -> dict[str, str]:
         """Return the outputs of a deployed stack."""
         client = self.accounts.client("cloudformation", account=stack.account, region=stack.region)
         described = client.describe_stacks(StackName=stack.name)["Stacks"][0]
@@ -109,18 +98,8 @@ class World:
         self.stop()
 
 
-def _read_stacks(assembly: Path) -> list[Stack]:
-    artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
-    stacks = {name: artifact for name, artifact in artifacts.items() if artifact["type"] == "aws:cloudformation:stack"}
-    return [
-        Stack(id_, artifact["properties"].get("stackName", id_), account, region)
-        for id_, artifact in stacks.items()
-        for account, region in [artifact["environment"].removeprefix("aws://").split("/")]
-    ]
-
-
-def _deploy(cdk: Cdk, stacks: Sequence[Stack], publisher: str, assembly: Path) -> None:
-    stacks_of: dict[str, list[Stack]] = defaultdict(list)
+def _deploy(cdk: Cdk, stacks: Sequence[StackTemplate], publisher: str, assembly: Path) -> None:
+    stacks_of: dict[str, list[StackTemplate]] = defaultdict(list)
     for stack in stacks:
         stacks_of[stack.account].append(stack)
 
@@ -131,9 +110,20 @@ def _deploy(cdk: Cdk, stacks: Sequence[Stack], publisher: str, assembly: Path) -
         own = stacks_of[account]
         cdk.deploy(account, own[0].region, [stack.id for stack in own], assembly)
 
+    subscribed = {stack.account for stack in stacks if _subscribes(stack)} - {publisher}
     _run_in_parallel(bootstrap, stacks_of)
-    deploy(publisher)
-    _run_in_parallel(deploy, [account for account in stacks_of if account != publisher])
+    _run_in_parallel(deploy, [account for account in stacks_of if account not in subscribed])
+    _run_in_parallel(deploy, subscribed)
+
+
+def _subscribes(stack: StackTemplate) -> bool:
+    """Return whether the stack subscribes to a topic of another stack, which its template names by ARN."""
+    subscriptions = (
+        resource["Properties"]
+        for resource in stack.template["Resources"].values()
+        if resource["Type"] == "AWS::SNS::Subscription"
+    )
+    return any(isinstance(subscription["TopicArn"], str) for subscription in subscriptions)
 
 
 def _run_in_parallel(work: Callable[[str], None], accounts: Iterable[str]) -> None:

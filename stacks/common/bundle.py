@@ -5,11 +5,14 @@ and no Docker. An asset holds only the function's own packages: an edit of one h
 """
 
 import atexit
+import hashlib
 import shutil
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
@@ -24,33 +27,48 @@ LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 def bundle(scope: Construct, *packages: str) -> lambda_.Code:
     """Return the code of a function in `scope` that uses these packages of `lambdas/`.
 
-    It is staged here, because CDK's own bundling prints a line for each function. If CDK needs no code, because the
-    stack is not deployed, the asset is a folder with the packages' names.
+    It is a zip file, which CDK copies at once, where a folder has 400 files for each function. If CDK needs no code,
+    because the stack is not deployed, the file contains the packages' names alone.
     """
-    return lambda_.Code.from_asset(_staged(packages, whole=Stack.of(scope).bundling_required).name)
+    folder, digest = _zipped(packages, whole=Stack.of(scope).bundling_required)
+    return lambda_.Code.from_asset(str(Path(folder.name) / _ZIP), asset_hash=digest)
+
+
+_ZIP = "code.zip"
 
 
 @cache
-def _staged(packages: tuple[str, ...], *, whole: bool) -> TemporaryDirectory[str]:
-    """Return a folder that exists until this process ends. CDK has copied it by then."""
+def _zipped(packages: tuple[str, ...], *, whole: bool) -> tuple[TemporaryDirectory[str], str]:
+    """Return a folder with the zip file, and the digest of its content.
+
+    The folder exists until this process ends. The zip file's own digest would depend on the version of zlib.
+    """
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     atexit.register(folder.cleanup)
-    if whole:
-        stage(packages, Path(folder.name))
-    else:
-        (Path(folder.name) / "packages").write_text(" ".join(packages))
-    return folder
+    content = {name: path.read_bytes() for name, path in files(packages)} if whole else {}
+    content = content or {"packages": " ".join(packages).encode()}
+    digest = hashlib.sha256()
+    with ZipFile(Path(folder.name) / _ZIP, "w", ZIP_DEFLATED) as archive:
+        for name in sorted(content):
+            digest.update(f"{name}\0{len(content[name])}\0".encode() + content[name])
+            member = ZipInfo(name)  # of 1980
+            member.external_attr = 0o644 << 16  # readable by the function's user
+            archive.writestr(member, content[name], ZIP_DEFLATED)
+    return folder, digest.hexdigest()
 
 
-def stage(packages: tuple[str, ...], target: Path) -> None:
-    """Copy the packages and the installed libraries into `target`."""
+def files(packages: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """Return the files of a bundle: the packages and the installed libraries, by their names in the bundle."""
     for package in packages:
-        shutil.copytree(LAMBDAS / package, target / package, ignore=NOT_DEPLOYED)
+        for path in (LAMBDAS / package).rglob("*"):
+            name = path.relative_to(LAMBDAS)
+            if path.is_file() and not NOT_DEPLOYED("", list(name.parts)):
+                yield name.as_posix(), path
     for library in LIBRARIES:
-        _stage_library(library, target)
+        yield from _library_files(library)
 
 
-def _stage_library(library: str, target: Path) -> None:
+def _library_files(library: str) -> Iterator[tuple[str, Path]]:
     for file in distribution(library).files or ():
         # Licences and modules alone. Files that an installer writes (RECORD, INSTALLER, scripts) differ between
         # machines and would change the hash.
@@ -58,6 +76,4 @@ def _stage_library(library: str, target: Path) -> None:
             continue
         if file.parts[0].endswith(".dist-info") and "LICENSE" not in file.name:
             continue
-        destination = target / file
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.locate(), destination)
+        yield file.as_posix(), Path(str(file.locate()))

@@ -139,7 +139,8 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
         preexec_fn=interruptible,
     ) as parent:
         assert parent.stdout is not None
-        assert "Bootstrapping" in parent.stdout.readline()
+        assert "bootstrapped" in parent.stdout.readline()
+        assert any("Broken" in line for line in parent.stdout)  # the CLI deploys the stack
         parent.send_signal(signal.SIGINT)
         parent.wait(20)
 

@@ -20,8 +20,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def staged(target: Path, *packages: str) -> dict[str, bytes]:
-    target.mkdir()
-    bundle.stage(packages, target)
+    for name, path in bundle.files(packages):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(path.read_bytes())
     return files(target)
 
 
