@@ -6,7 +6,7 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from claim_check import Dereferencer, PayloadCorrupt, PayloadMissing, S3Object, Store, UntrustedStore, s3_client
+from claim_check import Dereferencer, PayloadCorrupt, PayloadMissing, S3Object, Store, s3_client
 from copy_payload.copy import copy_payload
 from shared.handoff import HandOff
 from tests.lambdas.conftest import ACCOUNT, STAGING, STORE
@@ -47,9 +47,3 @@ def test_changed_or_missing_payload_is_not_copied(copy: Callable[[HandOff], S3Ob
     with pytest.raises(PayloadMissing, match="the object does not exist"):
         copy(handoff)
     assert "Contents" not in s3.list_objects_v2(Bucket=LANDING.bucket)
-
-
-@pytest.mark.parametrize("stored", [STORE.object_of("../scan-1"), STORE.object_of("x")._replace(bucket="other-bucket")])
-def test_payload_outside_the_stores_is_not_copied(copy: Callable[[HandOff], S3Object], stored: S3Object) -> None:
-    with pytest.raises(UntrustedStore):
-        copy(HandOff(message_id="scan-1", stored=stored, bytes=1, sha256="ab" * 32))
