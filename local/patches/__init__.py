@@ -10,6 +10,7 @@ from __future__ import annotations
 def install() -> None:
     """Apply all patches in this process. Call it before the emulator serves its first request."""
     from local.patches import (
+        cloudformation,
         codebuild,
         dynamodb,
         ecs,
@@ -30,5 +31,5 @@ def install() -> None:
     # The order matters within a service: a later patch wraps the functions of an earlier one.
     for module in (iam, s3, s3_large_objects, s3_encryption, s3_replication, sns, sns_delivery, sns_https):
         apply_patches(module)
-    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild):
+    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, cloudformation):
         apply_patches(module)

@@ -1,0 +1,24 @@
+"""Patch of CloudFormation: the description of a stack waits for its operation."""
+
+import json
+
+from tests.local.support import Account, unique
+
+SLOW = """
+import json, os, ssl, time, urllib.request
+
+def handler(event, context):
+    time.sleep(1)
+    ids = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
+    body = json.dumps({"Status": "SUCCESS", "PhysicalResourceId": "slow", **ids}).encode()
+    request = urllib.request.Request(event["ResponseURL"], data=body, method="PUT")
+    urllib.request.urlopen(request, context=ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"]))
+"""
+
+
+def test_description_waits_for_the_operation(publisher: Account) -> None:
+    slow = {"Type": "Custom::Slow", "Properties": {"ServiceToken": publisher.function(SLOW)}}
+    cloudformation, name = publisher.client("cloudformation"), unique("stack")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Slow": slow}}))
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
