@@ -159,7 +159,8 @@ class Emulator:
                 "PYTHONUNBUFFERED": "1",
                 "AUTH": "true",
                 "USE_SSL": "1",
-                "MINISTACK_SSL_CERT": str(self.server_certificate),
+                # Without the key, because ministack copies this file into a CA bundle.
+                "MINISTACK_SSL_CERT": str(self._folder / "server-chain.pem"),
                 "MINISTACK_SSL_KEY": str(self.server_certificate),
                 # Functions inherit these two, so that SDKs in a function trust the emulator's certificate.
                 "AWS_CA_BUNDLE": str(self.ca_bundle),
@@ -193,6 +194,7 @@ class Emulator:
         sns = authority.issue_cert("sns.amazonaws.com", not_after=expiry, key_type=trustme.KeyType.RSA)
         authority.cert_pem.write_to_path(self.ca_bundle)
         server.private_key_and_cert_chain_pem.write_to_path(self.server_certificate)
+        server.cert_chain_pems[0].write_to_path(self.folder / "server-chain.pem")
         sns.cert_chain_pems[0].write_to_path(self.sns_certificate)
         sns.private_key_pem.write_to_path(self.sns_key)
 

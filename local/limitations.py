@@ -1,7 +1,6 @@
-"""What the local world does not enforce: what AWS would refuse, slow down or carry out, and this machine does not.
+"""Limitations of the local world: AWS's checks, delays and side effects that do not exist on this machine.
 
-Whoever shows something locally shows this list with it. Policies are proved from the synthesized templates, apart from
-this.
+Every report of a local run prints this list. Policies are proved separately, from the synthesized templates.
 """
 
 from __future__ import annotations
@@ -10,188 +9,189 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limit:
-    """One difference. name: what it is about. aws: what AWS does. here: what happens, or does not, on this machine."""
+class Limitation:
+    """A difference between AWS and the local world."""
 
     name: str
     aws: str
-    here: str
+    """The behaviour of AWS."""
+    local: str
+    """The behaviour of the local world."""
 
 
-NOT_ENFORCED: tuple[Limit, ...] = (
+NOT_ENFORCED: tuple[Limitation, ...] = (
     # --- permissions ---
-    Limit(
-        "Roles that services act with",
-        "CloudFormation creates with its execution role; Lambda polls a queue, sends to an on-failure destination and "
-        "writes logs with the function's role; Step Functions calls with the state machine's. Each must be allowed.",
-        "these act without asking their role. What a function's own code does is asked, with its role's policies.",
+    Limitation(
+        "Roles of services",
+        "services need the permissions of their role: CloudFormation of its execution role; Lambda of the function's "
+        "role when it polls, writes logs or uses a destination; Step Functions of the state machine's role.",
+        "these services check no permissions of their role. Requests of a function's own code are checked.",
     ),
-    Limit(
+    Limitation(
         "iam:PassRole",
-        "whoever hands a role to a function, a task or a state machine needs it.",
-        "it is never asked.",
+        "a caller that sets the role of a function, a task or a state machine needs it.",
+        "it is never checked.",
     ),
-    Limit(
+    Limitation(
         "Keys of topics, queues, logs and tables",
         "publishers, SNS and Lambda need the KMS key of an encrypted topic, queue, log group or table.",
         "only reading and writing S3 objects needs the key.",
     ),
-    Limit(
+    Limitation(
         "--import-existing-resources",
-        "a stack takes up queues, buckets and tables that an earlier one of its name has left.",
-        "the emulator refuses them as names that are taken: delete them first.",
+        "a stack can import queues, buckets and tables that a deleted stack has retained.",
+        "the deployment fails because the names exist. Delete the resources first.",
     ),
-    Limit(
+    Limitation(
         "Organisations",
         "`aws:PrincipalOrgID` is the organisation of the caller's account.",
-        "no account has an organisation; a statement that demands one allows nobody.",
+        "accounts have no organisation. A statement with this condition allows no caller.",
     ),
-    Limit(
+    Limitation(
         "ARN patterns",
-        "ArnLike and ArnEquals match an ARN part by part, a wildcard within its part.",
-        "an ARN is matched as one text, so a wildcard also runs across its colons.",
+        "ArnLike and ArnEquals compare an ARN part by part. A wildcard matches within its part.",
+        "an ARN is compared as one text, so that a wildcard also matches colons.",
     ),
-    Limit(
+    Limitation(
         "Root's signature",
-        "every request is signed with a secret that only its sender has.",
-        "an account's own number signs in as its root, unchecked; requests of roles are checked.",
+        "every request is signed with a secret key.",
+        "an account's number is the access key of its root, without a check of the signature. Roles' requests are "
+        "checked.",
     ),
     # --- encryption and networks ---
-    Limit(
+    Limitation(
         "Encryption at rest",
-        "payloads are stored encrypted under the key.",
-        "payloads are stored in the clear, in a private folder that is removed at the end.",
+        "payloads are encrypted with the key.",
+        "payloads are not encrypted. They are in a private folder, which is removed at the end.",
     ),
-    Limit(
+    Limitation(
         "Networks",
-        "subnets, security groups, routes and endpoints decide what reaches what.",
-        "a VPC is recorded, and nothing runs in it.",
+        "subnets, security groups, routes and endpoints limit the network traffic.",
+        "a VPC is recorded. Nothing runs in it.",
     ),
     # --- Lambda ---
-    Limit(
-        "Lambda's machine",
-        "Python 3.14 on arm64, with the memory, processor share and /tmp of the function's settings; after an "
-        "exception the same process takes the next event.",
-        "functions run on this machine's Python, processors and memory; `Max Memory Used` is measured, no maximum is "
-        "enforced; after an exception the next event finds a new process.",
+    Limitation(
+        "Lambda's environment",
+        "Python 3.14 on arm64, with the memory, CPU share and /tmp of the function's settings. After an exception, the "
+        "same process handles the next event.",
+        "functions use this machine's Python, CPUs and memory. `Max Memory Used` is measured, memory is not limited. "
+        "After an exception, a new process handles the next event.",
     ),
-    Limit(
+    Limitation(
         "Lambda's payload sizes",
-        "6 MB for a synchronous invocation, a batch or an answer; 1 MB for an asynchronous event.",
-        "no size is refused.",
+        "6 MB for a synchronous invocation, a batch or a response; 1 MB for an asynchronous event.",
+        "sizes are not limited.",
     ),
-    Limit(
+    Limitation(
         "Lambda's asynchronous retries",
-        "the first after one minute, the second after two more.",
-        "the first after one second, the second after two more; then the on-failure destination, as there.",
+        "the first after one minute, the second after two more minutes.",
+        "the first after one second, the second after two more seconds; then the on-failure destination, as in AWS.",
     ),
-    Limit(
+    Limitation(
         "Partial batch responses",
-        "a response that names no message, or not properly, returns the whole batch to the queue.",
-        "what is not named properly counts as handled.",
+        "an invalid response returns the whole batch to the queue.",
+        "messages that the response does not name correctly count as processed.",
     ),
     # --- SNS, EventBridge ---
-    Limit(
-        "Pauses of a state machine's retries",
-        "a state that is tried again waits up to its `MaxDelaySeconds`, at random with `JitterStrategy`.",
-        "it waits a minute at most, and never at random.",
+    Limitation(
+        "Delays between a state machine's retries",
+        "up to `MaxDelaySeconds`, random with `JitterStrategy`.",
+        "up to a minute, never random.",
     ),
-    Limit(
+    Limitation(
         "Delivery retries of SNS and EventBridge",
-        "SNS tries a failing queue or function 100,015 times over 23 days, EventBridge a failing target for 24 hours, "
-        "before the redrive or dead-letter queue gets the message.",
-        "the redrive or dead-letter queue gets it at once.",
+        "SNS retries a queue or function 100,015 times in 23 days, EventBridge a target for 24 hours. Then the "
+        "undelivered or dead-letter queue receives the message.",
+        "the undelivered or dead-letter queue receives the message at once.",
     ),
-    Limit(
+    Limitation(
         "Signatures of SNS",
-        "every message that is not delivered raw is signed.",
-        "what is posted over HTTPS is, by a key of this machine's; elsewhere the signature is a placeholder.",
+        "every message is signed, except with raw delivery.",
+        "messages over HTTPS are signed with a key of this machine. Other messages have a placeholder.",
     ),
-    Limit(
+    Limitation(
         "HTTPS endpoints",
-        "SNS posts to any host that the internet knows, and tries for up to an hour.",
-        "it posts to processes of this machine alone, whose certificate is for localhost; a subscription by "
-        "CloudFormation counts as confirmed whether the server answers or not; it tries as often as the "
-        "delivery policy says, but a third of a second apart.",
+        "SNS posts to any host on the internet, with retries for up to an hour.",
+        "SNS posts to processes of this machine only, whose certificate is for localhost. CloudFormation does not wait "
+        "for the confirmation. The number of retries is that of the delivery policy, with 0.3 seconds between them.",
     ),
-    Limit(
+    Limitation(
         "Attributes of raw messages",
         "a message with more than 10 attributes is not delivered raw to a queue.",
-        "it is delivered, with all of them.",
+        "it is delivered, with all attributes.",
     ),
-    Limit(
+    Limitation(
         "Archives of EventBridge",
-        "an event reaches an archive within minutes and leaves it after its retention; a replay goes from minute to "
-        "minute, in no order within one, and can be held to some of the rules.",
-        "an event is archived at once and kept for ever; a replay goes in the events' order, to every rule.",
+        "an event is in the archive within minutes, until its retention ends. A replay sends minute by minute, in any "
+        "order within a minute, and can be limited to some rules.",
+        "an event is in the archive at once, and is never deleted. A replay has the events' order and uses all rules.",
     ),
-    Limit(
+    Limitation(
         "Filter policies of SNS",
-        "a policy over SNS's limits, or with a condition that SNS does not know, is refused; a changed one takes up to "
-        "15 minutes.",
-        "no policy is refused, and a changed one holds at once. The deployment file refuses them by itself.",
+        "a filter policy that exceeds SNS's limits or has an unknown operator is rejected. A change takes up to 15 "
+        "minutes.",
+        "no filter policy is rejected, and a change takes effect at once. The deployment file's checks reject them.",
     ),
-    Limit(
+    Limitation(
         "Size of EventBridge entries",
-        "an entry of PutEvents has fewer than 1 MB.",
-        "no size is refused.",
+        "an entry of PutEvents has less than 1 MB.",
+        "sizes are not limited.",
     ),
     # --- S3 ---
-    Limit(
+    Limitation(
         "Sizes in S3",
-        "5 GB for a single PUT or CopyObject; at least 5 MiB for every part but the last.",
-        "no size is refused.",
+        "5 GB for a single PUT or CopyObject; at least 5 MiB for every part except the last.",
+        "sizes are not limited.",
     ),
-    Limit(
+    Limitation(
         "Default checksums of S3",
-        "every object has one: CRC64NVME of the whole object where no other was asked for.",
-        "an object has the checksums that were asked for, and a copy those of its source.",
+        "every object has one: by default CRC64NVME of the whole object.",
+        "an object has only requested checksums, and a copy has those of its source.",
     ),
-    Limit(
+    Limitation(
         "Replication of S3 objects",
-        "S3 replicates within seconds or minutes, under a role whose trust is asked.",
-        "replicas are there at once; the role's own policies are asked, its trust is not.",
+        "S3 replicates within seconds or minutes, with a role whose trust policy is checked.",
+        "S3 replicates at once. The role's permissions are checked, its trust policy is not.",
     ),
-    Limit(
+    Limitation(
         "Lifecycle of S3 objects",
-        "objects, old versions and unfinished uploads expire as the rules say.",
-        "the rules are kept and can be read; nothing expires.",
+        "objects, old versions and incomplete uploads expire as the rules declare.",
+        "the rules are stored and can be read. Nothing expires.",
     ),
     # --- Step Functions, ECS, CloudWatch, CloudFormation ---
-    Limit(
+    Limitation(
         "Input of Step Functions",
-        "262,144 bytes at most.",
-        "no size is refused.",
+        "up to 262,144 bytes.",
+        "sizes are not limited.",
     ),
-    Limit(
+    Limitation(
         "ECS tasks",
         "a task's containers run, with the task's role.",
-        "there is no container engine: a task is recorded with its overrides and says RUNNING, and nothing runs.",
+        "a task is recorded with its overrides, has the status RUNNING, and does not run.",
     ),
-    Limit(
+    Limitation(
         "Image builds",
-        "CodeBuild runs the build with Docker, as the project's role, and pushes an image to ECR.",
-        "the build context has to be there with its Dockerfile; nothing is built, and an image without layers is "
-        "recorded under the tag.",
+        "CodeBuild runs the build with Docker, with the project's role, and pushes an image to ECR.",
+        "the build context must have its Dockerfile. Nothing is built; an image without layers is recorded.",
     ),
-    Limit(
+    Limitation(
         "Alarms",
-        "an alarm on a queue's length goes off.",
-        "queues send no metrics: an alarm can be described, and keeps its first state.",
+        "an alarm on a queue's length changes its state.",
+        "queues send no metrics. An alarm can be described and stays in its first state.",
     ),
-    Limit(
+    Limitation(
         "Traces",
         "functions and state machines send segments to X-Ray.",
-        "there is no X-Ray: segments are dropped.",
+        "segments are dropped.",
     ),
-    Limit(
+    Limitation(
         "Properties in templates",
         "every property takes effect, or fails the deployment.",
-        "some are dropped without a word, such as a state machine's logging.",
+        "some are ignored, such as a state machine's logging.",
     ),
-    Limit(
+    Limitation(
         "Time and quotas",
-        "requests take network time, permissions take seconds to spread, and accounts have quotas.",
-        "everything happens at once; only a function's own concurrency settings throttle.",
+        "requests take network time, permissions take seconds to propagate, and accounts have quotas.",
+        "everything happens at once. Only a function's concurrency settings throttle.",
     ),
 )

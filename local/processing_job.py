@@ -1,10 +1,9 @@
-"""A processing job on this machine, without Docker: the request that SageMaker would be sent, done here.
+"""A processing job on this machine, without Docker, from the request that SageMaker would receive.
 
-What is as in SageMaker: the request (research/processing_job.py), the folders below opt/ml, their files, the
-arguments, the limit in time,
- the file in which a job says why it ended. What is not: the root of it all is a folder, told as PROCESSING_DIR;
-the packages are the image's, and the rest of the image is this machine; memory and cores are this machine's; nothing
-keeps the script from the network. It is run by an ordinary user, so that a script which needs root is found here.
+The request, the folders below /opt/ml, their files, the arguments, the time limit and the message file are SageMaker's.
+Four things differ. The root of these folders is a temporary folder, with PROCESSING_DIR as its path. The packages are
+the image's, but everything else is this machine's. The script can use the network. An ordinary user runs the job, so
+that a script that needs root fails here.
 """
 
 from __future__ import annotations
@@ -21,13 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from local import research_environment
-from research import launch
-from research import processing_job as step
+from research import launch, processing_job
 
-USER, GROUP = 1000, 100
-"""Studio's user, as whom the job runs where this is root."""
 OPT_ML = "/opt/ml"
-PLACE = step.Environment(
+LOCAL_ENVIRONMENT = processing_job.Environment(
     bucket="local",
     key="local",
     job_prefix="local-",
@@ -36,68 +32,73 @@ PLACE = step.Environment(
     subnets=["local"],
     security_group="local",
 )
-"""Of the request for a job that only runs here."""
+"""The job environment in requests of jobs on this machine."""
+_USER, _GROUP = 1000, 100  # Studio's user, as which root runs a job
+
+Fetch = Callable[[str, Path], None]
+"""A function that copies the objects at an s3:// URI into a folder."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """status: Completed, Failed or Stopped, as SageMaker has it. message: what the job said last. output: results."""
+class JobResult:
+    """The end of a job."""
 
     status: str
+    """SageMaker's status: Completed, Failed or Stopped."""
     exit_code: int
     message: str
+    """The content of the job's message file."""
     output: Path
+    """The folder of the job's output."""
 
 
-Fetch = Callable[[str, Path], None]
-"""Brings what is at an s3:// address into a folder."""
+def run(request: dict[str, Any], root: Path, *, python: Path, fetch: Fetch, log: Callable[[str], None]) -> JobResult:
+    """Run the job of a request to CreateProcessingJob below the folder `root`. The output remains there.
 
-
-def run(request: dict[str, Any], root: Path, *, python: Path, fetch: Fetch, say: Callable[[str], None]) -> Ended:
-    """Do what a request to CreateProcessingJob asks for, below `root`. Input comes by `fetch`; output stays there."""
-    outputs = [each["S3Output"]["LocalPath"] for each in request["ProcessingOutputConfig"]["Outputs"]]
+    python: the interpreter. fetch: provides the input. log: called with each line that the job prints.
+    """
+    outputs = [output["S3Output"]["LocalPath"] for output in request["ProcessingOutputConfig"]["Outputs"]]
     for path in (*outputs, f"{OPT_ML}/output", f"{OPT_ML}/config"):
-        below(root, path).mkdir(parents=True)
-    for each in request["ProcessingInputs"]:
-        folder = below(root, each["S3Input"]["LocalPath"])
+        _below(root, path).mkdir(parents=True)
+    for source in request["ProcessingInputs"]:
+        folder = _below(root, source["S3Input"]["LocalPath"])
         folder.mkdir(parents=True)
-        fetch(each["S3Input"]["S3Uri"], folder)
-    config = below(root, f"{OPT_ML}/config")
+        fetch(source["S3Input"]["S3Uri"], folder)
+    config = _below(root, f"{OPT_ML}/config")
     (config / "processingjobconfig.json").write_text(json.dumps(request))
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
 
-    what = request["AppSpecification"]
-    entrypoint: list[str] = what["ContainerEntrypoint"]
-    command, rest = entrypoint[0], [*entrypoint[1:], *what.get("ContainerArguments", [])]
-    assert command == "python3", f"{command}: here is Python, and nothing else of the image"
+    application: dict[str, list[str]] = request["AppSpecification"]
+    command, *arguments = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
+    assert command == "python3", f"{command}: of the image, only Python is available on this machine"
     process = subprocess.Popen(
-        [python, *(str(below(root, each)) if each.startswith(f"{OPT_ML}/") else each for each in rest)],
+        [python, *(str(_below(root, each)) if each.startswith(f"{OPT_ML}/") else each for each in arguments)],
         cwd=root,
         env={
             "PATH": f"{python.parent}:/usr/bin:/bin",
             "HOME": str(root),
-            "PROCESSING_DIR": str(below(root, step.PROCESSING)),
+            "PROCESSING_DIR": str(_below(root, processing_job.PROCESSING)),
             **request.get("Environment", {}),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **_ordinary_user(root, python, say),
+        **_ordinary_user(root, python, log),
     )
-    status = _wait(process, request["StoppingCondition"]["MaxRuntimeInSeconds"], say)
-    told = below(root, f"{OPT_ML}/output/message")
-    message = told.read_text() if told.exists() else ""
-    return Ended(status, process.returncode, message, below(root, outputs[0]))
+    status = _wait(process, request["StoppingCondition"]["MaxRuntimeInSeconds"], log)
+    file = _below(root, f"{OPT_ML}/output/message")
+    message = file.read_text() if file.exists() else ""
+    return JobResult(status, process.returncode, message, _below(root, outputs[0]))
 
 
-def _wait(process: subprocess.Popen[str], seconds: float, say: Callable[[str], None]) -> str:
+def _wait(process: subprocess.Popen[str], seconds: float, log: Callable[[str], None]) -> str:
     limit = threading.Timer(seconds, process.kill)
     limit.start()
     try:
         assert process.stdout
         with process.stdout:
             for line in process.stdout:
-                say(line.rstrip("\n"))
+                log(line.rstrip("\n"))
         process.wait()
         stopped = not limit.is_alive()
     finally:
@@ -107,26 +108,26 @@ def _wait(process: subprocess.Popen[str], seconds: float, say: Callable[[str], N
     return "Stopped" if stopped else "Failed" if process.returncode else "Completed"
 
 
-def _ordinary_user(root: Path, python: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Nothing to do unless this is root."""
+def _ordinary_user(root: Path, python: Path, log: Callable[[str], None]) -> dict[str, Any]:
+    """Return arguments that make subprocess.Popen use an ordinary user, if this process is root's."""
     if os.geteuid() != 0:
         return {}
-    user: dict[str, Any] = {"user": USER, "group": GROUP, "extra_groups": []}
+    user: dict[str, Any] = {"user": _USER, "group": _GROUP, "extra_groups": []}
     try:
         subprocess.run([python, "-c", ""], cwd="/", env={}, capture_output=True, check=True, **user)
         for path in (root, *root.rglob("*")):
-            os.chown(path, USER, GROUP)
-        # Not by `cwd`, which is entered before root is given up.
+            os.chown(path, _USER, _GROUP)
+        # Not with `cwd=root`: Popen enters that folder before it changes the user.
         enter = [str(python), "-c", "import os, sys; os.listdir(sys.argv[1])", str(root)]
         subprocess.run(enter, cwd="/", env={}, capture_output=True, check=True, **user)
     except (OSError, subprocess.CalledProcessError):
-        say(f"Runs as root: nobody else may run {python} here, or enter {root}.")
+        log(f"The job runs as root: an ordinary user may not run {python} or enter {root}.")
         return {}
     return user
 
 
-def below(root: Path, path: str) -> Path:
-    """Where an absolute path of the container is."""
+def _below(root: Path, path: str) -> Path:
+    """Return the path on this machine of an absolute path of the container."""
     return root / path.lstrip("/")
 
 
@@ -146,8 +147,10 @@ def run_script(
         NotInstalled: the virtual environment cannot be made.
     """
     python = python or research_environment.install()
-    name = launch.job_name(PLACE.job_prefix, script)
-    request = launch.request(PLACE, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1)
+    name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)
+    request = launch.request(
+        LOCAL_ENVIRONMENT, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1
+    )
     sources = {request["ProcessingInputs"][0]["S3Input"]["S3Uri"]: data}
 
     def fetch(uri: str, folder: Path) -> None:
@@ -160,10 +163,10 @@ def run_script(
     # In the system's temporary folder, which the job's user may enter.
     with tempfile.TemporaryDirectory(prefix="coatcheck-job-") as folder:
         Path(folder).chmod(0o755)
-        ended = run(request, Path(folder), python=python, fetch=fetch, say=print)
+        result = run(request, Path(folder), python=python, fetch=fetch, log=print)
         results = results or Path("build") / "jobs" / name
-        shutil.copytree(ended.output, results, dirs_exist_ok=True)
-    print(f"{name} {ended.status}" + (f": {ended.message}" if ended.message else ""))
+        shutil.copytree(result.output, results, dirs_exist_ok=True)
+    print(f"{name} {result.status}" + (f": {result.message}" if result.message else ""))
     for file in sorted(path for path in results.rglob("*") if path.is_file()):
         print(file)
-    return ended.exit_code
+    return result.exit_code

@@ -1,4 +1,4 @@
-"""A virtual environment with what the research image installs: as near to the image as it gets without Docker."""
+"""A virtual environment with the packages of the research image, for jobs without Docker."""
 
 import hashlib
 import subprocess
@@ -9,34 +9,36 @@ ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "research" / "image" / "pegasus"
 PINS = (IMAGE / "requirements.txt", IMAGE / "studio.txt")
 PYTHON = "3.11"
-"""The image's Python, which the pins are for."""
+"""The image's Python version, for which the packages are pinned."""
 
 
 class NotInstalled(Exception):
-    """It could not be made. The message says what to do."""
+    """The virtual environment cannot be created. The message contains the output of uv."""
 
 
 def folder() -> Path:
-    """Where it is or would be: below build/, by the pins' content."""
+    """Return the folder of the virtual environment, below build/. Its name depends on the content of the pins."""
     content = b"".join(pins.read_bytes() for pins in PINS)
     return ROOT / "build" / "research" / hashlib.sha256(content).hexdigest()[:16]
 
 
 def installed() -> bool:
-    """Whether it is there, whole."""
+    """Return whether the virtual environment is complete."""
     return (folder() / "installed").exists()
 
 
 def python() -> Path:
-    """Its interpreter."""
+    """Return the path of the interpreter."""
     return folder() / "bin" / "python"
 
 
 def install() -> Path:
-    """Make it unless it is there: 900 MB, in about a minute when the packages are cached. Answers its interpreter.
+    """Create the virtual environment if it does not exist, and return its interpreter.
+
+    It has 900 MB and needs about a minute if the packages are cached.
 
     Raises:
-        NotInstalled: no Python of the image's version here, or a package that could not be installed.
+        NotInstalled: Python of the image's version is missing, or a package could not be installed.
     """
     if installed():
         return python()
@@ -51,6 +53,6 @@ def install() -> Path:
 
 
 def _run(command: list[str]) -> None:
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise NotInstalled(f"{' '.join(command)}\n{ran.stderr}")
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise NotInstalled(f"{' '.join(command)}\n{process.stderr}")

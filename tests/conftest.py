@@ -5,8 +5,12 @@ CDK's own validation of templates takes most of a process's first synth, and one
 """
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from local.accounts import Accounts
+from local.emulator import Emulator
 
 os.environ["CDK_VALIDATION"] = "false"
 
@@ -14,3 +18,15 @@ os.environ["CDK_VALIDATION"] = "false"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: a worker that came to them last would end with them alone."""
     items.sort(key=lambda item: "system" not in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    """One emulator for all tests of a process. Give resources names that no other test uses."""
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def accounts(emulator: Emulator) -> Accounts:
+    return Accounts(emulator)

@@ -49,7 +49,7 @@ class Report:
             "payloads": [self._payload(payload) for payload in self.payloads],
             "attempts": [asdict(attempt) for attempt in self.attempts],
             "functions": [asdict(function) for function in self.functions],
-            "not_enforced": [asdict(limit) for limit in NOT_ENFORCED],
+            "not_enforced": [asdict(limitation) for limitation in NOT_ENFORCED],
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
         }
 
@@ -123,8 +123,8 @@ class Report:
 
 def _limitations_table() -> Table:
     table = _table("Limitations of the emulator (AWS enforces these: see the templates)", "subject", "in the emulator")
-    for limit in NOT_ENFORCED:
-        table.add_row(limit.name, limit.here)
+    for limitation in NOT_ENFORCED:
+        table.add_row(limitation.name, limitation.local)
     return table
 
 

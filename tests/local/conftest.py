@@ -1,4 +1,4 @@
-"""One emulator with its gaps filled, and one as it comes, for all tests of this folder."""
+"""Accounts of the shared emulator, and an emulator without patches, for comparison."""
 
 from collections.abc import Iterator
 
@@ -6,30 +6,24 @@ import pytest
 
 from local.accounts import Accounts
 from local.emulator import Emulator
-from tests.local.support import FAR, PUBLISHER, STRANGER, SUBSCRIBER, Account
+from tests.local.support import FAR, OTHER, PUBLISHER, SUBSCRIBER, Account
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def accounts(emulator: Emulator) -> Accounts:
-    return Accounts(emulator)
-
-
-@pytest.fixture(scope="session")
-def bare_emulator() -> Iterator[Emulator]:
-    """ministack with no gap filled: a test of it that fails says that a gap has closed upstream."""
+def unpatched_emulator() -> Iterator[Emulator]:
+    """If a test with this emulator fails, ministack was fixed and a patch can be removed."""
     with Emulator(patched=False) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def bare(bare_emulator: Emulator) -> Accounts:
-    return Accounts(bare_emulator)
+def unpatched(unpatched_emulator: Emulator) -> Accounts:
+    return Accounts(unpatched_emulator)
+
+
+@pytest.fixture(scope="session")
+def unpatched_account(unpatched: Accounts) -> Account:
+    return Account(unpatched, PUBLISHER)
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +37,5 @@ def subscriber(accounts: Accounts) -> Account:
 
 
 @pytest.fixture(scope="session")
-def stranger(accounts: Accounts) -> Account:
-    return Account(accounts, STRANGER)
+def other_account(accounts: Accounts) -> Account:
+    return Account(accounts, OTHER)

@@ -1,4 +1,4 @@
-"""Small pieces the gap tests are made of: resources in an emulated account, and waiting for what comes of them."""
+"""Resources in an emulated account, and waiting for their effects."""
 
 import io
 import json
@@ -13,42 +13,43 @@ from local.accounts import Accounts
 
 T = TypeVar("T")
 
-PUBLISHER, SUBSCRIBER, STRANGER = "111111111111", "222222222222", "333333333333"
+PUBLISHER, SUBSCRIBER, OTHER = "111111111111", "222222222222", "333333333333"
 NEAR, FAR = "us-east-1", "us-west-2"
 
 PRINT_EVENT = "import json\n\ndef handler(event, context):\n    print('EVENT ' + json.dumps(event))\n"
 
 
 def unique(name: str) -> str:
-    """A name no other test has."""
+    """Return a name that no other test uses."""
     return f"{name}-{uuid.uuid4().hex[:8]}"
 
 
 def interruptible() -> None:
-    """For a process that is to be interrupted: one started in the background inherits that it is not."""
+    """Reset SIGINT in a child process. A process that is started in the background inherits that SIGINT is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def eventually(check: Callable[[], T], seconds: float = 15.0) -> T:
-    """The first true value of `check`, asked until it comes."""
+    """Call `check` until its value is true, and return the value."""
     deadline = time.monotonic() + seconds
     while not (value := check()):
-        assert time.monotonic() < deadline, f"nothing came within {seconds:.0f} s"
+        assert time.monotonic() < deadline, f"no true value within {seconds:.0f} s"
         time.sleep(0.05)
     return value
 
 
 def root(account: str) -> dict[str, str]:
+    """Return the principal of a whole account."""
     return {"AWS": f"arn:aws:iam::{account}:root"}
 
 
 def document(*statements: dict[str, Any]) -> str:
-    """A policy of these statements, as JSON; each allows unless it says otherwise."""
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]})
+    """Return a policy of these statements as JSON. A statement's effect is Allow by default."""
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]})
 
 
 class Account:
-    """One account and Region of an emulator, and what a test puts into it."""
+    """One account and Region of an emulator, with methods that create resources."""
 
     def __init__(self, accounts: Accounts, number: str, region: str = NEAR) -> None:
         self.accounts, self.number, self.region = accounts, number, region
@@ -57,7 +58,7 @@ class Account:
         return self.accounts.client(service, account=self.number, region=self.region, role=role)
 
     def role(self, *statements: dict[str, Any]) -> str:
-        """The name of a new role with these statements, which this account and Lambda may assume."""
+        """Create a role with these statements, which this account and Lambda may assume. Return its name."""
         name, iam = unique("role"), self.client("iam")
         trust = document(
             {"Action": "sts:AssumeRole", "Principal": {**root(self.number), "Service": "lambda.amazonaws.com"}}
@@ -71,13 +72,13 @@ class Account:
         return f"arn:aws:iam::{self.number}:role/{name}"
 
     def queue(self, policy: str = "") -> str:
-        """The ARN of a new queue."""
+        """Create a queue and return its ARN."""
         name = unique("queue")
         self.client("sqs").create_queue(QueueName=name, Attributes={"Policy": policy} if policy else {})
         return f"arn:aws:sqs:{self.region}:{self.number}:{name}"
 
-    def queue_open_to(self, service: str, source: str) -> str:
-        """The ARN of a new queue that one service may send to for one source (which may hold a `*`)."""
+    def queue_for(self, service: str, source: str) -> str:
+        """Create a queue to which a service may send for a source, an ARN that may contain `*`. Return its ARN."""
         statement = {
             "Principal": {"Service": service},
             "Action": "sqs:SendMessage",
@@ -87,14 +88,15 @@ class Account:
         return self.queue(document(statement))
 
     def messages(self, queue_arn: str) -> list[dict[str, Any]]:
+        """Receive up to 10 messages."""
         sqs = self.client("sqs")
         url = sqs.get_queue_url(QueueName=queue_arn.rsplit(":", 1)[1])["QueueUrl"]
-        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-        found: list[dict[str, Any]] = answer.get("Messages", [])
-        return found
+        response = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        received: list[dict[str, Any]] = response.get("Messages", [])
+        return received
 
     def function(self, code: str = PRINT_EVENT, *statements: dict[str, Any], **settings: Any) -> str:
-        """The ARN of a new function."""
+        """Create a function and return its ARN."""
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("index.py", code)
@@ -110,7 +112,15 @@ class Account:
         arn: str = created["FunctionArn"]
         return arn
 
-    def let_invoke(self, function_arn: str, service: str, source: str) -> None:
+    def on_failure_queue(self, function_arn: str, **settings: Any) -> str:
+        """Create a queue as the function's on-failure destination and return its ARN."""
+        queue = self.queue()
+        self.client("lambda").put_function_event_invoke_config(
+            FunctionName=function_arn, DestinationConfig={"OnFailure": {"Destination": queue}}, **settings
+        )
+        return queue
+
+    def allow_invoke(self, function_arn: str, service: str, source: str) -> None:
         self.client("lambda").add_permission(
             FunctionName=function_arn,
             StatementId=unique("statement"),
@@ -120,9 +130,9 @@ class Account:
         )
 
     def invoke(self, function_arn: str, event: Any = None) -> Any:
-        """What a function answers to a synchronous invocation."""
-        answer = self.client("lambda").invoke(FunctionName=function_arn, Payload=json.dumps(event))
-        return json.load(answer["Payload"])
+        """Invoke a function synchronously and return its response."""
+        response = self.client("lambda").invoke(FunctionName=function_arn, Payload=json.dumps(event))
+        return json.load(response["Payload"])
 
     def log(self, function_arn: str) -> list[str]:
         logs, group = self.client("logs"), f"/aws/lambda/{function_arn.rsplit(':', 1)[1]}"
@@ -131,41 +141,47 @@ class Account:
         return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
 
     def events(self, function_arn: str) -> list[dict[str, Any]]:
-        """The events a PRINT_EVENT function was invoked with."""
+        """Return the events of a function with the code PRINT_EVENT."""
         return [json.loads(line[6:]) for line in self.log(function_arn) if line.startswith("EVENT ")]
 
     def topic(self, policy: str = "", **attributes: str) -> str:
-        """The ARN of a new topic."""
-        given = {**attributes, **({"Policy": policy} if policy else {})}
-        arn: str = self.client("sns").create_topic(Name=unique("topic"), Attributes=given)["TopicArn"]
+        """Create a topic and return its ARN."""
+        if policy:
+            attributes["Policy"] = policy
+        arn: str = self.client("sns").create_topic(Name=unique("topic"), Attributes=attributes)["TopicArn"]
         return arn
 
     def bucket(self, policy: str = "") -> str:
-        """The name of a new bucket, versioned; `{bucket}` in the policy is its ARN."""
+        """Create a versioned bucket and return its name. `{bucket}` in the policy stands for the bucket's ARN."""
         name, s3 = unique("bucket"), self.client("s3")
-        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self.region}} if self.region != NEAR else {}
-        s3.create_bucket(Bucket=name, **elsewhere)
+        location = {"CreateBucketConfiguration": {"LocationConstraint": self.region}} if self.region != NEAR else {}
+        s3.create_bucket(Bucket=name, **location)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         if policy:
             s3.put_bucket_policy(Bucket=name, Policy=policy.replace("{bucket}", f"arn:aws:s3:::{name}"))
         return name
 
     def deploy(self, resources: dict[str, Any], name: str | None = None) -> tuple[str, str]:
-        """Create a stack of these resources, or update it: (status, the reasons of what failed)."""
+        """Create or update a stack. Return its status, and the reasons of failed resources, one per line."""
         cloudformation, body = self.client("cloudformation"), json.dumps({"Resources": resources})
         if name is None:
             name = unique("stack")
             cloudformation.create_stack(StackName=name, TemplateBody=body)
         else:
-            existing = {one["StackName"] for one in cloudformation.describe_stacks()["Stacks"]}
+            existing = {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
             action = cloudformation.update_stack if name in existing else cloudformation.create_stack
             action(StackName=name, TemplateBody=body)
 
-        def settled() -> str:
+        def final_status() -> str:
             status: str = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
             return "" if status.endswith("_IN_PROGRESS") else status
 
-        status = eventually(settled)
+        status = eventually(final_status)
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-        reasons = [one.get("ResourceStatusReason", "") for one in events if one["ResourceStatus"].endswith("_FAILED")]
-        return status, "\n".join(reasons)
+        failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
+        return status, "\n".join(event.get("ResourceStatusReason", "") for event in failed)
+
+    def create(self, resources: dict[str, Any], name: str | None = None) -> None:
+        """Create or update a stack, and check that it succeeds."""
+        status, reasons = self.deploy(resources, name)
+        assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons

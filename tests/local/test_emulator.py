@@ -1,4 +1,4 @@
-"""The emulator's process: what it opens, and that nothing of it is left, however it ends."""
+"""The emulator's process: its sockets, its certificates, and its end without remains."""
 
 import signal
 import socket
@@ -12,27 +12,26 @@ import trustme
 
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
-from local.emulator_process import MINISTACK_VERSION, check_version
 from tests.local.support import PUBLISHER, Account, eventually, interruptible
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def _processes(group: int) -> set[int]:
-    """The ids of a process group's living members."""
-    found = set()
+    """Return the ids of a process group's members, without zombies."""
+    members = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, member_of = status.read_text().rpartition(")")[2].split()[:3]
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(member_of) == group and state != "Z":
-            found.add(int(status.parent.name))
-    return found
+            members.add(int(status.parent.name))
+    return members
 
 
 def _listening(processes: set[int]) -> set[tuple[str, int]]:
-    """(address in hex, port) of every TCP or UDP socket these processes wait at."""
+    """Return (address in hex, port) of every TCP or UDP socket on which these processes listen."""
     inodes = set()
     for process in processes:
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
@@ -40,32 +39,32 @@ def _listening(processes: set[int]) -> set[tuple[str, int]]:
                 inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
             except FileNotFoundError:
                 continue
-    found = set()
-    for table, waiting in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+    sockets = set()
+    for table, listening in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
-            if state == waiting and rest[5] in inodes:
+            if state == listening and rest[5] in inodes:
                 address, _, port = local.partition(":")
-                found.add((address, int(port, 16)))
-    return found
+                sockets.add((address, int(port, 16)))
+    return sockets
 
 
 _LOOPBACK = "0100007F"
-_USE = "import os\n\ndef handler(event, context):\n    return sorted(os.environ)\n"
+_LIST_VARIABLES = "import os\n\ndef handler(event, context):\n    return sorted(os.environ)\n"
 
 
 @pytest.mark.system
 @linux
-def test_it_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "somebody-elses")
+def test_emulator_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "missing")
     monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere")
     with Emulator() as emulator:
         account = Account(Accounts(emulator), PUBLISHER)
         account.client("s3").put_object(Bucket=account.bucket(), Key="key", Body=b"x" * (5 << 20))
-        environment = account.invoke(account.function(_USE))
+        environment = account.invoke(account.function(_LIST_VARIABLES))
         group, folder = emulator.pid, emulator.folder
 
-        assert len(_processes(group)) == 2  # the emulator, and the function it keeps warm
+        assert len(_processes(group)) == 2  # the emulator and the function's warm process
         assert _listening(_processes(group)) == {(_LOOPBACK, emulator.port)}
         assert "AWS_PROFILE" not in environment
 
@@ -87,7 +86,7 @@ with Emulator() as emulator:
 @pytest.mark.system
 @linux
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_its_parent(number: signal.Signals) -> None:
+def test_emulator_ends_with_its_parent(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT],
         stdout=subprocess.PIPE,
@@ -99,7 +98,7 @@ def test_it_ends_with_its_parent(number: signal.Signals) -> None:
         group, folder = parent.stdout.readline().split()
         assert _processes(int(group))
         parent.send_signal(number)
-    assert parent.returncode, "it ended by itself"
+    assert parent.returncode, "the parent was not stopped by the signal"
 
     eventually(lambda: not _processes(int(group)))
     eventually(lambda: not Path(folder).exists())
@@ -149,17 +148,10 @@ def test_private_keys_are_in_a_private_folder(emulator: Emulator) -> None:
     assert keys == {"server.pem", "sns-key.pem"}  # and not the authority's
 
 
-def test_it_says_when_it_is_not_running() -> None:
+def test_stopped_emulator_has_no_folder() -> None:
     emulator = Emulator()
 
     emulator.stop()
-    for ask in ("folder", "pid", "ca_bundle", "log_path"):
+    for name in ("folder", "pid", "ca_bundle", "log_path"):
         with pytest.raises(EmulatorError, match="call start"):
-            getattr(emulator, ask)
-
-
-def test_another_ministack_is_refused() -> None:
-    check_version(MINISTACK_VERSION)
-
-    with pytest.raises(SystemExit, match=rf"ministack 9\.9\.9 is installed(.|\n)*ministack=={MINISTACK_VERSION}"):
-        check_version("9.9.9")
+            getattr(emulator, name)

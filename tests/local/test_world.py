@@ -1,4 +1,4 @@
-"""The local world: the app's own assembly, deployed by the real CDK CLI into its accounts and Regions."""
+"""The local world: a cloud assembly deployed by the CDK CLI into emulated accounts and Regions."""
 
 import contextlib
 import json
@@ -11,19 +11,28 @@ from pathlib import Path
 
 import pytest
 
-import access.assembly
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
-from local.world import World
-from tests.local.support import eventually, interruptible
+from local.world import Stack, World
+from tests.local.support import FAR, NEAR, PUBLISHER, SUBSCRIBER, eventually, interruptible
 
-PUBLISHER, QUEUE, FUNCTION, SENDER = "111111111111", "222222222222", "333333333333", "444444444444"
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.system
+
+_QUEUE = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": {"Url": {"Value": {"Ref": "Queue"}}}}
 
 
-@pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return access.assembly.write(ROOT / "deployments" / "example.toml", tmp_path_factory.mktemp("assembly"))
+def _write_assembly(folder: Path, template: object = _QUEUE, **environments: str) -> Path:
+    """Write a cloud assembly with a stack for each environment, and return its folder."""
+    artifacts: dict[str, object] = {"Tree": {"type": "cdk:tree", "properties": {"file": "tree.json"}}}
+    for name, environment in environments.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(template))
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": environment,
+            "properties": {"templateFile": f"{name}.template.json", "stackName": f"test-{name}"},
+        }
+    (folder / "manifest.json").write_text(json.dumps({"version": "55.0.0", "artifacts": artifacts}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -32,106 +41,81 @@ def lines() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def world(assembly: Path, lines: list[tuple[str, str]]) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]]) -> Iterator[World]:
+    assembly = _write_assembly(
+        tmp_path_factory.mktemp("assembly"),
+        near=f"aws://{PUBLISHER}/{NEAR}",
+        far=f"aws://{SUBSCRIBER}/{FAR}",
+    )
     with World.start(assembly, publisher=PUBLISHER, progress=lambda *line: lines.append(line)) as started:
         yield started
 
 
-@pytest.mark.system
-def test_every_stack_is_deployed_where_it_belongs(world: World) -> None:
-    assert {stack.account for stack in world.stacks} == {PUBLISHER, SENDER, QUEUE, FUNCTION}
+def test_stacks_are_deployed_in_their_environments(world: World) -> None:
+    near = Stack("near", "test-near", PUBLISHER, NEAR)
+    far = Stack("far", "test-far", SUBSCRIBER, FAR)
+    assert world.stacks == (near, far)
     for stack in world.stacks:
         client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
         assert client.describe_stacks(StackName=stack.name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
-        assert isinstance(world.outputs(stack), dict)
+        assert f"/{stack.account}/test-{stack.id}-Queue" in world.outputs(stack)["Url"]
 
 
-@pytest.mark.system
-def test_every_environment_is_bootstrapped_by_cdks_own_template(world: World) -> None:
-    for account, region in {(stack.account, stack.region) for stack in world.stacks}:
-        resources = world.accounts.client("cloudformation", account=account, region=region).describe_stack_resources(
-            StackName="CDKToolkit"
-        )["StackResources"]
+def test_environments_have_cdks_bootstrap_stack(world: World) -> None:
+    for stack in world.stacks:
+        client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
+        resources = client.describe_stack_resources(StackName="CDKToolkit")["StackResources"]
         assert {"StagingBucket", "DeploymentActionRole", "CloudFormationExecutionRole"} <= {
             resource["LogicalResourceId"] for resource in resources
         }
 
 
-@pytest.mark.system
-def test_subscribers_of_both_kinds_are_subscribed(world: World) -> None:
-    publisher = next(stack for stack in world.stacks if stack.account == PUBLISHER)
-    sns = world.accounts.client("sns", account=PUBLISHER, region=publisher.region)
-    (topic,) = (one["TopicArn"] for one in sns.list_topics()["Topics"] if one["TopicArn"].endswith("-messages"))
-    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)
-
-    assert {(one["Owner"], one["Protocol"]) for one in subscriptions["Subscriptions"]} == {
-        (QUEUE, "sqs"),
-        (FUNCTION, "lambda"),
-    }
+def test_progress_names_the_account_of_each_line(world: World, lines: list[tuple[str, str]]) -> None:
+    for stack in world.stacks:
+        printed = [line for account, line in lines if account == stack.account]
+        assert any("bootstrapped" in line for line in printed)
+        assert any("✅" in line for line in printed)
+        assert not any("\x1b" in line for line in printed)
 
 
-@pytest.mark.system
-def test_progress_names_the_account_of_every_line(world: World, lines: list[tuple[str, str]]) -> None:
-    for account in (PUBLISHER, QUEUE, FUNCTION):
-        mine = [line for of, line in lines if of == account]
-        assert any("bootstrapped" in line for line in mine)
-        assert any("✅" in line for line in mine)
-        assert not any("\x1b" in line for line in mine)
+def test_publisher_is_deployed_first(world: World, lines: list[tuple[str, str]]) -> None:
+    deployed = [account for account, line in lines if "✅" in line and "bootstrapped" not in line]
+    assert deployed == [PUBLISHER, SUBSCRIBER]
 
 
-# --- assemblies ---
+def test_publisher_without_stack_is_rejected(tmp_path: Path) -> None:
+    assembly = _write_assembly(tmp_path, near=f"aws://{PUBLISHER}/{NEAR}")
 
-
-def _assembly(folder: Path, environment: str, resources: dict[str, object]) -> Path:
-    stack = {
-        "type": "aws:cloudformation:stack",
-        "environment": environment,
-        "properties": {"templateFile": "Broken.template.json", "stackName": "broken"},
-    }
-    manifest = {
-        "version": "55.0.0",
-        "artifacts": {"Broken": stack, "Tree": {"type": "cdk:tree", "properties": {"file": "tree.json"}}},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "Broken.template.json").write_text(json.dumps({"Resources": resources}))
-    return folder
-
-
-_QUEUE: dict[str, object] = {"Queue": {"Type": "AWS::SQS::Queue"}}
-
-
-def test_a_publisher_without_a_stack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="publisher='222222222222' has no stack"):
-        World.start(
-            _assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE), publisher=QUEUE, progress=lambda *_: None
-        )
+        World.start(assembly, publisher=SUBSCRIBER, progress=lambda *_: None)
 
 
-@pytest.mark.system
-def test_a_failed_deployment_says_what_the_cli_said(emulator: Emulator, tmp_path: Path) -> None:
-    assembly = _assembly(tmp_path, "aws://111111111111/us-east-1", {"Nothing": {"Type": "AWS::Nothing::AtAll"}})
+def test_failed_deployment_raises_with_cli_output(emulator: Emulator, tmp_path: Path) -> None:
+    broken = {"Resources": {"Nothing": {"Type": "AWS::Nothing::AtAll"}}}
+    assembly = _write_assembly(tmp_path, broken, broken=f"aws://{PUBLISHER}/{NEAR}")
     cli = Cdk(emulator, lambda *_: None)
 
     with pytest.raises(CdkError, match=r"cdk deploy(.|\n)*account 111111111111(.|\n)*AWS::Nothing::AtAll"):
-        cli.deploy("111111111111", "us-east-1", ["Broken"], assembly)
+        cli.deploy(PUBLISHER, NEAR, ["broken"], assembly)
 
 
-_INTERRUPTED = """
+_START = """
 import sys
 from pathlib import Path
-from local.world import World
-World.start(Path(sys.argv[1]), publisher="111111111111", progress=lambda account, line: print(line, flush=True))
+from local.world import World, interrupt_on_signals
+with interrupt_on_signals():
+    World.start(Path(sys.argv[1]), publisher="111111111111", progress=lambda account, line: print(line, flush=True))
 """
 
 
-@pytest.mark.system
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
-    assembly = _assembly(tmp_path, "aws://111111111111/us-east-1", _QUEUE)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    assembly = _write_assembly(tmp_path, near=f"aws://{PUBLISHER}/{NEAR}")
     (tmp_path / "tmp").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     with subprocess.Popen(
-        [sys.executable, "-c", _INTERRUPTED, str(assembly)],
+        [sys.executable, "-c", _START, str(assembly)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment,
@@ -139,9 +123,8 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
         preexec_fn=interruptible,
     ) as parent:
         assert parent.stdout is not None
-        assert "bootstrapped" in parent.stdout.readline()
-        assert any("Broken" in line for line in parent.stdout)  # the CLI deploys the stack
-        parent.send_signal(signal.SIGINT)
+        assert "Bootstrapping" in parent.stdout.readline()
+        parent.send_signal(number)
         parent.wait(20)
 
     eventually(lambda: not _processes_in(tmp_path))
@@ -149,7 +132,7 @@ def test_an_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
 
 
 def _processes_in(folder: Path) -> list[str]:
-    """The processes that run in a folder: the CLI's own is the emulator's, within the temporary one."""
+    """Return the processes whose working directory is in the folder, such as those of the CLI."""
     found = []
     for working in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):

@@ -116,7 +116,7 @@ def test_job_of_the_execution_runs(laboratory: Laboratory, environment: Path, re
 
     (tmp_path / "root").mkdir()
     ended = processing_job.run(
-        request, tmp_path / "root", python=environment / "bin" / "python", fetch=fetch, say=print
+        request, tmp_path / "root", python=environment / "bin" / "python", fetch=fetch, log=print
     )
     assert (ended.status, ended.message) == ("Completed", "404 of 559 cells kept")
     (row,) = csv.DictReader((ended.output / "qc_metrics.csv").read_text().splitlines())

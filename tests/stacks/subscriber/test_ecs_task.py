@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.accounts import Accounts
 from stacks.deployment.ecs_task import DEFAULT_CONTEXT
 from tests.stacks.policies import Template, consume_function, every_statement, only, resources
 from tests.stacks.subscriber.support import EXAMPLE, changed, template
@@ -195,3 +196,34 @@ def test_failed_task_is_dead_lettered_with_its_overrides(billing: Template) -> N
     assert queue["QueueName"] == "coatcheck-billing-dead-letters"
     # The overrides have the hand-off in the environment: they suffice to run the task again.
     assert "$.detail.overrides" in target["InputTransformer"]["InputPathsMap"].values()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("end", "matches"),
+    [
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 1}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 137, "reason": "OutOfMemory"}]}, True),
+        ({"stopCode": "TaskFailedToStart", "containers": [{"name": "application"}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 0}]}, False),
+    ],
+    ids=["error", "out of memory", "not started", "success"],
+)
+def test_failed_task_rule_matches_failures_alone(
+    billing: Template, accounts: Accounts, end: dict[str, Any], matches: bool
+) -> None:
+    pattern = only(billing, "AWS::Events::Rule")["Properties"]["EventPattern"]
+    pattern = pattern | {"detail": {**pattern["detail"], "clusterArn": ["cluster"]}}
+    event = {
+        "id": "1",
+        "source": "aws.ecs",
+        "detail-type": "ECS Task State Change",
+        "account": "333333333333",
+        "region": "us-east-1",
+        "time": "2026-01-01T00:00:00Z",
+        "resources": [],
+        "detail": {"clusterArn": "cluster", "lastStatus": "STOPPED", **end},
+    }
+    events = accounts.client("events", account="333333333333", region="us-east-1")
+    response = events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))
+    assert response["Result"] is matches

@@ -1,4 +1,4 @@
-"""S3's gap of encryption: whoever reads or writes an object under a KMS key needs that key too."""
+"""Patches of S3: permissions for the KMS key of an encrypted object."""
 
 import json
 from collections.abc import Callable
@@ -15,12 +15,14 @@ from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, 
 pytestmark = pytest.mark.system
 
 _S3 = {"Action": "s3:*", "Resource": "*"}
+_DECRYPT = {"Action": "kms:Decrypt", "Resource": "*"}
+_DECRYPT_BY_SUBSCRIBER = {"Principal": root(SUBSCRIBER), **_DECRYPT}
 
 
 class _Store:
-    """A bucket under a key, and a role of another account that the bucket's policy lets read."""
+    """An object that a KMS key encrypts. The bucket policy allows another account to read it."""
 
-    def __init__(self, accounts: Accounts, *, key_policy: list[dict[str, Any]], bucket_key: bool = True) -> None:
+    def __init__(self, accounts: Accounts, *key_policy: dict[str, Any], bucket_key: bool = True) -> None:
         self.publisher, self.subscriber = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
         owner = {"Principal": root(PUBLISHER), "Action": "kms:*", "Resource": "*"}
         key = self.publisher.client("kms").create_key(Policy=document(owner, *key_policy))["KeyMetadata"]
@@ -38,87 +40,83 @@ class _Store:
         self.version = s3.put_object(Bucket=self.bucket, Key="payloads/1", Body=b"payload")["VersionId"]
 
     def read(self, *statements: dict[str, Any], **version: str) -> bytes:
+        """Read the object as a role of the other account with these statements."""
         role = self.subscriber.role(_S3, *statements)
         got = self.subscriber.client("s3", role).get_object(Bucket=self.bucket, Key="payloads/1", **version)
         body: bytes = got["Body"].read()
         return body
 
 
-_DECRYPT = {"Action": "kms:Decrypt", "Resource": "*"}
-_OPEN = {"Principal": root(SUBSCRIBER), **_DECRYPT}
-
-
-def _through_s3(arn: str) -> dict[str, Any]:
+def _with_context(statement: dict[str, Any], arn: str) -> dict[str, Any]:
+    """Return a statement for uses of the key by S3, with an encryption context."""
     keys = {"kms:ViaService": f"s3.{NEAR}.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": arn}
-    return {"StringLike": keys}
+    return {**statement, "Condition": {"StringLike": keys}}
 
 
 def test_reading_needs_the_key_on_both_sides(accounts: Accounts) -> None:
-    open_store, shut_store = _Store(accounts, key_policy=[_OPEN]), _Store(accounts, key_policy=[])
+    shared, private = _Store(accounts, _DECRYPT_BY_SUBSCRIBER), _Store(accounts)
 
-    assert open_store.read(_DECRYPT) == b"payload"
-    assert open_store.read(_DECRYPT, VersionId=open_store.version) == b"payload"
-    for store, statements in ((open_store, []), (shut_store, [_DECRYPT])):
+    assert shared.read(_DECRYPT) == b"payload"
+    assert shared.read(_DECRYPT, VersionId=shared.version) == b"payload"
+    for store, statements in ((shared, []), (private, [_DECRYPT])):
         with pytest.raises(ClientError, match="not authorized to perform: kms:Decrypt"):
             store.read(*statements)
     with pytest.raises(ClientError, match="not authorized to perform: kms:Decrypt"):
-        open_store.read(VersionId=open_store.version)
+        shared.read(VersionId=shared.version)
 
 
-def test_a_key_may_be_let_through_s3_for_one_bucket_alone(accounts: Accounts) -> None:
-    anywhere, nowhere = _through_s3("arn:aws:s3:::bucket-*"), _through_s3("arn:aws:s3:::another")
-    store = _Store(accounts, key_policy=[{**_OPEN, "Condition": anywhere}])
+def test_encryption_context_is_the_bucket(accounts: Accounts) -> None:
+    store = _Store(accounts, _with_context(_DECRYPT_BY_SUBSCRIBER, "arn:aws:s3:::bucket-*"))
 
-    assert store.read({**_DECRYPT, "Condition": _through_s3(f"arn:aws:s3:::{store.bucket}")}) == b"payload"
+    assert store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}")) == b"payload"
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        store.read({**_DECRYPT, "Condition": nowhere})
+        store.read(_with_context(_DECRYPT, "arn:aws:s3:::another"))
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        _Store(accounts, key_policy=[{**_OPEN, "Condition": nowhere}]).read(_DECRYPT)
+        _Store(accounts, _with_context(_DECRYPT_BY_SUBSCRIBER, "arn:aws:s3:::another")).read(_DECRYPT)
 
 
-def test_without_a_bucket_key_the_context_is_the_object(accounts: Accounts) -> None:
-    store = _Store(accounts, key_policy=[_OPEN], bucket_key=False)
-    this, other = f"arn:aws:s3:::{store.bucket}/payloads/1", f"arn:aws:s3:::{store.bucket}"
+def test_encryption_context_is_the_object_without_bucket_key(accounts: Accounts) -> None:
+    store = _Store(accounts, _DECRYPT_BY_SUBSCRIBER, bucket_key=False)
 
-    assert store.read({**_DECRYPT, "Condition": _through_s3(this)}) == b"payload"
+    assert store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}/payloads/1")) == b"payload"
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        store.read({**_DECRYPT, "Condition": _through_s3(other)})
+        store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}"))
 
 
 def test_writing_needs_a_data_key(accounts: Accounts) -> None:
-    store = _Store(accounts, key_policy=[])
+    store = _Store(accounts)
     generate = {"Action": "kms:GenerateDataKey", "Resource": store.key}
     roles = [
         store.publisher.role(_S3),
         store.publisher.role(_S3, generate),
         store.publisher.role(_S3, generate, _DECRYPT),
     ]
-    none, may_write, may_copy = (store.publisher.client("s3", role) for role in roles)
+    without_key, writer, copier = (store.publisher.client("s3", role) for role in roles)
     source, target = {"Bucket": store.bucket, "Key": "payloads/1"}, {"Bucket": store.bucket, "Key": "new"}
 
-    may_write.put_object(**target, Body=b"x")
-    may_copy.copy_object(**target, CopySource=source)
-    upload = may_copy.create_multipart_upload(**target)["UploadId"]
-    part = may_copy.upload_part(**target, UploadId=upload, PartNumber=1, Body=b"x")
+    writer.put_object(**target, Body=b"x")
+    copier.copy_object(**target, CopySource=source)
+    upload = copier.create_multipart_upload(**target)["UploadId"]
+    part = copier.upload_part(**target, UploadId=upload, PartNumber=1, Body=b"x")
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        may_write.upload_part(**target, UploadId=upload, PartNumber=2, Body=b"x")
+        writer.upload_part(**target, UploadId=upload, PartNumber=2, Body=b"x")
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-    may_copy.complete_multipart_upload(**target, UploadId=upload, MultipartUpload=parts)
+    copier.complete_multipart_upload(**target, UploadId=upload, MultipartUpload=parts)
 
-    refused: list[Callable[[], Any]] = [
-        lambda: none.put_object(**target, Body=b"x"),
-        lambda: none.create_multipart_upload(**target),
-        lambda: none.copy_object(**target, CopySource=source),
+    calls: list[Callable[[], Any]] = [
+        lambda: without_key.put_object(**target, Body=b"x"),
+        lambda: without_key.create_multipart_upload(**target),
+        lambda: without_key.copy_object(**target, CopySource=source),
     ]
-    for call in refused:
+    for call in calls:
         with pytest.raises(ClientError, match="kms:"):
             call()
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        may_write.copy_object(**target, CopySource=source)
+        writer.copy_object(**target, CopySource=source)
 
 
-def test_what_reads_no_content_needs_no_key(accounts: Accounts) -> None:
-    store = _Store(accounts, key_policy=[])
+def test_requests_without_content_need_no_key(accounts: Accounts) -> None:
+    store = _Store(accounts)
     s3 = store.publisher.client("s3", store.publisher.role(_S3))
 
     s3.head_object(Bucket=store.bucket, Key="payloads/1")
@@ -126,15 +124,15 @@ def test_what_reads_no_content_needs_no_key(accounts: Accounts) -> None:
     s3.delete_object(Bucket=store.bucket, Key="payloads/1")
 
 
-def test_gap_key_of_an_object(bare: Accounts) -> None:
-    store = _Store(bare, key_policy=[])
+def test_unpatched_reading_needs_no_key(unpatched: Accounts) -> None:
+    store = _Store(unpatched)
     s3 = store.publisher.client("s3", store.publisher.role(_S3))
 
     assert s3.get_object(Bucket=store.bucket, Key="payloads/1")["Body"].read() == b"payload"
 
 
-def test_gap_policy_of_a_key_of_another_account() -> None:
-    """In this process, which fills no gap."""
+def test_unpatched_key_policy_is_local_to_its_account() -> None:
+    """In this process, which applies no patch."""
     owner = {"Principal": root(PUBLISHER), "Action": "kms:*", "Resource": "*"}
     with request_scope(PUBLISHER, NEAR):
         created = kms._create_key({"Policy": document(owner)})

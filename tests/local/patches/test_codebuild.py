@@ -1,4 +1,4 @@
-"""CodeBuild's gaps."""
+"""Patches of CodeBuild."""
 
 import io
 import json
@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
-from tests.local.support import PUBLISHER, Account, unique
+from tests.local.support import Account, unique
 
 pytestmark = pytest.mark.system
-COMMAND = "docker build --file Dockerfile --tag $REPOSITORY:$TAG ."
+
+_COMMAND = "docker build --file Dockerfile --tag $REPOSITORY:$TAG ."
 
 
 def _build(account: Account, *files: str) -> tuple[dict[str, Any], str]:
-    """A build of a context with these files, and the repository that it is for."""
+    """Build a context with these files. Return the build and the name of its image repository."""
     repository, bucket = unique("images"), account.bucket()
     account.client("ecr").create_repository(repositoryName=repository)
     archive = io.BytesIO()
@@ -28,7 +28,7 @@ def _build(account: Account, *files: str) -> tuple[dict[str, Any], str]:
     project = unique("project")
     codebuild.create_project(
         name=project,
-        source={"type": "NO_SOURCE", "buildspec": json.dumps({"phases": {"build": {"commands": [COMMAND]}}})},
+        source={"type": "NO_SOURCE", "buildspec": json.dumps({"phases": {"build": {"commands": [_COMMAND]}}})},
         artifacts={"type": "NO_ARTIFACTS"},
         environment={
             "type": "ARM_CONTAINER",
@@ -49,11 +49,11 @@ def _build(account: Account, *files: str) -> tuple[dict[str, Any], str]:
 
 
 def _images(account: Account, repository: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = account.client("ecr").describe_images(repositoryName=repository)["imageDetails"]
-    return found
+    images: list[dict[str, Any]] = account.client("ecr").describe_images(repositoryName=repository)["imageDetails"]
+    return images
 
 
-def test_a_build_leaves_its_image_under_its_tag(publisher: Account) -> None:
+def test_build_records_image_with_tag(publisher: Account) -> None:
     build, repository = _build(publisher, "Dockerfile", "main.py")
 
     assert build["buildStatus"] == "SUCCEEDED"
@@ -62,40 +62,39 @@ def test_a_build_leaves_its_image_under_its_tag(publisher: Account) -> None:
     assert image["imageDigest"].startswith("sha256:")
 
 
-def test_a_context_without_its_dockerfile_fails_the_build(publisher: Account) -> None:
+def test_build_fails_without_dockerfile(publisher: Account) -> None:
     build, repository = _build(publisher, "main.py")
 
     assert build["buildStatus"] == "FAILED"
-    (reason,) = [each["contexts"][0]["message"] for each in build["phases"] if each.get("contexts")]
+    (reason,) = [phase["contexts"][0]["message"] for phase in build["phases"] if phase.get("contexts")]
     assert reason.endswith("has no Dockerfile")
     assert _images(publisher, repository) == []
 
 
-def test_gap_a_build_leaves_no_image(bare: Accounts) -> None:
-    account = Account(bare, PUBLISHER)
-    build, repository = _build(account, "main.py")
+def test_unpatched_build_succeeds_without_image(unpatched_account: Account) -> None:
+    build, repository = _build(unpatched_account, "main.py")
 
     assert build["buildStatus"] == "SUCCEEDED"
-    assert _images(account, repository) == []
+    assert _images(unpatched_account, repository) == []
 
 
-def _look(account: Account, build: dict[str, Any], project: str) -> None:
+def _get_build(account: Account, build: dict[str, Any], project: str) -> None:
+    """Get a build as a role that may do so for one project."""
     resource = build["arn"].partition(":build/")[0] + f":project/{project}"
     role = account.role({"Action": "codebuild:BatchGetBuilds", "Resource": resource})
     account.client("codebuild", role=role).batch_get_builds(ids=[build["id"]])
 
 
-def test_looking_at_a_build_is_allowed_by_its_project(publisher: Account) -> None:
+def test_build_is_authorized_by_project(publisher: Account) -> None:
     build, _ = _build(publisher, "Dockerfile")
 
-    _look(publisher, build, build["projectName"])
+    _get_build(publisher, build, build["projectName"])
     with pytest.raises(ClientError, match="AccessDenied"):
-        _look(publisher, build, "another")
+        _get_build(publisher, build, "another")
 
 
-def test_gap_looking_at_a_build_by_its_project(bare: Accounts) -> None:
-    account = Account(bare, PUBLISHER)
-    build, _ = _build(account, "Dockerfile")
+def test_unpatched_build_is_not_authorized_by_project(unpatched_account: Account) -> None:
+    build, _ = _build(unpatched_account, "Dockerfile")
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        _look(account, build, build["projectName"])
+        _get_build(unpatched_account, build, build["projectName"])

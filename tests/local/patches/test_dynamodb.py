@@ -1,16 +1,16 @@
-"""DynamoDB's gap."""
+"""Patch of DynamoDB."""
 
 from typing import Any
 
 import pytest
 
-from local.accounts import Accounts
-from tests.local.support import PUBLISHER, Account, unique
+from tests.local.support import Account, unique
 
 pytestmark = pytest.mark.system
 
 
 def _time_to_live(account: Account, resource_type: str, *, enabled: bool = True) -> dict[str, Any]:
+    """Deploy a table, and return the description of its time to live."""
     name = unique("table")
     properties: dict[str, Any] = {
         "TableName": name,
@@ -21,20 +21,20 @@ def _time_to_live(account: Account, resource_type: str, *, enabled: bool = True)
     }
     if resource_type == "AWS::DynamoDB::GlobalTable":
         properties["Replicas"] = [{"Region": account.region}]
-    status, reasons = account.deploy({"Table": {"Type": resource_type, "Properties": properties}})
-    assert status == "CREATE_COMPLETE", reasons
-    found: dict[str, Any] = account.client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-    return found
+    account.create({"Table": {"Type": resource_type, "Properties": properties}})
+    client = account.client("dynamodb")
+    description: dict[str, Any] = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    return description
 
 
 @pytest.mark.parametrize("resource_type", ["AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"])
-def test_time_to_live_by_cloudformation(publisher: Account, resource_type: str) -> None:
+def test_template_sets_time_to_live(publisher: Account, resource_type: str) -> None:
     assert _time_to_live(publisher, resource_type) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expiration"}
 
 
-def test_time_to_live_switched_off(publisher: Account) -> None:
+def test_template_disables_time_to_live(publisher: Account) -> None:
     assert _time_to_live(publisher, "AWS::DynamoDB::Table", enabled=False)["TimeToLiveStatus"] == "DISABLED"
 
 
-def test_gap_time_to_live(bare: Accounts) -> None:
-    assert _time_to_live(Account(bare, PUBLISHER), "AWS::DynamoDB::Table")["TimeToLiveStatus"] == "DISABLED"
+def test_unpatched_template_sets_no_time_to_live(unpatched_account: Account) -> None:
+    assert _time_to_live(unpatched_account, "AWS::DynamoDB::Table")["TimeToLiveStatus"] == "DISABLED"

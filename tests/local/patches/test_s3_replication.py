@@ -1,14 +1,15 @@
-"""S3's replication in the emulator: as the rule's role may, and under the replica's own key."""
+"""Patch of S3: replication with the permissions of the rule's role and the replica's key."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from local.accounts import Accounts
 from tests.local.support import FAR, NEAR, PUBLISHER, Account, unique
+
+pytestmark = pytest.mark.system
 
 
 def _encrypted(key: str) -> dict[str, Any]:
@@ -19,18 +20,18 @@ def _encrypted(key: str) -> dict[str, Any]:
 
 
 class Pair:
-    """A bucket and its replica in another Region, each with a key, made by templates."""
+    """A deployed bucket and its replica in another Region, each with a key."""
 
     def __init__(self, accounts: Accounts, *denied: str) -> None:
         self.near, self.far = Account(accounts, PUBLISHER, NEAR), Account(accounts, PUBLISHER, FAR)
         self.origin, self.replica = unique("origin"), unique("replica")
-        self.keys = [each.client("kms").create_key()["KeyMetadata"]["Arn"] for each in (self.near, self.far)]
+        self.keys = [account.client("kms").create_key()["KeyMetadata"]["Arn"] for account in (self.near, self.far)]
         alias = f"alias/{unique('replica')}"
         self.far.client("kms").create_alias(AliasName=alias, TargetKeyId=self.keys[1])
         versioned = {"VersioningConfiguration": {"Status": "Enabled"}}
-        there = {"BucketName": self.replica, "BucketEncryption": _encrypted(self.keys[1]), **versioned}
-        assert self.far.deploy({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": there}})[0] == "CREATE_COMPLETE"
-        here = {
+        replica = {"BucketName": self.replica, "BucketEncryption": _encrypted(self.keys[1]), **versioned}
+        self.far.create({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": replica}})
+        origin = {
             "BucketName": self.origin,
             "BucketEncryption": _encrypted(self.keys[0]),
             **versioned,
@@ -52,10 +53,11 @@ class Pair:
                 ],
             },
         }
-        assert self.near.deploy({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": here}})[0] == "CREATE_COMPLETE"
+        self.near.create({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": origin}})
 
     def _role(self, denied: set[str]) -> str:
-        wanted = {
+        """Create the role of the rule, without the denied actions, and return its name."""
+        resources = {
             "s3:GetObjectVersionForReplication": f"arn:aws:s3:::{self.origin}/payloads/*",
             "s3:ReplicateObject": f"arn:aws:s3:::{self.replica}/payloads/*",
             "kms:Decrypt": self.keys[0],
@@ -63,7 +65,7 @@ class Pair:
         }
         context = {"kms:Decrypt": (NEAR, self.origin), "kms:Encrypt": (FAR, self.replica)}
         statements: list[dict[str, Any]] = []
-        for action, resource in wanted.items():
+        for action, resource in resources.items():
             statement: dict[str, Any] = {"Action": action, "Resource": resource}
             if action in context:
                 region, bucket = context[action]
@@ -78,7 +80,7 @@ class Pair:
         return self.near.role(*statements)
 
     def put(self, key: str) -> str | None:
-        """How replication went."""
+        """Put an object and return its replication status."""
         s3 = self.near.client("s3")
         s3.put_object(Bucket=self.origin, Key=key, Body=b"payload")
         status: str | None = s3.head_object(Bucket=self.origin, Key=key).get("ReplicationStatus")
@@ -86,10 +88,10 @@ class Pair:
 
     def replicas(self) -> list[str]:
         listed = self.far.client("s3").list_objects_v2(Bucket=self.replica).get("Contents", [])
-        return [each["Key"] for each in listed]
+        return [item["Key"] for item in listed]
 
 
-def test_what_a_rule_names_is_replicated_under_the_replicas_key(accounts: Accounts) -> None:
+def test_objects_are_replicated_with_the_replicas_key(accounts: Accounts) -> None:
     pair = Pair(accounts)
     assert pair.put("payloads/one") == "COMPLETED"
     assert pair.put("outbox/one") is None
@@ -99,15 +101,15 @@ def test_what_a_rule_names_is_replicated_under_the_replicas_key(accounts: Accoun
     assert pair.near.client("s3").head_object(Bucket=pair.origin, Key="payloads/one")["SSEKMSKeyId"] == pair.keys[0]
 
 
-def test_a_copy_and_an_upload_in_parts_are_replicated_and_a_deletion_is_not(accounts: Accounts) -> None:
+def test_copies_and_uploads_are_replicated_but_no_deletion(accounts: Accounts) -> None:
     pair, part = Pair(accounts), bytes(5 * 2**20)
     s3 = pair.near.client("s3")
     s3.put_object(Bucket=pair.origin, Key="outbox/one", Body=b"upload")
     s3.copy_object(Bucket=pair.origin, Key="payloads/copy", CopySource={"Bucket": pair.origin, "Key": "outbox/one"})
     upload = s3.create_multipart_upload(Bucket=pair.origin, Key="payloads/parts")["UploadId"]
-    where = {"Bucket": pair.origin, "Key": "payloads/parts", "UploadId": upload}
-    etag = s3.upload_part(**where, PartNumber=1, Body=part)["ETag"]
-    s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    target = {"Bucket": pair.origin, "Key": "payloads/parts", "UploadId": upload}
+    etag = s3.upload_part(**target, PartNumber=1, Body=part)["ETag"]
+    s3.complete_multipart_upload(**target, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
     assert pair.replicas() == ["payloads/copy", "payloads/parts"]
     assert pair.far.client("s3").get_object(Bucket=pair.replica, Key="payloads/parts")["Body"].read() == part
     s3.delete_object(Bucket=pair.origin, Key="payloads/copy")
@@ -117,17 +119,15 @@ def test_a_copy_and_an_upload_in_parts_are_replicated_and_a_deletion_is_not(acco
 @pytest.mark.parametrize(
     "denied", ["s3:GetObjectVersionForReplication", "s3:ReplicateObject", "kms:Decrypt", "kms:Encrypt"]
 )
-def test_a_role_that_may_not_replicates_nothing(accounts: Accounts, denied: str) -> None:
+def test_role_without_permission_replicates_nothing(accounts: Accounts, denied: str) -> None:
     pair = Pair(accounts, denied)
     assert pair.put("payloads/one") == "FAILED"
     assert pair.replicas() == []
 
 
-def test_gap_replication(bare: Accounts) -> None:
-    """The emulator drops a template's ReplicationConfiguration; by the API, it asks no role."""
-    home, there = Account(bare, PUBLISHER, NEAR), Account(bare, PUBLISHER, FAR)
-    origin, replica, s3 = home.bucket(), there.bucket(), home.client("s3")
-    role = home.role_arn(home.role())
+def test_unpatched_replication_needs_no_permission(unpatched: Accounts) -> None:
+    near, far = Account(unpatched, PUBLISHER, NEAR), Account(unpatched, PUBLISHER, FAR)
+    origin, replica, s3 = near.bucket(), far.bucket(), near.client("s3")
     rule = {
         "ID": "one",
         "Status": "Enabled",
@@ -136,15 +136,20 @@ def test_gap_replication(bare: Accounts) -> None:
         "DeleteMarkerReplication": {"Status": "Disabled"},
         "Destination": {"Bucket": f"arn:aws:s3:::{replica}"},
     }
-    templated = unique("templated")
-    properties = {
-        "BucketName": templated,
-        "VersioningConfiguration": {"Status": "Enabled"},
-        "ReplicationConfiguration": json.loads(json.dumps({"Role": role, "Rules": [{**rule, "Id": "one"}]})),
-    }
-    home.deploy({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}})
-    with pytest.raises(s3.exceptions.ClientError, match="ReplicationConfigurationNotFound"):
-        s3.get_bucket_replication(Bucket=templated)
-    s3.put_bucket_replication(Bucket=origin, ReplicationConfiguration={"Role": role, "Rules": [rule]})
+    configuration = {"Role": near.role_arn(near.role()), "Rules": [rule]}
+    s3.put_bucket_replication(Bucket=origin, ReplicationConfiguration=configuration)
     s3.put_object(Bucket=origin, Key="k", Body=b"x")
     assert s3.head_object(Bucket=origin, Key="k")["ReplicationStatus"] == "COMPLETED"
+
+
+def test_unpatched_template_sets_no_replication(unpatched_account: Account) -> None:
+    name, s3 = unique("bucket"), unpatched_account.client("s3")
+    rule = {"Id": "one", "Status": "Enabled", "Prefix": "", "Destination": {"Bucket": "arn:aws:s3:::another"}}
+    properties = {
+        "BucketName": name,
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "ReplicationConfiguration": {"Role": unpatched_account.role_arn("role"), "Rules": [rule]},
+    }
+    unpatched_account.create({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}})
+    with pytest.raises(s3.exceptions.ClientError, match="ReplicationConfigurationNotFound"):
+        s3.get_bucket_replication(Bucket=name)

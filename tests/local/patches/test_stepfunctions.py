@@ -1,28 +1,29 @@
-"""Step Functions' gap."""
+"""Patches of Step Functions. `tests/system/test_state_machines.py` tests the results of a distributed map."""
 
 import json
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
-from tests.local.support import PUBLISHER, Account, eventually, unique
+from tests.local.support import Account, eventually, unique
 
 pytestmark = pytest.mark.system
 
 
 def _machine(account: Account, *, seconds: int) -> str:
+    """Create a state machine that waits, and return its ARN."""
     states = {"Wait": {"Type": "Wait", "Seconds": seconds, "Next": "Done"}, "Done": {"Type": "Succeed"}}
-    created = account.client("stepfunctions").create_state_machine(
-        name=unique("machine"),
-        definition=json.dumps({"StartAt": "Wait", "States": states}),
-        roleArn=account.role_arn(account.role()),
-    )
-    arn: str = created["stateMachineArn"]
+    return _create(account, {"StartAt": "Wait", "States": states})
+
+
+def _create(account: Account, definition: dict[str, object]) -> str:
+    arn: str = account.client("stepfunctions").create_state_machine(
+        name=unique("machine"), definition=json.dumps(definition), roleArn=account.role_arn(account.role())
+    )["stateMachineArn"]
     return arn
 
 
-def test_the_name_and_input_of_a_running_execution_answer_with_it(publisher: Account) -> None:
+def test_start_returns_running_execution_of_same_input(publisher: Account) -> None:
     start, machine = publisher.client("stepfunctions").start_execution, _machine(publisher, seconds=60)
 
     first = start(stateMachineArn=machine, name="message", input='{"n": 1}')
@@ -33,7 +34,7 @@ def test_the_name_and_input_of_a_running_execution_answer_with_it(publisher: Acc
         start(stateMachineArn=machine, name="message", input='{"n": 2}')
 
 
-def test_the_name_of_a_finished_execution_is_taken(publisher: Account) -> None:
+def test_name_of_finished_execution_is_rejected(publisher: Account) -> None:
     client, machine = publisher.client("stepfunctions"), _machine(publisher, seconds=0)
     arn = client.start_execution(stateMachineArn=machine, name="message", input="{}")["executionArn"]
     eventually(lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
@@ -42,50 +43,44 @@ def test_the_name_of_a_finished_execution_is_taken(publisher: Account) -> None:
         client.start_execution(stateMachineArn=machine, name="message", input="{}")
 
 
-def test_gap_start_by_name(bare: Accounts) -> None:
-    account = Account(bare, PUBLISHER)
-    start, machine = account.client("stepfunctions").start_execution, _machine(account, seconds=60)
+def test_unpatched_start_rejects_running_execution(unpatched_account: Account) -> None:
+    start = unpatched_account.client("stepfunctions").start_execution
+    machine = _machine(unpatched_account, seconds=60)
     start(stateMachineArn=machine, name="message", input="{}")
 
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         start(stateMachineArn=machine, name="message", input="{}")
 
 
-def _fails_at_once(account: Account) -> tuple[str, str]:
-    """A machine whose second state fails, and an execution of it that has."""
+def _failed_execution(account: Account) -> tuple[str, str]:
+    """Run a state machine whose second state fails. Return the state machine and the execution."""
     client = account.client("stepfunctions")
     note = {"Type": "Pass", "Result": "first", "ResultPath": "$.noted", "Next": "End"}
     states = {"Note": note, "End": {"Type": "Fail", "Error": "Broken"}}
-    machine: str = client.create_state_machine(
-        name=unique("machine"),
-        definition=json.dumps({"StartAt": "Note", "States": states}),
-        roleArn=account.role_arn(account.role()),
-    )["stateMachineArn"]
+    machine = _create(account, {"StartAt": "Note", "States": states})
     execution: str = client.start_execution(stateMachineArn=machine, input='{"n": 1}')["executionArn"]
     eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "FAILED")
     return machine, execution
 
 
-def test_an_execution_is_redriven_from_the_state_that_failed_with_the_definition_it_began_with(
-    publisher: Account,
-) -> None:
+def test_redrive_continues_with_the_first_definition(publisher: Account) -> None:
     client = publisher.client("stepfunctions")
-    machine, execution = _fails_at_once(publisher)
+    machine, execution = _failed_execution(publisher)
     assert client.describe_execution(executionArn=execution)["redriveStatus"] == "REDRIVABLE"
-    mended = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
-    client.update_state_machine(stateMachineArn=machine, definition=json.dumps(mended))
+    fixed = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
+    client.update_state_machine(stateMachineArn=machine, definition=json.dumps(fixed))
 
     client.redrive_execution(executionArn=execution)
     eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "FAILED")
 
     assert client.describe_execution(executionArn=execution)["redriveCount"] == 1
     events = client.get_execution_history(executionArn=execution)["events"]
-    entered = [e["stateEnteredEventDetails"] for e in events if "stateEnteredEventDetails" in e]
-    assert [each["name"] for each in entered] == ["Note", "End", "End"]
+    entered = [event["stateEnteredEventDetails"] for event in events if "stateEnteredEventDetails" in event]
+    assert [state["name"] for state in entered] == ["Note", "End", "End"]
     assert json.loads(entered[2]["input"]) == {"n": 1, "noted": "first"}
 
 
-def test_what_did_not_end_badly_is_not_redriven(publisher: Account) -> None:
+def test_running_execution_is_not_redriven(publisher: Account) -> None:
     client, machine = publisher.client("stepfunctions"), _machine(publisher, seconds=60)
     arn = client.start_execution(stateMachineArn=machine)["executionArn"]
 
@@ -93,9 +88,8 @@ def test_what_did_not_end_badly_is_not_redriven(publisher: Account) -> None:
         client.redrive_execution(executionArn=arn)
 
 
-def test_gap_redrive(bare: Accounts) -> None:
-    account = Account(bare, PUBLISHER)
-    _, execution = _fails_at_once(account)
+def test_unpatched_execution_is_not_redriven(unpatched_account: Account) -> None:
+    _, execution = _failed_execution(unpatched_account)
 
     with pytest.raises(ClientError, match="Unknown action: RedriveExecution"):
-        account.client("stepfunctions").redrive_execution(executionArn=execution)
+        unpatched_account.client("stepfunctions").redrive_execution(executionArn=execution)

@@ -1,0 +1,194 @@
+"""Patches of SNS: subscriptions across accounts and Regions, and properties of topics."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.accounts import Accounts
+from tests.local.patches.sns_support import subscription, subscriptions, topic_for_subscriber
+from tests.local.support import FAR, PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
+
+pytestmark = pytest.mark.system
+
+
+# --- condition keys ---
+
+
+def _subscribe(account: Account, topic: str, endpoint: str) -> None:
+    role = account.role({"Action": "sns:Subscribe", "Resource": topic})
+    sns = account.accounts.client("sns", account=account.number, region=topic.split(":")[3], role=role)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
+
+
+def test_condition_allows_one_endpoint(publisher: Account, subscriber: Account) -> None:
+    allowed, other = subscriber.queue(), subscriber.queue()
+    topic = topic_for_subscriber(publisher, StringEquals={"sns:Endpoint": allowed, "sns:Protocol": "sqs"})
+
+    _subscribe(subscriber, topic, allowed)
+    with pytest.raises(ClientError, match="AuthorizationError"):
+        _subscribe(subscriber, topic, other)
+
+    assert [each["Endpoint"] for each in subscriptions(publisher, topic)] == [allowed]
+
+
+def test_unpatched_condition_allows_no_endpoint(unpatched: Accounts, unpatched_account: Account) -> None:
+    subscriber = Account(unpatched, SUBSCRIBER, FAR)
+    queue = subscriber.queue()
+    topic = topic_for_subscriber(unpatched_account, StringEquals={"sns:Endpoint": queue})
+
+    with pytest.raises(ClientError, match="AuthorizationError"):
+        _subscribe(subscriber, topic, queue)
+
+
+def test_deny_of_other_endpoints_applies_to_the_owner(publisher: Account, subscriber: Account) -> None:
+    allowed, other = subscriber.queue(), subscriber.queue()
+    allow = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Subscribe", "Resource": "*"}
+    topic = publisher.topic(document(allow, {**deny, "Condition": {"StringNotEquals": {"sns:Endpoint": [allowed]}}}))
+
+    for endpoint, expected in ((allowed, "CREATE_COMPLETE"), (other, "ROLLBACK_COMPLETE")):
+        assert subscriber.deploy(subscription(topic, "sqs", endpoint))[0] == expected
+    with pytest.raises(ClientError, match="AuthorizationError"):
+        publisher.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=other)
+    assert publisher.deploy(subscription(topic, "sqs", other))[0] == "ROLLBACK_COMPLETE"
+
+    assert [each["Endpoint"] for each in subscriptions(publisher, topic)] == [allowed]
+
+
+# --- AWS::SNS::Subscription ---
+
+
+def test_template_subscribes_across_accounts(publisher: Account, subscriber: Account) -> None:
+    topic = topic_for_subscriber(publisher)
+    queue = subscriber.queue_for("sns.amazonaws.com", topic)
+    stack = unique("stack")
+
+    subscriber.create(subscription(topic, "sqs", queue, RawMessageDelivery=True), stack)
+    attribute = {"kind": {"DataType": "String", "StringValue": "order"}}
+    publisher.client("sns").publish(TopicArn=topic, Message="payload", MessageAttributes=attribute)
+
+    (message,) = eventually(lambda: subscriber.messages(queue))
+    assert message["Body"] == "payload"
+    assert message["MessageAttributes"]["kind"]["StringValue"] == "order"
+    (first,) = subscriptions(publisher, topic)
+    assert first["Owner"] == SUBSCRIBER
+
+    # An update in place: the same subscription, with an envelope.
+    subscriber.create(subscription(topic, "sqs", queue, RawMessageDelivery=False), stack)
+    publisher.client("sns").publish(TopicArn=topic, Message="again")
+    assert subscriptions(publisher, topic) == [first]
+    (message,) = eventually(lambda: subscriber.messages(queue))
+    assert json.loads(message["Body"])["Message"] == "again"
+
+    # Another endpoint needs another subscription.
+    subscriber.create(subscription(topic, "sqs", subscriber.queue()), stack)
+    (second,) = subscriptions(publisher, topic)
+    assert second["SubscriptionArn"] != first["SubscriptionArn"]
+    subscriber.client("cloudformation").delete_stack(StackName=stack)
+    eventually(lambda: not subscriptions(publisher, topic))
+
+
+def test_template_fails_when_the_topic_denies(publisher: Account, subscriber: Account) -> None:
+    topic, queue = publisher.topic(), subscriber.queue()
+
+    status, reasons = subscriber.deploy(subscription(topic, "sqs", queue))
+
+    assert status == "ROLLBACK_COMPLETE"
+    assert "is not authorized to perform: SNS:Subscribe" in reasons
+    assert subscriptions(publisher, topic) == []
+
+
+def test_template_fails_without_the_topics_region(publisher: Account, subscriber: Account) -> None:
+    topic = topic_for_subscriber(publisher)
+    status, reasons = subscriber.deploy(subscription(topic, "sqs", subscriber.queue(), Region=FAR))
+
+    assert status == "ROLLBACK_COMPLETE"
+    assert "set the property Region" in reasons
+
+
+def test_unpatched_template_subscribes_nothing(unpatched: Accounts, unpatched_account: Account) -> None:
+    subscriber, topic = Account(unpatched, SUBSCRIBER, FAR), topic_for_subscriber(unpatched_account)
+
+    subscriber.create(subscription(topic, "sqs", subscriber.queue()))
+    assert subscriptions(unpatched_account, topic) == []
+
+
+# --- topics ---
+
+
+def _attributes_by_template(account: Account) -> dict[str, str]:
+    """Deploy a topic and return its attributes."""
+    name = unique("topic") + ".fifo"
+    properties = {
+        "TopicName": name,
+        "FifoTopic": True,
+        "KmsMasterKeyId": "alias/of-the-topic",
+        "SignatureVersion": "2",
+        "MaximumMessageSize": 1_048_576,
+    }
+    account.create({"Topic": {"Type": "AWS::SNS::Topic", "Properties": properties}})
+    arn = f"arn:aws:sns:{account.region}:{account.number}:{name}"
+    attributes: dict[str, str] = account.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
+    return attributes
+
+
+def test_template_sets_topic_properties(publisher: Account) -> None:
+    attributes = _attributes_by_template(publisher)
+
+    assert attributes["FifoTopic"] == "true"
+    assert attributes["ContentBasedDeduplication"] == "false"
+    assert attributes["KmsMasterKeyId"] == "alias/of-the-topic"
+    assert attributes["SignatureVersion"] == "2"
+    assert attributes["MaximumMessageSize"] == "1048576"
+    (statement,) = json.loads(attributes["Policy"])["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"AWS:SourceOwner": PUBLISHER}}
+
+
+def test_unpatched_template_sets_no_topic_properties(unpatched_account: Account) -> None:
+    attributes = _attributes_by_template(unpatched_account)
+
+    assert not {"FifoTopic", "KmsMasterKeyId", "MaximumMessageSize"} & set(attributes)
+    assert "Condition" not in json.loads(attributes["Policy"])["Statement"][0]
+
+
+def _publish(account: Account, topic: str, size: int) -> None:
+    account.client("sns").publish(TopicArn=topic, Message="x" * size)
+
+
+def test_message_size_limit_is_the_topics(publisher: Account) -> None:
+    default, large = publisher.topic(), publisher.topic(MaximumMessageSize="1048576")
+
+    _publish(publisher, default, 262_144)
+    _publish(publisher, large, 1_048_576)
+    for topic, size in ((default, 262_145), (large, 1_048_577)):
+        with pytest.raises(ClientError, match="Message too long"):
+            _publish(publisher, topic, size)
+
+
+def test_batch_size_limit_is_the_topics(publisher: Account) -> None:
+    topic, batch = publisher.topic(), publisher.client("sns").publish_batch
+
+    def entries(*sizes: int) -> list[dict[str, str]]:
+        return [{"Id": str(number), "Message": "x" * size} for number, size in enumerate(sizes)]
+
+    assert len(batch(TopicArn=topic, PublishBatchRequestEntries=entries(131_072, 131_072))["Successful"]) == 2
+    with pytest.raises(ClientError, match="BatchRequestTooLong"):
+        batch(TopicArn=topic, PublishBatchRequestEntries=entries(131_072, 131_073))
+
+
+def test_unpatched_message_size_limit_is_constant(unpatched_account: Account) -> None:
+    topic = unpatched_account.topic(MaximumMessageSize="1048576")
+
+    with pytest.raises(ClientError, match="Message too long"):
+        _publish(unpatched_account, topic, 300_000)
+
+
+def test_unpatched_batch_has_no_size_limit(unpatched_account: Account) -> None:
+    entries = [{"Id": str(number), "Message": "x" * 200_000} for number in range(2)]
+
+    response = unpatched_account.client("sns").publish_batch(
+        TopicArn=unpatched_account.topic(), PublishBatchRequestEntries=entries
+    )
+
+    assert len(response["Successful"]) == 2

@@ -1,0 +1,150 @@
+"""Patches of SNS: delivery to other accounts, and queues for undelivered messages."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.accounts import Accounts
+from tests.local.patches.sns_support import subscription, subscriptions, topic_for_subscriber
+from tests.local.support import PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
+
+pytestmark = pytest.mark.system
+
+
+def _topic_with_function(publisher: Account, subscriber: Account, function: str, **properties: Any) -> str:
+    topic = topic_for_subscriber(publisher)
+    subscriber.create(subscription(topic, "lambda", function, **properties))
+    return topic
+
+
+def test_function_of_another_account_is_invoked(publisher: Account, subscriber: Account) -> None:
+    function = subscriber.function()
+    topic = _topic_with_function(publisher, subscriber, function)
+    subscriber.allow_invoke(function, "sns.amazonaws.com", topic)
+
+    publisher.client("sns").publish(TopicArn=topic, Message="payload", Subject="subject")
+
+    (event,) = eventually(lambda: subscriber.events(function))
+    record = event["Records"][0]
+    assert record["EventSource"] == "aws:sns"
+    assert record["Sns"]["TopicArn"] == topic
+    assert record["Sns"]["Message"] == "payload"
+    assert record["EventSubscriptionArn"] == subscriptions(publisher, topic)[0]["SubscriptionArn"]
+
+
+def test_message_is_redriven_when_the_function_denies(publisher: Account, subscriber: Account) -> None:
+    function, near = subscriber.function(), Account(subscriber.accounts, SUBSCRIBER)
+    undelivered = near.queue_for("sns.amazonaws.com", f"arn:aws:sns:*:{PUBLISHER}:*")
+    redrive = {"deadLetterTargetArn": undelivered}
+    topic = _topic_with_function(publisher, subscriber, function, RedrivePolicy=redrive)
+    subscriber.allow_invoke(function, "sns.amazonaws.com", topic + "-another")
+
+    publisher.client("sns").publish(TopicArn=topic, Message="payload")
+
+    (message,) = eventually(lambda: near.messages(undelivered))
+    assert json.loads(message["Body"])["Message"] == "payload"
+    assert subscriber.events(function) == []
+
+
+def test_unpatched_delivery_is_local_without_a_check(unpatched: Accounts, unpatched_account: Account) -> None:
+    publisher, subscriber = unpatched_account, Account(unpatched, SUBSCRIBER)
+    allowed, local = subscriber.function(), publisher.function()
+    topic = topic_for_subscriber(publisher)
+    subscriber.allow_invoke(allowed, "sns.amazonaws.com", topic)
+    for account, endpoint in ((subscriber, allowed), (publisher, local)):
+        account.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=endpoint)
+
+    publisher.client("sns").publish(TopicArn=topic, Message="payload")
+
+    eventually(lambda: publisher.events(local))
+    assert subscriber.events(allowed) == []
+
+
+def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> list[dict[str, Any]]:
+    """Publish to a queue that is missing or denies the topic, and return the undelivered messages."""
+    topic = publisher.topic()
+    undelivered = publisher.queue_for("sns.amazonaws.com", topic)
+    queue = f"arn:aws:sqs:{publisher.region}:{PUBLISHER}:{unique('missing')}" if missing else publisher.queue()
+    attributes = {
+        "RedrivePolicy": json.dumps({"deadLetterTargetArn": undelivered}),
+        "RawMessageDelivery": json.dumps(raw),
+    }
+    sns = publisher.client("sns")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=attributes)
+    attribute = {"kind": {"DataType": "String", "StringValue": "order"}}
+    sns.publish(TopicArn=topic, Message="payload", MessageAttributes=attribute)
+    return publisher.messages(undelivered)
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_message_is_redriven_when_the_queue_fails(publisher: Account, missing: bool) -> None:
+    (raw,) = _undelivered(publisher, raw=True, missing=missing)
+    (enveloped,) = _undelivered(publisher, raw=False, missing=missing)
+
+    assert raw["Body"] == "payload"
+    assert raw["MessageAttributes"]["kind"]["StringValue"] == "order"
+    assert json.loads(enveloped["Body"])["Message"] == "payload"
+
+
+def test_redrive_needs_the_queues_permission(publisher: Account) -> None:
+    topic, undelivered = publisher.topic(), publisher.queue()
+    attributes = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": undelivered})}
+    sns = publisher.client("sns")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=publisher.queue(), Attributes=attributes)
+
+    sns.publish(TopicArn=topic, Message="payload")
+
+    assert publisher.messages(undelivered) == []
+
+
+def test_unpatched_message_is_dropped(unpatched_account: Account) -> None:
+    assert _undelivered(unpatched_account, raw=True, missing=True) == []
+
+
+def test_fifo_topic_delivers_each_message_once_in_order(publisher: Account, subscriber: Account) -> None:
+    statement = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    topics, queues = publisher.client("sns"), subscriber.client("sqs")
+    attributes = {"FifoTopic": "true", "Policy": document(statement)}
+    topic = topics.create_topic(Name=unique("topic") + ".fifo", Attributes=attributes)["TopicArn"]
+    send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    name = unique("queue") + ".fifo"
+    url = queues.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "Policy": document(send)})["QueueUrl"]
+    queue = f"arn:aws:sqs:{subscriber.region}:{SUBSCRIBER}:{name}"
+    subscriber.create(subscription(topic, "sqs", queue, RawMessageDelivery=True))
+
+    for body, deduplication_id in (("first", "1"), ("first", "1"), ("second", "2")):
+        topics.publish(TopicArn=topic, Message=body, MessageGroupId="orders", MessageDeduplicationId=deduplication_id)
+
+    received = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    assert [message["Body"] for message in received] == ["first", "second"]
+    assert {message["Attributes"]["MessageGroupId"] for message in received} == {"orders"}
+
+
+@pytest.mark.parametrize("secure", ["false", "true"])
+def test_secure_transport_is_true(publisher: Account, secure: str) -> None:
+    """A deny without TLS has no effect; a deny with TLS shows that the condition key exists."""
+    deny = {"Effect": "Deny", "Principal": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": secure}}}
+    send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    role = publisher.role({"Action": ["sns:Publish", "sqs:SendMessage"], "Resource": "*"})
+    denying_topic, topic = publisher.topic(document({**deny, "Action": "sns:Publish"})), publisher.topic()
+    queue = publisher.queue(document(send, {**deny, "Action": "sqs:SendMessage"}))
+    publisher.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    sqs = publisher.client("sqs", role)
+    url = publisher.client("sqs").get_queue_url(QueueName=queue.rsplit(":", 1)[1])["QueueUrl"]
+    calls: list[Callable[[], Any]] = [
+        lambda: publisher.client("sns", role).publish(TopicArn=denying_topic, Message="payload"),
+        lambda: sqs.send_message(QueueUrl=url, MessageBody="payload"),
+    ]
+
+    for call in calls:
+        if secure == "false":
+            call()
+        else:
+            with pytest.raises(ClientError, match=r"AuthorizationError|AccessDenied"):
+                call()
+    publisher.client("sns").publish(TopicArn=topic, Message="payload")
+
+    assert len(publisher.messages(queue)) == (2 if secure == "false" else 0)
