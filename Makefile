@@ -1,70 +1,69 @@
-# What people type. Everything is installed below this folder by the first target that needs it.
+# Everything is installed below this folder by the first target that needs it.
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
-# What is given as NAME=value goes to commands through the environment, where no shell takes it apart.
-export FILE SIZE DEPLOYMENT SUBSCRIBER FROM REASON ARGUMENTS SEED MESSAGES RATE
+# Values given as NAME=value go to commands through the environment, where no shell expands them.
+export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test faults bench image job check access redrive docs lint types imports synth format lock clean
+.PHONY: help demo local job synth test check lint spelling types imports image faults bench docs wheel format lock clean
 
-help: ## Show what there is to type
+help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB for your own)
-	@exec coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} \
-		$${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB, DEPLOYMENT=file)
+	@exec coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
-local: $(installed) ## Run emulated accounts to rehearse a deployment on
+local: $(installed) ## Run emulated accounts, to try a deployment locally
 	@exec coatcheck local
 
-test: $(installed) ## Run the tests, the local world included; what takes minutes more is in check
+job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5")
+	@exec coatcheck job "$$FILE" -- $$ARGUMENTS
+
+synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)
+	@rm -rf cdk.out && cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
+
+test: $(installed) ## Run the tests, emulated accounts included, without those that take minutes
 	@python -m pytest -n 2 --dist loadfile
 
-faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED=, MESSAGES=, RATE=; writes build/faults.json)
+check: lint types imports ## Run all checks of CI: style, types, imports, all tests
+	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
+
+lint: $(installed) ## Check style and common mistakes
+	@ruff check . && ruff format --check .
+
+spelling: $(installed) ## Check spelling and the project's words (tools/words.txt)
+	@codespell
+
+types: $(installed) ## Check types
+	@mypy
+
+imports: $(installed) ## Check the import contracts
+	@lint-imports
+
+image: $(installed) ## Install the packages of the research image and run jobs with them (minutes, 900 MB)
+	@python -m pytest tests/research -m image
+
+faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED, MESSAGES, RATE; writes build/faults.json)
 	@exec python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
 
 bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
 	@python -m bench
 
-image: $(installed) ## Install what the research image does and really run jobs with it (minutes, 900 MB)
-	@python -m pytest tests/research -m image
-
-job: $(installed) ## Run a research job here as SageMaker would (FILE=data, ARGUMENTS="--percent-mito 5")
-	@exec coatcheck job "$$FILE" -- $$ARGUMENTS
-
-check: lint types imports ## Everything CI checks: style, types, imports, and every test there is
-	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
-
-access: $(installed) ## Show who may do what in a deployment (DEPLOYMENT=file for your own)
-	@coatcheck access $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
-
-redrive: $(installed) ## Send dead letters back (DEPLOYMENT=file, SUBSCRIBER=name, FROM=undelivered, pipeline or executions, REASON=name; coatcheck redrive --help)
-	@coatcheck redrive $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $${FROM:+--from "$$FROM"} \
-		$${REASON:+--reason "$$REASON"} $${SUBSCRIBER:+--subscriber "$$SUBSCRIBER"} $$([ -n "$$SUBSCRIBER" ] || echo --publisher)
-
-docs: $(installed) ## Write the generated documents anew
+docs: $(installed) ## Write the generated pages: docs/access-matrix.md and the tables of docs/deployment-file.md
 	@coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
 	@python tools/deployment_reference.py
 
-lint: $(installed) ## Style and common mistakes
-	@ruff check . && ruff format --check .
-
-types: $(installed) ## Types, strictly
-	@mypy
-
-imports: $(installed) ## Who may import whom
-	@lint-imports
-
-synth: $(installed) ## Write all templates to cdk.out, with no network and no credentials
-	@rm -rf cdk.out && cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
+wheel: $(installed) ## Build the library's wheel into build/wheel
+	@uv build --quiet --wheel --no-build-isolation --offline --out-dir build/wheel lambdas
+	@ls build/wheel/*.whl
 
 format: $(installed) ## Format the code
 	@ruff check --fix-only . ; ruff format .
 
-lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json anew
+lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json again
 	uv pip compile pyproject.toml --group local --group test --group check --generate-hashes --no-emit-index-url \
 		--no-header --universal --python-version 3.11 --quiet --output-file requirements.txt
 	npm install --package-lock-only

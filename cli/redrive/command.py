@@ -95,96 +95,96 @@ class _Redrive:
     def run(self, *, dry_run: bool, confirm: bool) -> int:
         count = self._reader.count()
         try:
-            letters = self._receive()
-            self._show(letters, count)
+            messages = self._receive()
+            self._show(messages, count)
             if dry_run:
                 return 0
-            if letters and confirm and not self._confirmed(len(letters), count):
+            if messages and confirm and not self._confirmed(len(messages), count):
                 self._say("Nothing was sent.")
                 return 1
             with self._console.status("sending") as status:
-                while letters:
-                    for _ in self._send(letters):
+                while messages:
+                    for _ in self._send(messages):
                         status.update(f"{self._sent} sent")
-                    letters = self._receive()
+                    messages = self._receive()
         finally:
             if self._sent:
                 self._say(f"{self._sent} sent to {self._target.name}.")
             self._reader.release()
         if self._kept:
-            ids = ", ".join(letter.id for letter in self._kept[:10])
+            ids = ", ".join(message.id for message in self._kept[:10])
             self._say(f"{len(self._kept)} not sent, in {self._source.name}: {ids}")
         return 0
 
     def _receive(self) -> list[DeadLetter]:
         """Return the next messages to send. Messages before them that are not sent are added to the kept ones."""
-        while letters := self._reader.receive(self._limit()):
-            self._received += len(letters)
+        while messages := self._reader.receive(self._limit()):
+            self._received += len(messages)
             selected: list[DeadLetter] = []
-            for letter in letters:
-                if reason := self._kept_because(letter):
-                    self._kept.append(replace(letter, kept_because=reason))
+            for message in messages:
+                if reason := self._kept_because(message):
+                    self._kept.append(replace(message, kept_because=reason))
                 else:
-                    selected.append(letter)
+                    selected.append(message)
             if selected:
                 return selected
         return []
 
-    def _kept_because(self, letter: DeadLetter) -> str | None:
-        if letter.kept_because:
-            return letter.kept_because
+    def _kept_because(self, message: DeadLetter) -> str | None:
+        if message.kept_because:
+            return message.kept_because
         reason = self._selection.reason
-        if letter.kind != reason and letter.kind in PERMANENT:
-            advice = PERMANENT[letter.kind].rstrip(".")
+        if message.kind != reason and message.kind in PERMANENT:
+            advice = PERMANENT[message.kind].rstrip(".")
             return f"not sent: {advice[0].lower()}{advice[1:]}"
-        if reason and letter.kind != reason:
+        if reason and message.kind != reason:
             return NOT_SELECTED
         # A message must not overtake an earlier one of its message group.
-        return BEHIND if letter.group and letter.group in {kept.group for kept in self._kept} else None
+        return BEHIND if message.group and message.group in {kept.group for kept in self._kept} else None
 
     def _limit(self) -> int:
         limit = self._selection.limit
         return BATCH if limit is None else min(BATCH, limit - self._received)
 
-    def _send(self, letters: Sequence[DeadLetter]) -> Iterator[None]:
-        with closing(self._reader.send(letters, self._target)) as sending:  # type: ignore[type-var]
+    def _send(self, messages: Sequence[DeadLetter]) -> Iterator[None]:
+        with closing(self._reader.send(messages, self._target)) as sending:  # type: ignore[type-var]
             for _ in sending:
                 self._sent += 1
                 yield
 
-    def _confirmed(self, letters: int, count: int) -> bool:
-        more = " or more" if letters + len(self._kept) < count else ""
-        return typer.confirm(f"Send {letters}{more} {self._noun(letters)} to {self._target.name}?")
+    def _confirmed(self, number: int, count: int) -> bool:
+        more = " or more" if number + len(self._kept) < count else ""
+        return typer.confirm(f"Send {number}{more} {self._noun(number)} to {self._target.name}?")
 
     def _noun(self, number: int) -> str:
         return self._source.noun + "s" * (number != 1)
 
-    def _show(self, letters: Sequence[DeadLetter], count: int) -> None:
+    def _show(self, messages: Sequence[DeadLetter], count: int) -> None:
         source = self._source
         place = f"{source.name} ({source.region}, {source.account})"
-        seen = len(letters) + len(self._kept)
+        seen = len(messages) + len(self._kept)
         if not seen:
             self._say(f"{place} has no {self._noun(0)}.")
             return
         about = f" of about {count}" if seen < count else ""
         self._say(f"{place}: {seen} {self._noun(seen)}{about}\n")
-        sent = [(self._target.name, letter) for letter in letters]
-        self._console.print(_table([*sent, *((str(letter.kept_because), letter) for letter in self._kept)]), "")
-        if any(letter.kind in PERMANENT for letter in self._kept):
+        sent = [(self._target.name, message) for message in messages]
+        self._console.print(_table([*sent, *((str(message.kept_because), message) for message in self._kept)]), "")
+        if any(message.kind in PERMANENT for message in self._kept):
             self._say(
                 "Messages with a permanent error are not sent. "
                 "After fixing the cause, select them with --reason NAME.\n"
             )
 
 
-def _table(letters: Sequence[tuple[str, DeadLetter]]) -> Table:
+def _table(messages: Sequence[tuple[str, DeadLetter]]) -> Table:
     """Return a table of messages, each with its target: their number and age by target and reason."""
     table = Table(box=None, padding=(0, 0, 0, 2), header_style="")
     for column in ("messages", "reason", "oldest", "target"):
         table.add_column(column, overflow="fold")
     by_target: dict[str, dict[str, list[datetime]]] = {}
-    for target, letter in letters:
-        by_target.setdefault(target, {}).setdefault(letter.kind, []).append(letter.sent)
+    for target, message in messages:
+        by_target.setdefault(target, {}).setdefault(message.kind, []).append(message.sent)
     for target, by_kind in by_target.items():
         for kind, sent in sorted(by_kind.items(), key=lambda item: -len(item[1])):
             table.add_row(*map(Text, (str(len(sent)), kind, _age(min(sent)), target)))

@@ -42,7 +42,7 @@ class Reader(Protocol):
     def receive(self, limit: int) -> list[DeadLetter]:
         """Return the next dead letters, at most `limit`."""
 
-    def send(self, letters: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
+    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
         """Send dead letters one after the other, and yield each when it is sent and removed from the source."""
 
     def release(self) -> None:
@@ -92,11 +92,11 @@ class QueueReader:
 
         In a FIFO queue the later messages of a message group are received only after the earlier ones are deleted.
         """
-        letters: list[DeadLetter] = []
-        while len(letters) < limit:
+        messages: list[DeadLetter] = []
+        while len(messages) < limit:
             response = self._sqs.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=min(10, limit - len(letters)),
+                MaxNumberOfMessages=min(10, limit - len(messages)),
                 VisibilityTimeout=HELD_SECONDS,
                 WaitTimeSeconds=WAIT_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
@@ -104,31 +104,31 @@ class QueueReader:
             )
             received = [dead_letter.parse(message, self._parsers) for message in response.get("Messages", [])]
             # None, or messages that were held for more than HELD_SECONDS.
-            if all(letter.id in self._held for letter in received):
+            if all(message.id in self._held for message in received):
                 break
-            self._held |= {letter.id: letter for letter in received}
-            letters += (letter for letter in received if letter.sent < self._until)
-        return letters
+            self._held |= {message.id: message for message in received}
+            messages += (message for message in received if message.sent < self._until)
+        return messages
 
-    def send(self, letters: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
+    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
         """Send each message, then delete it, then yield it.
 
         No message is lost if this ends early. A message that was sent but not deleted is sent again the next time, and
         is processed once because of its id.
         """
-        for letter in letters:
-            target.send(letter)
-            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
-            del self._held[letter.id]
-            yield letter
+        for message in messages:
+            target.send(message)
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
+            del self._held[message.id]
+            yield message
 
     def release(self) -> None:
         """Make the received messages visible again now. Otherwise SQS does so after HELD_SECONDS."""
-        letters = list(self._held.values())
-        for start in range(0, len(letters), 10):
+        messages = list(self._held.values())
+        for start in range(0, len(messages), 10):
             entries = [
-                {"Id": str(index), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
-                for index, letter in enumerate(letters[start : start + 10])
+                {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": 0}
+                for index, message in enumerate(messages[start : start + 10])
             ]
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
@@ -148,7 +148,7 @@ class ExecutionReader:
             for execution in page["executions"]
             if execution["stopDate"] > since
         ]
-        self._letters = self._describe()
+        self._messages = self._describe()
 
     def count(self) -> int:
         """Return the number of executions."""
@@ -156,13 +156,13 @@ class ExecutionReader:
 
     def receive(self, limit: int) -> list[DeadLetter]:
         """Return the next executions, at most `limit`."""
-        return list(islice(self._letters, limit))
+        return list(islice(self._messages, limit))
 
-    def send(self, letters: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
+    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
         """Redrive each execution, then yield it. A redriven execution is no longer unsuccessful."""
-        for letter in letters:
-            target.send(letter)
-            yield letter
+        for message in messages:
+            target.send(message)
+            yield message
 
     def release(self) -> None:
         """Do nothing: listing executions does not hide them."""

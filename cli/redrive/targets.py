@@ -14,7 +14,7 @@ class Target(Protocol):
 
     name: str
 
-    def send(self, letter: DeadLetter) -> None:
+    def send(self, message: DeadLetter) -> None:
         """Send a dead letter to the target."""
 
 
@@ -26,21 +26,21 @@ class QueueTarget:
         self._url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
         self._sqs = sqs
 
-    def send(self, letter: DeadLetter) -> None:
+    def send(self, message: DeadLetter) -> None:
         """Send the message, in its message group if it has one.
 
         A FIFO queue deduplicates by the dead letter's id: a message that is sent twice after an interruption arrives
         once. A message that failed again has another id.
         """
-        order = {"MessageGroupId": letter.group} if letter.group else {}
+        order = {"MessageGroupId": message.group} if message.group else {}
         if self._url.endswith(".fifo"):
-            order["MessageDeduplicationId"] = f"redrive-{letter.id}"
+            order["MessageDeduplicationId"] = f"redrive-{message.id}"
         self._sqs.send_message(
             QueueUrl=self._url,
-            MessageBody=letter.body,
+            MessageBody=message.body,
             MessageAttributes={
                 name: {key: value[key] for key in ("DataType", "StringValue", "BinaryValue") if key in value}
-                for name, value in letter.attributes.items()
+                for name, value in message.attributes.items()
                 if name != REASON
             },
             **order,
@@ -55,12 +55,12 @@ class FunctionTarget:
         lambda_.get_function_configuration(FunctionName=name)  # fails before anything is sent if there is none
         self._function, self._lambda = name, lambda_
 
-    def send(self, letter: DeadLetter) -> None:
+    def send(self, message: DeadLetter) -> None:
         """Invoke the function with the dead letter's event."""
         self._lambda.invoke(
             FunctionName=self._function,
             InvocationType="Event",
-            Payload=json.dumps(letter.event, ensure_ascii=False).encode(),
+            Payload=json.dumps(message.event, ensure_ascii=False).encode(),
         )
 
 
@@ -71,6 +71,6 @@ class StateMachineTarget:
         self.name = f"the state machine {name}"
         self._states = states
 
-    def send(self, letter: DeadLetter) -> None:
+    def send(self, message: DeadLetter) -> None:
         """Redrive the execution."""
-        self._states.redrive_execution(executionArn=letter.receipt)
+        self._states.redrive_execution(executionArn=message.receipt)
