@@ -1,1 +1,1 @@
-"""Who may do what in a deployment, read from its synthesized templates."""
+"""The access matrix of a deployment, read from its synthesized templates."""

@@ -27,8 +27,8 @@ LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 def bundle(scope: Construct, *packages: str) -> lambda_.Code:
     """Return the code of a function in `scope` that uses these packages of `lambdas/`.
 
-    It is a zip file, which CDK copies at once, where a folder has 400 files for each function. If CDK needs no code,
-    because the stack is not deployed, the file contains the packages' names alone.
+    It is a zip file: CDK copies one file instead of the 400 files of a folder. If CDK needs no code, because the stack
+    is not deployed, the file contains only the packages' names.
     """
     folder, digest = _zipped(packages, whole=Stack.of(scope).bundling_required)
     return lambda_.Code.from_asset(str(Path(folder.name) / _ZIP), asset_hash=digest)
@@ -41,7 +41,7 @@ _ZIP = "code.zip"
 def _zipped(packages: tuple[str, ...], *, whole: bool) -> tuple[TemporaryDirectory[str], str]:
     """Return a folder with the zip file, and the digest of its content.
 
-    The folder exists until this process ends. The zip file's own digest would depend on the version of zlib.
+    The folder exists until this process ends. The digest of the zip file itself would depend on the version of zlib.
     """
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     atexit.register(folder.cleanup)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypa
     assert staged(tmp_path / "after", "claim_check", "consume_queue") == before
     (lambdas / "consume_queue" / "handler.py").write_text("changed = True\n")
     assert staged(tmp_path / "edited", "claim_check", "consume_queue") != before
+
+
+def test_zip_file_is_reproducible() -> None:
+    """Its name comes from its content, not from times, permissions or compression."""
+    packages = ("claim_check", "publish")
+    folder, digest = bundle._zipped(packages, whole=True)
+    with ZipFile(Path(folder.name) / "code.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            name: path.read_bytes() for name, path in bundle.files(packages)
+        }
+        assert {(member.date_time[0], member.external_attr >> 16) for member in archive.infolist()} == {(1980, 0o644)}
+    assert bundle._zipped.__wrapped__(packages, whole=True)[1] == digest
+    assert bundle._zipped(("claim_check", "consume_queue"), whole=True)[1] != digest
 
 
 @pytest.mark.parametrize(
