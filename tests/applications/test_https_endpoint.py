@@ -202,9 +202,9 @@ def test_payload_is_stored_before_the_response(server: Server, signer: Signer, p
 
 def test_repeated_notification_is_read_once(server: Server, signer: Signer, publish: Publish, fake_s3: FakeS3) -> None:
     signed = body(signer.signed(notification(3, publish(bytes(300_000), "m-3"))))
-    before = len(fake_s3.asked("GET"))
+    before = len(fake_s3.requests_of("GET"))
     assert [server.post(signed) for _ in range(3)] == [200, 200, 200]
-    assert len(fake_s3.asked("GET")) == before + 1
+    assert len(fake_s3.requests_of("GET")) == before + 1
 
 
 def test_large_payload_is_streamed_in_little_memory(server: Server, signer: Signer, publish: Publish) -> None:
@@ -269,7 +269,7 @@ def test_failed_notification_gets_503_until_it_succeeds(
     fake_s3.put("payloads-one", "payloads/m-7", bytes(300_000))
     assert server.post(signed) == 503  # PayloadCorrupt
     fake_s3.objects["payloads-one", "payloads/m-7"] = stored
-    fake_s3.refuse("GET", 403, "AccessDenied")
+    fake_s3.fail("GET", 403, "AccessDenied")
     assert server.post(signed) == 503  # PayloadUnavailable
     assert identity(7) not in server.received()
     assert server.post(signed) == 200

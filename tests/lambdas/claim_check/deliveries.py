@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,3 +108,8 @@ def queued(body: str, attributes: dict[str, str], data_type: str = "Number") -> 
 def pointing(bucket: str, key: str, size: str = "3") -> Record:
     """Return a record of another library's pointer message."""
     return queued(Pointer(bucket, key).body(), {"ExtendedPayloadSize": size})
+
+
+def short_id(value: object) -> str:
+    """Return the id of a parametrised test, without characters that pytest escapes or parses."""
+    return re.sub(r"[^\w{}:,'\"./ -]", "", str(value), flags=re.ASCII)[:60]

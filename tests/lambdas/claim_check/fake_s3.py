@@ -1,12 +1,11 @@
-"""A small S3 on 127.0.0.1 that enforces what moto does not, and misbehaves on demand.
+"""A fake S3 on 127.0.0.1 with checks that moto lacks, and failures on demand.
 
-Enforced: ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match on every write, If-Match on reads and
-copies, SHA-256 of a request, MpuObjectSize, part order and checksums on completion, ranges. On demand: a refused
-request (`refuse`), a connection that drops in the middle of a body (`drop`), an answer that gets lost after the work
-was done (`lose_answer`).
+It checks ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match of writes, If-Match of reads and copies,
+SHA-256 of requests, MpuObjectSize, order and checksums of parts, and ranges. On demand a request fails (`fail`), a
+connection drops within a body (`drop`), or a response is lost after the request was executed (`lose_response`).
 
-Objects of nothing but zeros are kept as their length, so that gigabytes cost nothing here. The CRC64NVME is made up:
-to a client it is opaque, as the real one is where botocore cannot compute it.
+Objects that contain only zeros are stored as their length, so that gigabytes need no memory. The CRC64NVME is invented:
+clients do not compute it, because botocore cannot.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PIECE = 1024 * 1024
 
 @dataclass
 class Zeros:
-    """That many zero bytes."""
+    """`size` zero bytes."""
 
     size: int
 
@@ -85,7 +84,7 @@ class Upload:
 
 
 @dataclass
-class Refusal:
+class Failure:
     method: str
     status: int
     code: str
@@ -93,20 +92,20 @@ class Refusal:
     on: str
 
 
-class Refused(Exception):
+class Rejected(Exception):
     def __init__(self, status: int, code: str) -> None:
         self.status, self.code = status, code
 
 
 class FakeS3:
-    """A context manager; `client()` talks to it. `requests` lists what was asked: "METHOD /bucket/key?query"."""
+    """A context manager. `client()` returns its client. `requests` lists "METHOD /bucket/key?query"."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}
         self.uploads: dict[str, Upload] = {}
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
-        self.refusals: list[Refusal] = []
+        self.failures: list[Failure] = []
         self.drops: list[int] = []
         self.lost: list[str] = []
         self._serial = 0
@@ -153,19 +152,19 @@ class FakeS3:
             self._serial += 1
             return self._serial
 
-    def refuse(self, method: str, status: int, code: str, *, times: int = 1, on: str = "") -> None:
-        """The next `times` requests with this method, and `on` in their path and query, fail."""
-        self.refusals.append(Refusal(method, status, code, times, on))
+    def fail(self, method: str, status: int, code: str, *, times: int = 1, on: str = "") -> None:
+        """Fail the next `times` requests with this method and `on` in their path and query."""
+        self.failures.append(Failure(method, status, code, times, on))
 
     def drop(self, *after: int) -> None:
-        """The next GETs break off after so many bytes of their body, one number a GET."""
+        """Drop the connections of the next GETs after these numbers of bytes of the body."""
         self.drops += after
 
-    def lose_answer(self, method: str) -> None:
-        """The next request of this method is done, and its connection closed without an answer."""
+    def lose_response(self, method: str) -> None:
+        """Execute the next request of this method, and close its connection without a response."""
         self.lost.append(method)
 
-    def asked(self, method: str) -> list[str]:
+    def requests_of(self, method: str) -> list[str]:
         return [request for request in self.requests if request.startswith(method + " ")]
 
 
@@ -188,28 +187,28 @@ class _Handler(BaseHTTPRequestHandler):
     s3: FakeS3
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # a client may hang up at any point, and some are here to do so
+        with suppress(ConnectionError):  # tests close connections at any point
             super().handle()
 
     def do_GET(self) -> None:
-        self._answered(self._get)
+        self._respond(self._get)
 
     def do_HEAD(self) -> None:
-        self._answered(self._get)
+        self._respond(self._get)
 
     def do_PUT(self) -> None:
-        self._answered(self._put)
+        self._respond(self._put)
 
     def do_POST(self) -> None:
-        self._answered(self._post)
+        self._respond(self._post)
 
     def do_DELETE(self) -> None:
-        self._answered(self._delete)
+        self._respond(self._delete)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def _answered(self, action: Any) -> None:
+    def _respond(self, action: Any) -> None:
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
         self.target = (bucket, key)
@@ -218,27 +217,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.s3.requests.append(f"{self.command} {self.path}")
         self.s3.headers.append({name.lower(): value for name, value in self.headers.items()})
         try:
-            self._refuse()
+            self._check_request()
             action()
-        except Refused as refused:
-            body = f"<Error><Code>{refused.code}</Code><Message>refused</Message></Error>".encode()
-            self._reply(refused.status, b"" if self.command == "HEAD" else body)
+        except Rejected as rejected:
+            body = f"<Error><Code>{rejected.code}</Code><Message>rejected</Message></Error>".encode()
+            self._reply(rejected.status, b"" if self.command == "HEAD" else body)
 
-    def _refuse(self) -> None:
-        for refusal in self.s3.refusals:
-            if refusal.times and refusal.method == self.command and refusal.on in self.path:
-                refusal.times -= 1
-                raise Refused(refusal.status, refusal.code)
+    def _check_request(self) -> None:
+        for failure in self.s3.failures:
+            if failure.times and failure.method == self.command and failure.on in self.path:
+                failure.times -= 1
+                raise Rejected(failure.status, failure.code)
         for header in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):
             if self.headers.get(header, OWNER) != OWNER:
-                raise Refused(403, "AccessDenied")
+                raise Rejected(403, "AccessDenied")
 
     def _get(self) -> None:
         found = self.s3.objects.get(self.target)
         if found is None:
-            raise Refused(404, "NoSuchKey")
+            raise Rejected(404, "NoSuchKey")
         if self.headers.get("if-match", found.etag) != found.etag:
-            raise Refused(412, "PreconditionFailed")
+            raise Rejected(412, "PreconditionFailed")
         first = int(re.sub(r"bytes=(\d+)-.*", r"\1", self.headers.get("range", "bytes=0-")))
         data = found.data[first:]
         self.send_response(206 if first else 200)
@@ -274,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         declared = self.headers.get("x-amz-checksum-sha256")
         if declared and declared != _sha256(self.body):
-            raise Refused(400, "BadDigest")
+            raise Rejected(400, "BadDigest")
         stored = self.s3.stored(blob(self.body), sha256=declared, metadata=self._metadata())
         self.s3.objects[self.target] = stored
         self._reply(200, b"", etag=stored.etag)
@@ -298,16 +297,16 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = map(int, self.headers["x-amz-copy-source-range"].removeprefix("bytes=").split("-"))
             source = self._copy_source().data
             if last >= len(source):
-                raise Refused(400, "InvalidRange")
+                raise Rejected(400, "InvalidRange")
             data: Blob = source[first : last + 1]
-            crc = _made_up(len(data))
+            crc = _invented_crc(len(data))
             upload.parts[number] = (data, etag, crc)
             body = f"<ETag>{escape(etag)}</ETag><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>"
             self._reply(200, f"<CopyPartResult>{body}</CopyPartResult>".encode())
             return
         crc = base64.b64encode(zlib.crc32(self.body).to_bytes(4, "big")).decode()
         if self.headers.get("x-amz-checksum-crc32") != crc:
-            raise Refused(400, "BadDigest")
+            raise Rejected(400, "BadDigest")
         upload.parts[number] = (blob(self.body), etag, crc)
         self._reply(200, b"", etag=etag, **{"x-amz-checksum-crc32": crc})
 
@@ -321,14 +320,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         upload = self._upload()
         self._require_new()
-        asked = _parts_of(self.body)
-        if asked != [(number, etag, crc) for number, (_, etag, crc) in sorted(upload.parts.items())]:
-            raise Refused(400, "InvalidPart")
-        data = joined([part for part, _, _ in (upload.parts[number] for number, _, _ in asked)])
+        listed = _parts_of(self.body)
+        if listed != [(number, etag, crc) for number, (_, etag, crc) in sorted(upload.parts.items())]:
+            raise Rejected(400, "InvalidPart")
+        data = joined([part for part, _, _ in (upload.parts[number] for number, _, _ in listed)])
         if int(self.headers.get("x-amz-mp-object-size", len(data))) != len(data):
-            raise Refused(400, "InvalidRequest")
+            raise Rejected(400, "InvalidRequest")
         whole = upload.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
-        crc = _made_up(len(data)) if whole else None
+        crc = _invented_crc(len(data)) if whole else None
         metadata = {name[11:]: value for name, value in upload.headers.items() if name.startswith("x-amz-meta-")}
         self.s3.objects[self.target] = self.s3.stored(data, crc64nvme=crc, metadata=metadata)
         del self.s3.uploads[self.query["uploadId"]]
@@ -345,21 +344,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _require_new(self) -> None:
         if self.headers.get("if-none-match") == "*" and self.target in self.s3.objects:
-            raise Refused(412, "PreconditionFailed")
+            raise Rejected(412, "PreconditionFailed")
 
     def _copy_source(self) -> Stored:
         bucket, _, key = unquote(self.headers["x-amz-copy-source"]).partition("?")[0].partition("/")
         found = self.s3.objects.get((bucket, key))
         if found is None:
-            raise Refused(404, "NoSuchKey")
+            raise Rejected(404, "NoSuchKey")
         if self.headers.get("x-amz-copy-source-if-match", found.etag) != found.etag:
-            raise Refused(412, "PreconditionFailed")
+            raise Rejected(412, "PreconditionFailed")
         return found
 
     def _upload(self) -> Upload:
         upload = self.s3.uploads.get(self.query["uploadId"])
         if upload is None or upload.key != self.target:
-            raise Refused(404, "NoSuchUpload")
+            raise Rejected(404, "NoSuchUpload")
         return upload
 
     def _metadata(self) -> dict[str, str]:
@@ -385,7 +384,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _parts_of(request: bytes) -> list[tuple[int, str, str]]:
-    """Number, ETag and checksum of every part a CompleteMultipartUpload names."""
+    """Return number, ETag and checksum of each part of a CompleteMultipartUpload."""
     parts = []
     for part in ElementTree.fromstring(request):
         texts = {child.tag.rpartition("}")[2]: child.text or "" for child in part}
@@ -394,5 +393,5 @@ def _parts_of(request: bytes) -> list[tuple[int, str, str]]:
     return parts
 
 
-def _made_up(size: int) -> str:
+def _invented_crc(size: int) -> str:
     return base64.b64encode(hashlib.sha256(str(size).encode()).digest()[:8]).decode()

@@ -28,10 +28,10 @@ TOPIC = "arn:aws:sns:eu-west-1:111111111111:events"
 
 
 class Watched:
-    """Stands in for S3: notes that it was asked, and fails when it is asked for anything outside the store."""
+    """An S3 client that counts requests, and fails for an object outside the store."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
 
     def get_object(self, **request: Any) -> NoReturn:
         assert request["Bucket"] == STORE.bucket
@@ -41,22 +41,22 @@ class Watched:
         assert key != STORE.prefix
         assert len(key.encode()) <= 1024
         assert not {".", ".."}.intersection(key.split("/"))
-        self.asked += 1
+        self.requests += 1
         raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "none"}}, "GetObject")
 
 
 def unreachable(url: str) -> NoReturn:
-    """For an endpoint whose messages nobody signed: it has no reason to fetch anything but SNS's certificate."""
+    """Fail. An endpoint without signed messages fetches only SNS's certificate."""
     assert url.startswith("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-")
     raise OSError(url)
 
 
 class Checker:
-    """Hands inputs to every entry there is, and counts what became of them."""
+    """Passes inputs to the entry points, and counts the results."""
 
     def __init__(self) -> None:
         self.s3 = Watched()
-        self.found: Counter[str] = Counter()
+        self.results: Counter[str] = Counter()
         self._dereferencer = Dereferencer(stores=[STORE], s3=cast("Any", self.s3))
         self._endpoint = Endpoint(
             topics=[TOPIC],
@@ -66,37 +66,37 @@ class Checker:
         )
 
     def record(self, record: Any) -> None:
-        """A received record, dereferenced and read."""
+        """Dereference and read a record."""
         (outcome,) = self._dereferencer.outcomes([record])
         if outcome.error:
-            self._ours(outcome.error)
+            self._check(outcome.error)
         elif outcome.message:
             self._read(outcome.message.payload)
 
     def posted(self, body: bytes) -> None:
-        """A body posted to an HTTPS endpoint."""
+        """Post a body to the HTTPS endpoint."""
         try:
             self._endpoint.receive(body)
         except ClaimCheckError as error:
-            self._ours(error)
+            self._check(error)
 
     def _read(self, payload: Any) -> None:
         try:
             payload.json()
         except ClaimCheckError as error:
-            self._ours(error)
+            self._check(error)
         else:
-            self.found["read"] += 1
+            self.results["read"] += 1
 
-    def _ours(self, error: ClaimCheckError) -> None:
+    def _check(self, error: ClaimCheckError) -> None:
         text = str(error)
         assert len(text) < 3_000
         assert "\n" not in text
         json.dumps(error.record())
-        self.found[type(error).__name__] += 1
+        self.results[type(error).__name__] += 1
 
 
-# Inputs: from JSON of any shape to records that are right but for one thing.
+# Inputs: from any JSON to records with one mistake.
 
 
 def _json(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -153,13 +153,13 @@ values = st.one_of(sizes, claims)
 
 
 def attributes(kind: str, text: str, data: str) -> st.SearchStrategy[Any]:
-    """Attributes in one of the three spellings."""
-    one = st.fixed_dictionaries(
+    """Return attributes in one of the three forms."""
+    member = st.fixed_dictionaries(
         {kind: st.sampled_from(["Number", "String", "Binary", "String.Array"]) | plain},
         optional={text: values | anything, data: st.binary(max_size=9) | st.text(max_size=9) | anything},
     )
     names = st.sampled_from(["ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key", "kind"])
-    return st.dictionaries(names | st.text(max_size=5), one | anything, max_size=4) | anything
+    return st.dictionaries(names | st.text(max_size=5), member | anything, max_size=4) | anything
 
 
 ids = st.just("m-1") | st.text(max_size=8) | plain
@@ -194,7 +194,7 @@ marked = st.builds(
     _mostly(st.none(), claims),
 )
 wide = st.one_of(api, queued, notified, notified.map(lambda sns: {"Sns": sns}), anything)
-# Half of them right but for a detail: hypothesis would give every branch of the others the same weight.
+# Half of the records have one mistake: hypothesis gives each alternative the same weight.
 records = st.booleans().flatmap(lambda near: marked if near else wide)
 posts = st.one_of(
     st.binary(max_size=60),
@@ -216,14 +216,14 @@ posts = st.one_of(
         optional={"Subject": plain, "Token": plain, "SubscribeURL": plain, "MessageAttributes": plain},
     ).map(lambda value: json.dumps(value).encode()),
 )
-ways: dict[str, st.SearchStrategy[Any]] = {"record": records, "posted": posts}
+entry_points: dict[str, st.SearchStrategy[Any]] = {"record": records, "posted": posts}
 inputs = st.sampled_from(["record", "record", "record", "posted"]).flatmap(
-    lambda way: st.tuples(st.just(way), ways[way])
+    lambda name: st.tuples(st.just(name), entry_points[name])
 )
 
 
 def run(count: int, *, derandomize: bool = False) -> Checker:
-    """Tries `count` inputs, most of them records. Raises on the first that misbehaves, after making it small."""
+    """Try `count` inputs, most of them records. Raises the error of the first failure, after shrinking it."""
     checker = Checker()
 
     @settings(
@@ -235,20 +235,20 @@ def run(count: int, *, derandomize: bool = False) -> Checker:
         suppress_health_check=list(HealthCheck),
     )
     @given(inputs)
-    def try_one(one: tuple[str, Any]) -> None:
-        way, value = one
-        getattr(checker, way)(value)
+    def try_input(input_: tuple[str, Any]) -> None:
+        entry_point, value = input_
+        getattr(checker, entry_point)(value)
 
-    try_one()
+    try_input()
     return checker
 
 
 def run_guided(count: int) -> None:
-    """The same checks on bytes that atheris makes up, guided by what they reach in the library."""
+    """Run the same checks on bytes that atheris generates, guided by coverage."""
     atheris: Any = import_module("atheris")
     checker = Checker()
 
-    def try_one(data: bytes) -> None:
+    def try_input(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)
         way = provider.ConsumeIntInRange(0, 3)
         if way == 0:
@@ -260,7 +260,7 @@ def run_guided(count: int) -> None:
                 return
         else:
             body, size, claim = (provider.ConsumeUnicode(60) for _ in range(3))
-            if provider.ConsumeBool():  # a pointer, as far as JSON goes
+            if provider.ConsumeBool():  # valid JSON of a pointer
                 name = provider.PickValueInList(["software.amazon.payloadoffloading.PayloadS3Pointer", body])
                 bucket = provider.PickValueInList(["payloads-one", body])
                 body = json.dumps([name, {"s3BucketName": bucket, "s3Key": "payloads/" + provider.ConsumeUnicode(60)}])
@@ -271,14 +271,14 @@ def run_guided(count: int) -> None:
             names = ("body", "messageId", "messageAttributes", "dataType", "stringValue")
             if way == 2:
                 names = ("Body", "MessageId", "MessageAttributes", "DataType", "StringValue")
-            spelt = {
+            attributes_ = {
                 "ExtendedPayloadSize": {names[3]: "Number", names[4]: size},
                 "ClaimCheck": {names[3]: "String", names[4]: claim},
             }
-            checker.record({names[0]: body, names[1]: "m-1", names[2]: spelt})
+            checker.record({names[0]: body, names[1]: "m-1", names[2]: attributes_})
 
     atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-runs={count}", "-max_len=2000"], try_one)
+    atheris.Setup([sys.argv[0], f"-runs={count}", "-max_len=2000"], try_input)
     atheris.Fuzz()
 
 
@@ -288,8 +288,8 @@ def main(arguments: list[str]) -> None:
         run_guided(count)
         return
     checker = run(count)
-    outcomes = ", ".join(f"{number} {name}" for name, number in checker.found.most_common())
-    print(f"{count} inputs: {outcomes}; {checker.s3.asked} reads, all of the trusted store")
+    outcomes = ", ".join(f"{number} {name}" for name, number in checker.results.most_common())
+    print(f"{count} inputs: {outcomes}; {checker.s3.requests} reads, all in the trusted store")
 
 
 if __name__ == "__main__":

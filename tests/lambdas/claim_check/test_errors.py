@@ -61,7 +61,7 @@ class World(NamedTuple):
         self.fake.put(*STORED, data)
 
     def fail(self, method: str, on: str = "") -> None:
-        self.fake.refuse(method, 501, "NotImplemented", on=on)
+        self.fake.fail(method, 501, "NotImplemented", on=on)
 
     def copy(self) -> object:
         return self.received().copy_to(TARGET, s3=self.s3)

@@ -10,8 +10,8 @@ from tests.lambdas.claim_check.fuzz import Checker, Watched, run
 def test_hostile_input_is_rejected_safely() -> None:
     checker = run(3_000, derandomize=True)
     # Both rejected and accepted inputs were generated.
-    assert {"MalformedMessage", "UntrustedStore", "PayloadMissing", "read"} <= set(checker.found)
-    assert checker.s3.asked == checker.found["PayloadMissing"] > 0
+    assert {"MalformedMessage", "UntrustedStore", "PayloadMissing", "read"} <= set(checker.results)
+    assert checker.s3.requests == checker.results["PayloadMissing"] > 0
 
 
 def test_watched_s3_fails_on_call_outside_the_store() -> None:

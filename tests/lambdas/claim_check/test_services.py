@@ -1,4 +1,4 @@
-"""Through moto's SNS, SQS and S3, with boto3's own serialisation: the spellings are the services', not ours."""
+"""Round trips through moto's SNS, SQS and S3, with boto3's serialisation."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_messages_arrive_in_queue(services: None, raw: bool) -> None:
 
     records: list[Any] = []
     while len(records) < 4:
-        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-        records += answer["Messages"]
+        response = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        records += response["Messages"]
     outcomes = list(Dereferencer(stores=[store], s3=s3).outcomes(records))
 
     assert [outcome.error for outcome in outcomes] == [None] * 4

@@ -96,7 +96,7 @@ def test_large_entries_are_offloaded_one_by_one(
     outcomes = publisher.publish_batch([Entry(payload=payload) for payload in payloads])
     assert [bool(outcome.published and outcome.published.pointer) for outcome in outcomes] == [False, True, True, False]
     assert len(sns.batches) == 1
-    assert len(fake_s3.asked("PUT")) == 2
+    assert len(fake_s3.requests_of("PUT")) == 2
     messages = [dereferencer.message(DELIVERIES["SQS event, raw"](published)) for published in sns.published]
     assert [message.payload.read() for message in messages] == payloads
     assert [message.id for message in messages] == [outcome.message_id for outcome in outcomes]
@@ -166,7 +166,7 @@ def failed(index: int, code: str, *, sender: bool) -> dict[str, Any]:
 def test_rejected_entries_have_their_errors(
     stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
 ) -> None:
-    answer = {
+    response = {
         "Successful": [{"Id": "0", "MessageId": "s-0"}],
         "Failed": [
             failed(1, "InvalidParameter", sender=True),
@@ -175,7 +175,7 @@ def test_rejected_entries_have_their_errors(
             failed(4, "AuthorizationError", sender=True),
         ],
     }
-    stubbed[1].add_response("publish_batch", answer)
+    stubbed[1].add_response("publish_batch", response)
     outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00")] * 6)
     assert [outcome.published and outcome.published.sns_message_id for outcome in outcomes] == ["s-0"] + [None] * 5
     assert [type(outcome.error).__name__ for outcome in outcomes] == ["NoneType", "InvalidMessage"] + [
@@ -210,11 +210,11 @@ def test_failed_call_is_the_error_of_all_its_entries(
 
 
 def test_entry_error_has_the_form_of_boto(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "Failed": [failed(0, "AuthorizationError", sender=True), failed(1, "InternalError", sender=False)],
         "ResponseMetadata": {"RequestId": "r-1", "RetryAttempts": 0},
     }
-    stubbed[1].add_response("publish_batch", answer)
+    stubbed[1].add_response("publish_batch", response)
     outcomes = stubbed_publisher.publish_batch(entries(3))
     errors = [outcome.error for outcome in outcomes if isinstance(outcome.error, ClientError)]
     assert [str(error) for error in errors] == [
@@ -229,8 +229,8 @@ def test_entry_error_has_the_form_of_boto(stubbed: tuple[SNSClient, Stubber], st
 def test_batch_objects_stay_after_retry_by_boto(
     stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
 ) -> None:
-    answer = {"Failed": [failed(0, "AuthorizationError", sender=True)], "ResponseMetadata": {"RetryAttempts": 1}}
-    stubbed[1].add_response("publish_batch", answer)
+    response = {"Failed": [failed(0, "AuthorizationError", sender=True)], "ResponseMetadata": {"RetryAttempts": 1}}
+    stubbed[1].add_response("publish_batch", response)
     stubbed_publisher.publish_batch([Entry(payload=b"\x00")])
     assert len(fake_s3.objects) == 1
 

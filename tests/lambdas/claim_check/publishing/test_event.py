@@ -45,8 +45,8 @@ def test_event_size_counts_all_texts_in_utf8(stub: Any, character: str) -> None:
 @pytest.mark.parametrize("detail", [{"text": "grün"}, '{"text":"grün"}'], ids=["object", "text"])
 def test_event_is_put_and_its_id_returned(stub: Any, detail: Any) -> None:
     entry = {"EventBusName": BUS, "Source": "shop", "DetailType": "order.placed", "Detail": '{"text":"grün"}'}
-    answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}
-    stub.add_response("put_events", answer, {"Entries": [{**entry, "Resources": ["arn:1"]}]})
+    response = {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}
+    stub.add_response("put_events", response, {"Entries": [{**entry, "Resources": ["arn:1"]}]})
     assert put_event(**EVENT, detail=detail, resources=["arn:1"], events=stub.client) == "e-1"
     stub.assert_no_pending_responses()
 
@@ -54,19 +54,19 @@ def test_event_is_put_and_its_id_returned(stub: Any, detail: Any) -> None:
 def test_rejected_event_is_an_error(stub: Any) -> None:
     refusal = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [refusal]}, {"Entries": ANY})
-    with pytest.raises(ClientError, match="Not authorized for the source") as refused:
+    with pytest.raises(ClientError, match="Not authorized for the source") as caught:
         put_event(**EVENT, detail={}, events=stub.client)
-    assert refused.value.response["Error"]["Code"] == "NotAuthorizedForSourceException"
+    assert caught.value.response["Error"]["Code"] == "NotAuthorizedForSourceException"
 
 
 def test_event_without_result_is_an_error(stub: Any) -> None:
-    answer = {"FailedEntryCount": 1, "Entries": [{}], "ResponseMetadata": {"HTTPStatusCode": 200}}
-    stub.add_response("put_events", answer, {"Entries": ANY})
-    with pytest.raises(ClientError) as refused:
+    response = {"FailedEntryCount": 1, "Entries": [{}], "ResponseMetadata": {"HTTPStatusCode": 200}}
+    stub.add_response("put_events", response, {"Entries": ANY})
+    with pytest.raises(ClientError) as caught:
         put_event(**EVENT, detail={}, events=stub.client)
-    assert refused.value.operation_name == "PutEvents"
-    assert refused.value.response["Error"] == {"Code": "NoResult", "Message": "no reason given"}
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert caught.value.operation_name == "PutEvents"
+    assert caught.value.response["Error"] == {"Code": "NoResult", "Message": "no reason given"}
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_event_without_result_is_an_error(stub: Any) -> None:
     ],
 )
 def test_detail_must_be_a_json_object(detail: Any, problem: str) -> None:
-    with pytest.raises(InvalidMessage) as refused:
+    with pytest.raises(InvalidMessage) as caught:
         put_event(**EVENT, detail=detail)
-    assert str(refused.value).startswith(f"detail: {problem}")
+    assert str(caught.value).startswith(f"detail: {problem}")
 
 
 def test_bus_must_be_an_arn() -> None:

@@ -43,7 +43,7 @@ def test_large_payload_is_sent_in_parts_of_5_mib(s3: S3Client, store: Store, fak
     offloaded = offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert (offloaded.size, offloaded.sha256) == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
     assert fake_s3.objects[KEY].data == LARGE
-    assert len(fake_s3.asked("PUT")) == 4
+    assert len(fake_s3.requests_of("PUT")) == 4
     assert all(headers["x-amz-expected-bucket-owner"] == store.owner for headers in fake_s3.headers)
     completion = fake_s3.headers[-1]
     assert (completion["if-none-match"], completion["x-amz-mp-object-size"]) == ("*", str(len(LARGE)))
@@ -61,7 +61,7 @@ def test_same_payload_is_a_retry(payload: bytes, s3: S3Client, store: Store, fak
 def test_retry_of_small_payload_compares_the_checksum(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     for _ in range(2):
         offload(SMALL, store=store, message_id="m-1", s3=s3)
-    assert fake_s3.asked("GET") == []
+    assert fake_s3.requests_of("GET") == []
 
 
 @pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
@@ -84,18 +84,18 @@ def test_lost_response_is_no_failure(payload: bytes, method: str, s3: S3Client, 
 
         def losing_the_last_answer() -> Iterator[bytes]:
             yield LARGE
-            fake_s3.lose_answer("POST")
+            fake_s3.lose_response("POST")
 
         source: Any = losing_the_last_answer()
     else:
-        fake_s3.lose_answer("PUT")
+        fake_s3.lose_response("PUT")
         source = payload
     assert offload(source, store=store, message_id="m-1", s3=s3).size == len(payload)
     assert fake_s3.objects[KEY].data == payload
 
 
 def test_temporary_writer_of_the_key_is_no_failure(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
-    fake_s3.refuse("PUT", 409, "ConditionalRequestConflict", times=2)
+    fake_s3.fail("PUT", 409, "ConditionalRequestConflict", times=2)
     assert offload(SMALL, store=store, message_id="m-1", s3=s3).created
 
 
@@ -104,7 +104,7 @@ def test_permanent_writer_of_the_key_is_unavailable(
     payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:
     on = "uploadId" if payload is LARGE else ""
-    fake_s3.refuse(method, 409, "ConditionalRequestConflict", times=9, on=on)
+    fake_s3.fail(method, 409, "ConditionalRequestConflict", times=9, on=on)
     with pytest.raises(PayloadUnavailable, match="publish again") as caught:
         offload(payload, store=store, message_id="m-1", s3=s3)
     assert not caught.value.permanent
@@ -122,7 +122,7 @@ def test_failed_source_leaves_no_upload_and_its_own_error(s3: S3Client, store: S
         offload(failing(), store=store, message_id="m-1", s3=s3)
     assert caught.value is failure
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
-    assert len(fake_s3.asked("DELETE")) == 1
+    assert len(fake_s3.requests_of("DELETE")) == 1
 
 
 def test_interrupt_leaves_no_upload(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
@@ -138,7 +138,7 @@ def test_interrupt_leaves_no_upload(s3: S3Client, store: Store, fake_s3: FakeS3)
 @pytest.mark.parametrize("on", ["uploads", "partNumber=2", "uploadId"])
 def test_failure_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     method = "PUT" if on.startswith("part") else "POST"
-    fake_s3.refuse(method, 403, "AccessDenied", on=on)
+    fake_s3.fail(method, 403, "AccessDenied", on=on)
     with pytest.raises(PayloadUnavailable, match="AccessDenied") as caught:
         offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert isinstance(caught.value.__cause__, ClientError)
@@ -146,8 +146,8 @@ def test_failure_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Stor
 
 
 def test_failed_abort_is_a_note_on_the_error(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
-    fake_s3.refuse("PUT", 403, "AccessDenied", on="partNumber=3")
-    fake_s3.refuse("DELETE", 403, "AccessDenied")
+    fake_s3.fail("PUT", 403, "AccessDenied", on="partNumber=3")
+    fake_s3.fail("DELETE", 403, "AccessDenied")
     with pytest.raises(PayloadUnavailable) as caught:
         offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert "was not aborted" in caught.value.__notes__[0]

@@ -186,7 +186,7 @@ def test_failed_deletion_is_a_note_on_the_error(
 ) -> None:
     sns, stub = stubbed
     stub.add_client_error("publish", "NotFound", http_status_code=404)
-    fake_s3.refuse("DELETE", 403, "AccessDenied")
+    fake_s3.fail("DELETE", 403, "AccessDenied")
     with pytest.raises(ClientError, match="NotFound") as caught:
         Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00")
     ((bucket, key),) = fake_s3.objects
@@ -219,9 +219,9 @@ def test_never_offloading_rejects_larger_payloads(
     payload: Any, error: type[Exception], reason: str, store: Store, sns: NotedSns, s3: S3Client, fake_s3: FakeS3
 ) -> None:
     publisher = Publisher(topic_arn=TOPIC, store=store, offload="never", sns=sns.client(), s3=s3)
-    with pytest.raises(error, match=f"{reason}.* never offloads") as refused:
+    with pytest.raises(error, match=f"{reason}.* never offloads") as caught:
         publisher.publish(payload)
-    assert getattr(refused.value, "permanent", None) is True
+    assert getattr(caught.value, "permanent", None) is True
     (outcome,) = publisher.publish_batch([Entry(payload=payload)])
     assert isinstance(outcome.error, error)
     with pytest.raises(InvalidMessage, match="an object in S3 can only be pointed to"):

@@ -84,7 +84,7 @@ def test_object_is_copied_by_s3_and_its_source_stays(
     )
     assert published.sha256 == hashlib.sha256(data).hexdigest()
     assert published.pointer == Pointer("payloads-one", "payloads/u-1")
-    assert fake_s3.asked("GET") == []
+    assert fake_s3.requests_of("GET") == []
     assert ("uploads-one", "outbox/my scan+ü.tiff") in fake_s3.objects
     headers = fake_s3.headers[0]
     assert headers["x-amz-copy-source"].endswith("?versionId=v/1+2")
@@ -109,7 +109,7 @@ def test_repeated_copy_returns_the_earlier_copy(publisher: Publisher, fake_s3: F
 def test_earlier_copy_is_found_when_the_source_is_missing(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/a", b"abc")
     first = publisher.publish_object(UPLOAD, size=3, message_id="u-1")
-    fake_s3.refuse("PUT", 404, "NoSuchVersion")
+    fake_s3.fail("PUT", 404, "NoSuchVersion")
     assert publisher.publish_object(UPLOAD, size=3, message_id="u-1") == first
 
 
@@ -175,7 +175,7 @@ def test_copy_above_5_gib_is_in_parts_with_crc64nvme(
 
 def test_failed_copy_in_parts_leaves_no_upload(publisher: Publisher, fake_s3: FakeS3) -> None:
     fake_s3.put("uploads-one", "outbox/big", Zeros(6 * 2**30))
-    fake_s3.refuse("PUT", 403, "AccessDenied", on="partNumber=7")
+    fake_s3.fail("PUT", 403, "AccessDenied", on="partNumber=7")
     with pytest.raises(PayloadUnavailable):
         publisher.publish_object(
             S3Object("uploads-one", "outbox/big", OWNER, "eu-west-1"), size=6 * 2**30, message_id="u-1"

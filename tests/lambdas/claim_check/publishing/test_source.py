@@ -92,7 +92,11 @@ def test_file_is_read_in_chunks_of_5_mib(publisher: Publisher) -> None:
     assert asked == [5 * 2**20] * 3
 
 
-@pytest.mark.parametrize("payload", ["abc", b"abc", "äb", bytearray(b"abc"), [b"ab", b"", b"c"]], ids=repr)
+@pytest.mark.parametrize(
+    "payload",
+    ["abc", b"abc", "äb", bytearray(b"abc"), [b"ab", b"", b"c"]],
+    ids=["text", "bytes", "umlaut", "buffer", "chunks"],
+)
 def test_whole_payload_is_read_up_to_the_limit(payload: Any) -> None:
     data = b"".join(chunks_of(payload))
     for limit, expected in ((len(data), data), (len(data) - 1, None)):

@@ -106,7 +106,7 @@ def test_all_methods_return_the_same_bytes(either: tuple[Message, bytes], tmp_pa
         assert stream.read(5) + stream.read() == data
     with payload.open() as stream:
         assert json.load(stream) == json.loads(data)
-    assert fake_s3.asked("DELETE") == []
+    assert fake_s3.requests_of("DELETE") == []
 
 
 def test_limit_is_checked_before_reading(either: tuple[Message, bytes], fake_s3: FakeS3) -> None:
@@ -173,7 +173,7 @@ def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Clie
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (403, "AccessDenied")])
 def test_failure_of_s3_is_transient(status: int, code: str, stored: Message, fake_s3: FakeS3) -> None:
-    fake_s3.refuse("GET", status, code, times=2)
+    fake_s3.fail("GET", status, code, times=2)
     with pytest.raises(PayloadUnavailable, match=code) as caught:
         stored.payload.verify()
     assert not caught.value.permanent
@@ -346,7 +346,7 @@ def test_copy_is_made_by_s3_and_compared(either: tuple[Message, bytes], s3: S3Cl
     copied = message.payload.copy_to(S3Object("landed-one", "in/x", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.objects["landed-one", "in/x"].data == data
     assert (copied.size, copied.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-    assert fake_s3.asked("GET") == []
+    assert fake_s3.requests_of("GET") == []
 
 
 def test_copy_of_changed_object_is_corrupt(stored: Message, s3: S3Client, fake_s3: FakeS3) -> None:
@@ -384,7 +384,7 @@ def test_copy_to_bucket_of_another_owner_is_denied(
 
 
 def test_failed_copy_of_inline_payload_names_the_target(inline: Message, s3: S3Client, fake_s3: FakeS3) -> None:
-    fake_s3.refuse("PUT", 403, "AccessDenied")
+    fake_s3.fail("PUT", 403, "AccessDenied")
     with pytest.raises(PayloadUnavailable) as caught:
         inline.payload.copy_to(S3Object("landed-one", "in/x", OWNER, "eu-west-1"), s3=s3)
     assert str(caught.value).startswith("cannot write the payload to s3://landed-one/in/x: S3 returned AccessDenied")

@@ -55,7 +55,7 @@ def replicate(fake_s3: FakeS3, *replicas: Replica, data: bytes = DATA) -> None:
 
 def gets(fake_s3: FakeS3) -> list[str]:
     """Return the buckets of GetObject requests, in order."""
-    return [request.split("/")[1] for request in fake_s3.asked("GET")]
+    return [request.split("/")[1] for request in fake_s3.requests_of("GET")]
 
 
 def test_nearest_replica_is_read_in_one_call(message: Message, fake_s3: FakeS3) -> None:
@@ -82,7 +82,7 @@ def test_store_is_read_while_replication_lags(message: Message, fake_s3: FakeS3)
 )
 def test_unreadable_replica_is_skipped(status: int, code: str, times: int, message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
-    fake_s3.refuse("GET", status, code, times=times, on="/replica-near/")
+    fake_s3.fail("GET", status, code, times=times, on="/replica-near/")
     assert message.payload.read() == DATA
     assert gets(fake_s3) == ["replica-near"] * times + ["replica-far"]
 
@@ -194,7 +194,7 @@ def test_copy_without_sha256_is_made_from_the_store(
     monkeypatch.setattr("claim_check.s3.copy.LARGEST_SINGLE_COPY_BYTES", len(DATA) - 1)
     replicate(fake_s3, NEAR)
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
-    assert fake_s3.asked("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
+    assert fake_s3.requests_of("HEAD") == ["HEAD /payloads-one/payloads/m-1"]
     assert fake_s3.objects["landing", "k"].data == DATA
 
 
@@ -228,7 +228,7 @@ def test_payload_missing_everywhere_is_missing_in_the_store(message: Message, fa
 
 def test_error_of_the_store_is_raised(message: Message, fake_s3: FakeS3) -> None:
     replicate(fake_s3, NEAR, FAR)
-    fake_s3.refuse("GET", 403, "AccessDenied", times=9)
+    fake_s3.fail("GET", 403, "AccessDenied", times=9)
     with pytest.raises(PayloadUnavailable, match="cannot read the payload: S3 returned AccessDenied"):
         message.payload.read()
 
@@ -236,7 +236,7 @@ def test_error_of_the_store_is_raised(message: Message, fake_s3: FakeS3) -> None
 def test_copy_is_made_from_the_nearest_replica(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     replicate(fake_s3, FAR)
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
-    assert [request.split("/")[1] for request in fake_s3.asked("HEAD")] == ["replica-near", "replica-far"]
+    assert [request.split("/")[1] for request in fake_s3.requests_of("HEAD")] == ["replica-near", "replica-far"]
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "replica-far/payloads/m-1"
     assert fake_s3.objects["landing", "k"].data == DATA
 
@@ -244,7 +244,7 @@ def test_copy_is_made_from_the_nearest_replica(message: Message, fake_s3: FakeS3
 def test_failed_copy_of_replica_is_made_from_the_store(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     replicate(fake_s3, NEAR, FAR, data=DATA[:-1])
     replicate(fake_s3, FAR)
-    fake_s3.refuse("PUT", 403, "AccessDenied", on="/landing/")
+    fake_s3.fail("PUT", 403, "AccessDenied", on="/landing/")
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "payloads-one/payloads/m-1"
 

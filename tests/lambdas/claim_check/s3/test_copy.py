@@ -35,16 +35,16 @@ def test_copy_up_to_5_gib_is_one_request(size: int, parts: int, s3: S3Client, fa
         fake_s3.objects["uploads-one", "a"].data = Zeros(3)
     copied = copy_object(s3, source=SOURCE, target=TARGET, size=size)
     assert copied.size == size
-    numbers = [request.partition("partNumber=")[2].partition("&")[0] for request in fake_s3.asked("PUT")]
+    numbers = [request.partition("partNumber=")[2].partition("&")[0] for request in fake_s3.requests_of("PUT")]
     assert sorted(int(number) for number in numbers if number) == list(range(1, parts + 1))
-    assert len(fake_s3.asked("PUT")) == max(parts, 1)
+    assert len(fake_s3.requests_of("PUT")) == max(parts, 1)
 
 
 def test_copy_parts_grow_with_the_size(s3: S3Client, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying_module, "MAXIMUM_PARTS", 4)
     fake_s3.put("uploads-one", "a", Zeros(6 * GIB + 1))
     copy_object(s3, source=SOURCE, target=TARGET, size=6 * GIB + 1)
-    assert len(fake_s3.asked("PUT")) == 4
+    assert len(fake_s3.requests_of("PUT")) == 4
     assert len(fake_s3.objects["payloads-one", "b"].data) == 6 * GIB + 1
 
 

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from claim_check import Dereferencer, MalformedMessage, Publisher, Store
 from claim_check.wire.claim import Claim
 from tests.lambdas.claim_check.conftest import TOPIC
-from tests.lambdas.claim_check.deliveries import queued
+from tests.lambdas.claim_check.deliveries import queued, short_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -66,7 +66,7 @@ def test_claim_with_crc64nvme_omits_sha256() -> None:
         "[" * 200_000,
         '{"id":"m-1","x":"' + "x" * 2000 + '"}',
     ],
-    ids=lambda claim: claim[:40],
+    ids=short_id,
 )
 def test_invalid_claim_is_malformed(claim: str, dereferencer: Dereferencer) -> None:
     with pytest.raises(MalformedMessage, match="ClaimCheck"):

@@ -14,7 +14,7 @@ from claim_check import (
     Publisher,
 )
 from tests.lambdas.claim_check.conftest import TOPIC
-from tests.lambdas.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns, queued
+from tests.lambdas.claim_check.deliveries import DELIVERIES, ENVELOPED, SNS_ID, SQS_ID, NotedSns, queued, short_id
 
 
 @pytest.mark.parametrize("name", DELIVERIES)
@@ -55,7 +55,7 @@ def test_envelope_with_added_attributes_is_opened(
         '{"Type":"Notification"',
         "  {",
     ],
-    ids=lambda body: body[:60],
+    ids=short_id,
 )
 def test_body_similar_to_envelope_is_a_payload(body: str, dereferencer: Dereferencer) -> None:
     assert dereferencer.message({"messageId": "m", "body": body}).payload.text() == body
@@ -91,7 +91,7 @@ def test_body_similar_to_envelope_is_a_payload(body: str, dereferencer: Derefere
         {"body": "x", "messageId": "m" * 1_000_000},
         {"body": "x", "messageId": "m\nERROR forged log line"},
     ],
-    ids=lambda record: str(record)[:80],
+    ids=short_id,
 )
 def test_record_in_no_known_form_is_malformed(record: Any, dereferencer: Dereferencer) -> None:
     with pytest.raises(MalformedMessage) as caught:

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from claim_check import Dereferencer, MalformedMessage, Pointer, Publisher, Store, UntrustedStore
 from tests.lambdas.claim_check.conftest import TOPIC
-from tests.lambdas.claim_check.deliveries import NotedSns, pointing, queued
+from tests.lambdas.claim_check.deliveries import NotedSns, pointing, queued, short_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -109,7 +109,7 @@ def test_all_forms_are_read(form: str, dereferencer: Dereferencer) -> None:
     assert message.attributes == {}
 
 
-@pytest.mark.parametrize("body", NOT_POINTERS, ids=lambda body: body[:40])
+@pytest.mark.parametrize("body", NOT_POINTERS, ids=short_id)
 def test_marked_body_without_pointer_is_malformed(body: str, dereferencer: Dereferencer) -> None:
     with pytest.raises(MalformedMessage) as caught:
         dereferencer.message(queued(body, {"ExtendedPayloadSize": "12"}))

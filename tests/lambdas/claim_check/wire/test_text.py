@@ -8,8 +8,8 @@ from claim_check.wire.text import is_publishable, publishable_text
 
 
 def test_publishable_characters_are_those_of_xml() -> None:
-    refused = {number for number in range(0x11_000) if not is_publishable(chr(number))}
-    assert refused == {*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF} - {0x09, 0x0A, 0x0D}
+    rejected = {number for number in range(0x11_000) if not is_publishable(chr(number))}
+    assert rejected == {*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF} - {0x09, 0x0A, 0x0D}
     assert is_publishable(chr(0x10FFFF))
 
 
