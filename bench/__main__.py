@@ -1,18 +1,18 @@
-"""Measures, and says what came out: a table, `build/bench.json` and a picture.
+"""Measurements of the library and other clients: a table, `build/bench.json` and a chart.
 
     python -m bench [--quick] [--only import|parse|inline|transfer|memory|link …]
-    python -m bench.report      writes the last complete run into docs/bench.md
+    python -m bench.report      writes the last complete run to docs/bench.md
 
-A run takes a quarter of an hour and wants the machine for itself. With an option it is not a complete one, and leaves
-its results in `build/bench-partial.json`.
+A run needs a quarter of an hour on an idle machine. A run with an option is not complete, and writes its results to
+`build/bench-partial.json`.
 
-Every measurement is a fresh process, against one server in another (`server.py`). What is compared takes turns, so that
-whatever else the machine does meets all of them; a ratio is the median over the turns of the ratio within a turn, to
-the faster of boto3's two ways (PutObject and GetObject by hand, and s3transfer). CPU time is the client's process's.
+Every measurement is a new process, with one server (`server.py`) in another. Clients take turns, so that other load on
+the machine affects all of them. A ratio is the median of the ratios within each turn, to the faster of boto3 (PutObject
+and GetObject) and s3transfer. CPU time is that of the client's process.
 
-Client and server share the machine's processors and its memory is the network: what a client computes beside sending
-and receiving (this library a SHA-256) takes time from the server, which no server elsewhere would notice. So there are
-two more measures: the same by hand with the same digest ("boto3, SHA-256"), and the same over a link of a given speed.
+Client and server share the processors, and the network is memory. So the client's computations (SHA-256 in this
+library) slow the server down, which a remote server would not notice. Two more measures show it: boto3 with the same
+digest ("boto3, SHA-256"), and a link of limited speed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import draw
-from bench.clients import BUCKET, PREFIX, RAW, SYSTEMS
+from bench.clients import BUCKET, CLIENTS, PREFIX, RAW
 from bench.report import calls, number, seconds
 from bench.report import size as size_of
 from bench.server import CERTIFICATE
@@ -41,17 +41,17 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 LIMIT = 256_000_000
-ROOM = 12 * GIB  # three times the largest payload, and the hungriest client
+FREE_MEMORY = 12 * GIB  # three times the largest payload, and the client that needs most memory
 LINK = 312_500_000  # bytes a second: 2.5 Gbit/s
 EMOJI = "😀"
 
 
 @dataclass(frozen=True)
-class Result:
-    """One line. `wall_s` and `cpu_s` are medians; the ratios are to boto3; None where it makes no sense."""
+class BenchResult:
+    """One line. `wall_s` and `cpu_s` are medians. The ratios are to boto3, or None if they mean nothing."""
 
     case: str
-    system: str
+    client: str
     size: int | None
     wall_s: float
     cpu_s: float
@@ -62,7 +62,7 @@ class Result:
 
 
 class Bench:
-    """The server's environment, and processes in it."""
+    """Processes that use the server."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
@@ -79,21 +79,23 @@ class Bench:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def worker(self, *arguments: str, system: str = "") -> dict[str, Any]:
+    def measure(self, *arguments: str, client: str = "") -> dict[str, Any]:
+        """Run `bench.measurement` and return its result."""
         environment = dict(self._environment)
-        if system == "sqs-extended-client":  # of the same import name as AWS's
-            environment["PYTHONPATH"] = os.pathsep.join([str(_others()), environment["PYTHONPATH"]])
-        found: dict[str, Any] = json.loads(_python("-m", "bench.measurement", *arguments, environment=environment))
-        return found
+        if client == "sqs-extended-client":  # has the import name of AWS's client
+            environment["PYTHONPATH"] = os.pathsep.join([str(_other_client()), environment["PYTHONPATH"]])
+        result: dict[str, Any] = json.loads(_python("-m", "bench.measurement", *arguments, environment=environment))
+        return result
 
     def timed_import(self, statement: str) -> tuple[float, float]:
+        """Run an import statement in a new process, and return wall and CPU time."""
         code = f"import time; w, c = time.perf_counter(), time.process_time(); {statement}; "
         code += "print(time.perf_counter() - w, time.process_time() - c)"
         wall, cpu = map(float, _python("-c", code, environment=self._environment).split())
         return wall, cpu
 
     def payload(self, size: int, *, emoji: bool = False) -> Path:
-        """A file of `size` bytes of text, and beside it the message that points to it; it is in the store already."""
+        """Return a file of `size` bytes of text. Its object is in the store, and its message is a file next to it."""
         path = self._folder / f"{size}{'-emoji' if emoji else ''}.payload"
         if path.exists():
             return path
@@ -120,7 +122,7 @@ class Bench:
         return path
 
     def drop(self, path: Path) -> None:
-        """Makes room again: the file and the object go."""
+        """Delete the file and its object."""
         path.unlink()
         self._s3(f"delete_object(Bucket={BUCKET!r}, Key={PREFIX + path.stem!r})")
 
@@ -128,24 +130,27 @@ class Bench:
         _python("-c", f"import boto3; boto3.client('s3').{call}", environment=self._environment)
 
 
-def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note: str = "") -> Iterator[Result]:
-    """Everybody publishes and receives a payload of this size, in turns."""
+def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note: str = "") -> Iterator[BenchResult]:
+    """Publish and receive a payload of this size with every client, in turns."""
     path = bench.payload(size, emoji=emoji)
     for direction in ("publish", "receive"):
-        systems = [name for name in SYSTEMS if _takes(name, direction, size, emoji=emoji)]
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
+        names = [name for name in CLIENTS if _supports(name, direction, size, emoji=emoji)]
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(turns):
-            for name in systems:
-                found[name].append(bench.worker("transfer", name, direction, str(path), system=name))
-        raw = [min((found[name][turn] for name in RAW), key=lambda one: float(one["wall_s"])) for turn in range(turns)]
-        for name in systems:
-            yield Result(
+            for name in names:
+                found[name].append(bench.measure("transfer", name, direction, str(path), client=name))
+        raw = [
+            min((found[name][turn] for name in RAW), key=lambda measured: float(measured["wall_s"]))
+            for turn in range(turns)
+        ]
+        for name in names:
+            yield BenchResult(
                 case=f"{direction}{', text with one emoji' if emoji else ''}{note}",
-                system=name,
+                client=name,
                 size=size,
-                wall_s=_median(one["wall_s"] for one in found[name]),
-                cpu_s=_median(one["cpu_s"] for one in found[name]),
-                rss_over_payload=_median(one["rss"] / size for one in found[name]),
+                wall_s=_median(measured["wall_s"] for measured in found[name]),
+                cpu_s=_median(measured["cpu_s"] for measured in found[name]),
+                rss_over_payload=_median(measured["rss"] / size for measured in found[name]),
                 api_calls=found[name][0]["api_calls"],
                 ratio_to_raw=_ratio(found[name], raw, "wall_s"),
                 cpu_ratio_to_raw=_ratio(found[name], raw, "cpu_s"),
@@ -153,21 +158,21 @@ def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note:
     bench.drop(path)
 
 
-def _takes(name: str, direction: str, size: int, *, emoji: bool) -> bool:
+def _supports(name: str, direction: str, size: int, *, emoji: bool) -> bool:
     if name == "sqs-extended-client" and direction == "receive":
-        return False  # it reads no marker but its own
+        return False  # it reads only its own marker
     text_in_memory = name in {"awslabs", "sqs-extended-client", "claim_check, str"}
     if size > GIB or (emoji and size > 256 * MIB):
-        return not text_in_memory  # several times the machine's memory
+        return not text_in_memory  # they need several times the machine's memory
     return name != "claim_check, str" or size <= 256 * MIB
 
 
-def limited(bench: Bench, size: int) -> Iterator[Result]:
-    """This library in a process whose memory is limited: RLIMIT_DATA, all that it may write to and is not a file."""
+def limited(bench: Bench, size: int) -> Iterator[BenchResult]:
+    """Measure this library with limited memory: RLIMIT_DATA, all writable memory that is not a file."""
     path = bench.payload(size)
     for direction in ("publish", "receive"):
-        found = bench.worker("transfer", "claim_check", direction, str(path), str(LIMIT))
-        yield Result(
+        found = bench.measure("transfer", "claim_check", direction, str(path), str(LIMIT))
+        yield BenchResult(
             f"{direction} within {LIMIT // 1_000_000} MB",
             "claim_check",
             size,
@@ -181,19 +186,20 @@ def limited(bench: Bench, size: int) -> Iterator[Result]:
     bench.drop(path)
 
 
-def inline(bench: Bench, turns: int, count: int) -> Iterator[Result]:
-    systems = ("boto3", "boto3, same attribute", "claim_check")
-    turned = [bench.worker("inline", str(count)) for _ in range(turns)]
-    found = {name: [one[name] for one in turned] for name in systems}
-    for name in systems:
-        for raw in systems[:2]:
+def inline(bench: Bench, turns: int, count: int) -> Iterator[BenchResult]:
+    """Measure inline messages of 1 KiB."""
+    names = ("boto3", "boto3, same attribute", "claim_check")
+    turned = [bench.measure("inline", str(count)) for _ in range(turns)]
+    found = {name: [measured[name] for measured in turned] for name in names}
+    for name in names:
+        for raw in names[:2]:
             if raw == "boto3" or name == "claim_check":
-                yield Result(
+                yield BenchResult(
                     f"inline publish of 1 KiB, against {raw}",
                     name,
                     KIB,
-                    _median(one["wall_s"] for one in found[name]),
-                    _median(one["cpu_s"] for one in found[name]),
+                    _median(measured["wall_s"] for measured in found[name]),
+                    _median(measured["cpu_s"] for measured in found[name]),
                     None,
                     {"Publish": 1},
                     _ratio(found[name], found[raw], "wall_s"),
@@ -201,13 +207,15 @@ def inline(bench: Bench, turns: int, count: int) -> Iterator[Result]:
                 )
 
 
-def parse(bench: Bench, turns: int) -> Iterator[Result]:
-    found = [bench.worker("parse", "2000") for _ in range(turns)]
-    wall, cpu = _median(one["wall_s"] for one in found), _median(one["cpu_s"] for one in found)
-    yield Result("parse an event of 10 records", "claim_check", None, wall, cpu, None, {}, None, None)
+def parse(bench: Bench, turns: int) -> Iterator[BenchResult]:
+    """Measure the parsing of an SQS event."""
+    found = [bench.measure("parse", "2000") for _ in range(turns)]
+    wall, cpu = _median(measured["wall_s"] for measured in found), _median(measured["cpu_s"] for measured in found)
+    yield BenchResult("parse an event of 10 records", "claim_check", None, wall, cpu, None, {}, None, None)
 
 
-def imports(bench: Bench, turns: int) -> Iterator[Result]:
+def imports(bench: Bench, turns: int) -> Iterator[BenchResult]:
+    """Measure imports in new processes."""
     statements = {"boto3": "import boto3", "claim_check": "import claim_check", "both": "import boto3, claim_check"}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in statements}
     for _ in range(turns):
@@ -216,21 +224,21 @@ def imports(bench: Bench, turns: int) -> Iterator[Result]:
             found[name].append({"wall_s": wall, "cpu_s": cpu})
     for name, times in found.items():
         raw = found["boto3"]
-        wall, cpu = _median(one["wall_s"] for one in times), _median(one["cpu_s"] for one in times)
+        wall, cpu = _median(measured["wall_s"] for measured in times), _median(measured["cpu_s"] for measured in times)
         ratios = _ratio(times, raw, "wall_s"), _ratio(times, raw, "cpu_s")
-        yield Result("cold import", name, None, wall, cpu, None, None, *ratios)
+        yield BenchResult("cold import", name, None, wall, cpu, None, None, *ratios)
 
 
-def _ratio(ours: list[Any], raw: list[Any], name: str) -> float:
-    return _median(one[name] / other[name] for one, other in zip(ours, raw, strict=True))
+def _ratio(measured: list[Any], raw: list[Any], name: str) -> float:
+    return _median(first[name] / second[name] for first, second in zip(measured, raw, strict=True))
 
 
 def _median(values: Iterator[float]) -> float:
     return statistics.median(values)
 
 
-def _others() -> Path:
-    """Where the one client is that shares its import name with AWS's; installed when it is first needed."""
+def _other_client() -> Path:
+    """Return the path of the client that has the same import name as AWS's. Install it on first use."""
     target = BUILD / "bench-clients"
     if not target.exists():
         requirements = str(ROOT / "bench" / "requirements.txt")
@@ -239,7 +247,7 @@ def _others() -> Path:
 
 
 def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """What a Python of its own prints."""
+    """Run Python in a new process, and return its output."""
     with _started(*arguments, environment=environment) as process:
         try:
             printed, _ = process.communicate(timeout=600)
@@ -259,10 +267,10 @@ def _started(*arguments: str, environment: Mapping[str, str] | None = None) -> s
 
 @contextmanager
 def running(rate: int = 0) -> Iterator[Bench]:
-    """The server, on a file system in memory where there is room on one: else a disk's moods are measured as well."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of a random name in it
-    roomy = memory.exists() and _free_memory() > ROOM
-    with tempfile.TemporaryDirectory(dir=memory if roomy else BUILD, prefix="bench-") as name:
+    """Run the server, with its files in memory if enough is free, so that no disk is measured."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder with a random name in it
+    has_space = memory.exists() and _free_memory() > FREE_MEMORY
+    with tempfile.TemporaryDirectory(dir=memory if has_space else BUILD, prefix="bench-") as name:
         folder = Path(name)
         (folder / "server").mkdir()
         with _started("-m", "bench.server", str(folder / "server"), str(rate)) as server:
@@ -279,17 +287,19 @@ def _free_memory() -> int:
     return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable"))
 
 
-def show(result: Result) -> None:
+def show(result: BenchResult) -> None:
+    """Print one line of the table."""
     times = f"{seconds(result.wall_s):>9} {seconds(result.cpu_s):>9}"
     ratios = f"{number(result.ratio_to_raw):>6} {number(result.cpu_ratio_to_raw):>6}"
     print(
-        f"{result.case:<54} {result.system:<22} {size_of(result.size):>8} {times} {ratios} "
+        f"{result.case:<54} {result.client:<22} {size_of(result.size):>8} {times} {ratios} "
         f"{number(result.rss_over_payload):>7}  {calls(result.api_calls)}",
         flush=True,
     )
 
 
-def plan(*, quick: bool, only: list[str]) -> Iterator[Result]:
+def plan(*, quick: bool, only: list[str]) -> Iterator[BenchResult]:
+    """Run the measurements."""
     turns = 3 if quick else 5
     with running() as bench:
         if "import" in only:
@@ -311,6 +321,7 @@ def plan(*, quick: bool, only: list[str]) -> Iterator[Result]:
 
 
 def main() -> None:
+    """Run the benchmark, and write its results and chart."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small sizes and few turns: half a minute")
     cases = ["import", "parse", "inline", "transfer", "memory", "link"]
@@ -318,7 +329,7 @@ def main() -> None:
     options = parser.parse_args()
     BUILD.mkdir(exist_ok=True)
     print(f"{'':<86} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
-    print(f"{'case':<54} {'system':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
+    print(f"{'case':<54} {'client':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
     results = []
     for result in plan(quick=options.quick, only=options.only):
         show(result)
@@ -326,9 +337,9 @@ def main() -> None:
     complete = not options.quick and options.only == cases
     file = BUILD / ("bench.json" if complete else "bench-partial.json")
     file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-    picture = file.with_suffix(".svg")
-    picture.write_text(draw([asdict(result) for result in results]))
-    print(f"\n{file}\n{picture}")
+    chart = file.with_suffix(".svg")
+    chart.write_text(draw([asdict(result) for result in results]))
+    print(f"\n{file}\n{chart}")
 
 
 if __name__ == "__main__":

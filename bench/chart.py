@@ -1,4 +1,4 @@
-"""The picture: the memory and the time a payload takes, by system and direction, as SVG."""
+"""The chart of memory and time for a payload, by client and direction, as SVG."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, LABELS, BAR, GAP, TOP = 960, 170, 18, 6, 84
-# The outline of a text hides the grid behind it.
+# A text has a white outline, which hides the grid.
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933;paint-order:stroke;stroke:#fff;stroke-width:5px}"
     ".title{font-size:15px;font-weight:600}.small{font-size:11px;fill:#52606d}.grid{stroke:#d9dee3}"
-    ".ours{fill:#0b7285}.theirs{fill:#adb5bd}"
+    ".library{fill:#0b7285}.other{fill:#adb5bd}"
 )
 
 
 class Panel(NamedTuple):
-    """A column of bars on a logarithmic axis between two x, and what it says of a result."""
+    """A column of bars for the member `name` of results, on a logarithmic axis from `left` to `right`."""
 
     title: str
     name: str
@@ -26,7 +26,7 @@ class Panel(NamedTuple):
     ticks: tuple[float, ...]
 
     def x(self, value: float) -> float:
-        """Where `value` is; below the lowest tick is at the left end."""
+        """Return the position of `value`. A value below the lowest tick is at the left end."""
         lowest, highest = log10(self.ticks[0]), log10(self.ticks[-1])
         share = (log10(max(value, self.ticks[0])) - lowest) / (highest - lowest)
         return self.left + share * (self.right - self.left)
@@ -39,9 +39,12 @@ PANELS = (
 
 
 def draw(results: Iterable[dict[str, Any]]) -> str:
-    """Bars for the largest size that everybody took, and for text with one emoji; cases not measured are left out."""
+    """Draw bars for the largest size that all clients support, and for text with one emoji.
+
+    Cases without results are omitted.
+    """
     measured = list(results)
-    cases = [f"{direction}{what}" for what in ("", ", text with one emoji") for direction in ("publish", "receive")]
+    cases = [f"{direction}{note}" for note in ("", ", text with one emoji") for direction in ("publish", "receive")]
     rows: list[str] = []
     y = TOP
     for group in filter(None, (_largest(measured, case) for case in cases)):
@@ -53,8 +56,8 @@ def draw(results: Iterable[dict[str, Any]]) -> str:
             y += BAR + GAP
         y += 12
     axes = "".join(_axis(panel, y) for panel in PANELS)
-    said = "Memory: beside what the process takes without a payload. Time: over a connection as fast as memory."
-    legend = _text(12, 22, f"{said} Both axes are logarithmic.", "small")
+    note = "Memory: in addition to that without a payload. Time: over a connection as fast as memory."
+    legend = _text(12, 22, f"{note} Both axes are logarithmic.", "small")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" width="{WIDTH}" height="{y + 8}">'
         f'<style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{legend}{axes}{"".join(rows)}</svg>\n'
@@ -63,7 +66,7 @@ def draw(results: Iterable[dict[str, Any]]) -> str:
 
 def _largest(results: list[dict[str, Any]], case: str) -> list[dict[str, Any]]:
     mine = [result for result in results if result["case"] == case]
-    size = max((result["size"] for result in mine if result["system"] == "awslabs"), default=None)
+    size = max((result["size"] for result in mine if result["client"] == "awslabs"), default=None)
     by_memory: Callable[[dict[str, Any]], float] = lambda result: result["rss_over_payload"]  # noqa: E731
     return sorted((result for result in mine if result["size"] == size), key=by_memory)
 
@@ -74,8 +77,8 @@ def _title(result: dict[str, Any]) -> str:
 
 
 def _row(result: dict[str, Any], y: int) -> str:
-    kind = "ours" if result["system"].startswith("claim_check") else "theirs"
-    label = _text(LABELS - 10, y + 14, result["system"], "", anchor="end")
+    kind = "library" if result["client"].startswith("claim_check") else "other"
+    label = _text(LABELS - 10, y + 14, result["client"], "", anchor="end")
     return label + "".join(_bar(panel, float(result[panel.name]), y, kind) for panel in PANELS)
 
 
@@ -100,5 +103,5 @@ def _text(x: float, y: int, text: str, kind: str, *, anchor: str = "start") -> s
 
 
 def _number(value: float) -> str:
-    """Two digits that count; what is less than a page of memory in a gigabyte is nothing."""
+    """Format with two significant digits. Values below 0.000005 (one 4 KiB page in 1 GiB) are shown as 0."""
     return f"{value:.2g}" if value >= 0.000005 else "0"

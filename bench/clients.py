@@ -1,7 +1,7 @@
-"""What is compared: each publishes a file through SNS (or SQS, where it knows no SNS) and receives it from a queue.
+"""The compared clients. Each publishes a file through SNS, or SQS if it does not support SNS, and receives it.
 
-Every `publish` leaves one message in the queue, every `receive` takes one. For a client that takes text alone the file
-is read as text, and one that gives text alone makes text of what it got: that is what its users have to do.
+Every `publish` adds one message to the queue, and every `receive` removes one. A client that accepts only text reads
+the file as text, and one that returns only text decodes the payload, as its users have to do.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ PREFIX = "payloads/"
 CHUNK = 1024 * 1024
 
 
-class System(Protocol):
-    def publish(self, path: Path) -> None: ...
+class Client(Protocol):
+    """A compared client."""
 
-    def receive(self) -> int: ...
+    def publish(self, path: Path) -> None:
+        """Publish the file."""
+
+    def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
 
 
 class ClaimCheck:
-    """This library, with the clients it makes itself."""
+    """This library, with its own boto3 clients."""
 
     def __init__(self, session: Any) -> None:
         store = Store(BUCKET, PREFIX, "111111111111", "eu-west-1")
@@ -39,19 +43,23 @@ class ClaimCheck:
         self._sqs = session.client("sqs")
 
     def publish(self, path: Path) -> None:
+        """Publish the file."""
         self._publisher.publish(path)
 
     def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
         return self._dereferencer.message(received(self._sqs)).payload.verify().size
 
 
 class ClaimCheckText(ClaimCheck):
-    """This library, handed a str of the whole payload and asked for one: the same work as the others are given."""
+    """This library with a str of the whole payload, as the other clients need it."""
 
     def publish(self, path: Path) -> None:
+        """Publish the file."""
         self._publisher.publish(path.read_text("utf-8"))
 
     def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
         return len(self._dereferencer.message(received(self._sqs)).payload.text(limit=2**31))
 
 
@@ -65,14 +73,16 @@ class AwsLabs:
         self._sns.always_through_s3 = True
 
     def publish(self, path: Path) -> None:
+        """Publish the file."""
         self._sns.publish(TopicArn=TOPIC, Message=path.read_text("utf-8"))
 
     def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
         return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
 
 
 class Fanferro:
-    """sqs-extended-client 0.0.11, which knows SQS alone."""
+    """sqs-extended-client 0.0.11, which supports only SQS."""
 
     def __init__(self, _: Any) -> None:
         self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
@@ -80,24 +90,28 @@ class Fanferro:
         self._sqs.always_through_s3 = True
 
     def publish(self, path: Path) -> None:
+        """Publish the file."""
         self._sqs.send_message(QueueUrl=QUEUE, MessageBody=path.read_text("utf-8"))
 
     def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
         return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
 
 
 class Raw:
-    """boto3 by hand: PutObject of the open file, GetObject read in pieces."""
+    """boto3 alone: PutObject of the open file, GetObject read in pieces."""
 
     def __init__(self, session: Any) -> None:
         self._sns, self._sqs, self._s3 = session.client("sns"), session.client("sqs"), session.client("s3")
 
     def publish(self, path: Path) -> None:
+        """Publish the file."""
         key = PREFIX + str(uuid.uuid4())
         self._store(path, key)
         self._sns.publish(TopicArn=TOPIC, Message=key)
 
     def receive(self) -> int:
+        """Receive the payload of the last message, and return its size."""
         return self._fetch(key_of(received(self._sqs)))
 
     def _store(self, path: Path, key: str) -> None:
@@ -112,7 +126,7 @@ class Raw:
 
 
 class RawDigested(Raw):
-    """The same with the digest that this library's message carries: SHA-256, as S3 and as the reader check it."""
+    """boto3 with the digest that this library computes: SHA-256, verified by S3 and by the reader."""
 
     def _store(self, path: Path, key: str) -> None:
         with path.open("rb") as file:
@@ -128,7 +142,7 @@ class RawDigested(Raw):
 
 
 class Transfer(Raw):
-    """boto3's s3transfer as it is configured by default: ten parts of 8 MiB at a time."""
+    """boto3's s3transfer in its default configuration: ten parts of 8 MiB at a time."""
 
     def _store(self, path: Path, key: str) -> None:
         self._s3.upload_file(str(path), BUCKET, key)
@@ -140,17 +154,18 @@ class Transfer(Raw):
 
 
 class _Counted:
-    """A file that keeps nothing."""
+    """A file that only counts bytes."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def write(self, data: bytes) -> int:
+        """Count the bytes."""
         self.size += len(data)
         return len(data)
 
 
-SYSTEMS: dict[str, Callable[[Any], System]] = {
+CLIENTS: dict[str, Callable[[Any], Client]] = {
     "claim_check": ClaimCheck,
     "claim_check, str": ClaimCheckText,
     "awslabs": AwsLabs,
@@ -163,12 +178,12 @@ RAW = ("boto3", "s3transfer")
 
 
 def received(sqs: Any) -> dict[str, Any]:
-    """The message that waits in the queue, by plain boto3."""
+    """Return the message in the queue, received with boto3."""
     (message,) = sqs.receive_message(QueueUrl=QUEUE, MessageAttributeNames=["All"])["Messages"]
     return dict(message)
 
 
 def key_of(message: dict[str, Any]) -> str:
-    """The key in a pointer, or in a body that is one."""
+    """Return the key in a pointer, or a body that is a key."""
     body: str = message["Body"]
     return json.loads(body)[1]["s3Key"] if body.startswith("[") else body

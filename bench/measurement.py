@@ -1,6 +1,6 @@
-"""One measurement in a process of its own; prints it as JSON. See `__main__.py` for who starts it.
+"""One measurement, in its own process, printed as JSON. `__main__.py` starts it.
 
-python -m bench.measurement transfer SYSTEM DIRECTION PATH [MEMORY_LIMIT_IN_BYTES]
+python -m bench.measurement transfer CLIENT DIRECTION PATH [MEMORY_LIMIT_IN_BYTES]
 python -m bench.measurement inline COUNT
 python -m bench.measurement parse COUNT
 """
@@ -19,24 +19,23 @@ from typing import Any
 
 import boto3
 
-from bench.clients import BUCKET, QUEUE, SYSTEMS, TOPIC, key_of, received
+from bench.clients import BUCKET, CLIENTS, QUEUE, TOPIC, key_of, received
 from claim_check import Dereferencer, Pointer, Publisher, Store
 
-REPEATED = 10  # records in an event
-BLOCK = 10  # messages of one system in a row
+RECORDS = 10  # in an event
+BLOCK = 10  # messages of one client in a row
 
 
-def transfer(system: str, direction: str, path: Path, limit: int | None) -> dict[str, Any]:
-    """Publishes or receives the file once. `rss` is the peak above what the process had after a small payload, in
-    bytes."""
+def transfer(name: str, direction: str, path: Path, limit: int | None) -> dict[str, Any]:
+    """Publish or receive the file once. `rss` is the peak memory in bytes, less the memory after a small payload."""
     calls: Counter[str] = Counter()
     session = _session(calls)
-    subject = SYSTEMS[system](session)
+    client = CLIENTS[name](session)
     with tempfile.NamedTemporaryFile(dir=path.parent) as small:
         small.write(b"payload")
         small.flush()
-        subject.publish(Path(small.name))
-        assert subject.receive() == len(b"payload")
+        client.publish(Path(small.name))
+        assert client.receive() == len(b"payload")
     sqs, s3 = session.client("sqs"), session.client("s3")
     if direction == "receive":
         _enqueue(sqs, json.loads(path.with_suffix(".message").read_text()))
@@ -46,43 +45,45 @@ def transfer(system: str, direction: str, path: Path, limit: int | None) -> dict
     before = _reset_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     if direction == "publish":
-        subject.publish(path)
+        client.publish(path)
     else:
-        subject.receive()
+        client.receive()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = _memory("VmHWM")
     counted = dict(calls)
-    if direction == "publish":  # or the server's disk, which may be memory, fills up
+    if direction == "publish":  # otherwise the server's disk, which can be memory, fills up
         s3.delete_object(Bucket=BUCKET, Key=key_of(received(sqs)))
     return {"wall_s": wall, "cpu_s": cpu, "rss": peak - before, "peak": peak, "api_calls": counted}
 
 
 def inline(count: int) -> dict[str, Any]:
-    """Publishes `count` messages of 1 KiB that fit by this library, by boto3 with the same attribute, and by boto3
-    bare: by the same client, and in turns, since the differences are smaller than those between two processes."""
+    """Publish `count` inline messages of 1 KiB with this library, with boto3 and the same attribute, and with boto3.
+
+    All use the same boto3 client, in turns, because processes differ more than they do.
+    """
     sns, body = boto3.client("sns"), "x" * 1024
     claim = '{"id":"0b1c2d3e-0000-4000-8000-000000000001","sha256":"' + "0" * 64 + '"}'
     attributes: Any = {"ClaimCheck": {"DataType": "String", "StringValue": claim}}
     publisher = Publisher(topic_arn=TOPIC, store=Store("bench-payloads", "", "111111111111", "eu-west-1"), sns=sns)
-    ways: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         "claim_check": lambda: publisher.publish(body),
         "boto3": lambda: sns.publish(TopicArn=TOPIC, Message=body),
         "boto3, same attribute": lambda: sns.publish(TopicArn=TOPIC, Message=body, MessageAttributes=attributes),
     }
-    found: dict[str, Any] = {name: {"wall_s": 0.0, "cpu_s": 0.0} for name in ways}
+    times: dict[str, Any] = {name: {"wall_s": 0.0, "cpu_s": 0.0} for name in calls}
     for turn in range(1 + count // BLOCK):
-        for name, publish in ways.items():
+        for name, publish in calls.items():
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(BLOCK):
                 publish()
-            if turn:  # the first warms up
-                found[name]["wall_s"] += (time.perf_counter() - wall) / count
-                found[name]["cpu_s"] += (time.process_time() - cpu) / count
-    return found
+            if turn:  # the first turn is not measured
+                times[name]["wall_s"] += (time.perf_counter() - wall) / count
+                times[name]["cpu_s"] += (time.process_time() - cpu) / count
+    return times
 
 
 def parse(count: int) -> dict[str, Any]:
-    """Makes messages of an SQS event of ten records, half of them pointers, `count` times; the time of one event."""
+    """Parse an SQS event of ten records, half of them pointers, `count` times. Returns the time of one event."""
     store = Store("bench-payloads", "payloads/", "111111111111", "eu-west-1")
     dereferencer = Dereferencer(stores=[store], s3=boto3.client("s3", region_name="eu-west-1"))
     claim = {"dataType": "String", "stringValue": '{"id":"m-1","sha256":"' + "0" * 64 + '"}'}
@@ -90,7 +91,7 @@ def parse(count: int) -> dict[str, Any]:
     inline = {"messageId": "m", "body": "x" * 1024, "messageAttributes": {"ClaimCheck": claim}}
     body = Pointer("bench-payloads", "payloads/m-1").body()
     pointing = {**inline, "body": body, "messageAttributes": {"ClaimCheck": claim, "ExtendedPayloadSize": marker}}
-    records = [inline, pointing] * (REPEATED // 2)
+    records = [inline, pointing] * (RECORDS // 2)
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(count):
         assert all(outcome.message for outcome in dereferencer.outcomes(records))
@@ -99,7 +100,7 @@ def parse(count: int) -> dict[str, Any]:
 
 
 def _session(calls: Counter[str]) -> Any:
-    """boto3's default session; the calls of every client are counted, whoever makes it, of whatever session."""
+    """Return boto3's default session. The calls of all clients of all sessions are counted."""
     plain: Any = boto3.session.Session
     make = plain.__init__
 
@@ -117,7 +118,7 @@ def _enqueue(sqs: Any, message: dict[str, Any]) -> None:
 
 
 def _reset_peak() -> int:
-    """Forgets the peak so far (Linux), and says how much is resident now."""
+    """Reset the peak (Linux), and return the resident memory."""
     Path("/proc/self/clear_refs").write_text("5")
     return _memory("VmRSS")
 
@@ -129,12 +130,12 @@ def _memory(name: str) -> int:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["transfer", system, direction, path, *limit]:
-            found = transfer(system, direction, Path(path), int(limit[0]) if limit else None)
+        case ["transfer", name, direction, path, *limit]:
+            result = transfer(name, direction, Path(path), int(limit[0]) if limit else None)
         case ["inline", count]:
-            found = inline(int(count))
+            result = inline(int(count))
         case ["parse", count]:
-            found = parse(int(count))
+            result = parse(int(count))
         case _:
             raise SystemExit(__doc__)
-    json.dump(found, sys.stdout)
+    json.dump(result, sys.stdout)

@@ -1,4 +1,4 @@
-"""Writes the last complete run into the documentation: docs/bench.md, and the picture beside it.
+"""The documentation of the last complete run: docs/bench.md and its chart.
 
 python -m bench.report
 """
@@ -19,32 +19,34 @@ from bench.chart import draw
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "build" / "bench.json"
 DOCUMENT = ROOT / "docs" / "bench.md"
-PICTURE = ROOT / "docs" / "bench.svg"
+CHART = ROOT / "docs" / "bench.svg"
 INTRODUCTION = """\
 # The library, measured
 
-Written by `python -m bench.report` from what `make bench` measured on {date}: {machine}. Every figure is a process of
-its own; systems take turns, and a ratio is the median over the turns of the ratio within a turn, to the faster of
-boto3's two ways (`PutObject` and `GetObject` by hand, and s3transfer). CPU time is the client's. Memory is the peak
-beside what the process takes for a payload of seven bytes. Client and server share the processors, so what a client
-computes beside sending takes time from the server: compare with *boto3, SHA-256*, which is the same digest by hand, and
-with the cases over a link of a given speed. "claim_check, str" is handed a `str` of the whole payload, and asked for
-one, as other clients are: the memory is the text's own.
+`make bench` measured these figures on {date}, and `python -m bench.report` wrote this page. The machine: {machine}.
 
-![Memory and time by system](bench.svg)
+Every measurement is a separate process. Clients take turns. A ratio is the median of the ratios within each turn, to
+the faster of boto3 (`PutObject` and `GetObject`) and s3transfer. CPU time is the client's. Memory is the peak, less
+the memory of the process after a payload of seven bytes.
 
-| case | system | size | wall | CPU | wall ÷ boto3 | CPU ÷ boto3 | memory ÷ size | calls |
+Client and server share the processors, so the client's computations slow the server down. For comparison, *boto3,
+SHA-256* computes the same digest, and some cases use a link of limited speed. "claim_check, str" publishes and
+receives the whole payload as a `str`, as other clients do: its memory is that of the text.
+
+![Memory and time by client](bench.svg)
+
+| case | client | size | wall | CPU | wall ÷ boto3 | CPU ÷ boto3 | memory ÷ size | calls |
 |---|---|--:|--:|--:|--:|--:|--:|---|
 """
 
 
 def document(results: Iterable[dict[str, Any]], *, date: str, machine: str) -> str:
-    """The results as a page: an introduction and one table."""
+    """Return the page: an introduction and one table."""
     return INTRODUCTION.format(date=date, machine=machine) + "".join(map(_row, results))
 
 
 def size(value: int | None) -> str:
-    """`1 MiB`; nothing for None."""
+    """Format a size as `1 MiB`, and None as an empty text."""
     if value is None:
         return ""
     unit, name = next((unit, name) for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")) if value >= unit)
@@ -52,34 +54,34 @@ def size(value: int | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """`1.20 s`, `3.40 ms` or `199 µs`."""
+    """Format a time as `1.20 s`, `3.40 ms` or `199 µs`."""
     if value >= 0.1:
         return f"{value:.2f} s"
     return f"{value * 1000:.2f} ms" if value >= 0.001 else f"{value * 1e6:.0f} µs"
 
 
 def number(value: float | None) -> str:
-    """Two decimals, three below a tenth; nothing for None."""
+    """Format a number with two decimals, three below 0.1, and None as an empty text."""
     if value is None:
         return ""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def calls(value: dict[str, int] | None) -> str:
-    """`1 PutObject, 1 Publish`."""
+    """Format calls as `1 PutObject, 1 Publish`."""
     return ", ".join(f"{count} {name}" for name, count in (value or {}).items())
 
 
 def _row(result: dict[str, Any]) -> str:
     cells = [
         result["case"],
-        result["system"],
+        result["client"],
         size(result["size"]),
         seconds(result["wall_s"]),
         seconds(result["cpu_s"]),
         number(result["ratio_to_raw"]),
         number(result["cpu_ratio_to_raw"]),
-        # What a process takes anyway is more than a small payload: no ratio worth printing.
+        # A process needs more memory than a small payload, so that the ratio would mean nothing.
         number(result["rss_over_payload"]) if (result["size"] or 0) >= 2**20 else "",
         calls(result["api_calls"]),
     ]
@@ -96,11 +98,12 @@ def _machine() -> str:
 
 
 def main() -> None:
+    """Write the page and its chart."""
     results = json.loads(RESULTS.read_text())
     date = datetime.fromtimestamp(RESULTS.stat().st_mtime, UTC).date().isoformat()
     DOCUMENT.write_text(document(results, date=date, machine=_machine()))
-    PICTURE.write_text(draw(results))
-    print(f"{DOCUMENT}\n{PICTURE}")
+    CHART.write_text(draw(results))
+    print(f"{DOCUMENT}\n{CHART}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""S3, SNS and SQS on 127.0.0.1: as little of each as a transfer needs, and fast, so that the client is what counts.
+"""A fast server on 127.0.0.1 with the parts of S3, SNS and SQS that a transfer needs.
 
-Speaks TLS, since boto3 takes other paths without it (over plain HTTP it signs a digest of every body). One thread a
-connection; bodies go between socket and files in pieces, and are neither held nor hashed nor checked. The last
-message waits for a `ReceiveMessage`. Not for tests: it refuses nothing.
+The server uses TLS, because boto3 signs a digest of every body over plain HTTP. Each connection has a thread. Bodies
+are copied between socket and files in pieces, and are not held, hashed or compared. The last message is returned by
+the next `ReceiveMessage`. Not for tests: the server rejects nothing.
 
     python -m bench.server FOLDER [BYTES_PER_SECOND]
 
-keeps objects and its certificate in FOLDER, prints its URL, and ends with its stdin. With a number, all connections
-together carry no more than that: a link, in the place of the machine's memory.
+Objects and the certificate are stored in FOLDER. The server prints its URL, and ends when its stdin is closed. With
+BYTES_PER_SECOND, all connections share a link of this speed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+import trustme
 
 PIECE = 1024 * 1024
 BUFFERED = 8 * PIECE
@@ -40,7 +34,7 @@ CERTIFICATE = "certificate.pem"
 
 
 class Link:
-    """Lets so many bytes a second pass, of all connections together; with 0 all there are."""
+    """A link of `rate` bytes a second, shared by all connections. With 0 its speed is not limited."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -48,19 +42,19 @@ class Link:
         self._free_at = 0.0
 
     def carry(self, size: int) -> None:
-        """Takes the time that `size` bytes take."""
+        """Wait for the time that `size` bytes need."""
         if not self._rate:
             return
         with self._lock:
             now = time.monotonic()
-            # What was not used lately may be caught up with, as buffers on the way would allow.
+            # Unused time is carried over, up to the size of network buffers.
             self._free_at = max(self._free_at, now - BUFFERED / self._rate) + size / self._rate
             wait = self._free_at - now
         time.sleep(max(wait, 0))
 
 
-class World:
-    """All state: objects (each a list of files), parts of uploads, and messages."""
+class FakeServices:
+    """The state of the server: objects (each a list of files), parts of uploads, and messages."""
 
     def __init__(self, folder: Path, link: Link) -> None:
         self._folder = folder
@@ -72,31 +66,33 @@ class World:
         self.messages: deque[dict[str, Any]] = deque(maxlen=1)
 
     def file(self) -> Path:
-        """A place for bytes that are about to arrive."""
+        """Return a new path for incoming bytes."""
         with self._lock:
             self._serial += 1
             return self._folder / f"{self._serial}.bytes"
 
     def put(self, key: str, files: list[Path]) -> None:
-        """Makes the object, in the place of one of the same key."""
+        """Store the object, replacing an object with the same key."""
         self.delete(key)
         self.objects[key] = files
 
     def delete(self, key: str) -> None:
+        """Delete the object and its files."""
         for file in self.objects.pop(key, []):
             file.unlink()
 
 
 class Connection:
-    """One client's connection: its requests, one after another."""
+    """The connection of one client."""
 
-    def __init__(self, connection: ssl.SSLSocket, world: World) -> None:
+    def __init__(self, connection: ssl.SSLSocket, services: FakeServices) -> None:
         self._socket = connection
-        self._world = world
+        self._services = services
         self._view = memoryview(bytearray(PIECE))
         self._held = b""
 
     def serve(self) -> None:
+        """Respond to requests until the client closes the connection."""
         while head := self._until(b"\r\n\r\n"):
             first, *lines = head.decode("latin-1").split("\r\n")
             method, target, _ = first.split(" ", 2)
@@ -111,31 +107,31 @@ class Connection:
                 self._object(method, unquote(path), asked, headers)
 
     def _object(self, method: str, key: str, asked: dict[str, str], headers: dict[str, str]) -> None:
-        world = self._world
+        services = self._services
         match method:
             case "PUT" if "partNumber" in asked:
-                world.uploads[asked["uploadId"]][int(asked["partNumber"])] = self._saved(headers)
+                services.uploads[asked["uploadId"]][int(asked["partNumber"])] = self._saved(headers)
                 self._reply(b"", ETag='"part"')
             case "PUT":
-                world.put(key, [self._saved(headers)])
+                services.put(key, [self._saved(headers)])
                 self._reply(b"", ETag='"whole"')
             case "POST" if "uploads" in asked:
                 self._body(headers)
-                upload = world.file().stem
-                world.uploads[upload] = {}
+                upload = services.file().stem
+                services.uploads[upload] = {}
                 self._reply(_xml("InitiateMultipartUploadResult", UploadId=upload))
             case "POST":
                 self._body(headers)
-                parts = world.uploads.pop(asked["uploadId"])
-                world.put(key, [parts[number] for number in sorted(parts)])
+                parts = services.uploads.pop(asked["uploadId"])
+                services.put(key, [parts[number] for number in sorted(parts)])
                 self._reply(_xml("CompleteMultipartUploadResult", ETag='"whole"'))
             case "DELETE":
-                world.delete(key)
+                services.delete(key)
                 self._reply(b"", status="204 No Content")
-            case _ if key not in world.objects:
+            case _ if key not in services.objects:
                 self._reply(_xml("Error", Code="NoSuchKey"), status="404 Not Found")
             case _:
-                self._send(world.objects[key], headers, head_only=method == "HEAD")
+                self._send(services.objects[key], headers, head_only=method == "HEAD")
 
     def _send(self, files: list[Path], headers: dict[str, str], *, head_only: bool) -> None:
         size = sum(file.stat().st_size for file in files)
@@ -145,14 +141,14 @@ class Connection:
             begin, _, end = headers["range"].removeprefix("bytes=").partition("-")
             first, last, status = int(begin), min(int(end or last), last), "206 Partial Content"
             more["Content-Range"] = f"bytes {first}-{last}/{size}"
-        self._head_of_answer(status, last + 1 - first, more)
+        self._send_head(status, last + 1 - first, more)
         if not head_only:
             for piece in _pieces(files, first, last + 1 - first, self._view):
-                self._world.link.carry(len(piece))
+                self._services.link.carry(len(piece))
                 self._socket.sendall(piece)
 
     def _message(self, headers: dict[str, str]) -> None:
-        body, messages = self._body(headers), self._world.messages
+        body, messages = self._body(headers), self._services.messages
         target = headers.get("x-amz-target", "").rpartition(".")[2]
         if target == "ReceiveMessage":
             self._reply(json.dumps({"Messages": [messages.popleft()] if messages else []}).encode())
@@ -168,31 +164,30 @@ class Connection:
             self._reply(b"<PublishResponse><PublishResult><MessageId>s-1</MessageId></PublishResult></PublishResponse>")
 
     def _saved(self, headers: dict[str, str]) -> Path:
-        file = self._world.file()
+        file = self._services.file()
         with file.open("wb", buffering=0) as out:
             if "chunked" not in headers.get("transfer-encoding", ""):
                 self._copy(int(headers.get("content-length", 0)), out.fileno())
             elif "aws-chunked" in headers.get("content-encoding", ""):
                 self._unframe(out.fileno())
             else:
-                raise ValueError("only boto3's own chunks are understood")
+                raise ValueError("only boto3's chunks are supported")
         return file
 
     def _unframe(self, out: int) -> None:
-        """boto3 frames a streamed body twice: S3's chunks of 1 MiB, whose last is followed by a checksum, within HTTP's
-        of 16 KiB."""
+        """Decode a streamed body of boto3: S3's chunks of 1 MiB, and a checksum, within HTTP's chunks of 16 KiB."""
         left, size_of_chunk, line = 0, 0, b""
         while size := int(self._until(b"\r\n"), 16):
             piece = memoryview(self._exactly(size))
             self._until(b"\r\n")
             while piece:
                 if left:
-                    taken = piece[:left]
-                    os.write(out, taken)
-                    left -= len(taken)
+                    data = piece[:left]
+                    os.write(out, data)
+                    left -= len(data)
                     if not left:
-                        self._world.link.carry(size_of_chunk)
-                    piece = piece[len(taken) :]
+                        self._services.link.carry(size_of_chunk)
+                    piece = piece[len(data) :]
                     continue
                 line += bytes(piece[:1])
                 piece = piece[1:]
@@ -207,7 +202,7 @@ class Connection:
         while len(self._held) < size:
             got = self._socket.recv(16384)
             if not got:
-                raise ConnectionError("the client hung up")
+                raise ConnectionError("the client closed the connection")
             self._held += got
         piece, self._held = self._held[:size], self._held[size:]
         return piece
@@ -230,22 +225,22 @@ class Connection:
             os.write(out, held)
         left = size - len(held)
         while left:
-            filled, room = 0, min(left, PIECE)
-            while filled < room:
-                got = self._socket.recv_into(self._view[filled:room])
+            filled, wanted = 0, min(left, PIECE)
+            while filled < wanted:
+                got = self._socket.recv_into(self._view[filled:wanted])
                 if not got:
-                    raise ConnectionError("the client hung up")
+                    raise ConnectionError("the client closed the connection")
                 filled += got
-            os.write(out, self._view[:room])
-            self._world.link.carry(room)
-            left -= room
+            os.write(out, self._view[:wanted])
+            self._services.link.carry(wanted)
+            left -= wanted
 
     def _reply(self, body: bytes, *, status: str = "200 OK", **headers: str) -> None:
-        self._head_of_answer(status, len(body), headers)
+        self._send_head(status, len(body), headers)
         if body:
             self._socket.sendall(body)
 
-    def _head_of_answer(self, status: str, size: int, headers: dict[str, str]) -> None:
+    def _send_head(self, status: str, size: int, headers: dict[str, str]) -> None:
         lines = [
             f"HTTP/1.1 {status}",
             f"Content-Length: {size}",
@@ -286,39 +281,33 @@ def _xml(name: str, **members: str) -> bytes:
     return f"<{name}>{inner}</{name}>".encode()
 
 
-def write_certificate(path: Path) -> None:
-    """A certificate of our own for 127.0.0.1, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")]), datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=7))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-    )
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+def write_certificates(folder: Path, context: ssl.SSLContext) -> None:
+    """Load a certificate for 127.0.0.1 into the context, and write its authority for the clients."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(folder / CERTIFICATE)
 
 
-def _serve(connection: socket.socket, context: ssl.SSLContext, world: World) -> None:
+def _serve(connection: socket.socket, context: ssl.SSLContext, services: FakeServices) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         with context.wrap_socket(connection, server_side=True) as secure:
-            Connection(secure, world).serve()
+            Connection(secure, services).serve()
     except (OSError, ValueError):
-        connection.close()  # the client hung up, or is none
+        connection.close()  # the client closed the connection, or does not speak HTTP
 
 
 def main(folder: Path, rate: int) -> None:
-    write_certificate(folder / CERTIFICATE)
+    """Serve until stdin is closed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / CERTIFICATE)
-    world = World(folder, Link(rate))
+    write_certificates(folder, context)
+    services = FakeServices(folder, Link(rate))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         print(f"https://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
         while True:
             connection, _ = listening.accept()
-            threading.Thread(target=_serve, args=(connection, context, world), daemon=True).start()
+            threading.Thread(target=_serve, args=(connection, context, services), daemon=True).start()
 
 
 if __name__ == "__main__":
