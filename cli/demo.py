@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +28,8 @@ from stacks.deployment import Deployment, Names, SubscriberConfig, load_messagin
 
 _ROOT = Path(__file__).parents[1]
 _BUILD = _ROOT / "build" / "demo"
+EXAMPLE = _ROOT / "deployments" / "example.toml"
+REPORT = _BUILD / "report.json"
 _WIDTH = 150
 """Columns of output that does not go to a terminal."""
 _SLOWEST_BYTES_PER_SECOND = 10 * 2**20
@@ -38,28 +39,24 @@ class DemoError(Exception):
     """The demo cannot run with this deployment or on this disk."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The options of the command."""
-
-    deployment: Path = _ROOT / "deployments" / "example.toml"
-    file: Path | None = None
-    size: int | None = None
-    report: Path = _BUILD / "report.json"
-
-
 @interrupt_on_signals()
-def run(options: Options) -> int:
-    """Run the demo and return the exit code."""
+def run(deployment: Path, *, file: Path | None = None, size: int | None = None, report: Path = REPORT) -> int:
+    """Run the demo with a deployment file, write its report, and return the exit code.
+
+    It sends `file`, or a generated file of `size` bytes, or by default an installed file.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    options.report.unlink(missing_ok=True)  # the report of an earlier run
+    report.unlink(missing_ok=True)  # the report of an earlier run
+    settings = load_messaging(deployment)
     try:
-        deployment = load_messaging(options.deployment)
         with ExitStack() as resources:
-            demo = _Demo(deployment, options, console, resources)
-            return 0 if demo.run() else 1
+            payload = resources.enter_context(_payload(file, size))
+            result = _Demo(deployment, settings, console, resources).run(payload)
+            result.write(report)
+            console.print(f"The same as JSON: {os.path.relpath(report)}")
+            return 0 if result.ok else 1
     except (DemoError, SynthError, CdkError, EmulatorError, EndpointError, ClientError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
@@ -68,24 +65,39 @@ def run(options: Options) -> int:
         return 130
 
 
+@contextmanager
+def _payload(file: Path | None, size: int | None) -> Iterator[SentPayload]:
+    if size is None:
+        yield payloads.read_file(file) if file else payloads.installed_file()
+        return
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    # The file, the upload, and a stored payload for the library and for the outbox.
+    needed, free = 4 * size, shutil.disk_usage(_BUILD).free
+    if needed > free:
+        raise DemoError(f"A file of {size:,} bytes needs {needed:,} bytes of disk. Free are {free:,}.")
+    with payloads.generated_file(size, _BUILD) as payload:
+        yield payload
+
+
 class _Demo:
-    def __init__(self, deployment: Deployment, options: Options, console: Console, resources: ExitStack) -> None:
-        self._deployment, self._names = deployment, Names(deployment)
-        self._options, self._console, self._resources = options, console, resources
+    def __init__(self, file: Path, deployment: Deployment, console: Console, resources: ExitStack) -> None:
+        self._file, self._deployment, self._names = file, deployment, Names(deployment)
+        self._console, self._resources = console, resources
         self._seconds: dict[str, float] = {}
 
-    def run(self) -> bool:
+    def run(self, payload: SentPayload) -> Report:
         for subscriber in self._deployment.subscribers:
             if subscriber.filter_policy:
                 raise DemoError(
-                    f"{self._options.deployment}: {subscriber.name} has a filter_policy, which may not match the "
-                    "demo's messages. Remove it for the demo."
+                    f"{self._file}: {subscriber.name} has a filter_policy, which may not match the demo's messages. "
+                    "Remove it for the demo."
                 )
-        file = self._file()
-        self._console.print(f"Sending {escape(file.path.name)}, {file.bytes:,} bytes, sha256 {file.sha256[:16]}…")
+        self._console.print(
+            f"Sending {escape(payload.path.name)}, {payload.bytes:,} bytes, sha256 {payload.sha256[:16]}…"
+        )
         endpoints = self._resources.enter_context(Endpoints(self._deployment.subscribers, self._names))
         world = self._deploy(endpoints)
-        received = self._send(file, world, endpoints)
+        received = self._send(payload, world, endpoints)
         with self._stage("try what must be denied"):
             offloaded = received[1].message_id
             assert offloaded
@@ -98,24 +110,15 @@ class _Demo:
             functions=list(memory.measure(world.accounts, self._names)),
             seconds=self._seconds,
         )
-        self._show(report, world)
-        return report.ok
-
-    def _file(self) -> SentPayload:
-        size = self._options.size
-        if size is None:
-            return payloads.read_file(self._options.file) if self._options.file else payloads.installed_file()
-        _BUILD.mkdir(parents=True, exist_ok=True)
-        # The file, the upload, and a stored payload for the library and for the outbox.
-        needed, free = 4 * size, shutil.disk_usage(_BUILD).free
-        if needed > free:
-            raise DemoError(f"A file of {size:,} bytes needs {needed:,} bytes of disk. Free are {free:,}.")
-        return self._resources.enter_context(payloads.generated_file(size, _BUILD))
+        self._console.print()
+        report.show(self._console)
+        self._conclude(report, world)
+        return report
 
     def _deploy(self, endpoints: Endpoints) -> World:
         with self._stage("synthesize the stacks"):
             folder = Path(self._resources.enter_context(TemporaryDirectory(prefix="coatcheck-")))
-            assembly = write(self._options.deployment, folder)
+            assembly = write(self._file, folder)
         with self._stage("deploy into emulated accounts") as show:
             world = self._resources.enter_context(
                 World.start(
@@ -128,13 +131,13 @@ class _Demo:
             endpoints.wait_until_confirmed(world.accounts)
         return world
 
-    def _send(self, file: SentPayload, world: World, endpoints: Endpoints) -> list[ReceivedPayload]:
+    def _send(self, payload: SentPayload, world: World, endpoints: Endpoints) -> list[ReceivedPayload]:
         accounts, names = world.accounts, self._names
         threshold = self._deployment.publisher.maximum_message_bytes
         sends: list[Callable[[], routes.Submission]] = [
             lambda: routes.send_event(accounts, names),
-            lambda: routes.send_by_library(accounts, names, file, threshold=threshold),
-            lambda: routes.send_by_outbox(accounts, names, file),
+            lambda: routes.send_by_library(accounts, names, payload, threshold=threshold),
+            lambda: routes.send_by_outbox(accounts, names, payload),
         ]
         with self._stage("send payloads, wait for every subscriber"):
             submissions = []
@@ -142,8 +145,8 @@ class _Demo:
                 submissions.append(send())
                 self._console.print(f"  sent {escape(submissions[-1].payload)} by {submissions[-1].route}")
 
-            def show(payload: ReceivedPayload, subscriber: SubscriberConfig) -> None:
-                sent, arrival = payload.submission, payload.arrivals[subscriber.name]
+            def show(received: ReceivedPayload, subscriber: SubscriberConfig) -> None:
+                sent, arrival = received.submission, received.arrivals[subscriber.name]
                 text = f"{escape(sent.payload)} by {sent.route} reached {subscriber.name}"
                 self._console.print(f"  {text}: {arrival.kind} {arrival.status}")
 
@@ -151,15 +154,11 @@ class _Demo:
                 ScenarioArrivals(accounts, names, endpoints),
                 self._deployment.subscribers,
                 submissions,
-                seconds=120 + 4 * file.bytes / _SLOWEST_BYTES_PER_SECOND,
+                seconds=120 + 4 * payload.bytes / _SLOWEST_BYTES_PER_SECOND,
                 progress=show,
             )
 
-    def _show(self, report: Report, world: World) -> None:
-        self._console.print()
-        report.show(self._console)
-        report.write(self._options.report)
-        self._console.print(f"The same as JSON: {os.path.relpath(self._options.report)}")
+    def _conclude(self, report: Report, world: World) -> None:
         if report.ok:
             self._console.print("[green]✓ Every payload arrived intact, and every attempt was denied.[/]")
             return

@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-_Option = partial(typer.Option, show_default=False)
-_DeploymentFile = Annotated[
-    Path | None, _Option("--deployment", metavar="FILE", help="deployment file (default: the one in cdk.json)")
-]
+
+def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **options)
+
+
+def _existing(text: str) -> Path:
+    if not text or not Path(text).exists():
+        raise typer.BadParameter(f"{text!r} does not exist")
+    return Path(text).absolute()
+
+
+def _existing_file(text: str) -> Path:
+    path = _existing(str(Path(text).expanduser()))
+    if not path.is_file():
+        raise typer.BadParameter(f"{text!r} is not a file")
+    return path
+
+
+_DeploymentFile = Annotated[Path | None, _option("FILE", "deployment file (default: the one in cdk.json)")]
 _Origin = Literal["dead-letters", "undelivered", "pipeline", "executions"]
+_ORIGINS = (
+    "dead-letters: the consume function failed; undelivered: SNS could not deliver; "
+    "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)"
+)
+_PYTHON = "Python interpreter (default: one with the packages of the research image, installed on first use)"
 
 app = typer.Typer(
     name="coatcheck",
@@ -40,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         if not isinstance(error, DeploymentError):
             raise
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        _exit(2, error)
+
+
+def _exit(code: int, error: Exception) -> NoReturn:
+    print(error, file=sys.stderr)
+    sys.exit(code)
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,23 +75,10 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _existing(text: str) -> Path:
-    if not text or not Path(text).exists():
-        raise typer.BadParameter(f"{text!r} does not exist")
-    return Path(text).absolute()
-
-
-def _existing_file(text: str) -> Path:
-    path = _existing(str(Path(text).expanduser()))
-    if not path.is_file():
-        raise typer.BadParameter(f"{text!r} is not a file")
-    return path
-
-
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
+        bool, _option(None, "show the version and exit", "--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None: ...
 
@@ -80,7 +90,7 @@ def _options(
 )
 def _access(
     deployment: _DeploymentFile = None,
-    output: Annotated[Path | None, _Option(metavar="FILE", help="write to FILE (default: standard output)")] = None,
+    output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
 ) -> None:
     from access.assembly import SynthError, synthesize
     from access.policies import read_inventory
@@ -94,8 +104,7 @@ def _access(
     try:
         text = render(read_inventory(synthesize(file)), file.as_posix())
     except (SynthError, UnresolvedError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        _exit(1, error)
     if output:
         output.write_text(text, encoding="utf-8")
     else:
@@ -110,28 +119,17 @@ def _access(
 )
 def _redrive(
     deployment: _DeploymentFile = None,
-    subscriber: Annotated[str | None, _Option(metavar="NAME", help="redrive messages of this subscriber")] = None,
-    publisher: Annotated[bool, _Option("--publisher", help="redrive events of the publish function")] = False,
-    origin: Annotated[
-        _Origin | None,
-        _Option(
-            "--from",
-            help="dead-letters: the consume function failed; undelivered: SNS could not deliver; "
-            "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)",
-        ),
-    ] = None,
+    subscriber: Annotated[str | None, _option("NAME", "redrive messages of this subscriber")] = None,
+    publisher: Annotated[bool, _option(None, "redrive events of the publish function", "--publisher")] = False,
+    origin: Annotated[_Origin | None, _option(None, _ORIGINS, "--from")] = None,
     reason: Annotated[
         str | None,
-        _Option(
-            metavar="NAME", help="only messages with this reason; also selects permanent errors such as PayloadMissing"
-        ),
+        _option("NAME", "only messages with this reason; also selects permanent errors such as PayloadMissing"),
     ] = None,
-    limit: Annotated[int | None, _Option(metavar="N", min=1, help="read at most N messages (default: all)")] = None,
-    dry_run: Annotated[bool, _Option("--dry-run", help="list messages and exit")] = False,
-    yes: Annotated[bool, _Option("--yes", help="do not ask for confirmation")] = False,
-    profile: Annotated[
-        str | None, _Option(metavar="NAME", help="AWS profile for the queue's account (default: the SDK's)")
-    ] = None,
+    limit: Annotated[int | None, _option("N", "read at most N messages (default: all)", min=1)] = None,
+    dry_run: Annotated[bool, _option(None, "list messages and exit", "--dry-run")] = False,
+    yes: Annotated[bool, _option(None, "do not ask for confirmation", "--yes")] = False,
+    profile: Annotated[str | None, _option("NAME", "AWS profile for the queue's account (default: the SDK's)")] = None,
 ) -> None:
     from cli.redrive.command import Selection, redrive
     from stacks.deployment import load_messaging
@@ -161,17 +159,12 @@ def _redrive(
     "deployment file, or the demo cannot run; 130 interrupted.",
 )
 def _demo(
-    deployment: Annotated[
-        Path | None, _Option(metavar="FILE", help="deployment file (default: deployments/example.toml)")
-    ] = None,
+    deployment: Annotated[Path | None, _option("FILE", "deployment file (default: deployments/example.toml)")] = None,
     file: Annotated[
-        Path | None,
-        _Option(metavar="FILE", parser=_existing_file, help="file to send (default: an archive of some 40 MB)"),
+        Path | None, _option("FILE", "file to send (default: an archive of some 40 MB)", parser=_existing_file)
     ] = None,
-    size: Annotated[str | None, _Option(metavar="SIZE", help="send a generated file of SIZE, such as 2GiB")] = None,
-    report: Annotated[
-        Path | None, _Option(metavar="FILE", help="JSON report (default: build/demo/report.json)")
-    ] = None,
+    size: Annotated[str | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB")] = None,
+    report: Annotated[Path | None, _option("FILE", "JSON report (default: build/demo/report.json)")] = None,
 ) -> None:
     from cli import demo
     from cli.scenario.payloads import parse_size
@@ -182,11 +175,7 @@ def _demo(
         number = parse_size(size) if size else None
     except ValueError as error:
         raise typer.BadParameter(f"--size: {error}") from None
-    defaults = demo.Options()
-    options = demo.Options(
-        deployment=deployment or defaults.deployment, file=file, size=number, report=report or defaults.report
-    )
-    sys.exit(demo.run(options))
+    sys.exit(demo.run(deployment or demo.EXAMPLE, file=file, size=number, report=report or demo.REPORT))
 
 
 @app.command(
@@ -213,28 +202,16 @@ def _job(
         list[str] | None, typer.Argument(metavar="ARGUMENTS", help="arguments of the script", show_default=False)
     ] = None,
     script: Annotated[
-        Path | None,
-        _Option(metavar="FILE", parser=_existing_file, help="script (default: research/jobs/qc_metrics.py)"),
+        Path | None, _option("FILE", "script (default: research/jobs/qc_metrics.py)", parser=_existing_file)
     ] = None,
-    results: Annotated[
-        Path | None, _Option(metavar="DIR", help="folder for results (default: build/jobs/<job>)")
-    ] = None,
-    python: Annotated[
-        Path | None,
-        _Option(
-            metavar="FILE",
-            parser=_existing_file,
-            help="Python interpreter (default: one with the packages of the research image, installed on first use)",
-        ),
-    ] = None,
+    results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
+    python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,
 ) -> None:
     from local.processing_job import run_script
     from local.research_environment import NotInstalled
     from research.launch import SCRIPT
 
     try:
-        exit_code = run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python)
+        sys.exit(run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python))
     except NotInstalled as error:
-        print(error, file=sys.stderr)
-        exit_code = 1
-    sys.exit(exit_code)
+        _exit(1, error)

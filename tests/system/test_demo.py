@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo import Options, run
+from cli.demo import EXAMPLE, run
 from cli.scenario.payloads import installed_file
 
 MEMORY_MB = 160
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("demo") / "report.json"
-    assert run(Options(report=path)) == 0
+    assert run(EXAMPLE, report=path) == 0
     content: dict[str, Any] = json.loads(path.read_text())
     return content
 
