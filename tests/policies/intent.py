@@ -20,7 +20,6 @@ from stacks.deployment import (
     SenderConfig,
     SqsSubscriberConfig,
     SubscriberConfig,
-    names,
 )
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
@@ -55,8 +54,13 @@ from tests.policies.terms import (
     built,
     emptied,
     log_group,
+    names_of,
     our_function,
+    payload_bucket,
+    research_names,
     run_by,
+    s3_endpoint,
+    subscriber_names,
     waiting_provider,
     with_emptying,
 )
@@ -103,14 +107,14 @@ TOPIC_OVER_TLS = tuple(
 
 
 def _publisher(deployment: Deployment, found: Inventory) -> Party:
-    home, stack = deployment.publisher.account, names.publisher_stack(deployment)
+    home, stack = deployment.publisher.account, names_of(deployment).publisher.stack
     region = deployment.publisher.region
-    bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
+    bucket, topic = names_of(deployment).publisher.payload_bucket.bucket.arn, names_of(deployment).publisher.topic.arn
     key = found.arn_of(stack, "Key")
     rules = (found.arn_of(stack, "EventBusRule"), found.arn_of(stack, "OutboxRule"))
-    dead_letters = arn("sqs", region, home, names.publish_dead_letter_queue(deployment))
-    function = arn("lambda", region, home, f"function:{names.publish_function(deployment)}")
-    publish_role, publisher_role = found.arn_of(stack, "PublishRole"), names.publisher_role_arn(deployment)
+    dead_letters = arn("sqs", region, home, names_of(deployment).publisher.dead_letter_queue.name)
+    function = arn("lambda", region, home, f"function:{names_of(deployment).publisher.publish_function.name}")
+    publish_role, publisher_role = found.arn_of(stack, "PublishRole"), names_of(deployment).publisher.role.arn
 
     guards = [
         Guard(
@@ -144,14 +148,14 @@ def _publisher(deployment: Deployment, found: Inventory) -> Party:
         ),
         Guard(
             "bus",
-            names.event_bus_arn(deployment),
+            names_of(deployment).publisher.event_bus.arn,
             home,
             tuple(
                 Door(
                     "puts events",
                     Account(account),
                     ("events:PutEvents",),
-                    (names.event_bus_arn(deployment),),
+                    (names_of(deployment).publisher.event_bus.arn,),
                     {"aws:SecureTransport": ("true",), **_in_organization(deployment)},
                 )
                 for account in sorted({sender.account for sender in deployment.senders})
@@ -184,7 +188,7 @@ def _publisher(deployment: Deployment, found: Inventory) -> Party:
             *publishes,
             May((*S3_READ, *S3_DELETE), (f"{bucket}/outbox/*",)),
             May(SQS_SEND, (dead_letters,)),
-            May(LOG, (log_group(region, home, f"/aws/lambda/{names.publish_function(deployment)}"),)),
+            May(LOG, (log_group(region, home, f"/aws/lambda/{names_of(deployment).publisher.publish_function.name}"),)),
             TRACE,
         ),
         publisher_role: (
@@ -202,8 +206,8 @@ def _publisher(deployment: Deployment, found: Inventory) -> Party:
 
 
 def _replica(deployment: Deployment, region: str, found: Inventory) -> Party:
-    home, stack = deployment.publisher.account, names.replica_stack(deployment, region)
-    bucket, key = names.payload_bucket_arn(deployment, region), found.arn_of(stack, "Key")
+    home, stack = deployment.publisher.account, names_of(deployment).publisher.replicas[region].stack
+    bucket, key = payload_bucket(deployment, region).bucket.arn, found.arn_of(stack, "Key")
     there = [subscriber for subscriber in deployment.subscribers if subscriber.region == region]
     guards = [
         Guard(
@@ -228,7 +232,7 @@ def _replica(deployment: Deployment, region: str, found: Inventory) -> Party:
 
 def _replicates(deployment: Deployment, key: str) -> Iterator[May]:
     """Payloads alone, never the outbox; into the replicas alone, and nothing is taken away there."""
-    bucket = names.payload_bucket_arn(deployment)
+    bucket = names_of(deployment).publisher.payload_bucket.bucket.arn
     yield May(("s3:GetReplicationConfiguration", "s3:ListBucket"), (bucket,))
     yield May(
         ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
@@ -237,11 +241,11 @@ def _replicates(deployment: Deployment, key: str) -> Iterator[May]:
     yield May(("kms:Decrypt",), (key,), through_s3(deployment))
     for region in deployment.publisher.replicas:
         yield May(
-            ("s3:ReplicateObject", "s3:ReplicateTags"), (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",)
+            ("s3:ReplicateObject", "s3:ReplicateTags"), (f"{payload_bucket(deployment, region).bucket.arn}/payloads/*",)
         )
         yield May(
             ("kms:Encrypt", "kms:GenerateDataKey"),
-            (names.any_key_arn(deployment, region),),
+            (payload_bucket(deployment, region).key_arn_pattern,),
             through_s3(deployment, region),
         )
 
@@ -251,7 +255,7 @@ def _reads(deployment: Deployment, subscriber: SubscriberConfig, region: str | N
         f"{subscriber.name} reads payloads",
         Roles(subscriber.account, readers(subscriber, deployment)),
         ("s3:GetObject",),
-        (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",),
+        (f"{payload_bucket(deployment, region).bucket.arn}/payloads/*",),
         _in_organization(deployment),
     )
 
@@ -269,9 +273,9 @@ def _decrypts(deployment: Deployment, subscriber: SubscriberConfig, key: str, re
 def _uploads(deployment: Deployment, sender: SenderConfig) -> Door:
     return Door(
         f"{sender.name} uploads to its folder",
-        Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
+        Roles(sender.account, (names_of(deployment).senders[sender.name].role.arn,)),
         S3_UPLOAD,
-        (f"{names.payload_bucket_arn(deployment)}/outbox/{sender.name}/*",),
+        (f"{names_of(deployment).publisher.payload_bucket.bucket.arn}/outbox/{sender.name}/*",),
         _in_organization(deployment),
     )
 
@@ -279,7 +283,7 @@ def _uploads(deployment: Deployment, sender: SenderConfig) -> Door:
 def _encrypts(deployment: Deployment, sender: SenderConfig, key: str) -> Door:
     return Door(
         f"{sender.name} encrypts uploads",
-        Roles(sender.account, (names.sender_role_arn(deployment, sender),)),
+        Roles(sender.account, (names_of(deployment).senders[sender.name].role.arn,)),
         KEY_UPLOAD,
         (key,),
         {**through_s3(deployment), **_in_organization(deployment)},
@@ -291,7 +295,7 @@ def _subscribes(deployment: Deployment, subscriber: SubscriberConfig) -> Door:
         f"{subscriber.name} subscribes its own endpoint",
         Account(subscriber.account),
         ("sns:Subscribe",),
-        (names.topic_arn(deployment),),
+        (names_of(deployment).publisher.topic.arn,),
         {
             "sns:Protocol": (subscriber.kind,),
             "sns:Endpoint": (endpoint(deployment, subscriber),),
@@ -312,11 +316,11 @@ def _events(rules: tuple[str, ...]) -> Service:
 
 
 def _sender(deployment: Deployment, sender: SenderConfig) -> Party:
-    role = names.sender_role_arn(deployment, sender)
+    role = names_of(deployment).senders[sender.name].role.arn
     sends = (
-        May(("events:PutEvents",), (names.event_bus_arn(deployment),)),
-        May(S3_UPLOAD, (f"{names.payload_bucket_arn(deployment)}/outbox/{sender.name}/*",)),
-        May(KEY_UPLOAD, (names.any_key_arn(deployment),), through_s3(deployment)),
+        May(("events:PutEvents",), (names_of(deployment).publisher.event_bus.arn,)),
+        May(S3_UPLOAD, (f"{names_of(deployment).publisher.payload_bucket.bucket.arn}/outbox/{sender.name}/*",)),
+        May(KEY_UPLOAD, (payload_bucket(deployment).key_arn_pattern,), through_s3(deployment)),
     )
     return [run_by(role, sender.account, Account(sender.account))], {role: sends}
 
@@ -331,7 +335,7 @@ def _subscriber(deployment: Deployment, subscriber: SubscriberConfig, found: Inv
 
 
 def _keeps_undelivered(deployment: Deployment, subscriber: SubscriberConfig) -> Guard:
-    redrive = names.undelivered_queue_arn(deployment, subscriber)
+    redrive = subscriber_names(deployment, subscriber).undelivered_queue.arn
     kept = Door(
         "keeps what SNS could not deliver",
         _topic(deployment, deployment.publisher.region),
@@ -346,16 +350,16 @@ def _with_endpoint(deployment: Deployment, subscriber: HttpsSubscriberConfig) ->
     (reader,) = readers(subscriber, deployment)
     process = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
     guards = [_keeps_undelivered(deployment, subscriber), run_by(reader, home, process)]
-    takes_undelivered = May(SQS_TAKE, (names.undelivered_queue_arn(deployment, subscriber),))
+    takes_undelivered = May(SQS_TAKE, (subscriber_names(deployment, subscriber).undelivered_queue.arn,))
     return guards, {reader: (*_reads_payloads(deployment, subscriber), takes_undelivered)}
 
 
 def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig, found: Inventory) -> Party:
     home, region = subscriber.account, subscriber.region
-    stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
-    dead_letters = arn("sqs", region, home, names.dead_letter_queue(deployment, subscriber))
-    function = names.consume_function_arn(deployment, subscriber)
+    stack = subscriber_names(deployment, subscriber).stack
+    inbox = f"arn:{partition(region)}:s3:::{subscriber_names(deployment, subscriber).staging_bucket.name}"
+    dead_letters = arn("sqs", region, home, subscriber_names(deployment, subscriber).dead_letter_queue.name)
+    function = subscriber_names(deployment, subscriber).consume_function.arn
     consume_role = readers(subscriber, deployment)[0]
 
     guards = [
@@ -375,7 +379,10 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig,
         May((*S3_WRITE, *S3_READ), (f"{inbox}/inline/*",)),
         May(S3_READ, (inbox,)),
         May(SQS_SEND, (dead_letters,)),
-        May(LOG, (log_group(region, home, f"/aws/lambda/{names.consume_function(deployment, subscriber)}"),)),
+        May(
+            LOG,
+            (log_group(region, home, f"/aws/lambda/{subscriber_names(deployment, subscriber).consume_function.name}"),),
+        ),
         TRACE,
     )
     if isinstance(subscriber, SqsSubscriberConfig):
@@ -388,11 +395,14 @@ def _with_consumer(deployment: Deployment, subscriber: FunctionSubscriberConfig,
 
 def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Inventory, function: str) -> Party:
     home, region = subscriber.account, subscriber.region
-    stack = names.subscriber_stack(deployment, subscriber)
-    queue = names.queue_arn(deployment, subscriber)
-    machine = arn("states", region, home, f"stateMachine:{names.state_machine(deployment, subscriber)}")
+    stack = subscriber_names(deployment, subscriber).stack
+    queue = subscriber_names(deployment, subscriber).queue.arn
+    machine = arn("states", region, home, f"stateMachine:{subscriber_names(deployment, subscriber).state_machine.name}")
     machine_role = found.arn_of(stack, "StateMachineRole")
-    bus, forward_role = names.application_bus_arn(deployment, subscriber), found.arn_of(stack, "EventBusForwardRole")
+    bus, forward_role = (
+        subscriber_names(deployment, subscriber).event_bus.arn,
+        found.arn_of(stack, "EventBusForwardRole"),
+    )
     guards = [
         Guard(
             "queue",
@@ -432,7 +442,7 @@ def _with_queue(deployment: Deployment, subscriber: SqsSubscriberConfig, found: 
         more_guards, more_jobs = _with_landing(deployment, subscriber, found)
         guards += more_guards
         jobs |= more_jobs
-        land = arn("lambda", region, home, f"function:{names.copy_function(deployment, subscriber)}")
+        land = arn("lambda", region, home, f"function:{subscriber_names(deployment, subscriber).copy_function.name}")
         jobs[machine_role] += (May(("lambda:InvokeFunction",), (land, f"{land}:*")),)
     if subscriber.state_machine and subscriber.state_machine.permissions:
         jobs[machine_role] += tuple(_as_the_file_says(subscriber.state_machine.permissions))
@@ -448,14 +458,16 @@ def _with_intake(
 ) -> Party:
     """In the research account: payloads become data sets below one prefix, each of which starts the one pipeline."""
     home, region = subscriber.account, subscriber.region
-    stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
-    data = f"arn:{partition(region)}:s3:::{names.data_bucket(deployment, research)}"
+    stack = subscriber_names(deployment, subscriber).stack
+    inbox = f"arn:{partition(region)}:s3:::{subscriber_names(deployment, subscriber).staging_bucket.name}"
+    data = f"arn:{partition(region)}:s3:::{research_names(deployment).data_bucket.name}"
     (pipeline,) = (each for each in research.pipelines if each.name == subscriber.pipeline)
-    name = names.pipeline_trigger_function(deployment, subscriber)
+    name = subscriber_names(deployment, subscriber).pipeline_trigger_function.name
     function = arn("lambda", region, home, f"function:{name}")
-    dead_letters = arn("sqs", region, home, names.pipeline_trigger_dead_letter_queue(deployment, subscriber))
-    role = f"arn:{partition(region)}:iam::{home}:role/{names.pipeline_trigger_role(deployment, subscriber)}"
+    dead_letters = arn(
+        "sqs", region, home, subscriber_names(deployment, subscriber).pipeline_trigger_dead_letter_queue.name
+    )
+    role = subscriber_names(deployment, subscriber).pipeline_trigger_role.arn
     processed = _events((found.arn_of(stack, "PipelineTriggerProcessedRule"),))
     guards = [
         Guard(
@@ -474,18 +486,18 @@ def _with_intake(
         run_by(role, home, Service("lambda.amazonaws.com")),
     ]
     through_s3_for_data = {
-        "kms:ViaService": (names.s3_endpoint(region),),
+        "kms:ViaService": (s3_endpoint(region),),
         "kms:EncryptionContext:aws:s3:arn": (data,),
     }
     jobs: dict[str, tuple[May, ...]] = {
         role: (
             *_reads_payloads(deployment, subscriber),
             May(S3_READ, (inbox, f"{inbox}/inline/*")),
-            May(S3_UPLOAD, (f"{data}/{names.data_sets(pipeline)}*",)),
+            May(S3_UPLOAD, (f"{data}/shared/{pipeline.name}/messages/*",)),
             # The key is the research stack's, whose name this stack does not know.
             May(KEY_UPLOAD, (arn("kms", region, home, "key/*"),), through_s3_for_data),
-            May(("sagemaker:StartPipelineExecution",), (names.pipeline_arn(deployment, research, pipeline),)),
-            May(("events:PutEvents",), (names.application_bus_arn(deployment, subscriber),)),
+            May(("sagemaker:StartPipelineExecution",), (research_names(deployment).pipeline(pipeline.name).arn,)),
+            May(("events:PutEvents",), (subscriber_names(deployment, subscriber).event_bus.arn,)),
             May(SQS_SEND, (dead_letters,)),
             May(LOG, (log_group(region, home, f"/aws/lambda/{name}"),)),
             TRACE,
@@ -496,10 +508,10 @@ def _with_intake(
 
 def _with_landing(deployment: Deployment, subscriber: SqsSubscriberConfig, found: Inventory) -> Party:
     home, region = subscriber.account, subscriber.region
-    stack = names.subscriber_stack(deployment, subscriber)
-    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
-    bucket = f"arn:{partition(region)}:s3:::{names.landing_bucket(deployment, subscriber)}"
-    key, function = found.arn_of(stack, "LandingKey"), names.copy_function(deployment, subscriber)
+    stack = subscriber_names(deployment, subscriber).stack
+    inbox = f"arn:{partition(region)}:s3:::{subscriber_names(deployment, subscriber).staging_bucket.name}"
+    bucket = f"arn:{partition(region)}:s3:::{subscriber_names(deployment, subscriber).landing_bucket.name}"
+    key, function = found.arn_of(stack, "LandingKey"), subscriber_names(deployment, subscriber).copy_function.name
     copy_role = readers(subscriber, deployment)[1]
     guards = [
         Guard("bucket", bucket, home, tuple(emptied(deployment, found, stack, bucket)), over_tls=("s3:*",)),
@@ -524,7 +536,7 @@ def _keeps_failed_tasks(
     deployment: Deployment, subscriber: SubscriberConfig, found: Inventory, dead_letters: str
 ) -> Iterator[Door]:
     if isinstance(subscriber, LambdaSubscriberConfig):
-        rule = found.arn_of(names.subscriber_stack(deployment, subscriber), "TaskFailedRule")
+        rule = found.arn_of(subscriber_names(deployment, subscriber).stack, "TaskFailedRule")
         yield Door("keeps tasks that failed", _events((rule,)), SQS_SEND, (dead_letters,))
 
 
@@ -540,11 +552,11 @@ def _with_function(
     deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Inventory, function: str
 ) -> Party:
     home, region = subscriber.account, subscriber.region
-    stack = names.subscriber_stack(deployment, subscriber)
+    stack = subscriber_names(deployment, subscriber).stack
     reader, task_role = readers(subscriber, deployment)
     execution_role = found.arn_of(stack, "TaskExecutionRole")
-    inbox = f"arn:{partition(region)}:s3:::{names.staging_bucket(deployment, subscriber)}"
-    cluster = names.cluster(deployment, subscriber)
+    inbox = f"arn:{partition(region)}:s3:::{subscriber_names(deployment, subscriber).staging_bucket.name}"
+    cluster = subscriber_names(deployment, subscriber).cluster.name
     guards = [
         Guard(
             "function",
@@ -588,7 +600,7 @@ def _with_function(
 def _task_repository(deployment: Deployment, subscriber: LambdaSubscriberConfig) -> str:
     home, region = subscriber.account, subscriber.region
     if not subscriber.task.image:
-        return arn("ecr", region, home, f"repository/{names.task_repository(deployment, subscriber)}")
+        return arn("ecr", region, home, f"repository/{subscriber_names(deployment, subscriber).task_repository.name}")
     registry, _, name = subscriber.task.image.partition("@")[0].partition("/")
     match registry.split("."):
         case [account, "dkr", "ecr", where, *_]:
@@ -600,8 +612,8 @@ def _builds_its_image(
     deployment: Deployment, subscriber: LambdaSubscriberConfig, found: Inventory, repository: str
 ) -> Iterator[Party]:
     home, region, image = subscriber.account, subscriber.region, "TaskImage"
-    stack = names.subscriber_stack(deployment, subscriber)
-    function = names.task_build_function(deployment, subscriber)
+    stack = subscriber_names(deployment, subscriber).stack
+    function = subscriber_names(deployment, subscriber).task_build_function.name
     building, log = found.arn_of(stack, f"{image}BuildRole"), found.arn_of(stack, f"{image}BuildLogs")
     asking = found.arn_of(stack, f"{image}BuilderBuildRole")
     yield [Guard("repository", repository, home)], {}
@@ -616,14 +628,16 @@ def _builds_its_image(
 def _reads_payloads(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[May]:
     near = [region for region in deployment.publisher.replicas if region == subscriber.region]
     for region in [deployment.publisher.region, *near]:
-        yield May(("s3:GetObject",), (f"{names.payload_bucket_arn(deployment, region)}/payloads/*",))
+        yield May(("s3:GetObject",), (f"{payload_bucket(deployment, region).bucket.arn}/payloads/*",))
         # Which key it is cannot be known in another account; the key's own policy decides.
-        yield May(("kms:Decrypt",), (names.any_key_arn(deployment, region),), through_s3(deployment, region))
+        yield May(
+            ("kms:Decrypt",), (payload_bucket(deployment, region).key_arn_pattern,), through_s3(deployment, region)
+        )
 
 
 def _topic(deployment: Deployment, endpoint_region: str) -> Service:
-    name = names.sns_principal(topic_region=deployment.publisher.region, endpoint_region=endpoint_region)
-    return Service(name, sources=(names.topic_arn(deployment),))
+    name = names_of(deployment).publisher.sns_principal(endpoint_region)
+    return Service(name, sources=(names_of(deployment).publisher.topic.arn,))
 
 
 # Alarms --------------------------------------------------------------------------------------------------------------
@@ -632,15 +646,15 @@ def _topic(deployment: Deployment, endpoint_region: str) -> Service:
 def _watched(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
     """Stacks with alarms: name, Region, account."""
     home = deployment.publisher
-    yield names.publisher_stack(deployment), home.region, home.account
+    yield names_of(deployment).publisher.stack, home.region, home.account
     for region in home.replicas:
-        yield names.replica_stack(deployment, region), region, home.account
+        yield names_of(deployment).publisher.replicas[region].stack, region, home.account
     for subscriber in deployment.subscribers:
         # An endpoint's stack is where the topic is; a queue's or function's has its redrive queue there.
         region = home.region if isinstance(subscriber, HttpsSubscriberConfig) else subscriber.region
-        yield names.subscriber_stack(deployment, subscriber), region, subscriber.account
+        yield subscriber_names(deployment, subscriber).stack, region, subscriber.account
         if region != home.region:
-            yield names.undelivered_stack(deployment, subscriber), home.region, subscriber.account
+            yield subscriber_names(deployment, subscriber).undelivered_stack, home.region, subscriber.account
 
 
 def _operations(found: Inventory, stack: str, region: str, account: str) -> list[Guard]:
@@ -670,16 +684,16 @@ def _operations(found: Inventory, stack: str, region: str, account: str) -> list
 
 def readers(subscriber: SubscriberConfig, deployment: Deployment) -> tuple[str, ...]:
     """The subscriber's roles that read payloads, the consume function's first."""
-    return tuple(names.reader_role_arns(deployment, subscriber))
+    return tuple([role.arn for role in subscriber_names(deployment, subscriber).reader_roles])
 
 
 def endpoint(deployment: Deployment, subscriber: SubscriberConfig) -> str:
-    return names.endpoint(deployment, subscriber)
+    return subscriber_names(deployment, subscriber).endpoint
 
 
 def through_s3(deployment: Deployment, region: str | None = None) -> When:
     """Uses of the key that S3 makes for its caller, for the payload bucket or its replica in a Region."""
     return {
-        "kms:ViaService": (names.s3_endpoint(region or deployment.publisher.region),),
-        "kms:EncryptionContext:aws:s3:arn": (names.payload_bucket_arn(deployment, region),),
+        "kms:ViaService": (s3_endpoint(region or deployment.publisher.region),),
+        "kms:EncryptionContext:aws:s3:arn": (payload_bucket(deployment, region).bucket.arn,),
     }

@@ -10,7 +10,8 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from access.inventory import Inventory
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import Deployment, ResearchDeployment
+from stacks.deployment.names import Place
 from stacks.deployment.regions import partition
 from tests.policies.intent import endpoint, readers, through_s3
 from tests.policies.research_matrix import research_scene
@@ -28,7 +29,7 @@ from tests.policies.rows import (
     person,
     signed,
 )
-from tests.policies.terms import Account, Door, Guard, Intent, arn
+from tests.policies.terms import Account, Door, Guard, Intent, arn, names_of, payload_bucket
 
 # Rows ----------------------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ def _callers(deployment: Deployment, found: Inventory, intent: Intent) -> Iterat
         yield person(
             deployment.organization,
             account,
-            names.account_principal_arn(account, deployment.publisher.region),
+            Place(account, deployment.publisher.region).account_arn,
             f"root user of {account}",
         )
         yield person(
@@ -120,7 +121,7 @@ def _callers(deployment: Deployment, found: Inventory, intent: Intent) -> Iterat
         )
     for crossing in (
         *(reader for subscriber in deployment.subscribers for reader in readers(subscriber, deployment)),
-        *(names.sender_role_arn(deployment, sender) for sender in deployment.senders),
+        *(names_of(deployment).senders[sender.name].role.arn for sender in deployment.senders),
     ):
         # The very policies of a role that is let in from elsewhere, under another name; and the very name, in another
         # account.
@@ -154,9 +155,9 @@ def _administrator(deployment: Deployment, account: str) -> str:
 
 def _services(deployment: Deployment, found: Inventory) -> Iterator[Caller]:
     region, home = deployment.publisher.region, deployment.publisher.account
-    topic = names.topic_arn(deployment)
+    topic = names_of(deployment).publisher.topic.arn
     sns = {
-        names.sns_principal(topic_region=region, endpoint_region=each)
+        names_of(deployment).publisher.sns_principal(each)
         for each in (region, *(subscriber.region for subscriber in deployment.subscribers))
     }
     sources = {
@@ -175,7 +176,7 @@ def _services(deployment: Deployment, found: Inventory) -> Iterator[Caller]:
         yield _service("events.amazonaws.com", "a stranger's rule of that name", rule.replace(home, STRANGER))
     # The right service for the wrong source's kind, and services that have no business here.
     yield _service("events.amazonaws.com", "our topic", topic)
-    yield _service("s3.amazonaws.com", "the payload bucket", names.payload_bucket_arn(deployment))
+    yield _service("s3.amazonaws.com", "the payload bucket", names_of(deployment).publisher.payload_bucket.bucket.arn)
     yield _service("cloudwatch.amazonaws.com", "an alarm", arn("cloudwatch", region, home, "alarm:any"))
     for stack, where in sorted(found.regions.items()):
         account = found.accounts[stack]
@@ -257,9 +258,9 @@ _KEYS = {
 
 def _targets(deployment: Deployment, found: Inventory, intent: Intent) -> Iterator[Target]:
     replicas = deployment.publisher.replicas
-    of_payloads = {names.payload_bucket_arn(deployment, region) for region in (None, *replicas)}
+    of_payloads = {payload_bucket(deployment, region).bucket.arn for region in (None, *replicas)}
     of_objects = _ACTIONS["object"] + (_REPLICATION if replicas else ())
-    in_research = f"{names.research_stack(deployment)}/"
+    in_research = f"{deployment.name}-research/"
     for each in found.resource_policies.values():
         if each.where.startswith(in_research) or each.kind not in _ACTIONS:
             continue
@@ -288,13 +289,13 @@ def _which_bucket(bucket: str, of_payloads: Container[str]) -> str:
 def _bystanders(deployment: Deployment) -> Iterator[Target]:
     """What is not ours, in the publisher's account: what is let at the deployment's own is not let at these."""
     home, region = deployment.publisher.account, deployment.publisher.region
-    key = names.any_key_arn(deployment).replace("*", "of-others")
+    key = payload_bucket(deployment).key_arn_pattern.replace("*", "of-others")
     default = {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"AWS": names.account_principal_arn(home, region)},
+                "Principal": {"AWS": Place(home, region).account_arn},
                 "Action": "kms:*",
                 "Resource": "*",
             }
@@ -303,7 +304,7 @@ def _bystanders(deployment: Deployment) -> Iterator[Target]:
     guard = Guard("key", key, home, (Door("left to the account", Account(home), ("kms:*",), (key,)),))
     yield Target("key", key, home, guard, default, actions=_ACTIONS["key"])
     for kind, other in (
-        ("object", f"{names.payload_bucket_arn(deployment)}-of-others/payloads/one"),
-        ("topic", f"{names.topic_arn(deployment)}-of-others"),
+        ("object", f"{names_of(deployment).publisher.payload_bucket.bucket.arn}-of-others/payloads/one"),
+        ("topic", f"{names_of(deployment).publisher.topic.arn}-of-others"),
     ):
         yield Target(kind, other, home, Guard(kind, other, home), None, actions=_ACTIONS[kind])

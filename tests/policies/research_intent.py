@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from aws_cdk import FileSystem
 
 from access.inventory import Inventory
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import Deployment, ResearchDeployment
+from stacks.deployment.names import SHARED, USERS
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
 from tests.policies.terms import (
@@ -32,7 +33,9 @@ from tests.policies.terms import (
     built,
     emptied,
     our_function,
+    research_names,
     run_by,
+    s3_endpoint,
     waiting_provider,
     with_emptying,
 )
@@ -69,10 +72,10 @@ class _Environment:
     def __init__(self, deployment: Deployment | ResearchDeployment, meant: ResearchConfig, found: Inventory) -> None:
         self._deployment, self._research, self._found = deployment, meant, found
         self._home, self._region = meant.account, meant.region
-        self._stack = names.research_stack(deployment)
-        self._bucket = f"arn:{partition(self._region)}:s3:::{names.data_bucket(deployment, meant)}"
+        self._stack = research_names(deployment).stack
+        self._bucket = f"arn:{partition(self._region)}:s3:::{research_names(deployment).data_bucket.name}"
         self._key = self._named("Key")
-        self._processing = self._role(names.processing_role(deployment))
+        self._processing = self._role(research_names(deployment).processing_role.name)
         self._guards: list[Guard] = []
         self._jobs: dict[str, tuple[May, ...]] = {}
 
@@ -83,7 +86,7 @@ class _Environment:
         self._researchers()
         self._run_by(self._processing, Service("sagemaker.amazonaws.com", account=self._home), TRUST_NAMING)
         self._jobs[self._processing] = (
-            *self._reads_and_writes(names.SHARED),
+            *self._reads_and_writes(SHARED),
             *self._runs_jobs(),
             *self._reads_scripts(),
         )
@@ -150,11 +153,11 @@ class _Environment:
         self._jobs[fetching] = ()
         if self._research.images:
             self._jobs[fetching] = (May((*PULL, "ecr:DescribeImages"), self._repositories), SIGN_ON_TO_REGISTRY)
-            self._function("ImageBuilderBuild", names.image_build_function(self._deployment))
+            self._function("ImageBuilderBuild", research_names(self._deployment).image_build_function.name)
             self._jobs[self._named("ImageBuilderBuildRole")] += builds(
                 tuple(projects), self._repositories, tuple(build_logs)
             )
-            self._waiting_provider("ImageBuilderProvider", names.image_build_function(self._deployment))
+            self._waiting_provider("ImageBuilderProvider", research_names(self._deployment).image_build_function.name)
 
     # Researchers, and their jobs -------------------------------------------------------------------------------------
 
@@ -162,17 +165,17 @@ class _Environment:
         deployment, sagemaker = self._deployment, Service("sagemaker.amazonaws.com", account=self._home)
         own = {
             # Whoever has no profile in the deployment file: told apart by the name that SageMaker gives the session.
-            self._role(names.studio_role(deployment)): (f"{names.USERS}${{aws:SourceIdentity}}/",),
+            self._role(research_names(deployment).default_studio_role.name): (f"{USERS}${{aws:SourceIdentity}}/",),
             self._named("RolesSharedSpaces"): (),
             **{
-                self._role(names.studio_role(deployment, user)): (f"{names.USERS}{user.profile}/",)
+                self._role(research_names(deployment).studio_role(user).name): (f"{USERS}{user.profile}/",)
                 for user in self._research.users
             },
         }
         for role, prefixes in own.items():
             self._run_by(role, sagemaker, TRUST_NAMING)
             self._jobs[role] = (
-                *self._reads_and_writes(names.SHARED, *prefixes),
+                *self._reads_and_writes(SHARED, *prefixes),
                 *self._uses_studio(),
                 *self._starts_jobs(),
             )
@@ -188,7 +191,7 @@ class _Environment:
             tuple(f"{self._bucket}/{prefix}*" for prefix in prefixes),
         )
         yield May(("s3:GetBucketLocation",), (self._bucket,))
-        through_s3 = {"kms:ViaService": (names.s3_endpoint(self._region),)}
+        through_s3 = {"kms:ViaService": (s3_endpoint(self._region),)}
         yield May(("kms:Decrypt", "kms:GenerateDataKey"), (self._key,), through_s3)
         if self._readable:
             yield May(S3_LOOK, self._readable)
@@ -260,7 +263,7 @@ class _Environment:
         yield May(("sagemaker:ListProcessingJobs",), ("*",))
         yield May(("iam:PassRole",), (self._processing,), {"iam:PassedToService": ("sagemaker.amazonaws.com",)})
         group = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
-        yield May(("logs:GetLogEvents",), (f"{group}:log-stream:{names.job_prefix(self._deployment)}*",))
+        yield May(("logs:GetLogEvents",), (f"{group}:log-stream:{research_names(self._deployment).job_prefix}*",))
         yield May(("logs:DescribeLogStreams",), (f"{group}:*",))
 
     def _runs_jobs(self) -> Iterator[May]:
@@ -329,7 +332,7 @@ class _Environment:
     # What CloudFormation has done for it ------------------------------------------------------------------------------
 
     def _clean_up(self) -> None:
-        name = names.clean_up_function(self._deployment)
+        name = research_names(self._deployment).clean_up_function.name
         domain = self._named("Domain", hashed=False).rpartition("/")[2]
         self._function("CleanUpFunction", name)
         self._jobs[self._named("CleanUpFunctionRole")] += (
@@ -363,7 +366,7 @@ class _Environment:
         self._run_by(role, Service("sagemaker.amazonaws.com", account=self._home))
         passed = (
             self._named("RolesImage"),
-            self._role(names.studio_role(self._deployment)),
+            self._role(research_names(self._deployment).default_studio_role.name),
             self._named("RolesSharedSpaces"),
         )
         self._jobs[role] = (
@@ -372,8 +375,8 @@ class _Environment:
         )
         apps = [(image, app) for image in self._research.images for app in image.apps]
         if apps:
-            images = [names.sagemaker_image(self._deployment, image, app) for image, app in apps]
-            configs = [names.app_image_config(self._deployment, image, app) for image, app in apps]
+            images = [research_names(self._deployment).sagemaker_image(image, app).name for image, app in apps]
+            configs = [research_names(self._deployment).app_image_config(image, app).name for image, app in apps]
             self._jobs[role] += (
                 May((*PULL, *PUSH), self._repositories),
                 SIGN_ON_TO_REGISTRY,
@@ -393,7 +396,7 @@ class _Environment:
                 ),
             )
         self._run_by(stopping, Service("scheduler.amazonaws.com", account=self._home))
-        instance = self._sagemaker(f"notebook-instance/{names.workstation(self._deployment)}")
+        instance = self._sagemaker(f"notebook-instance/{research_names(self._deployment).workstation}")
         self._jobs[stopping] = (
             May(("sagemaker:StopNotebookInstance",), (instance,)),
             May(("kms:Decrypt",), (self._key,)),  # the schedule is encrypted
@@ -425,7 +428,7 @@ class _Environment:
 
     @property
     def _pipeline_arns(self) -> tuple[str, ...]:
-        return tuple(names.pipeline_arn(self._deployment, self._research, each) for each in self._research.pipelines)
+        return tuple(research_names(self._deployment).pipeline(each.name).arn for each in self._research.pipelines)
 
     @property
     def _assets(self) -> str:
@@ -433,7 +436,7 @@ class _Environment:
 
     @property
     def _own_jobs(self) -> str:
-        return self._sagemaker(f"processing-job/{names.job_prefix(self._deployment)}*")
+        return self._sagemaker(f"processing-job/{research_names(self._deployment).job_prefix}*")
 
     @property
     def _subnets(self) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from access.inventory import Inventory, Policy
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import Deployment, ResearchDeployment
+from stacks.deployment.names import SHARED, USERS
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
 from tests.policies.rows import NEIGHBOUR, STRANGER, WIDE_OPEN, Caller, Context, Scene, Target, person, signed
-from tests.policies.terms import Account, Door, Everybody, Guard, Intent, arn
+from tests.policies.terms import Account, Door, Everybody, Guard, Intent, arn, research_names, s3_endpoint
 
 GUEST = "guest"
 """A researcher without a profile in the deployment file."""
@@ -37,16 +38,18 @@ class _Here:
     ) -> None:
         self._deployment, self._research, self._found, self._intent = deployment, research, found, intent
         self._home, self._region = research.account, research.region
-        self._stack = names.research_stack(deployment)
+        self._stack = research_names(deployment).stack
         self._partition = partition(research.region)
-        self._bucket = f"arn:{self._partition}:s3:::{names.data_bucket(deployment, research)}"
+        self._bucket = f"arn:{self._partition}:s3:::{research_names(deployment).data_bucket.name}"
         self._profiles = {
-            f"{self._iam(self._home)}:role/{names.studio_role(deployment, user)}": user.profile
+            f"{self._iam(self._home)}:role/{research_names(deployment).studio_role(user).name}": user.profile
             for user in research.users
         }
         self._subnets = next(
             job.when.get("sagemaker:VpcSubnets", ())
-            for job in intent.jobs[f"{self._iam(self._home)}:role/{names.studio_role(deployment)}"]
+            for job in intent.jobs[
+                f"{self._iam(self._home)}:role/{research_names(deployment).default_studio_role.name}"
+            ]
             if "sagemaker:CreateProcessingJob" in job.may
         )
         self.domain = found.arn_of(self._stack, "Domain", hashed=False).rpartition("/")[2]
@@ -74,7 +77,7 @@ class _Here:
                     context,
                     **bounded,  # type: ignore[arg-type]
                 )
-                if role.name.startswith(names.studio_role(self._deployment)):
+                if role.name.startswith(research_names(self._deployment).default_studio_role.name):
                     yield Caller(
                         f"role {role.name}, its own policies wide open",
                         role.arn,
@@ -91,7 +94,9 @@ class _Here:
         ):
             yield person(organization, account, f"{self._iam(account)}:role/Admin", f"administrator of {whose}")
         yield person(organization, self._home, f"{self._iam(self._home)}:root", "root user of the account")
-        for profile in (f"{names.studio_role(self._deployment)}-{each}" for each in ("ada", GUEST)):
+        for profile in (
+            f"{research_names(self._deployment).default_studio_role.name}-{each}" for each in ("ada", GUEST)
+        ):
             namesake = f"{self._iam(STRANGER)}:role/{profile}"
             yield person(organization, STRANGER, namesake, f"namesake of {profile} in a stranger's account")
         yield Caller("anybody, unsigned", None, None, (), ())
@@ -125,12 +130,12 @@ class _Here:
         profile = str(mine.get("sagemaker:UserProfileName", GUEST))
         match action:
             case "s3:ListBucket":
-                own = f"{names.USERS}{profile}/"
-                for prefix in (names.SHARED, own, f"{own}deep/", f"{names.USERS}ada/", names.USERS, "shared", ""):
+                own = f"{USERS}{profile}/"
+                for prefix in (SHARED, own, f"{own}deep/", f"{USERS}ada/", USERS, "shared", ""):
                     yield f"below {prefix!r}", self._through(target, {"s3:prefix": prefix})
                 yield "everything", self._through(target, {})
             case "kms:Decrypt" | "kms:Encrypt" | "kms:GenerateDataKey":
-                yield "through S3", {"kms:ViaService": names.s3_endpoint(self._region)}
+                yield "through S3", {"kms:ViaService": s3_endpoint(self._region)}
                 yield "through S3 of another Region", {"kms:ViaService": "s3.ap-south-1.amazonaws.com"}
                 yield "through another service", {"kms:ViaService": f"sqs.{self._region}.amazonaws.com"}
                 yield "directly", {}
@@ -229,18 +234,18 @@ class _Here:
             ("space", "space/d-other/mine", "CreateSpace", "DeleteSpace"),
             ("profile", f"user-profile/{self.domain}/ada", "CreatePresignedDomainUrl", "DeleteUserProfile"),
             ("profile", f"user-profile/{self.domain}/{GUEST}", "CreatePresignedDomainUrl", "UpdateUserProfile"),
-            ("job", f"processing-job/{names.job_prefix(self._deployment)}one", *_JOB, "AddTags"),
+            ("job", f"processing-job/{research_names(self._deployment).job_prefix}one", *_JOB, "AddTags"),
             ("job", "processing-job/others", *_JOB, "AddTags"),
             ("image", f"image/{self._deployment.name}-pegasus", "CreateImage", "DeleteImage"),
             ("config", f"app-image-config/{self._deployment.name}-pegasus-config", "UpdateAppImageConfig"),
-            ("notebook instance", f"notebook-instance/{names.workstation(self._deployment)}", *_NOTEBOOK),
+            ("notebook instance", f"notebook-instance/{research_names(self._deployment).workstation}", *_NOTEBOOK),
             ("notebook instance", "notebook-instance/others", *_NOTEBOOK),
             ("model", "model/any", "CreateModel"),
         ):
             place = arn("sagemaker", self._region, self._home, resource)
             yield Target(kind, place, self._home, None, None, actions=tuple(f"sagemaker:{verb}" for verb in verbs))
         logs = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
-        for stream in (f"{names.job_prefix(self._deployment)}one", "others"):
+        for stream in (f"{research_names(self._deployment).job_prefix}one", "others"):
             place = f"{logs}:log-stream:{stream}"
             yield Target("job's log", place, self._home, None, None, actions=("logs:GetLogEvents", "logs:PutLogEvents"))
         interface = self._ec2("network-interface/eni-1")

@@ -7,9 +7,10 @@ from typing import Any
 from access.assembly import StackTemplate
 from access.inventory import Inventory
 from access.template import Resources
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import Deployment, ResearchDeployment
 from stacks.deployment.research import ResearchConfig
 from tests.policies.settings import BESIDE, loose_registry, open_bucket, weak_key, wears_another
+from tests.policies.terms import research_names
 
 Properties = dict[str, Any]
 
@@ -105,14 +106,14 @@ class _Settings:
         if self._resolved(domain.get("KmsKeyId")) != self._key.rpartition("/")[2]:
             yield "volumes are not encrypted with the deployment's key"
         default = self._resolved(domain["DefaultUserSettings"]["ExecutionRole"])
-        if default != self._role_arn(names.studio_role(self._deployment)):
+        if default != self._role_arn(research_names(self._deployment).default_studio_role.name):
             yield f"a researcher is {default} unless their profile says otherwise"
         yield from self._wears(domain["DefaultSpaceSettings"]["ExecutionRole"], "RolesSharedSpaces")
 
     def _profile(self, profile: Properties) -> Iterator[str]:
         name, role = profile["UserProfileName"], self._resolved(profile["UserSettings"]["ExecutionRole"])
         own = [user for user in self._research.users if user.profile == name]
-        if not own or role != self._role_arn(names.studio_role(self._deployment, own[0])):
+        if not own or role != self._role_arn(research_names(self._deployment).studio_role(own[0]).name):
             yield f"{name} is {role}"
 
     def _workstation(self, instance: Properties) -> Iterator[str]:
@@ -131,7 +132,7 @@ class _Settings:
         if str(target["Arn"]).endswith(":aws-sdk:sagemaker:stopNotebookInstance"):
             yield from self._wears(target["RoleArn"], "WorkstationStopRole")
             return
-        pipelines = {names.pipeline_arn(self._deployment, self._research, p): p for p in self._research.pipelines}
+        pipelines = {research_names(self._deployment).pipeline(p.name).arn: p for p in self._research.pipelines}
         if target["Arn"] not in pipelines:
             yield f"calls {target['Arn']}"
         else:

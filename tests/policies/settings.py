@@ -11,9 +11,22 @@ from typing import Any
 from access.assembly import StackTemplate
 from access.inventory import Inventory, Statement
 from access.template import Resources
-from stacks.deployment import Deployment, SqsSubscriberConfig, SubscriberConfig, names
+from stacks.deployment import Deployment, SqsSubscriberConfig, SubscriberConfig
+from stacks.deployment.names import PAYLOADS
 from tests.policies.intent import endpoint, readers
-from tests.policies.terms import Account, Everybody, Guard, Intent, Named, Roles, Service, arn
+from tests.policies.terms import (
+    Account,
+    Everybody,
+    Guard,
+    Intent,
+    Named,
+    Roles,
+    Service,
+    arn,
+    names_of,
+    payload_bucket,
+    subscriber_names,
+)
 
 Properties = dict[str, Any]
 
@@ -148,7 +161,7 @@ class _Settings:
         yield from self._replication(bucket)
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         how = self._resources.resolve(rule["ServerSideEncryptionByDefault"], "bucket")
-        if bucket["BucketName"] == names.payload_bucket(self._deployment, self._stack.region):
+        if bucket["BucketName"] == payload_bucket(self._deployment, self._stack.region).bucket.name:
             key = self._found.arn_of(self._stack.name, "Key")
             if how != {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} or rule.get("BucketKeyEnabled") is not True:
                 yield f"payloads are not encrypted with the deployment's key and a bucket key: {how}"
@@ -160,9 +173,11 @@ class _Settings:
     def _replication(self, bucket: Properties) -> Iterator[str]:
         """To the replicas of the deployment file, under their keys, payloads alone; and from nowhere else."""
         said = self._resources.resolve(bucket.get("ReplicationConfiguration", {"Rules": []}), "bucket")
-        is_payloads = bucket["BucketName"] == names.payload_bucket(self._deployment)
+        is_payloads = bucket["BucketName"] == names_of(self._deployment).publisher.payload_bucket.bucket.name
         expected = {
-            names.payload_bucket_arn(self._deployment, region): names.replica_key_alias_arn(self._deployment, region)
+            payload_bucket(self._deployment, region).bucket.arn: names_of(self._deployment)
+            .publisher.replicas[region]
+            .key_alias.arn
             for region in (self._deployment.publisher.replicas if is_payloads else ())
         }
         for rule in said["Rules"]:
@@ -172,17 +187,17 @@ class _Settings:
                 continue
             if target["EncryptionConfiguration"]["ReplicaKmsKeyID"] != expected.pop(target["Bucket"]):
                 yield f"replicates under {target['EncryptionConfiguration']}"
-            if rule["Filter"] != {"Prefix": names.PAYLOADS} or rule["Status"] != "Enabled":
+            if rule["Filter"] != {"Prefix": PAYLOADS} or rule["Status"] != "Enabled":
                 yield f"replicates {rule['Filter']}, {rule['Status']}"
         for missing in expected:
             yield f"does not replicate to {missing}"
         if self._deployment.publisher.replicas and is_payloads:
-            role = self._found.arn_of(names.publisher_stack(self._deployment), "ReplicationRole")
+            role = self._found.arn_of(names_of(self._deployment).publisher.stack, "ReplicationRole")
             if said.get("Role") != role:
                 yield f"replicates as {said.get('Role')}"
 
     def _topic(self, topic: Properties) -> Iterator[str]:
-        ours = topic["TopicName"] == names.topic(self._deployment)
+        ours = topic["TopicName"] == names_of(self._deployment).publisher.topic.name
         key = self._found.arn_of(self._stack.name, "Key" if ours else "AlarmsKey")
         if self._resources.resolve(topic.get("KmsMasterKeyId"), "topic") != key:
             yield "messages are not encrypted with the deployment's key"
@@ -191,17 +206,17 @@ class _Settings:
 
     def _subscription(self, subscription: Properties) -> Iterator[str]:
         said = self._resources.resolve(subscription, "subscription")
-        operations = arn("sns", self._stack.region, self._stack.account, names.operations_topic(self._stack.name))
+        operations = arn("sns", self._stack.region, self._stack.account, f"{self._stack.name}-operations")
         if said["TopicArn"] == operations:
             if said["Protocol"] != "email" or said["Endpoint"] not in self._deployment.operations.emails:
                 yield f"alarms are told to {said['Endpoint']}"
             return
         redrive = {
-            endpoint(self._deployment, each): names.undelivered_queue_arn(self._deployment, each)
+            endpoint(self._deployment, each): subscriber_names(self._deployment, each).undelivered_queue.arn
             for each in self._deployment.subscribers
-            if names.subscriber_stack(self._deployment, each) == self._stack.name
+            if subscriber_names(self._deployment, each).stack == self._stack.name
         }
-        if said["TopicArn"] != names.topic_arn(self._deployment):
+        if said["TopicArn"] != names_of(self._deployment).publisher.topic.arn:
             yield f"subscribed to {said['TopicArn']}"
         if said["Endpoint"] not in redrive:
             yield f"subscribes {said['Endpoint']}, which is not the subscriber's"
@@ -222,7 +237,10 @@ class _Settings:
 
     def _rule(self, rule: Properties) -> Iterator[str]:
         function = arn(
-            "lambda", self._stack.region, self._stack.account, f"function:{names.publish_function(self._deployment)}"
+            "lambda",
+            self._stack.region,
+            self._stack.account,
+            f"function:{names_of(self._deployment).publisher.publish_function.name}",
         )
         if rule["EventPattern"].get("source") in (["aws.states"], ["aws.sagemaker"]):
             yield from self._forward(rule)
@@ -257,9 +275,9 @@ class _Settings:
         """What the subscriber's own bus says was processed becomes a data set."""
         subscriber = self._subscriber()
         assert isinstance(subscriber, SqsSubscriberConfig)
-        intake = names.pipeline_trigger_function(self._deployment, subscriber)
+        intake = subscriber_names(self._deployment, subscriber).pipeline_trigger_function.name
         function = arn("lambda", self._stack.region, self._stack.account, f"function:{intake}")
-        bus = names.application_bus_arn(self._deployment, subscriber).rpartition("/")[2]
+        bus = subscriber_names(self._deployment, subscriber).event_bus.arn.rpartition("/")[2]
         if self._resources.resolve(rule.get("EventBusName"), "rule") != bus:
             yield f"takes events from {rule.get('EventBusName')}"
         for target in rule["Targets"]:
@@ -271,7 +289,7 @@ class _Settings:
         """What Step Functions says of the subscriber's executions goes to the subscriber's own bus."""
         subscriber = self._subscriber()
         bus = (
-            names.application_bus_arn(self._deployment, subscriber)
+            subscriber_names(self._deployment, subscriber).event_bus.arn
             if isinstance(subscriber, SqsSubscriberConfig)
             else None
         )
@@ -289,7 +307,10 @@ class _Settings:
         others = [{"anything-but": types}] if types else [{"exists": False}]
         if archive["EventPattern"] != {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": others}:
             yield f"keeps other events than those that no rule takes: {archive['EventPattern']}"
-        if self._resources.resolve(archive["SourceArn"], "archive") != names.event_bus_arn(self._deployment):
+        if (
+            self._resources.resolve(archive["SourceArn"], "archive")
+            != names_of(self._deployment).publisher.event_bus.arn
+        ):
             yield f"keeps events of {archive['SourceArn']}"
 
     def _function(self, function: Properties) -> Iterator[str]:
@@ -299,18 +320,20 @@ class _Settings:
             yield f"runs as {role}, not as {expected}"
 
     def _role_of(self, function: str | None) -> str | None:
-        if function == names.publish_function(self._deployment):
-            return self._found.arn_of(names.publisher_stack(self._deployment), "PublishRole")
+        if function == names_of(self._deployment).publisher.publish_function.name:
+            return self._found.arn_of(names_of(self._deployment).publisher.stack, "PublishRole")
         subscriber = self._subscriber()
         if subscriber is None or function is None:
             return None
         readers_of = readers(subscriber, self._deployment)
-        if isinstance(subscriber, SqsSubscriberConfig) and function == names.pipeline_trigger_function(
-            self._deployment, subscriber
+        if (
+            isinstance(subscriber, SqsSubscriberConfig)
+            and function == subscriber_names(self._deployment, subscriber).pipeline_trigger_function.name
         ):
             return readers_of[-1]
-        lands = isinstance(subscriber, SqsSubscriberConfig) and function == names.copy_function(
-            self._deployment, subscriber
+        lands = (
+            isinstance(subscriber, SqsSubscriberConfig)
+            and function == subscriber_names(self._deployment, subscriber).copy_function.name
         )
         return readers_of[1 if lands else 0]
 
@@ -354,6 +377,6 @@ class _Settings:
 
     def _subscriber(self) -> SubscriberConfig | None:
         for each in self._deployment.subscribers:
-            if self._stack.name == names.subscriber_stack(self._deployment, each):
+            if self._stack.name == subscriber_names(self._deployment, each).stack:
                 return each
         return None

@@ -2,10 +2,41 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from access.inventory import Inventory
-from stacks.deployment import BaseDeployment
-from stacks.deployment.regions import partition
+from stacks.deployment import BaseDeployment, Deployment, ResearchDeployment, SubscriberConfig
+from stacks.deployment.names import Names, PayloadBucketNames, ResearchNames, SubscriberNames
+from stacks.deployment.regions import dns_suffix, partition
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def names_of(deployment: Deployment) -> Names:
+    """The deployment's names, made once."""
+    return Names(deployment)
+
+
+def subscriber_names(deployment: Deployment, subscriber: SubscriberConfig) -> SubscriberNames:
+    return names_of(deployment).subscribers[subscriber.name]
+
+
+def payload_bucket(deployment: Deployment, region: str | None = None) -> PayloadBucketNames:
+    """The publisher's payload bucket, or its replica in a Region."""
+    publisher = names_of(deployment).publisher
+    return publisher.replicas.get(region or "", publisher.payload_bucket)
+
+
+def research_names(deployment: Deployment | ResearchDeployment) -> ResearchNames:
+    assert deployment.research
+    return ResearchNames(deployment.name, deployment.research)
+
+
+def s3_endpoint(region: str) -> str:
+    """The value of `kms:ViaService` for S3 in a Region."""
+    return f"s3.{region}.{dns_suffix(region)}"
+
 
 # Who -----------------------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks.deployment import load_messaging, names, parse_messaging
+from stacks.deployment import load_messaging, parse_messaging
 from tests.policies import matrix
 from tests.policies.mutants import Mutant, Templates, every_way
 from tests.policies.rows import Changed, disagreements
 from tests.policies.simulator import Simulator
+from tests.policies.terms import payload_bucket
 from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
 from tests.templates import ROOT, synthesize
 
@@ -34,7 +35,7 @@ def test_what_is_new_is_decided_as_meant(everywhere: Judged, simulator: Simulato
     """The rows that these decide; those about everything are asked of the example."""
     deployment, found = everywhere.messaging, everywhere.found
     about = {
-        names.payload_bucket_arn(deployment, "us-west-2"),
+        payload_bucket(deployment, "us-west-2").bucket.arn,
         "arn:aws:iam::555555555555:role/coatcheck-partner-reader",
     }
     rows = list(matrix.rows(deployment, found, everywhere.intent, about=Changed(frozenset(about), frozenset(about))))

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from stacks.deployment import SqsSubscriberConfig, SubscriberConfig, names
+from stacks.deployment import SqsSubscriberConfig, SubscriberConfig
 from tests.policies import matrix
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
-from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Service
+from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Service, names_of, subscriber_names
 from tests.policies.verdict import Judged, counterexamples, settings, unaccounted
 
 
@@ -43,13 +43,13 @@ def test_matrix(case: Judged, simulator: Simulator) -> None:
 def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> None:
     """Liveness, spelled out: what each station has to do, it may."""
     deployment = case.messaging
-    bucket, topic = names.payload_bucket_arn(deployment), names.topic_arn(deployment)
-    publish = case.found.arn_of(names.publisher_stack(deployment), "PublishRole")
+    bucket, topic = names_of(deployment).publisher.payload_bucket.bucket.arn, names_of(deployment).publisher.topic.arn
+    publish = case.found.arn_of(names_of(deployment).publisher.stack, "PublishRole")
     (sender,) = deployment.senders
-    sender_role = f"role {names.sender_role(deployment, sender)}"
-    key = case.found.arn_of(names.publisher_stack(deployment), "Key")
+    sender_role = f"role {names_of(deployment).senders[sender.name].role.name}"
+    key = case.found.arn_of(names_of(deployment).publisher.stack, "Key")
     needed = {
-        (sender_role, "events:PutEvents", names.event_bus_arn(deployment)),
+        (sender_role, "events:PutEvents", names_of(deployment).publisher.event_bus.arn),
         (sender_role, "s3:PutObject", f"{bucket}/outbox/shop/one"),
         # An upload of an encrypted object is two requests, in parts three.
         (sender_role, "kms:GenerateDataKey", key),
@@ -58,20 +58,24 @@ def test_the_way_of_a_message_is_open(case: Judged, simulator: Simulator) -> Non
         (f"role {publish.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/outbox/one"),
         (f"role {publish.rsplit('/', 1)[1]}", "s3:DeleteObject", f"{bucket}/outbox/one"),
         (f"role {publish.rsplit('/', 1)[1]}", "sns:Publish", topic),
-        (f"role {names.publisher_role(deployment)}", "s3:PutObject", f"{bucket}/payloads/one"),
-        (f"role {names.publisher_role(deployment)}", "sns:Publish", topic),
-        ("sns.amazonaws.com for our topic", "sqs:SendMessage", names.queue_arn(deployment, deployment.subscribers[0])),  # type: ignore[arg-type]
+        (f"role {names_of(deployment).publisher.role.name}", "s3:PutObject", f"{bucket}/payloads/one"),
+        (f"role {names_of(deployment).publisher.role.name}", "sns:Publish", topic),
+        (
+            "sns.amazonaws.com for our topic",
+            "sqs:SendMessage",
+            subscriber_names(deployment, deployment.subscribers[0]).queue.arn,
+        ),
         (
             "sns.amazonaws.com for our topic",
             "lambda:InvokeFunction",
-            names.consume_function_arn(deployment, deployment.subscribers[1]),  # type: ignore[arg-type]
+            subscriber_names(deployment, deployment.subscribers[1]).consume_function.arn,
         ),
     }
     for subscriber in deployment.subscribers:
-        redrive = names.undelivered_queue_arn(deployment, subscriber)
+        redrive = subscriber_names(deployment, subscriber).undelivered_queue.arn
         needed.add(("sns.amazonaws.com for our topic", "sqs:SendMessage", redrive))
         needed.add((f"administrator of {subscriber.account}", "sns:Subscribe", topic))
-        for reader in names.reader_role_arns(deployment, subscriber):
+        for reader in [role.arn for role in subscriber_names(deployment, subscriber).reader_roles]:
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "s3:GetObject", f"{bucket}/payloads/one"))
             # A read of an encrypted object is two requests.
             needed.add((f"role {reader.rsplit('/', 1)[1]}", "kms:Decrypt", key))
@@ -91,11 +95,11 @@ def _landing(case: Judged, subscriber: SubscriberConfig) -> set[tuple[str, str, 
     """Requests that copying a payload into the landing bucket needs."""
     if not isinstance(subscriber, SqsSubscriberConfig) or not subscriber.landing:
         return set()
-    stack = names.subscriber_stack(case.messaging, subscriber)
-    bucket = f"arn:aws:s3:::{names.landing_bucket(case.messaging, subscriber)}"
+    stack = subscriber_names(case.messaging, subscriber).stack
+    bucket = f"arn:aws:s3:::{subscriber_names(case.messaging, subscriber).landing_bucket.name}"
     key = case.found.arn_of(stack, "LandingKey")
-    land = f"role {names.copy_role(case.messaging, subscriber)}"
-    name = names.copy_function(case.messaging, subscriber)
+    land = f"role {subscriber_names(case.messaging, subscriber).copy_role.name}"
+    name = subscriber_names(case.messaging, subscriber).copy_function.name
     copy = f"arn:aws:lambda:{subscriber.region}:{subscriber.account}:function:{name}"
     machine = f"role {case.found.arn_of(stack, 'StateMachineRole').rsplit('/', 1)[1]}"
     return {

@@ -8,7 +8,7 @@ from access.assembly import StackTemplate
 from access.inventory import Inventory, ResourcePolicy
 from access.policies import read_inventory
 from access.template import UnresolvedError
-from stacks.deployment import Deployment, ResearchDeployment, names
+from stacks.deployment import Deployment, ResearchDeployment
 from tests.policies import matrix
 from tests.policies.intent import intent
 from tests.policies.prover import (
@@ -24,7 +24,7 @@ from tests.policies.research_settings import wrong_in_research
 from tests.policies.rows import Changed, first_disagreement
 from tests.policies.settings import idle_principals, wrong_in_messaging
 from tests.policies.simulator import Simulator
-from tests.policies.terms import Intent
+from tests.policies.terms import Intent, research_names
 from tests.templates import ROOT
 
 BOUNDARIES = {
@@ -79,7 +79,7 @@ def settings(case: Judged) -> list[str]:
 
 def _wrong(case: Judged, stack: StackTemplate) -> Iterator[tuple[str, str]]:
     research = case.deployment.research
-    if research and stack.name == names.research_stack(case.deployment):
+    if research and stack.name == research_names(case.deployment).stack:
         return wrong_in_research(case.deployment, research, stack, case.found)
     return wrong_in_messaging(case.messaging, stack, case.found)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from claim_check import Publisher, Store, offload, put_event
+from claim_check import Publisher, offload, put_event
 from local.world import World
 from publish.upload import upload_id
-from stacks.deployment import load_messaging, names
+from stacks.deployment import load_messaging
+from stacks.deployment.names import Names
 from tests.local.support import eventually
 from tests.templates import ROOT, assembly
 
@@ -18,7 +19,8 @@ DEPLOYMENT = load_messaging(ROOT / "deployments" / "routing.toml")
 SHOP, WAREHOUSE = DEPLOYMENT.senders
 ORDERS, AUDIT = DEPLOYMENT.subscribers
 HOME, REGION = DEPLOYMENT.publisher.account, DEPLOYMENT.publisher.region
-BUCKET = names.payload_bucket(DEPLOYMENT)
+NAMES = Names(DEPLOYMENT)
+BUCKET = NAMES.publisher.payload_bucket.bucket.name
 
 pytestmark = pytest.mark.system
 
@@ -34,16 +36,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def put(world: World, detail_type: str, **detail: Any) -> str:
     """The id of an event that the shop puts on the bus, as its role."""
     events = world.accounts.client(
-        "events", account=SHOP.account, region=REGION, role=names.sender_role(DEPLOYMENT, SHOP)
+        "events", account=SHOP.account, region=REGION, role=NAMES.senders[SHOP.name].role.name
     )
-    bus = names.event_bus_arn(DEPLOYMENT)
+    bus = NAMES.publisher.event_bus.arn
     return put_event(bus=bus, source="shop", detail_type=detail_type, detail=detail, events=events)
 
 
 def upload(world: World, sender: Any, metadata: dict[str, str]) -> str:
     """The message id of a file that a sender uploads to its folder, as its role."""
-    s3 = world.accounts.client("s3", account=sender.account, region=REGION, role=names.sender_role(DEPLOYMENT, sender))
-    key = f"{names.sender_outbox(sender)}file"
+    s3 = world.accounts.client("s3", account=sender.account, region=REGION, role=NAMES.senders[sender.name].role.name)
+    key = f"{NAMES.senders[sender.name].outbox}file"
     answer = s3.put_object(Bucket=BUCKET, Key=key, Body=b"payload", Metadata=metadata)
     return upload_id(key, answer["VersionId"])
 
@@ -51,7 +53,7 @@ def upload(world: World, sender: Any, metadata: dict[str, str]) -> str:
 def handed_on(world: World, subscriber: Any) -> dict[str, dict[str, Any]]:
     """What the subscriber's application was handed, by message id, in the order of its start."""
     states = world.accounts.client("stepfunctions", account=subscriber.account, region=subscriber.region)
-    machine = names.state_machine(DEPLOYMENT, subscriber)
+    machine = NAMES.subscribers[subscriber.name].state_machine.name
     arn = f"arn:aws:states:{subscriber.region}:{subscriber.account}:stateMachine:{machine}"
     executions = states.list_executions(stateMachineArn=arn)["executions"]
     inputs = [
@@ -88,19 +90,19 @@ def test_each_subscriber_gets_what_it_asked_for_and_the_rest_waits_to_be_replaye
     assert set(handed_on_all(world, ORDERS, placed, from_shop)) == {placed, from_shop}
 
     events = world.accounts.client("events", account=HOME, region=REGION)
-    assert events.describe_archive(ArchiveName=names.archive(DEPLOYMENT))["EventCount"] == 1
+    assert events.describe_archive(ArchiveName=NAMES.publisher.archive.name)["EventCount"] == 1
     # What deploying the publisher's stack with one detail-type more does.
-    (rule,) = events.list_rules(EventBusName=names.event_bus(DEPLOYMENT))["Rules"]
+    (rule,) = events.list_rules(EventBusName=NAMES.publisher.event_bus.name)["Rules"]
     pattern = json.loads(rule["EventPattern"])
     pattern["detail-type"].append("stock.counted")
     events.put_rule(Name=rule["Name"], EventBusName=rule["EventBusName"], EventPattern=json.dumps(pattern))
     for name in ("once", "twice"):
         events.start_replay(
             ReplayName=name,
-            EventSourceArn=names.archive_arn(DEPLOYMENT),
+            EventSourceArn=NAMES.publisher.archive.arn,
             EventStartTime=datetime.now(UTC) - timedelta(hours=1),
             EventEndTime=datetime.now(UTC) + timedelta(hours=1),
-            Destination={"Arn": names.event_bus_arn(DEPLOYMENT)},
+            Destination={"Arn": NAMES.publisher.event_bus.arn},
         )
     assert len(handed_on_all(world, AUDIT, unmatched)) == 5
     assert "stock.counted" not in {each.get("detail-type") for each in handed_on(world, ORDERS).values()}
@@ -109,7 +111,7 @@ def test_each_subscriber_gets_what_it_asked_for_and_the_rest_waits_to_be_replaye
 def test_an_upload_with_forged_metadata_is_dead_lettered_and_stays(world: World) -> None:
     upload(world, SHOP, {"sender": "warehouse"})
     sqs = world.accounts.client("sqs", account=HOME, region=REGION)
-    url = sqs.get_queue_url(QueueName=names.publish_dead_letter_queue(DEPLOYMENT))["QueueUrl"]
+    url = sqs.get_queue_url(QueueName=NAMES.publisher.dead_letter_queue.name)["QueueUrl"]
     (dead,) = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"), seconds=60)
     error = json.loads(dead["Body"])["responsePayload"]
     assert error["errorType"] == "InvalidMessage"
@@ -124,12 +126,12 @@ def test_an_upload_with_forged_metadata_is_dead_lettered_and_stays(world: World)
 def test_what_follows_a_failed_message_of_its_group_waits_for_it(world: World) -> None:
     """Its payload cannot be read for a while; the next of its group must not overtake it, another group may."""
     owner = world.accounts.client("sqs", account=AUDIT.account, region=AUDIT.region)
-    queue = owner.get_queue_url(QueueName=names.queue(DEPLOYMENT, AUDIT))["QueueUrl"]  # type: ignore[arg-type]
+    queue = owner.get_queue_url(QueueName=NAMES.subscribers[AUDIT.name].queue.name)["QueueUrl"]
     owner.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "4"})
-    whoever = {"account": HOME, "region": REGION, "role": names.publisher_role(DEPLOYMENT)}
+    whoever = {"account": HOME, "region": REGION, "role": NAMES.publisher.role.name}
     s3 = world.accounts.client("s3", **whoever)
-    store = Store(BUCKET, names.PAYLOADS, HOME, REGION)
-    topic = names.topic_arn(DEPLOYMENT)
+    store = NAMES.publisher.store
+    topic = NAMES.publisher.topic.arn
     publisher = Publisher(
         topic_arn=topic, store=store, offload="always", sns=world.accounts.client("sns", **whoever), s3=s3
     )
