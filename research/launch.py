@@ -167,7 +167,7 @@ def image_uri(environment: processing_job.Environment, image: str | None) -> str
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return the exit status."""
-    options = parse_with_rest(_parser(), sys.argv[1:] if arguments is None else arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(options, boto3.Session(region_name=options.region), _print)
     except (processing_job.NotConfigured, CannotStart, BotoCoreError, ClientError) as error:
@@ -252,12 +252,12 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def parse_with_rest(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line. The arguments after `--` are in `arguments`, for the script."""
     own, rest = list(arguments), []
     if "--" in own:
         own, rest = own[: own.index("--")], own[own.index("--") + 1 :]
-    return parser.parse_args(own, argparse.Namespace(arguments=rest))
+    return _parser().parse_args(own, argparse.Namespace(arguments=rest))
 
 
 def _parser() -> argparse.ArgumentParser:

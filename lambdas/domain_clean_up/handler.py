@@ -28,5 +28,5 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     remaining = []
     if event["RequestType"] == "Delete":
         remaining = clean_up.step(settings)
-        logger.info("clean-up", domain=settings.domain_id, remaining=remaining, kept=settings.kept)
+        logger.info("clean-up", domain=settings.domain_id, remaining=remaining, retained=settings.retained)
     return {"PhysicalResourceId": settings.domain_id, "IsComplete": not remaining}

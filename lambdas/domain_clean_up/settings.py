@@ -57,7 +57,7 @@ class CleanUpSettings:
     """ARN of the role of the jobs that are stopped."""
     ephemeral: bool
     """Whether spaces and their volumes may be deleted."""
-    kept: tuple[str, ...]
+    retained: tuple[str, ...]
     """Resources that remain after the stack's deletion, for the log."""
 
     @classmethod
@@ -71,7 +71,7 @@ class CleanUpSettings:
             job_prefix=properties["JobPrefix"],
             job_role=properties["JobRole"],
             ephemeral=properties["Ephemeral"] == "true",
-            kept=tuple(properties["Kept"]),
+            retained=tuple(properties["Retained"]),
         )
 
     def to_properties(self) -> dict[str, Any]:
@@ -84,5 +84,5 @@ class CleanUpSettings:
             "JobPrefix": self.job_prefix,
             "JobRole": self.job_role,
             "Ephemeral": "true" if self.ephemeral else "false",
-            "Kept": list(self.kept),
+            "Retained": list(self.retained),
         }

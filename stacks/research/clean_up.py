@@ -57,7 +57,7 @@ class DomainCleanUp(Construct):
         users: Users,
         *,
         required: Sequence[IConstruct],
-        kept: Sequence[str],
+        retained: Sequence[str],
         ephemeral: bool,
     ) -> None:
         """Empty the domain before CloudFormation deletes it, its profiles, or a resource in `required`.
@@ -66,7 +66,7 @@ class DomainCleanUp(Construct):
             domain: The domain.
             users: Profiles and spaces that CloudFormation deletes.
             required: Resources that apps and jobs need until their end.
-            kept: Resources that remain after the stack's deletion, for the log.
+            retained: Resources that remain after the stack's deletion, for the log.
             ephemeral: Whether spaces and their volumes may be deleted.
         """
         names = self._names
@@ -85,7 +85,7 @@ class DomainCleanUp(Construct):
                 job_prefix=names.job_prefix,
                 job_role=names.processing_role.arn,
                 ephemeral=ephemeral,
-                kept=tuple(kept),
+                retained=tuple(retained),
             ).to_properties(),
         )
         resource.node.add_dependency(permissions, domain, users, *required)

@@ -130,7 +130,7 @@ def interface_endpoint_policy(place: Place) -> iam.PolicyStatement:
 def s3_endpoint_policy(place: Place, readable_buckets: Sequence[str]) -> list[iam.PolicyStatement]:
     """Return statements that allow the account's buckets, the readable buckets, and ECR's bucket of image layers.
 
-    S3 denies all other buckets, whatever credentials an app uses. So data cannot leave for another account's bucket.
+    All other buckets are denied, for all credentials, so that data cannot leave for another account's bucket.
     """
     account, arn = place.account, f"arn:{place.partition}:s3:::"
     statements = [

@@ -85,12 +85,12 @@ class ResearchStack(Stack):
             images=images,
         )
         users = Users(self, "Users", settings=settings, domain=domain, roles=self._roles, defaults=defaults)
-        kept = self._kept(bucket)
-        self._add_clean_up(domain, users, pipelines, kept)
+        retained = self._retained(bucket)
+        self._add_clean_up(domain, users, pipelines, retained)
         self._add_workstation(domain)
         if settings.budget:
             MonthlyBudget(self, "Budget", settings=settings.budget)
-        self._add_outputs(domain, parameter, variables, kept)
+        self._add_outputs(domain, parameter, variables, retained)
 
     def _apply_permissions_boundary(self) -> None:
         if self._settings.permissions_boundary:
@@ -164,7 +164,7 @@ class ResearchStack(Stack):
             for pipeline in self._settings.pipelines
         ]
 
-    def _kept(self, bucket: DataBucket) -> list[str]:
+    def _retained(self, bucket: DataBucket) -> list[str]:
         """Return the resources that remain after the stack's deletion."""
         if self._defaults.ephemeral:
             return []
@@ -172,7 +172,7 @@ class ResearchStack(Stack):
         return [f"s3://{bucket.bucket_name}", self._key.key_arn, *repositories]
 
     def _add_clean_up(
-        self, domain: StudioDomain, users: Users, pipelines: Sequence[Pipeline], kept: Sequence[str]
+        self, domain: StudioDomain, users: Users, pipelines: Sequence[Pipeline], retained: Sequence[str]
     ) -> None:
         clean_up = DomainCleanUp(self, "CleanUp", names=self._names, settings=self._settings)
         clean_up.guard(domain, self._key)
@@ -180,7 +180,7 @@ class ResearchStack(Stack):
             domain,
             users,
             required=[self._network, self._roles, self._key, *pipelines],
-            kept=kept,
+            retained=retained,
             ephemeral=self._defaults.ephemeral,
         )
 
@@ -204,13 +204,13 @@ class ResearchStack(Stack):
         domain: StudioDomain,
         parameter: ssm.StringParameter,
         variables: Mapping[str, str],
-        kept: Sequence[str],
+        retained: Sequence[str],
     ) -> None:
         for name, value in {
             "StudioUrl": domain.attr_url,
             "DomainId": domain.attr_domain_id,
             "EnvironmentParameter": parameter.parameter_name,
             **{pascal_case(name): value for name, value in variables.items()},
-            "KeptWhenRemoved": Fn.join(" ", list(kept)) if kept else "nothing: ephemeral = true",
+            "RetainedResources": Fn.join(" ", list(retained)) if retained else "nothing: ephemeral = true",
         }.items():
             CfnOutput(self, name, value=value)

@@ -1,4 +1,4 @@
-"""The notebooks: kept without outputs; executed, where their libraries are, as a fresh JupyterLab space has them."""
+"""The notebooks: stored without outputs, and executed as in a new JupyterLab space if their packages are installed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ nbformat.write(notebook, path)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(notebook: Path) -> None:
+def test_notebook_is_stored_without_outputs(notebook: Path) -> None:
     content = json.loads(notebook.read_text())
     assert content["metadata"]["kernelspec"]["name"] == "python3", "the image's kernel"
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
@@ -42,13 +42,13 @@ def test_a_notebook_is_kept_without_outputs(notebook: Path) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home folder as the image's start script leaves it: with a copy of what the Dockerfile puts beside it."""
+    """A home folder after the image's start script: with a copy of the files that the Dockerfile copies."""
     shutil.copytree(ROOT / "research", tmp_path / "research", ignore=shutil.ignore_patterns("image", "__pycache__"))
     return tmp_path
 
 
 def execute(environment: Path, notebook: Path, *changes: str, **variables: str) -> list[dict[str, Any]]:
-    """The outputs of all cells."""
+    """Execute a notebook. Return the outputs of all cells."""
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
     ran = subprocess.run(
         [environment / "bin" / "python", "-c", EXECUTE, notebook, *changes],
@@ -63,17 +63,17 @@ def execute(environment: Path, notebook: Path, *changes: str, **variables: str) 
 
 
 @pytest.mark.image
-def test_cells_are_looked_at_without_any_data(environment: Path, home: Path) -> None:
+def test_quality_notebook_runs_on_simulated_cells(environment: Path, home: Path) -> None:
     outputs = execute(environment, home / "research" / "notebooks" / "qc_and_clusters.ipynb")
-    pictures = [each for each in outputs if "image/png" in each.get("data", {})]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 2, "quality and clusters"
-    texts = "".join("".join(each.get("data", {}).get("text/plain", "")) for each in outputs)
+    texts = "".join("".join(output.get("data", {}).get("text/plain", "")) for output in outputs)
     assert "leiden_labels" in texts
 
 
 @pytest.mark.image
-def test_a_job_is_launched_both_ways(environment: Path, home: Path) -> None:
-    """S3 and logs are the emulator's, SageMaker is a stub; boto3's request and the library's ask for the same job."""
+def test_launch_notebook_starts_the_same_job_twice(environment: Path, home: Path) -> None:
+    """With boto3 and with SageMaker's library. The emulator has S3 and logs; SageMaker is a stub."""
     (home / "cells.csv").write_text(",A\nc1,1\n")
     with Emulator() as emulator, sagemaker_stub(ACCOUNT) as stub:
         Accounts(emulator).client("s3", account=ACCOUNT, region=REGION).create_bucket(Bucket=BUCKET)
@@ -99,16 +99,16 @@ def test_a_job_is_launched_both_ways(environment: Path, home: Path) -> None:
                 "RESEARCH_SECURITY_GROUP": "sg-1",
             },
         )
-        ours, librarys = stub.wait_for("CreateProcessingJob", 2, seconds=1)
-    for request in (ours, librarys):
+        own, library = stub.wait_for("CreateProcessingJob", 2, seconds=1)
+    for request in (own, library):
         for key in ("ProcessingJobName", "ProcessingOutputConfig"):
             request.pop(key)
         _, code = request["ProcessingInputs"]
         assert code["S3Input"].pop("S3Uri").endswith("/qc_metrics.py")
-    ours_data, librarys_data = ours["ProcessingInputs"][0]["S3Input"], librarys["ProcessingInputs"][0]["S3Input"]
-    assert librarys_data.items() <= {**ours_data, "S3CompressionType": "None"}.items()
+    own_data, library_data = (request["ProcessingInputs"][0]["S3Input"] for request in (own, library))
+    assert library_data.items() <= {**own_data, "S3CompressionType": "None"}.items()
     for key in ("RoleArn", "ProcessingResources", "StoppingCondition"):
-        assert librarys[key] == ours[key], key
-    assert librarys["AppSpecification"] == ours["AppSpecification"]
-    assert librarys["NetworkConfig"]["VpcConfig"] == ours["NetworkConfig"]["VpcConfig"]
-    assert librarys["NetworkConfig"]["EnableNetworkIsolation"] is True
+        assert library[key] == own[key], key
+    assert library["AppSpecification"] == own["AppSpecification"]
+    assert library["NetworkConfig"]["VpcConfig"] == own["NetworkConfig"]["VpcConfig"]
+    assert library["NetworkConfig"]["EnableNetworkIsolation"] is True

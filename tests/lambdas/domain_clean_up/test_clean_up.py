@@ -22,7 +22,7 @@ SETTINGS = CleanUpSettings(
     job_prefix="coatcheck-",
     job_role=ROLE,
     ephemeral=True,
-    kept=("s3://data",),
+    retained=("s3://data",),
 )
 BUSY = {"Pending", "Updating", "Deleting", "Stopping"}
 

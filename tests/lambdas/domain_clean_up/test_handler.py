@@ -19,7 +19,7 @@ CLEAN_UP_PROPERTIES = CleanUpSettings(
     job_prefix="coatcheck-",
     job_role="arn:aws:iam::555555555555:role/coatcheck-processing",
     ephemeral=True,
-    kept=("s3://data",),
+    retained=("s3://data",),
 ).to_properties()
 
 

@@ -12,7 +12,7 @@ CLEAN_UP = CleanUpSettings(
     job_prefix="coatcheck-",
     job_role="role",
     ephemeral=False,
-    kept=("s3://data", "key"),
+    retained=("s3://data", "key"),
 )
 GUARD = GuardSettings(auth_mode="sso", domain_name="name", kms_key_id="key", identity_center="none")
 

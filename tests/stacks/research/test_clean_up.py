@@ -33,7 +33,7 @@ def test_domain_is_emptied_before_the_resources_it_needs_are_deleted(template: T
     assert settings.profiles == ("ada", "grace-example-com")
     assert settings.spaces == ("single-cell",)
     assert settings.ephemeral is False
-    assert len(settings.kept) == 3
+    assert len(settings.retained) == 3
 
 
 def test_clean_up_deletes_only_in_its_domain(template: Template) -> None:

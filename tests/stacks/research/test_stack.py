@@ -18,7 +18,7 @@ def test_data_is_retained_unless_ephemeral(synth: Synth, example: ResearchDeploy
         assert {resource["DeletionPolicy"] for resource in stateful} == {policy}
         # Otherwise a first deployment that fails after the image build cannot be retried.
         assert only(template, "AWS::ECR::Repository")["Properties"]["EmptyOnDelete"] is True
-        assert ("nothing" in str(template["Outputs"]["KeptWhenRemoved"]["Value"])) is ephemeral
+        assert ("nothing" in str(template["Outputs"]["RetainedResources"]["Value"])) is ephemeral
 
 
 def test_logical_ids_of_stateful_resources_are_pinned(template: Template) -> None:
