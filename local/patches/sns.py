@@ -151,7 +151,6 @@ _TOPIC_PROPERTIES = (
     "FifoThroughputScope",
     "KmsMasterKeyId",
     "SignatureVersion",
-    "TracingConfig",
     "MaximumMessageSize",
 )
 
