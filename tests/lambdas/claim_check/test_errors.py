@@ -63,6 +63,9 @@ class World(NamedTuple):
     def fail(self, method: str, on: str = "") -> None:
         self.fake.fail(method, 501, "NotImplemented", on=on)
 
+    def occupy(self) -> None:
+        self.fake.fail("PUT", 409, "ConditionalRequestConflict", times=9)
+
     def copy(self) -> object:
         return self.received().copy_to(TARGET, s3=self.s3)
 
@@ -73,7 +76,15 @@ class World(NamedTuple):
 
 
 @pytest.fixture
-def world(publisher: Publisher, dereferencer: Dereferencer, sns: NotedSns, fake_s3: FakeS3, s3: S3Client) -> World:
+def world(
+    publisher: Publisher,
+    dereferencer: Dereferencer,
+    sns: NotedSns,
+    fake_s3: FakeS3,
+    s3: S3Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    monkeypatch.setattr("claim_check.publishing.offload._PAUSE_SECONDS", 0)
     return World(publisher, dereferencer, sns, fake_s3, s3)
 
 
@@ -89,6 +100,7 @@ def world(publisher: Publisher, dereferencer: Dereferencer, sns: NotedSns, fake_
         (PayloadUnavailable, STORED, lambda w: [w.fail("POST", "uploads"), w.publish(LARGE)]),
         (PayloadUnavailable, STORED, lambda w: [w.fail("PUT", "partNumber=1"), w.publish(LARGE)]),
         (PayloadUnavailable, STORED, lambda w: [w.fail("POST", "uploadId"), w.publish(LARGE)]),
+        (PayloadUnavailable, STORED, lambda w: [w.occupy(), w.publish()]),
         (PayloadUnavailable, STORED, lambda w: [w.publish(), w.fail("HEAD"), w.publish()]),
         (PayloadUnavailable, STORED, lambda w: [w.replace(b"\x00"), w.fail("GET"), w.publish()]),
         (PayloadUnavailable, STORED, lambda w: [w.fail("HEAD"), w.copy()]),

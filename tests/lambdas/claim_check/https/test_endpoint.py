@@ -222,14 +222,16 @@ def test_certificate_must_be_valid_now(
     since: timedelta, until: timedelta, endpoint: Endpoint, signer: Signer, web: Web
 ) -> None:
     web.pages[CERTIFICATE_URL] = certificate(signer.key, since=NOW + since, until=NOW + until)
-    with pytest.raises(UntrustedNotification, match="not valid now"):
+    with pytest.raises(UntrustedNotification, match="not valid now") as caught:
         endpoint.receive(posted(signer.signed(notification())))
+    assert caught.value.message_id == SNS_ID
 
 
 def test_certificate_without_rsa_key_is_untrusted(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     web.pages[CERTIFICATE_URL] = certificate(ec.generate_private_key(ec.SECP256R1()))
-    with pytest.raises(UntrustedNotification, match="no RSA key"):
+    with pytest.raises(UntrustedNotification, match="no RSA key") as caught:
         endpoint.receive(posted(signer.signed(notification())))
+    assert caught.value.message_id == SNS_ID
 
 
 @pytest.mark.parametrize(
@@ -240,6 +242,7 @@ def test_other_topic_is_untrusted(topic: str, endpoint: Endpoint, signer: Signer
     for members in (notification(TopicArn=topic), confirmation(TopicArn=topic)):
         with pytest.raises((UntrustedNotification, MalformedMessage)) as caught:
             endpoint.receive(posted(signer.signed(members)))
+        assert isinstance(caught.value, MalformedMessage) or caught.value.message_id == SNS_ID
         assert len(str(caught.value)) < 600
     assert web.asked == []
 
@@ -253,8 +256,9 @@ def test_old_and_future_notifications_are_untrusted(
     if accepted:
         assert endpoint.receive(body).message
         return
-    with pytest.raises(UntrustedNotification, match="outside the accepted window"):
+    with pytest.raises(UntrustedNotification, match="outside the accepted window") as caught:
         endpoint.receive(body)
+    assert caught.value.message_id == SNS_ID
     assert web.asked == []
 
 
@@ -270,8 +274,9 @@ def test_window_is_a_setting(web: Web, dereferencer: Dereferencer, signer: Signe
     "time", ["", "now", "2026-03-01", "2026-03-01T11:59:30", "2026-13-01T11:59:30.000Z", "9" * 500]
 )
 def test_invalid_timestamp_is_malformed(time: str, endpoint: Endpoint, signer: Signer) -> None:
-    with pytest.raises(MalformedMessage, match="Timestamp"):
+    with pytest.raises(MalformedMessage, match="Timestamp") as caught:
         endpoint.receive(posted(signer.signed(notification(Timestamp=time))))
+    assert caught.value.message_id == (SNS_ID if time else None)
 
 
 @pytest.mark.parametrize("name", ["x-amz-sns-rawdelivery", "X-Amz-Sns-RawDelivery"])
@@ -383,8 +388,9 @@ def test_body_without_notification_is_malformed(body: bytes, endpoint: Endpoint,
 )
 def test_field_of_another_type_is_rejected(name: str, value: Any, endpoint: Endpoint, signer: Signer) -> None:
     body = json.dumps(signer.signed(notification()) | {name: value}).encode()
-    with pytest.raises((MalformedMessage, UntrustedNotification)):
+    with pytest.raises((MalformedMessage, UntrustedNotification)) as caught:
         endpoint.receive(body)
+    assert caught.value.message_id == (SNS_ID if name in {"Signature", "SignatureVersion"} else caught.value.message_id)
 
 
 @pytest.mark.parametrize("topic", ["", "events", TOPIC + ".fifo", TOPIC.replace("aws", "aws-mars"), TOPIC + "\n"])

@@ -45,7 +45,9 @@ def test_large_payload_is_sent_in_parts_of_5_mib(s3: S3Client, store: Store, fak
     assert fake_s3.objects[KEY].data == LARGE
     assert len(fake_s3.requests_of("PUT")) == 4
     assert all(headers["x-amz-expected-bucket-owner"] == store.owner for headers in fake_s3.headers)
-    completion = fake_s3.headers[-1]
+    begin, completion = fake_s3.headers[0], fake_s3.headers[-1]
+    assert (begin["x-amz-checksum-algorithm"], begin["x-amz-checksum-type"]) == ("CRC32", "COMPOSITE")
+    assert completion["x-amz-checksum-type"] == "COMPOSITE"
     assert (completion["if-none-match"], completion["x-amz-mp-object-size"]) == ("*", str(len(LARGE)))
 
 

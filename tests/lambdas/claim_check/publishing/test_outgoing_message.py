@@ -44,8 +44,9 @@ def test_nine_attributes_or_eight_with_pointer_are_allowed(
     publisher.publish(b"\x00", attributes=eight)
     assert [len(published["MessageAttributes"]) for published in sns.published] == [10, 10]
     fake_s3.objects.clear()
-    with pytest.raises(InvalidMessage, match="9 are more than 8"):
-        publisher.publish(b"\x00", attributes=nine)
+    with pytest.raises(InvalidMessage, match="9 are more than 8") as caught:
+        publisher.publish(b"\x00", message_id="m-1", attributes=nine)
+    assert caught.value.message_id == "m-1"
     with pytest.raises(InvalidMessage, match="10 are more than 9"):
         publisher.publish(b"x", attributes={**nine, "a9": 9})
     assert fake_s3.objects == {}

@@ -94,8 +94,8 @@ def test_file_is_read_in_chunks_of_5_mib(publisher: Publisher) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    ["abc", b"abc", "äb", bytearray(b"abc"), [b"ab", b"", b"c"]],
-    ids=["text", "bytes", "umlaut", "buffer", "chunks"],
+    ["abc", b"abc", "äb", bytearray(b"abc"), [b"ab", b"", b"c"], bytearray()],
+    ids=["text", "bytes", "umlaut", "buffer", "chunks", "empty"],
 )
 def test_whole_payload_is_read_up_to_the_limit(payload: Any) -> None:
     data = b"".join(chunks_of(payload))

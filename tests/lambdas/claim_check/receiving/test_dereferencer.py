@@ -20,7 +20,7 @@ from claim_check import (
     UntrustedStore,
 )
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns, pointing
-from tests.lambdas.claim_check.fake_s3 import FakeS3
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,14 @@ def test_untrusted_pointer_is_rejected_before_any_call(
 
 
 def test_no_store_means_no_trust() -> None:
-    with pytest.raises(UntrustedStore, match="none"):
+    with pytest.raises(UntrustedStore, match=r"\(none\)"):
         Dereferencer(stores=[]).message(pointing("payloads-one", "payloads/k"))
+
+
+def test_error_lists_trusted_stores(store: Store) -> None:
+    stores = [store, Store("payloads-two", "", OWNER, "us-east-1")]
+    with pytest.raises(UntrustedStore, match=r"\(s3://payloads-one/payloads/, s3://payloads-two/\)"):
+        Dereferencer(stores=stores).message(pointing("payloads-three", "k"))
 
 
 def test_message_has_the_object_in_its_trusted_store(store: Store) -> None:

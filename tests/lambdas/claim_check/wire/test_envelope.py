@@ -127,6 +127,21 @@ def test_long_attribute_name_is_shortened(member: Any, problem: str, dereference
         dereferencer.message({"body": "x", "messageId": "m", "messageAttributes": {"a" * 300: member}})
 
 
+@pytest.mark.parametrize(
+    ("record", "subject"),
+    [
+        (7, "the record"),
+        ({"Sns": []}, "the record's Sns"),
+        ({"body": "x", "messageAttributes": []}, "the message attributes"),
+        ({"body": "x", "messageAttributes": {"a": 1}}, "a message attribute"),
+    ],
+    ids=short_id,
+)
+def test_error_names_the_malformed_part(record: Any, subject: str, dereferencer: Dereferencer) -> None:
+    with pytest.raises(MalformedMessage, match=f"^{subject} is not a mapping of names to values$"):
+        dereferencer.message(record)
+
+
 def test_error_has_the_best_known_id(dereferencer: Dereferencer) -> None:
     def error_id(**attributes: str) -> str | None:
         with pytest.raises(MalformedMessage) as caught:
