@@ -189,7 +189,7 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
 
     def redrive(account: str, subscriber: str, *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "cli", "redrive", "--subscriber", subscriber, "--yes", *more],
+            [COATCHECK, "redrive", "--subscriber", subscriber, "--yes", *more],
             cwd=ROOT,
             env=os.environ | variables | {"AWS_ACCESS_KEY_ID": account},
             stdout=subprocess.PIPE,
@@ -255,7 +255,7 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
 
     refused = redrive(PUBLISHER, "orders")
     assert refused.returncode == 1
-    assert f"is in account {ORDERS}, and these credentials are of account {PUBLISHER}" in refused.stdout
+    assert f"is in account {ORDERS}, but the credentials are of account {PUBLISHER}" in refused.stdout
     # Somebody was interrupted between sending the letter and deleting it.
     sqs.send_message(
         QueueUrl=queue,
@@ -265,7 +265,7 @@ def test_poison_is_dead_lettered_alone_and_handed_on_once_when_it_is_mended(
     for account, name in ((ORDERS, "orders"), (BILLING, "billing")):
         left = redrive(account, name)
         assert left.returncode == 0, left.stdout
-        assert "is left: find out who replaced the payload" in left.stdout
+        assert "not sent: find out who replaced the payload" in left.stdout
         sent = redrive(account, name, "--reason", "PayloadCorrupt")
         assert sent.returncode == 0, sent.stdout
         assert "1 sent to the" in sent.stdout
@@ -323,5 +323,5 @@ def test_a_deployment_file_that_is_wrong_is_said_so_in_full(cdk: Cdk, tmp_path: 
     wrong.write_text(EXAMPLE.replace("111111111111", "1111"))
     refused = cdk(PUBLISHER, "synth", "--quiet", "-c", f"deployment={wrong}")
     assert refused.returncode != 0
-    assert "publisher.account = '1111': must be the 12 digits of an AWS account id" in refused.stdout
+    assert 'publisher.account = "1111": must be the 12 digits of an AWS account id' in refused.stdout
     assert "Traceback" not in refused.stdout
