@@ -43,27 +43,19 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
 
 def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defaults) -> None:
     """Add the stacks of the publisher, its senders and its subscribers."""
-    senders, subscribers = list(names.senders.values()), list(names.subscribers.values())
-    publisher = PublisherStack(
-        app,
-        names.publisher,
-        settings=deployment.publisher,
-        senders=senders,
-        subscribers=subscribers,
-        defaults=defaults,
-    )
+    publisher = PublisherStack(app, names, settings=deployment.publisher, defaults=defaults)
     for replica in names.publisher.replicas.values():
         publisher.add_stack_dependency(  # S3 requires the replica before it replicates
             ReplicaStack(
                 app,
                 replica,
                 source=names.publisher.payload_bucket,
-                subscribers=subscribers,
+                subscribers=names.subscribers.values(),
                 lifetime_days=deployment.publisher.payload_lifetime_days,
                 defaults=defaults,
             )
         )
-    for sender in senders:
+    for sender in names.senders.values():
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:
         stack = add_subscriber(app, deployment, names, subscriber, defaults)

@@ -1,7 +1,5 @@
 """The outbox: uploads of senders, and the rule that has them published."""
 
-from collections.abc import Sequence
-
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
@@ -9,7 +7,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import cross_account
-from stacks.deployment.names import OUTBOX, PayloadBucketNames, SenderNames
+from stacks.deployment.names import OUTBOX, Names
 
 
 class Outbox(Construct):
@@ -24,18 +22,18 @@ class Outbox(Construct):
         scope: Construct,
         id: str,
         *,
+        names: Names,
         bucket: s3.Bucket,
-        names: PayloadBucketNames,
         key: kms.Key,
-        senders: Sequence[SenderNames],
         lifetime_days: int,
         organization: str | None,
     ) -> None:
         super().__init__(scope, id)
         self._bucket = bucket
-        for sender in senders:
-            bucket.add_to_resource_policy(cross_account.upload(names, sender, organization=organization))
-            key.add_to_resource_policy(cross_account.encrypt_uploads(names, sender, organization=organization))
+        place = names.publisher.payload_bucket
+        for sender in names.senders.values():
+            bucket.add_to_resource_policy(cross_account.upload(place, sender, organization=organization))
+            key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
         # An upload that was overwritten before it was published lives as long as its dead letter can.
         bucket.add_lifecycle_rule(
             id="ExpireOverwrittenUploads",

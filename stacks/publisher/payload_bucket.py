@@ -1,6 +1,6 @@
 """The bucket for payloads, and its replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
@@ -25,8 +25,8 @@ class PayloadBucket(PrivateBucket):
         id: str,
         *,
         names: PayloadBucketNames,
+        subscribers: Iterable[SubscriberNames],
         key: kms.Key,
-        subscribers: Sequence[SubscriberNames],
         lifetime_days: int,
         defaults: Defaults,
     ) -> None:

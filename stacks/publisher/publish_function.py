@@ -1,7 +1,5 @@
 """The function that publishes events and uploads, and the permissions to publish."""
 
-from collections.abc import Sequence
-
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -16,7 +14,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.function import Function
 from stacks.common.grants import grant_delete, grant_encrypt_decrypt, grant_put, grant_read
 from stacks.deployment import PublisherConfig
-from stacks.deployment.names import OUTBOX, PAYLOADS, PublisherNames, SenderNames
+from stacks.deployment.names import OUTBOX, PAYLOADS, Names
 
 
 class PublishFunction(Function):
@@ -27,8 +25,7 @@ class PublishFunction(Function):
         scope: Construct,
         id: str,
         *,
-        names: PublisherNames,
-        senders: Sequence[SenderNames],
+        names: Names,
         settings: PublisherConfig,
         topic: sns.ITopic,
         bucket: s3.IBucket,
@@ -36,20 +33,24 @@ class PublishFunction(Function):
         defaults: Defaults,
     ) -> None:
         self.dead_letters = DeadLetterQueue(
-            scope, f"{id}DeadLetters", queue_name=names.dead_letter_queue.name, retention_days=14, defaults=defaults
+            scope,
+            f"{id}DeadLetters",
+            queue_name=names.publisher.dead_letter_queue.name,
+            retention_days=14,
+            defaults=defaults,
         )
         super().__init__(
             scope,
             id,
-            function_name=names.publish_function.name,
+            function_name=names.publisher.publish_function.name,
             package="publish",
             timeout=Duration.minutes(15),  # S3 takes minutes to copy an upload of many gigabytes
             on_failure=destinations.SqsDestination(self.dead_letters),
             environment=Settings(
                 topic_arn=topic.topic_arn,
-                payload_store=names.store,
+                payload_store=names.publisher.store,
                 outbox_prefix=OUTBOX,
-                senders={sender.name: sender.place.account for sender in senders},
+                senders={sender.name: sender.place.account for sender in names.senders.values()},
                 threshold_bytes=settings.maximum_message_bytes,
                 offload=settings.offload,
                 maximum_upload_bytes=settings.outbox.maximum_bytes,

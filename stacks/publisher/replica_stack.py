@@ -1,6 +1,6 @@
 """A replica of the payloads in another Region, for the subscribers there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from aws_cdk import Environment, Stack
 from aws_cdk import aws_kms as kms
@@ -24,7 +24,7 @@ class ReplicaStack(Stack):
         names: ReplicaNames,
         *,
         source: PayloadBucketNames,
-        subscribers: Sequence[SubscriberNames],
+        subscribers: Iterable[SubscriberNames],
         lifetime_days: int,
         defaults: Defaults,
     ) -> None:

@@ -4,8 +4,6 @@ events  -> bus    -> rule -> publish function -> topic (and bucket, over the thr
 uploads -> outbox -> rule -> publish function -> topic and bucket
 """
 
-from collections.abc import Sequence
-
 from aws_cdk import CfnOutput, Environment, Stack
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -17,7 +15,7 @@ from stacks.common.dashboard import traffic_graph
 from stacks.common.defaults import Defaults
 from stacks.common.grants import allow, grant_put
 from stacks.deployment import PublisherConfig
-from stacks.deployment.names import OUTBOX, PAYLOADS, PublisherNames, SenderNames, SubscriberNames
+from stacks.deployment.names import OUTBOX, PAYLOADS, Names
 from stacks.publisher.event_bus import EventBus
 from stacks.publisher.outbox import Outbox
 from stacks.publisher.payload_bucket import PayloadBucket
@@ -29,23 +27,16 @@ from stacks.publisher.topic import MessageTopic
 class PublisherStack(Stack):
     """The publisher's stack. It is deployed before its subscribers: the topic has to allow their subscriptions."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        names: PublisherNames,
-        *,
-        settings: PublisherConfig,
-        senders: Sequence[SenderNames],
-        subscribers: Sequence[SubscriberNames],
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, scope: Construct, names: Names, *, settings: PublisherConfig, defaults: Defaults) -> None:
+        publisher = names.publisher
         super().__init__(
             scope,
-            names.stack,
-            env=Environment(account=names.place.account, region=names.place.region),
+            publisher.stack,
+            env=Environment(account=publisher.place.account, region=publisher.place.region),
             termination_protection=defaults.termination_protection,
             description="coatcheck: publishes messages of any size to subscribers in other accounts and Regions.",
         )
+        lifetime_days, organization = settings.payload_lifetime_days, defaults.organization
         key = kms.Key(
             self,
             "Key",
@@ -56,59 +47,35 @@ class PublisherStack(Stack):
         bucket = PayloadBucket(
             self,
             "PayloadBucket",
-            names=names.payload_bucket,
+            names=publisher.payload_bucket,
+            subscribers=names.subscribers.values(),
             key=key,
-            subscribers=subscribers,
-            lifetime_days=settings.payload_lifetime_days,
+            lifetime_days=lifetime_days,
             defaults=defaults,
         )
         outbox = Outbox(
-            self,
-            "Outbox",
-            bucket=bucket,
-            names=names.payload_bucket,
-            key=key,
-            senders=senders,
-            lifetime_days=settings.payload_lifetime_days,
-            organization=defaults.organization,
+            self, "Outbox", names=names, bucket=bucket, key=key, lifetime_days=lifetime_days, organization=organization
         )
         topic = MessageTopic(
             self,
             "Topic",
-            topic=names.topic,
+            names=names,
             key=key,
-            subscribers=subscribers,
-            organization=defaults.organization,
             maximum_message_bytes=settings.maximum_message_bytes,
+            organization=organization,
         )
-        bus = EventBus(
-            self,
-            "EventBus",
-            names=names,
-            senders=senders,
-            detail_types=settings.detail_types,
-            archive_days=settings.archive_days,
-            defaults=defaults,
-        )
+        bus = EventBus(self, "EventBus", names=names, settings=settings, defaults=defaults)
         publish = PublishFunction(
-            self,
-            "Publish",
-            names=names,
-            senders=senders,
-            settings=settings,
-            topic=topic,
-            bucket=bucket,
-            key=key,
-            defaults=defaults,
+            self, "Publish", names=names, settings=settings, topic=topic, bucket=bucket, key=key, defaults=defaults
         )
         target = targets.LambdaFunction(publish, dead_letter_queue=publish.dead_letters)
         rules = {"EventsLost": bus.add_rule(target), "UploadsLost": outbox.add_rule(target)}
         role = iam.Role(
             self,
             "PublisherRole",
-            role_name=names.role.name,
+            role_name=publisher.role.name,
             description="Assumed by applications of this account that publish with the claim_check library.",
-            assumed_by=iam.AccountPrincipal(names.place.account),
+            assumed_by=iam.AccountPrincipal(publisher.place.account),
         )
         grant_publish(role, topic=topic, bucket=bucket, key=key)
         grant_put(bucket, role, OUTBOX)
@@ -121,12 +88,11 @@ class PublisherStack(Stack):
         alarms.add_function_alarms("Publish", publish, dead_letters=publish.dead_letters)
         alarms.add_error_alarms(publish, ["PayloadCorrupt"])
         alarms.add_rule_alarms(rules, function=publish, dead_letters=publish.dead_letters)
-        if names.replicas:
-            replicas = list(names.replicas.values())
-            Replication(self, "Replication", names=names, bucket=bucket, key=key)
-            alarms.add_replication_alarms(names.payload_bucket, replicas)
+        if publisher.replicas:
+            Replication(self, "Replication", names=publisher, bucket=bucket, key=key)
+            alarms.add_replication_alarms(publisher.payload_bucket, publisher.replicas.values())
         alarms.add_graph(traffic_graph(publish, bytes_metric="PublishedBytes"))
-        alarms.add_dashboard(f"Publishes events from the bus `{names.event_bus.name}` and uploads from the outbox.")
+        alarms.add_dashboard(f"Publishes events from the bus `{publisher.event_bus.name}` and uploads from the outbox.")
 
         for output, value, description in (
             ("EventBusArn", bus.event_bus_arn, "The bus for senders' events."),

@@ -1,14 +1,12 @@
 """The topic that carries messages."""
 
-from collections.abc import Sequence
-
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks import cross_account
 from stacks.common.topic import EncryptedTopic
-from stacks.deployment.names import Resource, SubscriberNames
+from stacks.deployment.names import Names
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
 
 
@@ -20,12 +18,12 @@ class MessageTopic(EncryptedTopic):
         scope: Construct,
         id: str,
         *,
-        topic: Resource,
+        names: Names,
         key: kms.IKey,
-        subscribers: Sequence[SubscriberNames],
-        organization: str | None,
         maximum_message_bytes: int,
+        organization: str | None,
     ) -> None:
+        topic, subscribers = names.publisher.topic, names.subscribers.values()
         super().__init__(scope, id, topic_name=topic.name, key=key)
         cfn = self.node.default_child
         assert isinstance(cfn, sns.CfnTopic)

@@ -37,15 +37,8 @@ def templates(synth: Callable[[Deployment], dict[str, Template]], example: Deplo
 
 def publisher_template(deployment: Deployment) -> Template:
     """Return the template of the publisher's stack, which takes a part of the time of all stacks."""
-    app, names = App(context=WITHOUT_CODE), Names(deployment)
-    stack = PublisherStack(
-        app,
-        names.publisher,
-        settings=deployment.publisher,
-        senders=[*names.senders.values()],
-        subscribers=[*names.subscribers.values()],
-        defaults=Defaults.of(deployment),
-    )
+    app, defaults = App(context=WITHOUT_CODE), Defaults.of(deployment)
+    stack = PublisherStack(app, Names(deployment), settings=deployment.publisher, defaults=defaults)
     template: Template = app.synth().get_stack_by_name(stack.stack_name).template
     return template
 
