@@ -60,7 +60,7 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     for subscriber in deployment.subscribers:
         stack = add_subscriber(app, deployment, names, subscriber, defaults)
         if stack.account == publisher.account:
-            stack.add_stack_dependency(publisher)  # in other accounts, people keep the order
+            stack.add_stack_dependency(publisher)  # in other accounts, operators deploy in this order
 
 
 def add_subscriber(

@@ -105,7 +105,7 @@ class Alarms(Construct):
             self._add_event_alarms(name, function, dead_letters.literal_name)
 
     def _add_event_alarms(self, name: str, function: Function, queue: str) -> None:
-        """Add the alarms of events that wait for a function: Lambda keeps them for six hours."""
+        """Add the alarms of events that wait for a function: Lambda stores them for six hours."""
         age = function.metric("AsyncEventAge", statistic="Maximum", period=FIVE_MINUTES)
         text = TEXTS["Late"].format(function=function.service, queue=queue)
         late = self._add(f"{name}Late", age, text, threshold=Duration.hours(1).to_milliseconds())

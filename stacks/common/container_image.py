@@ -32,7 +32,7 @@ BUILD_LIMIT = Duration.minutes(50)
 class ImageRepository(ecr.Repository):
     """An ECR repository with immutable tags, scanned on push.
 
-    It is emptied when it is deleted, whatever its removal policy. Otherwise a first deployment that fails after the
+    It is emptied when it is deleted, under either removal policy. Otherwise a first deployment that fails after the
     image build could not be retried.
     """
 
