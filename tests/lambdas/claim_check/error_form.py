@@ -19,14 +19,14 @@ NAMES = {
 """Names, which are never written in lower case."""
 FIELDS = {
     *("Binary", "Number", "String", "String.Array", "Subject", "Message", "Type", "Token", "Timestamp", "Signature"),
-    *("Sns", "A-Z", "None"),
+    *("Sns", "A-Z"),
 }
 """Names of fields and values, which are also words."""
 _LOWER = {name.lower() for name in NAMES}
 # Values in the text: quoted, numbers and times, addresses, error codes of services, and texts of other libraries.
 _VALUES = re.compile(
     r"(?<!\w)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\w+://[^\s,)]+[^\s,):]|(?<![\w-])\d[\w:.+-]*|is not JSON: .*"
-    r"|S3 returned [\w.]+|\w+Error\b|NoneType|cannot be True|subscription to \S+"
+    r"|S3 returned [\w.]+|\w+Error\b|NoneType|cannot be True|SHA-256 None|and None$|subscription to \S+"
     r"|rejected the message \([\w.]+\)|hashlib\.\S+|open\([^)]*\)",
     re.DOTALL,
 )

@@ -37,6 +37,7 @@ def weight(published: dict[str, Any]) -> int:
 def test_batch_has_ten_entries_and_outcomes_in_order(publisher: Publisher, sns: NotedSns) -> None:
     outcomes = publisher.publish_batch(entries(23))
     assert [len(batch) for batch in sns.batches] == [10, 10, 3]
+    assert [outcome.entry for outcome in outcomes] == entries(23)
     assert [outcome.published and outcome.published.message_id for outcome in outcomes] == [
         f"m-{number}" for number in range(23)
     ]

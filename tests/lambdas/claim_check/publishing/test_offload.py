@@ -51,6 +51,11 @@ def test_large_payload_is_sent_in_parts_of_5_mib(s3: S3Client, store: Store, fak
     assert (completion["if-none-match"], completion["x-amz-mp-object-size"]) == ("*", str(len(LARGE)))
 
 
+def test_client_has_the_region_of_the_store(s3: S3Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offloading_module, "s3_client", {store.region: s3}.__getitem__)
+    assert offload(SMALL, store=store, message_id="m-1").created
+
+
 @pytest.mark.parametrize("payload", [SMALL, LARGE], ids=["small", "large"])
 def test_same_payload_is_a_retry(payload: bytes, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
     first = offload(payload, store=store, message_id="m-1", s3=s3)
@@ -191,6 +196,7 @@ def test_more_parts_than_s3_allows_are_too_large(
     s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offloading_module, "MAXIMUM_PARTS", 2)
-    with pytest.raises(PayloadTooLarge, match="10485760 bytes"):
+    with pytest.raises(PayloadTooLarge, match="10485760 bytes") as caught:
         offload(LARGE, store=store, message_id="m-1", s3=s3)
+    assert caught.value.message_id == "m-1"
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})

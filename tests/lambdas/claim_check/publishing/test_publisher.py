@@ -55,6 +55,11 @@ def test_unpublishable_text_is_offloaded(payload: bytes | str, publisher: Publis
     assert publisher.publish(payload).pointer is not None
 
 
+def test_always_offloading_offloads_one_byte(store: Store, sns: NotedSns, s3: S3Client) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=sns.client(), s3=s3)
+    assert publisher.publish("x").pointer is not None
+
+
 def test_small_stream_is_inline(publisher: Publisher, sns: NotedSns, tmp_path: Path) -> None:
     path = tmp_path / "payload"
     path.write_text("größer")
@@ -220,8 +225,8 @@ def test_never_offloading_rejects_larger_payloads(
 ) -> None:
     publisher = Publisher(topic_arn=TOPIC, store=store, offload="never", sns=sns.client(), s3=s3)
     with pytest.raises(error, match=f"{reason}.* never offloads") as caught:
-        publisher.publish(payload)
-    assert getattr(caught.value, "permanent", None) is True
+        publisher.publish(payload, message_id="m-1")
+    assert getattr(caught.value, "message_id", None) == "m-1"
     (outcome,) = publisher.publish_batch([Entry(payload=payload)])
     assert isinstance(outcome.error, error)
     with pytest.raises(InvalidMessage, match="an object in S3 can only be pointed to"):

@@ -123,10 +123,11 @@ def test_limit_is_checked_before_reading(either: tuple[Message, bytes], fake_s3:
 def test_invalid_text_is_malformed_and_not_quoted(s3: S3Client, store: Store) -> None:
     secret = b"secret \xff"
     payload = received(secret, s3, store).payload
-    for read in (payload.text, payload.json):
-        with pytest.raises(MalformedMessage) as caught:
+    for read, reason in {payload.text: "at byte 7", payload.json: "UnicodeDecodeError"}.items():
+        with pytest.raises(MalformedMessage, match=reason) as caught:
             read()
         assert "secret" not in repr(caught.value)
+        assert caught.value.message_id == "m-1"
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
 

@@ -160,8 +160,9 @@ def test_stream_of_stale_replica_fails_and_can_be_repeated(
     message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3
 ) -> None:
     replicate(fake_s3, NEAR, data=OLD)
-    with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes"):
+    with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes") as caught:
         list(message.payload.iter_chunks())
+    assert caught.value.message_id == "m-1"
     assert len(stale) == 1
     assert b"".join(message.payload.iter_chunks()) == DATA
     with message.payload.open() as stream:
