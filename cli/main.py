@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+
+from cli.redrive import Origin
 
 
 def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
@@ -32,7 +34,6 @@ def _existing_file(text: str) -> Path:
 
 
 _DeploymentFile = Annotated[Path | None, _option("FILE", "deployment file (default: the one in cdk.json)")]
-_Origin = Literal["dead-letters", "undelivered", "pipeline", "executions"]
 _ORIGINS = (
     "dead-letters: the consume function failed; undelivered: SNS could not deliver; "
     "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)"
@@ -121,7 +122,7 @@ def _redrive(
     deployment: _DeploymentFile = None,
     subscriber: Annotated[str | None, _option("NAME", "redrive messages of this subscriber")] = None,
     publisher: Annotated[bool, _option(None, "redrive events of the publish function", "--publisher")] = False,
-    origin: Annotated[_Origin | None, _option(None, _ORIGINS, "--from")] = None,
+    origin: Annotated[Origin | None, _option(None, _ORIGINS, "--from")] = None,
     reason: Annotated[
         str | None,
         _option("NAME", "only messages with this reason; also selects permanent errors such as PayloadMissing"),
@@ -131,7 +132,7 @@ def _redrive(
     yes: Annotated[bool, _option(None, "do not ask for confirmation", "--yes")] = False,
     profile: Annotated[str | None, _option("NAME", "AWS profile for the queue's account (default: the SDK's)")] = None,
 ) -> None:
-    from cli.redrive.command import Selection, redrive
+    from cli.redrive.command import redrive
     from stacks.deployment import load_messaging
     from stacks.deployment.cdk_json import deployment_file
 
@@ -143,7 +144,8 @@ def _redrive(
         load_messaging(deployment_file(deployment)),
         subscriber=subscriber,
         origin=origin or "dead-letters",
-        selection=Selection(reason=reason, limit=limit),
+        reason=reason,
+        limit=limit,
         dry_run=dry_run,
         confirm=not yes,
         profile=profile,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import boto3
 import typer
@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.redrive import Origin
 from cli.redrive.dead_letter import PERMANENT, DeadLetter
-from cli.redrive.sources import BATCH, Client, DeadLetterSource, NoSuchSource, Origin, Reader, find_source
-from cli.redrive.targets import Target
-from stacks.deployment import Deployment
+from cli.redrive.sources import BATCH, DeadLetterSource, NoSuchSource, find_source
+from cli.redrive.targets import Client
+from stacks.deployment import Deployment, Resource
 
 NOT_SELECTED = "not sent: not selected by --reason"
 BEHIND = "not sent: behind a message of its group that is not sent"
@@ -32,29 +33,24 @@ class WrongAccount(Exception):
     """The credentials belong to another account than the queue. Nothing was read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """The messages to redrive. `reason` also selects permanent errors. `limit`: the number of messages to read."""
-
-    reason: str | None = None
-    limit: int | None = None
-
-
 def redrive(
     deployment: Deployment,
     *,
     subscriber: str | None,
     origin: Origin,
-    selection: Selection,
+    reason: str | None,
+    limit: int | None,
     dry_run: bool,
     confirm: bool,
     profile: str | None,
 ) -> int:
-    """Redrive the dead letters of a subscriber, or without one those of the publish function. Return the exit code."""
+    """Redrive the dead letters of a subscriber, or without one those of the publish function. Return the exit code.
+
+    `reason` selects messages, also of a permanent error. `limit` is the number of messages to read.
+    """
     try:
         source = find_source(deployment, subscriber=subscriber, origin=origin)
-        client = _client_factory(profile, source)
-        redrive = _Redrive(source, source.reader(client), source.target(client), selection)
+        redrive = _Redrive(source, _client_factory(profile, source.resource), reason=reason, limit=limit)
         return redrive.run(dry_run=dry_run, confirm=confirm)
     except NoSuchSource as error:
         print(error, file=sys.stderr)
@@ -64,13 +60,13 @@ def redrive(
         return 1
 
 
-def _client_factory(profile: str | None, source: DeadLetterSource) -> Client:
+def _client_factory(profile: str | None, source: Resource) -> Client:
     """Return a factory of the caller's clients.
 
     Raises:
         WrongAccount: the credentials belong to another account than the source.
     """
-    session = boto3.Session(profile_name=profile)
+    session: Any = boto3.Session(profile_name=profile)
     account = session.client("sts", region_name=source.region).get_caller_identity()["Account"]
     if account != source.account:
         raise WrongAccount(
@@ -79,15 +75,15 @@ def _client_factory(profile: str | None, source: DeadLetterSource) -> Client:
         )
     # A redrive sends many small requests, which services throttle.
     config = Config(retries={"mode": "standard", "max_attempts": 10})
-    return lambda service, region: session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+    return lambda service, resource: session.client(service, region_name=resource.region, config=config)
 
 
 class _Redrive:
-    def __init__(self, source: DeadLetterSource, reader: Reader, target: Target, selection: Selection) -> None:
-        self._source, self._reader, self._target, self._selection = source, reader, target, selection
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal:
-            self._console.width = _WIDTH
+    def __init__(self, source: DeadLetterSource, client: Client, *, reason: str | None, limit: int | None) -> None:
+        self._resource, self._noun = source.resource, source.noun
+        self._reader, self._target = source.reader(client), source.target(client)
+        self._reason, self._limit = reason, limit
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
         self._say = partial(self._console.print, markup=False, soft_wrap=True)
         self._kept: list[DeadLetter] = []
         self._received = self._sent = 0
@@ -99,12 +95,17 @@ class _Redrive:
             self._show(messages, count)
             if dry_run:
                 return 0
-            if messages and confirm and not self._confirmed(len(messages), count):
+            more = " or more" if len(messages) + len(self._kept) < count else ""
+            question = f"Send {len(messages)}{more} {self._nouns(len(messages))} to {self._target.name}?"
+            if messages and confirm and not typer.confirm(question):
                 self._say("Nothing was sent.")
                 return 1
             with self._console.status("sending") as status:
                 while messages:
-                    for _ in self._send(messages):
+                    for message in messages:
+                        self._target.send(message)
+                        self._reader.remove(message)
+                        self._sent += 1
                         status.update(f"{self._sent} sent")
                     messages = self._receive()
         finally:
@@ -113,12 +114,12 @@ class _Redrive:
             self._reader.release()
         if self._kept:
             ids = ", ".join(message.id for message in self._kept[:10])
-            self._say(f"{len(self._kept)} not sent, in {self._source.name}: {ids}")
+            self._say(f"{len(self._kept)} not sent, in {self._resource.name}: {ids}")
         return 0
 
     def _receive(self) -> list[DeadLetter]:
         """Return the next messages to send. Messages before them that are not sent are added to the kept ones."""
-        while messages := self._reader.receive(self._limit()):
+        while messages := self._reader.receive(self._batch()):
             self._received += len(messages)
             selected: list[DeadLetter] = []
             for message in messages:
@@ -133,41 +134,28 @@ class _Redrive:
     def _kept_because(self, message: DeadLetter) -> str | None:
         if message.kept_because:
             return message.kept_because
-        reason = self._selection.reason
-        if message.kind != reason and message.kind in PERMANENT:
+        if message.kind != self._reason and message.kind in PERMANENT:
             advice = PERMANENT[message.kind].rstrip(".")
             return f"not sent: {advice[0].lower()}{advice[1:]}"
-        if reason and message.kind != reason:
+        if self._reason and message.kind != self._reason:
             return NOT_SELECTED
         # A message must not overtake an earlier one of its message group.
         return BEHIND if message.group and message.group in {kept.group for kept in self._kept} else None
 
-    def _limit(self) -> int:
-        limit = self._selection.limit
-        return BATCH if limit is None else min(BATCH, limit - self._received)
+    def _batch(self) -> int:
+        return BATCH if self._limit is None else min(BATCH, self._limit - self._received)
 
-    def _send(self, messages: Sequence[DeadLetter]) -> Iterator[None]:
-        with closing(self._reader.send(messages, self._target)) as sending:  # type: ignore[type-var]
-            for _ in sending:
-                self._sent += 1
-                yield
-
-    def _confirmed(self, number: int, count: int) -> bool:
-        more = " or more" if number + len(self._kept) < count else ""
-        return typer.confirm(f"Send {number}{more} {self._noun(number)} to {self._target.name}?")
-
-    def _noun(self, number: int) -> str:
-        return self._source.noun + "s" * (number != 1)
+    def _nouns(self, number: int) -> str:
+        return self._noun + "s" * (number != 1)
 
     def _show(self, messages: Sequence[DeadLetter], count: int) -> None:
-        source = self._source
-        place = f"{source.name} ({source.region}, {source.account})"
+        place = f"{self._resource.name} ({self._resource.region}, {self._resource.account})"
         seen = len(messages) + len(self._kept)
         if not seen:
-            self._say(f"{place} has no {self._noun(0)}.")
+            self._say(f"{place} has no {self._nouns(0)}.")
             return
         about = f" of about {count}" if seen < count else ""
-        self._say(f"{place}: {seen} {self._noun(seen)}{about}\n")
+        self._say(f"{place}: {seen} {self._nouns(seen)}{about}\n")
         sent = [(self._target.name, message) for message in messages]
         self._console.print(_table([*sent, *((str(message.kept_because), message) for message in self._kept)]), "")
         if any(message.kind in PERMANENT for message in self._kept):

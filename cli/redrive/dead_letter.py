@@ -8,32 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from claim_check import (
-    InvalidMessage,
-    MalformedMessage,
-    PayloadConflict,
-    PayloadCorrupt,
-    PayloadMissing,
-    PayloadTooLarge,
-    UntrustedStore,
-)
+from claim_check import ClaimCheckError
 from consume_queue.execution import InputTooLarge
 
 REASON = "DeadLetterReason"
 """The attribute in which a consume function stores the reason of a dead letter."""
-PERMANENT = {
-    error.__name__: error.advice
-    for error in (
-        InputTooLarge,
-        InvalidMessage,
-        MalformedMessage,
-        PayloadConflict,
-        PayloadCorrupt,
-        PayloadMissing,
-        PayloadTooLarge,
-        UntrustedStore,
-    )
-} | {"ABORTED": "The execution was stopped by a user."}
+_ERRORS: set[type[ClaimCheckError]] = {*ClaimCheckError.__subclasses__(), InputTooLarge}
+PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent} | {
+    "ABORTED": "The execution was stopped by a user."
+}
 """Reasons with which a message fails again, and the advice of each."""
 # Attributes that EventBridge adds to an event that it could not deliver to a rule's target.
 _ERROR_CODE, _ERROR_MESSAGE = "ERROR_CODE", "ERROR_MESSAGE"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from cli.redrive import dead_letter
+from cli.redrive import Origin, dead_letter
 from cli.redrive.dead_letter import DeadLetter, Parser
-from cli.redrive.targets import FunctionTarget, QueueTarget, StateMachineTarget, Target
+from cli.redrive.targets import Client, FunctionTarget, QueueTarget, StateMachineTarget, Target
 from stacks.deployment import Deployment, Names, Resource, SqsSubscriberConfig
-
-Origin = Literal["dead-letters", "undelivered", "pipeline", "executions"]
-Client = Callable[[str, str], Any]
-"""Returns the boto3 client of an AWS service in a Region."""
 
 HELD_SECONDS = 900
 """How long received messages are hidden from other receivers, such as a second redrive."""
@@ -33,52 +30,13 @@ class NoSuchSource(ValueError):
     """The deployment has no such queue or state machine."""
 
 
-class Reader(Protocol):
-    """Reads the dead letters of a source."""
-
-    def count(self) -> int:
-        """Return the approximate number of dead letters."""
-
-    def receive(self, limit: int) -> list[DeadLetter]:
-        """Return the next dead letters, at most `limit`."""
-
-    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
-        """Send dead letters one after the other, and yield each when it is sent and removed from the source."""
-
-    def release(self) -> None:
-        """Make dead letters that were received and not sent visible to other receivers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeadLetterSource:
-    """A queue or a state machine, its reader, and the target of its dead letters."""
-
-    resource: Resource
-    reader: Callable[[Client], Reader]
-    target: Callable[[Client], Target]
-    noun: str = "message"
-
-    @property
-    def name(self) -> str:
-        """The name of the queue or the state machine."""
-        return self.resource.name
-
-    @property
-    def region(self) -> str:
-        """The Region of the queue or the state machine."""
-        return _region(self.resource)
-
-    @property
-    def account(self) -> str:
-        """The account that has the queue or the state machine."""
-        return self.resource.arn.split(":")[4]
-
-
 class QueueReader:
-    """Reads a queue's messages that were sent before `until`. Messages that fail again meanwhile are left."""
+    """Reads the messages that are in a queue now. Messages that fail again meanwhile are left."""
 
-    def __init__(self, *, url: str, sqs: Any, parsers: tuple[Parser, ...], until: datetime) -> None:
-        self._url, self._sqs, self._parsers, self._until = url, sqs, parsers, until
+    def __init__(self, queue: Resource, parsers: tuple[Parser, ...], client: Client) -> None:
+        self._sqs, self._parsers = client("sqs", queue), parsers
+        self._url = self._sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
+        self._until = datetime.now(tz=UTC)
         self._held: dict[str, DeadLetter] = {}
 
     def count(self) -> int:
@@ -110,17 +68,10 @@ class QueueReader:
             messages += (message for message in received if message.sent < self._until)
         return messages
 
-    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
-        """Send each message, then delete it, then yield it.
-
-        No message is lost if this ends early. A message that was sent but not deleted is sent again the next time, and
-        is processed once because of its id.
-        """
-        for message in messages:
-            target.send(message)
-            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
-            del self._held[message.id]
-            yield message
+    def remove(self, message: DeadLetter) -> None:
+        """Delete a message that was sent. Otherwise it is sent again the next time, and processed once by its id."""
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
+        del self._held[message.id]
 
     def release(self) -> None:
         """Make the received messages visible again now. Otherwise SQS does so after HELD_SECONDS."""
@@ -136,15 +87,15 @@ class QueueReader:
 class ExecutionReader:
     """Reads a state machine's unsuccessful executions. Those that fail again meanwhile are left."""
 
-    def __init__(self, *, state_machine_arn: str, states: Any) -> None:
-        self._states = states
+    def __init__(self, machine: Resource, client: Client) -> None:
+        self._states = client("stepfunctions", machine)
         since = datetime.now(tz=UTC) - REDRIVABLE
-        pages = states.get_paginator("list_executions")
+        pages = self._states.get_paginator("list_executions")
         # List all before the first redrive, which removes executions from these pages.
         self._arns = [
             execution["executionArn"]
             for status in UNSUCCESSFUL
-            for page in pages.paginate(stateMachineArn=state_machine_arn, statusFilter=status)
+            for page in pages.paginate(stateMachineArn=machine.arn, statusFilter=status)
             for execution in page["executions"]
             if execution["stopDate"] > since
         ]
@@ -158,11 +109,8 @@ class ExecutionReader:
         """Return the next executions, at most `limit`."""
         return list(islice(self._messages, limit))
 
-    def send(self, messages: Sequence[DeadLetter], target: Target) -> Iterator[DeadLetter]:
-        """Redrive each execution, then yield it. A redriven execution is no longer unsuccessful."""
-        for message in messages:
-            target.send(message)
-            yield message
+    def remove(self, _: DeadLetter) -> None:
+        """Do nothing: a redriven execution is no longer unsuccessful."""
 
     def release(self) -> None:
         """Do nothing: listing executions does not hide them."""
@@ -172,6 +120,16 @@ class ExecutionReader:
             execution = self._states.describe_execution(executionArn=arn)
             if execution["status"] in UNSUCCESSFUL:  # not redriven meanwhile
                 yield _dead_letter(execution)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetterSource:
+    """A queue or a state machine, its reader, and the target of its dead letters."""
+
+    resource: Resource
+    reader: Callable[[Client], QueueReader | ExecutionReader]
+    target: Callable[[Client], Target]
+    noun: str = "message"
 
 
 _EVENT_PARSERS = (dead_letter.parse_failed_invocation, dead_letter.parse_rejected_event)
@@ -193,7 +151,8 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
     names = Names(deployment)
     if subscriber is None:
         publisher = names.publisher
-        return _queue(publisher.dead_letter_queue, _EVENT_PARSERS, _function(publisher.publish_function))
+        target = partial(FunctionTarget, publisher.publish_function)
+        return _queue(publisher.dead_letter_queue, _EVENT_PARSERS, target)
     config = next((config for config in deployment.subscribers if config.name == subscriber), None)
     if config is None:
         known = ", ".join(names.subscribers)
@@ -202,12 +161,17 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
     if origin == "pipeline":
         if not isinstance(config, SqsSubscriberConfig) or not config.pipeline:
             raise NoSuchSource(f"{subscriber!r} does not start a pipeline. Remove --from pipeline.")
-        trigger = _function(own.pipeline_trigger_function)
+        trigger = partial(FunctionTarget, own.pipeline_trigger_function)
         return _queue(own.pipeline_trigger_dead_letter_queue, _EVENT_PARSERS, trigger)
     if origin == "executions":
         if config.kind != "sqs":
             raise NoSuchSource(f"{subscriber!r} is of kind {config.kind} and has no state machine. Remove --from.")
-        return _state_machine(own.state_machine)
+        return DeadLetterSource(
+            resource=own.state_machine,
+            reader=partial(ExecutionReader, own.state_machine),
+            target=partial(StateMachineTarget, own.state_machine),
+            noun="unsuccessful execution",
+        )
     if config.kind == "https":
         raise NoSuchSource(
             f"{subscriber!r} is of kind https. Its own process has to receive undelivered messages from "
@@ -216,39 +180,12 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
     return _queue(
         own.undelivered_queue if origin == "undelivered" else own.dead_letter_queue,
         _PARSERS[config.kind, origin],
-        _function(own.consume_function) if config.kind == "lambda" else _target_queue(own.queue),
+        partial(FunctionTarget, own.consume_function) if config.kind == "lambda" else partial(QueueTarget, own.queue),
     )
 
 
 def _queue(queue: Resource, parsers: tuple[Parser, ...], target: Callable[[Client], Target]) -> DeadLetterSource:
-    def reader(client: Client) -> QueueReader:
-        sqs = client("sqs", _region(queue))
-        url = sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
-        return QueueReader(url=url, sqs=sqs, parsers=parsers, until=datetime.now(tz=UTC))
-
-    return DeadLetterSource(resource=queue, reader=reader, target=target)
-
-
-def _state_machine(machine: Resource) -> DeadLetterSource:
-    def reader(client: Client) -> ExecutionReader:
-        return ExecutionReader(state_machine_arn=machine.arn, states=client("stepfunctions", _region(machine)))
-
-    def target(client: Client) -> StateMachineTarget:
-        return StateMachineTarget(machine.name, states=client("stepfunctions", _region(machine)))
-
-    return DeadLetterSource(resource=machine, reader=reader, target=target, noun="unsuccessful execution")
-
-
-def _target_queue(queue: Resource) -> Callable[[Client], Target]:
-    return lambda client: QueueTarget(queue.name, sqs=client("sqs", _region(queue)))
-
-
-def _function(function: Resource) -> Callable[[Client], Target]:
-    return lambda client: FunctionTarget(function.name, lambda_=client("lambda", _region(function)))
-
-
-def _region(resource: Resource) -> str:
-    return resource.arn.split(":")[3]
+    return DeadLetterSource(resource=queue, reader=partial(QueueReader, queue, parsers), target=target)
 
 
 def _dead_letter(execution: dict[str, Any]) -> DeadLetter:

@@ -4,27 +4,23 @@ An error of `send` leaves the dead letter in its queue.
 """
 
 import json
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from cli.redrive.dead_letter import REASON, DeadLetter
+from stacks.deployment import Resource
 
-
-class Target(Protocol):
-    """`send` returns once the target has accepted the message."""
-
-    name: str
-
-    def send(self, message: DeadLetter) -> None:
-        """Send a dead letter to the target."""
+Client = Callable[[str, Resource], Any]
+"""Returns the boto3 client of a service in the Region of a resource."""
 
 
 class QueueTarget:
     """The subscriber's queue. Messages are sent without the `DeadLetterReason` attribute."""
 
-    def __init__(self, name: str, *, sqs: Any) -> None:
-        self.name = f"the queue {name}"
-        self._url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        self._sqs = sqs
+    def __init__(self, queue: Resource, client: Client) -> None:
+        self.name = f"the queue {queue.name}"
+        self._sqs = client("sqs", queue)
+        self._url = self._sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
 
     def send(self, message: DeadLetter) -> None:
         """Send the message, in its message group if it has one.
@@ -50,27 +46,28 @@ class QueueTarget:
 class FunctionTarget:
     """A function. It is invoked asynchronously, as the first time, and so with the same retries and dead letters."""
 
-    def __init__(self, name: str, *, lambda_: Any) -> None:
-        self.name = f"the function {name}"
-        lambda_.get_function_configuration(FunctionName=name)  # fails before anything is sent if there is none
-        self._function, self._lambda = name, lambda_
+    def __init__(self, function: Resource, client: Client) -> None:
+        self.name = f"the function {function.name}"
+        self._function, self._lambda = function.name, client("lambda", function)
+        # Fails before anything is sent if there is none.
+        self._lambda.get_function_configuration(FunctionName=function.name)
 
     def send(self, message: DeadLetter) -> None:
         """Invoke the function with the dead letter's event."""
-        self._lambda.invoke(
-            FunctionName=self._function,
-            InvocationType="Event",
-            Payload=json.dumps(message.event, ensure_ascii=False).encode(),
-        )
+        payload = json.dumps(message.event, ensure_ascii=False).encode()
+        self._lambda.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
 
 class StateMachineTarget:
     """A state machine whose executions continue at the state that failed, with their definition and input."""
 
-    def __init__(self, name: str, *, states: Any) -> None:
-        self.name = f"the state machine {name}"
-        self._states = states
+    def __init__(self, machine: Resource, client: Client) -> None:
+        self.name = f"the state machine {machine.name}"
+        self._states = client("stepfunctions", machine)
 
     def send(self, message: DeadLetter) -> None:
         """Redrive the execution."""
         self._states.redrive_execution(executionArn=message.receipt)
+
+
+Target = QueueTarget | FunctionTarget | StateMachineTarget

@@ -38,6 +38,16 @@ class Resource:
     name: str
     arn: str
 
+    @property
+    def region(self) -> str:
+        """The Region in the ARN."""
+        return self.arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        """The account in the ARN."""
+        return self.arn.split(":")[4]
+
 
 @dataclass(frozen=True)
 class Place:
