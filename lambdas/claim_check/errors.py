@@ -1,4 +1,4 @@
-"""The library's errors. Each class declares what an operator has to know; no error holds payload content.
+"""The library's errors. Each class declares the operator's first step. No error holds payload content.
 
 Errors end up in logs and dead-letter queues, which have other readers than the store.
 """
@@ -123,7 +123,7 @@ class Disposition(StrEnum):
 
 
 def disposition(error: Exception, *, missing: Disposition = Disposition.DEAD_LETTER) -> Disposition:
-    """Return what to do with the message that failed with `error`.
+    """Return the disposition of a message that failed with `error`.
 
     `missing` applies to PayloadMissing. RETRY suits a replicated store, where the object can arrive later. DROP suits
     messages that are worthless when they are late. Other errors are dead-lettered if permanent. An error of another

@@ -48,8 +48,8 @@ class Published(NamedTuple):
 class MessageFields(NamedTuple):
     """A message's fields except the payload. Create it with `of`, which validates it.
 
-    `attributes` are a copy of the caller's. `is_fifo` is the topic's kind. `is_fresh` tells that `id` was generated
-    here, so that no other call publishes under it.
+    `attributes` are a copy of the caller's. `is_fifo` is true for a FIFO topic. `is_fresh` is true for a generated id,
+    under which no other call publishes.
     """
 
     id: str
@@ -143,8 +143,8 @@ class MessageFields(NamedTuple):
 class OutgoingMessage(NamedTuple):
     """A complete message: its payload is in its body, or in the store.
 
-    `size` and `sha256` are the payload's. `is_deletable` tells that the call which created the message also wrote the
-    object, under a generated id. No other message can point to that object.
+    `size` and `sha256` are the payload's. `is_deletable` is true for an object under a generated id. No other message
+    can point to it.
     """
 
     fields: MessageFields

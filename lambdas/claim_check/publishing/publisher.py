@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT_THRESHOLD_BYTES = 262_144  # SNS's default for a topic's MaximumMessageSize
 MAXIMUM_THRESHOLD_BYTES = 1_048_576
-EVERY_TOPIC_BYTES = 262_144  # accepted by every topic, whatever the threshold
+EVERY_TOPIC_BYTES = 262_144  # accepted by every topic
 
 Offload = Literal["over-threshold", "always", "never"]
 
@@ -106,7 +106,7 @@ class Publisher:
 
         Publishing again under the same `message_id` is a retry: consumers recognise it, and nothing is stored twice.
         The default is a random id. A payload that SNS cannot carry as text (empty, not UTF-8, control characters) is
-        offloaded whatever its size. `attributes`: up to 9, and up to 8 with an offloaded payload. A FIFO topic needs a
+        always offloaded. `attributes`: up to 9, and up to 8 with an offloaded payload. A FIFO topic needs a
         `group_id`; the default `deduplication_id` is the message id. SNS's MessageStructure is rejected.
 
         If SNS rejects the message (a 4xx at the first attempt, except throttling), an object that this call wrote under

@@ -155,7 +155,7 @@ class Payload:
                 self._note(replica, error)
                 if begun:
                     raise PayloadUnavailable(
-                        f"{replica.label} has other bytes: discard what was read, and read the payload again",
+                        f"{replica.label} has other bytes: discard this stream, and read the payload again",
                         message_id=self._claim.id,
                     ) from error
             else:
@@ -170,7 +170,7 @@ class Payload:
         return io.BufferedReader(_Stream(self.iter_chunks()), MIB)
 
     def download_to(self, path: str | os.PathLike[str]) -> Digest:
-        """Write the payload to a file. The file appears complete and compared, or not at all. Replaces a file."""
+        """Write the payload to a file, replacing an earlier file. An incomplete or corrupt file never appears."""
         target = Path(path)
         partial = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
         try:
@@ -199,7 +199,7 @@ class Payload:
 
         Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
         to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
-        with that of the store's object. After an error the target can hold a copy: the caller decides what to do.
+        with that of the store's object. After an error the target can hold a copy, and the caller decides about it.
         """
         s3 = s3 or s3_client(target.region)
 
