@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,9 +46,7 @@ def run(deployment: Path, *, file: Path | None = None, size: int | None = None, 
 
     It sends `file`, or a generated file of `size` bytes, or by default an installed file.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     report.unlink(missing_ok=True)  # the report of an earlier run
     settings = load_messaging(deployment)
     try:

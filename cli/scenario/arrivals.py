@@ -14,7 +14,7 @@ from stacks.deployment import HttpsSubscriberConfig, Names, SubscriberConfig, Su
 
 @dataclass(frozen=True)
 class ScenarioArrival:
-    """A message that reached the application, with the digest and the size that the subscriber's function read."""
+    """A message whose application ended, with the digest and the size that the subscriber's function read."""
 
     message_id: str
     bytes: int
@@ -23,7 +23,6 @@ class ScenarioArrival:
     arn: str
     status: str
     at: datetime
-    ended: bool
 
 
 class ScenarioArrivals:
@@ -56,14 +55,10 @@ class ScenarioArrivals:
         states = self._client("stepfunctions", names)
         for listed in states.list_executions(stateMachineArn=names.state_machine.arn)["executions"]:
             execution = states.describe_execution(executionArn=listed["executionArn"])
-            yield _arrival(
-                HandOff.from_input(json.loads(execution["input"])),
-                kind="Step Functions execution",
-                arn=execution["executionArn"],
-                status=execution["status"],
-                at=execution["startDate"],
-                ended=execution["status"] != "RUNNING",
-            )
+            handoff = HandOff.from_input(json.loads(execution["input"]))
+            status, start = execution["status"], execution["startDate"]
+            if status != "RUNNING":
+                yield _arrival(handoff, "Step Functions execution", execution["executionArn"], status, start)
 
     def _tasks(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
         ecs = self._client("ecs", names)
@@ -73,18 +68,9 @@ class ScenarioArrivals:
             for status in ("RUNNING", "STOPPED")
             for arn in ecs.list_tasks(cluster=cluster, desiredStatus=status)["taskArns"]
         ]
-        if not arns:
-            return
-        for task in ecs.describe_tasks(cluster=cluster, tasks=sorted(set(arns)))["tasks"]:
-            yield _arrival(
-                HandOff.from_task(task),
-                kind="ECS task",
-                arn=task["taskArn"],
-                status=task["lastStatus"],
-                at=task["createdAt"],
-                # Without a container engine the emulator only records the task.
-                ended=True,
-            )
+        # Without a container engine the emulator only records the task, which therefore never ends.
+        for task in ecs.describe_tasks(cluster=cluster, tasks=sorted(set(arns)))["tasks"] if arns else ():
+            yield _arrival(HandOff.from_task(task), "ECS task", task["taskArn"], task["lastStatus"], task["createdAt"])
 
     def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[ScenarioArrival]:
         for file, receipt in self._endpoints.received(subscriber):
@@ -96,12 +82,11 @@ class ScenarioArrivals:
                 arn=subscriber.endpoint,
                 status="STORED",
                 at=datetime.fromtimestamp(file.stat().st_mtime, UTC),
-                ended=True,
             )
 
     def _client(self, service: str, names: SubscriberNames) -> Any:
         return self._accounts.client(service, account=names.place.account, region=names.place.region)
 
 
-def _arrival(handoff: HandOff, *, kind: str, arn: str, status: str, at: datetime, ended: bool) -> ScenarioArrival:
-    return ScenarioArrival(handoff.message_id, handoff.bytes, handoff.sha256, kind, arn, status, at, ended)
+def _arrival(handoff: HandOff, kind: str, arn: str, status: str, at: datetime) -> ScenarioArrival:
+    return ScenarioArrival(handoff.message_id, handoff.bytes, handoff.sha256, kind, arn, status, at)

@@ -48,7 +48,7 @@ def follow(
             arrived = arrivals.at(subscriber)
             for payload in payloads:
                 arrival = arrived.get(payload.message_id or "")
-                if arrival and subscriber.name not in payload.arrivals and arrival.ended:
+                if arrival and subscriber.name not in payload.arrivals:
                     payload.arrivals[subscriber.name] = arrival
                     progress(payload, subscriber)
         if all(len(payload.arrivals) == len(subscribers) for payload in payloads):

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from claim_check import Pointer
+from claim_check import Pointer, put_event
 from local.accounts import Accounts
 from stacks.deployment import Names, Place, PublisherNames, SenderNames, SubscriberNames
 from stacks.deployment.names import OUTBOX, PAYLOADS
@@ -30,62 +30,50 @@ class RefusedAttempt:
     denied: bool
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The policy that must deny an attempt. `pattern` matches its error, and no error of another policy."""
-
-    name: str
-    pattern: str
-
+_Policy = tuple[str, str]
+"""The policy that must deny an attempt, and a pattern that matches its error and no error of another policy."""
 
 # S3's error does not name the action. An error of the key does.
-BUCKET_POLICY = Policy("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
+_BUCKET_POLICY = ("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
 
 
 def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[RefusedAttempt]:
     """Run all attempts. `message_id` names an existing payload, so that no attempt fails with "not found"."""
     publisher = names.publisher
-    place, topic = publisher.place, publisher.topic.arn
-    other = partial(_client, accounts, Place(OTHER_ACCOUNT, place.region))
-    bucket, key = publisher.payload_bucket.bucket.name, f"{PAYLOADS}{message_id}"
-
-    yield _try(
-        "read a payload",
+    place, topic, bus = publisher.place, publisher.topic.arn, publisher.event_bus.arn
+    stranger, other = (
         f"another account, {OTHER_ACCOUNT}",
-        BUCKET_POLICY,
-        partial(other("s3").get_object, Bucket=bucket, Key=key),
+        partial(_client, accounts, Place(OTHER_ACCOUNT, place.region)),
     )
+    payload = {"Bucket": publisher.payload_bucket.bucket.name, "Key": f"{PAYLOADS}{message_id}"}
+
+    yield _try("read a payload", stranger, _BUCKET_POLICY, other("s3").get_object, **payload)
     yield _try(
         "read a payload without its key",
         f"a role of the publisher's account that may read the bucket, {place.account}",
-        Policy("the key's policy", "kms:Decrypt"),
-        partial(_role_without_key(accounts, publisher).get_object, Bucket=bucket, Key=key),
+        ("the key's policy", "kms:Decrypt"),
+        _role_without_key(accounts, publisher).get_object,
+        **payload,
     )
     for subscriber in names.subscribers.values():
         if subscriber.place.account != place.account:  # the same account has the same administrator
-            yield from _attempts_of_subscriber(accounts, publisher, subscriber, key=key)
+            yield from _attempts_of_subscriber(accounts, publisher, subscriber, payload)
     yield _try(
         "subscribe to the topic",
-        f"another account, {OTHER_ACCOUNT}",
-        Policy("the topic's policy", "SNS:Subscribe"),
-        partial(
-            other("sns").subscribe,
-            TopicArn=topic,
-            Protocol="sqs",
-            Endpoint=f"arn:aws:sqs:{place.region}:{OTHER_ACCOUNT}:queue",
-        ),
+        stranger,
+        ("the topic's policy", "SNS:Subscribe"),
+        other("sns").subscribe,
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{place.region}:{OTHER_ACCOUNT}:queue",
     )
-    yield _try(
-        "publish to the topic",
-        f"another account, {OTHER_ACCOUNT}",
-        Policy("the topic's policy", "sns:Publish"),
-        partial(other("sns").publish, TopicArn=topic, Message="attempt"),
-    )
+    policy = ("the topic's policy", "sns:Publish")
+    yield _try("publish to the topic", stranger, policy, other("sns").publish, TopicArn=topic, Message="attempt")
     yield _try(
         "put an event on the bus",
         f"an unknown sender, {OTHER_ACCOUNT}",
-        Policy("the event bus's policy", "events:PutEvents"),
-        partial(_put_event, other("events"), publisher.event_bus.arn),
+        ("the event bus's policy", "events:PutEvents"),
+        partial(put_event, bus=bus, source="attempt", detail_type="attempt", detail={}, events=other("events")),
     )
     for sender in names.senders.values():
         if sender.place.account != place.account:
@@ -96,49 +84,40 @@ def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[R
 
 
 def _attempts_of_subscriber(
-    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames, *, key: str
+    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames, payload: Mapping[str, str]
 ) -> Iterator[RefusedAttempt]:
     administrator = partial(_client, accounts, Place(subscriber.place.account, publisher.place.region))
     caller = f"{subscriber.name}'s administrator, {subscriber.place.account}"
-    yield _try(
-        "read a payload",
-        f"{caller}, without the reader role",
-        BUCKET_POLICY,
-        partial(administrator("s3").get_object, Bucket=publisher.payload_bucket.bucket.name, Key=key),
-    )
+    get_object = administrator("s3").get_object
+    yield _try("read a payload", f"{caller}, without the reader role", _BUCKET_POLICY, get_object, **payload)
     yield _try(
         "subscribe an unknown endpoint",
         caller,
-        Policy("the topic's policy (sns:Endpoint)", "SNS:Subscribe .* explicit deny in a resource-based policy"),
-        partial(
-            administrator("sns").subscribe,
-            TopicArn=publisher.topic.arn,
-            Protocol="sqs",
-            Endpoint=f"arn:aws:sqs:{subscriber.place.region}:{subscriber.place.account}:unknown",
-        ),
+        ("the topic's policy (sns:Endpoint)", "SNS:Subscribe .* explicit deny in a resource-based policy"),
+        administrator("sns").subscribe,
+        TopicArn=publisher.topic.arn,
+        Protocol="sqs",
+        Endpoint=f"arn:aws:sqs:{subscriber.place.region}:{subscriber.place.account}:unknown",
     )
 
 
 def _attempts_of_sender(accounts: Accounts, publisher: PublisherNames, sender: SenderNames) -> Iterator[RefusedAttempt]:
-    bucket = publisher.payload_bucket.bucket.name
     place = Place(sender.place.account, publisher.place.region)
     role = _client(accounts, place, "s3", role=sender.role.name)
-    administrator = _client(accounts, place, "s3")
+    upload = {"Bucket": publisher.payload_bucket.bucket.name, "Body": b"attempt"}
+    policy = ("the role's policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)")
     for attempt, key in (
         ("upload to another sender's prefix", f"{OUTBOX}another-sender/demo"),
         ("upload to the prefix of payloads", f"{PAYLOADS}demo"),
     ):
-        yield _try(
-            attempt,
-            f"{sender.name}'s role, {place.account}",
-            Policy("the role's policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)"),
-            partial(role.put_object, Bucket=bucket, Key=key, Body=b"attempt"),
-        )
+        yield _try(attempt, f"{sender.name}'s role, {place.account}", policy, role.put_object, **upload, Key=key)
     yield _try(
         f"upload to {sender.name}'s prefix",
         f"{sender.name}'s administrator, {place.account}, without its role",
-        Policy("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
-        partial(administrator.put_object, Bucket=bucket, Key=f"{sender.outbox}demo", Body=b"attempt"),
+        ("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
+        _client(accounts, place, "s3").put_object,
+        **upload,
+        Key=f"{sender.outbox}demo",
     )
 
 
@@ -146,17 +125,17 @@ def _attempts_at_queue(
     accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames
 ) -> Iterator[RefusedAttempt]:
     administrator = _client(accounts, subscriber.place, "sqs")
-    other = _client(accounts, Place(OTHER_ACCOUNT, subscriber.place.region), "sqs")
     url = administrator.get_queue_url(QueueName=subscriber.queue.name)["QueueUrl"]
     dead_letters = administrator.get_queue_url(QueueName=subscriber.dead_letter_queue.name)["QueueUrl"]
-    fifo = bool(publisher.fifo_suffix)
+    group = {"MessageGroupId": "demo"} if publisher.fifo_suffix else {}
     yield _try(
         f"send a message to {subscriber.name}'s queue",
         f"another account, {OTHER_ACCOUNT}",
-        Policy("the queue's policy", "sqs:SendMessage"),
-        partial(
-            other.send_message, QueueUrl=url, MessageBody="attempt", **({"MessageGroupId": "demo"} if fifo else {})
-        ),
+        ("the queue's policy", "sqs:SendMessage"),
+        _client(accounts, Place(OTHER_ACCOUNT, subscriber.place.region), "sqs").send_message,
+        QueueUrl=url,
+        MessageBody="attempt",
+        **group,
     )
     untrusted = {
         "a bucket of another account": Pointer(f"{OTHER_ACCOUNT}-bucket", f"{PAYLOADS}secret"),
@@ -167,7 +146,7 @@ def _attempts_at_queue(
             QueueUrl=url,
             MessageBody=pointer.body(),
             MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-            **({"MessageGroupId": "demo", "MessageDeduplicationId": place} if fifo else {}),
+            **(group | {"MessageDeduplicationId": place} if group else {}),
         )
         reason = _dead_letter_reason(administrator, dead_letters, pointer)
         yield RefusedAttempt(
@@ -198,37 +177,26 @@ def _client(accounts: Accounts, place: Place, service: str, *, role: str | None 
     return accounts.client(service, account=place.account, region=place.region, role=role)
 
 
-def _put_event(events: Any, bus: str) -> None:
-    event = {"EventBusName": bus, "Source": "attempt", "DetailType": "attempt", "Detail": json.dumps({})}
-    (entry,) = events.put_events(Entries=[event])["Entries"]
-    # EventBridge reports a rejected entry in a response with status 200.
-    if "ErrorCode" in entry:
-        raise ClientError(
-            {"Error": {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}}, "PutEvents"
-        )
-
-
 def _role_without_key(accounts: Accounts, publisher: PublisherNames) -> Any:
     """Create a role that may read every object of the account and use no key. Return its client of S3."""
     iam = _client(accounts, publisher.place, "iam")
     role = f"{publisher.prefix}-demo-without-key"
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": publisher.place.account}}
     read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=_document(trust))
-    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=_document(read))
+    trust_policy, read_policy = (json.dumps({"Version": "2012-10-17", "Statement": [part]}) for part in (trust, read))
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust_policy)
+    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=read_policy)
     return _client(accounts, publisher.place, "s3", role=role)
 
 
-def _document(statement: Mapping[str, object]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def _try(attempt: str, caller: str, policy: Policy, request: Callable[[], object]) -> RefusedAttempt:
+def _try(
+    attempt: str, caller: str, policy: _Policy, request: Callable[..., object], **parameters: object
+) -> RefusedAttempt:
+    name, pattern = policy
     try:
-        request()
+        request(**parameters)
     except ClientError as error:
         response = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
         # Another error means that the request was invalid, or that another policy denied it.
-        denied = bool(re.search(policy.pattern, response, re.IGNORECASE))
-        return RefusedAttempt(attempt, caller, policy.name, response, denied=denied)
-    return RefusedAttempt(attempt, caller, policy.name, "allowed", denied=False)
+        return RefusedAttempt(attempt, caller, name, response, bool(re.search(pattern, response, re.IGNORECASE)))
+    return RefusedAttempt(attempt, caller, name, "allowed", denied=False)

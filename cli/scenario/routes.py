@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from botocore.exceptions import ClientError
-
-from claim_check import Publisher
+from claim_check import Publisher, put_event
 from cli.scenario.payloads import SentPayload
 from local.accounts import Accounts
 from stacks.deployment import Names
@@ -53,26 +51,23 @@ def send_event(accounts: Accounts, names: Names) -> Submission:
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
-    events = accounts.client(
-        "events", account=account, region=names.publisher.place.region, role=role if names.senders else None
+    event_id = put_event(
+        bus=names.publisher.event_bus.arn,
+        source="shop.orders",
+        detail_type="Order placed",
+        detail=payload,
+        events=accounts.client(
+            "events", account=account, region=names.publisher.place.region, role=role if names.senders else None
+        ),
     )
-    event = {
-        "EventBusName": names.publisher.event_bus.arn,
-        "Source": "shop.orders",
-        "DetailType": "Order placed",
-        "Detail": payload,
-    }
-    (entry,) = events.put_events(Entries=[event])["Entries"]
-    if "EventId" not in entry:
-        raise ClientError({"Error": {"Code": entry["ErrorCode"], "Message": entry["ErrorMessage"]}}, "PutEvents")
     return Submission(
         payload="a small event",
         route=f"PutEvents from {account}",
         bytes=len(payload.encode()),
         sha256=hashlib.sha256(payload.encode()).hexdigest(),
         at=at,
-        message_id=entry["EventId"],
-        log_field=("event_id", entry["EventId"]),
+        message_id=event_id,
+        log_field=("event_id", event_id),
     )
 
 

@@ -29,7 +29,6 @@ ARRIVAL = ScenarioArrival(
     arn="arn",
     status="RUNNING",
     at=START + timedelta(seconds=2),
-    ended=True,
 )
 SUBSCRIBERS = load_messaging(Path(__file__).parents[3] / "deployments" / "example.toml").subscribers
 
