@@ -40,7 +40,7 @@ def synthesize(folder: Path, context: Path) -> str:
 
 
 def test_deployment_waits_for_the_image_build(tmp_path: Path) -> None:
-    """One sequence: a build that fails, a build that succeeds, a second image, a rollback to the first, deletion."""
+    """One sequence: a build that fails, a build that succeeds, a second image, deletion."""
     lines: list[str] = []
     with Emulator() as emulator:
         cdk = Cdk(emulator, lambda _, line: lines.append(line))
@@ -59,9 +59,6 @@ def test_deployment_waits_for_the_image_build(tmp_path: Path) -> None:
             cdk.deploy(ACCOUNT, REGION, ["image"], tmp_path / name)
             return tag
 
-        def builds() -> int:
-            return len(codebuild.list_builds()["ids"])
-
         with pytest.raises(CdkError):
             deploy("first", "main.py", "")
         output = "\n".join(lines)
@@ -73,11 +70,9 @@ def test_deployment_waits_for_the_image_build(tmp_path: Path) -> None:
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         assert outputs["Uri"].endswith(f"{REPOSITORY}@{image['imageDigest']}")
 
-        before = builds()
+        before = len(codebuild.list_builds()["ids"])
         assert deploy("third", "Dockerfile", "FROM scratch AS studio\nLABEL changed=yes") != tag
-        assert builds() == before + 1
-        assert deploy("fourth", "Dockerfile", "FROM scratch AS studio") == tag
-        assert builds() == before + 1, "the rollback builds nothing"
+        assert len(codebuild.list_builds()["ids"]) == before + 1
 
         cloudformation.delete_stack(StackName="image")
         cloudformation.get_waiter("stack_delete_complete").wait(

@@ -15,12 +15,9 @@ def test_each_target_is_built(template: Template) -> None:
     assert {tag.rpartition("-")[0] for tag in tags} == {"studio", "processing", "code-editor"}
 
 
-def test_repository_is_immutable_scanned_and_limited(template: Template) -> None:
+def test_repository_keeps_the_last_builds(template: Template) -> None:
     repository = only(template, "AWS::ECR::Repository")["Properties"]
     assert repository["RepositoryName"] == "coatcheck-research/pegasus"
-    assert repository["ImageTagMutability"] == "IMMUTABLE"
-    assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
-    assert repository["EncryptionConfiguration"]["EncryptionType"] == "KMS"
     policy = repository["LifecyclePolicy"]["LifecyclePolicyText"]
     for stage in ("studio", "processing", "code-editor"):
         assert f'"tagPrefixList":["{stage}-"]' in policy
@@ -76,21 +73,3 @@ def test_several_images_have_their_own_repositories(several_template: Template) 
         "coatcheck-lab-pegasus-1-kernel",
     }
     assert len(resources(several_template, "AWS::ECR::Repository")) == 3
-
-
-def test_sagemaker_reads_only_these_repositories(several_template: Template) -> None:
-    (statements,) = (
-        policy["Properties"]["PolicyDocument"]["Statement"]
-        for name, policy in resources(several_template, "AWS::IAM::Policy").items()
-        if name.startswith("RolesImageDefaultPolicy")
-    )
-    for statement in statements:
-        if statement["Resource"] == "*":
-            assert statement["Action"] == "ecr:GetAuthorizationToken"
-        else:
-            assert set(statement["Action"]) == {
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:DescribeImages",
-                "ecr:GetDownloadUrlForLayer",
-            }

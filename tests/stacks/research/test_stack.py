@@ -43,20 +43,6 @@ def test_outputs_contain_the_job_environment(template: Template) -> None:
     assert template["Outputs"]["StudioUrl"]["Value"] == {"Fn::GetAtt": ["Domain", "Url"]}
 
 
-def test_key_rotates_and_allows_only_the_account(template: Template) -> None:
-    key = only(template, "AWS::KMS::Key")["Properties"]
-    assert key["EnableKeyRotation"] is True
-    principals = [s["Principal"] for s in key["KeyPolicy"]["Statement"] if s["Effect"] == "Allow"]
-    assert principals == [{"AWS": "arn:aws:iam::555555555555:root"}]
-
-
-def test_permissions_boundary_is_on_every_role(template: Template, several_template: Template) -> None:
-    boundary = "arn:aws:iam::555555555555:policy/research-boundary"
-    for tested, expected in ((several_template, boundary), (template, None)):
-        roles = resources(tested, "AWS::IAM::Role").values()
-        assert {role["Properties"].get("PermissionsBoundary") for role in roles} == {expected}
-
-
 def test_resources_have_the_deployments_tag(template: Template) -> None:
     tag = {"Key": "coatcheck:deployment", "Value": "coatcheck"}
     for kind in ("AWS::SageMaker::Domain", "AWS::S3::Bucket", "AWS::SageMaker::UserProfile", "AWS::EC2::VPC"):
