@@ -15,7 +15,6 @@ from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED
 from stacks.deployment.research import PipelineConfig
-from stacks.research.roles import Roles
 from stacks.research.schedule import add_schedule
 from stacks.research.service_role import ServiceRole
 from stacks.research.studio_policy import volume_key_statements
@@ -37,15 +36,15 @@ class Pipeline(Construct):
         settings: PipelineConfig,
         instance_types: Sequence[str],
         environment: processing_job.Environment,
-        roles: Roles,
+        processing_role: iam.Role,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
         name, arn = names.pipeline(settings.name).name, names.pipeline(settings.name).arn
         script = Asset(self, "Script", path=str(settings.file))
-        _grant_read_script(roles.processing, script)
+        _grant_read_script(processing_role, script)
         role = ServiceRole(self, "Role", service="sagemaker", account=names.place.account)
-        _grant_jobs(role, names, name, instance_types, roles.processing, key)
+        _grant_jobs(role, names, name, instance_types, processing_role, key)
         definition = _definition(name, settings, environment, script)
         self.pipeline = sagemaker.CfnPipeline(
             self,
@@ -55,7 +54,7 @@ class Pipeline(Construct):
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
             role_arn=role.role_arn,
         )
-        self.pipeline.node.add_dependency(role, roles.processing)
+        self.pipeline.node.add_dependency(role, processing_role)
         if settings.schedule:
             start = iam.PolicyStatement(sid="Start", actions=["sagemaker:StartPipelineExecution"], resources=[arn])
             schedule = add_schedule(

@@ -158,7 +158,7 @@ class ResearchStack(Stack):
                 settings=pipeline,
                 instance_types=self._settings.instance_types,
                 environment=environment,
-                roles=self._roles,
+                processing_role=self._roles.processing,
                 key=self._key,
             )
             for pipeline in self._settings.pipelines
