@@ -1,4 +1,4 @@
-"""Run the campaign. Exits with 0 only if everything sent was handed on to every subscriber, once and byte for byte."""
+"""Run the fault campaign. The exit code is 0 if every message arrived at every subscriber once and unchanged."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from local.emulator import Emulator, EmulatorError
 from local.world import interrupt_on_signals
 from stacks.deployment import DeploymentError
 from tests.faults import deployed, report
-from tests.faults.campaign import Campaign, Outcome, Result
-from tests.faults.environment import Site
+from tests.faults.campaign import Campaign, CampaignOutcome, CampaignResult
+from tests.faults.environment import Environment
 from tests.faults.functions import Functions
 from tests.faults.proxy import Proxy
-from tests.faults.run import lots
+from tests.faults.run import plan_runs
 from tests.faults.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -31,67 +31,70 @@ ROOT = Path(__file__).parents[2]
 
 @interrupt_on_signals()
 def main() -> int:
+    """Run the campaign of the command line, and return the exit code."""
     arguments = _arguments()
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 150  # a log file wraps nothing
-    arguments.report.unlink(missing_ok=True)  # an old verdict must not pass for this run's
+        console.width = 150  # no line breaks in a log file
+    arguments.report.unlink(missing_ok=True)  # the report of an earlier run
     console.print(f"{arguments.messages:,} messages, {arguments.rate:.0%} faults, seed {arguments.seed}")
     start = time.monotonic()
 
-    def progress(outcome: Outcome) -> None:
+    def progress(outcome: CampaignOutcome) -> None:
         report.progress(console, outcome, time.monotonic() - start)
 
     settings: dict[str, Any] = {"rate": arguments.rate, "seed": arguments.seed, "progress": progress}
     try:
         verdict = Verdict(run(messages=arguments.messages, **settings))
         report.show(console, verdict)
-        found = report.to_json(verdict)
-        ok = verdict.ok
+        content, ok = report.to_json(verdict), verdict.ok
         if arguments.deployed:
             console.print(f"{arguments.deployed:,} messages through deployed stacks")
             verdict = Verdict(deployed.run(count=arguments.deployed, **settings))
             report.show(console, verdict)
-            found["deployed"] = report.to_json(verdict)
-            ok = ok and verdict.ok
+            content["deployed"], ok = report.to_json(verdict), ok and verdict.ok
     except (CdkError, SynthError, DeploymentError, EmulatorError) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-    found |= {"ok": ok, "seed": arguments.seed, "rate": arguments.rate, "seconds": round(time.monotonic() - start)}
-    report.write(arguments.report, found)
-    console.print(f"The same as JSON: {os.path.relpath(arguments.report)}")
+    content |= {"ok": ok, "seed": arguments.seed, "rate": arguments.rate, "seconds": round(time.monotonic() - start)}
+    report.write(arguments.report, content)
+    console.print(f"Report: {os.path.relpath(arguments.report)}")
     if ok:
-        console.print("[green]✓ Everything was handed on, once and whole.[/]")
+        console.print("[green]✓ Every message arrived at every subscriber once and unchanged.[/]")
     else:
-        console.print(f"[red]Not everything held.[/] Again: make faults SEED={arguments.seed}")
+        console.print(f"[red]An invariant was violated.[/] To repeat: make faults SEED={arguments.seed}")
     return 0 if ok else 1
 
 
-def run(*, messages: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
-    """The whole campaign, in an emulator of its own."""
+def run(*, messages: int, rate: float, seed: int, progress: Callable[[CampaignOutcome], None]) -> CampaignResult:
+    """Execute all runs in a new emulator."""
     with TemporaryDirectory(prefix="coatcheck-faults-") as folder, Proxy(seed=seed) as proxy, Emulator() as emulator:
-        site = Site(emulator, Path(folder))
+        environment = Environment(emulator, Path(folder))
         proxy.start(emulator)
-        with Functions(site, endpoint=proxy.endpoint, folder=Path(folder)) as functions:
-            campaign = Campaign(site, functions, proxy, seed=seed, progress=progress)
-            campaign.kill_at_every_step()
-            campaign.run(lots(count=messages, rate=rate, seed=seed))
+        with Functions(environment, endpoint=proxy.endpoint, folder=Path(folder)) as functions:
+            campaign = Campaign(environment, functions, proxy, seed=seed, progress=progress)
+            campaign.kill_at_every_request()
+            campaign.execute(plan_runs(count=messages, rate=rate, seed=seed))
             return campaign.finish()
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--deployed", type=int, default=40, help="as many more through deployed stacks; 0 for none")
-    parser.add_argument("--rate", type=float, default=0.2, help="what part of all requests fails, 0 to 0.5")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of everything random")
-    parser.add_argument("--report", type=Path, default=ROOT / "build" / "faults.json")
+    parser.add_argument("--messages", type=int, default=10_000, help="number of messages (default: 10000)")
+    parser.add_argument(
+        "--deployed", type=int, default=40, help="number of messages through deployed stacks (default: 40; 0: none)"
+    )
+    parser.add_argument("--rate", type=float, default=0.2, help="share of requests that fail, 0 to 0.5 (default: 0.2)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="random seed (default: a new one)"
+    )
+    parser.add_argument("--report", type=Path, default=ROOT / "build" / "faults.json", help="where to write the report")
     arguments = parser.parse_args()
     if arguments.messages < 60 or arguments.deployed < 0 or not 0 <= arguments.rate <= 0.5:
-        parser.error("--messages must be 60 or more, --deployed 0 or more, --rate from 0 to 0.5")
+        parser.error("--messages must be at least 60, --deployed at least 0, --rate from 0 to 0.5")
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""All lots, one after another: send, spoil, deliver; then the faults end, and what failed is sent again."""
+"""The campaign: runs that send, inject storage faults, deliver, end the faults, and redrive."""
 
 from __future__ import annotations
 
@@ -9,137 +9,153 @@ from dataclasses import dataclass, field
 from tests.faults.arrivals import Arrival, Arrivals
 from tests.faults.dead_letters import DeadLetter, DeadLetters
 from tests.faults.deliveries import Deliveries
-from tests.faults.environment import Site, subscribers
+from tests.faults.environment import Environment, subscribers_of
 from tests.faults.functions import Functions
 from tests.faults.invocations import Invocations
-from tests.faults.message import Message
+from tests.faults.message import CampaignMessage
 from tests.faults.proxy import Proxy
-from tests.faults.run import Lot, every_case, every_step
+from tests.faults.run import Run, every_flow, every_kill
 from tests.faults.senders import Senders
-from tests.faults.storage_faults import HOPELESS, Spoiler
+from tests.faults.storage_faults import PERMANENT, StorageFaults
 
-Handed = tuple[str, str]
-"""A subscriber, and the id of a message that it is handed."""
+Delivery = tuple[str, str]
+"""A subscriber, and the id of a message for it."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one lot.
+class CampaignOutcome:
+    """The outcome of one run."""
 
-    sent: by message id. expected: whom each has to be handed to. injected: how often each fault was, kills and the like
-    among them. refused: messages whose sender was told so. dead_letters: what was in the queues when all was delivered.
-    unaccounted: what was then neither handed on, nor a dead letter, nor refused. premature: what was handed on although
-    its payload was spoiled. left: what could not even be handled when there were no faults any longer. missed: kills
-    that were planned and did not come.
-    """
-
-    lot: Lot
-    sent: Mapping[str, Message]
-    expected: Collection[Handed]
+    run: Run
+    sent: Mapping[str, CampaignMessage]
+    """Messages by message id."""
+    expected: Collection[Delivery]
     injected: Mapping[str, int]
-    refused: int
+    """Numbers of faults and disturbances."""
+    rejected: int
+    """Messages whose sender received an error."""
     dead_letters: list[DeadLetter]
-    unaccounted: set[Handed]
-    premature: set[Handed]
-    left: int
-    missed: int
+    """The dead letters after all deliveries."""
+    unaccounted: set[Delivery]
+    """Deliveries that were then neither handed off, nor dead-lettered, nor rejected."""
+    premature: set[Delivery]
+    """Deliveries that were handed off although the payload had a permanent storage fault."""
+    failed_again: int
+    """Messages that fail again after the faults have ended."""
+    missed_kills: int
+    """Planned kills that did not happen."""
 
 
 @dataclass
-class Result:
-    """outcomes: of each lot. arrivals, digests: at the end. outbox: keys that are still in it. unseen: failures of
-    functions that no metric tells of. errors: those that metrics do tell of, by function and class."""
+class CampaignResult:
+    """The outcomes of all runs, and the state at the end."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[CampaignOutcome] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """SHA-256 of the stored payloads, by bucket and key."""
     outbox: list[str] = field(default_factory=list)
-    unseen: int = 0
+    """Keys of uploads that are still in the outbox."""
+    uncounted: int = 0
+    """Failures of functions without a metric."""
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Failures of functions with a metric, by function and error class."""
 
 
-def unaccounted(expected: Iterable[Handed], handed: Iterable[Handed], letters: Iterable[DeadLetter]) -> set[Handed]:
-    """What was neither handed on, nor is a dead letter, its own or of a function before it."""
-    stuck = {(letter.place, letter.message_id) for letter in letters}
+def unaccounted(
+    expected: Iterable[Delivery], arrived: Iterable[Delivery], dead_letters: Iterable[DeadLetter]
+) -> set[Delivery]:
+    """Return the deliveries that neither arrived nor are dead letters of their function or a function before it."""
+    dead = {(dead_letter.function, dead_letter.message_id) for dead_letter in dead_letters}
     return {
-        (subscriber, id_)
-        for subscriber, id_ in set(expected) - set(handed)
-        if not stuck.intersection((place, id_) for place in (subscriber, *_BEFORE.get(subscriber, ()), "publish"))
+        (subscriber, message_id)
+        for subscriber, message_id in set(expected) - set(arrived)
+        if not dead.intersection((function, message_id) for function in _functions_to(subscriber))
     }
 
 
-_BEFORE = {"landing": ("orders",)}
+def _functions_to(subscriber: str) -> tuple[str, ...]:
+    return ("publish", "orders", "copy") if subscriber == "copy" else ("publish", subscriber)
 
 
 class Campaign:
-    """At one site, whose functions reach AWS through the proxy. progress: called with a line after each lot."""
+    """Runs in one environment, whose functions use AWS through the proxy. progress: called after each run."""
 
     def __init__(
-        self, site: Site, functions: Functions, proxy: Proxy, *, seed: int, progress: Callable[[Outcome], None]
+        self,
+        environment: Environment,
+        functions: Functions,
+        proxy: Proxy,
+        *,
+        seed: int,
+        progress: Callable[[CampaignOutcome], None],
     ) -> None:
-        self._site, self._functions, self._proxy = site, functions, proxy
+        self._environment, self._functions, self._proxy = environment, functions, proxy
         self._seed, self._progress = seed, progress
-        self._arrivals = Arrivals(site.sources, read=site.stored)
-        self._spoiler = Spoiler(site, seed=seed)
-        self._result = Result()
+        self._arrivals = Arrivals(environment.sources, read=environment.stored)
+        self._storage_faults = StorageFaults(environment, seed=seed)
+        self._result = CampaignResult()
 
-    def run(self, lots: Iterable[Lot]) -> None:
-        for lot in lots:
-            self._run(lot)
+    def execute(self, runs: Iterable[Run]) -> None:
+        """Execute runs one after another."""
+        for run in runs:
+            self._execute(run)
 
-    def kill_at_every_step(self, *, without: Collection[str] = ()) -> None:
-        """Count the requests of every way through the functions but some; then go it once for each, and be killed
-        there."""
-        counted = self._run(every_case(self._seed, without=without))
-        self._run(every_step(counted.calls, self._seed))
+    def kill_at_every_request(self, *, without: Collection[str] = ()) -> None:
+        """Count the requests of each message flow, then repeat the flow for each request with a kill at it.
 
-    def finish(self) -> Result:
-        """Look at everything that was handed on, and at what is left."""
-        result = self._result
+        without: flows to leave out.
+        """
+        counted = self._execute(every_flow(self._seed, without=without))
+        self._execute(every_kill(counted.requests, self._seed))
+
+    def finish(self) -> CampaignResult:
+        """Read all arrivals and the outbox, and return the result."""
+        result, environment = self._result, self._environment
         result.arrivals = self._arrivals.all()
         result.digests = self._arrivals.stored_digests(result.arrivals)
-        listed = self._site.s3.list_objects_v2(Bucket=self._site.payloads, Prefix="outbox/")
+        listed = environment.s3.list_objects_v2(Bucket=environment.payloads, Prefix="outbox/")
         result.outbox = [entry["Key"] for entry in listed.get("Contents", [])]
-        result.unseen, result.errors = self._functions.unseen, self._functions.errors
+        result.uncounted, result.errors = self._functions.uncounted, self._functions.errors
         return result
 
-    def _run(self, lot: Lot) -> Invocations:
-        self._proxy.inject(lot.faults, lot.rate)
-        invocations = Invocations(self._functions, lot, seed=self._seed)
-        senders = Senders(self._site, invocations)
-        senders.send(lot.messages)
-        spoiled = self._spoiler.spoil(lot, senders.sent)
-        Deliveries(self._site, invocations, batch=lot.batch).deliver()
-        letters = DeadLetters(self._site, invocations).take()
-        injected = {**self._proxy.injected(), **invocations.done, **Counter[str](spoiled.values())}
+    def _execute(self, run: Run) -> Invocations:
+        self._proxy.inject(run.faults, run.rate)
+        invocations = Invocations(self._functions, run, seed=self._seed)
+        senders = Senders(self._environment, invocations)
+        senders.send(run.messages)
+        storage_faults = self._storage_faults.inject(run, senders.sent)
+        Deliveries(self._environment, invocations, batch=run.batch).deliver()
+        dead_letters = DeadLetters(self._environment, invocations).receive()
+        injected = {**self._proxy.injected(), **invocations.disturbances, **Counter[str](storage_faults.values())}
         self._proxy.inject((), 0)
 
-        told = {message.id for message in senders.refused}
-        expected = {(subscriber, id_) for id_, sent in senders.sent.items() for subscriber in subscribers(sent)}
-        handed = {(arrival.subscriber, arrival.message_id) for arrival in self._arrivals.all()}
-        self._spoiler.restore(spoiled, senders.sent)
-        outcome = Outcome(
-            lot=lot,
+        rejected = {message.id for message in senders.rejected}
+        expected = {(name, message_id) for message_id, sent in senders.sent.items() for name in subscribers_of(sent)}
+        arrived = {(arrival.subscriber, arrival.message_id) for arrival in self._arrivals.all()}
+        self._storage_faults.repair(storage_faults, senders.sent)
+        outcome = CampaignOutcome(
+            run=run,
             sent=senders.sent,
             expected=expected,
             injected=injected,
-            refused=len(told),
-            dead_letters=letters,
-            unaccounted=unaccounted({one for one in expected if one[1] not in told}, handed, letters),
-            premature={one for one in handed if spoiled.get(one[1]) in HOPELESS},
-            left=self._send_again(lot, senders.refused, letters),
-            missed=len(lot.kills) - invocations.done["killed"] if lot.kills else 0,
+            rejected=len(rejected),
+            dead_letters=dead_letters,
+            unaccounted=unaccounted({each for each in expected if each[1] not in rejected}, arrived, dead_letters),
+            premature={each for each in arrived if storage_faults.get(each[1]) in PERMANENT},
+            failed_again=self._send_again(run, senders.rejected, dead_letters),
+            missed_kills=len(run.kills) - invocations.disturbances["killed"] if run.kills else 0,
         )
         self._result.outcomes.append(outcome)
         self._progress(outcome)
         return invocations
 
-    def _send_again(self, lot: Lot, refused: Iterable[Message], letters: Iterable[DeadLetter]) -> int:
-        """What was refused, and what is a dead letter; answers how much of that fails again, without a fault."""
-        invocations = Invocations(self._functions, lot.calm, seed=self._seed)
-        senders, letterbox = Senders(self._site, invocations), DeadLetters(self._site, invocations)
-        deliveries = Deliveries(self._site, invocations, batch=lot.batch)
-        senders.send(refused)
-        letterbox.redrive(letters, deliveries.attempt)
+    def _send_again(self, run: Run, rejected: Iterable[CampaignMessage], dead_letters: Iterable[DeadLetter]) -> int:
+        """Send rejected messages and dead letters again without faults, and return how many fail again."""
+        invocations = Invocations(self._functions, run.without_disturbances, seed=self._seed)
+        senders, queues = Senders(self._environment, invocations), DeadLetters(self._environment, invocations)
+        deliveries = Deliveries(self._environment, invocations, batch=run.batch)
+        senders.send(rejected)
+        queues.redrive(dead_letters, deliveries.attempt)
         deliveries.deliver()
-        return len(letterbox.take()) + len(senders.refused)
+        return len(queues.receive()) + len(senders.rejected)

@@ -1,4 +1,4 @@
-"""What failed for good, and is sent back where it failed."""
+"""Dead letters of the functions, and their redrive."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.environment import QUEUES, Site
+from shared.handoff import HandOff
+from tests.faults.environment import QUEUES, Environment
 from tests.faults.functions import Reply
-from tests.faults.identity import delivered_id, notified_id, posted_id, published_id
 from tests.faults.invocations import Invocations
+from tests.faults.message import id_of_attributes, id_of_event, id_of_post, id_of_sns_event
 
 REASON = "DeadLetterReason"
-ATTEMPTS = {"publish": 3, "billing": 3, "partner": 4, "landing": 6}
-"""How often a function is invoked until it answers: by Lambda for EventBridge and SNS; by SNS, which posts 29 times; by
-the state machine."""
+ATTEMPTS = {"publish": 3, "billing": 3, "partner": 4, "copy": 6}
+"""Maximum number of invocations: of Lambda for EventBridge and SNS, of SNS for a web server (29 with the deployed
+policy), and of the state machine."""
 
-_ID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "publish": published_id,
-    "billing": notified_id,
-    "partner": posted_id,
-    "landing": lambda handed: str(handed["message_id"]),
+_MESSAGE_ID: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "publish": id_of_event,
+    "billing": id_of_sns_event,
+    "partner": id_of_post,
+    "copy": lambda event: HandOff.from_input(event).message_id,
 }
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """What is in a dead-letter queue, and why. place: the function that it failed in."""
+    """A message in a dead-letter queue."""
 
-    place: str
+    function: str
+    """The function that failed."""
     message_id: str
     reason: str
     body: str
@@ -38,66 +40,70 @@ class DeadLetter:
     group: str | None = None
 
     @classmethod
-    def of(cls, place: str, message: Mapping[str, Any]) -> DeadLetter:
-        """From a received message of the place's queue."""
+    def parse(cls, function: str, message: Mapping[str, Any]) -> DeadLetter:
+        """Parse a received message of the function's dead-letter queue."""
         attributes = message.get("MessageAttributes", {})
-        if place in QUEUES:
+        if function in QUEUES:
             reason = attributes.get(REASON, {}).get("StringValue", "moved by SQS").partition(":")[0]
             group = message.get("Attributes", {}).get("MessageGroupId")
-            return cls(place, delivered_id(attributes), reason, message["Body"], attributes, group)
-        failed = json.loads(message["Body"])
-        id_ = _ID[place](failed["requestPayload"])
-        return cls(place, id_, failed["responsePayload"]["errorType"], message["Body"], attributes)
+            return cls(function, id_of_attributes(attributes), reason, message["Body"], attributes, group)
+        record = json.loads(message["Body"])
+        message_id = _MESSAGE_ID[function](record["requestPayload"])
+        return cls(function, message_id, record["responsePayload"]["errorType"], message["Body"], attributes)
 
     @property
     def event(self) -> Any:
-        """What the function was invoked with."""
+        """The event of the failed invocation."""
         return json.loads(self.body)["requestPayload"]
 
     def to_message(self) -> dict[str, Any]:
-        """For its queue: as it was, without the reason; in its group, if it has one."""
+        """Return the original message for the subscriber's queue: without the reason, in its message group."""
         attributes = {name: value for name, value in self.attributes.items() if name != REASON}
         order = {"MessageGroupId": self.group, "MessageDeduplicationId": f"redrive-{self.message_id}"}
         return {"MessageBody": self.body, "MessageAttributes": attributes, **(order if self.group else {})}
 
 
 class DeadLetters:
-    """In the queues of a site. A landing that failed is a failed execution, and a notification that was not taken is in
-    SNS's redrive queue: each has a queue here, too."""
+    """The dead-letter queues of an environment.
 
-    def __init__(self, site: Site, invocations: Invocations) -> None:
-        self._site, self._invocations = site, invocations
+    In a deployment, a failed copy is a failed execution, and a failed notification is an undelivered message. Here both
+    have a dead-letter queue, too.
+    """
 
-    def attempt(self, function: str, event: Any, id_: str) -> list[Reply]:
-        """Invoke a function as often as it is, until it answers; else there is a dead letter."""
-        replies = self._invocations.until_ok(function, event, id_, attempts=ATTEMPTS[function])
+    def __init__(self, environment: Environment, invocations: Invocations) -> None:
+        self._environment, self._invocations = environment, invocations
+
+    def attempt(self, function: str, event: Any, message_id: str) -> list[Reply]:
+        """Invoke a function until it returns. After the last attempt, send the event to the dead-letter queue."""
+        replies = self._invocations.until_ok(function, event, message_id, attempts=ATTEMPTS[function])
         for reply in replies:
             if not reply.ok:
-                letter = {"requestPayload": event, "responsePayload": {"errorType": reply.reason}}
-                url = self._site.dead_letters[function]
-                self._site.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(letter))
+                record = {"requestPayload": event, "responsePayload": {"errorType": reply.reason}}
+                url = self._environment.dead_letters[function]
+                self._environment.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(record))
         return replies
 
-    def take(self) -> list[DeadLetter]:
-        """All there are; they are taken out of the queues."""
-        return [letter for place in self._site.dead_letters for letter in self._taken(place)]
+    def receive(self) -> list[DeadLetter]:
+        """Receive and delete all dead letters."""
+        return [each for function in self._environment.dead_letters for each in self._receive(function)]
 
-    def _taken(self, place: str) -> Iterator[DeadLetter]:
-        url = self._site.dead_letters[place]
-        while received := self._site.sqs.receive_message(
+    def _receive(self, function: str) -> Iterator[DeadLetter]:
+        sqs, url = self._environment.sqs, self._environment.dead_letters[function]
+        while received := sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in received:
-                yield DeadLetter.of(place, message)
-                self._site.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                yield DeadLetter.parse(function, message)
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
-    def redrive(self, letters: Iterable[DeadLetter], attempt: Callable[[str, Any, str], object]) -> None:
-        """Send each back where it failed: `attempt` is for those of functions that have no queue."""
+    def redrive(self, dead_letters: Iterable[DeadLetter], attempt: Callable[[str, Any, str], object]) -> None:
+        """Send dead letters back. `attempt` invokes a function without a queue."""
         with ThreadPoolExecutor(2 * self._invocations.processes) as pool:
-            list(pool.map(lambda letter: self._redrive(letter, attempt), letters))
+            list(pool.map(lambda dead_letter: self._redrive(dead_letter, attempt), dead_letters))
 
-    def _redrive(self, letter: DeadLetter, attempt: Callable[[str, Any, str], object]) -> None:
-        if letter.place not in QUEUES:
-            attempt(letter.place, letter.event, letter.message_id)
+    def _redrive(self, dead_letter: DeadLetter, attempt: Callable[[str, Any, str], object]) -> None:
+        if dead_letter.function not in QUEUES:
+            attempt(dead_letter.function, dead_letter.event, dead_letter.message_id)
             return
-        self._site.sqs.send_message(QueueUrl=self._site.deliveries[letter.place], **letter.to_message())
+        url = self._environment.deliveries[dead_letter.function]
+        self._environment.sqs.send_message(QueueUrl=url, **dead_letter.to_message())

@@ -1,4 +1,4 @@
-"""What brings messages to subscribers: SQS and SNS, at least once, doubled, in any order; and Step Functions behind."""
+"""Deliveries to subscribers by SQS, SNS and Step Functions: at least once, with duplicates, in any order."""
 
 from __future__ import annotations
 
@@ -9,108 +9,110 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from shared.handoff import HandOff
 from tests.faults.dead_letters import DeadLetters
-from tests.faults.environment import ACCOUNT, REGION, Site
-from tests.faults.identity import delivered_id
+from tests.faults.environment import ACCOUNT, REGION, Environment
 from tests.faults.invocations import Invocations
+from tests.faults.message import id_of_attributes
 
-_IDLE_SECONDS = 0.25
+_POLL_SECONDS = 0.1
 
 
 class Deliveries:
-    """Carries the messages of one lot. batch: the most records that a queue's function is handed at a time."""
+    """The deliveries of one run. batch: maximum number of records in an invocation for a queue."""
 
-    def __init__(self, site: Site, invocations: Invocations, *, batch: int) -> None:
-        self._site, self._invocations, self._batch = site, invocations, batch
-        self._dead_letters = DeadLetters(site, invocations)
-        self._subscribers = {
-            "orders": self._hand_over,
-            "billing": self._notify,
+    def __init__(self, environment: Environment, invocations: Invocations, *, batch: int) -> None:
+        self._environment, self._invocations, self._batch = environment, invocations, batch
+        self._dead_letters = DeadLetters(environment, invocations)
+        self._deliver = {
+            "orders": self._invoke_batch,
+            "billing": self._invoke,
             "partner": self._post,
-            "ledger": self._hand_over,
+            "ledger": self._invoke_batch,
         }
 
     def deliver(self) -> None:
-        """Until nothing is left to be delivered, and nothing to be landed."""
-        pollers = [name for name in self._subscribers for _ in range(self._invocations.processes)]
+        """Deliver all messages, and copy the payloads of the new executions."""
+        pollers = [name for name in self._deliver for _ in range(self._invocations.processes)]
         with ThreadPoolExecutor(len(pollers)) as pool:
             list(pool.map(self._poll, pollers))
-            list(pool.map(self._land, self._site.executions["orders"].fresh()))
+            list(pool.map(self._copy, self._environment.executions["orders"].new()))
 
-    def attempt(self, function: str, event: Any, id_: str) -> None:
-        """Invoke the function of a subscriber that has no queue until it answers, or there is a dead letter."""
-        for reply in self._dead_letters.attempt(function, event, id_):
-            if reply.ok and function == "landing":
-                self._site.landings.note(id_, reply.answer)
+    def attempt(self, function: str, event: Any, message_id: str) -> None:
+        """Invoke the function of a subscriber without a queue until it returns, or there is a dead letter."""
+        for reply in self._dead_letters.attempt(function, event, message_id):
+            if reply.ok and function == "copy":
+                self._environment.copies.add(message_id, reply.result)
 
-    def _land(self, handed: Mapping[str, Any]) -> None:
-        self.attempt("landing", handed, handed["message_id"])
+    def _copy(self, handoff: HandOff) -> None:
+        self.attempt("copy", handoff.to_input(), handoff.message_id)
 
     def _poll(self, subscriber: str) -> None:
-        for received in self._received(subscriber):
-            self._subscribers[subscriber](subscriber, received)
+        for received in self._receive(subscriber):
+            self._deliver[subscriber](subscriber, received)
 
-    def _hand_over(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
-        """As Lambda's poller of a queue does: what failed is received again, all other is deleted."""
+    def _invoke_batch(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
+        """Invoke a function as Lambda does for a queue: failed messages return to the queue, the others are deleted."""
         records = [_record(subscriber, message) for message in received]
-        ids = [delivered_id(message["MessageAttributes"]) for message in received]
-        kept = {record["messageId"] for record in records}
-        for reply in self._invocations.perhaps_twice(subscriber, {"Records": records}, ids):
+        ids = [id_of_attributes(message["MessageAttributes"]) for message in received]
+        failed = {record["messageId"] for record in records}
+        for reply in self._invocations.once_or_twice(subscriber, {"Records": records}, ids):
             if reply.ok:
-                kept &= set(reply.failures)
+                failed &= set(reply.failures)
         for message in received:
-            self._settle(subscriber, message, again=message["MessageId"] in kept)
+            self._finish(subscriber, message, again=message["MessageId"] in failed)
 
-    def _notify(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
-        """As SNS invokes a function."""
+    def _invoke(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
+        """Invoke a function as SNS does."""
         for message in received:
             notification = json.loads(message["Body"])
             record = {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": notification}
-            self.attempt(subscriber, {"Records": [record]}, delivered_id(notification["MessageAttributes"]))
-            self._settle(subscriber, message, again=False)
+            self.attempt(subscriber, {"Records": [record]}, id_of_attributes(notification["MessageAttributes"]))
+            self._finish(subscriber, message, again=False)
 
     def _post(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
-        """As SNS posts to a server: the same, signed once, until it is taken."""
+        """Post to a web server as SNS does: all attempts have the same signature."""
         for message in received:
             notification = json.loads(message["Body"])
-            body = self._site.notary.posted(notification)
-            self.attempt(subscriber, {"body": body}, delivered_id(notification["MessageAttributes"]))
-            self._settle(subscriber, message, again=False)
+            body = json.dumps(self._environment.signer.sign(notification, version="2"))
+            self.attempt(subscriber, {"body": body}, id_of_attributes(notification["MessageAttributes"]))
+            self._finish(subscriber, message, again=False)
 
-    def _received(self, subscriber: str) -> Iterator[list[dict[str, Any]]]:
-        """Messages that are to be handled now, until there are none, and none that another poller has."""
-        url = self._site.deliveries[subscriber]
+    def _receive(self, subscriber: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield batches until the queue is empty and no other poller processes its messages."""
+        sqs, url = self._environment.sqs, self._environment.deliveries[subscriber]
         while True:
-            received = self._site.sqs.receive_message(
+            received = sqs.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=self._batch, AttributeNames=["All"], MessageAttributeNames=["All"]
             ).get("Messages", [])
             if not received:
-                if not self._left(url):
+                if not self._messages_left(url):
                     return
-                time.sleep(_IDLE_SECONDS)
-            elif self._invocations.held_back(received[0]["MessageId"]):
-                self._invocations.done["held back"] += len(received)
+                time.sleep(_POLL_SECONDS)
+            elif self._invocations.is_delayed(received[0]["MessageId"]):
+                self._invocations.disturbances["delayed"] += len(received)
                 for message in received:
-                    self._settle(subscriber, message, again=True)
+                    self._finish(subscriber, message, again=True)
             else:
                 yield received
 
-    def _left(self, url: str) -> int:
+    def _messages_left(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self._site.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(found[name]) for name in names)
+        attributes = self._environment.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(attributes[name]) for name in names)
 
-    def _settle(self, subscriber: str, message: Mapping[str, Any], *, again: bool) -> None:
-        """Delete it; or let it be received again, without the time that it would be invisible for."""
-        place = {"QueueUrl": self._site.deliveries[subscriber], "ReceiptHandle": message["ReceiptHandle"]}
+    def _finish(self, subscriber: str, message: Mapping[str, Any], *, again: bool) -> None:
+        """Delete a message; or make it visible again at once."""
+        sqs = self._environment.sqs
+        handle = {"QueueUrl": self._environment.deliveries[subscriber], "ReceiptHandle": message["ReceiptHandle"]}
         if again:
-            self._site.sqs.change_message_visibility(**place, VisibilityTimeout=0)
+            sqs.change_message_visibility(**handle, VisibilityTimeout=0)
         else:
-            self._site.sqs.delete_message(**place)
+            sqs.delete_message(**handle)
 
 
 def _record(subscriber: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """A received message as Lambda's event spells it."""
+    """Return a received message in the form of Lambda's event."""
     fifo = ".fifo" if "MessageGroupId" in message["Attributes"] else ""
     return {
         "messageId": message["MessageId"],

@@ -1,5 +1,8 @@
-"""The same in the local world: stacks deployed by CDK, functions run by the emulator as their roles, in processes that
-are killed at any moment. Everything between the doors and the applications is the emulator's doing, at its pace."""
+"""The campaign with deployed stacks in the local world.
+
+The emulator runs the functions with their roles, and kills their processes at random. It also invokes, retries and
+delivers, with its own delays.
+"""
 
 from __future__ import annotations
 
@@ -23,71 +26,71 @@ from local.world import World
 from publish.upload import upload_id
 from stacks.deployment import Deployment, Names, Place, load_messaging
 from stacks.deployment.names import OUTBOX
-from tests.faults.arrivals import Arrivals
-from tests.faults.campaign import Handed, Outcome, Result, unaccounted
+from tests.faults.arrivals import Arrivals, ExecutionArrivals, TaskArrivals
+from tests.faults.campaign import CampaignOutcome, CampaignResult, Delivery, unaccounted
 from tests.faults.dead_letters import DeadLetter
-from tests.faults.executions import Executions
 from tests.faults.faults import FAULTS
-from tests.faults.message import DOORS, Message, messages
+from tests.faults.message import STANDARD_ROUTES, CampaignMessage, messages
 from tests.faults.proxy import Proxy
-from tests.faults.run import Lot
-from tests.faults.tasks import Tasks
+from tests.faults.run import Run
 
 DEPLOYMENT = Path(__file__).parents[2] / "deployments" / "example.toml"
 _SUBSCRIBERS = ("orders", "billing")
-_KILL_EVERY_SECONDS = 15.0
+_KILL_INTERVAL_SECONDS = 15.0
 _POLL_SECONDS = 1.0
-_QUIET_SECONDS = 5.0  # longer than the emulator waits before Lambda's last attempt
-_ROUNDS = 5
-_VISIBILITY_SECONDS = 10  # that of the deployment is minutes
+_QUIET_SECONDS = 5.0  # longer than the emulator's delay before Lambda's last attempt
+_REDRIVES = 5
+_VISIBILITY_SECONDS = 10  # instead of minutes
 
 
-def run(*, count: int, rate: float, seed: int, progress: Callable[[Outcome], None]) -> Result:
-    """Send `count` messages through the public doors of deployments/example.toml while requests of its functions
-    fail; then end the faults and send dead letters back."""
+def run(*, count: int, rate: float, seed: int, progress: Callable[[CampaignOutcome], None]) -> CampaignResult:
+    """Send messages to deployments/example.toml while requests of its functions fail. Then end the faults and redrive.
+
+    count: number of messages. rate: share of the requests that fail. progress: called with the outcome.
+    """
     deployment = load_messaging(DEPLOYMENT)
     with TemporaryDirectory(prefix="coatcheck-") as folder, Proxy(seed=seed) as proxy:
-        built = assembly.write(DEPLOYMENT, Path(folder))
+        cloud_assembly = assembly.write(DEPLOYMENT, Path(folder))
         publisher = deployment.publisher.account
-        with World.start(built, publisher=publisher, progress=lambda _account, _line: None) as world:
+        with World.start(cloud_assembly, publisher=publisher, progress=lambda _account, _line: None) as world:
             proxy.start(world.emulator)
-            site = _Site(world, deployment)
-            site.reach_aws_through(proxy.endpoint)
+            stacks = _Stacks(world, deployment)
+            stacks.use_endpoint(proxy.endpoint)
             threshold = deployment.publisher.maximum_message_bytes
-            mixture = list(messages("deployed", count, seed, threshold=threshold, routes=DOORS))
-            lot = Lot(name="deployed, all at once", messages=mixture, faults=FAULTS, rate=rate)
-            proxy.inject(lot.faults, rate)
+            mixture = list(messages("deployed", count, seed, threshold=threshold, routes=STANDARD_ROUTES))
+            run = Run(name="deployed, all faults", messages=mixture, faults=FAULTS, rate=rate)
+            proxy.inject(run.faults, rate)
             with _Killer(world.emulator.pid, seed) as killer:
-                sent = dict(map(site.send, lot.messages))
-                letters = _until_accounted(site, sent, seconds=120 + 3 * count)
+                sent = dict(map(stacks.send, run.messages))
+                dead_letters = _wait_until_accounted(stacks, sent, seconds=120 + 3 * count)
             injected = {**proxy.injected(), "killed": killer.killed}
             proxy.inject((), 0)
-            missing = _missing(site, sent, letters)
-            left = _redriven(site, sent, letters)
-            outcome = Outcome(
-                lot=lot,
+            missing = _missing(stacks, sent, dead_letters)
+            failed_again = _redrive_all(stacks, sent, dead_letters)
+            outcome = CampaignOutcome(
+                run=run,
                 sent=sent,
                 expected=_expected(sent),
                 injected=injected,
-                refused=0,
-                dead_letters=letters,
+                rejected=0,
+                dead_letters=dead_letters,
                 unaccounted=missing,
                 premature=set(),
-                left=left,
-                missed=0,
+                failed_again=failed_again,
+                missed_kills=0,
             )
             progress(outcome)
-            arrivals = site.arrivals.all()
-            return Result(
+            arrivals = stacks.arrivals.all()
+            return CampaignResult(
                 outcomes=[outcome],
                 arrivals=arrivals,
-                digests=site.arrivals.stored_digests(arrivals),
-                outbox=site.outbox(),
+                digests=stacks.arrivals.stored_digests(arrivals),
+                outbox=stacks.outbox(),
             )
 
 
-class _Site:
-    """What a sender, and who looks after a deployment, does; directly, not through the proxy."""
+class _Stacks:
+    """The deployed stacks: sending, dead letters and arrivals. It uses the emulator directly, without the proxy."""
 
     def __init__(self, world: World, deployment: Deployment) -> None:
         self._accounts, self._names = world.accounts, Names(deployment)
@@ -96,12 +99,12 @@ class _Site:
         (self._orders,) = (names for names in self._names.subscribers.values() if names.kind == "sqs")
         (self._billing,) = (names for names in self._names.subscribers.values() if names.kind == "lambda")
         orders, billing = self._orders, self._billing
-        executions = Executions(
+        executions = ExecutionArrivals(
             "orders",
             states=self._client("stepfunctions", orders.place),
             state_machine=orders.state_machine.arn,
         )
-        tasks = Tasks("billing", ecs=self._client("ecs", billing.place), cluster=billing.cluster.name)
+        tasks = TaskArrivals("billing", ecs=self._client("ecs", billing.place), cluster=billing.cluster.name)
         self.arrivals = Arrivals([executions, tasks], read=self._stored)
         self._functions: dict[str, tuple[Place, str]] = {
             "publish": (publisher.place, publisher.publish_function.name),
@@ -118,8 +121,8 @@ class _Site:
             Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS)},
         )
 
-    def reach_aws_through(self, endpoint: str) -> None:
-        """Have every function call AWS at another endpoint."""
+    def use_endpoint(self, endpoint: str) -> None:
+        """Set the endpoint at which every function uses AWS."""
         for owner, name in self._functions.values():
             functions = self._client("lambda", owner)
             variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -127,8 +130,8 @@ class _Site:
                 FunctionName=name, Environment={"Variables": {**variables, "AWS_ENDPOINT_URL": endpoint}}
             )
 
-    def send(self, message: Message) -> tuple[str, Message]:
-        """By the message's route; answers with the id that it gets, too."""
+    def send(self, message: CampaignMessage) -> tuple[str, CampaignMessage]:
+        """Send a message by its route, and return it with its message id."""
         if message.route == "event":
             return self._put_event(message), message
         if message.route == "outbox":
@@ -136,7 +139,7 @@ class _Site:
         self._publisher().publish(message.payload, message_id=message.id)
         return message.id, message
 
-    def _put_event(self, message: Message) -> str:
+    def _put_event(self, message: CampaignMessage) -> str:
         account, role, _ = sending_role(self._names)
         region = self._names.publisher.place.region
         (entry,) = self._accounts.client("events", account=account, region=region, role=role).put_events(
@@ -149,10 +152,10 @@ class _Site:
                 }
             ]
         )["Entries"]
-        id_: str = entry["EventId"]
-        return id_
+        event_id: str = entry["EventId"]
+        return event_id
 
-    def _upload(self, message: Message) -> str:
+    def _upload(self, message: CampaignMessage) -> str:
         publisher = self._names.publisher
         account, role, folder = sending_role(self._names)
         s3 = self._accounts.client("s3", account=account, region=publisher.place.region, role=role)
@@ -163,39 +166,39 @@ class _Site:
 
     def _publisher(self) -> Publisher:
         publisher = self._names.publisher
-        who = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
+        identity = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
         return Publisher(
             topic_arn=publisher.topic.arn,
             store=publisher.store,
             threshold=self._threshold,
-            sns=self._accounts.client("sns", **who),
-            s3=self._accounts.client("s3", **who),
+            sns=self._accounts.client("sns", **identity),
+            s3=self._accounts.client("s3", **identity),
         )
 
-    def take_dead_letters(self) -> Iterator[DeadLetter]:
-        """All that is in the dead-letter queues; it is taken out of them."""
-        for place, (owner, name) in self._dead_letters.items():
+    def receive_dead_letters(self) -> Iterator[DeadLetter]:
+        """Receive and delete all dead letters."""
+        for function, (owner, name) in self._dead_letters.items():
             sqs, url = self._client("sqs", owner), self._queue_url(owner, name)
             while received := sqs.receive_message(
                 QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             ).get("Messages"):
                 for message in received:
-                    yield DeadLetter.of(place, message)
+                    yield DeadLetter.parse(function, message)
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
-    def redrive(self, letters: Iterable[DeadLetter]) -> None:
-        """Send each back where it failed."""
+    def redrive(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Send dead letters back to their queue or function."""
         orders = self._queue_url(self._orders.place, self._orders.queue.name)
-        for letter in letters:
-            owner, name = self._functions[letter.place]
-            if letter.place == "orders":
-                self._client("sqs", owner).send_message(QueueUrl=orders, **letter.to_message())
+        for dead_letter in dead_letters:
+            owner, name = self._functions[dead_letter.function]
+            if dead_letter.function == "orders":
+                self._client("sqs", owner).send_message(QueueUrl=orders, **dead_letter.to_message())
             else:
-                event = json.dumps(letter.event)
+                event = json.dumps(dead_letter.event)
                 self._client("lambda", owner).invoke(FunctionName=name, InvocationType="Event", Payload=event)
 
     def outbox(self) -> list[str]:
-        """The keys that are in it."""
+        """Return the keys of the uploads in the outbox."""
         bucket = self._names.publisher.payload_bucket.bucket.name
         listed = self._s3_of(bucket).list_objects_v2(Bucket=bucket, Prefix=OUTBOX)
         return [entry["Key"] for entry in listed.get("Contents", [])]
@@ -209,7 +212,7 @@ class _Site:
         return body
 
     def _s3_of(self, bucket: str) -> Any:
-        """A client that reads the bucket: its owner's root."""
+        """Return a client as root of the bucket's owner."""
         owners = {
             self._names.publisher.payload_bucket.bucket.name: self._names.publisher.place,
             **{names.staging_bucket.name: names.place for names in (self._orders, self._billing)},
@@ -225,20 +228,20 @@ class _Site:
 
 
 class _Killer:
-    """Ends a process of a function every 15 seconds, as by a machine that fails. A context manager."""
+    """A thread that kills a function's process every 15 seconds. A context manager."""
 
     def __init__(self, emulator: int, seed: int) -> None:
-        self._emulator, self._dice = emulator, random.Random(seed)
+        self._emulator, self._random = emulator, random.Random(seed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.killed = 0
 
     def _run(self) -> None:
-        while not self._stop.wait(_KILL_EVERY_SECONDS):
+        while not self._stop.wait(_KILL_INTERVAL_SECONDS):
             running = _children(self._emulator)
             if running:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._dice.choice(running), signal.SIGKILL)
+                    os.kill(self._random.choice(running), signal.SIGKILL)
                     self.killed += 1
 
     def __enter__(self) -> _Killer:
@@ -251,41 +254,43 @@ class _Killer:
 
 
 def _children(parent: int) -> list[int]:
-    """The processes that run functions' Python, of those that the emulator has started."""
+    """Return the emulator's child processes that run Python functions."""
     listed = subprocess.run(["ps", "-axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
-    return [int(pid) for pid, of, command in rows if int(of) == parent and "_worker.py" in command]
+    return [int(pid) for pid, parent_pid, command in rows if int(parent_pid) == parent and "_worker.py" in command]
 
 
-def _until_accounted(site: _Site, sent: Mapping[str, Message], *, seconds: float) -> list[DeadLetter]:
-    """Wait until every message is handed on to every subscriber, or a dead letter; answers with those."""
-    letters: list[DeadLetter] = []
+def _wait_until_accounted(stacks: _Stacks, sent: Mapping[str, CampaignMessage], *, seconds: float) -> list[DeadLetter]:
+    """Wait until every message was handed off to every subscriber or is a dead letter. Return the dead letters."""
+    dead_letters: list[DeadLetter] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        letters += site.take_dead_letters()
-        if not _missing(site, sent, letters):
+        dead_letters += stacks.receive_dead_letters()
+        if not _missing(stacks, sent, dead_letters):
             break
         time.sleep(_POLL_SECONDS)
-    return letters
+    return dead_letters
 
 
-def _redriven(site: _Site, sent: Mapping[str, Message], letters: Sequence[DeadLetter]) -> int:
-    """Send dead letters back until there are none; answers with how many remain. Some come late: of what was handed on,
-    and whose function was ended before it could say so."""
-    for _ in range(_ROUNDS):
-        site.redrive(letters)
-        letters = _until_accounted(site, sent, seconds=60 + len(sent))
+def _redrive_all(stacks: _Stacks, sent: Mapping[str, CampaignMessage], dead_letters: Sequence[DeadLetter]) -> int:
+    """Redrive until there are no dead letters, and return how many are left.
+
+    Some are late, for messages that were handed off: the function was killed before it returned.
+    """
+    for _ in range(_REDRIVES):
+        stacks.redrive(dead_letters)
+        dead_letters = _wait_until_accounted(stacks, sent, seconds=60 + len(sent))
         time.sleep(_QUIET_SECONDS)
-        letters += site.take_dead_letters()
-        if not letters:
+        dead_letters += stacks.receive_dead_letters()
+        if not dead_letters:
             break
-    return len(letters)
+    return len(dead_letters)
 
 
-def _expected(sent: Iterable[str]) -> set[Handed]:
-    return {(subscriber, id_) for id_ in sent for subscriber in _SUBSCRIBERS}
+def _expected(sent: Iterable[str]) -> set[Delivery]:
+    return {(subscriber, message_id) for message_id in sent for subscriber in _SUBSCRIBERS}
 
 
-def _missing(site: _Site, sent: Iterable[str], letters: Iterable[DeadLetter]) -> set[Handed]:
-    handed = {(arrival.subscriber, arrival.message_id) for arrival in site.arrivals.all()}
-    return unaccounted(_expected(sent), handed, letters)
+def _missing(stacks: _Stacks, sent: Iterable[str], dead_letters: Iterable[DeadLetter]) -> set[Delivery]:
+    arrived = {(arrival.subscriber, arrival.message_id) for arrival in stacks.arrivals.all()}
+    return unaccounted(_expected(sent), arrived, dead_letters)

@@ -1,6 +1,6 @@
-"""The web server of a subscriber over HTTPS, as a function: it is handed what SNS posts.
+"""The web server of a subscriber over HTTPS, as a function whose events are the requests of SNS.
 
-It is `applications/https_endpoint.py`; SNS's certificate comes from a file, and confirmations go nowhere.
+It is `applications/https_endpoint.py`, with SNS's certificate in a file.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ received = Received(Path(os.environ["RECEIVED"]))
 endpoint = Endpoint(
     topics=[os.environ["TOPIC_ARN"]],
     dereferencer=Dereferencer(stores=map(Store.from_dict, json.loads(os.environ["TRUSTED_STORES"]))),
-    window=timedelta(days=1),  # of a large lot, the first notification is delivered when the last is sent
+    window=timedelta(days=1),  # a large run delivers its first notification after its last message was sent
     fetch=lambda _: _certificate.read_bytes(),
 )
-browser = create_app(endpoint, received).test_client()
+client = create_app(endpoint, received).test_client()
 
 
-class NotTakenError(Exception):
-    """The server answered, and not with 200."""
+class NotAcceptedError(Exception):
+    """The server responded with a status other than 200."""
 
 
 def handler(event: dict[str, str], _: object) -> None:
-    """One POST. Raises NotTakenError."""
-    answer = browser.post("/coatcheck", data=event["body"].encode(), content_type="text/plain; charset=UTF-8")
-    if answer.status_code != 200:
-        raise NotTakenError(f"{answer.status_code} {answer.get_data(as_text=True)}")
+    """Post one request. Raises NotAcceptedError."""
+    response = client.post("/coatcheck", data=event["body"].encode(), content_type="text/plain; charset=UTF-8")
+    if response.status_code != 200:
+        raise NotAcceptedError(f"{response.status_code} {response.get_data(as_text=True)}")

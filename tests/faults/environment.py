@@ -1,45 +1,49 @@
-"""A publisher and its subscribers in an emulator, as far as their functions go: what these call, and are called by."""
+"""The services that the functions of a publisher and its subscribers use: created in an emulator, without stacks."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import consume_queue.settings
+import consume_topic.settings
+import copy_payload.settings
+import publish.settings
+from claim_check import Replica, Store
 from local.accounts import Accounts
 from local.emulator import Emulator
-from tests.faults.arrivals import Source
-from tests.faults.executions import Executions
-from tests.faults.landings import Landings
-from tests.faults.message import THRESHOLD, Message
-from tests.faults.receipts import Receipts
-from tests.faults.sns_signer import Notary
-from tests.faults.tasks import Tasks
+from local.sns_signer import SnsSigner
+from tests.faults.arrivals import ArrivalSource, CopyArrivals, ExecutionArrivals, ReceiptArrivals, TaskArrivals
+from tests.faults.message import THRESHOLD, CampaignMessage
 
-ACCOUNT, REGION, NEAR = "111111111111", "us-east-1", "us-west-2"
+ACCOUNT, REGION, REPLICA_REGION = "555555555555", "us-east-1", "us-west-2"
 
-STANDARD = ("orders", "landing", "billing", "partner")
-"""Who is handed what is published to the standard topic. The first has a queue and a state machine, near a replica;
-landing is what that state machine does next. The third has a function subscribed directly and tasks, the fourth a web
-server."""
+STANDARD = ("orders", "copy", "billing", "partner")
+"""Subscribers of the standard topic. `orders` has a queue, a state machine and a replica. `copy` is the next step of
+that state machine. `billing` has a subscribed function and tasks, `partner` a web server."""
 FIFO = ("ledger",)
-"""Who is handed what is published to the FIFO topic: it has a queue and a state machine, too."""
+"""Subscriber of the FIFO topic, with a queue and a state machine."""
 SUBSCRIBERS = STANDARD + FIFO
 QUEUES = ("orders", "ledger")
-"""Those whose functions are handed batches of a queue."""
+"""Subscribers with a queue."""
 
 MAXIMUM_RECEIVES = 5
 
 
-def subscribers(message: Message) -> tuple[str, ...]:
-    """Whom the message is to be handed to."""
+def subscribers_of(message: CampaignMessage) -> tuple[str, ...]:
+    """Return the subscribers that must receive the message."""
     return FIFO if message.group else STANDARD
 
 
-class Site:
-    """Made empty; `environment` is what a function of it is told. All clients here reach the emulator directly. What
-    the web server keeps is in a folder of `folder`."""
+class Environment:
+    """Topics, queues, buckets, a replica, state machines, a cluster and a table.
+
+    `variables` returns the environment variables of a function. All clients of this class use the emulator directly.
+    The web server stores payloads below `folder`.
+    """
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self._emulator = emulator
@@ -48,15 +52,20 @@ class Site:
         self.states, self.ecs = self.client("stepfunctions"), self.client("ecs")
 
         self.payloads = self._bucket("payloads")
-        self.inboxes = {name: self._bucket(f"inbox-{name}") for name in ("orders", "billing", "ledger")}
-        self._landing = self._bucket("landing")
-        self.replica = self._bucket("replica", NEAR)
+        self.replica = self._bucket("replica", REPLICA_REGION)
         self._replicate()
+        self._store = Store(self.payloads, "payloads/", ACCOUNT, REGION)
+        self._replicated_store = replace(self._store, replicas=(Replica(self.replica, REPLICA_REGION),))
+        self._staging = {
+            name: Store(self._bucket(f"staging-{name}"), "inline/", ACCOUNT, REGION)
+            for name in ("orders", "billing", "ledger")
+        }
+        self._landing = Store(self._bucket("landing"), "landed/", ACCOUNT, REGION)
         self._received = folder / "received"
         self._received.mkdir()
-        self.notary = Notary(folder, region=REGION)
+        self.signer = SnsSigner(emulator.sns_key)
 
-        # What a subscriber is delivered: its queue; and a queue in the place of SNS's own for function and server.
+        # The queue of a subscriber, or a queue that stands for SNS's deliveries to a function or a web server.
         self.deliveries = {name: self._queue(name) for name in ("orders", "billing", "partner")}
         self.dead_letters = {name: self._queue(f"{name}-dead-letters") for name in ("publish", *STANDARD)}
         self.deliveries["ledger"] = self._queue("ledger.fifo")
@@ -71,26 +80,27 @@ class Site:
         self._subscribe("ledger", self.fifo_topic, raw=True)
 
         self.executions = {name: self._state_machine(name) for name in QUEUES}
-        self.landings = Landings("landing")
+        self.copies = CopyArrivals("copy")
         self._cluster = self.ecs.create_cluster(clusterName="billing")["cluster"]["clusterArn"]
         self._task_definition = self.ecs.register_task_definition(
             family="billing", containerDefinitions=[{"name": "payload", "image": "payload", "memory": 128}]
         )["taskDefinition"]["taskDefinitionArn"]
         self.client("dynamodb").create_table(
-            TableName="handed-on",
+            TableName="idempotency",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        tasks = Tasks("billing", ecs=self.ecs, cluster=self._cluster)
-        receipts = Receipts("partner", self._received)
-        self.sources: list[Source] = [*self.executions.values(), self.landings, tasks, receipts]
+        tasks = TaskArrivals("billing", ecs=self.ecs, cluster=self._cluster)
+        receipts = ReceiptArrivals("partner", self._received)
+        self.sources: list[ArrivalSource] = [*self.executions.values(), self.copies, tasks, receipts]
 
     def client(self, service: str, region: str = REGION) -> Any:
+        """Return a client of the emulator."""
         return self._accounts.client(service, account=ACCOUNT, region=region)
 
     def stored(self, bucket: str, key: str) -> bytes | None:
-        """What is in a bucket, or in the web server's folder; None when nothing is there."""
+        """Return the payload in a bucket, or in the web server's folder. None if it does not exist."""
         if bucket == str(self._received):
             file = self._received / key
             return file.read_bytes() if file.exists() else None
@@ -100,8 +110,8 @@ class Site:
             return None
         return body
 
-    def environment(self, function: str, *, endpoint: str, log: Path) -> dict[str, str]:
-        """Of the process of a function, which reaches AWS at `endpoint`."""
+    def variables(self, function: str, *, endpoint: str, log: Path) -> dict[str, str]:
+        """Return the environment variables of a function's process, which uses AWS at `endpoint`."""
         return {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_CA_BUNDLE": str(self._emulator.ca_bundle),
@@ -118,68 +128,73 @@ class Site:
         }
 
     def _settings(self, function: str) -> dict[str, str]:
-        store = {"bucket": self.payloads, "prefix": "payloads/", "owner": ACCOUNT, "region": REGION}
-        near = {**store, "replicas": [{"bucket": self.replica, "region": NEAR}]}
-        inboxes = {
-            name: {"bucket": bucket, "prefix": "inline/", "owner": ACCOUNT, "region": REGION}
-            for name, bucket in self.inboxes.items()
-        }
-        publishing = {"TOPIC_ARN": self.topic, "PAYLOAD_STORE": json.dumps(store), "THRESHOLD_BYTES": str(THRESHOLD)}
-        return {
-            "application": {**publishing, "FIFO_TOPIC_ARN": self.fifo_topic},
-            "publish": {
-                **publishing,
-                "OFFLOAD": "over-threshold",
-                "OUTBOX_PREFIX": "outbox/",
-                "SENDERS": "{}",
-                "MAXIMUM_UPLOAD_BYTES": str(2**31),
-            },
-            "orders": _trusting(near) | self._queued("orders") | _inbox(inboxes["orders"]),
-            "ledger": _trusting(store) | self._queued("ledger") | _inbox(inboxes["ledger"]),
-            "landing": {
-                **_trusting(near, inboxes["orders"]),
-                "LANDING_STORE": json.dumps(store | {"bucket": self._landing, "prefix": "landed/"}),
-            },
-            "billing": {
-                **_trusting(store),
-                **_inbox(inboxes["billing"]),
-                "CLUSTER_ARN": self._cluster,
-                "TASK_DEFINITION_ARN": self._task_definition,
-                "CONTAINER": "payload",
-                "NETWORK": json.dumps({"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}),
-                "IDEMPOTENCY_TABLE": "handed-on",
-                "IDEMPOTENCY_SECONDS": "86400",
-            },
-            "partner": {
-                **_trusting(store),
-                "TOPIC_ARN": self.topic,
-                "RECEIVED": str(self._received),
-                "SNS_CERTIFICATE": str(self.notary.certificate),
-            },
-        }[function]
+        match function:
+            case "application":
+                return {**self._publish_settings().to_environment(), "FIFO_TOPIC_ARN": self.fifo_topic}
+            case "publish":
+                return self._publish_settings().to_environment()
+            case "orders":
+                return self._queue_settings(function, self._replicated_store).to_environment()
+            case "ledger":
+                return self._queue_settings(function, self._store).to_environment()
+            case "copy":
+                return copy_payload.settings.Settings(
+                    trusted_stores=(self._replicated_store, self._staging["orders"]), landing_store=self._landing
+                ).to_environment()
+            case "billing":
+                return consume_topic.settings.Settings(
+                    trusted_stores=(self._store,),
+                    staging_store=self._staging["billing"],
+                    cluster_arn=self._cluster,
+                    task_definition_arn=self._task_definition,
+                    container="payload",
+                    network={"subnets": ["subnet-1"], "securityGroups": ["sg-1"]},
+                    idempotency_table="idempotency",
+                    idempotency_seconds=86_400,
+                ).to_environment()
+            case _:
+                return {
+                    "TOPIC_ARN": self.topic,
+                    "TRUSTED_STORES": json.dumps([self._store.to_dict()]),
+                    "RECEIVED": str(self._received),
+                    "SNS_CERTIFICATE": str(self._emulator.sns_certificate),
+                }
 
-    def _queued(self, name: str) -> dict[str, str]:
-        return {
-            "STATE_MACHINE_ARN": self.executions[name].state_machine,
-            "DEAD_LETTER_QUEUE_URL": self.dead_letters[name],
-            "MAXIMUM_RECEIVES": str(MAXIMUM_RECEIVES),
-        }
+    def _publish_settings(self) -> publish.settings.Settings:
+        return publish.settings.Settings(
+            topic_arn=self.topic,
+            payload_store=self._store,
+            outbox_prefix="outbox/",
+            senders={},
+            threshold_bytes=THRESHOLD,
+            offload="over-threshold",
+            maximum_upload_bytes=2**31,
+        )
+
+    def _queue_settings(self, name: str, store: Store) -> consume_queue.settings.Settings:
+        return consume_queue.settings.Settings(
+            trusted_stores=(store,),
+            staging_store=self._staging[name],
+            state_machine_arn=self.executions[name].state_machine,
+            dead_letter_queue_url=self.dead_letters[name],
+            maximum_receives=MAXIMUM_RECEIVES,
+        )
 
     def _bucket(self, name: str, region: str = REGION) -> str:
         name, s3 = f"{name}-{ACCOUNT}", self.client("s3", region)
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=name, **where)
+        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=name, **location)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
     def _replicate(self) -> None:
-        """Every payload, into the bucket that is near to some of the functions."""
+        """Replicate all payloads into the other Region."""
         role = self._role("replication", "s3.amazonaws.com")
-        allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+        allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
         self.client("iam").put_role_policy(
             RoleName="replication",
             PolicyName="replication",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
         )
         rule = {
             "ID": "payloads",
@@ -191,13 +206,13 @@ class Site:
         }
         self.s3.put_bucket_replication(Bucket=self.payloads, ReplicationConfiguration={"Role": role, "Rules": [rule]})
 
-    def _state_machine(self, name: str) -> Executions:
+    def _state_machine(self, name: str) -> ExecutionArrivals:
         arn = self.states.create_state_machine(
             name=name,
             roleArn=self._role(name, "states.amazonaws.com"),
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
         )["stateMachineArn"]
-        return Executions(name, states=self.states, state_machine=arn)
+        return ExecutionArrivals(name, states=self.states, state_machine=arn)
 
     def _role(self, name: str, service: str) -> str:
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
@@ -228,19 +243,10 @@ class Site:
         )
 
     def _arn(self, queue_url: str) -> str:
-        arn: str = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+        arn: str = attributes["QueueArn"]
         return arn
 
     def _redrive(self, name: str) -> None:
         policy = {"deadLetterTargetArn": self._arn(self.dead_letters[name]), "maxReceiveCount": MAXIMUM_RECEIVES}
         self.sqs.set_queue_attributes(QueueUrl=self.deliveries[name], Attributes={"RedrivePolicy": json.dumps(policy)})
-
-
-def _trusting(*stores: dict[str, Any]) -> dict[str, str]:
-    return {"TRUSTED_STORES": json.dumps(stores)}
-
-
-def _inbox(store: dict[str, str]) -> dict[str, str]:
-    return {"STAGING_STORE": json.dumps(store)}

@@ -1,4 +1,4 @@
-"""The faults of a request to AWS, and the dice that choose them."""
+"""Faults of requests to AWS, and their random choice."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ JSON_SERVICES = frozenset({"sqs", "states", "ecs", "dynamodb"})
 
 
 class Effect(Enum):
-    """What happens to the request."""
+    """The effect of a fault on a request."""
 
-    REFUSED = "answered with an error; AWS does nothing"
+    REJECTED = "AWS responds with an error and does nothing"
     RESET = "the connection is reset; AWS does nothing"
-    CUT_REQUEST = "the connection is reset in the middle of the request's body; AWS does nothing"
-    SILENCE = "no answer comes, until the client gives up; AWS does nothing"
-    LOST_ANSWER = "AWS does what it was asked to, and the connection is reset before the answer"
-    CUT_ANSWER = "AWS does what it was asked to, and the connection is reset in the middle of the answer's body"
+    CUT_REQUEST = "the connection is reset within the request's body; AWS does nothing"
+    SILENCE = "AWS does nothing and does not respond until the client times out"
+    LOST_RESPONSE = "AWS carries out the request; the connection is reset before the response"
+    CUT_RESPONSE = "AWS carries out the request; the connection is reset within the response's body"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """name: as in the report. services: whom it can happen to, by their names in a signature; none is everybody.
-    status, code: of a refusal. weight: how often it is chosen among others."""
+    """A fault that the proxy can inject."""
 
     name: str
+    """The name in the report."""
     effect: Effect
     services: frozenset[str] = frozenset()
+    """The services that have this fault, by their names in a signature. Empty: all services."""
     status: int = 0
     code: str = ""
+    """HTTP status and error code of a rejection."""
     weight: float = 1.0
+    """Relative frequency."""
 
-    def concerns(self, service: str) -> bool:
+    def applies_to(self, service: str) -> bool:
+        """Return whether a service has this fault."""
         return not self.services or service in self.services
 
-    def answer(self, service: str) -> tuple[str, bytes]:
-        """Content type and body of the refusal, in the service's own wire format."""
+    def response(self, service: str) -> tuple[str, bytes]:
+        """Return content type and body of a rejection, in the format of the service."""
         if service in JSON_SERVICES:
             return "application/x-amz-json-1.0", json.dumps({"__type": self.code, "message": _TEXT}).encode()
         inner = f"<Code>{self.code}</Code><Message>{_TEXT}</Message>"
@@ -52,67 +56,66 @@ class Fault:
 _TEXT = "injected by the fault campaign"
 
 
-def _refusal(name: str, service: str, status: int, code: str) -> Fault:
-    return Fault(name, Effect.REFUSED, frozenset({service}), status, code)
+def _rejection(name: str, service: str, status: int, code: str) -> Fault:
+    return Fault(name, Effect.REJECTED, frozenset({service}), status, code)
 
 
 FAULTS: tuple[Fault, ...] = (
-    _refusal("S3: 503 SlowDown", "s3", 503, "SlowDown"),
-    _refusal("S3: 500 InternalError", "s3", 500, "InternalError"),
-    _refusal("S3: clock skew", "s3", 403, "RequestTimeTooSkewed"),
-    _refusal("SNS: throttled", "sns", 400, "Throttling"),
-    _refusal("SNS: 500 InternalError", "sns", 500, "InternalError"),
-    _refusal("SNS: clock skew", "sns", 403, "RequestExpired"),
-    _refusal("SQS: throttled", "sqs", 400, "RequestThrottled"),
-    _refusal("SQS: 503", "sqs", 503, "ServiceUnavailable"),
-    _refusal("Step Functions: throttled", "states", 400, "ThrottlingException"),
-    _refusal("Step Functions: 500", "states", 500, "InternalServerError"),
-    _refusal("ECS: throttled", "ecs", 400, "ThrottlingException"),
-    _refusal("ECS: 500", "ecs", 500, "ServerException"),
-    _refusal("DynamoDB: throttled", "dynamodb", 400, "ProvisionedThroughputExceededException"),
-    _refusal("DynamoDB: 500", "dynamodb", 500, "InternalServerError"),
+    _rejection("S3: 503 SlowDown", "s3", 503, "SlowDown"),
+    _rejection("S3: 500 InternalError", "s3", 500, "InternalError"),
+    _rejection("S3: clock skew", "s3", 403, "RequestTimeTooSkewed"),
+    _rejection("SNS: throttled", "sns", 400, "Throttling"),
+    _rejection("SNS: 500 InternalError", "sns", 500, "InternalError"),
+    _rejection("SNS: clock skew", "sns", 403, "RequestExpired"),
+    _rejection("SQS: throttled", "sqs", 400, "RequestThrottled"),
+    _rejection("SQS: 503", "sqs", 503, "ServiceUnavailable"),
+    _rejection("Step Functions: throttled", "states", 400, "ThrottlingException"),
+    _rejection("Step Functions: 500", "states", 500, "InternalServerError"),
+    _rejection("ECS: throttled", "ecs", 400, "ThrottlingException"),
+    _rejection("ECS: 500", "ecs", 500, "ServerException"),
+    _rejection("DynamoDB: throttled", "dynamodb", 400, "ProvisionedThroughputExceededException"),
+    _rejection("DynamoDB: 500", "dynamodb", 500, "InternalServerError"),
     Fault("connection reset", Effect.RESET),
     Fault("reset while sending", Effect.CUT_REQUEST),
-    Fault("reset while receiving", Effect.CUT_ANSWER),
-    Fault("answer lost", Effect.LOST_ANSWER),
-    Fault("no answer", Effect.SILENCE, weight=0.2),  # each costs its client a time-out
+    Fault("reset while receiving", Effect.CUT_RESPONSE),
+    Fault("response lost", Effect.LOST_RESPONSE),
+    Fault("no response", Effect.SILENCE, weight=0.2),  # rare, because each costs its client a timeout
 )
 
-_LASTING = 0.02
-_LASTS = 60
+_LASTING_SHARE = 0.02
+_LASTING_REQUESTS = 60
 
 
-class Dice:
-    """Chooses, for each request, the fault that it meets or none.
+class FaultPicker:
+    """Picks a fault, or none, for each request.
 
-    The same seed chooses the same for the n-th request of the same content, whatever is asked at the same time. `rate`
-    of all requests fail; and for one in fifty of the contents that fail at first, all of the first 60 requests do:
-    longer than a client retries, so that a function fails, is invoked again, and gives up.
+    The choice for the n-th request of the same content depends on the seed alone, not on the order of different
+    requests. `rate` of all requests fail. If the first request of a content fails, then in one of fifty cases all of
+    the first 60 requests fail. This is longer than a client retries, so that the function fails and is invoked again.
     """
 
     def __init__(self, *, seed: int, rate: float, faults: Iterable[Fault]) -> None:
         self._seed, self._rate, self._faults = seed, rate, tuple(faults)
-        self._asked: Counter[bytes] = Counter()
+        self._requests: Counter[bytes] = Counter()
         self.injected: Counter[str] = Counter()
 
-    def throw(self, service: str, content: bytes) -> Fault | None:
-        """content: what tells this request from others, the same again when it is repeated."""
-        faults = [fault for fault in self._faults if fault.concerns(service)]
+    def pick(self, service: str, content: bytes) -> Fault | None:
+        """Pick a fault for a request. `content` is the same for a repeated request."""
+        faults = [fault for fault in self._faults if fault.applies_to(service)]
         if not faults:
             return None
         identity = hashlib.sha256(content).digest()
-        time = self._asked[identity]
-        self._asked[identity] += 1
-        first = self._number(identity, 0)
-        lasting = first < self._rate * _LASTING and time < _LASTS
-        if not lasting and self._number(identity, time) >= self._rate:
+        number = self._requests[identity]
+        self._requests[identity] += 1
+        is_lasting = self._random(identity, 0) < self._rate * _LASTING_SHARE and number < _LASTING_REQUESTS
+        if not is_lasting and self._random(identity, number) >= self._rate:
             return None
-        chosen = self._choose(faults, self._number(identity, 0 if lasting else time, "which"))
-        self.injected[chosen.name] += 1
-        return chosen
+        fault = self._choose(faults, self._random(identity, 0 if is_lasting else number, "which"))
+        self.injected[fault.name] += 1
+        return fault
 
-    def _number(self, identity: bytes, time: int, what: str = "") -> float:
-        text = f"{self._seed} {identity.hex()} {time} {what}"
+    def _random(self, identity: bytes, number: int, purpose: str = "") -> float:
+        text = f"{self._seed} {identity.hex()} {number} {purpose}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
     @staticmethod

@@ -1,136 +1,157 @@
-"""The functions, each in a few processes."""
+"""The functions, each in a few worker processes, which are forked from one process with the shared modules."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import queue
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tests.faults import worker
-from tests.faults.environment import Site
-from tests.faults.workers import Channel, Start, Workers
+from tests.faults.environment import Environment
 
 MODULES = {
     "application": "tests.faults.application",
     "publish": "publish.handler",
     "orders": "consume_queue.handler",
-    "landing": "copy_payload.handler",
+    "copy": "copy_payload.handler",
     "billing": "consume_topic.handler",
     "partner": "tests.faults.endpoint",
     "ledger": "consume_queue.handler",
 }
-_TELL_THEIR_CALLER = ("application", "partner")  # and nobody else: they are no functions of the stacks
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_STOP_SECONDS = 5.0
+_WITHOUT_METRICS = ("application", "partner")  # not functions of the stacks; they return errors to their callers
 Kill = tuple[int, str]
-"""The request to AWS at which a function's process ends, counted from 1, and whether "before" or "after" it."""
+"""The request to AWS at which a function's process is killed, counted from 1, and "before" or "after"."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of an invocation. error: the function's own, as Lambda words it. calls: the requests it made."""
+    """The result of an invocation."""
 
-    answer: Any = None
+    result: Any = None
     error: dict[str, str] | None = None
+    """The function's error in Lambda's form."""
     killed: bool = False
-    calls: int = 0
+    requests: int = 0
+    """Number of the function's requests to AWS."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether it answered."""
+        """Whether the function returned."""
         return not self.killed and not self.error
 
     @property
     def reason(self) -> str:
-        """The class of the error, when it did not."""
+        """The class of the error if the function did not return."""
         return (self.error or {"errorType": "Runtime.ExitError"})["errorType"]
 
     @property
     def failures(self) -> list[str]:
-        """The ids of the records of a batch that are to come again."""
-        return [each["itemIdentifier"] for each in (self.answer or {}).get("batchItemFailures", [])]
+        """The ids of the records of a batch that return to the queue."""
+        return [failure["itemIdentifier"] for failure in (self.result or {}).get("batchItemFailures", [])]
 
 
-class Function:
-    """One function. Invoked from any thread; a process serves one invocation at a time."""
+class _Channel(NamedTuple):
+    """File descriptors to write invocations to a process, and to read replies from it."""
 
-    def __init__(self, name: str, channels: Sequence[Channel]) -> None:
+    invocations: int
+    replies: int
+
+
+class FunctionWorker:
+    """One function. Several threads may invoke it; each of its processes handles one invocation at a time."""
+
+    def __init__(self, name: str, channels: Sequence[_Channel]) -> None:
         self.name = name
-        self.unseen = 0
-        """Failures that no metric tells of."""
         self.errors: Counter[str] = Counter()
-        """What invocations failed with, by class; what killed them, as `Killed`: Lambda's metric Errors."""
+        """Failed invocations by error class. `Killed` stands for Lambda's metric Errors."""
+        self.uncounted = 0
+        """Failures without a metric."""
         self._lock = threading.Lock()
         self._all = channels
-        self._free: queue.SimpleQueue[Channel] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_Channel] = queue.SimpleQueue()
 
     def wait_until_ready(self) -> None:
-        """Raises RuntimeError when the function cannot be imported."""
+        """Wait until all processes have imported the function. Raises RuntimeError if the import fails."""
         for channel in self._all:
-            if worker.receive(channel.answers) is None:
-                raise RuntimeError(f"{self.name}: the process did not start; what it said is above")
+            if worker.receive(channel.replies) is None:
+                raise RuntimeError(f"{self.name}: the process did not start. Its error is printed above.")
             self._free.put(channel)
 
     def invoke(self, event: Any, kill: Kill | None = None) -> Reply:
-        """Invoke it once, in the next free process."""
+        """Invoke the function once, in the next free process."""
         channel = self._free.get()
         try:
             worker.send(channel.invocations, {"event": event, "kill": kill})
-            answer = worker.receive(channel.answers)
+            content = worker.receive(channel.replies)
         finally:
             self._free.put(channel)
-        if answer is None:
-            raise RuntimeError(f"{self.name}: its process is gone")
-        reply = Reply(**answer)
-        self._count(reply, _failed(event, reply))
+        if content is None:
+            raise RuntimeError(f"{self.name}: the process has ended.")
+        reply = Reply(**content)
+        self._count(reply, _failed_records(event, reply))
         return reply
 
     def _count(self, reply: Reply, failed: int) -> None:
-        """A function counts what it fails with in a metric of the error's class; what it was killed with, Lambda does.
-        Received messages and stale replicas are all else that is counted."""
-        told = {
+        """Compare the failures with the metrics. A function counts each error in a metric of the error's class."""
+        counted = {
             name: int(number) for name, number in reply.metrics.items() if not name.startswith(("Received", "Stale"))
         }
         with self._lock:
             self.errors["Killed"] += reply.killed
-            self.errors.update(told)
-            if self.name not in _TELL_THEIR_CALLER:
-                self.unseen += max(0, failed - sum(told.values()))
+            self.errors.update(counted)
+            if self.name not in _WITHOUT_METRICS:
+                self.uncounted += max(0, failed - sum(counted.values()))
 
 
-def _failed(event: Any, reply: Reply) -> int:
-    """How much of what the function was invoked with has failed. Of a message group that is one record: what follows
-    is held back."""
+def _failed_records(event: Any, reply: Reply) -> int:
+    """Return the number of failed records. Of a message group only the first counts, because it blocks the others."""
     if reply.error:
         return 1
     records = {record["messageId"]: record["attributes"] for record in event["Records"]} if reply.failures else {}
-    return len({records[id_].get("MessageGroupId", id_) for id_ in reply.failures})
+    return len({records[message_id].get("MessageGroupId", message_id) for message_id in reply.failures})
 
 
 class Functions:
-    """All functions of a site; a context manager. `modules` names another in the place of a function's own."""
+    """All functions of an environment. A context manager. `modules` replaces modules of functions."""
 
     def __init__(
-        self, site: Site, *, endpoint: str, folder: Path, processes: int = 3, modules: Mapping[str, str] = MODULES
+        self,
+        environment: Environment,
+        *,
+        endpoint: str,
+        folder: Path,
+        processes: int = 3,
+        modules: Mapping[str, str] = MODULES,
     ) -> None:
         self.processes = processes
-        """Of each function."""
-        self._workers = Workers(
-            [
-                Start(module, site.environment(name, endpoint=endpoint, log=folder / f"{name}-{number}.log"))
-                for name, module in modules.items()
-                for number in range(processes)
-            ]
-        )
-        channels = iter(self._workers.channels)
-        self._all = {name: Function(name, list(islice(channels, processes))) for name in modules}
+        """Number of processes of each function."""
+        starts = [
+            {
+                "module": module,
+                "environment": environment.variables(name, endpoint=endpoint, log=folder / f"{name}-{number}.log"),
+            }
+            for name, module in modules.items()
+            for number in range(processes)
+        ]
+        self._processes = _Processes(starts)
+        channels = iter(self._processes.channels)
+        self._all = {name: FunctionWorker(name, list(islice(channels, processes))) for name in modules}
 
-    def __getitem__(self, name: str) -> Function:
+    def __getitem__(self, name: str) -> FunctionWorker:
         return self._all[name]
 
     def __enter__(self) -> Self:
@@ -138,22 +159,57 @@ class Functions:
             for function in self._all.values():
                 function.wait_until_ready()
         except BaseException:
-            self.stop()
+            self._processes.stop()
             raise
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._workers.stop()
+    def __exit__(self, *_: object) -> None:
+        self._processes.stop()
 
     @property
-    def unseen(self) -> int:
-        return sum(function.unseen for function in self._all.values())
+    def uncounted(self) -> int:
+        """The failures without a metric, of all functions."""
+        return sum(function.uncounted for function in self._all.values())
 
     @property
     def errors(self) -> dict[str, dict[str, int]]:
+        """The failures with a metric, by function and error class."""
         return {name: dict(+function.errors) for name, function in self._all.items() if +function.errors}
+
+
+class _Processes:
+    """Processes with a module and environment variables each, started at once. `channels` has the same order."""
+
+    def __init__(self, starts: Sequence[Mapping[str, Any]]) -> None:
+        arguments: list[dict[str, Any]] = []
+        self.channels: list[_Channel] = []
+        for start in starts:
+            (invocations, to_send), (to_receive, replies) = os.pipe(), os.pipe()
+            self.channels.append(_Channel(to_send, to_receive))
+            arguments.append({**start, "invocations": invocations, "replies": replies})
+        inherited = [file for argument in arguments for file in (argument["invocations"], argument["replies"])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.worker", json.dumps(arguments)],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join(str(folder) for folder in (_REPOSITORY, _REPOSITORY / "lambdas")),
+            },
+            stdin=subprocess.DEVNULL,
+            pass_fds=inherited,
+            start_new_session=True,
+        )
+        for file in inherited:
+            os.close(file)
+
+    def stop(self) -> None:
+        """Stop the processes. Each ends when its input ends."""
+        for channel in self.channels:
+            os.close(channel.invocations)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for channel in self.channels:
+            os.close(channel.replies)

@@ -1,4 +1,4 @@
-"""Invokes functions for the messages of a lot: killed, and doubled, as the lot says."""
+"""Invocations of functions for the messages of a run, with the run's kills and duplicates."""
 
 from __future__ import annotations
 
@@ -9,82 +9,84 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tests.faults.functions import Functions, Kill, Reply
-from tests.faults.run import Chance, Lot
+from tests.faults.run import Chance, Run
 
 _T = TypeVar("_T")
 
 
 class Invocations:
-    """Of one lot. ids: those of the messages that an invocation is for."""
+    """The invocations of one run. `ids` are always the ids of the messages that an invocation is for."""
 
-    def __init__(self, functions: Functions, lot: Lot, *, seed: int) -> None:
-        self._functions, self._lot, self._chance = functions, lot, Chance(seed)
-        self._kills = dict(lot.kills)
+    def __init__(self, functions: Functions, run: Run, *, seed: int) -> None:
+        self._functions, self._run, self._chance = functions, run, Chance(seed)
+        self._kills = dict(run.kills)
         self._lock = threading.Lock()
-        self._visits: Counter[str] = Counter()
+        self._decisions: Counter[str] = Counter()
         self.processes = functions.processes
-        """Of each function."""
-        self.names: dict[str, str] = {}
-        """The campaign's own ids of messages that became known by others."""
-        self.done: Counter[str] = Counter()
-        """How many invocations were killed, doubled and held back."""
-        self.calls: dict[tuple[str, str], int] = {}
-        """The requests that a function made for a message, at its first invocation."""
+        """Number of processes of each function."""
+        self.campaign_ids: dict[str, str] = {}
+        """The campaign's ids of messages with another message id."""
+        self.disturbances: Counter[str] = Counter()
+        """Numbers of killed, duplicated and delayed invocations."""
+        self.requests: dict[tuple[str, str], int] = {}
+        """Number of requests of a function at its first invocation for a message."""
 
     def once(self, function: str, event: Any, ids: Sequence[str]) -> Reply:
-        """Invoke it, perhaps to be killed."""
-        return self._invoke(function, event, ids, self._kill(function, ids))
+        """Invoke a function, with a kill if the run has one."""
+        return self._invoke(function, event, ids, self._pop_kill(function, ids))
 
-    def perhaps_twice(self, function: str, event: Any, ids: Sequence[str]) -> list[Reply]:
-        """As `once`; now and then two at the same time."""
-        return self._perhaps_twice(lambda: self.once(function, event, ids), function, *ids)
+    def once_or_twice(self, function: str, event: Any, ids: Sequence[str]) -> list[Reply]:
+        """Invoke a function as `once` does, sometimes twice at the same time."""
+        return self._once_or_twice(lambda: self.once(function, event, ids), function, *ids)
 
-    def until_ok(self, function: str, event: Any, id_: str, *, attempts: int) -> list[Reply]:
-        """Again until it answers, without the minutes in between; the last reply. Now and then all that twice, at the
-        same time. Who is killed, is at the first attempt."""
+    def until_ok(self, function: str, event: Any, message_id: str, *, attempts: int) -> list[Reply]:
+        """Invoke a function until it returns, without the delays of AWS, and return the last reply.
+
+        Sometimes all attempts are made twice at the same time. A kill is at the first attempt.
+        """
 
         def invoke() -> Reply:
-            reply = self.once(function, event, [id_])
+            reply = self.once(function, event, [message_id])
             for _ in range(attempts - 1):
                 if not reply.ok:
-                    reply = self._invoke(function, event, [id_], None)
+                    reply = self._invoke(function, event, [message_id], None)
             return reply
 
-        return self._perhaps_twice(invoke, function, id_)
+        return self._once_or_twice(invoke, function, message_id)
 
-    def held_back(self, first: str) -> bool:
-        """Whether what was received, the first of it under this id of SQS's, is to come later."""
-        return self._strikes(self._lot.held_back, "held back", first)
+    def is_delayed(self, sqs_id: str) -> bool:
+        """Return whether a received batch is delivered later. sqs_id: SQS's id of its first message."""
+        return self._decide(self._run.delayed, "delayed", sqs_id)
 
     def _invoke(self, function: str, event: Any, ids: Sequence[str], kill: Kill | None) -> Reply:
         reply = self._functions[function].invoke(event, kill)
         with self._lock:
-            self.done["killed"] += reply.killed
-            self.calls.setdefault((function, self._name(ids[0])), reply.calls)
+            self.disturbances["killed"] += reply.killed
+            self.requests.setdefault((function, self._campaign_id(ids[0])), reply.requests)
         return reply
 
-    def _perhaps_twice(self, call: Callable[[], _T], *what: str) -> list[_T]:
-        if not self._strikes(self._lot.doubled, "doubled", *what):
+    def _once_or_twice(self, call: Callable[[], _T], *key: str) -> list[_T]:
+        if not self._decide(self._run.duplicated, "duplicated", *key):
             return [call()]
-        self.done["doubled"] += 1
+        self.disturbances["duplicated"] += 1
         with ThreadPoolExecutor(2) as pool:
             return [running.result() for running in [pool.submit(call), pool.submit(call)]]
 
-    def _kill(self, function: str, ids: Sequence[str]) -> Kill | None:
+    def _pop_kill(self, function: str, ids: Sequence[str]) -> Kill | None:
         with self._lock:
-            planned = [self._kills.pop((function, self._name(id_)), None) for id_ in ids]
-        told = next((kill for kill in planned if kill), None)
-        if told is None and self._strikes(self._lot.killed, "killed", function, *ids):
+            planned = [self._kills.pop((function, self._campaign_id(message_id)), None) for message_id in ids]
+        kill = next((kill for kill in planned if kill), None)
+        if kill is None and self._decide(self._run.killed, "killed", function, *ids):
             return self._chance.kill(function, *ids)
-        return told
+        return kill
 
-    def _name(self, id_: str) -> str:
-        return self.names.get(id_, id_)
+    def _campaign_id(self, message_id: str) -> str:
+        return self.campaign_ids.get(message_id, message_id)
 
-    def _strikes(self, probability: float, *what: object) -> bool:
-        """A new throw each time the same is asked."""
+    def _decide(self, probability: float, *key: object) -> bool:
+        """Decide anew at each call with the same key."""
         if not probability:
             return False
         with self._lock:
-            self._visits[str(what)] += 1
-            return self._chance.strikes(probability, *what, self._visits[str(what)])
+            self._decisions[str(key)] += 1
+            return self._chance.decide(probability, *key, self._decisions[str(key)])

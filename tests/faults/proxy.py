@@ -1,11 +1,11 @@
-"""Injects the faults: a process between functions and the emulator, which hands on every request byte for byte.
+"""The proxy that injects faults: a process between the functions and the emulator, which forwards requests unchanged.
 
-`python -m tests.faults.proxy --socket <fd> --upstream <port> --folder <folder> --seed <n>`; `Proxy` starts it.
-It speaks TLS on both sides, with the emulator's certificate, and leaves the host a request was signed for
-as it is, so that signatures hold and policies see TLS. It ends when its standard input closes.
+    python -m tests.faults.proxy --socket <fd> --upstream <port> --folder <folder> --seed <n>
 
-`PUT /_faults` with `{"rate": 0.2, "faults": [names]}` sets what is injected from now on; `GET /_faults` answers with
-how often each was.
+`Proxy` starts it. It uses TLS on both sides, with the emulator's certificate, and does not change the Host header, so
+that signatures are valid and policies see TLS. It ends when its standard input closes.
+
+`PUT /_faults` with `{"rate": 0.2, "faults": [names]}` sets the faults; `GET /_faults` returns the injected numbers.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.emulator import Emulator
-from tests.faults.faults import FAULTS, Dice, Effect, Fault
+from tests.faults.faults import FAULTS, Effect, Fault, FaultPicker
 
 _HOST = "127.0.0.1"
-_PIECE = 1 << 16
-_LONGEST_HEAD = 1 << 17
+_PIECE_BYTES = 1 << 16
+_MAXIMUM_HEAD_BYTES = 1 << 17
 _SILENCE_SECONDS = 4.0
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _SCOPE = re.compile(rb"Credential=[^/]+/[0-9]{8}/[^/]*/([^/]+)/aws4_request")
 
 
 class Proxy:
-    """The process, and the port it listens on, which is known before it is started: an emulator can be told it."""
+    """The proxy's process. Its port is known before the process starts. A context manager."""
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed
@@ -50,29 +50,30 @@ class Proxy:
         self._opener = urllib.request.OpenerDirector()
 
     def start(self, emulator: Emulator) -> Self:
-        """Hand on to `emulator` from now on, without a fault."""
+        """Start to forward requests to `emulator`, without faults."""
         command = [sys.executable, "-m", "tests.faults.proxy", "--socket", str(self._listener.fileno())]
         command += ["--upstream", str(emulator.port), "--folder", str(emulator.folder), "--seed", str(self._seed)]
-        self._listener.listen(512)  # who connects before the process is up waits
+        self._listener.listen(512)  # early connections wait until the process accepts them
         self._process = subprocess.Popen(
             command, cwd=_REPOSITORY, stdin=subprocess.PIPE, pass_fds=[self._listener.fileno()], start_new_session=True
         )
         context = ssl.create_default_context(cafile=str(emulator.ca_bundle))
-        self._opener = urllib.request.build_opener(  # without the user's own proxy
+        self._opener = urllib.request.build_opener(  # without the user's proxy settings
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         return self
 
     def inject(self, faults: Iterable[Fault], rate: float) -> None:
-        """Let `rate` of the requests that these faults can happen to fail, from now on."""
-        self._ask("PUT", {"rate": rate, "faults": [fault.name for fault in faults]})
+        """Set the faults, and the share of the requests that fail."""
+        self._control("PUT", {"rate": rate, "faults": [fault.name for fault in faults]})
 
     def injected(self) -> dict[str, int]:
-        """How often each fault was injected, since it was last said which are."""
-        found: dict[str, int] = self._ask("GET")
-        return found
+        """Return the number of injections of each fault since the last `inject`."""
+        numbers: dict[str, int] = self._control("GET")
+        return numbers
 
     def stop(self) -> None:
+        """Stop the process."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -87,30 +88,31 @@ class Proxy:
     ) -> None:
         self.stop()
 
-    def _ask(self, method: str, body: Any = None) -> Any:
+    def _control(self, method: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.endpoint}/_faults", data=data, method=method)
-        with self._opener.open(request, timeout=30) as answer:
-            return json.load(answer)
+        with self._opener.open(request, timeout=30) as response:
+            return json.load(response)
 
 
 @dataclass(frozen=True)
-class Head:
-    """The first line and the headers of a message, as they came, and parsed."""
+class RequestHead:
+    """The first line and the headers of an HTTP request or response, as bytes and parsed."""
 
     raw: bytes
     line: bytes
     headers: dict[bytes, bytes]
 
     @classmethod
-    async def read(cls, reader: asyncio.StreamReader) -> Head:
+    async def read(cls, reader: asyncio.StreamReader) -> RequestHead:
+        """Read a head."""
         raw = await reader.readuntil(b"\r\n\r\n")
         line, *fields = raw[:-4].split(b"\r\n")
         pairs = (field.partition(b":") for field in fields)
         return cls(raw, line, {name.strip().lower(): value.strip() for name, _, value in pairs})
 
     async def body(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        """The body that follows, as it is framed."""
+        """Yield the body that follows, with its framing."""
         if b"chunked" in self.headers.get(b"transfer-encoding", b""):
             size = -1
             while size:
@@ -124,53 +126,53 @@ class Head:
                     return
         left = self.length
         while left:
-            piece = await reader.read(min(_PIECE, left))
+            piece = await reader.read(min(_PIECE_BYTES, left))
             if not piece:
-                raise ConnectionError("the connection ended within a body")
+                raise ConnectionError("the connection was closed within a body")
             left -= len(piece)
             yield piece
 
     @property
     def length(self) -> int:
-        """Bytes of the body; 0 where it is chunked."""
+        """The length of the body in bytes; 0 if it is chunked."""
         return int(self.headers.get(b"content-length", b"0"))
 
     @property
     def service(self) -> str:
-        """Whom the request was signed for."""
-        found = _SCOPE.search(self.headers.get(b"authorization", b""))
-        return found[1].decode() if found else ""
+        """The service in the request's signature."""
+        match = _SCOPE.search(self.headers.get(b"authorization", b""))
+        return match[1].decode() if match else ""
 
 
 class _Server:
     def __init__(self, *, upstream: int, authority: Path, seed: int) -> None:
         self._upstream, self._seed = upstream, seed
         self._trust = ssl.create_default_context(cafile=str(authority))
-        self._dice = Dice(seed=seed, rate=0, faults=())
+        self._picker = FaultPicker(seed=seed, rate=0, faults=())
         self._serving: set[asyncio.Task[None]] = set()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a client. The event loop by itself does not hold on to who waits for the emulator."""
+        """Serve a client connection in a task. The event loop has only weak references to tasks."""
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client's connection, which has one to the emulator for itself."""
+        """Serve one client connection over its own connection to the emulator."""
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
             while True:
-                head = await Head.read(reader)
+                head = await RequestHead.read(reader)
                 if head.line.split(b" ")[1] == b"/_faults":
                     await self._control(head, reader, writer)
                     continue
                 if upstream is None or upstream[0].at_eof():
                     upstream = await asyncio.open_connection(
-                        _HOST, self._upstream, ssl=self._trust, limit=_LONGEST_HEAD
+                        _HOST, self._upstream, ssl=self._trust, limit=_MAXIMUM_HEAD_BYTES
                     )
                 await self._exchange(head, reader, writer, *upstream)
         except (OSError, asyncio.IncompleteReadError, _Cut):
-            pass  # one of the two has gone, or has been made to: so does the other
+            pass  # one of the two connections is closed; close the other
         finally:
             _reset(writer)
             if upstream:
@@ -178,25 +180,25 @@ class _Server:
 
     async def _exchange(
         self,
-        head: Head,
+        head: RequestHead,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         from_upstream: asyncio.StreamReader,
         to_upstream: asyncio.StreamWriter,
     ) -> None:
-        expects = b"expect" in head.headers  # 100-continue, which is no part of what is signed
+        expects = b"expect" in head.headers  # 100-continue; the signature does not cover this header
         if expects:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body, content = head.body(reader), head.line
-        if head.service != "s3":  # S3 names the object in the first line; all others, what they want in the body
-            held = b"".join([piece async for piece in body])
-            body, content = _once(held), head.line + head.headers.get(b"x-amz-target", b"") + held
-        fault = self._dice.throw(head.service, content)
+        if head.service != "s3":  # S3's requests differ in the first line, others only in the body
+            whole = b"".join([piece async for piece in body])
+            body, content = _once(whole), head.line + head.headers.get(b"x-amz-target", b"") + whole
+        fault = self._picker.pick(head.service, content)
         effect = fault.effect if fault else None
-        if fault and effect is Effect.REFUSED:
+        if fault and effect is Effect.REJECTED:
             async for _ in body:
                 pass
-            await self._refuse(fault, head, writer)
+            await self._reject(fault, head, writer)
             return
         if effect is Effect.RESET:
             raise _Cut
@@ -217,26 +219,26 @@ class _Server:
         if effect is Effect.CUT_REQUEST:
             raise _Cut
 
-        answer = await Head.read(from_upstream)
-        bodyless = head.line.startswith(b"HEAD ") or not answer.length
-        if effect is Effect.LOST_ANSWER or (effect is Effect.CUT_ANSWER and bodyless):
+        response = await RequestHead.read(from_upstream)
+        has_no_body = head.line.startswith(b"HEAD ") or not response.length
+        if effect is Effect.LOST_RESPONSE or (effect is Effect.CUT_RESPONSE and has_no_body):
             raise _Cut
-        writer.write(answer.raw)
+        writer.write(response.raw)
         if head.line.startswith(b"HEAD "):
             await writer.drain()
             return
         received = 0
-        async for piece in answer.body(from_upstream):
+        async for piece in response.body(from_upstream):
             received += len(piece)
-            if effect is Effect.CUT_ANSWER and 2 * received > answer.length:
+            if effect is Effect.CUT_RESPONSE and 2 * received > response.length:
                 writer.write(piece[: len(piece) // 2])
                 await writer.drain()
                 raise _Cut
             writer.write(piece)
             await writer.drain()
 
-    async def _refuse(self, fault: Fault, head: Head, writer: asyncio.StreamWriter) -> None:
-        kind, body = fault.answer(head.service)
+    async def _reject(self, fault: Fault, head: RequestHead, writer: asyncio.StreamWriter) -> None:
+        kind, body = fault.response(head.service)
         sent = b"" if head.line.startswith(b"HEAD ") else body
         writer.write(
             f"HTTP/1.1 {fault.status} Injected\r\nContent-Type: {kind}\r\nContent-Length: {len(sent)}\r\n"
@@ -245,19 +247,19 @@ class _Server:
         )
         await writer.drain()
 
-    async def _control(self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _control(self, head: RequestHead, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = b"".join([piece async for piece in head.body(reader)])
         if body:
-            wanted = json.loads(body)
-            faults = [fault for fault in FAULTS if fault.name in wanted["faults"]]
-            self._dice = Dice(seed=self._seed, rate=wanted["rate"], faults=faults)
-        answer = json.dumps(self._dice.injected).encode()
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
+            settings = json.loads(body)
+            faults = [fault for fault in FAULTS if fault.name in settings["faults"]]
+            self._picker = FaultPicker(seed=self._seed, rate=settings["rate"], faults=faults)
+        injected = json.dumps(self._picker.injected).encode()
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(injected)}\r\n\r\n".encode() + injected)
         await writer.drain()
 
 
 class _Cut(Exception):
-    """The client's connection is to be reset."""
+    """The client's connection must be reset."""
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
@@ -272,7 +274,7 @@ def _without_expect(raw: bytes) -> bytes:
 def _reset(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
     if connection is not None:
-        with contextlib.suppress(OSError):  # not a goodbye but a reset
+        with contextlib.suppress(OSError):  # a reset instead of an orderly end
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
@@ -280,15 +282,18 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 async def _run(arguments: argparse.Namespace) -> None:
     folder: Path = arguments.folder
     server = _Server(upstream=arguments.upstream, authority=folder / "authority.pem", seed=arguments.seed)
-    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    own.load_cert_chain(folder / "server.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
     listener = socket.socket(fileno=arguments.socket)
     parent = asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
-    async with await asyncio.start_server(server.accept, sock=listener, ssl=own, limit=_LONGEST_HEAD, backlog=512):
+    async with await asyncio.start_server(
+        server.accept, sock=listener, ssl=context, limit=_MAXIMUM_HEAD_BYTES, backlog=512
+    ):
         await parent
 
 
 def main() -> None:
+    """Serve until the standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--upstream", type=int, required=True)

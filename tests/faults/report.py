@@ -1,4 +1,4 @@
-"""What the campaign found: a table for a person, and JSON for a program."""
+"""The report of the campaign: tables for the terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -12,65 +12,65 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.campaign import Outcome
-from tests.faults.verdict import COUNTED, Row, Verdict
+from tests.faults.campaign import CampaignOutcome
+from tests.faults.verdict import COLUMNS, Row, Verdict
 
-_HANDED = tuple(name for name in COUNTED if name != "injected")
-"""What is counted for a subscriber: a fault is nobody's in particular."""
+_SUBSCRIBER_COLUMNS = tuple(name for name in COLUMNS if name != "injected")
 
 
-def progress(console: Console, outcome: Outcome, seconds: float) -> None:
-    """A line for a lot that is done."""
-    reasons = Counter(letter.reason for letter in outcome.dead_letters)
-    why = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(4)) or "none"
+def progress(console: Console, outcome: CampaignOutcome, seconds: float) -> None:
+    """Print a line for a finished run."""
+    reasons = Counter(dead_letter.reason for dead_letter in outcome.dead_letters)
+    text = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(4)) or "none"
     console.print(
-        f"  {seconds:6.0f} s  {outcome.lot.name}: {len(outcome.sent)} messages, "
-        f"{sum(outcome.injected.values())} faults, dead letters: {why}",
+        f"  {seconds:6.0f} s  {outcome.run.name}: {len(outcome.sent)} messages, "
+        f"{sum(outcome.injected.values())} faults, dead letters: {text}",
         markup=False,
     )
 
 
 def show(console: Console, verdict: Verdict) -> None:
-    """The tables, what is broken, and what the metrics counted."""
-    console.print(_table("What was sent, and what became of it", "fault", [*verdict.rows, verdict.total]))
-    console.print(_table("What each subscriber was handed", "subscriber", verdict.subscribers, _HANDED))
+    """Print the tables, the functions' errors, and the violations."""
+    console.print(_table("Messages by run", "fault", [*verdict.rows, verdict.total]))
+    console.print(_table("Deliveries by subscriber", "subscriber", verdict.subscribers, _SUBSCRIBER_COLUMNS))
     for function, errors in sorted(verdict.result.errors.items()):
-        counted = ", ".join(f"{name} {number:,}" for name, number in sorted(errors.items()))
-        console.print(f"  {function} failed with: {counted}", markup=False)
-    for sentence in verdict.broken:
-        console.print(f"[red]✗[/] {sentence}")
+        text = ", ".join(f"{name} {number:,}" for name, number in sorted(errors.items()))
+        console.print(f"  {function} failed with: {text}", markup=False)
+    for violation in verdict.violations:
+        console.print(f"[red]✗[/] {violation}")
 
 
-def _table(title: str, what: str, rows: Iterable[Row], counted: Sequence[str] = COUNTED) -> Table:
+def _table(title: str, first: str, rows: Iterable[Row], columns: Sequence[str] = COLUMNS) -> Table:
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column(what)
-    for name in counted:
+    table.add_column(first)
+    for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
-        table.add_row(row.name, *(f"{getattr(row, name):,}" for name in counted))
+        table.add_row(row.name, *(f"{getattr(row, name):,}" for name in columns))
     return table
 
 
-def _counted(row: Row) -> dict[str, int]:
-    return {name: getattr(row, name) for name in COUNTED}
-
-
 def to_json(verdict: Verdict) -> dict[str, Any]:
-    """The sums over all lots, each lot by its fault's name, each subscriber, and what did not hold."""
+    """Return the report as JSON-serialisable values."""
     injected: Counter[str] = Counter()
     for outcome in verdict.result.outcomes:
         injected.update(outcome.injected)
     return {
         "ok": verdict.ok,
-        **_counted(verdict.total),
-        "by_fault": {row.name: _counted(row) for row in verdict.rows},
-        "by_subscriber": {row.name: {name: getattr(row, name) for name in _HANDED} for row in verdict.subscribers},
+        **_numbers(verdict.total),
+        "by_fault": {row.name: _numbers(row) for row in verdict.rows},
+        "by_subscriber": {row.name: _numbers(row, _SUBSCRIBER_COLUMNS) for row in verdict.subscribers},
         "injected_by_kind": dict(sorted(injected.items())),
         "failures_in_metrics": verdict.result.errors,
-        "broken": verdict.broken,
+        "violations": verdict.violations,
     }
 
 
-def write(path: Path, found: dict[str, Any]) -> None:
+def _numbers(row: Row, columns: Sequence[str] = COLUMNS) -> dict[str, int]:
+    return {name: getattr(row, name) for name in columns}
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write the JSON report."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A number of messages under the same faults."""
+"""A run: a number of messages under the same faults."""
 
 from __future__ import annotations
 
@@ -10,84 +10,89 @@ from typing import Literal, get_args
 
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.functions import Kill
-from tests.faults.message import PART, THRESHOLD, Message, Route, messages
+from tests.faults.message import PART, THRESHOLD, CampaignMessage, Route, messages
 
-Spoiling = Literal["payload expired", "payload replaced", "replica lags", "replica is shorter", "replica differs"]
-SPOILED: tuple[Spoiling, ...] = get_args(Spoiling)
-_FIRST_CALLS = 6
+StorageFault = Literal["payload expired", "payload replaced", "replica lags", "replica is shorter", "replica differs"]
+STORAGE_FAULTS: tuple[StorageFault, ...] = get_args(StorageFault)
+_FIRST_REQUESTS = 6
 _OFFLOADED, _IN_PARTS = 3 * THRESHOLD, PART + 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lot:
-    """messages: what is sent. faults, rate: what requests meet, and what part of them. spoiled: what becomes, between
-    sending and delivering, of a `share` of the stored payloads. doubled, held_back, killed: what part of invocations is
-    made twice at the same time, comes later, ends at one of its first requests. kills: the same by function and
-    message. batch: the most messages that are received from a queue at a time."""
+class Run:
+    """Messages and the faults that they meet. Shares and probabilities are from 0 to 1."""
 
     name: str
-    messages: Sequence[Message]
+    messages: Sequence[CampaignMessage]
     faults: Sequence[Fault] = ()
     rate: float = 0.0
-    spoiled: Sequence[Spoiling] = ()
-    share: float = 0.5
-    doubled: float = 0.0
-    held_back: float = 0.0
+    """Share of the requests that fail."""
+    storage_faults: Sequence[StorageFault] = ()
+    """Faults of stored payloads between sending and delivery."""
+    storage_fault_share: float = 0.5
+    """Share of the stored payloads with a storage fault."""
+    duplicated: float = 0.0
+    """Probability that an invocation is made twice at the same time."""
+    delayed: float = 0.0
+    """Probability that a received batch is delivered later."""
     killed: float = 0.0
+    """Probability that an invocation is killed at one of its first requests."""
     kills: dict[tuple[str, str], Kill] = field(default_factory=dict)
+    """Planned kills, by function and message id."""
     batch: int = 10
+    """Maximum number of messages that are received from a queue at a time."""
 
     @property
-    def calm(self) -> Lot:
-        """The same without anything that goes wrong by itself."""
-        return replace(self, doubled=0.0, held_back=0.0, killed=0.0, kills={})
+    def without_disturbances(self) -> Run:
+        """The same run without duplicates, delays and kills."""
+        return replace(self, duplicated=0.0, delayed=0.0, killed=0.0, kills={})
 
 
-def lots(*, count: int, rate: float, seed: int) -> Iterable[Lot]:
-    """`count` messages: a part of them under each fault alone, the most of them under all at once."""
-    alone = max(1, count // 60)
+def plan_runs(*, count: int, rate: float, seed: int) -> Iterable[Run]:
+    """Yield runs of `count` messages in total: a few under each single fault, most of them under all faults."""
+    single = max(1, count // 60)
 
-    def lot(name: str, key: str, **what: object) -> Lot:
-        return Lot(name=name, messages=list(messages(key, alone, seed)), rate=rate, **what)  # type: ignore[arg-type]
+    def run(name: str, key: str, **settings: object) -> Run:
+        return Run(name=name, messages=list(messages(key, single, seed)), rate=rate, **settings)  # type: ignore[arg-type]
 
-    apart = [
-        lot(
+    runs = [
+        run(
             fault.name,
             f"f{number:02d}",
             faults=[fault],
-            # A function calls SQS for nothing but a dead letter.
-            spoiled=["payload expired"] if fault.services == {"sqs"} else (),
+            # Functions send to SQS only dead letters.
+            storage_faults=["payload expired"] if fault.services == {"sqs"} else (),
         )
         for number, fault in enumerate(FAULTS)
     ]
-    apart += [
-        *(lot(spoiling, f"s{number}", spoiled=[spoiling]) for number, spoiling in enumerate(SPOILED)),
-        lot("delivered twice at once", "doubled", doubled=rate),
-        lot("delivered out of order", "unordered", held_back=rate),
-        lot("killed at any step", "killed", killed=rate),
+    runs += [
+        *(run(fault, f"s{number}", storage_faults=[fault]) for number, fault in enumerate(STORAGE_FAULTS)),
+        run("delivered twice at once", "duplicated", duplicated=rate),
+        run("delivered out of order", "unordered", delayed=rate),
+        run("killed at any request", "killed", killed=rate),
     ]
-    yield from apart
-    yield everything(count - alone * len(apart), rate=rate, seed=seed)
+    yield from runs
+    yield all_faults(count - single * len(runs), rate=rate, seed=seed)
 
 
-def everything(count: int, *, rate: float, seed: int) -> Lot:
-    """All faults at once: `rate` of all requests fail; of invocations and payloads a quarter of that."""
-    return Lot(
-        name="all at once",
+def all_faults(count: int, *, rate: float, seed: int) -> Run:
+    """Return a run under all faults: `rate` of the requests, and a quarter of that of the invocations."""
+    return Run(
+        name="all faults",
         messages=list(messages("all", count, seed)),
         faults=FAULTS,
         rate=rate,
-        spoiled=SPOILED,
-        share=0.2,
-        doubled=rate / 4,
-        held_back=rate / 4,
+        storage_faults=STORAGE_FAULTS,
+        storage_fault_share=0.2,
+        duplicated=rate / 4,
+        delayed=rate / 4,
         killed=rate / 4,
     )
 
 
-# --- killed at every step ---------------------------------------------------------------------------------------------
+# --- killed at every request ------------------------------------------------------------------------------------------
 
-_CASES: dict[str, list[tuple[Route, int]]] = {
+_FLOWS: dict[str, list[tuple[Route, int]]] = {
     "event": [("event", 200)],
     "event-offloaded": [("event", _OFFLOADED)],
     "library": [("library", 200)],
@@ -98,66 +103,72 @@ _CASES: dict[str, list[tuple[Route, int]]] = {
     "fifo": [("fifo", 200), ("fifo", _OFFLOADED)],
 }
 
-_SENDING = ("application", "publish")
-_RECEIVED = ("library", "library-offloaded", "library-in-parts", "fifo")
-"""To a subscriber a message came inline, or it did not, or large, or in its group; whoever sent it."""
+_SENDING_FUNCTIONS = ("application", "publish")
+_RECEIVING_FLOWS = ("library", "library-offloaded", "library-in-parts", "fifo")
+"""The flows that differ for subscribers. For them, a message is inline, offloaded, large, or in a group."""
 
 
-def every_case(seed: int, *, without: Collection[str] = ()) -> Lot:
-    """One message of every way through the functions, with no fault: their requests are counted. without: ways to leave
-    out, for the time that they take."""
-    cases = [case for case in _CASES if case not in without]
-    sent = [message for case in cases for message in _case(f"step-{case}", case, seed)]
-    return Lot(name="steps counted", messages=sent, batch=1)
+def every_flow(seed: int, *, without: Collection[str] = ()) -> Run:
+    """Return a run without faults, with each message flow once, to count the functions' requests.
 
-
-def every_step(calls: dict[tuple[str, str], int], seed: int) -> Lot:
-    """The same ways, once for each request that a function makes on it, before it and after: there it is killed.
-
-    calls: how many requests each function made for each message of `every_case`. On one way those who send are killed,
-    or those who receive: what comes twice would meet the others' kills in any order.
+    without: flows to leave out, to save time.
     """
-    sent: list[Message] = []
+    flows = [flow for flow in _FLOWS if flow not in without]
+    sent = [message for flow in flows for message in _flow(f"step-{flow}", flow, seed)]
+    return Run(name="requests counted", messages=sent, batch=1)
+
+
+def every_kill(requests: dict[tuple[str, str], int], seed: int) -> Run:
+    """Return a run with each flow once for each request of a function, before and after which the function is killed.
+
+    In one flow only sending or only receiving functions are killed. Otherwise a retry of the sender would add
+    deliveries, and the kills of the receivers would be in any order.
+
+    requests: the number of requests of each function for each message of `every_flow`.
+    """
+    sent: list[CampaignMessage] = []
     kills: dict[tuple[str, str], Kill] = {}
-    for case in _CASES:
-        for row, struck in enumerate(_rows(calls, case)):
-            copies = _case(f"kill-{row}-{case}", case, seed)
+    for flow in _FLOWS:
+        for number, planned in enumerate(_plan_kills(requests, flow)):
+            copies = _flow(f"kill-{number}-{flow}", flow, seed)
             sent += copies
-            kills |= {(function, copies[number].id): kill for function, number, kill in struck}
-    return Lot(name="killed at every step", messages=sent, kills=kills, batch=1)
+            kills |= {(function, copies[position].id): kill for function, position, kill in planned}
+    return Run(name="killed at every request", messages=sent, kills=kills, batch=1)
 
 
-def _rows(calls: dict[tuple[str, str], int], case: str) -> Iterable[list[tuple[str, int, Kill]]]:
-    """Who is killed, where, with which of the case's messages: for each time that the case is sent."""
+def _plan_kills(requests: dict[tuple[str, str], int], flow: str) -> Iterable[list[tuple[str, int, Kill]]]:
+    """Yield the kills of each repetition of a flow: function, position of the message in the flow, and request."""
     sending: list[list[tuple[str, int, Kill]]] = []
     receiving: list[list[tuple[str, int, Kill]]] = []
-    for (function, id_), made in sorted(calls.items()):
-        of, _, number = id_.removeprefix("step-").rpartition("-")
-        if of != case:
+    for (function, message_id), count in sorted(requests.items()):
+        name, _, position = message_id.removeprefix("step-").rpartition("-")
+        if name != flow:
             continue
-        moments = ((call, moment) for call in range(1, made + 1) for moment in ("before", "after"))
-        column = [(function, int(number), kill) for kill in moments]
-        (sending if function in _SENDING else receiving).append(column)
-    for columns in (sending, receiving if case in _RECEIVED else ()):
-        yield from ([cell for cell in row if cell] for row in zip_longest(*columns))
+        kills = ((request, moment) for request in range(1, count + 1) for moment in ("before", "after"))
+        column = [(function, int(position), kill) for kill in kills]
+        (sending if function in _SENDING_FUNCTIONS else receiving).append(column)
+    for columns in (sending, receiving if flow in _RECEIVING_FLOWS else ()):
+        yield from ([kill for kill in row if kill] for row in zip_longest(*columns))
 
 
-def _case(lot: str, case: str, seed: int) -> list[Message]:
-    return [Message(lot, number, route, size, seed) for number, (route, size) in enumerate(_CASES[case])]
+def _flow(run: str, flow: str, seed: int) -> list[CampaignMessage]:
+    return [CampaignMessage(run, number, route, size, seed) for number, (route, size) in enumerate(_FLOWS[flow])]
 
 
 class Chance:
-    """The dice of a lot: the same for the same question, whoever asks first."""
+    """Random decisions of a run. The decision for a key depends on the seed alone, not on the order of the calls."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def strikes(self, probability: float, *what: object) -> bool:
-        return self._dice(*what).random() < probability
+    def decide(self, probability: float, *key: object) -> bool:
+        """Return True with this probability."""
+        return self._random(*key).random() < probability
 
-    def kill(self, *what: object) -> Kill:
-        dice = self._dice(*what)
-        return dice.randint(1, _FIRST_CALLS), dice.choice(["before", "after"])
+    def kill(self, *key: object) -> Kill:
+        """Return one of the first requests, and whether the kill is before or after it."""
+        random_ = self._random(*key)
+        return random_.randint(1, _FIRST_REQUESTS), random_.choice(["before", "after"])
 
-    def _dice(self, *what: object) -> random.Random:
-        return random.Random(f"{self._seed} {what}")
+    def _random(self, *key: object) -> random.Random:
+        return random.Random(f"{self._seed} {key}")

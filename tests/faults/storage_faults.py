@@ -1,4 +1,4 @@
-"""What becomes of stored payloads, and of their replicas, between sending and delivering."""
+"""Faults of stored payloads and their replicas, between sending and delivery."""
 
 from __future__ import annotations
 
@@ -6,63 +6,70 @@ from collections.abc import Iterable, Mapping
 
 from botocore.exceptions import ClientError
 
-from tests.faults.environment import Site
-from tests.faults.message import Message
-from tests.faults.run import Chance, Lot, Spoiling
+from tests.faults.environment import Environment
+from tests.faults.message import CampaignMessage
+from tests.faults.run import Chance, Run, StorageFault
 
-HOPELESS: frozenset[Spoiling] = frozenset({"payload expired", "payload replaced"})
-"""What leaves nothing that may be handed on. Of all others the payload itself is as it was."""
+PERMANENT: frozenset[StorageFault] = frozenset({"payload expired", "payload replaced"})
+"""Faults after which the payload must not be handed off. The others affect only the replica."""
 
 
-class Spoiler:
-    """Of the payloads of a site."""
+class StorageFaults:
+    """Injects storage faults, and repairs them."""
 
-    def __init__(self, site: Site, *, seed: int) -> None:
-        self._site, self._chance = site, Chance(seed)
-        self._ways = {
+    def __init__(self, environment: Environment, *, seed: int) -> None:
+        self._environment, self._chance = environment, Chance(seed)
+        self._injectors = {
             "payload expired": self._expire,
             "payload replaced": self._replace,
-            "replica lags": self._lag,
-            "replica is shorter": self._shorten,
-            "replica differs": self._differ,
+            "replica lags": self._delete_replica,
+            "replica is shorter": self._shorten_replica,
+            "replica differs": self._replace_replica,
         }
 
-    def spoil(self, lot: Lot, sent: Iterable[str]) -> dict[str, Spoiling]:
-        """What became of stored payloads, by message id."""
-        done: dict[str, Spoiling] = {}
-        for number, id_ in enumerate(sent):
-            if not lot.spoiled or not self._chance.strikes(lot.share, "spoiled", id_):
+    def inject(self, run: Run, sent: Iterable[str]) -> dict[str, StorageFault]:
+        """Inject the run's storage faults, and return them by message id."""
+        injected: dict[str, StorageFault] = {}
+        for number, message_id in enumerate(sent):
+            if not run.storage_faults or not self._chance.decide(run.storage_fault_share, "storage", message_id):
                 continue
-            way = lot.spoiled[number % len(lot.spoiled)]
+            fault = run.storage_faults[number % len(run.storage_faults)]
             try:
-                size = self._site.s3.head_object(Bucket=self._site.payloads, Key=_key(id_))["ContentLength"]
-            except ClientError:  # it went inline, or its publication failed
+                size = self._head(_key(message_id))
+            except ClientError:  # an inline payload, or its publication failed
                 continue
-            self._ways[way](_key(id_), size)
-            done[id_] = way
-        return done
+            self._injectors[fault](_key(message_id), size)
+            injected[message_id] = fault
+        return injected
 
-    def restore(self, spoiled: Iterable[str], sent: Mapping[str, Message]) -> None:
-        """Put each payload where it was, from where it is replicated."""
-        for id_ in spoiled:
-            self._site.s3.put_object(Bucket=self._site.payloads, Key=_key(id_), Body=sent[id_].payload)
+    def repair(self, injected: Iterable[str], sent: Mapping[str, CampaignMessage]) -> None:
+        """Store the payloads again. S3 replicates them."""
+        for message_id in injected:
+            self._put(self._environment.payloads, _key(message_id), sent[message_id].payload)
 
-    def _expire(self, key: str, _size: int) -> None:
-        self._site.s3.delete_object(Bucket=self._site.payloads, Key=key)
-        self._lag(key, 0)
+    def _expire(self, key: str, size: int) -> None:
+        self._environment.s3.delete_object(Bucket=self._environment.payloads, Key=key)
+        self._delete_replica(key, size)
 
     def _replace(self, key: str, size: int) -> None:
-        self._site.s3.put_object(Bucket=self._site.payloads, Key=key, Body=b"?" * size)
+        self._put(self._environment.payloads, key, b"?" * size)
 
-    def _lag(self, key: str, _size: int) -> None:
-        self._site.s3.delete_object(Bucket=self._site.replica, Key=key)
+    def _delete_replica(self, key: str, _size: int) -> None:
+        self._environment.s3.delete_object(Bucket=self._environment.replica, Key=key)
 
-    def _shorten(self, key: str, size: int) -> None:
-        self._site.s3.put_object(Bucket=self._site.replica, Key=key, Body=b"?" * (size - 1))
+    def _shorten_replica(self, key: str, size: int) -> None:
+        self._put(self._environment.replica, key, b"?" * (size - 1))
 
-    def _differ(self, key: str, size: int) -> None:
-        self._site.s3.put_object(Bucket=self._site.replica, Key=key, Body=b"?" * size)
+    def _replace_replica(self, key: str, size: int) -> None:
+        self._put(self._environment.replica, key, b"?" * size)
+
+    def _put(self, bucket: str, key: str, body: bytes) -> None:
+        self._environment.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def _head(self, key: str) -> int:
+        size: int = self._environment.s3.head_object(Bucket=self._environment.payloads, Key=key)["ContentLength"]
+        return size
 
 
-def _key(id_: str) -> str:
-    return f"payloads/{id_}"
+def _key(message_id: str) -> str:
+    return f"payloads/{message_id}"

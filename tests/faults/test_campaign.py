@@ -1,106 +1,100 @@
-"""A small campaign: killed at every step, and everything at once; and what it says of functions that are careless."""
+"""A small campaign: kills at every request, all faults at once, and functions with defects."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from tests.faults.campaign import Campaign
 from tests.faults.conftest import SEED
-from tests.faults.environment import SUBSCRIBERS, Site
+from tests.faults.environment import SUBSCRIBERS, Environment
 from tests.faults.faults import FAULTS
 from tests.faults.functions import MODULES, Functions
-from tests.faults.message import THRESHOLD, Message
+from tests.faults.message import THRESHOLD, CampaignMessage
 from tests.faults.proxy import Proxy
-from tests.faults.run import Lot, everything
+from tests.faults.run import Run, all_faults
 from tests.faults.verdict import Verdict
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
-def verdict(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
+def verdict(environment: Environment, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
     folder = tmp_path_factory.mktemp("logs")
-    with Functions(site, endpoint=proxy.endpoint, folder=folder, processes=1) as functions:
-        campaign = Campaign(site, functions, proxy, seed=SEED, progress=lambda _: None)
-        campaign.kill_at_every_step(without=["library-in-parts", "batch", "library", "event"])
-        campaign.run([everything(12, rate=0.2, seed=SEED)])
-        yield Verdict(campaign.finish())
+    with Functions(environment, endpoint=proxy.endpoint, folder=folder, processes=1) as functions:
+        campaign = Campaign(environment, functions, proxy, seed=SEED, progress=lambda _: None)
+        campaign.kill_at_every_request(without=["library-in-parts", "batch", "library", "event"])
+        campaign.execute([all_faults(12, rate=0.2, seed=SEED)])
+        return Verdict(campaign.finish())
 
 
-def test_everything_sent_is_handed_on_once_and_whole(verdict: Verdict) -> None:
-    assert verdict.broken == []
-    assert verdict.total.handed_on == verdict.total.sent
+def test_every_message_arrives_once_and_unchanged(verdict: Verdict) -> None:
+    assert verdict.violations == []
+    assert verdict.total.handed_off == verdict.total.sent
     assert {row.name for row in verdict.subscribers} == set(SUBSCRIBERS)
 
 
-def test_every_function_was_killed_at_every_step(verdict: Verdict) -> None:
-    (lot,) = [outcome for outcome in verdict.result.outcomes if outcome.lot.kills]
-    assert lot.injected["killed"] == len(lot.lot.kills)
-    kills = Counter(function for function, _ in lot.lot.kills)
+def test_functions_are_killed_at_every_request(verdict: Verdict) -> None:
+    (outcome,) = [outcome for outcome in verdict.result.outcomes if outcome.run.kills]
+    assert outcome.injected["killed"] == len(outcome.run.kills)
+    kills = Counter(function for function, _ in outcome.run.kills)
     assert set(kills) == set(MODULES)
-    # put, publish; and for an upload head, copy, publish, delete: before and after each.
+    # An event: put, publish. An upload: head, copy, publish, delete. Before and after each request.
     assert kills["publish"] == 2 * (2 + 4)
-    assert kills["landing"] == 2 * 2  # head, copy
+    assert kills["copy"] == 2 * 2  # head, copy
     assert kills["partner"] == 2 * 1  # get
-    assert kills["ledger"] == 2 * (2 + 2)  # put into the inbox or get, start
+    assert kills["ledger"] == 2 * (2 + 2)  # put into the staging bucket or get; start
 
 
-def test_faults_were_met(verdict: Verdict) -> None:
-    (lot,) = [outcome for outcome in verdict.result.outcomes if outcome.lot.faults]
-    assert sum(lot.injected.values()) > 20
-    assert len(lot.injected) > 8
-    assert lot.dead_letters
+def test_faults_are_injected(verdict: Verdict) -> None:
+    (outcome,) = [outcome for outcome in verdict.result.outcomes if outcome.run.faults]
+    assert sum(outcome.injected.values()) > 20
+    assert len(outcome.injected) > 8
+    assert outcome.dead_letters
 
 
-CARELESS = {
-    "application": MODULES["application"],
-    **{
-        function: f"tests.faults.broken_handlers.{module}"
-        for function, module in {
-            "orders": "reader",
-            "landing": "lander",
-            "billing": "billing",
-            "partner": "endpoint",
-            "ledger": "ledger",
-        }.items()
-    },
+DEFECTS = {
+    "orders": "trust_replica",
+    "copy": "copy_half",
+    "billing": "consume_topic_twice",
+    "partner": "confirm_unread",
+    "ledger": "ignore_group_order",
 }
 
 
 @pytest.fixture(scope="module")
-def careless(site: Site, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
-    """What is said of functions of which each has one fault; by payloads that have expired, replicas that differ,
-    messages that come twice, and records that fail."""
-    messages = [Message("careless", number, "library", 3 * THRESHOLD, SEED) for number in range(2)]
-    in_order = [Message("unordered", number, "fifo", 100, SEED) for number in range(8)]
+def broken(environment: Environment, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    """The verdict on functions with one defect each, under the faults that reveal the defects."""
+    modules = {function: f"tests.faults.broken_handlers.{module}" for function, module in DEFECTS.items()}
+    modules["application"] = MODULES["application"]
+    offloaded = [CampaignMessage("offloaded", number, "library", 3 * THRESHOLD, SEED) for number in range(2)]
+    group = [CampaignMessage("group", number, "fifo", 100, SEED) for number in range(8)]
     failing = [fault for fault in FAULTS if fault.services == {"states"}]
     folder = tmp_path_factory.mktemp("logs")
-    with Functions(site, endpoint=proxy.endpoint, folder=folder, processes=1, modules=CARELESS) as functions:
-        campaign = Campaign(site, functions, proxy, seed=SEED, progress=lambda _: None)
-        campaign.run(
+    with Functions(environment, endpoint=proxy.endpoint, folder=folder, processes=1, modules=modules) as functions:
+        campaign = Campaign(environment, functions, proxy, seed=SEED, progress=lambda _: None)
+        campaign.execute(
             [
-                Lot(
-                    name="careless",
-                    messages=messages,
-                    spoiled=["payload expired", "replica differs"],
-                    share=1.0,
-                    doubled=1.0,
+                Run(
+                    name="offloaded",
+                    messages=offloaded,
+                    storage_faults=["payload expired", "replica differs"],
+                    storage_fault_share=1.0,
+                    duplicated=1.0,
                 ),
-                Lot(name="unordered", messages=in_order, faults=failing, rate=0.8),
+                Run(name="group", messages=group, faults=failing, rate=0.8),
             ]
         )
         return Verdict(campaign.finish())
 
 
-def test_functions_that_are_careless_are_found_out_each_for_its_own_fault(careless: Verdict) -> None:
-    kinds = ("lost", "corrupt", "doubled", "overtaken")
-    found = {(row.name, kind) for row in careless.subscribers for kind in kinds if getattr(row, kind)}
+def test_campaign_detects_each_broken_handler(broken: Verdict) -> None:
+    kinds = ("lost", "corrupt", "duplicated", "out_of_order")
+    found = {(row.name, kind) for row in broken.subscribers for kind in kinds if getattr(row, kind)}
     assert found == {
         ("orders", "corrupt"),
-        ("landing", "corrupt"),
-        ("billing", "doubled"),
+        ("copy", "corrupt"),
+        ("billing", "duplicated"),
         ("partner", "lost"),
-        ("ledger", "overtaken"),
+        ("ledger", "out_of_order"),
     }
-    assert not careless.ok
+    assert not broken.ok

@@ -1,4 +1,4 @@
-"""What a fault is to a client, and what AWS did all the same."""
+"""Injected faults as a client sees them, and their effect in AWS."""
 
 import functools
 from collections.abc import Iterator
@@ -17,19 +17,18 @@ from botocore.exceptions import (
 )
 
 from local.emulator import Emulator
-from tests.faults.environment import ACCOUNT, REGION, Site
+from tests.faults.environment import ACCOUNT, REGION, Environment
 from tests.faults.faults import FAULTS, Effect, Fault
 from tests.faults.proxy import Proxy
 
 pytestmark = pytest.mark.system
 
 DROPPED = (ConnectionClosedError, EndpointConnectionError, HTTPClientError, SSLError)
-BUCKET = f"payloads-{ACCOUNT}"
 
 
 @pytest.fixture(scope="module")
 def client(proxy: Proxy, emulator: Emulator) -> Any:
-    """Gives a client of a service that tries once, through the proxy."""
+    """A function that returns a client of a service, which uses the proxy and does not retry."""
     config = Config(retries={"total_max_attempts": 1}, read_timeout=0.5, proxies={})
 
     @functools.cache
@@ -48,33 +47,32 @@ def client(proxy: Proxy, emulator: Emulator) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def afterwards(proxy: Proxy, emulator: Emulator) -> Iterator[None]:
-    """No fault is left to the next test."""
+def without_faults_afterwards(proxy: Proxy) -> Iterator[None]:
     yield
     proxy.inject((), 0)
 
 
-def of(effect: Effect) -> Fault:
+def _fault(effect: Effect) -> Fault:
     return next(fault for fault in FAULTS if fault.effect is effect)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.effect is Effect.REFUSED], ids=lambda f: f.name)
-def test_a_refusal_is_read_as_the_services_own(fault: Fault, client: Any, proxy: Proxy, site: Site) -> None:
-    machine = site.executions["orders"].state_machine
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.effect is Effect.REJECTED], ids=lambda f: f.name)
+def test_rejection_has_the_services_format(fault: Fault, client: Any, proxy: Proxy, environment: Environment) -> None:
+    machine, queue = environment.executions["orders"].state_machine, environment.dead_letters["publish"]
     calls = {
-        "s3": lambda: client("s3").put_object(Bucket=BUCKET, Key="refused", Body=b"x"),
-        "sns": lambda: client("sns").publish(TopicArn=site.topic, Message="x"),
-        "sqs": lambda: client("sqs").send_message(QueueUrl=site.dead_letters["publish"], MessageBody="x"),
+        "s3": lambda: client("s3").put_object(Bucket=environment.payloads, Key="rejected", Body=b"x"),
+        "sns": lambda: client("sns").publish(TopicArn=environment.topic, Message="x"),
+        "sqs": lambda: client("sqs").send_message(QueueUrl=queue, MessageBody="x"),
         "states": lambda: client("stepfunctions").start_execution(stateMachineArn=machine),
         "ecs": lambda: client("ecs").run_task(cluster="billing", taskDefinition="billing"),
-        "dynamodb": lambda: client("dynamodb").get_item(TableName="handed-on", Key={"id": {"S": "x"}}),
+        "dynamodb": lambda: client("dynamodb").get_item(TableName="idempotency", Key={"id": {"S": "x"}}),
     }
     proxy.inject([fault], 1.0)
     (service,) = fault.services
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(ClientError) as rejection:
         calls[service]()
-    assert caught.value.response["Error"]["Code"] == fault.code
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == fault.status
+    assert rejection.value.response["Error"]["Code"] == fault.code
+    assert rejection.value.response["ResponseMetadata"]["HTTPStatusCode"] == fault.status
     assert proxy.injected() == {fault.name: 1}
 
 
@@ -84,23 +82,25 @@ def test_a_refusal_is_read_as_the_services_own(fault: Fault, client: Any, proxy:
         (Effect.RESET, DROPPED, False),
         (Effect.CUT_REQUEST, DROPPED, False),
         (Effect.SILENCE, (ReadTimeoutError,), False),
-        (Effect.LOST_ANSWER, DROPPED, True),
-        (Effect.CUT_ANSWER, DROPPED, True),
+        (Effect.LOST_RESPONSE, DROPPED, True),
+        (Effect.CUT_RESPONSE, DROPPED, True),
     ],
+    ids=lambda value: value.name if isinstance(value, Effect) else "",
 )
-def test_a_broken_connection_and_what_became_of_the_request(
-    effect: Effect, error: tuple[type[Exception], ...], done: bool, client: Any, proxy: Proxy, site: Site
+def test_request_is_carried_out_before_a_lost_response(
+    effect: Effect, error: tuple[type[Exception], ...], done: bool, client: Any, proxy: Proxy, environment: Environment
 ) -> None:
-    proxy.inject([of(effect)], 1.0)
+    proxy.inject([_fault(effect)], 1.0)
     with pytest.raises(error):
-        client("s3").put_object(Bucket=BUCKET, Key=effect.name, Body=b"x" * 300_000)
-    assert ("Contents" in site.s3.list_objects_v2(Bucket=BUCKET, Prefix=effect.name)) is done
+        client("s3").put_object(Bucket=environment.payloads, Key=effect.name, Body=b"x" * 300_000)
+    listed = environment.s3.list_objects_v2(Bucket=environment.payloads, Prefix=effect.name)
+    assert ("Contents" in listed) is done
 
 
-def test_an_answer_breaks_off_in_its_middle(client: Any, proxy: Proxy, site: Site) -> None:
-    site.s3.put_object(Bucket=BUCKET, Key="long", Body=b"x" * 300_000)
-    proxy.inject([of(Effect.CUT_ANSWER)], 1.0)
-    body = client("s3").get_object(Bucket=BUCKET, Key="long")["Body"]
+def test_response_is_cut_within_its_body(client: Any, proxy: Proxy, environment: Environment) -> None:
+    environment.s3.put_object(Bucket=environment.payloads, Key="long", Body=b"x" * 300_000)
+    proxy.inject([_fault(Effect.CUT_RESPONSE)], 1.0)
+    body = client("s3").get_object(Bucket=environment.payloads, Key="long")["Body"]
     assert body.read(10_000) == b"x" * 10_000
     with pytest.raises(Exception, match=r"(?i)connection|incomplete|reset"):
         body.read()

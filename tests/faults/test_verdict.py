@@ -1,4 +1,4 @@
-"""Whatever does not hold is said."""
+"""The verdict reports each violation of the invariants."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,109 +7,109 @@ from typing import Any
 import pytest
 
 from tests.faults.arrivals import Arrival
-from tests.faults.campaign import Outcome, Result
+from tests.faults.campaign import CampaignOutcome, CampaignResult
 from tests.faults.dead_letters import DeadLetter
 from tests.faults.environment import STANDARD
-from tests.faults.message import Message
-from tests.faults.run import Lot
+from tests.faults.message import CampaignMessage
+from tests.faults.run import Run
 from tests.faults.verdict import Verdict
 
-MESSAGE = Message("lot", 0, "library", 10, seed=1)
+MESSAGE = CampaignMessage("run", 0, "library", 10, seed=1)
 ID = MESSAGE.id
 
 
-def arrival(subscriber: str, **changes: Any) -> Arrival:
-    made = Arrival(subscriber, f"arn:{subscriber}", ID, MESSAGE.sha256, "bucket", "key")
-    return replace(made, **changes)
+def _arrival(subscriber: str, **changes: Any) -> Arrival:
+    return replace(Arrival(subscriber, f"arn:{subscriber}", ID, MESSAGE.sha256, "bucket", "key"), **changes)
 
 
-OUTCOME = Outcome(
-    lot=Lot(name="lot", messages=[MESSAGE]),
+OUTCOME = CampaignOutcome(
+    run=Run(name="run", messages=[MESSAGE]),
     sent={ID: MESSAGE},
     expected={(subscriber, ID) for subscriber in STANDARD},
     injected={"killed": 2},
-    refused=0,
+    rejected=0,
     dead_letters=[DeadLetter("orders", ID, "PayloadMissing", "", {})],
     unaccounted=set(),
     premature=set(),
-    left=0,
-    missed=0,
+    failed_again=0,
+    missed_kills=0,
 )
 
 
-def result(*more: Arrival, without: str = "", outcome: Outcome = OUTCOME, **changes: object) -> Result:
-    arrivals = [arrival(name) for name in STANDARD if name != without]
-    digests = {("bucket", "key"): MESSAGE.sha256, ("bucket", "spoiled"): "0" * 64}
-    return Result([outcome], [*arrivals, *more], digests, **changes)  # type: ignore[arg-type]
+def _result(*more: Arrival, without: str = "", outcome: CampaignOutcome = OUTCOME, **changes: object) -> CampaignResult:
+    arrivals = [_arrival(name) for name in STANDARD if name != without]
+    digests = {("bucket", "key"): MESSAGE.sha256, ("bucket", "replaced"): "0" * 64}
+    return CampaignResult([outcome], [*arrivals, *more], digests, **changes)  # type: ignore[arg-type]
 
 
-def test_all_is_well() -> None:
-    verdict = Verdict(result())
+def test_complete_delivery_has_no_violation() -> None:
+    verdict = Verdict(_result())
     assert verdict.ok
-    assert verdict.total.handed_on == verdict.total.sent == 1
+    assert verdict.total.handed_off == verdict.total.sent == 1
     assert (verdict.total.injected, verdict.total.dead_lettered) == (2, 1)
 
 
 @pytest.mark.parametrize(
-    ("found", "sentence"),
+    ("result", "violation"),
     [
-        (result(without="billing"), "1 deliveries were lost"),
-        (result(arrival("orders", arn="arn:again")), "1 were handed on twice"),
-        (result(arrival("billing", sha256="0" * 64), without="billing"), "1 were handed on corrupt"),
-        (result(arrival("billing", key="spoiled"), without="billing"), "1 were handed on corrupt"),
-        (result(arrival("orders", arn="arn:stray", message_id="nobody-sent-it")), "1 were handed on corrupt"),
-        (result(outcome=replace(OUTCOME, premature={("orders", ID)})), "1 were handed on corrupt"),
-        (result(outcome=replace(OUTCOME, unaccounted={("orders", ID)})), "1 were neither"),
-        (result(outcome=replace(OUTCOME, left=1)), "1 failed although"),
-        (result(outcome=replace(OUTCOME, missed=1)), "1 planned kills"),
-        (result(outbox=["outbox/x"]), "1 uploads are still"),
-        (result(unseen=1), "1 failures of functions"),
+        (_result(without="billing"), "1 deliveries were lost"),
+        (_result(_arrival("orders", arn="arn:again")), "1 deliveries were duplicated"),
+        (_result(_arrival("billing", sha256="0" * 64), without="billing"), "1 deliveries were corrupt"),
+        (_result(_arrival("billing", key="replaced"), without="billing"), "1 deliveries were corrupt"),
+        (_result(_arrival("orders", arn="arn:unknown", message_id="unknown")), "1 deliveries were corrupt"),
+        (_result(outcome=replace(OUTCOME, premature={("orders", ID)})), "1 deliveries were corrupt"),
+        (_result(outcome=replace(OUTCOME, unaccounted={("orders", ID)})), "1 deliveries were neither"),
+        (_result(outcome=replace(OUTCOME, failed_again=1)), "1 messages failed after"),
+        (_result(outcome=replace(OUTCOME, missed_kills=1)), "1 planned kills"),
+        (_result(outbox=["outbox/x"]), "1 uploads are still"),
+        (_result(uncounted=1), "1 failures of functions"),
     ],
 )
-def test_whatever_does_not_hold_is_said(found: Result, sentence: str) -> None:
-    verdict = Verdict(found)
+def test_violation_is_reported(result: CampaignResult, violation: str) -> None:
+    verdict = Verdict(result)
     assert not verdict.ok
-    assert [one for one in verdict.broken if one.startswith(sentence)], verdict.broken
+    assert [each for each in verdict.violations if each.startswith(violation)], verdict.violations
 
 
-def test_what_sent_nothing_has_shown_nothing() -> None:
-    assert not Verdict(Result()).ok
+def test_campaign_without_messages_is_not_ok() -> None:
+    assert not Verdict(CampaignResult()).ok
 
 
-ORDERED = [Message("ordered", number, "fifo", 10, seed=1) for number in range(3)]
-IN_ORDER = replace(
+GROUP = [CampaignMessage("group", number, "fifo", 10, seed=1) for number in range(3)]
+GROUP_OUTCOME = replace(
     OUTCOME,
-    lot=Lot(name="ordered", messages=ORDERED),
-    sent={message.id: message for message in ORDERED},
-    expected={("ledger", message.id) for message in ORDERED},
+    run=Run(name="group", messages=GROUP),
+    sent={message.id: message for message in GROUP},
+    expected={("ledger", message.id) for message in GROUP},
     dead_letters=[],
 )
 
 
-def handed_on(*numbers: int, letters: Sequence[int] = ()) -> Verdict:
-    """One group, handed on in this order."""
+def _verdict(*numbers: int, dead: Sequence[int] = ()) -> Verdict:
+    """Return the verdict on a group whose messages arrive in this order."""
     arrivals = [
-        replace(arrival("ledger", arn=f"arn:{number}"), message_id=ORDERED[number].id, sha256="", started=float(place))
-        for place, number in enumerate(numbers)
+        Arrival(
+            "ledger", f"arn:{number}", GROUP[number].id, GROUP[number].sha256, "bucket", str(number), float(position)
+        )
+        for position, number in enumerate(numbers)
     ]
-    arrivals = [replace(one, sha256=IN_ORDER.sent[one.message_id].sha256, key=one.message_id) for one in arrivals]
-    digests = {(one.bucket, one.key): one.sha256 for one in arrivals}
-    dead = [DeadLetter("ledger", ORDERED[number].id, "KeyError", "", {}) for number in letters]
-    return Verdict(Result([replace(IN_ORDER, dead_letters=dead)], arrivals, digests))
+    digests = {(arrival.bucket, arrival.key): arrival.sha256 for arrival in arrivals}
+    dead_letters = [DeadLetter("ledger", GROUP[number].id, "KeyError", "", {}) for number in dead]
+    return Verdict(CampaignResult([replace(GROUP_OUTCOME, dead_letters=dead_letters)], arrivals, digests))
 
 
-def test_what_was_sent_in_order_comes_in_order() -> None:
-    assert handed_on(0, 1, 2).ok
-    assert handed_on(1, 2, 0).broken == ["1 were overtaken by a later one of their group"]
-    assert handed_on(2, 1, 0).total.overtaken == 2
+def test_group_out_of_order_is_reported() -> None:
+    assert _verdict(0, 1, 2).ok
+    assert _verdict(1, 2, 0).violations == ["1 deliveries were out of their group's order"]
+    assert _verdict(2, 1, 0).total.out_of_order == 2
 
 
-def test_a_dead_letter_comes_when_it_is_sent_back() -> None:
-    assert handed_on(1, 2, 0, letters=[0]).ok
-    assert handed_on(2, 1, 0, letters=[0]).total.overtaken == 1
+def test_redriven_dead_letter_may_be_out_of_order() -> None:
+    assert _verdict(1, 2, 0, dead=[0]).ok
+    assert _verdict(2, 1, 0, dead=[0]).total.out_of_order == 1
 
 
-def test_each_subscriber_has_a_row() -> None:
-    rows = {row.name: row for row in Verdict(result(without="billing")).subscribers}
-    assert {name: row.lost for name, row in rows.items()} == {"billing": 1, "landing": 0, "orders": 0, "partner": 0}
+def test_subscribers_have_a_row_each() -> None:
+    rows = {row.name: row for row in Verdict(_result(without="billing")).subscribers}
+    assert {name: row.lost for name, row in rows.items()} == {"billing": 1, "copy": 0, "orders": 0, "partner": 0}
     assert rows["orders"].dead_lettered == 1

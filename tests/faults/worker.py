@@ -1,15 +1,17 @@
-"""A function's process, with the function's environment; `python -m tests.faults.worker <JSON>` starts several at once.
+"""A function's process, with the function's environment variables.
 
-It imports the module as a cold start does and answers invocations, as JSON, each after a line with its length:
+`python -m tests.faults.worker <JSON>` starts several processes: see `tests.faults.functions`. A process imports its
+module as at a cold start, then handles invocations. Messages are JSON, after a line with their length:
 
-    {"event": …, "kill": [3, "after"]}  ->  {"answer": …, "error": null, "calls": 4, "metrics": {"ReceivedEvents": 1}}
+    {"event": …, "kill": [3, "after"]}
+    {"result": …, "error": null, "requests": 4, "metrics": {"ReceivedEvents": 1}}
 
-`calls` counts the requests to AWS, each try of botocore's for itself. With `kill` the process ends at one of them, as
-by SIGKILL: before the third is sent, or after its answer has come. A fork of the imported module serves, so that a new
-process takes milliseconds: the answer then is `{"killed": true}`.
+`requests` is the number of requests to AWS, with each retry of botocore. `kill` ends the process at a request, as
+SIGKILL does: before the third is sent, or after its response. A fork of the process with the imported module handles
+invocations, so that the next fork starts within milliseconds after a kill. The reply is then `{"killed": true}`.
 
-Three settings differ from Lambda's: a client waits a second for an answer, not a minute; what waits before it tries
-again waits a fiftieth of the time; and the library has S3 copy in parts what is larger than 5 MiB, not 5 GiB.
+Three settings differ from Lambda's. A client waits a second for a response instead of a minute. Sleeps take a fiftieth
+of their time. The library has S3 copy payloads above 5 MiB in parts instead of above 5 GiB.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ from typing import Any, NoReturn
 
 from tests.faults.message import PART
 
-_PATIENCE_SECONDS = 1.0
+_TIMEOUT_SECONDS = 1.0
 _SHARED = ("boto3", "aws_lambda_powertools", "aws_lambda_powertools.utilities.batch", "claim_check")
-_MADE_LATE = ("s3", "sns")  # the library's clients: what botocore reads for them is read once, not in every fork
-_HASTE = 50
+_LATE_CLIENTS = ("s3", "sns")  # loads the library's service models before the fork, not in each fork
+_SPEED_UP = 50
 
 
 def send(file: int, message: dict[str, Any]) -> None:
@@ -43,7 +45,7 @@ def send(file: int, message: dict[str, Any]) -> None:
 
 
 def receive(file: int) -> dict[str, Any] | None:
-    """Read a message, and no byte more: what follows is for who comes after a killed process. None at the end."""
+    """Read one message, or None at the end. It reads no further byte, which may be for the process after a kill."""
     head = _read(file, 11)
     if not head:
         return None
@@ -60,26 +62,26 @@ def _read(file: int, size: int) -> bytes:
 
 
 def main() -> None:
-    """Fork a process for each that is told of: see `tests.faults.workers`."""
-    told = json.loads(sys.argv[1])
+    """Fork a process for each start in the argument."""
+    starts = json.loads(sys.argv[1])
     for shared in _SHARED:
         importlib.import_module(shared)
-    for one in told:
+    for start in starts:
         if os.fork() == 0:
-            _begin(one, [other for other in told if other is not one])
-    _close(told)
-    for _ in told:
+            _begin(start, [other for other in starts if other is not start])
+    _close(starts)
+    for _ in starts:
         os.wait()
 
 
-def _begin(told: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
+def _begin(start: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
     status = 1
     try:
         _close(others)
         os.environ.clear()
-        os.environ.update(told["environment"])
-        os.dup2(told["invocations"], 0)
-        _work(told["module"], told["answers"])
+        os.environ.update(start["environment"])
+        os.dup2(start["invocations"], 0)
+        _work(start["module"], start["replies"])
         status = 0
     except Exception:
         traceback.print_exc()
@@ -87,43 +89,43 @@ def _begin(told: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
         os._exit(status)
 
 
-def _close(told: list[dict[str, Any]]) -> None:
-    for one in told:
-        os.close(one["invocations"])
-        os.close(one["answers"])
+def _close(starts: list[dict[str, Any]]) -> None:
+    for start in starts:
+        os.close(start["invocations"])
+        os.close(start["replies"])
 
 
 def _work(module: str, replies: int) -> None:
-    steps = _Steps()
-    handler = _load(module, steps)
+    counter = _RequestCounter()
+    handler = _load(module, counter)
     send(replies, {"ready": True})
     while True:
         child = os.fork()
         if child == 0:
-            _serve(handler, steps, replies)
+            _serve(handler, counter, replies)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        if status == 0:  # the end of the input
+        if status == 0:  # its input has ended
             return
         send(replies, {"killed": True})
 
 
-class _Steps:
-    """Counts the requests to AWS, and ends the process at the one it is told."""
+class _RequestCounter:
+    """A request counter that exits the process at a given request."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.requests = 0
         self._kill: tuple[int, str] | None = None
         self._lock = threading.Lock()
-        self._request = threading.local()  # parts of a payload are sent by several threads
+        self._request = threading.local()  # several threads upload the parts of a payload
 
     def start(self, kill: list[Any] | None) -> None:
-        self.calls, self._kill = 0, (kill[0], kill[1]) if kill else None
+        self.requests, self._kill = 0, (kill[0], kill[1]) if kill else None
 
     def before(self, **_: Any) -> None:
         with self._lock:
-            self.calls += 1
-            self._request.number = self.calls
+            self.requests += 1
+            self._request.number = self.requests
         self._at("before")
 
     def after(self, **_: Any) -> None:
@@ -134,49 +136,49 @@ class _Steps:
             os._exit(137)
 
 
-def _load(name: str, steps: _Steps) -> Any:
+def _load(name: str, counter: _RequestCounter) -> Any:
     import boto3
     from botocore.config import Config
 
-    from claim_check.s3 import copy as copying
+    from claim_check.s3 import copy
 
     boto3.setup_default_session()
     session: Any = boto3.DEFAULT_SESSION
     core = session._session
-    core.set_default_client_config(Config(read_timeout=_PATIENCE_SECONDS, connect_timeout=_PATIENCE_SECONDS))
-    core.register("before-send", steps.before)
-    core.register("response-received", steps.after)
-    _hurry(time.sleep)
-    copying.LARGEST_SINGLE_COPY_BYTES = copying.PART_BYTES = PART
-    for service in _MADE_LATE:
+    core.set_default_client_config(Config(read_timeout=_TIMEOUT_SECONDS, connect_timeout=_TIMEOUT_SECONDS))
+    core.register("before-send", counter.before)
+    core.register("response-received", counter.after)
+    _speed_up(time.sleep)
+    copy.LARGEST_SINGLE_COPY_BYTES = copy.PART_BYTES = PART
+    for service in _LATE_CLIENTS:
         session.client(service)
     return importlib.import_module(name).handler
 
 
-def _hurry(sleep: Callable[[float], None]) -> None:
-    time.sleep = lambda seconds, /: sleep(float(seconds) / _HASTE)
+def _speed_up(sleep: Callable[[float], None]) -> None:
+    time.sleep = lambda seconds, /: sleep(float(seconds) / _SPEED_UP)
 
 
-def _serve(handler: Any, steps: _Steps, replies: int) -> None:
+def _serve(handler: Any, counter: _RequestCounter, replies: int) -> None:
     log = os.open(os.environ["FAULTS_LOG"], os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     while invocation := receive(0):
         start = os.lseek(log, 0, os.SEEK_END)
-        steps.start(invocation["kill"])
-        answer = error = None
+        counter.start(invocation["kill"])
+        result = error = None
         try:
-            answer = handler(invocation["event"], _CONTEXT)
+            result = handler(invocation["event"], _CONTEXT)
         except Exception as raised:
             traceback.print_exc()
             error = {"errorType": type(raised).__name__, "errorMessage": str(raised)}
         sys.stdout.flush()
         metrics = _metrics(os.pread(log, 1 << 24, start))
-        send(replies, {"answer": answer, "error": error, "calls": steps.calls, "metrics": metrics})
+        send(replies, {"result": result, "error": error, "requests": counter.requests, "metrics": metrics})
 
 
 def _metrics(log: bytes) -> dict[str, float]:
-    """The sums of what a function's log counts in CloudWatch's embedded format."""
+    """Return the sums of the counts in a function's log, which are in CloudWatch's embedded metric format."""
     sums: Counter[str] = Counter()
     for line in log.splitlines():
         if not line.startswith(b"{"):

@@ -1,1 +1,1 @@
-"""Functions as they would be had nobody thought of failures: the campaign has to find them out."""
+"""Functions with one defect each. The campaign must detect each defect."""
