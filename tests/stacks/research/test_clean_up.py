@@ -17,7 +17,7 @@ def test_guard_comes_before_the_domain(template: Template) -> None:
     assert name in only(template, "AWS::SageMaker::Domain")["DependsOn"]
 
 
-def test_domain_is_emptied_before_the_resources_it_needs_are_deleted(template: Template) -> None:
+def test_domain_is_emptied_before_its_resources_are_deleted(template: Template) -> None:
     resource = only(template, CLEAN_UP)
     assert {
         "AWS::SageMaker::Domain",
