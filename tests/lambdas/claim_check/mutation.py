@@ -3,7 +3,7 @@
     python -m venv build/mutation && build/mutation/bin/pip install -r requirements.txt mutmut==3.8.1
     build/mutation/bin/python -m tests.lambdas.claim_check.mutation FOLDER [CHILDREN] [SAMPLE]
 
-Of 488 random mutants of 3,429, the tests kill 96 %. Most of the others do not change the program: "UTF-8" for "utf-8",
+Of 889 random mutants of 3,429, the tests kill 96 %. Most of the others do not change the program: "UTF-8" for "utf-8",
 None for False, an argument with its default value, a fast path that is not used.
 
 mutmut is no dependency of the project. A complete run needs about an hour with two CHILDREN; SAMPLE limits it to that

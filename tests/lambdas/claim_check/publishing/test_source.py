@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claim_check import InvalidMessage, Publisher
-from claim_check.publishing.source import SourceReader, chunks_of
+from claim_check.publishing.source import SourceReader
 from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:
@@ -93,12 +93,18 @@ def test_file_is_read_in_chunks_of_5_mib(publisher: Publisher) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload",
-    ["abc", b"abc", "äb", bytearray(b"abc"), [b"ab", b"", b"c"], bytearray()],
+    ("payload", "data"),
+    [
+        ("abc", b"abc"),
+        (b"abc", b"abc"),
+        ("äb", b"\xc3\xa4b"),
+        (bytearray(b"abc"), b"abc"),
+        ([b"ab", b"", b"c"], b"abc"),
+        (bytearray(), b""),
+    ],
     ids=["text", "bytes", "umlaut", "buffer", "chunks", "empty"],
 )
-def test_whole_payload_is_read_up_to_the_limit(payload: Any) -> None:
-    data = b"".join(chunks_of(payload))
+def test_whole_payload_is_read_up_to_the_limit(payload: Any, data: bytes) -> None:
     for limit, expected in ((len(data), data), (len(data) - 1, None)):
         with SourceReader(payload) as source:
             assert source.whole(limit) == expected

@@ -132,9 +132,11 @@ def test_invalid_text_is_malformed_and_not_quoted(s3: S3Client, store: Store) ->
         assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"9" * 5000 + b"x"])
-def test_invalid_json_is_malformed(data: bytes, s3: S3Client, store: Store) -> None:
-    with pytest.raises(MalformedMessage, match="the payload is not JSON"):
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"{", "at character 1"), (b"[" * 100_000, "nested too deeply"), (b"9" * 5000 + b"x", "")]
+)
+def test_invalid_json_is_malformed(data: bytes, reason: str, s3: S3Client, store: Store) -> None:
+    with pytest.raises(MalformedMessage, match=f"the payload is not JSON: .*{reason}"):
         received(data, s3, store).payload.json()
 
 

@@ -66,3 +66,7 @@ def test_data_type_has_up_to_256_characters(publisher: Publisher) -> None:
     publisher.publish("x", attributes={"a": Attribute("String." + "x" * 249, "v")})
     with pytest.raises(InvalidMessage, match="data type"):
         publisher.publish("x", attributes={"a": Attribute("String." + "x" * 250, "v")})
+
+
+def test_attribute_size_counts_bytes() -> None:
+    assert Attribute("String", "äb").size("ü") == len("ü".encode()) + len("String") + len("äb".encode())
