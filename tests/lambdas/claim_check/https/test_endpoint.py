@@ -8,17 +8,13 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
 
 import botocore
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from claim_check import (
     Attribute,
@@ -438,19 +434,10 @@ class _Pages(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), 1, NOW - timedelta(days=9999), NOW + timedelta(days=9999)
-    )
-    builder = builder.add_extension(
-        x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-    )
-    pem = tmp_path / "server.pem"
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    pem.write_bytes(secret + builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    pem = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(pem)
     server = HTTPServer(("127.0.0.1", 0), _Pages)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that does not trust us hangs up
     server.socket = context.wrap_socket(server.socket, server_side=True)
