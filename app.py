@@ -45,16 +45,9 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     """Add the stacks of the publisher, its senders and its subscribers."""
     publisher = PublisherStack(app, names, settings=deployment.publisher, defaults=defaults)
     for replica in names.publisher.replicas.values():
-        publisher.add_stack_dependency(  # S3 requires the replica before it replicates
-            ReplicaStack(
-                app,
-                replica,
-                source=names.publisher.payload_bucket,
-                subscribers=names.subscribers.values(),
-                lifetime_days=deployment.publisher.payload_lifetime_days,
-                defaults=defaults,
-            )
-        )
+        days = deployment.publisher.payload_lifetime_days
+        replica_stack = ReplicaStack(app, replica, names=names, lifetime_days=days, defaults=defaults)
+        publisher.add_stack_dependency(replica_stack)  # S3 requires the replica before it replicates
     for sender in names.senders.values():
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:
@@ -67,35 +60,16 @@ def add_subscriber(
     app: App, deployment: Deployment, names: Names, subscriber: SubscriberConfig, defaults: Defaults
 ) -> Stack:
     """Return the new stack of one subscriber."""
-    lifetime_days = deployment.publisher.payload_lifetime_days
+    own, days = names.subscribers[subscriber.name], deployment.publisher.payload_lifetime_days
     match subscriber.kind:
         case "sqs":
             return SqsSubscriberStack(
-                app,
-                names.subscribers[subscriber.name],
-                settings=subscriber,
-                publisher=names.publisher,
-                research=names.research,
-                payload_lifetime_days=lifetime_days,
-                defaults=defaults,
+                app, own, settings=subscriber, research=names.research, lifetime_days=days, defaults=defaults
             )
         case "lambda":
-            return LambdaSubscriberStack(
-                app,
-                names.subscribers[subscriber.name],
-                settings=subscriber,
-                publisher=names.publisher,
-                payload_lifetime_days=lifetime_days,
-                defaults=defaults,
-            )
+            return LambdaSubscriberStack(app, own, settings=subscriber, lifetime_days=days, defaults=defaults)
         case "https":
-            return HttpsSubscriberStack(
-                app,
-                names.subscribers[subscriber.name],
-                settings=subscriber,
-                publisher=names.publisher,
-                defaults=defaults,
-            )
+            return HttpsSubscriberStack(app, own, settings=subscriber, defaults=defaults)
 
 
 if __name__ == "__main__":

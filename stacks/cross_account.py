@@ -7,18 +7,13 @@ before its subscribers.
 
 from collections.abc import Iterable, Mapping
 
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
 
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
 from stacks.common.grants import allow
-from stacks.deployment.names import (
-    PayloadBucketNames,
-    Place,
-    PublisherNames,
-    Resource,
-    SenderNames,
-    SubscriberNames,
-)
+from stacks.deployment.names import PayloadBucketNames, Place, PublisherNames, Resource, SenderNames, SubscriberNames
 
 Conditions = dict[str, dict[str, object]]
 
@@ -51,19 +46,15 @@ def decrypt_payloads(
     )
 
 
-def grant_read_payloads(role: iam.IRole, subscriber: SubscriberNames, publisher: PublisherNames) -> None:
+def grant_read_payloads(role: iam.IRole, subscriber: SubscriberNames) -> None:
     """Allow a reader role, in its own policy, to read payloads from the publisher's bucket and from a near replica."""
     sources: tuple[tuple[str, PayloadBucketNames], ...] = (
-        ("Payloads", publisher.payload_bucket),
+        ("Payloads", subscriber.publisher.payload_bucket),
         *(("Replica", replica) for replica in subscriber.replicas),
     )
     for name, bucket in sources:
         allow(
-            role,
-            sid=f"Read{name}",
-            actions=["s3:GetObject"],
-            resources=[bucket.payloads_arn],
-            wildcards=BELOW_A_PREFIX,
+            role, sid=f"Read{name}", actions=["s3:GetObject"], resources=[bucket.payloads_arn], wildcards=BELOW_A_PREFIX
         )
         allow(
             role,
@@ -174,20 +165,16 @@ def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberName
     )
 
 
-def deliver(publisher: PublisherNames, *, queue_arn: str, queue_region: str) -> iam.PolicyStatement:
+def deliver(publisher: PublisherNames, queue: sqs.IQueue) -> iam.PolicyStatement:
     """Return the queue statement that allows SNS to send messages of the topic."""
+    region = Stack.of(queue).region
     return iam.PolicyStatement(
         sid="DeliverFromTopic",
-        principals=[sns_service(publisher, endpoint_region=queue_region)],
+        principals=[iam.ServicePrincipal(publisher.sns_principal(region))],
         actions=["sqs:SendMessage"],
-        resources=[queue_arn],
+        resources=[queue.queue_arn],
         conditions={"ArnEquals": {"aws:SourceArn": publisher.topic.arn}},
     )
-
-
-def sns_service(publisher: PublisherNames, *, endpoint_region: str) -> iam.ServicePrincipal:
-    """Return SNS as the principal that delivers from the topic to an endpoint in a Region."""
-    return iam.ServicePrincipal(publisher.sns_principal(endpoint_region))
 
 
 # Conditions ----------------------------------------------------------------------------------------------------------

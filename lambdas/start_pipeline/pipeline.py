@@ -32,13 +32,7 @@ class PipelineExecution:
 
 
 def start_pipeline(
-    handoff: HandOff,
-    *,
-    dereferencer: Dereferencer,
-    data: Store,
-    pipeline: str,
-    s3: "S3Client",
-    sagemaker: Any,
+    handoff: HandOff, *, dereferencer: Dereferencer, data: Store, pipeline: str, s3: "S3Client", sagemaker: Any
 ) -> PipelineExecution:
     """Have S3 copy the payload into `data`, then start `pipeline` with the copy's URI as its parameter `Input`.
 

@@ -250,10 +250,7 @@ class Alarms(Construct):
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
             actions=list(actions),
             resources=[resource],
-            conditions={
-                "StringEquals": {"aws:SourceAccount": stack.account},
-                "ArnLike": {"aws:SourceArn": alarms.arn},
-            },
+            conditions={"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": alarms.arn}},
         )
 
 

@@ -37,10 +37,7 @@ class Function(lambda_.Function):
             scope, f"{id}Role", role_name=role_name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
         )
         log_group = logs.LogGroup(
-            scope,
-            f"{id}Logs",
-            log_group_name=f"/aws/lambda/{function_name}",
-            removal_policy=RemovalPolicy.DESTROY,
+            scope, f"{id}Logs", log_group_name=f"/aws/lambda/{function_name}", removal_policy=RemovalPolicy.DESTROY
         )
         log_group.grant_write(role)
         acknowledge_wildcards(role, {"X-Ray has no narrower resource.": ["*"]})

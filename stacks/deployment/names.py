@@ -161,6 +161,7 @@ class SubscriberNames:
         prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
         place = Place(subscriber.account, subscriber.region)
         topic_place = Place(subscriber.account, publisher.place.region)
+        self.publisher = publisher
         self.name = name
         self.kind = subscriber.kind
         self.place = place
@@ -204,7 +205,6 @@ class SubscriberNames:
         """The endpoint of the subscription."""
         self.replicas = tuple(names for region, names in publisher.replicas.items() if region == place.region)
         """The replica in the subscriber's Region, if there is one. It is read before the payload bucket."""
-        self._publisher = publisher
 
     @property
     def staging_store(self) -> Store:
@@ -220,7 +220,7 @@ class SubscriberNames:
     def trusted_stores(self) -> tuple[Store, ...]:
         """The stores whose pointers the subscriber accepts: the publisher's, with the replica in its Region."""
         replicas = tuple(Replica(replica.bucket.name, replica.place.region) for replica in self.replicas)
-        return (replace(self._publisher.store, replicas=replicas),)
+        return (replace(self.publisher.store, replicas=replicas),)
 
     @property
     def handoff_stores(self) -> tuple[Store, ...]:

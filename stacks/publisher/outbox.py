@@ -36,9 +36,7 @@ class Outbox(Construct):
             key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
         # An upload that was overwritten before it was published lives as long as its dead letter can.
         bucket.add_lifecycle_rule(
-            id="ExpireOverwrittenUploads",
-            prefix=OUTBOX,
-            noncurrent_version_expiration=Duration.days(lifetime_days),
+            id="ExpireOverwrittenUploads", prefix=OUTBOX, noncurrent_version_expiration=Duration.days(lifetime_days)
         )
         cfn = bucket.node.default_child
         assert isinstance(cfn, s3.CfnBucket)
@@ -54,10 +52,7 @@ class Outbox(Construct):
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [self._bucket.bucket_name]},
-                    "object": {"key": events.Match.prefix(OUTBOX)},
-                },
+                detail={"bucket": {"name": [self._bucket.bucket_name]}, "object": {"key": events.Match.prefix(OUTBOX)}},
             ),
             targets=[target],
         )

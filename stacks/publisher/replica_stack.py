@@ -1,14 +1,12 @@
 """A replica of the payloads in another Region, for the subscribers there."""
 
-from collections.abc import Iterable
-
 from aws_cdk import Environment, Stack
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
-from stacks.deployment.names import PayloadBucketNames, ReplicaNames, SubscriberNames
+from stacks.deployment.names import Names, ReplicaNames
 from stacks.publisher.payload_bucket import PayloadBucket
 
 
@@ -19,26 +17,19 @@ class ReplicaStack(Stack):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        names: ReplicaNames,
-        *,
-        source: PayloadBucketNames,
-        subscribers: Iterable[SubscriberNames],
-        lifetime_days: int,
-        defaults: Defaults,
+        self, scope: Construct, replica: ReplicaNames, *, names: Names, lifetime_days: int, defaults: Defaults
     ) -> None:
         super().__init__(
             scope,
-            names.stack,
-            env=Environment(account=names.place.account, region=names.place.region),
+            replica.stack,
+            env=Environment(account=replica.place.account, region=replica.place.region),
             termination_protection=defaults.termination_protection,
             description="coatcheck: payloads, replicated for subscribers in this Region.",
         )
         key = kms.Key(
             self,
             "Key",
-            alias=names.key_alias.name,
+            alias=replica.key_alias.name,
             description=f"{defaults.name}: replicated payloads",
             enable_key_rotation=True,
             removal_policy=defaults.removal_policy,
@@ -46,11 +37,11 @@ class ReplicaStack(Stack):
         PayloadBucket(
             self,
             "ReplicaBucket",
-            names=names,
+            names=replica,
             key=key,
-            subscribers=[subscriber for subscriber in subscribers if names in subscriber.replicas],
+            subscribers=[subscriber for subscriber in names.subscribers.values() if replica in subscriber.replicas],
             lifetime_days=lifetime_days,
             defaults=defaults,
         )
         # No dashboard: the publisher's shows both Regions. S3 counts the lag here, so its alarm is here.
-        Alarms(self, "Alarms", defaults=defaults).add_replica_alarm(source, names)
+        Alarms(self, "Alarms", defaults=defaults).add_replica_alarm(names.publisher.payload_bucket, replica)

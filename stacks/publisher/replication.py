@@ -51,8 +51,7 @@ class Replication(Construct):
         cfn = bucket.node.default_child
         assert isinstance(cfn, s3.CfnBucket)
         cfn.replication_configuration = s3.CfnBucket.ReplicationConfigurationProperty(
-            role=role.role_arn,
-            rules=[_rule(replica, priority) for priority, replica in enumerate(replicas, start=1)],
+            role=role.role_arn, rules=[_rule(replica, priority) for priority, replica in enumerate(replicas, start=1)]
         )
 
 

@@ -15,7 +15,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.function import Function
 from stacks.common.grants import grant_put, grant_read
 from stacks.deployment import FunctionSubscriberConfig
-from stacks.deployment.names import INLINE, PublisherNames, SubscriberNames
+from stacks.deployment.names import INLINE, SubscriberNames
 
 
 class Consumer(Construct):
@@ -31,12 +31,11 @@ class Consumer(Construct):
         *,
         names: SubscriberNames,
         settings: FunctionSubscriberConfig,
-        publisher: PublisherNames,
-        payload_lifetime_days: int,
+        lifetime_days: int,
         defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
-        self._names, self._settings, self._publisher = names, settings, publisher
+        self._names, self._settings = names, settings
         self.staging_bucket = PrivateBucket(
             self,
             "StagingBucket",
@@ -44,7 +43,7 @@ class Consumer(Construct):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpirePayloads",
-                    expiration=Duration.days(payload_lifetime_days),
+                    expiration=Duration.days(lifetime_days),
                     abort_incomplete_multipart_upload_after=Duration.days(2),
                 )
             ],
@@ -85,5 +84,5 @@ class Consumer(Construct):
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
         """Allow a reader role to read the publisher's payloads, and those that came inline."""
-        cross_account.grant_read_payloads(role, self._names, self._publisher)
+        cross_account.grant_read_payloads(role, self._names)
         grant_read(self.staging_bucket, role, INLINE)

@@ -95,10 +95,7 @@ class EcsTask(Construct):
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="task",
                 log_group=logs.LogGroup(
-                    self,
-                    "Logs",
-                    log_group_name=f"/aws/ecs/{names.cluster.name}",
-                    removal_policy=RemovalPolicy.DESTROY,
+                    self, "Logs", log_group_name=f"/aws/ecs/{names.cluster.name}", removal_policy=RemovalPolicy.DESTROY
                 ),
             ),
         )
@@ -181,8 +178,7 @@ def _small_vpc(scope: Construct) -> ec2.Vpc:
         gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
     )
     acknowledge(
-        vpc,
-        {"AwsSolutions-VPC7": "No inbound connection is allowed. The account's owner decides about flow logs."},
+        vpc, {"AwsSolutions-VPC7": "No inbound connection is allowed. The account's owner decides about flow logs."}
     )
     return vpc
 

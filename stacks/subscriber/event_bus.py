@@ -52,9 +52,5 @@ class SubscriberBus(events.EventBus):
     def forward(self, id: str, *, alarm: str, description: str, pattern: events.EventPattern) -> None:
         """Forward matching events of the account's default bus, unchanged."""
         self.forwarding_rules[alarm] = events.Rule(
-            self,
-            id,
-            description=description,
-            event_pattern=pattern,
-            targets=[targets.EventBus(self, role=self._role)],
+            self, id, description=description, event_pattern=pattern, targets=[targets.EventBus(self, role=self._role)]
         )

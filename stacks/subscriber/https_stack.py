@@ -13,7 +13,7 @@ from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
 from stacks.cross_account import grant_read_payloads
 from stacks.deployment import HttpsSubscriberConfig
-from stacks.deployment.names import PublisherNames, SubscriberNames
+from stacks.deployment.names import SubscriberNames
 from stacks.subscriber.subscription import Subscription
 
 DELIVERY_POLICY = {
@@ -43,18 +43,12 @@ class HttpsSubscriberStack(Stack):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        names: SubscriberNames,
-        *,
-        settings: HttpsSubscriberConfig,
-        publisher: PublisherNames,
-        defaults: Defaults,
+        self, scope: Construct, names: SubscriberNames, *, settings: HttpsSubscriberConfig, defaults: Defaults
     ) -> None:
         super().__init__(
             scope,
             names.stack,
-            env=Environment(account=names.place.account, region=publisher.place.region),
+            env=Environment(account=names.place.account, region=names.publisher.place.region),
             description="coatcheck: a role and a queue for an HTTPS endpoint that receives messages of any size.",
         )
         account: iam.IPrincipal = iam.AccountPrincipal(names.place.account)
@@ -70,14 +64,13 @@ class HttpsSubscriberStack(Stack):
             description=f"Assumed by the HTTPS endpoint {settings.endpoint} to read payloads."[:1000],
             assumed_by=account,
         )
-        grant_read_payloads(reader, names, publisher)
+        grant_read_payloads(reader, names)
         alarms = Alarms(self, "Alarms", defaults=defaults)
         subscription = Subscription(
             self,
             "Subscription",
             names=names,
             settings=settings,
-            publisher=publisher,
             raw=False,  # SNS signs only its envelope
             delivery_policy=DELIVERY_POLICY,
             alarms=alarms,
@@ -89,7 +82,7 @@ class HttpsSubscriberStack(Stack):
         stores = json.dumps([store.to_dict() for store in names.trusted_stores])
         for output, value, description in (
             ("ReaderRoleArn", reader.role_arn, "The role that the endpoint's process assumes."),
-            ("TopicArn", publisher.topic.arn, "The only topic whose notifications the endpoint accepts."),
+            ("TopicArn", names.publisher.topic.arn, "The only topic whose notifications the endpoint accepts."),
             ("TrustedStores", stores, "The stores from which the endpoint may read payloads."),
             ("UndeliveredQueueUrl", subscription.undelivered_queue.queue_url, "Messages that SNS could not deliver."),
         ):

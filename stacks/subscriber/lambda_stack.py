@@ -11,9 +11,8 @@ from stacks.common.alarms import Alarms
 from stacks.common.dashboard import traffic_graph
 from stacks.common.defaults import Defaults
 from stacks.common.grants import allow
-from stacks.cross_account import sns_service
 from stacks.deployment import LambdaSubscriberConfig
-from stacks.deployment.names import PublisherNames, SubscriberNames
+from stacks.deployment.names import SubscriberNames
 from stacks.deployment.payload_lifetime import days_until_forgotten
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.ecs_task import EcsTask
@@ -32,8 +31,7 @@ class LambdaSubscriberStack(Stack):
         names: SubscriberNames,
         *,
         settings: LambdaSubscriberConfig,
-        publisher: PublisherNames,
-        payload_lifetime_days: int,
+        lifetime_days: int,
         defaults: Defaults,
     ) -> None:
         super().__init__(
@@ -44,23 +42,10 @@ class LambdaSubscriberStack(Stack):
         )
         alarms = Alarms(self, "Alarms", defaults=defaults)
         subscription = Subscription(
-            self,
-            "Subscription",
-            names=names,
-            settings=settings,
-            publisher=publisher,
-            raw=False,
-            alarms=alarms,
-            defaults=defaults,
+            self, "Subscription", names=names, settings=settings, raw=False, alarms=alarms, defaults=defaults
         )
         consumer = Consumer(
-            self,
-            "Consumer",
-            names=names,
-            settings=settings,
-            publisher=publisher,
-            payload_lifetime_days=payload_lifetime_days,
-            defaults=defaults,
+            self, "Consumer", names=names, settings=settings, lifetime_days=lifetime_days, defaults=defaults
         )
         task = EcsTask(
             self,
@@ -84,7 +69,7 @@ class LambdaSubscriberStack(Stack):
             ),
             removal_policy=defaults.removal_policy,
         )
-        idempotency = Duration.days(days_until_forgotten(settings, payload_lifetime_days=payload_lifetime_days))
+        idempotency = Duration.days(days_until_forgotten(settings, payload_lifetime_days=lifetime_days))
         consume = consumer.add_function(
             package="consume_topic",
             environment=Settings(
@@ -115,8 +100,8 @@ class LambdaSubscriberStack(Stack):
             "InvokeFromTopic",
             action="lambda:InvokeFunction",
             function_name=consume.function_arn,
-            principal=sns_service(publisher, endpoint_region=names.place.region).service,
-            source_arn=publisher.topic.arn,
+            principal=names.publisher.sns_principal(names.place.region),
+            source_arn=names.publisher.topic.arn,
         )
         subscription.resource.node.add_dependency(permission)
 

@@ -7,7 +7,7 @@ from constructs import Construct
 from stacks import cross_account
 from stacks.common.defaults import Defaults
 from stacks.deployment import SqsSubscriberConfig
-from stacks.deployment.names import PublisherNames, SubscriberNames
+from stacks.deployment.names import SubscriberNames
 
 
 class Queue(sqs.Queue):
@@ -20,7 +20,6 @@ class Queue(sqs.Queue):
         *,
         names: SubscriberNames,
         settings: SqsSubscriberConfig,
-        publisher: PublisherNames,
         dead_letters: sqs.IQueue,
         defaults: Defaults,
     ) -> None:
@@ -36,6 +35,4 @@ class Queue(sqs.Queue):
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=settings.maximum_receives),
             removal_policy=defaults.removal_policy,
         )
-        self.add_to_resource_policy(
-            cross_account.deliver(publisher, queue_arn=self.queue_arn, queue_region=names.place.region)
-        )
+        self.add_to_resource_policy(cross_account.deliver(names.publisher, self))

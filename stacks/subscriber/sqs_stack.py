@@ -9,7 +9,7 @@ from stacks.common.alarms import Alarms
 from stacks.common.dashboard import traffic_graph
 from stacks.common.defaults import Defaults
 from stacks.deployment import SqsSubscriberConfig
-from stacks.deployment.names import LANDED, PublisherNames, ResearchNames, SubscriberNames
+from stacks.deployment.names import LANDED, ResearchNames, SubscriberNames
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.event_bus import SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
@@ -31,8 +31,7 @@ class SqsSubscriberStack(Stack):
         names: SubscriberNames,
         *,
         settings: SqsSubscriberConfig,
-        publisher: PublisherNames,
-        payload_lifetime_days: int,
+        lifetime_days: int,
         research: ResearchNames | None,
         defaults: Defaults,
     ) -> None:
@@ -45,32 +44,13 @@ class SqsSubscriberStack(Stack):
         alarms = Alarms(self, "Alarms", defaults=defaults)
         # Raw: the queue holds the publisher's own message, with its attributes, as every claim-check client reads it.
         subscription = Subscription(
-            self,
-            "Subscription",
-            names=names,
-            settings=settings,
-            publisher=publisher,
-            raw=True,
-            alarms=alarms,
-            defaults=defaults,
+            self, "Subscription", names=names, settings=settings, raw=True, alarms=alarms, defaults=defaults
         )
         consumer = Consumer(
-            self,
-            "Consumer",
-            names=names,
-            settings=settings,
-            publisher=publisher,
-            payload_lifetime_days=payload_lifetime_days,
-            defaults=defaults,
+            self, "Consumer", names=names, settings=settings, lifetime_days=lifetime_days, defaults=defaults
         )
         queue = Queue(
-            self,
-            "Queue",
-            names=names,
-            settings=settings,
-            publisher=publisher,
-            dead_letters=consumer.dead_letters,
-            defaults=defaults,
+            self, "Queue", names=names, settings=settings, dead_letters=consumer.dead_letters, defaults=defaults
         )
         subscription.resource.node.add_dependency(queue)
         bus = SubscriberBus(self, "EventBus", names=names)

@@ -14,7 +14,7 @@ from stacks.common.dashboard import queue_graph
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.deployment import SubscriberConfig
-from stacks.deployment.names import PublisherNames, SubscriberNames
+from stacks.deployment.names import SubscriberNames
 
 _SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
 
@@ -33,13 +33,13 @@ class Subscription(Construct):
         *,
         names: SubscriberNames,
         settings: SubscriberConfig,
-        publisher: PublisherNames,
         raw: bool,
         delivery_policy: Mapping[str, object] | None = None,
         alarms: Alarms,
         defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
+        publisher = names.publisher
         self.resource = sns.CfnSubscription(
             self,
             "Resource",
@@ -53,7 +53,7 @@ class Subscription(Construct):
             redrive_policy={"deadLetterTargetArn": names.undelivered_queue.arn},
         )
         stack = Stack.of(self)
-        second = None if stack.region == publisher.place.region else _second_stack(stack, names, publisher)
+        second = None if stack.region == publisher.place.region else _second_stack(stack, names)
         self.undelivered_queue = DeadLetterQueue(
             second or self,
             "UndeliveredQueue",
@@ -61,11 +61,7 @@ class Subscription(Construct):
             retention_days=settings.dead_letter_retention_days,
             defaults=defaults,
         )
-        self.undelivered_queue.add_to_resource_policy(
-            cross_account.deliver(
-                publisher, queue_arn=self.undelivered_queue.queue_arn, queue_region=publisher.place.region
-            )
-        )
+        self.undelivered_queue.add_to_resource_policy(cross_account.deliver(publisher, self.undelivered_queue))
         if second:
             stack.add_stack_dependency(second)
             # CloudWatch requires the alarm in the queue's Region. The dashboard shows both Regions.
@@ -87,7 +83,7 @@ def _filter(settings: SubscriberConfig) -> dict[str, Any]:
     }
 
 
-def _second_stack(stack: Stack, names: SubscriberNames, publisher: PublisherNames) -> Stack:
+def _second_stack(stack: Stack, names: SubscriberNames) -> Stack:
     """Return a stack in the topic's Region, where SNS requires the undelivered queue.
 
     `cdk deploy` of the subscriber's stack deploys it first.
@@ -97,6 +93,6 @@ def _second_stack(stack: Stack, names: SubscriberNames, publisher: PublisherName
     return Stack(
         app,
         names.undelivered_stack,
-        env=Environment(account=names.place.account, region=publisher.place.region),
+        env=Environment(account=names.place.account, region=names.publisher.place.region),
         description=f"coatcheck: messages that SNS could not deliver to {names.stack}, in the topic's Region.",
     )
