@@ -5,6 +5,7 @@ description says what happened, what that means for messages, and the first step
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -19,7 +20,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from stacks.common.alarm_texts import TEXTS
-from stacks.common.dashboard import FIVE_MINUTES, Dashboard, graph
+from stacks.common.dashboard import Dashboard, graph
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.function import Function
@@ -44,33 +45,22 @@ class Alarms(Construct):
 
     def add_dead_letter_alarm(self, name: str, queue: DeadLetterQueue) -> None:
         """Add `<name>NotEmpty`. One message raises it: no function reads the queue."""
-        self._add_depth_alarm(name, queue, TEXTS["NotEmpty"])
-
-    def add_undelivered_alarm(self, queue: DeadLetterQueue) -> None:
-        """Add `UndeliveredNotEmpty`. One message raises it."""
-        self._add_depth_alarm("Undelivered", queue, TEXTS["UndeliveredNotEmpty"])
-
-    def _add_depth_alarm(self, name: str, queue: DeadLetterQueue, text: str) -> None:
-        depth = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=Duration.minutes(1))
-        text = text.format(queue=queue.literal_name, days=queue.retention_days)
-        alarm = self._add(f"{name}NotEmpty", depth, text)
-        self._graphs.append(graph(f"{name}: visible messages", [depth], [alarm]))
+        depth = queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1))
+        title, days = f"{name}: visible messages", queue.retention_days
+        self._add(title, {"NotEmpty": depth}, prefix=name, queue=queue.literal_name, days=days)
 
     def add_queue_alarm(self, queue: sqs.IQueue, *, queue_name: str, threshold: Duration) -> None:
-        """Add `QueueLate`.
+        """Add `QueueLate`. `threshold` is the maximum age of a message that uses all its receives.
 
-        Args:
-            queue: The queue before the consume function.
-            queue_name: Its literal name.
-            threshold: The maximum age of a message that uses all its receives. An older message means that messages
-                arrive faster than they are processed.
+        An older message means that messages arrive faster than they are processed.
         """
-        age = queue.metric_approximate_age_of_oldest_message(statistic="Maximum", period=FIVE_MINUTES)
-        text = TEXTS["QueueLate"].format(queue=queue_name)
-        alarm = self._add("QueueLate", age, text, threshold=threshold.to_seconds())
-        visible = queue.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES)
-        title = "Queue: age of oldest message in seconds (left), visible messages (right)"
-        self._graphs.append(graph(title, [age], [alarm], [visible]))
+        self._add(
+            "Queue: age of oldest message in seconds (left), visible messages (right)",
+            {"QueueLate": queue.metric_approximate_age_of_oldest_message()},
+            right=[queue.metric_approximate_number_of_messages_visible()],
+            threshold=threshold.to_seconds(),
+            queue=queue_name,
+        )
 
     def add_function_alarms(
         self,
@@ -82,96 +72,69 @@ class Alarms(Construct):
     ) -> None:
         """Add `<name>Fails`, `<name>Throttled` and, for asynchronous invocations, `<name>Late` and `<name>Lost`.
 
-        Lambda, SQS or Step Functions retry a failed invocation, so that only lasting errors raise an alarm.
-
-        Args:
-            name: The first part of the alarms' names.
-            function: The function.
-            dead_letters: The destination of failed asynchronous invocations. None for a function that is invoked
-                synchronously.
-            throttled_on_purpose: Whether the function's concurrency is limited, so that throttles are normal.
+        Lambda, SQS or Step Functions retry a failed invocation, so that only lasting errors raise an alarm. Failed
+        asynchronous invocations go to `dead_letters`. With `throttled_on_purpose`, a limit on the function's
+        concurrency makes throttles normal.
         """
-        errors, throttles = function.metric_errors(period=FIVE_MINUTES), function.metric_throttles(period=FIVE_MINUTES)
-        watched = {"Fails": errors} | ({} if throttled_on_purpose else {"Throttled": throttles})
-        alarms = [
-            self._add(f"{name}{end}", metric, TEXTS[end].format(function=function.service), periods=3)
-            for end, metric in watched.items()
-        ]
+        errors, throttles = function.metric_errors(), function.metric_throttles()
+        self._add(
+            f"{name}: errors and throttles (left), invocations (right)",
+            {"Fails": errors} | ({} if throttled_on_purpose else {"Throttled": throttles}),
+            left=[errors, throttles],
+            right=[function.metric_invocations()],
+            prefix=name,
+            periods=3,
+            function=function.service,
+        )
         self._log_groups.append(function.log_group.log_group_name)
-        title = f"{name}: errors and throttles (left), invocations (right)"
-        invocations = function.metric_invocations(period=FIVE_MINUTES)
-        self._graphs.append(graph(title, [errors, throttles], alarms, [invocations]))
-        if dead_letters:
-            self._add_event_alarms(name, function, dead_letters.literal_name)
-
-    def _add_event_alarms(self, name: str, function: Function, queue: str) -> None:
-        """Add the alarms of events that wait for a function: Lambda stores them for six hours."""
-        age = function.metric("AsyncEventAge", statistic="Maximum", period=FIVE_MINUTES)
-        text = TEXTS["Late"].format(function=function.service, queue=queue)
-        late = self._add(f"{name}Late", age, text, threshold=Duration.hours(1).to_milliseconds())
-        lost = function.metric("DestinationDeliveryFailures", statistic="Sum", period=FIVE_MINUTES)
-        self._add(f"{name}Lost", lost, TEXTS["Lost"].format(queue=queue))
-        title = f"{name}: age of oldest event in milliseconds (left), events lost (right)"
-        self._graphs.append(graph(title, [age], [late], [lost]))
+        if dead_letters is None:
+            return
+        lost = function.metric("DestinationDeliveryFailures", statistic="Sum")
+        self._add(
+            f"{name}: age of oldest event in milliseconds (left), events lost (right)",
+            {"Late": function.metric("AsyncEventAge", statistic="Maximum")},
+            right=[lost],
+            prefix=name,
+            threshold=Duration.hours(1).to_milliseconds(),
+            function=function.service,
+            queue=dead_letters.literal_name,
+        )
+        self._add_alarm("Lost", lost, prefix=name, queue=dead_letters.literal_name)
 
     def add_error_alarms(self, function: Function, errors: Sequence[str] = ERRORS) -> None:
         """Add an alarm for each of the errors, by the metric in which the function counts it."""
-        metrics = {error: function.own_metric(error, statistic="Sum", period=FIVE_MINUTES) for error in errors}
-        alarms = [self._add(error, metric, TEXTS[error]) for error, metric in metrics.items()]
-        self._graphs.append(graph("Rejected messages by error", list(metrics.values()), alarms))
+        self._add("Rejected messages by error", {error: function.own_metric(error) for error in errors})
 
     def add_execution_alarms(self, machine: sfn.StateMachine) -> None:
         """Add `ExecutionsFailed` and `ExecutionsTimedOut`. A failed execution has to be redriven in Step Functions."""
-        metrics = {
-            "ExecutionsFailed": machine.metric_failed(period=FIVE_MINUTES),
-            "ExecutionsTimedOut": machine.metric_timed_out(period=FIVE_MINUTES),
-        }
-        alarms = [self._add(name, metric, TEXTS[name]) for name, metric in metrics.items()]
-        right = [machine.metric_started(period=FIVE_MINUTES), machine.metric_succeeded(period=FIVE_MINUTES)]
-        title = "Executions: failed and timed out (left), started and succeeded (right)"
-        self._graphs.append(graph(title, list(metrics.values()), alarms, right))
+        self._add(
+            "Executions: failed and timed out (left), started and succeeded (right)",
+            {"ExecutionsFailed": machine.metric_failed(), "ExecutionsTimedOut": machine.metric_timed_out()},
+            right=[machine.metric_started(), machine.metric_succeeded()],
+        )
 
     def add_topic_alarms(self, topic: sns.ITopic) -> None:
         """Add `NotDelivered` and `DeliveryLost`, for messages after SNS's last attempt."""
-        metrics = {
-            "NotDelivered": topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum", period=FIVE_MINUTES),
-            "DeliveryLost": topic.metric(
-                "NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum", period=FIVE_MINUTES
-            ),
-        }
-        alarms = [self._add(name, metric, TEXTS[name]) for name, metric in metrics.items()]
-        right = [
-            topic.metric_number_of_messages_published(period=FIVE_MINUTES),
-            topic.metric_number_of_notifications_delivered(period=FIVE_MINUTES),
-        ]
-        title = "Deliveries: undelivered and lost (left), published and delivered (right)"
-        self._graphs.append(graph(title, list(metrics.values()), alarms, right))
-
-    def add_rule_alarms(
-        self, rules: Mapping[str, events.Rule], *, function: Function, dead_letters: DeadLetterQueue
-    ) -> None:
-        """Add an alarm for each rule that invokes the function, by the alarm's name."""
-        self._add_rule_alarms(
-            rules, "InvocationsFailedToBeSentToDlq", function=function.service, queue=dead_letters.literal_name
+        self._add(
+            "Deliveries: undelivered and lost (left), published and delivered (right)",
+            {
+                "NotDelivered": topic.metric("NumberOfNotificationsRedrivenToDlq", statistic="Sum"),
+                "DeliveryLost": topic.metric("NumberOfNotificationsFailedToRedriveToDlq", statistic="Sum"),
+            },
+            right=[topic.metric_number_of_messages_published(), topic.metric_number_of_notifications_delivered()],
         )
 
-    def add_forwarding_alarms(self, rules: Mapping[str, events.Rule]) -> None:
-        """Add an alarm for each rule that forwards events of AWS to the subscriber's bus, by the alarm's name.
+    def add_rule_alarms(
+        self, rules: Mapping[str, events.Rule], *, metric_name: str = "FailedInvocations", **values: Any
+    ) -> None:
+        """Add an alarm for each rule, by the alarm's name, with values for its text.
 
-        These rules have no dead-letter queue: their events are no messages.
+        A rule with a dead-letter queue loses an event only if it cannot write to that queue, which is another metric.
         """
-        self._add_rule_alarms(rules, "FailedInvocations")
-
-    def add_failed_tasks_alarm(self, rule: events.Rule, *, dead_letters: DeadLetterQueue) -> None:
-        """Add `TaskFailuresLost`, for the rule that writes failed tasks to the dead-letter queue."""
-        self._add_rule_alarms({"TaskFailuresLost": rule}, "FailedInvocations", queue=dead_letters.literal_name)
-
-    def _add_rule_alarms(self, rules: Mapping[str, events.Rule], metric_name: str, **values: str) -> None:
         metrics = {name: _rule_metric(rule, metric_name) for name, rule in rules.items()}
-        alarms = [self._add(name, metric, TEXTS[name].format(**values)) for name, metric in metrics.items()]
         # Labels are for the graph alone: an alarm with a label is metric math, which the emulator lacks.
         labelled = [metric.with_(label=name) for name, metric in metrics.items()]
-        self._graphs.append(graph("Rules: events lost", labelled, alarms))
+        self._add("Rules: events lost", metrics, left=labelled, **values)
 
     def add_replication_alarms(self, source: PayloadBucketNames, replicas: Iterable[ReplicaNames]) -> None:
         """Add `<region>-NotReplicated` for each replica. Its lag is an alarm of the replica's own stack."""
@@ -179,15 +142,15 @@ class Alarms(Construct):
         for replica in replicas:
             region = replica.place.region
             metric = _replication("OperationsFailedReplication", "Sum", source, replica)
-            alarms.append(self._add(f"{region}-NotReplicated", metric, TEXTS["NotReplicated"].format(region=region)))
+            alarms.append(self._add_alarm("NotReplicated", metric, prefix=f"{region}-", region=region))
             failed.append(metric.with_(label=region))
             lag.append(_lag(source, replica).with_(region=region, label=region))
-        self._graphs.append(graph("Replication: failed operations (left), lag in seconds (right)", failed, alarms, lag))
+        self.add_graph(graph("Replication: failed operations (left), lag in seconds (right)", failed, alarms, lag))
 
     def add_replica_alarm(self, source: PayloadBucketNames, replica: ReplicaNames) -> None:
         """Add `ReplicaLate`, in the replica's Region: CloudWatch alarms cannot use another Region's metrics."""
-        text = TEXTS["ReplicaLate"].format(region=replica.place.region)
-        self._add("ReplicaLate", _lag(source, replica), text, threshold=Duration.hours(1).to_seconds())
+        hour, region = Duration.hours(1).to_seconds(), replica.place.region
+        self._add_alarm("ReplicaLate", _lag(source, replica), threshold=hour, region=region)
 
     def add_graph(self, widget: cloudwatch.IWidget) -> None:
         """Add a graph without an alarm to the dashboard."""
@@ -206,14 +169,36 @@ class Alarms(Construct):
         )
 
     def _add(
-        self, name: str, metric: cloudwatch.IMetric, text: str, *, threshold: float = 1, periods: int = 1
+        self,
+        title: str,
+        metrics: Mapping[str, cloudwatch.IMetric],
+        *,
+        left: Sequence[cloudwatch.IMetric] = (),
+        right: Sequence[cloudwatch.IMetric] = (),
+        **options: Any,
+    ) -> None:
+        """Add alarms with the same options, by name, and one graph of their metrics, or of `left` instead."""
+        alarms = [self._add_alarm(name, metric, **options) for name, metric in metrics.items()]
+        self.add_graph(graph(title, left or [*metrics.values()], alarms, right))
+
+    def _add_alarm(
+        self,
+        name: str,
+        metric: cloudwatch.IMetric,
+        *,
+        prefix: str = "",
+        threshold: float = 1,
+        periods: int = 1,
+        **values: object,
     ) -> cloudwatch.Alarm:
+        """Return a new alarm `<prefix><name>`, with the text of that name or of `name`."""
+        text, name = TEXTS[prefix + name if prefix + name in TEXTS else name], prefix + name
         link = f" Details: {self._runbook}#{name.rpartition('-')[2].lower()}" if self._runbook else ""
         alarm = cloudwatch.Alarm(
             self,
             name,
             alarm_name=f"{self._stack.stack_name}-{name}",
-            alarm_description=text + link,
+            alarm_description=text.format(**values) + link,
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
@@ -269,7 +254,6 @@ def _replication(name: str, statistic: str, source: PayloadBucketNames, replica:
             "RuleId": replica.replication_rule,
         },
         statistic=statistic,
-        period=FIVE_MINUTES,
     )
 
 
@@ -283,5 +267,4 @@ def _rule_metric(rule: events.Rule, name: str) -> cloudwatch.Metric:
         metric_name=name,
         dimensions_map={"RuleName": Fn.select(1 + len(bus), Fn.split("/", rule.rule_arn)), **bus},
         statistic="Sum",
-        period=FIVE_MINUTES,
     )

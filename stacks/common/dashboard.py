@@ -8,8 +8,6 @@ from constructs import Construct
 
 from stacks.common.function import Function
 
-FIVE_MINUTES = Duration.minutes(5)
-_WIDE = 24
 _ADVICE = """\
 # {stack}
 {about}
@@ -43,32 +41,21 @@ class Dashboard(cloudwatch.Dashboard):
     ) -> None:
         stack = Stack.of(scope).stack_name
         link = f"[the runbook]({runbook})" if runbook else "the runbook"
-        rows: list[list[cloudwatch.IWidget]] = [
-            [
-                cloudwatch.TextWidget(
-                    markdown=_ADVICE.format(stack=stack, about=about, runbook=link), width=_WIDE, height=6
-                )
-            ],
-            [
-                cloudwatch.AlarmStatusWidget(
-                    title="Alarms", alarms=list(alarms), width=_WIDE, height=2 + -(-len(alarms) // 4)
-                )
-            ],
-            *(list(graphs[start : start + 2]) for start in range(0, len(graphs), 2)),
-        ]
+        advice = _ADVICE.format(stack=stack, about=about, runbook=link)
+        status_height = 2 + -(-len(alarms) // 4)
+        super().__init__(scope, id, dashboard_name=stack, default_interval=Duration.hours(12))
+        self.add_widgets(cloudwatch.TextWidget(markdown=advice, width=24, height=6))
+        self.add_widgets(
+            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=24, height=status_height)
+        )
+        for start in range(0, len(graphs), 2):
+            self.add_widgets(*graphs[start : start + 2])
         if log_groups:
-            rows.append(
-                [
-                    cloudwatch.LogQueryWidget(
-                        title="Last errors",
-                        log_group_names=list(log_groups),
-                        query_lines=_ERRORS,
-                        width=_WIDE,
-                        height=6,
-                    )
-                ]
+            self.add_widgets(
+                cloudwatch.LogQueryWidget(
+                    title="Last errors", log_group_names=[*log_groups], query_lines=_ERRORS, width=24, height=6
+                )
             )
-        super().__init__(scope, id, dashboard_name=stack, default_interval=Duration.hours(12), widgets=rows)
 
 
 def graph(
@@ -95,11 +82,11 @@ def traffic_graph(
 ) -> cloudwatch.GraphWidget:
     """Return a graph of the function's own metrics: durations and bytes."""
     times = [
-        function.own_metric(name, statistic=statistic, period=FIVE_MINUTES).with_(label=f"{name} {statistic}")
+        function.own_metric(name, statistic).with_(label=f"{name} {statistic}")
         for name in time_metrics
         for statistic in ("p50", "p99")
     ]
-    data = function.own_metric(bytes_metric, statistic="Sum", period=FIVE_MINUTES)
+    data = function.own_metric(bytes_metric)
     return graph("Durations in milliseconds (left), bytes (right)", times, right=[data])
 
 

@@ -68,12 +68,8 @@ class Function(lambda_.Function):
             },
         )
 
-    def own_metric(self, name: str, *, statistic: str, period: Duration) -> cloudwatch.Metric:
+    def own_metric(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
         """Return a metric that the function itself writes, with Powertools' dimension."""
         return cloudwatch.Metric(
-            namespace=METRICS,
-            metric_name=name,
-            dimensions_map={"service": self.service},
-            statistic=statistic,
-            period=period,
+            namespace=METRICS, metric_name=name, dimensions_map={"service": self.service}, statistic=statistic
         )

@@ -87,7 +87,12 @@ class PublisherStack(Stack):
         alarms.add_topic_alarms(topic)
         alarms.add_function_alarms("Publish", publish, dead_letters=publish.dead_letters)
         alarms.add_error_alarms(publish, ["PayloadCorrupt"])
-        alarms.add_rule_alarms(rules, function=publish, dead_letters=publish.dead_letters)
+        alarms.add_rule_alarms(
+            rules,
+            metric_name="InvocationsFailedToBeSentToDlq",
+            function=publish.service,
+            queue=publish.dead_letters.literal_name,
+        )
         if publisher.replicas:
             Replication(self, "Replication", names=publisher, bucket=bucket, key=key)
             alarms.add_replication_alarms(publisher.payload_bucket, publisher.replicas.values())

@@ -113,9 +113,8 @@ class LambdaSubscriberStack(Stack):
             throttled_on_purpose=settings.maximum_concurrency is not None,
         )
         alarms.add_error_alarms(consume)
-        alarms.add_failed_tasks_alarm(
-            task.add_failed_tasks_rule(consumer.dead_letters), dead_letters=consumer.dead_letters
-        )
+        failed_tasks = task.add_failed_tasks_rule(consumer.dead_letters)
+        alarms.add_rule_alarms({"TaskFailuresLost": failed_tasks}, queue=consumer.dead_letters.literal_name)
         alarms.add_graph(
             traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
         )

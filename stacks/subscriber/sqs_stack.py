@@ -89,11 +89,8 @@ class SqsSubscriberStack(Stack):
             )
         )
         alarms.add_dead_letter_alarm("DeadLetters", consumer.dead_letters)
-        alarms.add_queue_alarm(
-            queue,
-            queue_name=names.queue.name,
-            threshold=Duration.seconds(settings.maximum_receives * settings.visibility_timeout),
-        )
+        all_receives = Duration.seconds(settings.maximum_receives * settings.visibility_timeout)
+        alarms.add_queue_alarm(queue, queue_name=names.queue.name, threshold=all_receives)
         alarms.add_function_alarms("Consume", consume)
         alarms.add_error_alarms(consume)
         alarms.add_execution_alarms(state_machine)
@@ -121,7 +118,7 @@ class SqsSubscriberStack(Stack):
             )
             alarms.add_function_alarms("PipelineTrigger", trigger.function, dead_letters=trigger.dead_letters)
             alarms.add_dead_letter_alarm("PipelineTriggerDeadLetters", trigger.dead_letters)
-        alarms.add_forwarding_alarms(bus.forwarding_rules)
+        alarms.add_rule_alarms(bus.forwarding_rules)
         alarms.add_graph(
             traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
         )

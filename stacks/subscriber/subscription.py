@@ -65,13 +65,13 @@ class Subscription(Construct):
         if second:
             stack.add_stack_dependency(second)
             # CloudWatch requires the alarm in the queue's Region. The dashboard shows both Regions.
-            Alarms(second, "Alarms", defaults=defaults).add_undelivered_alarm(self.undelivered_queue)
+            Alarms(second, "Alarms", defaults=defaults).add_dead_letter_alarm("Undelivered", self.undelivered_queue)
             alarms.add_graph(
                 queue_graph("Undelivered", queue_name=names.undelivered_queue.name, region=publisher.place.region)
             )
         else:
             self.resource.node.add_dependency(self.undelivered_queue)
-            alarms.add_undelivered_alarm(self.undelivered_queue)
+            alarms.add_dead_letter_alarm("Undelivered", self.undelivered_queue)
 
 
 def _filter(settings: SubscriberConfig) -> dict[str, Any]:
