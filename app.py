@@ -32,7 +32,7 @@ def main() -> None:
 
 def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
     """Add the stacks of a deployment file."""
-    defaults = Defaults.of(deployment)
+    defaults = Defaults(deployment)
     if isinstance(deployment, Deployment):
         add_messaging(app, deployment, Names(deployment), defaults)
     if deployment.research:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from claim_check import ClaimCheckError
-from consume_queue.execution import InputTooLarge
+from shared.handoff import InputTooLarge
 
 REASON = "DeadLetterReason"
 """The attribute in which a consume function stores the reason of a dead letter."""

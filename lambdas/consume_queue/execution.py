@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING
 
-from claim_check import ClaimCheckError, PayloadConflict
-from shared.handoff import HandOff
+from claim_check import PayloadConflict
+from shared.handoff import HandOff, InputTooLarge
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -15,12 +15,6 @@ STATE_BYTES = 262_144
 RESERVED_BYTES = 8_192
 """Space for data that states add to their input, such as the place of the landed payload."""
 INPUT_BYTES = STATE_BYTES - RESERVED_BYTES
-
-
-class InputTooLarge(ClaimCheckError):
-    """Subject and attributes exceed the size of an execution's input."""
-
-    advice = "Publish the message again with fewer attributes, under another message id."
 
 
 def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNClient") -> str:

@@ -4,10 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from claim_check import Dereferencer, MalformedMessage, Message, Payload, S3Object, Store, offload
+from claim_check import ClaimCheckError, Dereferencer, MalformedMessage, Message, Payload, S3Object, Store, offload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+class InputTooLarge(ClaimCheckError):
+    """Subject and attributes exceed the size of an execution's input."""
+
+    advice = "Publish the message again with fewer attributes, under another message id."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,17 +77,14 @@ def graph(
     )
 
 
-def traffic_graph(
-    function: Function, *, bytes_metric: str, time_metrics: Sequence[str] = ("ProcessingTime",)
-) -> cloudwatch.GraphWidget:
+def traffic_graph(function: Function, bytes_metric: str, *time_metrics: str) -> cloudwatch.GraphWidget:
     """Return a graph of the function's own metrics: durations and bytes."""
     times = [
         function.own_metric(name, statistic).with_(label=f"{name} {statistic}")
         for name in time_metrics
         for statistic in ("p50", "p99")
     ]
-    data = function.own_metric(bytes_metric)
-    return graph("Durations in milliseconds (left), bytes (right)", times, right=[data])
+    return graph("Durations in milliseconds (left), bytes (right)", times, right=[function.own_metric(bytes_metric)])
 
 
 def queue_graph(title: str, *, queue_name: str, region: str) -> cloudwatch.GraphWidget:

@@ -96,7 +96,7 @@ class PublisherStack(Stack):
         if publisher.replicas:
             Replication(self, "Replication", names=publisher, bucket=bucket, key=key)
             alarms.add_replication_alarms(publisher.payload_bucket, publisher.replicas.values())
-        alarms.add_graph(traffic_graph(publish, bytes_metric="PublishedBytes"))
+        alarms.add_graph(traffic_graph(publish, "PublishedBytes", "ProcessingTime"))
         alarms.add_dashboard(f"Publishes events from the bus `{publisher.event_bus.name}` and uploads from the outbox.")
 
         for output, value, description in (

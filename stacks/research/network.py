@@ -8,9 +8,9 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.common.defaults import Defaults
+from stacks.common.service_role import ServiceRole
 from stacks.deployment import Place
 from stacks.deployment.research import ResearchConfig
-from stacks.research.service_role import ServiceRole
 
 INTERFACE_ENDPOINTS = {
     "SageMakerApi": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_API,

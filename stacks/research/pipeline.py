@@ -12,11 +12,11 @@ from constructs import Construct
 
 from research import processing_job
 from stacks.common.findings import acknowledge_wildcards
+from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED
 from stacks.deployment.research import PipelineConfig
 from stacks.research.schedule import add_schedule
-from stacks.research.service_role import ServiceRole
 from stacks.research.studio_policy import volume_key_statements
 
 VERSION = "2020-12-01"

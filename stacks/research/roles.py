@@ -12,11 +12,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.grants import allow, grant_pull
+from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED, USERS
 from stacks.deployment.research import ResearchConfig
 from stacks.research.network import ResearchNetwork
-from stacks.research.service_role import ServiceRole
 from stacks.research.studio_policy import StudioPolicy
 
 

@@ -5,7 +5,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from stacks.research.service_role import ServiceRole
+from stacks.common.service_role import ServiceRole
 
 
 def add_schedule(

@@ -14,13 +14,13 @@ from constructs import Construct
 
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_pull_push
+from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.research import ImageConfig, WorkstationConfig
 from stacks.research.domain import StudioDomain
 from stacks.research.network import ResearchNetwork
 from stacks.research.roles import Roles
 from stacks.research.schedule import add_schedule
-from stacks.research.service_role import ServiceRole
 
 
 class Workstation(Construct):

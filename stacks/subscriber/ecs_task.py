@@ -25,6 +25,7 @@ from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRep
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
 from stacks.common.grants import allow
+from stacks.common.service_role import ServiceRole
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
 from stacks.deployment.names import SubscriberNames
 from stacks.deployment.regions import partition
@@ -67,12 +68,11 @@ class EcsTask(Construct):
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
         # The trust policy of CDK's own execution role has no aws:SourceAccount condition.
-        ecs_service = iam.ServicePrincipal(
-            "ecs-tasks.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
-        )
-        execution_role = iam.Role(self, "ExecutionRole", assumed_by=ecs_service)
+        account = names.place.account
+        execution_role = ServiceRole(self, "ExecutionRole", service="ecs-tasks", account=account)
         image = TaskImage(self, "Image", names=names, task=task, defaults=defaults)
         image.grant_pull(execution_role)
+        task_role = ServiceRole(self, "Role", service="ecs-tasks", account=account, role_name=names.task_role.name)
         self.definition = ecs.FargateTaskDefinition(
             self,
             "Definition",
@@ -82,11 +82,11 @@ class EcsTask(Construct):
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),
-            task_role=iam.Role(self, "Role", role_name=names.task_role.name, assumed_by=ecs_service),
+            task_role=task_role,
             execution_role=execution_role,
         )
         acknowledge(self.definition, {"AwsSolutions-ECS2": "The environment has names of buckets and no secret."})
-        consumer.grant_read_payloads(self.definition.task_role)
+        consumer.grant_read_payloads(task_role)
         self.container = self.definition.add_container(
             "application",
             image=ecs.ContainerImage.from_registry(image.uri),
@@ -150,18 +150,9 @@ class TaskNetwork(Construct):
             subnets, groups, public = [subnet.subnet_id for subnet in self.vpc.public_subnets], (), True
         self.configuration = {
             "subnets": list(subnets),
-            "securityGroups": list(groups) or [self._outbound_group().security_group_id],
+            "securityGroups": list(groups) or [_outbound_group(self, self.vpc).security_group_id],
             "assignPublicIp": "ENABLED" if public else "DISABLED",
         }
-
-    def _outbound_group(self) -> ec2.SecurityGroup:
-        return ec2.SecurityGroup(
-            self,
-            "SecurityGroup",
-            vpc=self.vpc,
-            description="All outbound connections, no inbound ones.",
-            allow_all_outbound=True,
-        )
 
 
 def _small_vpc(scope: Construct) -> ec2.Vpc:
@@ -181,6 +172,11 @@ def _small_vpc(scope: Construct) -> ec2.Vpc:
         vpc, {"AwsSolutions-VPC7": "No inbound connection is allowed. The account's owner decides about flow logs."}
     )
     return vpc
+
+
+def _outbound_group(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
+    description = "All outbound connections, no inbound ones."
+    return ec2.SecurityGroup(scope, "SecurityGroup", vpc=vpc, description=description, allow_all_outbound=True)
 
 
 class TaskImage(Construct):

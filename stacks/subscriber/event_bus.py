@@ -2,10 +2,10 @@
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from stacks.common.service_role import ServiceRole
 from stacks.deployment.names import SubscriberNames
 
 PROCESSED = "Payload processed"
@@ -24,13 +24,7 @@ class SubscriberBus(events.EventBus):
         super().__init__(scope, id, event_bus_name=names.event_bus.name)
         self.forwarding_rules: dict[str, events.Rule] = {}
         """The rules, by the name of the alarm on their failures."""
-        self._role = iam.Role(
-            self,
-            "ForwardRole",
-            assumed_by=iam.ServicePrincipal(
-                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
-            ),
-        )
+        self._role = ServiceRole(self, "ForwardRole", service="events", account=names.place.account)
 
     def forward_failures(self, state_machine: sfn.IStateMachine) -> None:
         """Forward Step Functions' events about unsuccessful executions.

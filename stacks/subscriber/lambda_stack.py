@@ -115,9 +115,7 @@ class LambdaSubscriberStack(Stack):
         alarms.add_error_alarms(consume)
         failed_tasks = task.add_failed_tasks_rule(consumer.dead_letters)
         alarms.add_rule_alarms({"TaskFailuresLost": failed_tasks}, queue=consumer.dead_letters.literal_name)
-        alarms.add_graph(
-            traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
-        )
+        alarms.add_graph(traffic_graph(consume, "ConsumedBytes", "ProcessingTime", "DeliveryLatency"))
         alarms.add_dashboard("Receives messages in a function and runs an ECS task for each.")
 
     @property

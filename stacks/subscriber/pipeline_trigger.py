@@ -17,7 +17,6 @@ from stacks.common.function import Function
 from stacks.common.grants import allow
 from stacks.deployment import SqsSubscriberConfig
 from stacks.deployment.names import ResearchNames, SubscriberNames
-from stacks.deployment.regions import dns_suffix
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import COPY_TIMEOUT
@@ -101,7 +100,6 @@ class PipelineTrigger(Construct):
 
 def _grant_put_data_sets(role: iam.IRole, pipeline: str, research: ResearchNames) -> None:
     """Allow the role to write below the pipeline's prefix of the data bucket, and to use the bucket's key."""
-    region = research.place.region
     allow(
         role,
         sid="PutDataSets",
@@ -116,7 +114,7 @@ def _grant_put_data_sets(role: iam.IRole, pipeline: str, research: ResearchNames
         resources=[research.place.named("kms", "*", "key/").arn],
         conditions={
             "StringEquals": {
-                "kms:ViaService": f"s3.{region}.{dns_suffix(region)}",
+                "kms:ViaService": research.via_service,
                 "kms:EncryptionContext:aws:s3:arn": research.data_bucket.arn,
             }
         },

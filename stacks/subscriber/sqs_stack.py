@@ -119,7 +119,5 @@ class SqsSubscriberStack(Stack):
             alarms.add_function_alarms("PipelineTrigger", trigger.function, dead_letters=trigger.dead_letters)
             alarms.add_dead_letter_alarm("PipelineTriggerDeadLetters", trigger.dead_letters)
         alarms.add_rule_alarms(bus.forwarding_rules)
-        alarms.add_graph(
-            traffic_graph(consume, bytes_metric="ConsumedBytes", time_metrics=["ProcessingTime", "DeliveryLatency"])
-        )
+        alarms.add_graph(traffic_graph(consume, "ConsumedBytes", "ProcessingTime", "DeliveryLatency"))
         alarms.add_dashboard("Receives messages through a queue and starts an execution for each.")

@@ -17,12 +17,17 @@ from claim_check import ClaimCheckError
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_invoke
+from stacks.common.service_role import ServiceRole
 from stacks.deployment.names import SubscriberNames
 from stacks.deployment.state_machine import StateMachineConfig, fill_placeholders
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
 
-PERMANENT_ERRORS = sorted(error.__name__ for error in ClaimCheckError.__subclasses__() if error.permanent)
+PERMANENT_ERRORS = sorted(
+    error.__name__
+    for error in ClaimCheckError.__subclasses__()
+    if error.permanent and error.__module__.startswith("claim_check.")
+)
 """Errors of the copy function that are not retried: the same input fails again."""
 LAMBDA_ERRORS = (
     "Lambda.TooManyRequestsException",
@@ -53,13 +58,7 @@ class StateMachine(sfn.StateMachine):
         landing: LandingBucket | None,
         defaults: Defaults,
     ) -> None:
-        role = iam.Role(
-            scope,
-            f"{id}Role",
-            assumed_by=iam.ServicePrincipal(
-                "states.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": names.place.account}}
-            ),
-        )
+        role = ServiceRole(scope, f"{id}Role", service="states", account=names.place.account)
         acknowledge_wildcards(role, {"Log delivery and X-Ray have no narrower resource.": ["*"]})
         self._executions_arn = names.state_machine.arn.replace(":stateMachine:", ":execution:")
         values = {

@@ -37,7 +37,7 @@ def templates(synth: Callable[[Deployment], dict[str, Template]], example: Deplo
 
 def publisher_template(deployment: Deployment) -> Template:
     """Return the template of the publisher's stack, which takes a part of the time of all stacks."""
-    app, defaults = App(context=WITHOUT_CODE), Defaults.of(deployment)
+    app, defaults = App(context=WITHOUT_CODE), Defaults(deployment)
     stack = PublisherStack(app, Names(deployment), settings=deployment.publisher, defaults=defaults)
     template: Template = app.synth().get_stack_by_name(stack.stack_name).template
     return template

@@ -9,8 +9,8 @@ import pytest
 from botocore.stub import Stubber
 
 from claim_check import PayloadConflict, S3Object
-from consume_queue.execution import INPUT_BYTES, RESERVED_BYTES, InputTooLarge, start_execution
-from shared.handoff import HandOff
+from consume_queue.execution import INPUT_BYTES, RESERVED_BYTES, start_execution
+from shared.handoff import HandOff, InputTooLarge
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:orders:order-1"

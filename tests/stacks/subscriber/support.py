@@ -35,7 +35,7 @@ def assembly(deployment: Deployment, name: str) -> CloudAssembly:
     """Return the cloud assembly of the subscriber's stacks."""
     app = App(context=WITHOUT_CODE)
     (subscriber,) = (subscriber for subscriber in deployment.subscribers if subscriber.name == name)
-    add_subscriber(app, deployment, Names(deployment), subscriber, Defaults.of(deployment))
+    add_subscriber(app, deployment, Names(deployment), subscriber, Defaults(deployment))
     return app.synth()
 
 
