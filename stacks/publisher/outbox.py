@@ -2,12 +2,12 @@
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import cross_account
 from stacks.deployment.names import OUTBOX, Names
+from stacks.publisher.payload_bucket import PayloadBucket
 
 
 class Outbox(Construct):
@@ -23,8 +23,7 @@ class Outbox(Construct):
         id: str,
         *,
         names: Names,
-        bucket: s3.Bucket,
-        key: kms.Key,
+        bucket: PayloadBucket,
         lifetime_days: int,
         organization: str | None,
     ) -> None:
@@ -33,7 +32,7 @@ class Outbox(Construct):
         place = names.publisher.payload_bucket
         for sender in names.senders.values():
             bucket.add_to_resource_policy(cross_account.upload(place, sender, organization=organization))
-            key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
+            bucket.key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
         # An upload that was overwritten before it was published lives as long as its dead letter can.
         bucket.add_lifecycle_rule(
             id="ExpireOverwrittenUploads", prefix=OUTBOX, noncurrent_version_expiration=Duration.days(lifetime_days)

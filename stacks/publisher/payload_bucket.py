@@ -14,9 +14,10 @@ from stacks.deployment.names import PAYLOADS, PayloadBucketNames, SubscriberName
 
 
 class PayloadBucket(PrivateBucket):
-    """A bucket with payloads below `payloads/`, which subscribers may read. They expire, replicas with their originals.
+    """A bucket and its key, with payloads below `payloads/`, which subscribers may read.
 
-    Versioned, because S3 replication requires versioning on both buckets, and because of the outbox.
+    Payloads expire, replicas with their originals. The bucket is versioned: S3 replication requires versioning on both
+    buckets, and the outbox needs it.
     """
 
     def __init__(
@@ -26,15 +27,24 @@ class PayloadBucket(PrivateBucket):
         *,
         names: PayloadBucketNames,
         subscribers: Iterable[SubscriberNames],
-        key: kms.Key,
+        key_description: str,
+        key_alias: str | None = None,
         lifetime_days: int,
         defaults: Defaults,
     ) -> None:
+        self.key = kms.Key(
+            scope,
+            "Key",
+            alias=key_alias,
+            description=f"{defaults.name}: {key_description}",
+            enable_key_rotation=True,
+            removal_policy=defaults.removal_policy,
+        )
         super().__init__(
             scope,
             id,
             bucket_name=names.bucket.name,
-            key=key,
+            key=self.key,
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -51,4 +61,6 @@ class PayloadBucket(PrivateBucket):
         organization = defaults.organization
         for subscriber in subscribers:
             self.add_to_resource_policy(cross_account.read_payloads(names, subscriber, organization=organization))
-            key.add_to_resource_policy(cross_account.decrypt_payloads(names, subscriber, organization=organization))
+            self.key.add_to_resource_policy(
+                cross_account.decrypt_payloads(names, subscriber, organization=organization)
+            )

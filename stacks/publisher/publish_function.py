@@ -2,9 +2,7 @@
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -15,6 +13,7 @@ from stacks.common.function import Function
 from stacks.common.grants import grant_delete, grant_encrypt_decrypt, grant_put, grant_read
 from stacks.deployment import PublisherConfig
 from stacks.deployment.names import OUTBOX, PAYLOADS, Names
+from stacks.publisher.payload_bucket import PayloadBucket
 
 
 class PublishFunction(Function):
@@ -28,8 +27,7 @@ class PublishFunction(Function):
         names: Names,
         settings: PublisherConfig,
         topic: sns.ITopic,
-        bucket: s3.IBucket,
-        key: kms.IKey,
+        bucket: PayloadBucket,
         defaults: Defaults,
     ) -> None:
         self.dead_letters = DeadLetterQueue(
@@ -56,16 +54,16 @@ class PublishFunction(Function):
                 maximum_upload_bytes=settings.outbox.maximum_bytes,
             ).to_environment(),
         )
-        grant_publish(self.execution_role, topic=topic, bucket=bucket, key=key)
+        grant_publish(self.execution_role, topic=topic, bucket=bucket)
         # The function copies and publishes the uploaded version, then deletes it.
         grant_read(bucket, self.execution_role, OUTBOX)
         grant_delete(bucket, self.execution_role, OUTBOX)
 
 
-def grant_publish(role: iam.IRole, *, topic: sns.ITopic, bucket: s3.IBucket, key: kms.IKey) -> None:
+def grant_publish(role: iam.IRole, *, topic: sns.ITopic, bucket: PayloadBucket) -> None:
     """Allow the role to store payloads and to publish messages."""
     topic.grant_publish(role)
     grant_put(bucket, role, PAYLOADS)
     # Distinguishes a retry from another payload under the same id.
     grant_read(bucket, role, PAYLOADS)
-    grant_encrypt_decrypt(key, role)
+    grant_encrypt_decrypt(bucket.key, role)

@@ -1,7 +1,6 @@
 """A replica of the payloads in another Region, for the subscribers there."""
 
 from aws_cdk import Environment, Stack
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.common.alarms import Alarms
@@ -26,19 +25,12 @@ class ReplicaStack(Stack):
             termination_protection=defaults.termination_protection,
             description="coatcheck: payloads, replicated for subscribers in this Region.",
         )
-        key = kms.Key(
-            self,
-            "Key",
-            alias=replica.key_alias.name,
-            description=f"{defaults.name}: replicated payloads",
-            enable_key_rotation=True,
-            removal_policy=defaults.removal_policy,
-        )
         PayloadBucket(
             self,
             "ReplicaBucket",
             names=replica,
-            key=key,
+            key_description="replicated payloads",
+            key_alias=replica.key_alias.name,
             subscribers=[subscriber for subscriber in names.subscribers.values() if replica in subscriber.replicas],
             lifetime_days=lifetime_days,
             defaults=defaults,

@@ -1,7 +1,6 @@
 """Replication of payloads by S3."""
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -9,12 +8,13 @@ from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
 from stacks.common.grants import allow
 from stacks.cross_account import via_s3
 from stacks.deployment.names import PAYLOADS, PublisherNames, ReplicaNames
+from stacks.publisher.payload_bucket import PayloadBucket
 
 
 class Replication(Construct):
     """Replication of `payloads/` from the bucket to all replicas, without deletions."""
 
-    def __init__(self, scope: Construct, id: str, *, names: PublisherNames, bucket: s3.Bucket, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, id: str, *, names: PublisherNames, bucket: PayloadBucket) -> None:
         super().__init__(scope, id)
         role = iam.Role(
             self,
@@ -41,7 +41,7 @@ class Replication(Construct):
             role,
             sid="DecryptPayloads",
             actions=["kms:Decrypt"],
-            resources=[key.key_arn],
+            resources=[bucket.key.key_arn],
             conditions={"StringEquals": via_s3(names.payload_bucket)},
         )
         replicas = list(names.replicas.values())

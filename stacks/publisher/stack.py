@@ -7,7 +7,6 @@ uploads -> outbox -> rule -> publish function -> topic and bucket
 from aws_cdk import CfnOutput, Environment, Stack
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.common.alarms import Alarms
@@ -37,36 +36,22 @@ class PublisherStack(Stack):
             description="coatcheck: publishes messages of any size to subscribers in other accounts and Regions.",
         )
         lifetime_days, organization = settings.payload_lifetime_days, defaults.organization
-        key = kms.Key(
-            self,
-            "Key",
-            description=f"{defaults.name}: payloads and messages",
-            enable_key_rotation=True,
-            removal_policy=defaults.removal_policy,
-        )
         bucket = PayloadBucket(
             self,
             "PayloadBucket",
             names=publisher.payload_bucket,
             subscribers=names.subscribers.values(),
-            key=key,
+            key_description="payloads and messages",
             lifetime_days=lifetime_days,
             defaults=defaults,
         )
         outbox = Outbox(
-            self, "Outbox", names=names, bucket=bucket, key=key, lifetime_days=lifetime_days, organization=organization
+            self, "Outbox", names=names, bucket=bucket, lifetime_days=lifetime_days, organization=organization
         )
-        topic = MessageTopic(
-            self,
-            "Topic",
-            names=names,
-            key=key,
-            maximum_message_bytes=settings.maximum_message_bytes,
-            organization=organization,
-        )
+        topic = MessageTopic(self, "Topic", names=names, key=bucket.key, settings=settings, organization=organization)
         bus = EventBus(self, "EventBus", names=names, settings=settings, defaults=defaults)
         publish = PublishFunction(
-            self, "Publish", names=names, settings=settings, topic=topic, bucket=bucket, key=key, defaults=defaults
+            self, "Publish", names=names, settings=settings, topic=topic, bucket=bucket, defaults=defaults
         )
         target = targets.LambdaFunction(publish, dead_letter_queue=publish.dead_letters)
         rules = {"EventsLost": bus.add_rule(target), "UploadsLost": outbox.add_rule(target)}
@@ -77,7 +62,7 @@ class PublisherStack(Stack):
             description="Assumed by applications of this account that publish with the claim_check library.",
             assumed_by=iam.AccountPrincipal(publisher.place.account),
         )
-        grant_publish(role, topic=topic, bucket=bucket, key=key)
+        grant_publish(role, topic=topic, bucket=bucket)
         grant_put(bucket, role, OUTBOX)
         # Removes a payload whose message SNS rejected. The function removes none: it does not create its messages' ids.
         allow(role, actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects(f"{PAYLOADS}*")])
@@ -94,7 +79,7 @@ class PublisherStack(Stack):
             queue=publish.dead_letters.literal_name,
         )
         if publisher.replicas:
-            Replication(self, "Replication", names=publisher, bucket=bucket, key=key)
+            Replication(self, "Replication", names=publisher, bucket=bucket)
             alarms.add_replication_alarms(publisher.payload_bucket, publisher.replicas.values())
         alarms.add_graph(traffic_graph(publish, "PublishedBytes", "ProcessingTime"))
         alarms.add_dashboard(f"Publishes events from the bus `{publisher.event_bus.name}` and uploads from the outbox.")

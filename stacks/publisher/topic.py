@@ -7,7 +7,7 @@ from constructs import Construct
 from stacks import cross_account
 from stacks.common.topic import EncryptedTopic
 from stacks.deployment.names import Names
-from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
+from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
 
 
 class MessageTopic(EncryptedTopic):
@@ -20,7 +20,7 @@ class MessageTopic(EncryptedTopic):
         *,
         names: Names,
         key: kms.IKey,
-        maximum_message_bytes: int,
+        settings: PublisherConfig,
         organization: str | None,
     ) -> None:
         topic, subscribers = names.publisher.topic, names.subscribers.values()
@@ -28,7 +28,7 @@ class MessageTopic(EncryptedTopic):
         cfn = self.node.default_child
         assert isinstance(cfn, sns.CfnTopic)
         # A lower threshold is not a lower maximum: a pointer with its attributes, or a batch, can be larger.
-        cfn.maximum_message_size = max(maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
+        cfn.maximum_message_size = max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
         for subscriber in subscribers:
             self.add_to_resource_policy(cross_account.subscribe(topic, subscriber, organization=organization))
         self.add_to_resource_policy(cross_account.deny_unknown_endpoints(topic, subscribers))
