@@ -1,9 +1,10 @@
-"""A deployment file, and its account in memory."""
+"""A deployment file, and its account."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from cli.main import main
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, FakeAws, FakeLambda, FakeStates
@@ -39,10 +40,14 @@ Redrive = Callable[..., int]
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    for name in ("AWS_CA_BUNDLE", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
     fake = FakeAws()
     monkeypatch.setattr("boto3.Session", lambda profile_name: fake)
-    return fake
+    monkeypatch.setattr("cli.redrive.sources.WAIT_SECONDS", 0)
+    with mock_aws():
+        yield fake
 
 
 @pytest.fixture

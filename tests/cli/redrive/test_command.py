@@ -4,19 +4,19 @@ import io
 import json
 import re
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from claim_check import Dereferencer, Store
 from cli.main import main
 from cli.redrive import sources
 from cli.redrive.dead_letter import PERMANENT, REASON
 from tests.cli.redrive.conftest import Redrive
-from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, FakeLambda, FakeSqs, Queue
+from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, FakeLambda, Queue, client
 
 ROOT = Path(__file__).parents[3]
 NOTIFICATION = {
@@ -38,38 +38,28 @@ FAILED_TASK = {
 
 
 @pytest.fixture
-def west(aws: FakeAws) -> FakeSqs:
-    return aws.sqs[WEST]
+def queue(aws: FakeAws) -> Queue:
+    return Queue("coatcheck-orders", WEST)
 
 
 @pytest.fixture
-def north(aws: FakeAws) -> FakeSqs:
-    return aws.sqs[NORTH]
+def dead(aws: FakeAws) -> Queue:
+    return Queue("coatcheck-orders-dead-letters", WEST)
 
 
 @pytest.fixture
-def queue(west: FakeSqs) -> Queue:
-    return west.create("coatcheck-orders")
+def fifo_queue(aws: FakeAws) -> Queue:
+    return Queue("coatcheck-orders.fifo", WEST)
 
 
 @pytest.fixture
-def dead(west: FakeSqs) -> Queue:
-    return west.create("coatcheck-orders-dead-letters")
+def dead_fifo(aws: FakeAws) -> Queue:
+    return Queue("coatcheck-orders-dead-letters.fifo", WEST)
 
 
 @pytest.fixture
-def fifo_queue(west: FakeSqs) -> Queue:
-    return west.create("coatcheck-orders.fifo")
-
-
-@pytest.fixture
-def dead_fifo(west: FakeSqs) -> Queue:
-    return west.create("coatcheck-orders-dead-letters.fifo")
-
-
-@pytest.fixture
-def dead_billing(north: FakeSqs) -> Queue:
-    return north.create("coatcheck-billing-dead-letters")
+def dead_billing(aws: FakeAws) -> Queue:
+    return Queue("coatcheck-billing-dead-letters", NORTH)
 
 
 def because(reason: str) -> Attributes:
@@ -87,15 +77,26 @@ def failed(event: object, **fields: object) -> dict[str, object]:
     }
 
 
-def before_send(sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch, action: Callable[[int], object]) -> None:
-    """Call `action` with the number of the message before each message is sent."""
-    real, numbers = sqs.send_message, iter(range(1, 1000))
+def before(operation: str, monkeypatch: pytest.MonkeyPatch, action: Callable[[int], object]) -> None:
+    """Call `action` with the number of the request before each request of the redrive to SQS in the west."""
+    sqs, numbers = client("sqs", WEST, "redrive"), count(1)
+    real = getattr(sqs, operation)
 
-    def send(**parameters: Any) -> None:
+    def request(**parameters: Any) -> Any:
         action(next(numbers))
-        real(**parameters)
+        return real(**parameters)
 
-    monkeypatch.setattr(sqs, "send_message", send)
+    monkeypatch.setattr(sqs, operation, request)
+
+
+def kill(number: int) -> Callable[[int], None]:
+    """Return an action that kills the command at a request."""
+
+    def action(current: int) -> None:
+        if current == number:
+            raise Killed
+
+    return action
 
 
 class Killed(BaseException):
@@ -106,15 +107,15 @@ class Killed(BaseException):
 
 
 def test_messages_are_sent_without_their_reason(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
+    redrive: Redrive, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marker = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}}
     stamp = {"stamp": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}}
-    west.put(dead, "pointer", {**marker, **stamp, **because("PayloadUnavailable: S3 refused")})
-    west.put(dead, "moved by SQS", marker)
+    dead.put("pointer", {**marker, **stamp, **because("PayloadUnavailable: S3 refused")})
+    dead.put("moved by SQS", marker)
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == ["pointer", "moved by SQS"]
-    assert queue.messages[0].attributes == {**marker, **stamp}
+    assert [message["MessageAttributes"] for message in queue.receive()] == [{**marker, **stamp}, marker]
     assert dead.messages == []
     printed = capsys.readouterr().out
     assert "coatcheck-orders-dead-letters (us-west-2, 123456789012): 2 messages\n" in printed
@@ -126,21 +127,19 @@ def test_messages_are_sent_without_their_reason(
 
 @pytest.mark.parametrize("batch", [10, 1000])
 def test_all_messages_are_sent_in_batches(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch, batch: int
+    redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     monkeypatch.setattr("cli.redrive.command.BATCH", batch)
     for number in range(34):
-        west.put(dead, str(number), because("OutOfTime: not read"))
+        dead.put(str(number), because("OutOfTime: not read"))
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == [str(number) for number in range(34)]
     assert dead.messages == []
 
 
-def test_limit_and_dry_run_release_the_other_messages(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue
-) -> None:
+def test_limit_and_dry_run_release_the_other_messages(redrive: Redrive, queue: Queue, dead: Queue) -> None:
     for number in range(15):
-        west.put(dead, str(number))
+        dead.put(str(number))
     assert redrive("--subscriber", "orders", "--dry-run") == 0
     assert queue.bodies == []
     assert redrive("--subscriber", "orders", "--limit", "4") == 0
@@ -149,11 +148,11 @@ def test_limit_and_dry_run_release_the_other_messages(
 
 
 def test_reason_selects_its_messages_alone(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
+    redrive: Redrive, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    west.put(dead, "forged", because("UntrustedStore: outside the trusted stores"))
-    west.put(dead, "late", because("PayloadUnavailable: throttled"))
-    west.put(dead, "slow", because("OutOfTime: not read"))
+    dead.put("forged", because("UntrustedStore: outside the trusted stores"))
+    dead.put("late", because("PayloadUnavailable: throttled"))
+    dead.put("slow", because("OutOfTime: not read"))
     assert redrive("--subscriber", "orders", "--reason", "PayloadUnavailable") == 0
     assert queue.bodies == ["late"]
     assert dead.bodies == ["forged", "slow"]
@@ -163,11 +162,11 @@ def test_reason_selects_its_messages_alone(
 
 
 def test_permanent_errors_are_listed_and_not_sent(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
+    redrive: Redrive, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for reason in PERMANENT:
-        west.put(dead, reason, because(f"{reason}: details"))
-    west.put(dead, "late", because("OutOfTime: not read"))
+        dead.put(reason, because(f"{reason}: details"))
+    dead.put("late", because("OutOfTime: not read"))
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == ["late"]
     assert set(dead.bodies) == set(PERMANENT)
@@ -178,20 +177,18 @@ def test_permanent_errors_are_listed_and_not_sent(
     assert "select them with --reason NAME." in printed
 
 
-def test_permanent_error_is_sent_when_it_is_selected(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue
-) -> None:
-    west.put(dead, "restored", because("PayloadMissing: the object does not exist"))
-    west.put(dead, "late", because("OutOfTime: not read"))
+def test_permanent_error_is_sent_when_it_is_selected(redrive: Redrive, queue: Queue, dead: Queue) -> None:
+    dead.put("restored", because("PayloadMissing: the object does not exist"))
+    dead.put("late", because("OutOfTime: not read"))
     assert redrive("--subscriber", "orders", "--reason", "PayloadMissing") == 0
     assert queue.bodies == ["restored"]
     assert dead.bodies == ["late"]
 
 
 def test_reason_of_a_hostile_sender_is_cut_and_printable(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
+    redrive: Redrive, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    west.put(dead, "hello", because("\x9b2J\n\u202eall is [bold]well" + "." * 9_999))
+    dead.put("hello", because("\x9b2J\n\u202eall is [bold]well" + "." * 9_999))
     assert redrive("--subscriber", "orders", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("2J  all is [bold]well..." in line for line in lines)
@@ -201,12 +198,12 @@ def test_reason_of_a_hostile_sender_is_cut_and_printable(
 
 
 def test_selected_messages_behind_many_others_are_sent(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
+    redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.redrive.command.BATCH", 10)
     for late in (False, True, False, True):
         for _ in range(12):
-            west.put(dead, "late" if late else "forged", because("PayloadUnavailable" if late else "UntrustedStore"))
+            dead.put("late" if late else "forged", because("PayloadUnavailable" if late else "UntrustedStore"))
     assert redrive("--subscriber", "orders", "--reason", "PayloadUnavailable", "--limit", "30") == 0
     assert queue.bodies == ["late"] * 12
     assert redrive("--subscriber", "orders", "--reason", "PayloadUnavailable") == 0
@@ -215,30 +212,23 @@ def test_selected_messages_behind_many_others_are_sent(
 
 
 def test_message_that_fails_again_is_not_sent_again(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
+    redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    west.put(dead, "poison")
-    before_send(west, monkeypatch, lambda _: west.put(dead, "poison again", seconds_ago=-1))
+    dead.put("poison")
+    before("send_message", monkeypatch, lambda _: dead.put("poison again"))
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == ["poison"]
     assert dead.bodies == ["poison again"]
 
 
 def test_no_message_is_lost_when_the_command_is_killed(
-    redrive: Redrive, west: FakeSqs, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
+    redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second message is sent and not deleted. It is sent twice, and processed once because of its id."""
     for number in range(3):
-        west.put(dead, str(number))
-    delete = west.delete_message
-
-    def die_at_the_second(**parameters: Any) -> None:
-        if parameters["receipt_handle"] == "id-2":
-            raise Killed
-        delete(**parameters)
-
+        dead.put(str(number))
     with monkeypatch.context() as patch:
-        patch.setattr(west, "delete_message", die_at_the_second)
+        before("delete_message", patch, kill(2))
         with pytest.raises(Killed):
             redrive("--subscriber", "orders")
     assert redrive("--subscriber", "orders") == 0
@@ -248,15 +238,15 @@ def test_no_message_is_lost_when_the_command_is_killed(
 
 def test_error_of_sqs_stops_the_redrive(
     redrive: Redrive,
-    west: FakeSqs,
     queue: Queue,
     dead: Queue,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for number in range(3):
-        west.put(dead, str(number))
-    before_send(west, monkeypatch, lambda number: west.get_queue_url(queue_name="gone") if number == 2 else None)
+        dead.put(str(number))
+    missing = partial(client("sqs", WEST).get_queue_url, QueueName="gone")
+    before("send_message", monkeypatch, lambda number: missing() if number == 2 else None)
     assert redrive("--subscriber", "orders") == 1
     printed = capsys.readouterr()
     assert "1 sent to the queue coatcheck-orders." in printed.out
@@ -267,28 +257,23 @@ def test_error_of_sqs_stops_the_redrive(
 # Order ---------------------------------------------------------------------------------------------------------------
 
 
-def test_fifo_order_of_each_group_is_kept(
-    redrive_fifo: Redrive, west: FakeSqs, fifo_queue: Queue, dead_fifo: Queue
-) -> None:
+def test_fifo_order_of_each_group_is_kept(redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue) -> None:
     for number in range(12):
-        west.put(dead_fifo, str(number), because("OutOfTime: not read"), group=f"group-{number % 2}")
+        dead_fifo.put(str(number), because("OutOfTime: not read"), group=f"group-{number % 2}")
     assert redrive_fifo("--subscriber", "orders") == 0
     for group in (0, 1):
-        sent = [message.body for message in fifo_queue.messages if message.group == f"group-{group}"]
+        sent = [message.body for message in fifo_queue.messages if message.group_id == f"group-{group}"]
         assert sent == [str(number) for number in range(group, 12, 2)]
     assert dead_fifo.messages == []
 
 
 def test_interrupted_message_arrives_once_in_a_fifo_queue(
-    redrive_fifo: Redrive, west: FakeSqs, fifo_queue: Queue, dead_fifo: Queue, monkeypatch: pytest.MonkeyPatch
+    redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    west.put(dead_fifo, "one", group="group")
-
-    def die(**_: object) -> None:
-        raise Killed
+    dead_fifo.put("one", group="group")
 
     with monkeypatch.context() as patch:
-        patch.setattr(west, "delete_message", die)
+        before("delete_message", patch, kill(1))
         with pytest.raises(Killed):
             redrive_fifo("--subscriber", "orders")
     assert redrive_fifo("--subscriber", "orders") == 0
@@ -296,10 +281,10 @@ def test_interrupted_message_arrives_once_in_a_fifo_queue(
 
 
 def test_message_does_not_overtake_one_that_is_not_selected(
-    redrive_fifo: Redrive, west: FakeSqs, fifo_queue: Queue, dead_fifo: Queue
+    redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue
 ) -> None:
     for number, (group, reason) in enumerate([("a", "UntrustedStore"), ("a", "OutOfTime"), ("b", "OutOfTime")]):
-        west.put(dead_fifo, str(number), because(f"{reason}: x"), group=group)
+        dead_fifo.put(str(number), because(f"{reason}: x"), group=group)
     assert redrive_fifo("--subscriber", "orders", "--reason", "OutOfTime") == 0
     assert fifo_queue.bodies == ["2"]
     assert dead_fifo.bodies == ["0", "1"]
@@ -307,13 +292,12 @@ def test_message_does_not_overtake_one_that_is_not_selected(
 
 def test_message_does_not_overtake_a_permanent_error(
     redrive_fifo: Redrive,
-    west: FakeSqs,
     fifo_queue: Queue,
     dead_fifo: Queue,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for number, reason in enumerate(["OutOfTime", "PayloadMissing", "OutOfTime"]):
-        west.put(dead_fifo, str(number), because(f"{reason}: x"), group="a")
+        dead_fifo.put(str(number), because(f"{reason}: x"), group="a")
     assert redrive_fifo("--subscriber", "orders") == 0
     assert fifo_queue.bodies == ["0"]
     assert dead_fifo.bodies == ["1", "2"]
@@ -323,18 +307,18 @@ def test_message_does_not_overtake_a_permanent_error(
 # Undelivered messages ------------------------------------------------------------------------------------------------
 
 
-def test_undelivered_message_is_sent_to_the_subscribers_queue(redrive: Redrive, north: FakeSqs, queue: Queue) -> None:
-    undelivered = north.create("coatcheck-orders-undelivered")
+def test_undelivered_message_is_sent_to_the_subscribers_queue(redrive: Redrive, queue: Queue) -> None:
+    undelivered = Queue("coatcheck-orders-undelivered", NORTH)
     attributes = {"ClaimCheck": {"DataType": "String", "StringValue": '{"id":"one"}'}}
-    north.put(undelivered, "raw", attributes)
+    undelivered.put("raw", attributes)
     assert redrive("--subscriber", "orders", "--from", "undelivered") == 0
-    (message,) = queue.messages
-    assert (message.body, message.attributes) == ("raw", attributes)
+    (message,) = queue.receive()
+    assert (message["Body"], message["MessageAttributes"]) == ("raw", attributes)
     assert undelivered.messages == []
 
 
-def test_undelivered_notification_invokes_the_function(redrive: Redrive, north: FakeSqs, lambda_: FakeLambda) -> None:
-    north.put(north.create("coatcheck-billing-undelivered"), NOTIFICATION)
+def test_undelivered_notification_invokes_the_function(redrive: Redrive, lambda_: FakeLambda) -> None:
+    Queue("coatcheck-billing-undelivered", NORTH).put(NOTIFICATION)
     assert redrive("--subscriber", "billing", "--from", "undelivered") == 0
     ((function, event),) = lambda_.invoked
     assert function == "coatcheck-billing-consume"
@@ -348,15 +332,14 @@ def test_undelivered_notification_invokes_the_function(redrive: Redrive, north: 
 
 def test_failed_event_invokes_its_function(
     redrive: Redrive,
-    north: FakeSqs,
     dead_billing: Queue,
     lambda_: FakeLambda,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     event = {"Records": [{"EventSource": "aws:sns", "Sns": NOTIFICATION}]}
-    north.put(dead_billing, failed(event))
+    dead_billing.put(failed(event))
     # Lambda discarded it because of its age, without a response of the function.
-    north.put(dead_billing, failed(event, requestContext={"condition": "EventAgeExceeded"}, responsePayload=None))
+    dead_billing.put(failed(event, requestContext={"condition": "EventAgeExceeded"}, responsePayload=None))
     assert redrive("--subscriber", "billing") == 0
     assert lambda_.invoked == [("coatcheck-billing-consume", event)] * 2
     assert dead_billing.messages == []
@@ -370,14 +353,13 @@ def test_failed_event_invokes_its_function(
 )
 def test_message_of_unknown_form_is_listed_and_not_sent(
     redrive: Redrive,
-    north: FakeSqs,
     dead_billing: Queue,
     lambda_: FakeLambda,
     capsys: pytest.CaptureFixture[str],
     body: str,
 ) -> None:
-    unknown = north.put(dead_billing, body)
-    north.put(dead_billing, failed({"Records": []}))
+    unknown = dead_billing.put(body)
+    dead_billing.put(failed({"Records": []}))
     assert redrive("--subscriber", "billing") == 0
     assert [event for _, event in lambda_.invoked] == [{"Records": []}]
     assert dead_billing.bodies == [body]
@@ -386,7 +368,6 @@ def test_message_of_unknown_form_is_listed_and_not_sent(
 
 def test_failed_tasks_are_listed_with_the_runbook(
     redrive: Redrive,
-    north: FakeSqs,
     dead_billing: Queue,
     lambda_: FakeLambda,
     capsys: pytest.CaptureFixture[str],
@@ -395,8 +376,8 @@ def test_failed_tasks_are_listed_with_the_runbook(
     """The function has processed their messages. Many failed tasks do not hide an event that can be sent."""
     monkeypatch.setattr("cli.redrive.command.BATCH", 10)
     for _ in range(25):
-        north.put(dead_billing, FAILED_TASK)
-    north.put(dead_billing, failed({"Records": []}))
+        dead_billing.put(FAILED_TASK)
+    dead_billing.put(failed({"Records": []}))
     assert redrive("--subscriber", "billing") == 0
     assert lambda_.invoked == [("coatcheck-billing-consume", {"Records": []})]
     assert [json.loads(body) for body in dead_billing.bodies] == [FAILED_TASK] * 25
@@ -409,31 +390,28 @@ def test_failed_tasks_are_listed_with_the_runbook(
 
 def test_redrive_ends_when_messages_become_visible_again(
     redrive: Redrive,
-    north: FakeSqs,
     dead_billing: Queue,
     lambda_: FakeLambda,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In a queue so full that messages were held for too long when its end is reached."""
     monkeypatch.setattr(sources, "HELD_SECONDS", 0)
-    north.put(dead_billing, FAILED_TASK)
+    dead_billing.put(FAILED_TASK)
     assert redrive("--subscriber", "billing") == 0
     assert lambda_.invoked == []
     assert len(dead_billing.bodies) == 1
 
 
-def test_failed_and_rejected_events_invoke_the_publish_function(
-    redrive: Redrive, north: FakeSqs, lambda_: FakeLambda
-) -> None:
-    dead = north.create("coatcheck-publish-dead-letters")
+def test_failed_and_rejected_events_invoke_the_publish_function(redrive: Redrive, lambda_: FakeLambda) -> None:
+    dead = Queue("coatcheck-publish-dead-letters", NORTH)
     event = {"id": "e1", "source": "shop", "detail-type": "order.placed", "account": "444444444444", "detail": {"n": 1}}
     rejected = {
         "ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"},
         "ERROR_MESSAGE": {"DataType": "String", "StringValue": "Lambda refused"},
     }
-    north.put(dead, failed(event))
-    north.put(dead, event, rejected)
-    north.put(dead, event)  # without an error of EventBridge: its sender is unknown
+    dead.put(failed(event))
+    dead.put(event, rejected)
+    dead.put(event)  # without an error of EventBridge: its sender is unknown
     assert redrive("--publisher") == 0
     assert lambda_.invoked == [("coatcheck-publish", event)] * 2
     assert len(dead.bodies) == 1
@@ -454,8 +432,8 @@ def test_missing_queue_is_reported(redrive: Redrive, capsys: pytest.CaptureFixtu
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_target_queue_must_exist(redrive: Redrive, west: FakeSqs, dead: Queue) -> None:
-    west.put(dead, "waits")
+def test_target_queue_must_exist(redrive: Redrive, dead: Queue) -> None:
+    dead.put("waits")
     assert redrive("--subscriber", "orders") == 1
     assert dead.bodies == ["waits"]
 
@@ -463,7 +441,6 @@ def test_target_queue_must_exist(redrive: Redrive, west: FakeSqs, dead: Queue) -
 @pytest.mark.parametrize(("answer", "sent"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
 def test_redrive_asks_for_confirmation(
     redrive: Redrive,
-    west: FakeSqs,
     queue: Queue,
     dead: Queue,
     monkeypatch: pytest.MonkeyPatch,
@@ -471,7 +448,7 @@ def test_redrive_asks_for_confirmation(
     answer: str,
     sent: bool,
 ) -> None:
-    west.put(dead, "one")
+    dead.put("one")
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     assert redrive("--subscriber", "orders", yes=False) == (0 if sent else 1)
     assert "Send 1 message to the queue coatcheck-orders? [y/N]: " in capsys.readouterr().out
@@ -500,48 +477,3 @@ def test_default_deployment_file_is_that_of_cdk_json(
         with pytest.raises(SystemExit, match=r"^2$"):
             main(command)
         assert "cdk.json: 1 problem\n  - context.deployment: is missing" in capsys.readouterr().err
-
-
-# With moto -----------------------------------------------------------------------------------------------------------
-
-
-def test_redrive_between_queues_of_moto(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another implementation of SQS, behind boto3's own clients."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_CA_BUNDLE", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    file.write_text(
-        file.read_text()
-        .partition('[[subscribers]]\nname = "billing"')[0]
-        .replace("[publisher]", "[publisher]\nfifo = true")
-    )
-    with mock_aws():
-        sqs: Any = boto3.client("sqs", region_name=WEST)
-        fifo = {"FifoQueue": "true"}
-        queue = sqs.create_queue(QueueName="coatcheck-orders.fifo", Attributes=fifo)["QueueUrl"]
-        dead = sqs.create_queue(QueueName="coatcheck-orders-dead-letters.fifo", Attributes=fifo)["QueueUrl"]
-        stamp = {"stamp": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}}
-        for number in range(12):
-            sqs.send_message(
-                QueueUrl=dead,
-                MessageBody=str(number),
-                MessageAttributes={**stamp, **because("OutOfTime: not read")},
-                MessageGroupId=f"group-{number % 2}",
-                MessageDeduplicationId=str(number),
-            )
-        with pytest.raises(SystemExit, match=r"^0$"):
-            main(["redrive", "--deployment", str(file), "--yes", "--subscriber", "orders"])
-        sent: list[Any] = []
-        while some := sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
-        ).get("Messages"):
-            sent += some
-            for message in some:
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    for group in (0, 1):
-        bodies = [each["Body"] for each in sent if each["Attributes"]["MessageGroupId"] == f"group-{group}"]
-        assert bodies == [str(number) for number in range(group, 12, 2)]
-    assert {str(each["MessageAttributes"]) for each in sent} == {str(sent[0]["MessageAttributes"])}
-    assert sent[0]["MessageAttributes"]["stamp"]["BinaryValue"] == b"\x00\xff"
-    assert set(sent[0]["MessageAttributes"]) == {"stamp"}

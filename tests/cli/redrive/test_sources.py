@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.redrive.sources import BATCH, HELD_SECONDS, NOT_REDRIVABLE
+from cli.redrive.sources import BATCH, HELD_SECONDS, NOT_REDRIVABLE, WAIT_SECONDS
 from tests.cli.redrive.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, WEST, FakeStates
 
@@ -71,8 +71,8 @@ def test_execution_that_was_redriven_meanwhile_is_skipped(
     states.add("two", "PayloadUnavailable")
     list_executions = states.list_executions
 
-    def list_then_redrive(**parameters: Any) -> Any:
-        page = list_executions(**parameters)
+    def list_then_redrive(request: Any) -> Any:
+        page = list_executions(request)
         states.executions["one"]["status"] = "RUNNING"
         return page
 
@@ -88,10 +88,10 @@ def test_interrupted_redrive_of_executions_can_be_repeated(
         states.add(f"m-{number}", "PayloadUnavailable")
     redrive_execution = states.redrive_execution
 
-    def interrupted(**parameters: Any) -> None:
+    def interrupted(request: Any) -> Any:
         if len(states.redriven) == 2:
             raise KeyboardInterrupt
-        redrive_execution(**parameters)
+        return redrive_execution(request)
 
     with monkeypatch.context() as patch:
         patch.setattr(states, "redrive_execution", interrupted)
@@ -108,9 +108,10 @@ def test_execution_that_fails_again_is_not_redriven_again(
         states.add(f"m-{number}", "PayloadUnavailable")
     redrive_execution = states.redrive_execution
 
-    def fail_again(**parameters: Any) -> None:
-        redrive_execution(**parameters)
+    def fail_again(request: Any) -> Any:
+        redrive_execution(request)
         states.executions[states.redriven[-1]]["status"] = "FAILED"
+        return {}
 
     monkeypatch.setattr(states, "redrive_execution", fail_again)
     assert redrive(*EXECUTIONS) == 0
@@ -147,3 +148,7 @@ def test_source_that_does_not_exist_is_rejected(
 def test_messages_are_held_long_enough() -> None:
     """At worst a message takes a second to send and delete."""
     assert BATCH <= 1.2 * HELD_SECONDS
+
+
+def test_receives_wait_for_all_servers_of_sqs() -> None:
+    assert WAIT_SECONDS > 0
