@@ -10,7 +10,7 @@ from access.assembly import StackTemplate
 from access.template import Resources
 from stacks.common.alarms import ERRORS
 from tests.stacks.conftest import RUNBOOK_URL
-from tests.stacks.policies import Template, only, resources, statements, with_sid
+from tests.stacks.policies import Template, resources
 from tests.templates import ROOT
 
 Alarm = dict[str, Any]
@@ -64,25 +64,6 @@ def test_operators_are_subscribed_by_email(everything: dict[str, StackTemplate])
         subscriptions = [each["Properties"] for each in resources(stack.template, "AWS::SNS::Subscription").values()]
         emails = [each["Endpoint"] for each in subscriptions if each["Protocol"] == "email"]
         assert emails == (["night@example.com"] if alarms_of(stack.template) else []), name
-
-
-def test_topic_and_key_allow_alarms_of_the_stack_alone(templates: dict[str, Template]) -> None:
-    template = templates["coatcheck-orders"]
-    condition = {
-        "StringEquals": {"aws:SourceAccount": "222222222222"},
-        "ArnLike": {"aws:SourceArn": "arn:aws:cloudwatch:us-west-2:222222222222:alarm:coatcheck-orders-*"},
-    }
-    publish = with_sid(statements(template, "AWS::SNS::TopicPolicy"), "PublishAlarms")
-    assert (publish["Principal"], publish["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
-    assert publish["Condition"] == condition
-    keys = resources(template, "AWS::KMS::Key").items()
-    ((key, policy),) = (
-        (name, resource["Properties"]["KeyPolicy"]) for name, resource in keys if name.startswith("Alarms")
-    )
-    encrypt = with_sid(policy["Statement"], "EncryptAlarms")
-    assert encrypt["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
-    assert encrypt["Condition"] == condition
-    assert only(template, "AWS::SNS::Topic")["Properties"]["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
 
 
 def test_error_alarms_are_those_that_the_library_declares(alarms: dict[str, Alarm]) -> None:

@@ -1,4 +1,4 @@
-"""The payload bucket: name, key, events and lifecycle."""
+"""The payload bucket: name, events and lifecycle."""
 
 import pytest
 
@@ -10,13 +10,9 @@ def publisher(templates: dict[str, Template]) -> Template:
     return without_alarms(templates["coatcheck-publisher"])
 
 
-def test_payload_bucket_has_a_rotated_key_and_sends_events(publisher: Template) -> None:
+def test_payload_bucket_sends_events_and_keeps_versions(publisher: Template) -> None:
     properties = only(publisher, "AWS::S3::Bucket")["Properties"]
     assert properties["BucketName"] == "coatcheck-payloads-111111111111-us-east-1"
-    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    assert rule["BucketKeyEnabled"] is True
-    assert only(publisher, "AWS::KMS::Key")["Properties"]["EnableKeyRotation"] is True
     assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
 

@@ -12,15 +12,6 @@ from tests.stacks.policies import Template, named_functions, only, resources, wi
 Synth = Callable[[Deployment], dict[str, Template]]
 
 
-def test_topic_is_encrypted_with_the_payloads_key(templates: dict[str, Template]) -> None:
-    publisher = without_alarms(templates["coatcheck-publisher"])
-    (key,) = resources(publisher, "AWS::KMS::Key")
-    properties = only(publisher, "AWS::SNS::Topic")["Properties"]
-    assert properties["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
-    assert properties["MaximumMessageSize"] == 262_144
-    assert "TracingConfig" not in properties
-
-
 @pytest.mark.parametrize(("threshold", "maximum"), [(1024, 262_144), (300_000, 300_000)])
 def test_topic_accepts_messages_up_to_the_threshold(example: Deployment, threshold: int, maximum: int) -> None:
     table = json.loads(example.model_dump_json())

@@ -4,7 +4,7 @@ import pytest
 
 from stacks.deployment import Deployment
 from tests.stacks.policies import Template, consume_function, only, resources
-from tests.stacks.subscriber.support import EXAMPLE, TOPIC, changed, find_one, template
+from tests.stacks.subscriber.support import EXAMPLE, changed, find_one, template
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,6 @@ def billing() -> Template:
 @pytest.fixture(scope="module")
 def limited() -> Template:
     return template(changed(EXAMPLE, "billing", maximum_concurrency=7), "billing")
-
-
-def test_function_is_invoked_by_the_topic(billing: Template) -> None:
-    permission = only(billing, "AWS::Lambda::Permission")["Properties"]
-    assert (permission["Principal"], permission["SourceArn"]) == ("sns.amazonaws.com", TOPIC)
 
 
 def test_failed_invocations_go_to_the_dead_letter_queue(billing: Template) -> None:

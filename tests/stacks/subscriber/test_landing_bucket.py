@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.stacks.policies import Template, resources, statements
+from tests.stacks.policies import Template, resources
 from tests.stacks.subscriber.support import EXAMPLE, changed, find_one, template
 
 BUCKET = "coatcheck-orders-landing-222222222222-us-west-2"
@@ -14,20 +14,6 @@ LANDING = changed(EXAMPLE, "orders", landing={"retention_days": 7})
 @pytest.fixture(scope="module")
 def orders() -> Template:
     return template(LANDING, "orders")
-
-
-def test_landing_bucket_is_private_and_encrypted_with_its_key(orders: Template) -> None:
-    _, bucket = find_one(orders, "AWS::S3::Bucket", BucketName=BUCKET)
-    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {
-        "SSEAlgorithm": "aws:kms",
-        "KMSMasterKeyID": {"Fn::GetAtt": ["LandingKey7CFD3347", "Arn"]},
-    }
-    assert rule["BucketKeyEnabled"] is True
-    assert orders["Resources"]["LandingKey7CFD3347"]["Properties"]["EnableKeyRotation"] is True
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    denied = [s for s in statements(orders, "AWS::S3::BucketPolicy") if s["Effect"] == "Deny"]
-    assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}] * 2
 
 
 def test_landed_payloads_expire_after_the_files_days(orders: Template) -> None:

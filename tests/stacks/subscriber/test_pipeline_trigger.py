@@ -5,12 +5,10 @@ from typing import Any
 import pytest
 
 from stacks.deployment import load_messaging
-from tests.stacks.policies import Template, resources, with_sid
+from tests.stacks.policies import Template, resources
 from tests.stacks.subscriber.support import DEPLOYMENTS, find_one, template
-from tests.templates import synthesize
 
 DEPLOYMENT = load_messaging(DEPLOYMENTS / "research-messages.toml")
-DATA = "arn:aws:s3:::coatcheck-research-555555555555-us-east-1"
 PIPELINE = "arn:aws:sagemaker:us-east-1:555555555555:pipeline/coatcheck-qc"
 ROLE = "coatcheck-datasets-pipeline-trigger"
 
@@ -18,29 +16,6 @@ ROLE = "coatcheck-datasets-pipeline-trigger"
 @pytest.fixture(scope="module")
 def datasets() -> Template:
     return template(DEPLOYMENT, "datasets")
-
-
-def test_trigger_role_may_read_the_publishers_payloads() -> None:
-    (publisher,) = (stack.template for stack in synthesize(DEPLOYMENT) if stack.name == "coatcheck-publisher")
-    policies = resources(publisher, "AWS::S3::BucketPolicy").values()
-    assert any(f"arn:aws:iam::555555555555:role/{ROLE}" in str(policy) for policy in policies)
-
-
-def test_trigger_writes_data_sets_and_starts_one_pipeline(datasets: Template) -> None:
-    role, _ = find_one(datasets, "AWS::IAM::Role", RoleName=ROLE)
-    (policy,) = (
-        resource["Properties"]["PolicyDocument"]["Statement"]
-        for resource in resources(datasets, "AWS::IAM::Policy").values()
-        if resource["Properties"]["Roles"] == [{"Ref": role}]
-    )
-    assert with_sid(policy, "PutDataSets")["Resource"] == f"{DATA}/shared/qc/messages/*"
-    assert with_sid(policy, "StartPipeline")["Resource"] == PIPELINE
-    assert with_sid(policy, "EncryptDataSets")["Condition"] == {
-        "StringEquals": {
-            "kms:ViaService": "s3.us-east-1.amazonaws.com",
-            "kms:EncryptionContext:aws:s3:arn": DATA,
-        }
-    }
 
 
 def the_rule(template: Template, id: str) -> dict[str, Any]:

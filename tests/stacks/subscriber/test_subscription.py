@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.stacks.policies import only, statements, with_sid
-from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, changed, template, templates
+from tests.stacks.policies import only
+from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, changed, find_one, template
 
 
 def test_subscription_is_in_the_topics_region() -> None:
@@ -33,8 +33,7 @@ def test_undelivered_queue_is_in_the_topics_region(name: str, suffix: str) -> No
     stack = f"coatcheck-{name}{suffix}"
     (artifact,) = (stack_ for stack_ in assembly(EXAMPLE, name).stacks if stack_.stack_name == stack)
     assert artifact.environment.region == "us-east-1"
-    delivered = with_sid(statements(templates(EXAMPLE, name)[stack], "AWS::SQS::QueuePolicy"), "DeliverFromTopic")
-    assert delivered["Condition"] == {"ArnEquals": {"aws:SourceArn": TOPIC}}
+    find_one(artifact.template, "AWS::SQS::Queue", QueueName=f"coatcheck-{name}-undelivered")
 
 
 @pytest.mark.parametrize(
