@@ -1,0 +1,165 @@
+"""The README's commands on emulated accounts: each stack with the credentials of its own account."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from stacks.deployment import parse_messaging
+from tests.local.support import interruptible
+from tests.system.support import EXAMPLE_WITH_LANDING
+from tests.templates import ROOT, assembly
+
+COATCHECK = Path(sys.executable).with_name("coatcheck")
+PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
+PAYLOAD_BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def variables() -> Iterator[dict[str, str]]:
+    """The variables that `coatcheck local` prints."""
+    local = subprocess.Popen(
+        [COATCHECK, "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
+    assert local.stdout
+    printed = ""
+    for line in local.stdout:
+        printed += line
+        if "limitations of the emulator" in line:
+            break
+    try:
+        yield dict(re.findall(r"^export (\w+)=(\S+)$", printed, flags=re.MULTILINE))
+    finally:
+        local.send_signal(signal.SIGINT)
+        assert local.wait(timeout=60) == 0
+        local.stdout.close()
+
+
+def _client(variables: dict[str, str], service: str, account: str) -> Any:
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        verify=variables["AWS_CA_BUNDLE"],
+        aws_access_key_id=account,
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+
+
+def _npx_cdk(*arguments: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    node = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
+    quiet = {"CDK_DISABLE_CLI_TELEMETRY": "true", "CDK_DISABLE_VERSION_CHECK": "true"}
+    return subprocess.run(
+        ["npx", "cdk", *arguments],
+        cwd=ROOT,
+        env=os.environ | quiet | variables | {"PATH": os.pathsep.join(node)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def cdk(variables: dict[str, str]) -> Run:
+    """A function that runs `npx cdk` in the project's folder as an account."""
+    return lambda account, *arguments: _npx_cdk(*arguments, variables=variables | {"AWS_ACCESS_KEY_ID": account})
+
+
+@pytest.fixture(scope="module")
+def deploy(cdk: Run) -> Run:
+    """A function that deploys a stack of an assembly as an account."""
+    # Without a change set, for which the CLI waits five seconds at a time.
+    options = ("--method", "direct", "--require-approval", "never")
+    return lambda account, stack, app: cdk(account, "deploy", stack, "--app", str(app), *options)
+
+
+@pytest.fixture(scope="module")
+def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that synthesizes a deployment file's text, once for several commands."""
+    return lambda text: assembly(parse_messaging(tomllib.loads(text)), tmp_path_factory.mktemp("assembly"))
+
+
+def test_local_prints_credentials_of_an_account(variables: dict[str, str]) -> None:
+    identity = _client(variables, "sts", variables["AWS_ACCESS_KEY_ID"]).get_caller_identity()
+    assert identity["Account"] == PUBLISHER
+
+
+def test_synth_reports_invalid_deployment_file(tmp_path: Path) -> None:
+    invalid = tmp_path / "invalid.toml"
+    invalid.write_text(EXAMPLE_WITH_LANDING.replace(PUBLISHER, "1111"))
+    result = _npx_cdk("synth", "--quiet", "-c", f"deployment={invalid}", variables={})
+    assert result.returncode != 0
+    assert 'publisher.account = "1111": must be the 12 digits' in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.exhaustive
+def test_accounts_are_deployed_one_after_the_other(cdk: Run, deploy: Run, synthesize: Callable[[str], Path]) -> None:
+    """Subscribers are also deployed before the publisher's stack exists, and before it has the subscriber."""
+    example = synthesize(EXAMPLE_WITH_LANDING)
+    for account, *regions in (
+        (PUBLISHER, "us-east-1"),
+        (ORDERS, "us-west-2", "us-east-1"),
+        (BILLING, "us-east-1"),
+    ):
+        bootstrapped = cdk(account, "bootstrap", *(f"aws://{account}/{region}" for region in regions))
+        assert bootstrapped.returncode == 0, bootstrapped.stdout
+
+    too_early = deploy(BILLING, "coatcheck-billing", example)
+    assert too_early.returncode != 0
+    assert "Topic does not exist" in too_early.stdout, too_early.stdout
+    # The stack's image was built by then. All resources are deleted again.
+    assert "DELETE_FAILED" not in too_early.stdout, too_early.stdout
+
+    without_orders = re.sub(
+        r'\[\[subscribers\]\]\nname = "orders".*?(?=\[\[)', "", EXAMPLE_WITH_LANDING, flags=re.DOTALL
+    )
+    published = deploy(PUBLISHER, "coatcheck-publisher", synthesize(without_orders))
+    assert published.returncode == 0, published.stdout
+    unknown = deploy(ORDERS, "coatcheck-orders", example)
+    assert unknown.returncode != 0
+    assert re.search(r"not authorized to perform: SNS:Subscribe", unknown.stdout, flags=re.IGNORECASE), unknown.stdout
+
+    # A failed deployment leaves nothing that prevents the next.
+    published = deploy(PUBLISHER, "coatcheck-publisher", example)
+    assert published.returncode == 0, published.stdout
+    for account, stack in ((ORDERS, "coatcheck-orders"), (BILLING, "coatcheck-billing")):
+        deployed = deploy(account, stack, example)
+        assert deployed.returncode == 0, deployed.stdout
+    # The stack in the topic's Region is deployed with the subscriber's.
+    assert "coatcheck-orders-undelivered" in unknown.stdout
+
+
+@pytest.mark.exhaustive
+def test_ephemeral_deployment_is_removed_with_its_data(
+    cdk: Run, deploy: Run, variables: dict[str, str], synthesize: Callable[[str], Path]
+) -> None:
+    """The README's clean-up, of the deployment in the test before."""
+    ephemeral = synthesize("ephemeral = true\n" + EXAMPLE_WITH_LANDING)
+    protected = cdk(PUBLISHER, "destroy", "coatcheck-publisher", "--app", str(ephemeral), "--force")
+    assert "TerminationProtection" in protected.stdout
+    s3 = _client(variables, "s3", PUBLISHER)
+    s3.put_object(Bucket=PAYLOAD_BUCKET, Key="payloads/left-over", Body=b"payload")
+
+    stacks = [(BILLING, "coatcheck-billing"), (ORDERS, "coatcheck-orders"), (PUBLISHER, "coatcheck-publisher")]
+    for account, stack in stacks:
+        deployed = deploy(account, stack, ephemeral)
+        assert deployed.returncode == 0, deployed.stdout
+    for account, stack in stacks:
+        others = ["coatcheck-orders-undelivered"] if account == ORDERS else []
+        destroyed = cdk(account, "destroy", stack, *others, "--app", str(ephemeral), "--force")
+        assert destroyed.returncode == 0, destroyed.stdout
+    with pytest.raises(s3.exceptions.ClientError, match="Not Found"):
+        s3.head_bucket(Bucket=PAYLOAD_BUCKET)

@@ -1,0 +1,270 @@
+"""The example deployment in emulated accounts: the demo, then dead letters and their redrive in the same accounts."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import pytest
+
+import cli.demo
+from claim_check import Entry, Publisher
+from cli.main import main
+from cli.scenario.payloads import installed_file
+from local.accounts import OVERRIDING_VARIABLES, credentials
+from local.world import World
+from stacks.deployment import Names, Place, load_messaging
+from tests.local.support import Account, eventually
+from tests.system.support import EXAMPLE_WITH_LANDING
+
+MEMORY_MB = 160
+
+pytestmark = pytest.mark.system
+
+
+class Demo:
+    """A run of the demo: its exit code, its report, and its world, which outlives the run."""
+
+    def __init__(self, folder: Path) -> None:
+        worlds: list[World] = []
+
+        class LastingWorld(World):
+            def __enter__(self) -> Self:
+                worlds.append(self)
+                return self
+
+            def __exit__(self, *_: object) -> None: ...
+
+        self.file, report = folder / "example.toml", folder / "report.json"
+        self.file.write_text(EXAMPLE_WITH_LANDING)
+        self.names = Names(load_messaging(self.file))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cli.demo.World", LastingWorld)
+            self.exit_code = cli.demo.run(self.file, report=report)
+        (self.world,) = worlds
+        self.report: dict[str, Any] = json.loads(report.read_text())
+
+    def account(self, place: Place) -> Account:
+        return Account(self.world.accounts, place.account, place.region)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    demo = Demo(tmp_path_factory.mktemp("demo"))
+    yield demo
+    demo.world.stop()
+
+
+@pytest.fixture
+def report(demo: Demo) -> dict[str, Any]:
+    assert demo.exit_code == 0
+    return demo.report
+
+
+def test_every_route_reaches_every_subscriber_intact(report: dict[str, Any]) -> None:
+    file = installed_file()
+    assert file.bytes > 10 * 2**20
+    event, library, outbox = report["payloads"]
+    assert event["route"].startswith("PutEvents")
+    for payload in (library, outbox):
+        assert (payload["bytes"], payload["sha256"]) == (file.bytes, file.sha256)
+    for payload in report["payloads"]:
+        orders, billing = payload["subscribers"]
+        assert (orders["account"], orders["region"]) == ("222222222222", "us-west-2")
+        assert (billing["account"], billing["region"]) == ("333333333333", "us-east-1")
+        assert orders["sha256"] == billing["sha256"] == payload["sha256"]
+        assert orders["bytes"] == billing["bytes"] == payload["bytes"]
+        execution, task = orders["application"], billing["application"]
+        assert (execution["kind"], execution["status"]) == ("Step Functions execution", "SUCCEEDED")
+        assert execution["arn"].endswith(payload["message_id"])
+        assert task["kind"] == "ECS task"
+
+
+def test_every_attempt_is_denied(report: dict[str, Any]) -> None:
+    attempts = report["attempts"]
+    assert len(attempts) == 15
+    assert all(attempt["denied"] for attempt in attempts)
+    pointers = [attempt for attempt in attempts if "pointer" in attempt["attempt"]]
+    assert all(attempt["response"].startswith("UntrustedStore: ") for attempt in pointers)
+    assert len(pointers) == 2
+
+
+def test_memory_of_functions_is_measured(report: dict[str, Any]) -> None:
+    peaks = {function["function"]: function["peak_memory_mb"] for function in report["functions"]}
+    assert set(peaks) == {"coatcheck-publish", "coatcheck-orders-consume", "coatcheck-billing-consume"}
+    # Python and boto3 alone need about 40 MB: with less, something else was measured.
+    assert all(30 < peak < MEMORY_MB for peak in peaks.values()), peaks
+
+
+def test_report_lists_limitations_of_the_emulator(report: dict[str, Any]) -> None:
+    assert "ECS tasks" in {limit["name"] for limit in report["not_enforced"]}
+
+
+# Dead letters --------------------------------------------------------------------------------------------------------
+
+PAYLOADS = {"before": b"small", "corrupt": b"x" * 300_000, "after": b"z" * 300_000}
+
+
+class Orders:
+    """The subscriber `orders`: its queue, its executions, and a queue for the events on its bus."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.names = demo.names.subscribers["orders"]
+        self.account = demo.account(self.names.place)
+        self.queue: str = self.account.client("sqs").get_queue_url(QueueName=self.names.queue.name)["QueueUrl"]
+        self._event_queue = self._queue_of_events()
+        self._events: list[dict[str, Any]] = []
+
+    def _queue_of_events(self) -> str:
+        events, bus = self.account.client("events"), self.names.event_bus.name
+        rule = f"arn:aws:events:{self.account.region}:{self.account.number}:rule/{bus}/test"
+        queue = self.account.queue_for("events.amazonaws.com", rule)
+        events.put_rule(Name="test", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["Payload processed"]}))
+        events.put_targets(Rule="test", EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue}])
+        return queue
+
+    def events(self) -> dict[str, dict[str, Any]]:
+        """Return the details of all events so far, by message id."""
+        messages = self.account.messages(self._event_queue)
+        self._events += [json.loads(message["Body"])["detail"] for message in messages]
+        by_id = {detail["message_id"]: detail for detail in self._events}
+        assert len(by_id) == len(self._events), "two events of one message"
+        return by_id
+
+    def messages(self) -> int:
+        """Return the number of messages in the queue, those in flight included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.account.client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
+        return sum(map(int, attributes["Attributes"].values()))
+
+    def executions(self) -> set[str]:
+        """Return the message ids of PAYLOADS with an execution."""
+        states = self.account.client("stepfunctions")
+        executions = states.list_executions(stateMachineArn=self.names.state_machine.arn)["executions"]
+        return {execution["name"] for execution in executions} & set(PAYLOADS)
+
+    def invocations(self) -> dict[str, str]:
+        """Return the request id of the invocation that received each message of PAYLOADS."""
+        group = f"/aws/lambda/{self.names.consume_function.name}"
+        events = self.account.client("logs").filter_log_events(logGroupName=group)["events"]
+        lines = [json.loads(event["message"]) for event in events if '"message_id"' in event["message"]]
+        return {line["message_id"]: line["function_request_id"] for line in lines if line["message_id"] in PAYLOADS}
+
+    def set_polling(self, enabled: bool) -> None:
+        lambda_ = self.account.client("lambda")
+        (mapping,) = lambda_.list_event_source_mappings(FunctionName=self.names.consume_function.name)[
+            "EventSourceMappings"
+        ]
+        lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+
+
+class _CorruptingSns:
+    """A client of SNS that replaces a payload before its message is published."""
+
+    def __init__(self, sns: Any, corrupt: Callable[[], object]) -> None:
+        self._sns, self._corrupt = sns, corrupt
+
+    def publish_batch(self, **request: Any) -> Any:
+        self._corrupt()
+        return self._sns.publish_batch(**request)
+
+
+@pytest.fixture
+def redrive(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """A function that runs `coatcheck redrive` with an account's credentials. Returns its exit code and output."""
+
+    def run(account: str, subscriber: str, *options: str) -> tuple[int, str]:
+        for name in OVERRIDING_VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in credentials(demo.world.emulator, account, "us-east-1").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+        with pytest.raises(SystemExit) as exit_:
+            main(["redrive", "--deployment", str(demo.file), "--subscriber", subscriber, "--yes", *options])
+        assert isinstance(exit_.value.code, int)
+        return exit_.value.code, "".join(capsys.readouterr())
+
+    return run
+
+
+def test_corrupt_payload_is_dead_lettered_and_redriven_once(
+    demo: Demo, redrive: Callable[..., tuple[int, str]]
+) -> None:
+    """One of three messages in a batch has a corrupt payload."""
+    names, orders = demo.names.publisher, Orders(demo)
+    billing = demo.account(demo.names.subscribers["billing"].place)
+    publisher = demo.account(names.place)
+    s3, bucket, key = publisher.client("s3"), names.payload_bucket.bucket.name, "payloads/corrupt"
+    tasks = partial(billing.client("ecs").list_tasks, cluster=demo.names.subscribers["billing"].cluster.name)
+    tasks_before = len(tasks()["taskArns"])
+
+    orders.set_polling(False)  # until all messages are in the queue, so that one batch has them
+    sns: Any = _CorruptingSns(
+        publisher.client("sns"), lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000)
+    )
+    published = Publisher(topic_arn=names.topic.arn, store=names.store, s3=s3, sns=sns).publish_batch(
+        [Entry(payload=payload, message_id=message_id) for message_id, payload in PAYLOADS.items()]
+    )
+    assert [outcome.error for outcome in published] == [None] * 3
+    eventually(lambda: orders.messages() == 3, 60)
+    orders.set_polling(True)
+
+    letter = _dead_letter(orders.account, demo.names.subscribers["orders"].dead_letter_queue.name)
+    assert key in letter["Body"]
+    assert letter["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
+    _dead_letter(billing, demo.names.subscribers["billing"].dead_letter_queue.name)
+    eventually(lambda: len(orders.events()) == 2, 60)
+    assert orders.executions() == {"before", "after"}
+    eventually(lambda: set(orders.invocations()) == set(PAYLOADS), 60)  # logs appear after the invocation
+    assert len(set(orders.invocations().values())) == 1, "the messages were not in one batch"
+    eventually(lambda: len(tasks()["taskArns"]) == tasks_before + 2, 60)
+    eventually(lambda: orders.messages() == 0, 60)
+
+    corrupt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=corrupt)
+
+    code, output = redrive(names.place.account, "orders")
+    assert code == 1
+    assert f"is in account {orders.account.number}, but the credentials are of account {names.place.account}" in output
+    # A redrive that was interrupted between sending and deleting: the message is in both queues.
+    orders.account.client("sqs").send_message(
+        QueueUrl=orders.queue, MessageBody=letter["Body"], MessageAttributes=letter["MessageAttributes"]
+    )
+    for account, name in ((orders.account, "orders"), (billing, "billing")):
+        code, output = redrive(account.number, name)
+        assert (code, "not sent: find out who replaced the payload" in output) == (0, True), output
+        code, output = redrive(account.number, name, "--reason", "PayloadCorrupt")
+        assert (code, "1 sent to the" in output) == (0, True), output
+        code, output = redrive(account.number, name)
+        assert (code, "has no messages" in output) == (0, True), output
+
+    eventually(lambda: orders.messages() == 0, 60)
+    assert orders.executions() == set(PAYLOADS)
+    eventually(lambda: len(tasks()["taskArns"]) == tasks_before + 3, 60)
+
+    # Inline and offloaded payloads are landed, with one event each.
+    eventually(lambda: len(orders.events()) == 3, 60)
+    bucket = orders.names.landing_bucket.name
+    for message_id, payload in PAYLOADS.items():
+        detail = orders.events()[message_id]
+        landed = detail["landed"]
+        assert (landed["bucket"], landed["key"]) == (bucket, f"landed/{message_id}")
+        assert (landed["bytes"], landed["sha256"]) == (len(payload), hashlib.sha256(payload).hexdigest())
+        assert detail["summary"]["sha256"] == landed["sha256"]
+        content = orders.account.client("s3").get_object(Bucket=bucket, Key=landed["key"])["Body"].read()
+        assert content == payload
+
+
+def _dead_letter(account: Account, queue: str) -> dict[str, Any]:
+    """Wait for the one dead letter of a queue, and leave it there."""
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    receive = partial(sqs.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
+    (letter,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"), 60)
+    message: dict[str, Any] = letter
+    return message
