@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,6 @@ import pytest
 import cli.demo
 from claim_check import Entry, Publisher
 from cli.main import main
-from cli.scenario.payloads import installed_file
 from local.accounts import OVERRIDING_VARIABLES, credentials
 from local.world import World
 from stacks.deployment import Names, Place, load_messaging
@@ -21,6 +21,8 @@ from tests.local.support import Account, eventually
 from tests.system.support import EXAMPLE_WITH_LANDING
 
 MEMORY_MB = 160
+PAYLOAD_BYTES = 11 * 2**20
+"""Three parts of a multipart upload."""
 
 pytestmark = pytest.mark.system
 
@@ -38,12 +40,13 @@ class Demo:
 
             def __exit__(self, *_: object) -> None: ...
 
-        self.file, report = folder / "example.toml", folder / "report.json"
+        self.file, self.payload, report = (folder / name for name in ("example.toml", "payload", "report.json"))
         self.file.write_text(EXAMPLE_WITH_LANDING)
+        self.payload.write_bytes(random.Random(0).randbytes(PAYLOAD_BYTES))
         self.names = Names(load_messaging(self.file))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("cli.demo.World", LastingWorld)
-            self.exit_code = cli.demo.run(self.file, report=report)
+            self.exit_code = cli.demo.run(self.file, file=self.payload, report=report)
         (self.world,) = worlds
         self.report: dict[str, Any] = json.loads(report.read_text())
 
@@ -64,13 +67,12 @@ def report(demo: Demo) -> dict[str, Any]:
     return demo.report
 
 
-def test_every_route_reaches_every_subscriber_intact(report: dict[str, Any]) -> None:
-    file = installed_file()
-    assert file.bytes > 10 * 2**20
+def test_every_route_reaches_every_subscriber_intact(demo: Demo, report: dict[str, Any]) -> None:
+    sha256 = hashlib.sha256(demo.payload.read_bytes()).hexdigest()
     event, library, outbox = report["payloads"]
     assert event["route"].startswith("PutEvents")
     for payload in (library, outbox):
-        assert (payload["bytes"], payload["sha256"]) == (file.bytes, file.sha256)
+        assert (payload["bytes"], payload["sha256"]) == (PAYLOAD_BYTES, sha256)
     for payload in report["payloads"]:
         orders, billing = payload["subscribers"]
         assert (orders["account"], orders["region"]) == ("222222222222", "us-west-2")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.scenario.payloads import generated_file, parse_size, read_file
+from cli.scenario.payloads import generated_file, installed_file, parse_size, read_file
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,7 @@ def test_generated_file_is_described_and_deleted(tmp_path: Path) -> None:
         assert read_file(payload.path) == payload
         assert payload.bytes == 2**20 + 1
     assert not payload.path.exists()
+
+
+def test_installed_file_needs_several_parts() -> None:
+    assert installed_file().bytes > 10 * 2**20
