@@ -54,16 +54,11 @@ _WITHOUT_POLICY = {
     "Custom::S3AutoDeleteObjects",
 }
 # Managed policies of AWS that CDK attaches.
-_MANAGED = {
+_LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+_MANAGED: dict[str, Policy] = {
     "service-role/AWSLambdaBasicExecutionRole": {
         "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-                "Resource": "*",
-            }
-        ],
+        "Statement": [{"Effect": "Allow", "Action": _LOG, "Resource": "*"}],
     },
 }
 
@@ -108,10 +103,8 @@ class _Policies(Resources):
             if kind in NAMED:
                 self._read_named(logical, kind, inventory, policies, inline)
             elif kind not in _WITHOUT_POLICY and kind not in _POLICIES and kind != "AWS::IAM::Policy":
-                raise self.unresolved(
-                    logical,
-                    f"{kind} is an unknown type. Add it to access/template.py or access/policies.py.",
-                )
+                problem = f"{kind} is an unknown type. Add it to access/template.py or access/policies.py."
+                raise self.unresolved(logical, problem)
         for logical, resource in self.all.items():
             self._refuse_unread(logical, resource.get("Properties", {}))
         for arn in policies:
@@ -157,14 +150,8 @@ class _Policies(Resources):
         boundary = properties.get("PermissionsBoundary") and str(
             self.resolve(properties["PermissionsBoundary"], logical)
         )
-        return Role(
-            arn,
-            self.stack.account,
-            f"{self.stack.name}/{logical}",
-            tuple(policies),
-            boundary,
-            self._managed.get(boundary or ""),
-        )
+        where, bounds = f"{self.stack.name}/{logical}", self._managed.get(boundary or "")
+        return Role(arn, self.stack.account, where, tuple(policies), boundary, bounds)
 
     def _identity_policies(self) -> dict[str, list[Policy]]:
         """Return the documents of policies that name their roles, by the role's ARN."""

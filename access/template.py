@@ -17,40 +17,32 @@ class UnresolvedError(ValueError):
 
 
 NAMED: dict[str, tuple[str, str, str]] = {
-    "AWS::S3::Bucket": ("bucket", "BucketName", "arn:{partition}:s3:::{name}"),
-    "AWS::KMS::Key": ("key", "", "arn:{partition}:kms:{region}:{account}:key/{name}"),
-    "AWS::SNS::Topic": ("topic", "TopicName", "arn:{partition}:sns:{region}:{account}:{name}"),
-    "AWS::SQS::Queue": ("queue", "QueueName", "arn:{partition}:sqs:{region}:{account}:{name}"),
-    "AWS::Lambda::Function": ("function", "FunctionName", "arn:{partition}:lambda:{region}:{account}:function:{name}"),
-    "AWS::Events::EventBus": ("bus", "Name", "arn:{partition}:events:{region}:{account}:event-bus/{name}"),
-    "AWS::IAM::Role": ("role", "RoleName", "arn:{partition}:iam::{account}:role/{name}"),
-    "AWS::Events::Rule": ("rule", "Name", "arn:{partition}:events:{region}:{account}:rule/{bus}{name}"),
-    "AWS::Logs::LogGroup": ("log group", "LogGroupName", "arn:{partition}:logs:{region}:{account}:log-group:{name}:*"),
-    "AWS::DynamoDB::GlobalTable": ("table", "TableName", "arn:{partition}:dynamodb:{region}:{account}:table/{name}"),
+    "AWS::S3::Bucket": ("bucket", "BucketName", "s3:::{name}"),
+    "AWS::KMS::Key": ("key", "", "kms:{region}:{account}:key/{name}"),
+    "AWS::SNS::Topic": ("topic", "TopicName", "sns:{region}:{account}:{name}"),
+    "AWS::SQS::Queue": ("queue", "QueueName", "sqs:{region}:{account}:{name}"),
+    "AWS::Lambda::Function": ("function", "FunctionName", "lambda:{region}:{account}:function:{name}"),
+    "AWS::Events::EventBus": ("bus", "Name", "events:{region}:{account}:event-bus/{name}"),
+    "AWS::IAM::Role": ("role", "RoleName", "iam::{account}:role/{name}"),
+    "AWS::Events::Rule": ("rule", "Name", "events:{region}:{account}:rule/{bus}{name}"),
+    "AWS::Logs::LogGroup": ("log group", "LogGroupName", "logs:{region}:{account}:log-group:{name}:*"),
+    "AWS::DynamoDB::GlobalTable": ("table", "TableName", "dynamodb:{region}:{account}:table/{name}"),
     "AWS::StepFunctions::StateMachine": (
         "state machine",
         "StateMachineName",
-        "arn:{partition}:states:{region}:{account}:stateMachine:{name}",
+        "states:{region}:{account}:stateMachine:{name}",
     ),
-    "AWS::ECS::Cluster": ("cluster", "ClusterName", "arn:{partition}:ecs:{region}:{account}:cluster/{name}"),
-    "AWS::ECS::TaskDefinition": (
-        "task definition",
-        "Family",
-        "arn:{partition}:ecs:{region}:{account}:task-definition/{name}:1",
-    ),
-    "AWS::ECR::Repository": (
-        "repository",
-        "RepositoryName",
-        "arn:{partition}:ecr:{region}:{account}:repository/{name}",
-    ),
-    "AWS::EC2::SecurityGroup": ("security group", "", "arn:{partition}:ec2:{region}:{account}:security-group/{name}"),
-    "AWS::EC2::Subnet": ("subnet", "", "arn:{partition}:ec2:{region}:{account}:subnet/{name}"),
-    "AWS::EC2::VPCEndpoint": ("endpoint", "", "arn:{partition}:ec2:{region}:{account}:vpc-endpoint/{name}"),
-    "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "arn:{partition}:iam::{account}:policy/{name}"),
-    "AWS::CodeBuild::Project": ("build project", "Name", "arn:{partition}:codebuild:{region}:{account}:project/{name}"),
-    "AWS::SageMaker::Domain": ("domain", "", "arn:{partition}:sagemaker:{region}:{account}:domain/{name}"),
+    "AWS::ECS::Cluster": ("cluster", "ClusterName", "ecs:{region}:{account}:cluster/{name}"),
+    "AWS::ECS::TaskDefinition": ("task definition", "Family", "ecs:{region}:{account}:task-definition/{name}:1"),
+    "AWS::ECR::Repository": ("repository", "RepositoryName", "ecr:{region}:{account}:repository/{name}"),
+    "AWS::EC2::SecurityGroup": ("security group", "", "ec2:{region}:{account}:security-group/{name}"),
+    "AWS::EC2::Subnet": ("subnet", "", "ec2:{region}:{account}:subnet/{name}"),
+    "AWS::EC2::VPCEndpoint": ("endpoint", "", "ec2:{region}:{account}:vpc-endpoint/{name}"),
+    "AWS::IAM::ManagedPolicy": ("policy", "ManagedPolicyName", "iam::{account}:policy/{name}"),
+    "AWS::CodeBuild::Project": ("build project", "Name", "codebuild:{region}:{account}:project/{name}"),
+    "AWS::SageMaker::Domain": ("domain", "", "sagemaker:{region}:{account}:domain/{name}"),
 }
-"""Resource types with an ARN: the kind, the property with the resource's name, and the form of the ARN.
+"""Resource types with an ARN: the kind, the property with the resource's name, and the ARN from its service on.
 
 `{name}` is the value of that property. If CloudFormation chooses the name, it is stack and logical id instead.
 """
@@ -137,15 +129,14 @@ class Resources:
 
     def arn(self, logical: str) -> str:
         """Return the ARN of a resource whose type is in `NAMED`."""
-        properties = self.properties(logical)
-        bus = self.resolve(properties.get("EventBusName", "default"), logical)
-        return NAMED[self.all[logical]["Type"]][2].format(
-            partition=self.partition,
+        bus = self.resolve(self.properties(logical).get("EventBusName", "default"), logical)
+        resource = NAMED[self.all[logical]["Type"]][2].format(
             region=self.stack.region,
             account=self.stack.account,
             name=self._name(logical),
             bus="" if bus == "default" else f"{bus}/",
         )
+        return f"arn:{self.partition}:{resource}"
 
     def arn_here(self, service: str, resource: str, account: str | None = None) -> str:
         """Return the ARN of a resource in the stack's partition and Region, and by default in its account."""
