@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-from botocore.exceptions import ClientError
-
 from claim_check import MalformedMessage
 from consume_queue.dead_letter import send_to_dead_letters
 from tests.lambdas.conftest import sqs_record
@@ -65,11 +62,3 @@ def test_reason_is_one_line_of_limited_length(stubbed: Any) -> None:
     error = ValueError("first\nsecond\x00" + "x" * 5000)
     send_to_dead_letters(sqs_record(MESSAGE), error, queue_url=QUEUE, sqs=sqs)
     assert reasons == [("ValueError: first second " + "x" * 5000)[:1024]]
-
-
-def test_error_of_sqs_is_raised(stubbed: Any) -> None:
-    """SQS moves the record itself after its last receive."""
-    sqs, stub = stubbed("sqs")
-    stub.add_client_error("send_message", "InvalidParameterValue", "10 attributes")
-    with pytest.raises(ClientError, match="10 attributes"):
-        send_to_dead_letters(sqs_record(MESSAGE), ValueError("no"), queue_url=QUEUE, sqs=sqs)

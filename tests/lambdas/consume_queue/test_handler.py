@@ -128,15 +128,6 @@ def test_inline_payload_is_staged_and_not_in_the_input(
     assert staged() == {"inline/small": b"small and private"}
 
 
-def test_message_delivered_twice_starts_one_execution(
-    consume: ModuleType, publish: Publish, context: SimpleNamespace
-) -> None:
-    record = sqs_record(publish(b"once", message_id="once"))
-    for _ in range(2):
-        assert consume.handler({"Records": [record]}, context) == SUCCESS
-    assert list(executions(consume)) == ["once"]
-
-
 def test_bad_messages_are_dead_lettered_unchanged(
     consume: ModuleType, context: SimpleNamespace, subtests: pytest.Subtests
 ) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import boto3
 import pytest
 
-from claim_check import MalformedMessage
 from start_pipeline.settings import Settings
 from tests.lambdas.conftest import STAGING, STORE, Listen, Load
 from tests.lambdas.start_pipeline.test_pipeline import DATA, SageMaker, handoff_from
@@ -48,15 +47,6 @@ def test_pipeline_is_started_and_published(
     ]
     (line,) = telemetry.lines()
     assert (line["message"], line["message_id"]) == ("pipeline started", "scan-1")
-
-
-@pytest.mark.parametrize("change", [{"message_id": 7}, {"summary": {"bytes": "1"}}, {"pointer": None}], ids=str)
-def test_malformed_event_starts_no_pipeline(
-    trigger: ModuleType, sagemaker: SageMaker, context: SimpleNamespace, change: dict[str, Any]
-) -> None:
-    with pytest.raises(MalformedMessage):
-        trigger.handler(processed(handoff_from().to_input() | change), context)
-    assert sagemaker.requests == []
 
 
 def test_rejected_event_is_an_error(
