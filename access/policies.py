@@ -87,60 +87,53 @@ class _Policies(Resources):
         self._managed = dict(managed)
         self._read: set[int] = set()
         """Statements of the template that have been read, by identity."""
-
-    def read_into(self, inventory: Inventory) -> None:
-        """Add the roles and resources of the stack to an inventory."""
-        policies = self._resource_policies()
+        self._of_resources = self._resource_policies()
         self._managed |= {
             self.arn(logical): self._document(logical, self.properties(logical)["PolicyDocument"])
             for logical in self.of_type("AWS::IAM::ManagedPolicy")
         }
-        inline = self._identity_policies()
+        self._of_roles = self._identity_policies()
+
+    def read_into(self, inventory: Inventory) -> None:
+        """Add the roles and resources of the stack to an inventory."""
         for logical, resource in self.all.items():
             kind = resource["Type"]
             if "Condition" in resource:
                 raise self.unresolved(logical, "has a Condition, so it is unknown whether it is deployed")
             if kind in NAMED:
-                self._read_named(logical, kind, inventory, policies, inline)
+                self._read_named(logical, kind, inventory)
             elif kind not in _WITHOUT_POLICY and kind not in _POLICIES and kind != "AWS::IAM::Policy":
                 problem = f"{kind} is an unknown type. Add it to access/template.py or access/policies.py."
                 raise self.unresolved(logical, problem)
         for logical, resource in self.all.items():
             self._refuse_unread(logical, resource.get("Properties", {}))
-        for arn in policies:
+        for arn in self._of_resources:
             if arn not in inventory.resource_policies:
                 raise UnresolvedError(f"{self.stack.name}: the resource {arn} of a policy is in no stack")
 
-    def _read_named(
-        self,
-        logical: str,
-        kind: str,
-        inventory: Inventory,
-        policies: Mapping[str, list[Statement]],
-        inline: Mapping[str, list[Policy]],
-    ) -> None:
+    def _read_named(self, logical: str, kind: str, inventory: Inventory) -> None:
         name = NAMED[kind][0]
         arn, where, properties = self.arn(logical), f"{self.stack.name}/{logical}", self.properties(logical)
         account, region = self.stack.account, self.stack.region
         if name not in _WITH_POLICY:
             inventory.other_resources[arn] = OtherResource(name, arn, account, region, where)
             return
-        statements = list(policies.get(arn, []))
+        statements = list(self._of_resources.get(arn, []))
         if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
             statements += self._document(logical, properties[_OWN_DOCUMENT[name]])["Statement"]
         elif name == "endpoint":
             statements.append(_DEFAULT_ENDPOINT_STATEMENT)
         if name == "role":
-            inventory.roles[arn] = self._role(logical, arn, inline)
+            inventory.roles[arn] = self._role(logical, arn)
         if arn in inventory.resource_policies:
             raise self.unresolved(logical, f"{arn} is in two stacks")
         policy = {"Version": "2012-10-17", "Statement": statements}
         inventory.resource_policies[arn] = ResourcePolicy(name, arn, account, region, where, policy, properties)
 
-    def _role(self, logical: str, arn: str, inline: Mapping[str, list[Policy]]) -> Role:
+    def _role(self, logical: str, arn: str) -> Role:
         properties = self.properties(logical)
         policies = [self._document(logical, policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
-        policies += inline.get(arn, [])
+        policies += self._of_roles.get(arn, [])
         for reference in properties.get("ManagedPolicyArns", []):
             managed = str(self.resolve(reference, logical))
             document = self._managed.get(managed) or _MANAGED.get(managed.partition(":policy/")[2])
