@@ -20,13 +20,13 @@ class ClaimCheckError(Exception):
     permanent: ClassVar[bool] = True
     """Whether the same input fails again. A consumer can dead-letter the message at once."""
     alarm: ClassVar[bool] = False
-    """Whether an operator has to know at once: the message is hostile, or the payload was changed."""
+    """Whether one occurrence is an alarm: the message may be hostile, or the payload was changed."""
     advice: ClassVar[str]
     """The first step to take, as one sentence."""
 
     def __init__(self, problem: str, *, message_id: str | None = None, pointer: tuple[str, str] | None = None) -> None:
-        # repr and a limit: ids and keys of a hostile message can hold line breaks and have any length, and an error is
-        # one log line. A key cannot be longer than 1,024 bytes.
+        # An error is one log line. Ids and keys of a hostile message can have line breaks and any length, hence repr
+        # and a limit. A key cannot be longer than 1,024 bytes.
         known = [f"message {message_id[:_SHOWN_CHARACTERS]!r}"] if message_id is not None else []
         known += [f"payload {f's3://{pointer[0]}/{pointer[1]}'!r}"] if pointer is not None else []
         super().__init__(f"{problem} ({', '.join(known)})" if known else problem)
@@ -111,7 +111,7 @@ class SnsUnavailable(ClaimCheckError):
 
 
 class Disposition(StrEnum):
-    """What a subscriber does with a failed message.
+    """The treatment of a failed message.
 
     RETRY: leave the message in the queue. DEAD_LETTER: move it to the dead-letter queue with its reason. DROP: log
     `error.record()` and delete it.
@@ -126,7 +126,7 @@ def disposition(error: Exception, *, missing: Disposition = Disposition.DEAD_LET
     """Return the disposition of a message that failed with `error`.
 
     `missing` applies to PayloadMissing. RETRY suits a replicated store, where the object can arrive later. DROP suits
-    messages that are worthless when they are late. Other errors are dead-lettered if permanent. An error of another
+    messages that are useless when they are late. Other errors are dead-lettered if permanent. An error of another
     library is retried: the queue's redrive policy limits its attempts.
     """
     if isinstance(error, PayloadMissing):

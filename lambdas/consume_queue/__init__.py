@@ -1,4 +1,4 @@
-"""Receives a subscriber's messages from its queue and starts an execution of the state machine with each hand-off.
+"""The consume function of a subscriber with a queue. It starts an execution of the state machine with each hand-off.
 
 handler.py       the batch, record by record
 settings.py      the function's settings

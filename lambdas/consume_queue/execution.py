@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 STATE_BYTES = 262_144
 """Largest input or output of a state. (Step Functions developer guide, "Service quotas".)"""
 RESERVED_BYTES = 8_192
-"""Space for data that states add to their input, such as the place of the landed payload."""
+"""Space for data that states add to their input, such as the bucket and key of the landed payload."""
 INPUT_BYTES = STATE_BYTES - RESERVED_BYTES
 
 
 def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNClient") -> str:
     """Start an execution with the message's id as its name, and return its ARN.
 
-    Step Functions rejects a name for 90 days. Therefore a repeated message starts no second execution, even if the
-    first one failed: that execution is redriven in Step Functions.
+    Step Functions rejects a repeated name for 90 days. Therefore a repeated message starts no second execution, even if
+    the first execution failed. A failed execution is redriven in Step Functions.
 
     Raises:
-        PayloadConflict: an execution with another payload has this message id.
-        InputTooLarge: subject and attributes exceed the size of an input.
+        PayloadConflict: An execution with another payload has this message id.
+        InputTooLarge: Subject and attributes exceed the size of an input.
     """
-    # Escaping would turn a character of two bytes into six bytes.
+    # JSON escapes would turn a character of two bytes into six bytes.
     content = json.dumps(handoff.to_input(), ensure_ascii=False)
     if (size := len(content.encode())) > INPUT_BYTES:
         raise InputTooLarge(

@@ -44,15 +44,15 @@ sqs = boto3.client("sqs")
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Process a batch of SQS records. Returns the failed ones, which SQS delivers again."""
     fifo = any(record["eventSourceARN"].endswith(".fifo") for record in event["Records"])
-    # In a FIFO queue, records after a failed one of the same group must wait for it.
+    # In a FIFO queue, records after a failed record of the same group must wait for its retry.
     processor = SqsFifoPartialProcessor(skip_group_on_error=True) if fifo else BatchProcessor(event_type=EventType.SQS)
     processor.raise_on_entire_batch_failure = False
     return process_partial_response(event, record_handler=process, processor=processor, context=context)
 
 
 def process(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Process one record. If it fails for the last time, send it to the dead-letter queue with its reason."""
-    logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # not the previous record's
+    """Process one record. If its error is permanent, or this is its last receive, dead-letter it with its reason."""
+    logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # removes the previous record's id
     try:
         with counting_errors():
             consume(record, Deadline(lambda_context.get_remaining_time_in_millis))

@@ -15,4 +15,4 @@ class Settings(EnvironmentSettings):
     state_machine_arn: str
     dead_letter_queue_url: str
     maximum_receives: int
-    """Receives of a message after which SQS moves it to the dead-letter queue."""
+    """Number of receives after which SQS moves a message to the dead-letter queue."""

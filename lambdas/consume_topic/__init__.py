@@ -1,4 +1,4 @@
-"""Is invoked by the topic with each message, and runs an ECS task with its hand-off.
+"""The consume function of a subscriber without a queue. It runs an ECS task with each hand-off.
 
 handler.py       the event, record by record
 settings.py      the function's settings

@@ -1,9 +1,9 @@
 """The tasks that were started, by message id, until the payload's lifetime ends.
 
-ECS remembers a client token for a day, or for an hour after its task ended if that is sooner. This prevents a second
-task for simultaneous deliveries and quick retries, but not for a dead letter that is redriven weeks later. A record is
-written after the task was started. If the function dies before that and its next attempt comes after ECS has forgotten
-the token, a second task runs.
+ECS stores a client token for a day, or until an hour after the task's end if that is sooner. The token prevents a
+second task for simultaneous deliveries and quick retries, but not for a dead letter that is redriven weeks later. A
+record is written after the task was started. If the function ends before that, and its next attempt comes after the
+token's expiry, a second task runs.
 """
 
 import time
@@ -26,7 +26,7 @@ class IdempotencyTable:
         """Return the ARN of the task that was started with this message, or None.
 
         Raises:
-            PayloadConflict: a task was started with another payload under this message id.
+            PayloadConflict: A task was started with another payload under this message id.
         """
         response = self._dynamodb.get_item(TableName=self._name, Key={"id": {"S": message.id}}, ConsistentRead=True)
         item = response.get("Item")

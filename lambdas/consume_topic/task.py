@@ -28,7 +28,7 @@ class TaskNotStarted(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """A container of a task definition, on Fargate."""
+    """The parameters of `ecs:RunTask` that all tasks share, and the client. `container` gets the hand-off."""
 
     cluster: str
     task_definition: str
@@ -40,12 +40,12 @@ class Runner:
 def run_task(handoff: HandOff, *, runner: Runner, deadline: Deadline) -> str:
     """Run a task and return its ARN. The message's id is the client token, so that a repeated call runs no second task.
 
-    If ECS is throttled, has no capacity or reached a quota of the account, the call is retried with growing pauses
-    until the deadline.
+    If ECS throttles the call, has no capacity or has reached a quota of the account, the call is retried with growing
+    pauses until the deadline.
 
     Raises:
-        TaskNotStarted: ECS placed no task until the deadline. The text has its reasons.
-        botocore.exceptions.ClientError: ECS rejected the request, or was throttled until the deadline.
+        TaskNotStarted: ECS placed no task until the deadline. The text has the reasons that ECS gave.
+        botocore.exceptions.ClientError: ECS rejected the request, or throttled it until the deadline.
     """
     pause = _FIRST_PAUSE_SECONDS
     while True:
@@ -96,7 +96,7 @@ def _start_task(handoff: HandOff, runner: Runner) -> str:
 def _earlier_task(conflict: ClientError, handoff: HandOff, runner: Runner) -> str:
     """Return the task that runs under this message id, with an earlier task definition or network.
 
-    Raises the conflict if ECS does not describe that task any more, or the task has another payload.
+    Raises the conflict if ECS no longer describes that task, or if the task has another payload.
     """
     arns: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
     tasks = runner.ecs.describe_tasks(cluster=runner.cluster, tasks=arns)["tasks"] if arns else []

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def copy_payload(handoff: HandOff, *, dereferencer: Dereferencer, landing: Store, s3: "S3Client") -> S3Object:
-    """Have S3 copy the payload to `landing.object_of(<message id>)`, and return the copy.
+    """Copy the payload in S3 to `landing.object_of(<message id>)`, and return the copy.
 
-    Size and SHA-256 of the copy are compared with the hand-off. Above 5 GiB, S3 has no SHA-256 of the whole object:
-    then the CRC64NVME of both objects is compared. Repeating the call writes the same bytes. `s3` is a client of the
+    Size and SHA-256 of the copy are compared with the hand-off. Above 5 GiB, S3 has no SHA-256 of the whole object, so
+    the CRC64NVME of both objects is compared. Repeating the call writes the same bytes. `s3` is a client of the
     landing bucket's Region.
 
     Raises:
-        ClaimCheckError: as `HandOff.payload` and `Payload.copy_to`.
+        ClaimCheckError: The errors of `HandOff.payload` and `Payload.copy_to`.
     """
     landed = landing.object_of(handoff.message_id)
     handoff.payload(dereferencer).copy_to(landed, s3=s3)

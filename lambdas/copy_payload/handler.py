@@ -1,4 +1,4 @@
-"""Lambda handler of the copy function. A state machine invokes it with its own input, and retries or catches errors."""
+"""Lambda handler of the copy function. A state machine invokes it with an execution's input, and retries errors."""
 
 import os
 from typing import Any

@@ -1,6 +1,6 @@
-"""Deletion of a domain's apps, and of spaces and profiles that are not in the template; end of pipelines and jobs.
+"""Deletion of a domain's apps, and of spaces and profiles that are not in the template.
 
-SageMaker does not delete a domain that contains any of them.
+SageMaker does not delete a domain that contains any of them. Executions of pipelines and jobs are stopped.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from domain_clean_up.settings import CleanUpSettings
 
 _GONE = frozenset({"Deleted"})
 _BUSY = frozenset({"Pending", "Updating", "Deleting", "Stopping"})
-"""States that only allow waiting. In all other states (InService, Failed, Update_Failed, …) deletion is possible."""
+"""States in which a deletion must wait. In all other states (InService, Failed, …) it is possible."""
 
 
 class DomainHoldsData(Exception):
@@ -20,7 +20,7 @@ class DomainHoldsData(Exception):
 
 
 class CleanUp:
-    """The clean-up, with boto3's client for SageMaker."""
+    """The steps of the clean-up. `sagemaker` is boto3's client."""
 
     def __init__(self, sagemaker: Any) -> None:
         self.sagemaker = sagemaker
@@ -70,7 +70,7 @@ class CleanUp:
                 yield self._remove(f"profile {name}", profile["Status"], "delete_user_profile", **arguments)
 
     def _stop_executions(self, settings: CleanUpSettings) -> Iterator[str]:
-        """Stop the pipelines' executions: SageMaker does not delete a running pipeline, and it would start jobs."""
+        """Stop the pipelines' executions: SageMaker does not delete a running pipeline, which would start jobs."""
         for pipeline in settings.pipelines:
             for execution in self._list(
                 "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=pipeline, SortOrder="Descending"
@@ -99,8 +99,8 @@ class CleanUp:
     def _remove(self, label: str, status: str, operation: str, **arguments: str) -> str:
         """Delete or stop a resource, unless it is busy. Return a line for the log.
 
-        An error is logged and ignored: the resource may be deleted already, or in use, which the next step shows. A
-        lasting error is in the log of each step until CloudFormation's timeout.
+        An error is part of the line and not raised: the resource may be deleted already, or still in use. A lasting
+        error is in the log of each step until CloudFormation's timeout.
         """
         if status in _BUSY:
             return f"{label} {status}"

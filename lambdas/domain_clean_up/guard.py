@@ -1,7 +1,7 @@
 """Rejection of an update that would replace the domain, before CloudFormation updates any other resource.
 
-The resource's physical id contains the settings of the domain's creation. Therefore the comparison needs no request,
-and a rollback to these settings is accepted.
+The resource's physical id contains the settings with which the domain was created. Therefore the comparison needs no
+request, and a rollback to these settings is accepted.
 """
 
 from dataclasses import asdict
@@ -19,14 +19,14 @@ KEYS = {
 
 
 class WouldReplaceDomain(Exception):
-    """The update changes a setting that a domain keeps for its lifetime."""
+    """The update changes a setting that is fixed when a domain is created."""
 
 
 def guard(event: dict[str, Any]) -> str:
     """Return the resource's physical id.
 
     Raises:
-        WouldReplaceDomain: The update changes a setting that a domain keeps for its lifetime.
+        WouldReplaceDomain: The update changes a setting that is fixed when a domain is created.
     """
     settings: dict[str, str] = asdict(GuardSettings.from_properties(event["ResourceProperties"]))
     identity = "|".join(settings.values())

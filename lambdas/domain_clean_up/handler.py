@@ -1,7 +1,7 @@
 """Lambda handler of the domain's custom resources.
 
 CDK's provider framework calls it until the response has `IsComplete`. Each call reads the current state and does the
-next step, so that repeated calls do no harm.
+next step, so that a call can be repeated.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ clean_up = CleanUp(boto3.client("sagemaker", config=Config(retries={"mode": "sta
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """Do one step of either resource."""
+    """Do one step of the resource in the event."""
     if event["ResourceType"] == GUARD:
         return {"PhysicalResourceId": guard(event), "IsComplete": True}
     settings = CleanUpSettings.from_properties(event["ResourceProperties"])

@@ -12,7 +12,7 @@ CLEAN_UP = "Custom::DomainCleanUp"
 
 @dataclass(frozen=True, kw_only=True)
 class GuardSettings:
-    """Properties of `Custom::DomainGuard`: settings that a domain keeps for its lifetime."""
+    """Properties of `Custom::DomainGuard`: settings that are fixed when a domain is created."""
 
     auth_mode: str
     domain_name: str

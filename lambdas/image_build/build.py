@@ -6,7 +6,7 @@ from image_build.settings import Settings
 
 LOG_LINES = 15
 LOG_CHARACTERS = 1200
-"""CloudFormation accepts 4 KB in a custom resource's response, and shows less."""
+"""CloudFormation accepts 4 KB in a custom resource's response, and displays less than that."""
 
 
 class ImageNotBuilt(Exception):
@@ -14,7 +14,7 @@ class ImageNotBuilt(Exception):
 
 
 class Builder:
-    """Image builds, with boto3's clients for CodeBuild, ECR and CloudWatch Logs."""
+    """Image builds. The arguments are boto3's clients for CodeBuild, ECR and CloudWatch Logs."""
 
     def __init__(self, *, codebuild: Any, ecr: Any, logs: Any) -> None:
         self.codebuild = codebuild

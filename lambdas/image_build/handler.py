@@ -43,5 +43,5 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
 
 
 def _started(settings: Settings, build: str) -> dict[str, Any]:
-    # The project's name as physical id: an update with the same project deletes nothing.
+    # The physical id is the project's name, so that an update with the same project deletes nothing.
     return {"PhysicalResourceId": settings.project, "Build": build}

@@ -1,6 +1,6 @@
-"""Publishes events of the publisher's bus and uploads in the outbox.
+"""The publish function, for events of the publisher's bus and uploads in the outbox.
 
-handler.py    an event of EventBridge: of the bus, or about an upload
+handler.py    an EventBridge event, from the bus or about an upload
 settings.py   the function's settings
 event.py      an event of the bus -> a message
 upload.py     an upload in the outbox -> a message

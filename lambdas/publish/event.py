@@ -16,8 +16,8 @@ def publish_event(event: dict[str, Any], *, publisher: Publisher) -> Published:
     A number that Python reads as infinite (1e400) is rejected. A number with more digits than a double is rounded.
 
     Raises:
-        ValueError: the detail contains an infinite number.
-        ClaimCheckError: as `Publisher.publish`.
+        ValueError: The detail contains an infinite number.
+        ClaimCheckError: The errors of `Publisher.publish`.
     """
     return publisher.publish(
         json.dumps(event["detail"], separators=(",", ":"), ensure_ascii=False, allow_nan=False),

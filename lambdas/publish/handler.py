@@ -64,7 +64,7 @@ def is_folder(event: dict[str, Any]) -> bool:
 
 def publish(event: dict[str, Any]) -> Published | None:
     """Publish an upload, or an event of the bus. Returns None for an upload that was published before."""
-    # EventBridge rejects events of senders with a source that begins with "aws.", so this one is from S3.
+    # EventBridge rejects senders' events with a source that begins with "aws.", so an event with this source is S3's.
     if event["source"] == "aws.s3":
         uploaded = event["detail"]["object"]
         logger.append_keys(upload=uploaded["key"], message_id=upload_id(uploaded["key"], uploaded["version-id"]))

@@ -1,6 +1,6 @@
 """Publishing of an upload in the outbox: S3 copies it, the copy is published, then the upload is deleted.
 
-If the function dies between two of these steps, the upload is still there, and the next attempt repeats the steps
+If the function ends between two of these steps, the upload still exists, and the next attempt repeats the steps
 without harm. No byte of the payload passes through the function.
 """
 
@@ -46,18 +46,18 @@ def publish_upload(
 ) -> Published | None:
     """Publish the object version of an S3 "Object Created" event. Return None if it was published before.
 
-    The object's metadata become attributes. Three attributes are added: `outbox-key`, the key without the outbox
-    prefix; `account`, which made the upload according to S3; and `sender`. `senders` has the senders' accounts by name.
-    An upload has a sender's name only if it is in that sender's folder and from that sender's account, where the
-    bucket policy allows the sender's role alone. All other uploads have the name "publisher".
+    The object's metadata become attributes. Four attributes are added. `source` is "outbox". `outbox-key` is the key
+    without the outbox prefix. `account` is the uploading account, as S3 reports it. `sender` is a sender's name if the
+    upload is in that sender's folder and from that sender's account. All other uploads have the name "publisher".
+    `senders` has the senders' accounts by name. Of a sender's account, the bucket policy allows only the sender's role.
 
     In a FIFO topic the first folder is the message group. Uploads without a folder share one group.
 
     Raises:
-        PayloadTooLarge: the upload is larger than `maximum_bytes`. It stays in the outbox; nothing was stored.
-        InvalidMessage: the metadata are no valid attributes. The upload stays in the outbox.
-        PayloadMissing: the upload was deleted, and there is no copy.
-        ClaimCheckError: as `Publisher.publish_object`.
+        PayloadTooLarge: The upload is larger than `maximum_bytes`. It stays in the outbox; nothing was stored.
+        InvalidMessage: The metadata are not valid attributes. The upload stays in the outbox.
+        PayloadMissing: The upload was deleted, and there is no copy.
+        ClaimCheckError: The errors of `Publisher.publish_object`.
     """
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
     key, size = uploaded["key"], uploaded["size"]
@@ -102,10 +102,10 @@ def upload_id(key: str, version: str) -> str:
 
 
 def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return an object's metadata as attributes. S3 returns text outside ASCII in the form of RFC 2047: it is decoded.
+    """Return an object's metadata as attributes. S3 encodes text outside ASCII as in RFC 2047; it is decoded here.
 
     Raises:
-        InvalidMessage: there are more than four, a name is reserved, or a value cannot be decoded.
+        InvalidMessage: There are more than four entries, a name is reserved, or a value cannot be decoded.
     """
     if len(metadata) > MAXIMUM_METADATA:
         raise InvalidMessage(

@@ -11,7 +11,7 @@ class OutOfTime(Exception):
 
 
 class Deadline:
-    """The end of an invocation, minus the reserve. A record that exceeds it fails alone, without the rest of its batch.
+    """The end of an invocation, minus the reserve. A record that is read past it fails without the rest of its batch.
 
     `remaining_ms` is `context.get_remaining_time_in_millis` of Lambda.
     """
@@ -28,5 +28,5 @@ class Deadline:
         if self._remaining_ms() <= RESERVE_MS:
             raise OutOfTime(
                 "not read within the function's timeout: raise function_timeout_seconds in the deployment file, "
-                "or lower batch_size"
+                'or lower batch_size (kind = "sqs")'
             )

@@ -20,8 +20,8 @@ class InputTooLarge(ClaimCheckError):
 class HandOff:
     """A payload that was read once. Size and SHA-256 are those of the bytes read, not those that the message declares.
 
-    Both forms, the input of an execution and the environment of a task, are written and read here alone. The detail of
-    an event on the subscriber's bus contains the input.
+    Only this class writes and reads its two forms: the input of an execution and the environment of a task. The detail
+    of an event on the subscriber's bus contains the input.
     """
 
     message_id: str
@@ -100,8 +100,8 @@ class HandOff:
         """Return the payload, from a store that the dereferencer trusts.
 
         Raises:
-            MalformedMessage: a field is invalid.
-            UntrustedStore: the payload is in another store.
+            MalformedMessage: A field is invalid.
+            UntrustedStore: The payload is in another store.
         """
         return dereferencer.payload(
             self.stored.pointer, size=self.bytes, message_id=self.message_id, sha256=self.sha256
@@ -113,11 +113,11 @@ def prepare_handoff(
 ) -> HandOff:
     """Read the payload once, in constant memory, and return its hand-off.
 
-    An inline payload is first stored in the staging bucket, so that the application always gets a pointer. Repeating
-    this is harmless. `meanwhile` is called after each MiB. An exception that it raises ends the reading.
+    An inline payload is then stored in the staging bucket, so that the application always gets a pointer. The call can
+    be repeated. `meanwhile` is called after each MiB. An exception that it raises ends the reading.
 
     Raises:
-        ClaimCheckError: the payload cannot be read, or differs from the message.
+        ClaimCheckError: The payload cannot be read, or differs from the message.
     """
     sha256 = message.payload.verify(meanwhile).sha256
     stored = message.stored
@@ -130,7 +130,7 @@ def prepare_handoff(
         bytes=message.size,
         sha256=sha256,
         subject=message.subject,
-        # Binary attributes are not JSON.
+        # JSON cannot hold binary attributes, so they are omitted.
         attributes={
             name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
         },

@@ -16,7 +16,7 @@ class InvalidSettings(ValueError):
 class EnvironmentSettings:
     """The base of each function's `Settings`. A field `payload_store` is the variable `PAYLOAD_STORE`.
 
-    A field is a `str`, an `int`, a `Store`, a tuple of stores, or a mapping. All but the first two are JSON.
+    A field is a `str`, an `int`, a `Store`, a tuple of stores, or a mapping. The values of the last three are JSON.
     """
 
     @classmethod

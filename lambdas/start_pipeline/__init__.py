@@ -1,4 +1,4 @@
-"""Copies a processed payload to the researchers' data bucket and starts a SageMaker pipeline with it.
+"""The pipeline trigger: it copies a processed payload to the data bucket and starts a SageMaker pipeline with it.
 
 handler.py    an event of the subscriber's bus
 settings.py   the function's settings

@@ -34,12 +34,12 @@ class PipelineExecution:
 def start_pipeline(
     handoff: HandOff, *, dereferencer: Dereferencer, data: Store, pipeline: str, s3: "S3Client", sagemaker: Any
 ) -> PipelineExecution:
-    """Have S3 copy the payload into `data`, then start `pipeline` with the copy's URI as its parameter `Input`.
+    """Copy the payload in S3 to `data`, then start `pipeline` with the copy's URI as its parameter `Input`.
 
     `s3` and `sagemaker` are clients of the pipeline's Region.
 
     Raises:
-        ClaimCheckError: as `HandOff.payload` and `Payload.copy_to`.
+        ClaimCheckError: The errors of `HandOff.payload` and `Payload.copy_to`.
     """
     message_id = handoff.message_id
     copy = data.object_of(f"{message_id}/{file_name(handoff.attributes.get('outbox-key', ''))}")

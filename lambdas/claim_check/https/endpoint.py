@@ -1,9 +1,10 @@
 """An HTTPS endpoint that is subscribed to a topic. It verifies requests from SNS before it uses them.
 
 SNS signs a notification's text, subject, topic, id and time, and **not its attributes**. Marker, size, digest and
-message id of this library are attributes, so they are not signed. A subscriber of the topic has genuine notifications.
-It can post one again, within the time window, with other attributes. Such a message leads only into trusted stores, but
-it can be corrupt, or have another id. So keep the endpoint's address secret, and remember `Delivery.id`: it is signed.
+message id of this library are attributes, so they are not signed. Another subscriber of the topic has
+genuine notifications, and can post one with other attributes within the time window. Such a message leads only into
+trusted stores, but it can be corrupt, or have another id. So keep the endpoint's address secret, and detect repeated
+notifications by `Delivery.id`, which is signed.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Delivery:
 
 
 class Endpoint:
-    """Receives requests from SNS, for `topics` (ARNs) and no other.
+    """A receiver of requests from SNS, for `topics` (ARNs) and no other.
 
     `dereferencer` makes messages from notifications. `window` is the maximum age of a notification. `fetch` returns the
     bytes of a URL of SNS (its certificate, a confirmation) or raises OSError. The default verifies TLS, follows no
@@ -92,13 +93,13 @@ class Endpoint:
     def receive(self, body: bytes, headers: Mapping[str, str] | None = None) -> Delivery:
         """Verify one POST and return its delivery. A subscription to an expected topic is confirmed.
 
-        Respond within 15 seconds: 200 after this method has returned and the message is safe, 403 to
-        UntrustedNotification, 503 to every other error, permanent or not. After a 503, SNS posts again as its delivery
-        policy says, and then uses the subscription's dead-letter queue. The SNS guide contradicts itself about 4xx: one
+        Respond within 15 seconds. Respond 200 after this method has returned and the message is safe. Respond 403 to
+        UntrustedNotification, and 503 to every other error, permanent or not. After a 503, SNS retries by its delivery
+        policy, and then uses the subscription's dead-letter queue. The SNS guide contradicts itself about 4xx: one
         page counts it as delivered, another sends the message to the dead-letter queue at once.
 
-        `headers` are the request's. They distinguish a raw delivery, which is not signed and therefore rejected.
-        Without them it raises MalformedMessage.
+        `headers` are the request's. A header marks a raw delivery, which is not signed and therefore rejected. Without
+        headers, a raw delivery raises MalformedMessage.
 
         Raises:
             UntrustedNotification: The request is too old, or not signed by SNS for an expected topic.
@@ -140,7 +141,7 @@ class Endpoint:
             )
 
     def _confirm(self, signed: Mapping[str, str], host: str) -> None:
-        # Built from signed fields. The URL in the message is not used.
+        # This URL has only signed fields. The URL in the message is not used.
         query = urlencode({"Action": "ConfirmSubscription", "TopicArn": signed["TopicArn"], "Token": signed["Token"]})
         try:
             self._fetch(f"https://{host}/?{query}")
@@ -180,7 +181,7 @@ def _posted(body: bytes) -> Mapping[str, object]:
 def _signed(posted: Mapping[str, object]) -> dict[str, str]:
     """Return the signed fields of a request.
 
-    All except the message must be one line of text: otherwise two fields could have the signature of one.
+    Each field except the message must be one line of text. Otherwise two fields could have the signature of one.
     """
     kind = posted.get("Type")
     if not isinstance(kind, str) or kind not in SIGNED:
@@ -200,7 +201,7 @@ def _certificate_url(posted: Mapping[str, object], host: str) -> str:
     url = posted.get("SigningCertURL")
     if not isinstance(url, str) or len(url) > _MAXIMUM_URL_CHARACTERS:
         raise MalformedMessage("the notification has no usable SigningCertURL")
-    # Compared as text, so that the rules of a URL parser do not matter.
+    # The URL is compared as text, so that the rules of a URL parser do not matter.
     path = url.removeprefix(f"https://{host}")
     if path == url or not _certificate_path.fullmatch(path):
         raise UntrustedNotification(f"the SigningCertURL {url[:200]!r} is not a certificate of SNS at {host}")

@@ -1,7 +1,8 @@
 """Signatures of SNS's requests over HTTPS. The only module that imports the package `cryptography`.
 
-The source is AWS's "Verifying the signatures of Amazon SNS messages". Signed are the fields in alphabetical order, with
-each name and each value on a separate line: SHA-1 for version 1, SHA-256 for version 2, RSA with PKCS #1 v1.5 padding.
+The source is AWS's "Verifying the signatures of Amazon SNS messages". The signature covers the
+fields in alphabetical order, with each name and each value on a separate line. It is RSA with PKCS #1 v1.5 padding, and
+SHA-1 for version 1 or SHA-256 for version 2.
 **Message attributes are not signed**: see `endpoint.py` for the consequences.
 """
 
@@ -62,7 +63,7 @@ def verify(signed: Mapping[str, str], posted: Mapping[str, object], certificate:
     `signed` holds the fields that `SIGNED` has for its Type, in that order. Subject is optional.
 
     Raises:
-        UntrustedNotification: The certificate is not valid `now`, or the signature is not of these fields.
+        UntrustedNotification: The certificate is not valid at `now`, or the signature is not of these fields.
         MalformedMessage: `posted` has no usable signature.
     """
     identity = signed["MessageId"]

@@ -51,7 +51,7 @@ class Batch:
         self.messages: dict[int, OutgoingMessage] = {}
 
     def fits(self, message: OutgoingMessage) -> bool:
-        """Return whether the batch has space for the message. An empty batch has space for any."""
+        """Return whether the batch has space for the message. An empty batch accepts any message."""
         return not self.messages or (len(self.messages) < MAXIMUM_ENTRIES and message.total_bytes <= self._bytes_left)
 
     def add(self, index: int, message: OutgoingMessage) -> None:
@@ -71,7 +71,7 @@ class Batch:
 
 
 def _error(entry: Mapping[str, Any], response: Mapping[str, Any]) -> ClientError:
-    """Return the error that boto would have raised for this entry in a call of its own."""
+    """Return the error that boto would have raised for this entry in a separate call."""
     status = 400 if entry.get("SenderFault") else 500
     metadata = {**response.get("ResponseMetadata", {}), "HTTPStatusCode": status}
     reason = {"Code": entry.get("Code", "NoResult"), "Message": entry.get("Message", "SNS returned no result")}

@@ -41,7 +41,7 @@ def put_event(
         ValueError: `bus` is not an event bus's ARN.
         InvalidMessage: `detail` is not a JSON object. Nothing was sent.
         PayloadTooLarge: The event exceeds EventBridge's limit. Nothing was sent.
-        ClientError: boto's error; also if EventBridge accepted the request but rejected the event.
+        ClientError: Boto's error; also if EventBridge accepted the request but rejected the event.
     """
     place = _bus.fullmatch(bus)
     if not place:

@@ -1,4 +1,4 @@
-"""Offload: writes a payload of any length into a store, once, in constant memory."""
+"""Offloading: a payload of any length is written into a store once, in constant memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from claim_check.wire.pointer import Pointer
 
 PART_BYTES = CHUNK_BYTES  # S3's minimum
-_WORKERS = 2  # parts being sent while the next one is read: the memory holds one part more
+_WORKERS = 2  # parts that are sent while the next part is read; the memory holds one part more
 _FLAT_PARTS = 1_000
 _GROWTH_PARTS = 36
 _PUT_ATTEMPTS = 3
 _PAUSE_SECONDS = 0.1
 
-# The key exists; or another writer is writing it; or a call whose response was lost has completed this upload.
+# The key exists, another writer writes it, or an earlier call, whose response was lost, has completed this upload.
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"})
 
 
@@ -131,7 +131,7 @@ class _ObjectWriter:
                 self._s3, self._target, algorithm="CRC32", checksum_type="COMPOSITE", workers=_WORKERS
             )
         with upload:
-            # Parts come from the caller, whose errors must not be translated: only S3's errors are.
+            # Reading a part can raise the caller's errors, which must not be translated. Only S3's errors are.
             for number, part in enumerate(parts, start=1):
                 self._require_part_number(number, size)
                 with self._errors("store the payload"):
@@ -149,7 +149,7 @@ class _ObjectWriter:
         """Return whether the object exists with this content. Raises PayloadConflict if it has other content."""
         with self._errors("compare with the stored payload"):
             try:
-                found = self._s3.head_object(
+                existing = self._s3.head_object(
                     Bucket=self._target.bucket,
                     Key=self._target.key,
                     ExpectedBucketOwner=self._target.owner,
@@ -159,7 +159,7 @@ class _ObjectWriter:
                 if code(error) in MISSING:
                     return False
                 raise
-        if found["ContentLength"] != size or (hex_sha256(found) or self._read_back(size)) != sha256:
+        if existing["ContentLength"] != size or (hex_sha256(existing) or self._read_back(size)) != sha256:
             raise PayloadConflict(
                 "another payload is stored under this message id: choose an unused id for every payload",
                 message_id=self._message_id,
@@ -195,8 +195,8 @@ class _ObjectWriter:
 def part_bytes(number: int) -> int:
     """Return the size of part `number` (from 1): 5 MiB for the first 5 GB, then growing.
 
-    10,000 parts hold over 5 TiB, without knowing a payload's length beforehand. The memory grows with the parts: a part
-    has 10 MiB after 5.6 GB.
+    So 10,000 parts hold over 5 TiB, although a payload's length is not known beforehand. The memory grows with the
+    parts: a part has 10 MiB after 5.4 GB.
     """
     return PART_BYTES * (1 + max(0, number - _FLAT_PARTS) // _GROWTH_PARTS)
 

@@ -1,4 +1,4 @@
-"""A message on its way to SNS: the caller's fields, checked before the payload is known, and the complete message."""
+"""A message before it is sent: the caller's fields, checked before the payload is known, and the complete message."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Publisher: sends a small payload in its message, and offloads a larger payload and sends a pointer.
+"""The publisher: a small payload is the message's body, and a larger payload is offloaded.
 
 If SNS rejects a message, the object that was stored for it is deleted only if the message id was generated here. Under
-a caller's id, another call may publish the same payload at the same time: it has found the object, and its message
-points to it. S3 has no trace of that. Such an object stays: a retry reuses it, or it expires with its lifetime.
+a caller's id, another call may publish the same payload at the same time. Its message then points to the same object,
+and S3 does not show that. Such an object stays: a retry reuses it, or its lifetime expires.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _INVALID = frozenset(
 
 
 class Publisher:
-    """Publishes payloads of any size to one topic.
+    """A publisher of payloads of any size to one topic.
 
     `threshold` is in bytes, up to the topic's MaximumMessageSize. A message (body and attributes, including the claim)
     that is larger is offloaded to `store`. With `offload="always"` every payload is offloaded. With `"never"` a larger
     message is rejected. `legacy_marker` marks pointers for readers that support only `SQSLargePayloadSize`. `sns` and
     `s3` are clients of the topic's and the store's Regions, made on first use if None.
 
-    `topic_arn`, `store`, `threshold` and `fifo` (whether the topic is one) are attributes. Raises ValueError for an
+    `topic_arn`, `store`, `threshold` and `fifo` (whether it is a FIFO topic) are attributes. Raises ValueError for an
     invalid topic, threshold or `offload`.
     """
 
@@ -114,11 +114,11 @@ class Publisher:
         caller's `message_id` it also stays, because another message may point to it.
 
         Raises:
-            InvalidMessage: An argument is invalid, and nothing is stored; or SNS calls a parameter invalid.
+            InvalidMessage: An argument is invalid, and nothing is stored; or SNS rejects a parameter.
             PayloadConflict: Another payload is stored under the same id.
             PayloadTooLarge: The payload exceeds S3's limits, or the threshold if this publisher never offloads.
             PayloadUnavailable: S3 failed.
-            Exception: boto's errors for SNS, and the errors of the caller's file or iterable.
+            Exception: Boto's errors for SNS, and the errors of the caller's file or iterable.
         """
         fields = MessageFields.of(
             is_fifo=self.fifo,
@@ -137,9 +137,9 @@ class Publisher:
         """Publish many messages with SNS's PublishBatch: up to ten a call, and up to the topic's maximum in bytes.
 
         Returns one outcome for each entry, in their order. An entry that fails does not affect others; its error is
-        that of `publish`. Payloads are offloaded as `publish` does, one at a time, so that the memory holds the entries
+        that of `publish`. Payloads are offloaded as by `publish`, one at a time, so that the memory holds the entries
         and one batch. Messages are sent in the entries' order. If one fails, later ones are still sent, also in a FIFO
-        group. Where the order matters, call `publish` for each.
+        group. If the order matters, call `publish` for each.
         """
         numbered = dict(enumerate(entries))
         outcomes: dict[int, EntryOutcome] = {}

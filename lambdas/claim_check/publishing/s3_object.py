@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from claim_check.store import S3Object, Store
 
-# User metadata of the copy. A repeated call distinguishes its earlier copy from another payload by it.
+# User metadata of the copy, by which a repeated call distinguishes its earlier copy from another payload.
 _SOURCE_METADATA = "claim-check-source"
 
 
@@ -58,7 +58,7 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
     target = store.object_of(message_id)
     try:
         with s3_errors("look for an earlier copy", pointer=target.pointer, message_id=message_id):
-            found = s3.head_object(
+            existing = s3.head_object(
                 Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
             )
     except PayloadMissing:
@@ -68,13 +68,13 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
             message_id=message_id,
             pointer=source.pointer,
         ) from None
-    if found["Metadata"].get(_SOURCE_METADATA) != _fingerprint(source) or found["ContentLength"] != size:
+    if existing["Metadata"].get(_SOURCE_METADATA) != _fingerprint(source) or existing["ContentLength"] != size:
         raise PayloadConflict(
             "another payload is stored under this message id: choose an unused id for every payload",
             message_id=message_id,
             pointer=target.pointer,
         )
-    return Copied(size, hex_sha256(found), found.get("ChecksumCRC64NVME"))
+    return Copied(size, hex_sha256(existing), existing.get("ChecksumCRC64NVME"))
 
 
 def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
@@ -89,16 +89,16 @@ def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
     try:
         with s3_errors("look at the uploaded object", pointer=source.pointer, message_id=None):
             version: Any = {"VersionId": source.version_id} if source.version_id else {}
-            found = s3.head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
+            head = s3.head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
     except PayloadMissing:
         return None
-    if found.get("MissingMeta"):
+    if head.get("MissingMeta"):
         raise InvalidMessage(
-            f"{found['MissingMeta']} entries of the object's metadata do not fit into HTTP headers: upload it again "
+            f"{head['MissingMeta']} entries of the object's metadata do not fit into HTTP headers: upload it again "
             "without them",
             pointer=source.pointer,
         )
-    return found["Metadata"]
+    return head["Metadata"]
 
 
 def _fingerprint(source: S3Object) -> str:

@@ -1,6 +1,6 @@
 """A caller's payload as chunks of bytes of bounded size.
 
-No code here holds a chunk after yielding it. So the number of chunks in use bounds the memory.
+No function here refers to a chunk after yielding it. So the number of chunks in use bounds the memory.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Digest(NamedTuple):
 
 
 class Reader(Protocol):
-    """The bytes of a payload in a message's body, a store or a replica. `label` is their name in errors."""
+    """The bytes of a payload in a message's body, a store or a replica. `label` names them in errors."""
 
     label: str
 
@@ -84,8 +84,8 @@ class Payload:
     the iterator is exhausted, or the stream has returned its last byte.
 
     `replicas` are read first, in their order, and `origin` if no replica has the payload: replication lags. `on_stale`
-    is called for a replica with other bytes. `iter_chunks` and `open` cannot take back bytes that they have returned.
-    They raise PayloadUnavailable, and the next call reads from another place.
+    is called for a replica with other bytes. `iter_chunks` and `open` return bytes before the replica is
+    known to have others. They then raise PayloadUnavailable, and the next call reads from another place.
 
     Raises:
         PayloadMissing: The object does not exist.
@@ -199,7 +199,7 @@ class Payload:
 
         Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
         to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
-        with that of the store's object. After an error the target can hold a copy, and the caller decides about it.
+        with that of the store's object. After an error the target can exist; the caller decides whether to delete it.
         """
         s3 = s3 or s3_client(target.region)
 
@@ -223,7 +223,7 @@ class Payload:
     def _note(self, replica: Reader, error: ClaimCheckError) -> None:
         """Stop using a replica with other bytes. A replica that lags or fails stays in use."""
         if isinstance(error, PayloadCorrupt):
-            self._replicas = [other for other in self._replicas if other is not replica]
+            self._replicas = [reader for reader in self._replicas if reader is not replica]
             self._on_stale(error)
 
     def _pipe(self, reader: Reader, write: Callable[[bytes], object]) -> Digest:

@@ -22,15 +22,15 @@ _DENIED = frozenset({"AccessDenied", "403"})
 
 
 def s3_client(region: str, *, patient: bool = True) -> S3Client:
-    """Return an S3 client for one Region that does not compute digests of gigabytes twice.
+    """Return an S3 client for one Region, which does not compute a payload's digest a second time.
 
     A client that is not `patient` stops retrying within seconds. It is for a replica: the store is read next.
 
-    A caller's own client may be configured alike. botocore does not check responses ("when_required"), because this
-    library compares the SHA-256 of the message. Bodies are not signed: each request has a checksum that S3 verifies,
-    over TLS. botocore omits the signature by itself only if it has computed the checksum.
+    Callers can configure their clients in the same way. botocore does not check responses ("when_required"), because
+    this library compares the SHA-256 of the message. Bodies are not signed: each request has a checksum that S3
+    verifies, over TLS. Without this setting, botocore omits the signature only if it has computed the checksum.
     """
-    # Imported late: a function that meets no pointer, or has a client of its caller, starts without boto3.
+    # Imported late: a process that receives no pointer, or passes its client, starts without boto3.
     import boto3
     from botocore.config import Config
 

@@ -44,8 +44,8 @@ def copy_object(
     """Copy one object of `size` bytes. `s3` is a client of the target's Region. Raises boto's errors.
 
     With `etag`, S3 copies only if the source still has it. With `only_if_new`, S3 copies only if the target does not
-    exist (otherwise status 412). `metadata` replaces the source's. Tags and annotations are not copied: they need
-    permissions of their own.
+    exist (otherwise status 412). `metadata` replaces the source's. Tags and annotations are not copied: they
+    require further permissions.
     """
     request: dict[str, Any] = {
         "CopySource": _copy_source(source),
@@ -68,14 +68,14 @@ def copy_object(
 
 
 def has_sha256(size: int) -> bool:
-    """Return whether S3 reports the SHA-256 of a copy of `size` bytes. It does for a copy in one piece."""
+    """Return whether S3 reports the SHA-256 of a copy of `size` bytes. S3 does so only for a copy in one request."""
     return size <= LARGEST_SINGLE_COPY_BYTES
 
 
 def hex_sha256(response: Mapping[str, Any]) -> str | None:
     """Return the SHA-256 of a whole object in S3's response, as hex.
 
-    None if the response has none, or only one of the parts' checksums ("…-7").
+    Returns None if the response has no SHA-256, or only that of the parts' checksums ("…-7").
     """
     value = response.get("ChecksumSHA256", "-")
     return None if "-" in value else base64.b64decode(value).hex()
@@ -111,7 +111,7 @@ def _copy_source(source: S3Object) -> dict[str, str]:
 
 
 def _supported(s3: S3Client, **parameters: str) -> dict[str, str]:
-    # The Lambda runtime's boto3 is older than PyPI's, and rejects unknown parameters. Both parameters only save work:
-    # without them, S3 also copies annotations, and copies again over the same bytes.
+    # The Lambda runtime's boto3 is older than PyPI's, and rejects unknown parameters. Both parameters only save work.
+    # Without them, S3 also copies annotations, and copies again over the same bytes.
     shape = s3.meta.service_model.operation_model("CopyObject").input_shape
     return {name: value for name, value in parameters.items() if shape and name in shape.members}

@@ -24,8 +24,8 @@ MAXIMUM_PARTS = 10_000
 class MultipartUpload:
     """A context manager for one upload. Leaving it without `complete` aborts the upload.
 
-    Up to `workers` calls run at a time, and `upload` and `copy` wait for a free worker. So `workers` part bodies are in
-    memory, and the one that waits. boto's error for a part is raised by a later `upload`, `copy` or `complete`.
+    Up to `workers` calls run at a time, and `upload` and `copy` wait for a free worker. So the memory holds `workers`
+    bodies of parts, and the waiting one. boto's error for a part is raised by a later `upload`, `copy` or `complete`.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class MultipartUpload:
 
         def send() -> Any:
             try:
-                # Computed here and sent as a header. boto3 would send it after the body, and for that copy the body in
-                # pieces of 16 KiB several times.
+                # The checksum is computed here and sent as a header. boto3 would send it after the body, and would copy
+                # the body several times, in pieces of 16 KiB.
                 crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
                 response = self._s3.upload_part(**self._upload, PartNumber=number, Body=body, ChecksumCRC32=crc32)
                 return {"ETag": response["ETag"], "ChecksumCRC32": crc32}

@@ -34,8 +34,8 @@ _FIRST_PAUSE_SECONDS = 0.05  # doubled before each resume
 class ObjectReader:
     """The bytes of an object in a store.
 
-    `size` and `claim` are as the message declares them. `replica` is read instead of the store's bucket. `s3` is a
-    client of the Region that is read. `label` is the object's name in errors.
+    `size` and `claim` are as the message declares them. If `replica` is not None, it is read instead of the
+    store's bucket. `s3` is a client of the Region that is read. `label` names the object in errors.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class ObjectReader:
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Copy the object in S3, if its size and S3's checksum are those of the message."""
         with s3_errors(f"look at {self.label}", **self._known):
-            found = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
-        self._compare(found, 0)
+            head = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
+        self._compare(head, 0)
         with s3_errors(f"copy {self.label} to {target.pointer}", **self._known):
-            copied = copy_object(s3, source=self._source, target=target, size=self._size, etag=found["ETag"])
-        if _differ(copied.crc64nvme, found.get("ChecksumCRC64NVME")):
+            copied = copy_object(s3, source=self._source, target=target, size=self._size, etag=head["ETag"])
+        if _differ(copied.crc64nvme, head.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt("S3's CRC64NVME of the copy is not the source's", **self._known)
         return copied
 

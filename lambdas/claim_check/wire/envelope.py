@@ -1,4 +1,4 @@
-"""The envelope: one form for every form in which a message is received.
+"""The envelope: one representation of all forms of a received record.
 
 | record                    | body          | attributes                                               |
 |---------------------------|---------------|----------------------------------------------------------|

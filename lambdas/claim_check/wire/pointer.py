@@ -1,8 +1,9 @@
 """The pointer: the message body that replaces an offloaded payload.
 
-Written is the form of AWS's Java library for SNS, which every AWS claim-check library reads. `LEGACY_MARKER` is the
-marker of AWS's Java library for SQS, for readers that support no other. Read are the forms of the AWS libraries for
-Java and Python, of PyPI's sqs-extended-client and of co-go. They differ in class name, white space and marker.
+A pointer is written in the form of AWS's Java library for SNS, which every AWS claim-check library reads.
+`LEGACY_MARKER` is the marker of AWS's Java library for SQS, for readers that support no other. Accepted are also the
+forms of the AWS libraries for Java and Python, of PyPI's sqs-extended-client and of co-go. The forms differ in class
+name, white space and marker.
 """
 
 from __future__ import annotations
