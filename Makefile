@@ -28,7 +28,7 @@ synth: $(installed) ## Write the templates to cdk.out, without network and crede
 test: $(installed) ## Run the tests, emulated accounts included, without those that take minutes
 	@python -m pytest -n 2 --dist loadfile
 
-check: lint types imports ## Run all checks of CI: style, types, imports, all tests
+check: lint spelling types imports ## Run all checks of CI: style, spelling, types, imports, all tests
 	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
 
 lint: $(installed) ## Check style and common mistakes

@@ -1,0 +1,1 @@
+"""Everything that `cdk deploy` deploys. app.py makes the stacks."""

@@ -113,7 +113,7 @@ def test_task_exits_2_on_invalid_environment(context: Path, s3: str, changed: di
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_context_has_every_file_that_dockerfile_copies(context: Path) -> None:
+def test_context_has_every_file_of_the_dockerfile(context: Path) -> None:
     copied = [line.split() for line in (context / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
     assert len(copied) == 3
     for _, *sources, _ in copied:

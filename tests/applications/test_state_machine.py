@@ -32,7 +32,7 @@ def test_sample_retries_no_permanent_error(name: str) -> None:
     assert all(getattr(claim_check, error).permanent for error in permanent["ErrorEquals"])
 
 
-def test_distributed_map_is_that_of_cdk() -> None:
+def test_distributed_map_equals_cdks() -> None:
     """CDK renders the same state, and grants the same actions."""
     app = App(context={"@aws-cdk/aws-stepfunctions:useDistributedMapResultWriterV2": True})
     stack = Stack(app, "orders", env=Environment(account="222222222222", region="us-west-2"))

@@ -51,7 +51,7 @@ def test_permanent_and_aborted_executions_need_their_reason(
         assert states.redriven.pop() == name
 
 
-def test_executions_that_cannot_be_redriven_are_listed(
+def test_executions_without_redrive_are_listed(
     redrive: Redrive, states: FakeStates, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states.add("long-ago", "PayloadUnavailable", days=15)
@@ -64,7 +64,7 @@ def test_executions_that_cannot_be_redriven_are_listed(
     assert "1 not sent, in coatcheck-orders: full" in printed
 
 
-def test_execution_that_was_redriven_meanwhile_is_skipped(
+def test_already_redriven_execution_is_skipped(
     redrive: Redrive, states: FakeStates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states.add("one", "PayloadUnavailable")
@@ -100,7 +100,7 @@ def test_interrupted_redrive_of_executions_can_be_repeated(
     assert sorted(states.redriven) == [f"m-{number}" for number in range(4)]
 
 
-def test_execution_that_fails_again_is_not_redriven_again(
+def test_failing_execution_is_redriven_once(
     redrive: Redrive, states: FakeStates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.redrive.command.BATCH", 1)
@@ -122,10 +122,10 @@ def test_execution_that_fails_again_is_not_redriven_again(
     ("arguments", "expected"),
     [
         (
-            "--subscriber nobody",
-            "'nobody' is not a subscriber of this deployment. Subscribers: orders, billing, partner",
+            "--subscriber unknown",
+            "'unknown' is not a subscriber of this deployment. Subscribers: orders, billing, partner",
         ),
-        ("--subscriber nobody --from executions", "'nobody' is not a subscriber of this deployment."),
+        ("--subscriber unknown --from executions", "'unknown' is not a subscriber of this deployment."),
         ("--subscriber orders --from pipeline", "'orders' does not start a pipeline. Remove --from pipeline."),
         ("--subscriber billing --from executions", "'billing' is of kind lambda and has no state machine."),
         ("--subscriber partner --from executions", "'partner' is of kind https and has no state machine."),
@@ -138,7 +138,7 @@ def test_execution_that_fails_again_is_not_redriven_again(
         ("--publisher --from nowhere", "dead-letters"),
     ],
 )
-def test_source_that_does_not_exist_is_rejected(
+def test_missing_source_is_rejected(
     redrive: Redrive, capsys: pytest.CaptureFixture[str], arguments: str, expected: str
 ) -> None:
     assert redrive(*arguments.split()) == 2

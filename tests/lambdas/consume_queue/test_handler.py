@@ -205,9 +205,7 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
     assert list(executions(consume)) == ["third"]
 
 
-def test_record_that_runs_out_of_time_fails_alone(
-    consume: ModuleType, publish: Publish, context: SimpleNamespace
-) -> None:
+def test_record_out_of_time_fails_alone(consume: ModuleType, publish: Publish, context: SimpleNamespace) -> None:
     quick, slow, late = (
         publish(b"quick", message_id="quick"),
         publish(b"x" * (3 * 2**20), message_id="slow"),

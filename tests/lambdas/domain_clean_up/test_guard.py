@@ -33,7 +33,7 @@ def test_physical_id_contains_the_settings() -> None:
         ("IdentityCenter", "research.identity_center.instance_arn"),
     ],
 )
-def test_update_that_replaces_the_domain_is_rejected(name: str, key: str) -> None:
+def test_replacement_of_the_domain_is_rejected(name: str, key: str) -> None:
     with pytest.raises(WouldReplaceDomain, match=rf"Changing {key} from '{PROPERTIES[name]}' to 'other' would replace"):
         guard(event("Update", **{name: "other"}))
 

@@ -151,7 +151,7 @@ def test_error_fits_into_cloudformations_response(aws: SimpleNamespace, call: Ca
     assert len(str(error.value)) < 2000
 
 
-def test_build_that_never_started_has_no_log(aws: SimpleNamespace, call: Call) -> None:
+def test_build_without_start_has_no_log(aws: SimpleNamespace, call: Call) -> None:
     add_build(aws, "FAULT", currentPhase="QUEUED")
     with pytest.raises(Exception, match=r"(?s)FAULT in QUEUED \(no reason given\).*\(no log\)"):
         call("Create", Build=BUILD)

@@ -55,7 +55,7 @@ def test_infinite_number_is_rejected(publishing: Publishing) -> None:
 
 
 @pytest.mark.parametrize("name", ["source", "detail-type"])
-def test_attribute_that_sns_rejects_is_invalid(publishing: Publishing, name: str) -> None:
+def test_attribute_rejected_by_sns_is_invalid(publishing: Publishing, name: str) -> None:
     """EventBridge allows control characters in both fields, and SNS does not."""
     event = bus_event({"n": 1}, **{name: "shop\x07"})
     with pytest.raises(InvalidMessage, match=f"attribute '{name}': SNS rejects a character") as error:

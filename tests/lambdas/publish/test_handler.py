@@ -51,7 +51,7 @@ def test_event_over_the_threshold_is_offloaded(publish: ModuleType, delivered: s
 
 
 @pytest.mark.parametrize("change", [{"offload": "always"}, {"threshold_bytes": 1024}], ids=str)
-def test_settings_decide_what_is_offloaded(
+def test_settings_decide_offloading(
     load: Load, delivered: str, context: SimpleNamespace, change: dict[str, Any]
 ) -> None:
     publish = load(replace(SETTINGS, topic_arn=subscribed_topic(delivered), **change))

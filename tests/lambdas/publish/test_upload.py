@@ -181,7 +181,7 @@ def test_upload_with_unsuitable_metadata_stays(publishing: Publishing, metadata:
     assert (keys("outbox/"), keys("payloads/"), publishing.requests) == ([KEY], [], [])
 
 
-def test_metadata_that_http_cannot_carry_are_rejected(publishing: Publishing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_beyond_http_headers_are_rejected(publishing: Publishing, monkeypatch: pytest.MonkeyPatch) -> None:
     event, s3 = upload(b"precious"), boto3.client("s3")
     monkeypatch.setattr(s3, "head_object", lambda **_: {"Metadata": {}, "MissingMeta": 2})
     with pytest.raises(InvalidMessage, match="2 entries of the object's metadata do not fit"):

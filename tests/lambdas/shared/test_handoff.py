@@ -88,7 +88,7 @@ def test_missing_variable_of_a_task_is_named() -> None:
         HandOff.from_task(described_task(environment))
 
 
-def test_payload_is_that_of_a_trusted_store() -> None:
+def test_payload_is_read_from_a_trusted_store() -> None:
     assert HANDOFF.payload(Dereferencer(stores=[STORE])).size == 42
 
 

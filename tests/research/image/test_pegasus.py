@@ -86,7 +86,7 @@ def test_packages_are_compatible(environment: Path) -> None:
     subprocess.run([uv, "pip", "check", "--quiet", "--python", environment / "bin" / "python"], check=True)
 
 
-def test_jupyterlab_has_the_address_that_studio_expects(jupyterlab: str) -> None:
+def test_jupyterlab_has_the_address_of_studio(jupyterlab: str) -> None:
     assert b"JupyterLab" in get(f"{jupyterlab}/lab")
 
 

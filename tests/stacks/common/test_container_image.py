@@ -56,7 +56,7 @@ def test_tag_depends_on_content_stage_and_arguments(context: Path) -> None:
     assert build(context).tag == tag
 
 
-def test_tag_ignores_files_that_docker_ignores(context: Path) -> None:
+def test_tag_skips_files_ignored_by_docker(context: Path) -> None:
     tag = build(context).tag
     (context / "__pycache__").mkdir()
     (context / "__pycache__" / "module.pyc").write_bytes(b"compiled")

@@ -50,9 +50,9 @@ def test_too_short_timeout_is_reported() -> None:
     )
 
 
-def test_timeout_that_just_suffices_is_accepted() -> None:
+def test_sufficient_timeout_is_accepted() -> None:
     assert parse_messaging(changed("publisher", "outbox", to={"maximum_bytes": 5_800_000_000}))
 
 
-def test_reserve_is_that_of_the_functions() -> None:
+def test_reserve_equals_the_functions() -> None:
     assert RESERVE_SECONDS * 1000 == RESERVE_MS

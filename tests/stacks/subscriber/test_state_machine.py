@@ -87,7 +87,7 @@ def test_throttled_copies_are_retried_for_half_a_day(built_in: dict[str, Any], s
     assert "TimeoutSeconds" not in built_in
 
 
-def test_events_that_are_not_accepted_are_retried_for_hours(built_in: dict[str, Any]) -> None:
+def test_rejected_events_are_retried_for_hours(built_in: dict[str, Any]) -> None:
     (retrier,) = built_in["States"]["PublishResult"]["Retry"]
     assert retrier["ErrorEquals"] == ["States.ALL"]
     assert 2 <= average_hours(retrier) < 3
