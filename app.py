@@ -1,4 +1,4 @@
-"""The CDK app: it reads one deployment file and makes its stacks.
+"""The CDK app: the stacks of one deployment file.
 
 `cdk.json` names the file; `-c deployment=…` names another.
 """
@@ -47,7 +47,9 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     for replica in names.publisher.replicas.values():
         days = deployment.publisher.payload_lifetime_days
         replica_stack = ReplicaStack(app, replica, names=names, lifetime_days=days, defaults=defaults)
-        publisher.add_stack_dependency(replica_stack)  # S3 requires the replica before it replicates
+        publisher.add_stack_dependency(
+            replica_stack
+        )  # S3 requires the replica's bucket before it is configured to replicate
     for sender in names.senders.values():
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:

@@ -1,4 +1,4 @@
-"""Cross-account policies: one statement with a Sid for each grant, and the caller's own policy below it.
+"""Cross-account policies: for each grant the resource's statement, with a Sid, and then the role's own policy.
 
 A statement on the resource's side names the other *account* as principal and narrows it to one role by
 `aws:PrincipalArn`. AWS rejects a policy that names a role which does not exist yet, and the publisher is deployed
@@ -76,7 +76,7 @@ ENCRYPT = ("kms:GenerateDataKey", "kms:Decrypt")
 
 
 def upload(bucket: PayloadBucketNames, sender: SenderNames, *, organization: str | None) -> iam.PolicyStatement:
-    """Return the bucket statement that allows the sender's role to upload to its own folder of the outbox."""
+    """Return the bucket statement that allows the sender's role to upload to the sender's folder of the outbox."""
     return iam.PolicyStatement(
         sid=_sid("Upload", sender.name),
         principals=[_account(sender.place)],
@@ -141,7 +141,7 @@ def grant_put_events(role: iam.IRole, bus: Resource) -> None:
 
 
 def subscribe(topic: Resource, subscriber: SubscriberNames, *, organization: str | None) -> iam.PolicyStatement:
-    """Return the topic statement that allows the subscriber's account to subscribe its own endpoint alone."""
+    """Return the topic statement that allows the subscriber's account to subscribe only its endpoint."""
     return iam.PolicyStatement(
         sid=_sid("Subscribe", subscriber.name),
         principals=[_account(subscriber.place)],
@@ -154,7 +154,7 @@ def subscribe(topic: Resource, subscriber: SubscriberNames, *, organization: str
 
 
 def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberNames]) -> iam.PolicyStatement:
-    """Return the topic statement that denies all principals, administrators included, to subscribe other endpoints."""
+    """Return the topic statement that denies other endpoints to all principals, administrators included."""
     return iam.PolicyStatement(
         sid="DenyUnknownEndpoints",
         effect=iam.Effect.DENY,

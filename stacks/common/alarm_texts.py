@@ -45,4 +45,4 @@ TEXTS = {
     "ReplicaLate": "Replication into {region} is an hour behind. No message is affected: readers use the publisher's "
     "bucket. Wait, unless it lasts for hours.",
 }
-"""By the name of the alarm, without the parts in front that distinguish functions and queues."""
+"""The texts by alarm name. A name without a text has the text of its ending, such as `Fails` for `ConsumeFails`."""

@@ -73,8 +73,8 @@ class Alarms(Construct):
         """Add `<name>Fails`, `<name>Throttled` and, for asynchronous invocations, `<name>Late` and `<name>Lost`.
 
         Lambda, SQS or Step Functions retry a failed invocation, so that only lasting errors raise an alarm. Failed
-        asynchronous invocations go to `dead_letters`. With `throttled_on_purpose`, a limit on the function's
-        concurrency makes throttles normal.
+        asynchronous invocations go to `dead_letters`. With `throttled_on_purpose`, there is no `<name>Throttled`: a
+        limit on the function's concurrency makes throttles normal.
         """
         errors, throttles = function.metric_errors(), function.metric_throttles()
         self._add(
@@ -129,15 +129,16 @@ class Alarms(Construct):
     ) -> None:
         """Add an alarm for each rule, by the alarm's name, with values for its text.
 
-        A rule with a dead-letter queue loses an event only if it cannot write to that queue, which is another metric.
+        A rule with a dead-letter queue loses an event only if it cannot write to that queue. For such rules,
+        `metric_name` is "InvocationsFailedToBeSentToDlq".
         """
         metrics = {name: _rule_metric(rule, metric_name) for name, rule in rules.items()}
-        # Labels are for the graph alone: an alarm with a label is metric math, which the emulator lacks.
+        # Labels are for the graph alone: CDK makes an alarm on a labelled metric into metric math.
         labelled = [metric.with_(label=name) for name, metric in metrics.items()]
         self._add("Rules: events lost", metrics, left=labelled, **values)
 
     def add_replication_alarms(self, source: PayloadBucketNames, replicas: Iterable[ReplicaNames]) -> None:
-        """Add `<region>-NotReplicated` for each replica. Its lag is an alarm of the replica's own stack."""
+        """Add `<region>-NotReplicated` for each replica. The alarm on its lag is in the replica's stack."""
         failed, lag, alarms = [], [], []
         for replica in replicas:
             region = replica.place.region
@@ -157,7 +158,7 @@ class Alarms(Construct):
         self._graphs.append(widget)
 
     def add_dashboard(self, about: str) -> None:
-        """Add the stack's dashboard, with all alarms and graphs added before. `about` is the stack in one sentence."""
+        """Add the stack's dashboard, with all alarms and graphs added before. `about` describes the stack."""
         Dashboard(
             self._stack,
             "Dashboard",
@@ -177,7 +178,7 @@ class Alarms(Construct):
         right: Sequence[cloudwatch.IMetric] = (),
         **options: Any,
     ) -> None:
-        """Add alarms with the same options, by name, and one graph of their metrics, or of `left` instead."""
+        """Add alarms with the same options, by name, and one graph of `left`, by default of their metrics."""
         alarms = [self._add_alarm(name, metric, **options) for name, metric in metrics.items()]
         self.add_graph(graph(title, left or [*metrics.values()], alarms, right))
 
@@ -191,7 +192,7 @@ class Alarms(Construct):
         periods: int = 1,
         **values: object,
     ) -> cloudwatch.Alarm:
-        """Return a new alarm `<prefix><name>`, with the text of that name or of `name`."""
+        """Return a new alarm `<prefix><name>`, with the text of that name, otherwise of `name`."""
         text, name = TEXTS[prefix + name if prefix + name in TEXTS else name], prefix + name
         link = f" Details: {self._runbook}#{name.rpartition('-')[2].lower()}" if self._runbook else ""
         alarm = cloudwatch.Alarm(

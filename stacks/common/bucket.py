@@ -11,7 +11,7 @@ from stacks.common.findings import NO_ACCESS_LOG, acknowledge
 
 
 class PrivateBucket(s3.Bucket):
-    """A bucket without public access, ACLs or plain HTTP, encrypted with `key`, otherwise with a key of S3."""
+    """A bucket without public access, ACLs or plain HTTP, encrypted with `key`, or with S3's key by default."""
 
     def __init__(
         self,

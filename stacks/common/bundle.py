@@ -1,7 +1,8 @@
 """The code asset of a Lambda function: its packages of `lambdas/`, and Powertools.
 
 Powertools and its dependencies are pure Python and copied from this installation, so that synthesis needs no network
-and no Docker. An asset holds only the function's own packages: an edit of one handler changes no other function's hash.
+and no Docker. Of `lambdas/`, an asset has only the function's packages. So an edit of one handler changes no other
+function's hash.
 """
 
 import atexit
@@ -51,7 +52,7 @@ def _zipped(packages: tuple[str, ...], *, whole: bool) -> tuple[TemporaryDirecto
     with ZipFile(Path(folder.name) / _ZIP, "w", ZIP_DEFLATED) as archive:
         for name in sorted(content):
             digest.update(f"{name}\0{len(content[name])}\0".encode() + content[name])
-            member = ZipInfo(name)  # of 1980
+            member = ZipInfo(name)  # always dated 1980
             member.external_attr = 0o644 << 16  # readable by the function's user
             archive.writestr(member, content[name], ZIP_DEFLATED)
     return folder, digest.hexdigest()
@@ -70,8 +71,8 @@ def files(packages: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 
 def _library_files(library: str) -> Iterator[tuple[str, Path]]:
     for file in distribution(library).files or ():
-        # Licences and modules alone. Files that an installer writes (RECORD, INSTALLER, scripts) differ between
-        # machines and would change the hash.
+        # A bundle has licences and modules alone. Files that an installer writes (RECORD, INSTALLER, scripts) differ
+        # between machines and would change the hash.
         if file.parts[0] == ".." or file.suffix == ".pyc" or "__pycache__" in file.parts:
             continue
         if file.parts[0].endswith(".dist-info") and "LICENSE" not in file.name:

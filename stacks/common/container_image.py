@@ -90,7 +90,7 @@ class ImageBuilder(Construct):
 
 
 class ContainerImage(Construct):
-    """An image of a Dockerfile, or of one stage of it. `uri` names it by digest, `tag` by content.
+    """An image of a Dockerfile or of one stage. `uri` names the image by digest, `tag` by content.
 
     The tag depends on the context's content, the stage, the build arguments and the commands. If the repository has an
     image with the tag, for example after a rollback, nothing is built.
@@ -131,14 +131,14 @@ class ContainerImage(Construct):
             # CDK's own policy would allow all log groups with the project's name, and all uses of the key.
             role=role.without_policy_updates(),
             description=f"Builds {target or 'the image'} into {repository.repository_name}",
-            # No source: each build names one, so that a rollback builds the earlier source.
+            # The project has no source. Each build names one, so that a rollback builds the earlier source.
             build_spec=codebuild.BuildSpec.from_object(
                 {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
             ),
             environment=codebuild.BuildEnvironment(
                 build_image=build_image,
                 compute_type=codebuild.ComputeType.MEDIUM,
-                privileged=True,  # with Docker
+                privileged=True,  # for Docker
             ),
             environment_variables={
                 "REPOSITORY": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
@@ -167,7 +167,7 @@ class ContainerImage(Construct):
                 source=f"{source.s3_bucket_name}/{source.s3_object_key}",
             ).to_properties(),
         )
-        build.node.add_dependency(role)  # and its policy: the build starts at once
+        build.node.add_dependency(role)  # and on its policy: the build starts at once
         self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
 
 
@@ -180,7 +180,8 @@ def _ignored(file: Path) -> list[str]:
 def _grant_build(
     role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey | None
 ) -> None:
-    # All assets, not only this one: a build begins at once, and IAM takes seconds to apply a changed policy.
+    # The statement allows all assets, not only this context. A build begins at once, and IAM takes seconds to apply a
+    # changed policy.
     allow(
         role,
         actions=["s3:GetObject", "s3:GetObjectVersion"],
@@ -205,6 +206,6 @@ def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, s
         f'{shlex.join(build)} --tag "$REPOSITORY:$TAG" .',
         'docker push "$REPOSITORY:$TAG"',
     ]
-    # A tag is pushed once. Another deployment may have built the same content in the meantime.
+    # An immutable tag can be pushed once. Another build may have pushed the same content in the meantime.
     find = 'aws ecr describe-images --repository-name "$REPOSITORY_NAME" --image-ids imageTag="$TAG"'
     return [f"{find} || {{ {' && '.join(steps)}; }}"]

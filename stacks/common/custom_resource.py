@@ -14,7 +14,7 @@ LIMIT = Duration.hours(1)
 
 
 class AsyncProvider(Provider):
-    """A provider whose one function both begins (`onEvent`) and reports whether it is complete (`isComplete`)."""
+    """A provider that calls the same function for `onEvent` and `isComplete`."""
 
     def __init__(self, scope: Construct, id: str, *, function: lambda_.IFunction, query_interval: Duration) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class AsyncProvider(Provider):
                 "AwsSolutions-SF2": "CDK's provider framework: it polls every few seconds, during a deployment only.",
             },
         )
-        # Found by their ids: the framework does not expose them.
+        # The framework does not expose these functions, so they are found by their ids.
         framework = [self.node.find_child(f"framework-{name}") for name in ("isComplete", "onTimeout")]
         acknowledge_wildcards(
             self,

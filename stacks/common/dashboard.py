@@ -1,4 +1,4 @@
-"""The dashboard of a stack: what to do, which alarms are on, graphs and the last errors."""
+"""The dashboard of a stack: advice, the states of alarms, graphs and the last errors."""
 
 from collections.abc import Sequence
 
@@ -88,7 +88,7 @@ def traffic_graph(function: Function, bytes_metric: str, *time_metrics: str) -> 
 
 
 def queue_graph(title: str, *, queue_name: str, region: str) -> cloudwatch.GraphWidget:
-    """Return a graph of a queue in another Region, whose alarm is there."""
+    """Return a graph of a queue in another Region. The queue's alarm is in that Region."""
     depth = cloudwatch.Metric(
         namespace="AWS/SQS",
         metric_name="ApproximateNumberOfMessagesVisible",

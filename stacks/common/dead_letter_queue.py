@@ -9,17 +9,17 @@ from stacks.common.findings import acknowledge
 
 
 class DeadLetterQueue(sqs.Queue):
-    """An encrypted queue that refuses plain HTTP."""
+    """An encrypted queue whose policy denies requests without TLS."""
 
     def __init__(self, scope: Construct, id: str, *, queue_name: str, retention_days: int, defaults: Defaults) -> None:
         self.literal_name = queue_name
-        """The name itself: `queue_name` is known to CloudFormation alone."""
+        """The name as text. CDK's `queue_name` is a token, which CloudFormation resolves."""
         self.retention_days = retention_days
         super().__init__(
             scope,
             id,
             queue_name=queue_name,
-            # Omitted, not false, for a standard queue: CloudFormation accepts FifoQueue = true or no value.
+            # None, not False, for a standard queue: CloudFormation accepts FifoQueue = true or no value.
             fifo=True if queue_name.endswith(".fifo") else None,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,

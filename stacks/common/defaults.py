@@ -17,12 +17,12 @@ class Defaults:
         self.auto_delete_objects = deployment.ephemeral
         """Whether a bucket is emptied before it is deleted."""
         self.termination_protection = not deployment.ephemeral
-        """Whether stacks with stateful resources refuse to be deleted."""
+        """Whether stacks with stateful resources have termination protection."""
         self.removal_policy = (
             RemovalPolicy.DESTROY if deployment.ephemeral else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         )
         """The removal policy of stateful resources: DESTROY for an ephemeral deployment.
 
-        Otherwise they are retained on update and delete, but not when the stack's first deployment fails and is rolled
-        back: they would be empty, and their names would block the next attempt.
+        Otherwise they are retained on update and delete. After a failed first deployment they are deleted with the
+        stack: they are empty, and their names would block the next attempt.
         """

@@ -1,7 +1,7 @@
-"""Findings of cdk-nag that are acknowledged, each with its reason.
+"""Acknowledged findings of cdk-nag, each with its reason.
 
-CDK's grants have wildcards, in actions and in object names: `grants.py` makes them and acknowledges the findings. That
-the wildcards allow no more than a role needs is proved by `tests/policies`.
+CDK's grants have wildcards in actions and in object names. `grants.py` makes the grants and acknowledges the findings.
+`tests/policies` proves that the wildcards allow no more than a role needs.
 """
 
 import json
@@ -29,7 +29,7 @@ def acknowledge(construct: IConstruct, findings: Mapping[str, str]) -> None:
 
 
 def acknowledge_wildcards(construct: IConstruct, reasons: Mapping[str, Iterable[str]]) -> None:
-    """Acknowledge wildcards in policies: the reason and the ARNs as in the policy. A changed ARN is a finding again."""
+    """Acknowledge wildcards in a policy: ARNs as the policy has them, by reason. A changed ARN is a finding again."""
     stack = Stack.of(construct)
     written = ((reason, _format(stack.resolve(arn))) for reason, arns in reasons.items() for arn in arns)
     acknowledge(construct, {f"AwsSolutions-IAM5[Resource::{arn}]": reason for reason, arn in written if "*" in arn})

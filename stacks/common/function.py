@@ -44,7 +44,7 @@ class Function(lambda_.Function):
         self.service = function_name
         """The function's name in its logs and metrics."""
         self.execution_role = role
-        """The same as `role`, which CDK types as optional."""
+        """The function's role. CDK's `role` is the same, but its type allows None."""
         super().__init__(
             scope,
             id,
@@ -56,7 +56,7 @@ class Function(lambda_.Function):
             role=role,
             log_group=log_group,
             timeout=timeout,
-            # Lambda allocates CPU and network in proportion to memory. Payloads are streamed: their size needs none.
+            # Lambda allocates CPU and network in proportion to memory. Payloads are streamed, so their size needs none.
             memory_size=1024,
             tracing=lambda_.Tracing.ACTIVE,
             on_failure=on_failure,

@@ -1,7 +1,7 @@
-"""CDK's grants inside an account, with the findings of cdk-nag that they cause acknowledged.
+"""CDK's grants inside an account, with acknowledgements of the cdk-nag findings that they cause.
 
 Each function takes the resource first and the role second. Object grants cover one prefix, such as `payloads/`, and the
-bucket's key, if it has one.
+bucket's key, if the bucket has one.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,16 +19,16 @@ class LogRetention:
         if isinstance(node, logs.CfnLogGroup):
             node.retention_in_days = self._days
         elif isinstance(node, CfnResource) and _is_bare_function(node):
-            # Not named after the function, as CDK does: CloudFormation would create it after the function, when Lambda
-            # may have created one.
+            # The group has a generated name. CDK's groups have the function's name, and CloudFormation creates them
+            # after the function, when Lambda may have created a group of that name already.
             group = logs.CfnLogGroup(node, "Logs", retention_in_days=self._days)
             group.apply_removal_policy(RemovalPolicy.DESTROY)
             node.add_property_override("LoggingConfig", {"LogGroup": group.ref})
 
 
 def _is_bare_function(resource: CfnResource) -> bool:
-    """Return whether CDK makes the function from a bare resource, such as the one that empties buckets.
+    """Return whether CDK defines the function as a generic resource, such as the function that empties buckets.
 
-    Only such a function has no log group. Lambda would create one at the first log line and retain it for ever.
+    Only such a function has no log group. Lambda would create a group at the first log line and retain it for ever.
     """
     return resource.cfn_resource_type == "AWS::Lambda::Function" and not isinstance(resource, lambda_.CfnFunction)

@@ -1,4 +1,4 @@
-"""An encrypted topic that refuses plain HTTP."""
+"""An encrypted topic that denies requests without TLS."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -17,7 +17,7 @@ ACTIONS = (
 )
 """The actions that a topic's policy can name; SNS rejects `sns:*`. (SNS developer guide, "Amazon SNS access control".)
 
-`enforce_ssl` of CDK's topic denies `sns:Publish` alone."""
+CDK's `enforce_ssl` denies `sns:Publish` alone."""
 
 
 class EncryptedTopic(sns.Topic):

@@ -17,10 +17,10 @@ def context() -> dict[str, Any]:
 
 
 def deployment_file(path: str | Path | None) -> Path:
-    """Return the path given with `-c deployment=…` or an option, or else the file that cdk.json names.
+    """Return the path given with `-c deployment=…` or an option, otherwise the file that cdk.json names.
 
     Raises:
-        DeploymentError: If cdk.json names no file.
+        DeploymentError: Neither `path` nor cdk.json names a file.
     """
     if path:
         return Path(path)

@@ -1,4 +1,4 @@
-"""Checks between keys of the deployment file: values that are valid alone and not together."""
+"""Checks between keys of the deployment file: values that are valid alone but not together."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
 
 
 def _check_duplicates(deployment: Deployment, names: Names) -> Iterator[Problem]:
-    """Check that no two stacks or queues have the same name."""
+    """Check that stacks, queues and the publish function have different names."""
     taken = {
         names.publisher.stack: "the publisher's stack and role",
         names.publisher.publish_function.name: "the publish function",
@@ -192,7 +192,7 @@ def _check_state_machine(key: str, subscriber: SqsSubscriberConfig) -> Iterator[
 
 
 def _check_pipeline(key: str, subscriber: SqsSubscriberConfig, research: ResearchConfig | None) -> Iterator[Problem]:
-    """Check that the pipeline exists in the subscriber's account and Region: S3 then needs no policy between them."""
+    """Check that the pipeline is in the subscriber's account and Region, so that no cross-account policy is needed."""
     name = subscriber.pipeline
     if name is None:
         return

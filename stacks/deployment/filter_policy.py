@@ -24,7 +24,7 @@ _COMPARISONS = ("=", "<", "<=", ">", ">=")
 
 
 def _check_policy(value: object) -> str:
-    """Return the policy as JSON. The file has it as a table, or as JSON text."""
+    """Return the policy as JSON. `value` is a table of the file, or JSON text."""
     try:
         policy = json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError as error:
@@ -58,7 +58,8 @@ def is_nested(policy: str) -> bool:
 def count_combinations(policy: Mapping[str, Any], depth: int = 1) -> int:
     """Return the number of combinations as SNS counts them.
 
-    The product of each key's number of values times its depth. Alternatives of `$or` are added.
+    For each key, the number of values is multiplied by the key's depth. The products are multiplied. Alternatives of
+    `$or` are added.
     """
     total = 1
     for name, value in policy.items():

@@ -71,5 +71,5 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         files = ", ".join(sorted(str(file) for file in path.parent.glob("*.toml"))) or "none"
         raise DeploymentError(path, [f"The file does not exist. Deployment files in its folder: {files}."]) from None
-    except (OSError, ValueError, RecursionError) as error:  # tomllib also raises errors other than its own
+    except (OSError, ValueError, RecursionError) as error:  # tomllib does not translate every error
         raise DeploymentError(path, [f"The file cannot be read as TOML: {error}."]) from error

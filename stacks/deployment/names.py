@@ -1,7 +1,7 @@
 """Physical names and ARNs that two accounts, or two stacks, must agree on.
 
-Only names cross an account boundary: the publisher's stack allows by them, a subscriber's stack uses them. `Names` is
-made once from the deployment file. Stacks, commands and tests take its parts.
+Stacks of different accounts share names, not references: the publisher's policies name a subscriber's resources before
+they exist. `Names` is made once from the deployment file. Stacks, commands and tests get its parts.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ class PublisherNames:
     def sns_principal(self, endpoint_region: str) -> str:
         """Return the service principal of SNS's deliveries to an endpoint in a Region.
 
-        Across Regions it is Regional if either Region is opt-in. With the global principal in its policy, a queue would
-        silently receive nothing. (SNS developer guide, "different Region".)
+        Across Regions the principal is Regional if either Region is opt-in. With the global principal in its policy, a
+        queue would silently receive nothing. (SNS developer guide, "different Region".)
         """
         if endpoint_region != self.place.region:
             for region in (endpoint_region, self.place.region):
@@ -155,7 +155,7 @@ class SenderNames:
 
 
 class SubscriberNames:
-    """Names in a subscriber's account. Some are used by one kind of subscriber only."""
+    """Names in a subscriber's account. Some names are for one kind of subscriber only."""
 
     def __init__(self, subscriber: SubscriberConfig, publisher: PublisherNames) -> None:
         prefix, name = f"{publisher.prefix}-{subscriber.name}", subscriber.name
@@ -204,7 +204,7 @@ class SubscriberNames:
         self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]
         """The endpoint of the subscription."""
         self.replicas = tuple(names for region, names in publisher.replicas.items() if region == place.region)
-        """The replica in the subscriber's Region, if there is one. It is read before the payload bucket."""
+        """The replica in the subscriber's Region, or none. A replica is read before the payload bucket."""
 
     @property
     def staging_store(self) -> Store:
@@ -242,7 +242,7 @@ class ResearchNames:
         self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
         """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
         self.default_studio_role = place.role(f"{prefix}-studio")
-        """The role of researchers that are not in the deployment file."""
+        """The role of researchers without a profile in the deployment file."""
         self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")
         self.clean_up_function = place.named("lambda", f"{prefix}-domain-clean-up", "function:")
         self.workstation = f"{prefix}-workstation"
@@ -277,7 +277,7 @@ class ResearchNames:
 
 
 class Names:
-    """Names of a deployment with messages. Senders and subscribers have the keys of their names in the file."""
+    """Names of a deployment with messages. `senders` and `subscribers` have the names in the file as keys."""
 
     def __init__(self, deployment: Deployment) -> None:
         publisher = deployment.publisher

@@ -23,7 +23,7 @@ EXECUTION_RETRY_DAYS = 1
 EXECUTION_REDRIVE_DAYS = 14
 """Time in which a failed execution can be redriven. (Step Functions developer guide, "Quotas".)"""
 RESERVE_SECONDS = 10
-"""Part of a function's timeout that it reserves for reporting failures."""
+"""Part of a function's timeout, reserved for reporting failures."""
 READ_BYTES_PER_SECOND = 20_000_000
 """Assumed minimum read rate across Regions. AWS guarantees none."""
 

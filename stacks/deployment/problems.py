@@ -16,7 +16,7 @@ from stacks.deployment.types import as_toml, tables
 
 
 class Problem(NamedTuple):
-    """A key, its value, and a text: what is wrong, and what to do. A key without a value has None."""
+    """A key, its value, and a text with the problem and the remedy. `value` is None for a missing key."""
 
     key: str
     value: object
@@ -67,7 +67,7 @@ def invalid_values(error: ValidationError) -> list[Problem]:
 
 
 def _is_consequence(detail: Any) -> bool:
-    """Return whether an array is too short only because pydantic dropped its invalid members, reported themselves."""
+    """Return whether an array is too short only because pydantic dropped invalid members, which it also reports."""
     return bool(detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"])
 
 
@@ -88,7 +88,7 @@ def _problem(detail: Any) -> Problem:
 def _key(steps: tuple[int | str, ...]) -> str:
     """Return `users[0].email` for pydantic's location. Members of an array are counted from 0."""
     if steps[0] == "subscribers":
-        steps = (*steps[:2], *steps[3:])  # pydantic names the kind there
+        steps = (*steps[:2], *steps[3:])  # without the kind, which pydantic inserts
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
@@ -117,7 +117,7 @@ def _text(key: str, detail: Any) -> str:
 
 
 def _misplaced(table: str, name: str, value: object) -> str:
-    """Return the text for an unknown key of a table, with the place or the name that was probably meant."""
+    """Return the text for an unknown key of a table. It suggests the right place or a similar name."""
     kinds = [kind for kind, model in _KINDS.items() if name in model.model_fields]
     if table == "subscribers" and kinds:
         return f"is a key of kind = {' or '.join(as_toml(kind) for kind in kinds)} only. Remove it or change kind."

@@ -70,7 +70,7 @@ def _check_policies(deployment: Deployment) -> Iterator[Problem]:
             None,
             f"are in {len(accounts)} accounts. Use at most {SENDER_ACCOUNTS}: the event bus's policy names each.",
         )
-    characters = sum(len(each.endpoint) for each in deployment.subscribers if each.kind == "https")
+    characters = sum(len(subscriber.endpoint) for subscriber in deployment.subscribers if subscriber.kind == "https")
     if characters > ENDPOINT_CHARACTERS:
         yield Problem(
             "subscribers",
@@ -83,13 +83,13 @@ def _check_policies(deployment: Deployment) -> Iterator[Problem]:
         yield Problem(
             "subscribers",
             None,
-            f"with senders, there are {parties}. Use at most {SUBSCRIBERS_AND_SENDERS}: the bucket's policy has a "
-            "statement for each.",
+            f"there are {parties} subscribers and senders. Use at most {SUBSCRIBERS_AND_SENDERS}: the bucket's policy "
+            "has a statement for each.",
         )
 
 
 def _publish_pattern(detail_types: tuple[str, ...]) -> str:
-    """Return the longer of the two event patterns, that of the archive."""
+    """Return the archive's event pattern, which is longer than the rule's."""
     return json.dumps(
         {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [{"anything-but": detail_types}]}
     )
@@ -135,7 +135,7 @@ def _research_names(research: ResearchConfig, names: ResearchNames) -> Iterator[
             config = names.app_image_config(image, app).name
             yield _Name(f"research.images[{index}].name", image.name, "image configuration", config, 63)
     for index, pipeline in enumerate(research.pipelines):
-        # SageMaker appends the execution and the step to it, for a job's name.
+        # A job's name is the pipeline's, followed by the execution and the step.
         key = f"research.pipelines[{index}].name"
         yield _Name(key, pipeline.name, "pipeline", names.pipeline(pipeline.name).name, 40)
     for index, space in enumerate(research.spaces):

@@ -20,7 +20,7 @@ _ENABLED_BY_DEFAULT = frozenset(
 
 @lru_cache
 def _session() -> Session:
-    # Ignore the user's AWS profile: synth needs no credentials.
+    # Without the user's AWS profile: synthesis needs no credentials.
     return Session(session_vars={"profile": (None, None, None, None)})
 
 

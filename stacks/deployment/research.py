@@ -161,7 +161,7 @@ class ImageConfig(Table):
     """Path of the Dockerfile in the folder."""
     base: str | None = None
     """Value of the Dockerfile's build argument `BASE`, the image it begins with. Give a digest (`name@sha256:…`) to pin
-    it. Does not apply to the stage `code-editor`.
+    the image. Does not apply to the stage `code-editor`.
     """
     apps: Annotated[Array[App], Unique] = Field(default=("JupyterLab",), min_length=1)
     """Apps that run the image. `JupyterLab` runs the Dockerfile's stage `studio`, `CodeEditor` the stage `code-editor`,

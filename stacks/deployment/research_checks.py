@@ -1,4 +1,4 @@
-"""Checks of `[research]`: values that are valid alone and not together, or unknown to SageMaker."""
+"""Checks of `[research]`: values that are valid alone but not together, and values that SageMaker does not have."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from stacks.deployment.names import Names
 
 
 class EventBus(events.EventBus):
-    """The bus. Its archive stores the events that are not published, because of their detail-type."""
+    """The bus. Its archive stores events that are not published because of their detail-type."""
 
     def __init__(
         self, scope: Construct, id: str, *, names: Names, settings: PublisherConfig, defaults: Defaults
@@ -21,8 +21,8 @@ class EventBus(events.EventBus):
         places = {sender.place.account: sender.place for sender in names.senders.values()}
         for _, place in sorted(places.items()):
             self.add_to_resource_policy(cross_account.put_events(bus, place, organization=defaults.organization))
-        # Always there: events stored earlier can be replayed after `detail_types` is removed from the file. Without
-        # detail-types the archive stores nothing, because every event has one.
+        # The archive always exists, so that earlier events can be replayed after `detail_types` is removed from the
+        # file. Without `detail_types` the archive stores nothing, because every event has a detail-type.
         unpublished = {"anything-but": self._detail_types} if settings.detail_types else {"exists": False}
         events.CfnArchive(
             self,

@@ -1,4 +1,4 @@
-"""The outbox: uploads of senders, and the rule that has them published."""
+"""The outbox: uploads of senders, and the rule that sends S3's events about them to the publish function."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -13,8 +13,8 @@ from stacks.publisher.payload_bucket import PayloadBucket
 class Outbox(Construct):
     """The prefix `outbox/` of the payload bucket, with a folder for each sender.
 
-    The bucket is versioned: the function copies, publishes and deletes the version that was uploaded, even if the same
-    key is uploaded again in the meantime.
+    The bucket is versioned, so that a later upload to the same key does not matter. The function copies, publishes and
+    deletes the version that the event names.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class Outbox(Construct):
         for sender in names.senders.values():
             bucket.add_to_resource_policy(cross_account.upload(place, sender, organization=organization))
             bucket.key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
-        # An upload that was overwritten before it was published lives as long as its dead letter can.
+        # An upload can be overwritten before it is published. It is retained as long as a payload, for a redrive.
         bucket.add_lifecycle_rule(
             id="ExpireOverwrittenUploads", prefix=OUTBOX, noncurrent_version_expiration=Duration.days(lifetime_days)
         )
         cfn = bucket.node.default_child
         assert isinstance(cfn, s3.CfnBucket)
-        # CloudFormation itself supports this. CDK's own property would add a function with wide permissions.
+        # CloudFormation's property suffices. CDK's `event_bridge_enabled` would add a function with wide permissions.
         cfn.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 
     def add_rule(self, target: events.IRuleTarget) -> events.Rule:

@@ -64,6 +64,6 @@ def grant_publish(role: iam.IRole, *, topic: sns.ITopic, bucket: PayloadBucket) 
     """Allow the role to store payloads and to publish messages."""
     topic.grant_publish(role)
     grant_put(bucket, role, PAYLOADS)
-    # Distinguishes a retry from another payload under the same id.
+    # Reading distinguishes a retry from another payload under the same id.
     grant_read(bucket, role, PAYLOADS)
     grant_encrypt_decrypt(bucket.key, role)

@@ -35,5 +35,5 @@ class ReplicaStack(Stack):
             lifetime_days=lifetime_days,
             defaults=defaults,
         )
-        # No dashboard: the publisher's shows both Regions. S3 counts the lag here, so its alarm is here.
+        # S3 reports the lag in this Region, so the alarm is here. The publisher's dashboard shows the metrics.
         Alarms(self, "Alarms", defaults=defaults).add_replica_alarm(names.publisher.payload_bucket, replica)

@@ -21,7 +21,7 @@ class Replication(Construct):
             "Role",
             description="Assumed by S3 to replicate payloads.",
             # Without aws:SourceArn: it is not documented that S3 sends a source, and replication would fail silently.
-            # S3 accepts only a role of the bucket's account, from a caller who may pass it.
+            # S3 accepts only a role of the bucket's account, from a caller with iam:PassRole.
             assumed_by=iam.ServicePrincipal("s3.amazonaws.com"),
         )
         allow(
@@ -64,7 +64,7 @@ def _grant_write(role: iam.IRole, replica: ReplicaNames) -> None:
     )
     allow(
         role,
-        # Replication is documented to need Encrypt. S3 creates a bucket key with GenerateDataKey.
+        # S3's guide requires Encrypt for replication. S3 creates a bucket key with GenerateDataKey.
         actions=["kms:Encrypt", "kms:GenerateDataKey"],
         resources=[replica.key_arn_pattern],
         conditions={"StringEquals": via_s3(replica)},

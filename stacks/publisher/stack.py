@@ -64,7 +64,8 @@ class PublisherStack(Stack):
         )
         grant_publish(role, topic=topic, bucket=bucket)
         grant_put(bucket, role, OUTBOX)
-        # Removes a payload whose message SNS rejected. The function removes none: it does not create its messages' ids.
+        # The library deletes a payload whose message SNS rejected, if it generated the message's id. The publish
+        # function passes all ids, so it needs no such permission.
         allow(role, actions=["s3:DeleteObject"], resources=[bucket.arn_for_objects(f"{PAYLOADS}*")])
 
         alarms = Alarms(self, "Alarms", defaults=defaults)

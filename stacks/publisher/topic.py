@@ -27,7 +27,8 @@ class MessageTopic(EncryptedTopic):
         super().__init__(scope, id, topic_name=topic.name, key=key)
         cfn = self.node.default_child
         assert isinstance(cfn, sns.CfnTopic)
-        # A lower threshold is not a lower maximum: a pointer with its attributes, or a batch, can be larger.
+        # The maximum stays at SNS's default if the threshold is lower: a pointer with its attributes, or a batch, can
+        # be larger than the threshold.
         cfn.maximum_message_size = max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
         for subscriber in subscribers:
             self.add_to_resource_policy(cross_account.subscribe(topic, subscriber, organization=organization))

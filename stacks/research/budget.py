@@ -13,7 +13,7 @@ NOTIFICATIONS = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 class MonthlyBudget(budgets.CfnBudget):
     """A budget for all of SageMaker in the account.
 
-    A filter by tag would need a tag that is activated for cost allocation, which CloudFormation cannot do.
+    It has no filter by tag: CloudFormation cannot activate a tag for cost allocation.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: BudgetConfig) -> None:

@@ -1,4 +1,4 @@
-"""Custom resources of the domain: one rejects an update that would replace it, one empties it before its deletion."""
+"""Custom resources that reject a replacement of the domain, and that empty the domain before its deletion."""
 
 from collections.abc import Sequence
 
@@ -91,7 +91,8 @@ class DomainCleanUp(Construct):
         resource.node.add_dependency(permissions, domain, users, *required)
 
     def _permissions(self, domain_id: str, pipelines: Sequence[str]) -> iam.Policy:
-        # Not in the function's own policy: the guard depends on that policy, and the domain depends on the guard.
+        # A separate policy avoids a cycle. The guard depends on the function's own policy, the domain on the guard, and
+        # this policy on the domain.
         policy = iam.Policy(self, "Permissions", roles=[self.function.execution_role])
         named = self._names.place.named
         apps, spaces, profiles = (

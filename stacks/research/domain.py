@@ -76,11 +76,11 @@ class StudioDomain(sagemaker.CfnDomain):
             ),
         )
         for role in (roles.default, roles.shared):
-            self.node.add_dependency(role)  # and its policies: SageMaker uses the roles when it creates the domain
+            self.node.add_dependency(role)  # and on its policies: SageMaker uses the roles when it creates the domain
 
 
 class _Apps:
-    """Settings of each kind of app: the images, the default image, and the idle time."""
+    """Settings of each kind of app: images, default image and idle time."""
 
     def __init__(self, settings: ResearchConfig, images: Sequence[StudioImage]) -> None:
         self._images = images
@@ -121,7 +121,7 @@ class _Apps:
         return [image.apps[app] for image in self._images if app in image.apps]
 
     def _default(self, attached: list[AttachedImage]) -> sagemaker.CfnDomain.ResourceSpecProperty:
-        """Return the first image of the deployment file, or SageMaker's image if there is none."""
+        """Return the app's first image in the deployment file, or SageMaker's image if the file has none."""
         if attached:
             return attached[0].resource_spec(self._instance_type)
         return _Domain.ResourceSpecProperty(instance_type=self._instance_type)

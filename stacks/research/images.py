@@ -17,7 +17,7 @@ from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, ImageCon
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
 """The command of each app. SageMaker ignores a configuration without a command or another setting."""
 KERNEL_NAME, KERNEL_HOME = "python3", "/root"
-"""The kernel of a Studio Classic image, and the mount path of the researcher's home directory, as in the post."""
+"""The kernel of a Studio Classic image, and the mount path of the researcher's home directory."""
 
 _Config = sagemaker.CfnAppImageConfig
 
@@ -116,8 +116,8 @@ class AttachedImage(Construct):
             image_display_name=settings.display_name,
             image_role_arn=role.role_arn,
         )
-        self.image.node.add_dependency(role)  # and its policy: SageMaker reads the repository for a new version
-        # By digest: a new build gives a new version. SageMaker would not notice a tag that moves.
+        self.image.node.add_dependency(role)  # and on its policy: SageMaker reads the repository for a new version
+        # The URI has a digest, so that a new build gives a new version. SageMaker does not detect a moved tag.
         self.version = sagemaker.CfnImageVersion(self, "Version", image_name=name, base_image=uri)
         self.version.add_resource_dependency(self.image)
         # Spaces may still run an older version. SageMaker deletes all versions with the image.

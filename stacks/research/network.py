@@ -115,8 +115,8 @@ def _add_endpoints(
 def interface_endpoint_policy(place: Place) -> iam.PolicyStatement:
     """Return the statement that allows only this account's credentials.
 
-    Otherwise an app could use another account's credentials to send data out through any API that accepts data. The
-    policies of this account's roles decide what its own credentials may do.
+    Otherwise an app could use another account's credentials to send data out through any API that accepts data. This
+    account's credentials are limited by the policies of its roles.
     """
     return iam.PolicyStatement(
         sid="OwnPrincipals",

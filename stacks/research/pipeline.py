@@ -1,4 +1,4 @@
-"""A SageMaker pipeline of one step: the processing job that the launcher starts too."""
+"""A SageMaker pipeline of one step. The step is the same processing job as the launcher's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -108,7 +108,7 @@ def _parameters(settings: PipelineConfig, bucket: str) -> list[dict[str, Any]]:
 
 
 def _arguments(settings: PipelineConfig) -> list[Any]:
-    """Return the script's arguments as references. An argument is a text, so `Std:Join` converts a number."""
+    """Return the script's arguments as references. Arguments are text, so `Std:Join` converts numbers."""
     arguments: list[Any] = []
     for name, value in settings.parameters.items():
         reference = _get(pascal_case(name))

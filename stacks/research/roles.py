@@ -1,6 +1,6 @@
-"""Roles of the research environment: researchers in Studio, their jobs, and SageMaker when it reads an image.
+"""Roles of the research environment: for researchers in Studio, for jobs, and for SageMaker's reads of images.
 
-SageMaker can assume each role for this account only. Researchers can pass one role to SageMaker: that of jobs.
+SageMaker can assume each role for this account only. Researchers can pass one role to SageMaker, the role of jobs.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from stacks.research.studio_policy import StudioPolicy
 class Roles(Construct):
     """The roles.
 
-    `default` is for researchers without a profile in the deployment file, `shared` for apps of shared spaces, `users`
-    for researchers by profile, `processing` for jobs, `image` for SageMaker itself.
+    `users` has the roles of the deployment file's researchers, by profile. `default` is for other researchers. `shared`
+    is for apps of shared spaces, `processing` for jobs, and `image` for SageMaker's reads of images.
     """
 
     def __init__(

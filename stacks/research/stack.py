@@ -128,7 +128,7 @@ class ResearchStack(Stack):
         ]
 
     def _job_environment(self, bucket: DataBucket, images: Sequence[StudioImage]) -> processing_job.Environment:
-        """Return the job environment. Its image is empty if no image of the file is for jobs."""
+        """Return the job environment. Its image is "" if no image of the file is for jobs."""
         return processing_job.Environment(
             bucket=bucket.bucket_name,
             key=self._key.key_arn,

@@ -1,4 +1,4 @@
-"""The managed policy of all researchers in Studio: spaces, apps, jobs, pipelines, and the limits of all of them."""
+"""The managed policy of all researchers in Studio: spaces, apps, jobs, pipelines, and limits."""
 
 from collections.abc import Mapping, Sequence
 
@@ -186,7 +186,7 @@ def volume_key_statements(key: kms.IKey) -> list[iam.PolicyStatement]:
 
 
 def _limits(settings: ResearchConfig, subnet_ids: Sequence[str]) -> list[iam.PolicyStatement]:
-    """Return the denials that no other statement can exceed."""
+    """Return the denials, which override every allowance."""
     limits = [
         _deny(
             "OnlyTheseInstanceTypes",

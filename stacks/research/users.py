@@ -119,6 +119,7 @@ class Users(Construct):
             ),
         )
         cfn.add_resource_dependency(self.profiles[owner])
-        # SageMaker deletes the volume with the space. So a space that is removed from the file stays in the domain.
+        # SageMaker deletes the volume with the space. So a space that is removed from the file stays in the domain,
+        # unless the deployment is ephemeral.
         cfn.apply_removal_policy(self._defaults.removal_policy)
         return cfn

@@ -1,7 +1,7 @@
 """The administrator's workstation: a notebook instance with Docker, to build and attach an image by hand.
 
-No other resource needs it, because images are built in the account. Its role has the permissions that the deployment
-itself needs for images, and no others.
+No other resource needs it, because images are built in the account. Its role has only the
+permissions to push, register and attach the deployment's images.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,8 @@ from stacks.deployment.names import INLINE, SubscriberNames
 class Consumer(Construct):
     """Staging bucket, dead-letter queue, and the function that `add_function` adds.
 
-    The function comes last: the application uses the bucket, and the function's environment has the application's ARN.
+    The function is added last: the application uses the bucket, and the function's environment has the application's
+    ARN.
     """
 
     def __init__(

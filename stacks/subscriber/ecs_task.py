@@ -1,4 +1,4 @@
-"""The ECS task behind a function: it runs on Fargate, once for each message, and reads the message's payload."""
+"""The ECS task that the consume function runs for each message, on Fargate. It reads the message's payload."""
 
 import json
 import re
@@ -146,7 +146,8 @@ class TaskNetwork(Construct):
             subnets, groups, public = network.subnet_ids, network.security_group_ids, network.assign_public_ip
         else:
             self.vpc = _small_vpc(self)
-            # Without NAT, a task reaches other networks only with a public address. Nothing can connect to it.
+            # Without NAT, a task reaches other networks only with a public address. Its security group denies inbound
+            # connections.
             subnets, groups, public = [subnet.subnet_id for subnet in self.vpc.public_subnets], (), True
         self.configuration = {
             "subnets": list(subnets),
@@ -218,7 +219,7 @@ class TaskImage(Construct):
     def grant_pull(self, role: iam.IRole) -> None:
         """Allow the role to pull from this repository alone, if it is in ECR.
 
-        Another account's repository needs a policy that allows the role, too.
+        The policy of another account's repository must also allow the role.
         """
         if not self._repository_arn:
             return

@@ -16,8 +16,8 @@ UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 class SubscriberBus(events.EventBus):
     """The bus, and rules that forward events of AWS to it from the account's default bus.
 
-    Events of AWS are best effort: an alarm (`ExecutionsFailed`) does not depend on them. The rules have no dead-letter
-    queue, because there is nothing to redrive.
+    AWS services deliver events on a best-effort basis, so the alarm `ExecutionsFailed` does not depend on them. The
+    rules have no dead-letter queue, because such events cannot be redriven.
     """
 
     def __init__(self, scope: Construct, id: str, *, names: SubscriberNames) -> None:
@@ -29,8 +29,8 @@ class SubscriberBus(events.EventBus):
     def forward_failures(self, state_machine: sfn.IStateMachine) -> None:
         """Forward Step Functions' events about unsuccessful executions.
 
-        A `Catch` in the definition would not do: a caught execution cannot be redriven from the state that failed, and
-        no `Catch` sees a timeout or an abort.
+        A `Catch` in the definition cannot replace them. It does not apply to the execution's timeout or abort, and a
+        caught execution cannot be redriven from the state that failed.
         """
         self.forward(
             "FailedRule",

@@ -1,4 +1,4 @@
-"""A subscriber that is a web server: topic -> HTTPS endpoint, wherever the server runs.
+"""A subscriber with an HTTPS endpoint, on AWS or elsewhere: topic -> endpoint.
 
 The stack has a role that reads payloads, and the queue for messages that SNS could not deliver.
 """
@@ -29,7 +29,7 @@ DELIVERY_POLICY = {
 }
 """Delays in seconds, at most 3 x 5 + 25 x 120 = 3,015 in all.
 
-By default SNS makes three attempts within a minute, which is less than a server's restart can take. SNS allows an hour
+By default SNS retries three times within a minute, but a server's restart can take longer. SNS allows an hour
 of delays. With 15 seconds for each attempt without a response, retries end within an hour, while the endpoint still
 accepts the notification as recent (`claim_check.https.WINDOW`).
 """
@@ -53,7 +53,8 @@ class HttpsSubscriberStack(Stack):
         )
         account: iam.IPrincipal = iam.AccountPrincipal(names.place.account)
         if settings.reader_principals:
-            # By condition: naming a role that does not exist, or is created again later, would break the policy.
+            # A condition names the roles. As a principal, a role that does not exist, or is created again later, would
+            # break the policy.
             account = iam.PrincipalWithConditions(
                 account, {"ArnEquals": {"aws:PrincipalArn": list(settings.reader_principals)}}
             )

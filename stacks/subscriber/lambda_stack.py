@@ -56,7 +56,7 @@ class LambdaSubscriberStack(Stack):
             consumer=consumer,
             defaults=defaults,
         )
-        # ECS forgets a client token within a day, and a dead letter can be redriven weeks later.
+        # ECS's client token expires within a day, and a dead letter can be redriven weeks later.
         table = dynamodb.TableV2(
             self,
             "IdempotencyTable",
@@ -87,7 +87,7 @@ class LambdaSubscriberStack(Stack):
         )
         table.grant(consume, "dynamodb:GetItem", "dynamodb:PutItem")
         task.definition.grant_run(consume)
-        # Recognises tasks that were started with an earlier task definition.
+        # The function recognises tasks that were started with an earlier task definition.
         allow(
             consume.execution_role,
             sid="DescribeTasks",

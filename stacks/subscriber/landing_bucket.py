@@ -1,4 +1,4 @@
-"""The landing bucket, its key, and the function that has S3 copy payloads into it."""
+"""The landing bucket, its key, and the function that copies payloads into the bucket."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_kms as kms

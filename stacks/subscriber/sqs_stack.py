@@ -42,7 +42,7 @@ class SqsSubscriberStack(Stack):
             description="coatcheck: receives messages of any size through a queue, starts a state machine with each.",
         )
         alarms = Alarms(self, "Alarms", defaults=defaults)
-        # Raw: the queue holds the publisher's own message, with its attributes, as every claim-check client reads it.
+        # Raw delivery: the queue has the publisher's message with its attributes, which every claim-check client reads.
         subscription = Subscription(
             self, "Subscription", names=names, settings=settings, raw=True, alarms=alarms, defaults=defaults
         )

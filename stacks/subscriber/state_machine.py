@@ -1,4 +1,4 @@
-"""The state machine behind a queue: one execution for each message, with the hand-off as its input.
+"""The state machine of a subscriber with a queue. Each message starts one execution, with the hand-off as input.
 
 CopyPayload (with a landing bucket) -> PublishResult, or the definition that the deployment file names.
 """
@@ -43,7 +43,7 @@ class StateMachine(sfn.StateMachine):
     """The state machine, its role and its log group.
 
     To process payloads, put states between `CopyPayload` and `PublishResult`, or name a definition in the deployment
-    file. The type is Standard, not Express: Step Functions remembers an execution's name for 90 days, so that a
+    file. The type is Standard, not Express: Step Functions rejects a repeated execution name for 90 days, so that a
     redelivered message starts no second execution.
     """
 
@@ -103,7 +103,7 @@ class StateMachine(sfn.StateMachine):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
 
     def grant_start(self, role: iam.IRole) -> None:
-        """Allow the role to start executions, and to read one: a repeated message has the same input as before."""
+        """Allow the role to start executions, and to compare a repeated message with its execution's input."""
         self.grant_start_execution(role)
         allow(
             role,
@@ -148,7 +148,7 @@ def _built_in_definition(
         retry_on_service_exceptions=False,
     )
     copy.add_retry(errors=PERMANENT_ERRORS, max_attempts=0)
-    # Half a day: each execution of a burst copies for up to 15 minutes, and the others wait for the function.
+    # Half a day: in a burst, each copy takes up to 15 minutes, and other executions wait for the function.
     _retry_for_hours(copy, errors=LAMBDA_ERRORS, attempts=150)
     copy.add_retry(
         errors=[sfn.Errors.ALL],

@@ -31,7 +31,7 @@ from tests.stacks.deployment.samples import ORDERS, PARTNER, changed, orders, pr
         ),
         (
             changed("subscribers", to=[ORDERS | {"name": f"s{n}"} for n in range(36)]),
-            "subscribers: with senders, there are 37. Use at most 36",
+            "subscribers: there are 37 subscribers and senders. Use at most 36",
         ),
         (
             changed(
