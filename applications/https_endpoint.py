@@ -1,10 +1,10 @@
-"""A sample HTTPS endpoint with Flask. Copy this file, and replace `Received` by the application's own storage.
+"""A sample HTTPS endpoint with Flask. Copy this file, and replace `Received` with the application's storage.
 
     flask --app applications.https_endpoint run              receive notifications, behind a server that terminates TLS
     python -m applications.https_endpoint                    receive undelivered messages from their queue
 
-It confirms a notification to SNS after the payload is stored on disk. Environment: TOPIC_ARN, TRUSTED_STORES and, for
-undelivered messages, UNDELIVERED_QUEUE_URL, which are outputs of the subscriber's stack; RECEIVED is a folder. boto3's
+It responds 200 to SNS after the payload is stored on disk. Environment variables: TOPIC_ARN, TRUSTED_STORES and, for
+undelivered messages, UNDELIVERED_QUEUE_URL are outputs of the subscriber's stack. RECEIVED is a folder. boto3's
 credentials must be those of the stack's reader role.
 """
 
@@ -25,7 +25,7 @@ from claim_check.https import WINDOW, Delivery, Endpoint
 RESPONSE_SECONDS = 10.0
 """SNS waits 15 seconds for a response, then counts the attempt as failed."""
 MAXIMUM_BODY_BYTES = 2 * 2**20
-"""Size of a request. A notification of SNS is smaller, because large payloads are in S3."""
+"""Maximum size of a request. A notification of SNS is smaller, because large payloads are in S3."""
 
 
 class Received:
@@ -44,7 +44,7 @@ class Received:
         """Read the payload in constant memory, unless it is stored already.
 
         Raises:
-            TimeoutError: reading takes longer than SNS waits. It continues, and a later call finds its result.
+            TimeoutError: reading takes longer than SNS waits. Reading continues, and a later call finds the stored payload.
             ClaimCheckError: the payload cannot be read, or differs from the message.
         """
         identity = str(UUID(delivery.id))

@@ -1,4 +1,4 @@
-"""The default program of a subscriber's ECS task, which runs once for each message. Replace `process` by your code.
+"""The default program of a subscriber's ECS task, which runs once for each message. Replace `process` with your code.
 
 The consume function sets MESSAGE_ID, PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER, PAYLOAD_REGION, PAYLOAD_BYTES and
 PAYLOAD_SHA256 (hex) in the task's environment. The task definition sets TRUSTED_STORES, a JSON list in the form of
