@@ -44,7 +44,7 @@ class Received:
         """Read the payload in constant memory, unless it is stored already.
 
         Raises:
-            TimeoutError: reading takes longer than SNS waits. Reading continues, and a later call finds the stored payload.
+            TimeoutError: reading takes longer than SNS waits. It continues, and a later call finds the stored payload.
             ClaimCheckError: the payload cannot be read, or differs from the message.
         """
         identity = str(UUID(delivery.id))
