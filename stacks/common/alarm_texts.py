@@ -1,10 +1,15 @@
 """Texts of alarms: what happened, what it means for messages, and the first step."""
 
 TEXTS = {
-    "NotEmpty": "Messages or events are in {queue}: they could not be processed. They are deleted after {days} days. "
-    "Fix the cause, then run `coatcheck redrive`.",
+    "DeadLettersNotEmpty": "Messages are in {queue}: they could not be processed. They are deleted after {days} days. "
+    "Fix the cause, then run `coatcheck redrive --subscriber NAME`.",
+    "PublishDeadLettersNotEmpty": "Events or uploads are in {queue}: they were not published. They are deleted after "
+    "{days} days. Fix the cause, then run `coatcheck redrive --publisher`.",
+    "PipelineTriggerDeadLettersNotEmpty": "Events are in {queue}: their payloads did not start the pipeline. They are "
+    "deleted after {days} days. Fix the cause, then run `coatcheck redrive --subscriber NAME --from pipeline`.",
     "UndeliveredNotEmpty": "SNS could not deliver messages to this subscriber. They are in {queue}, which deletes "
-    "them after {days} days. Deploy the subscriber's stack again, then run `coatcheck redrive --from undelivered`.",
+    "them after {days} days. Deploy the subscriber's stack again, then run `coatcheck redrive --subscriber NAME --from "
+    "undelivered`.",
     "QueueLate": "The oldest message in {queue} is older than all its receives should take. Nothing is lost until "
     "the queue's retention period ends. Check ConsumeFails and ConsumeThrottled; otherwise raise "
     "maximum_concurrency.",

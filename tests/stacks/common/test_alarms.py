@@ -42,6 +42,8 @@ def test_alarm_text_has_three_parts_and_a_runbook_section(alarms: dict[str, Alar
         assert len(re.findall(r"[.:] (?=[A-Z])", text)) >= 2, name
         assert text.endswith("."), name
         assert len(alarm["AlarmDescription"]) <= 1024, name
+        # The command requires one of these options.
+        assert ("coatcheck redrive" in text) == ("--subscriber NAME" in text or "--publisher" in text), name
 
 
 def test_alarm_has_no_link_without_a_runbook(templates: dict[str, Template]) -> None:
