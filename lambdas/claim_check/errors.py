@@ -91,7 +91,7 @@ class PayloadTooLarge(ClaimCheckError):
 
 
 class PayloadConflict(ClaimCheckError):
-    """Another payload is stored under this message id. An id belongs to one payload for ever."""
+    """Another payload is stored under this message id. An id belongs to one payload permanently."""
 
     advice = "Publish the payload again under an unused message id."
 

@@ -87,13 +87,13 @@ class Store:
         `"replicas": [{"bucket": …, "region": …}, …]` is optional, the other members are required. Raises ValueError.
         """
         replicas = tuple(map(Replica.from_dict, settings.get("replicas", ())))
-        itself = {name: value for name, value in settings.items() if name != "replicas"}
-        return cls(**_known(itself, _rules, "store"), replicas=replicas)
+        members = {name: value for name, value in settings.items() if name != "replicas"}
+        return cls(**_known(members, _rules, "store"), replicas=replicas)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings that `from_dict` reads. `replicas` is omitted if there are none."""
-        itself = {name: getattr(self, name) for name in _rules}
-        return itself | ({"replicas": [replica.to_dict() for replica in self.replicas]} if self.replicas else {})
+        members = {name: getattr(self, name) for name in _rules}
+        return members | ({"replicas": [replica.to_dict() for replica in self.replicas]} if self.replicas else {})
 
     def object_of(self, message_id: str) -> S3Object:
         """Return the object that holds the payload of the message with this id."""

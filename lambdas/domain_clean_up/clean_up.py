@@ -1,6 +1,6 @@
 """Deletion of a domain's apps, and of spaces and profiles that are not in the template.
 
-SageMaker does not delete a domain that contains any of them. Executions of pipelines and jobs are stopped.
+SageMaker does not delete a domain that contains any of them. Pipeline executions and jobs are stopped, too.
 """
 
 from collections.abc import Iterator

@@ -29,6 +29,6 @@ class LogRetention:
 def _is_bare_function(resource: CfnResource) -> bool:
     """Return whether CDK defines the function as a generic resource, such as the function that empties buckets.
 
-    Only such a function has no log group. Lambda would create a group at the first log line and retain it for ever.
+    Only such a function has no log group. Lambda would create a group at the first log line and retain it permanently.
     """
     return resource.cfn_resource_type == "AWS::Lambda::Function" and not isinstance(resource, lambda_.CfnFunction)

@@ -75,7 +75,7 @@ class _Arns:
 
 def _spaces(arns: _Arns) -> list[iam.PolicyStatement]:
     """Return the statements for the researcher's private spaces and for shared spaces."""
-    own = {"ArnLike": {"sagemaker:OwnerUserProfileArn": arns.own_profile}}
+    owned = {"ArnLike": {"sagemaker:OwnerUserProfileArn": arns.own_profile}}
     return [
         iam.PolicyStatement(
             sid="OpenStudio", actions=["sagemaker:CreatePresignedDomainUrl"], resources=[arns.own_profile]
@@ -103,13 +103,13 @@ def _spaces(arns: _Arns) -> list[iam.PolicyStatement]:
             sid="OwnSpaces",
             actions=["sagemaker:CreateSpace", "sagemaker:UpdateSpace", "sagemaker:DeleteSpace"],
             resources=[arns.spaces],
-            conditions={**own, "StringEquals": {"sagemaker:SpaceSharingType": ["Private", "Shared"]}},
+            conditions={**owned, "StringEquals": {"sagemaker:SpaceSharingType": ["Private", "Shared"]}},
         ),
         iam.PolicyStatement(
             sid="OwnApps",
             actions=["sagemaker:CreateApp", "sagemaker:DeleteApp"],
             resources=[arns.apps],
-            conditions={**own, "StringEquals": {"sagemaker:SpaceSharingType": "Private"}},
+            conditions={**owned, "StringEquals": {"sagemaker:SpaceSharingType": "Private"}},
         ),
         iam.PolicyStatement(
             sid="AppsOfSharedSpaces",

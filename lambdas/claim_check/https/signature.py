@@ -1,4 +1,4 @@
-"""Signatures of SNS's requests over HTTPS. The only module that imports the package `cryptography`.
+"""Signatures of SNS's requests over HTTPS. No other module imports the package `cryptography`.
 
 The source is AWS's "Verifying the signatures of Amazon SNS messages". The signature covers the
 fields in alphabetical order, with each name and each value on a separate line. It is RSA with PKCS #1 v1.5 padding, and

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 class Dereferencer:
-    """The messages of received records, for a subscriber that trusts `stores` and no other place.
+    """A factory of messages from records, for a subscriber that trusts `stores` and no other place.
 
     `s3` reads from every store and replica. If None, a client is made for each Region on first use. `on_stale` is
     called for each replica that has other bytes than were published, to count or log it. The payload is then read

@@ -117,7 +117,7 @@ def _queued(members: Mapping[str, object], body_name: str, attributes_name: str,
 
 
 def _sns_envelope(body: str) -> Mapping[str, object] | None:
-    if not (body.lstrip()[:1] == "{" and '"Notification"' in body):  # avoids parsing a megabyte in vain
+    if not (body.lstrip()[:1] == "{" and '"Notification"' in body):  # avoids parsing a megabyte of another kind
         return None
     try:
         members = parse_json(body, "the body")
