@@ -1,4 +1,4 @@
-# Everything is installed below this folder by the first target that needs it.
+# The first target that needs an installation installs all requirements below this folder.
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true

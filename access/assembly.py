@@ -1,7 +1,7 @@
 """Synthesis of a deployment's stacks, and the cloud assembly that it writes.
 
-`app.py` runs in its own process, as the CDK CLI runs it. The templates are therefore the deployed ones, and this module
-does not depend on how the stacks are made.
+`app.py` runs in its own process, as with the CDK CLI. Therefore the templates are the deployed ones, and this module
+does not depend on the stacks' code.
 """
 
 import json
@@ -48,7 +48,7 @@ def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
 def write(deployment_file: Path, folder: Path, *, bundling: bool = True) -> Path:
     """Synthesize a deployment file into a folder, and return the folder. Needs no network and no credentials.
 
-    Without `bundling` the functions' code is left out, which takes less time: the templates can then be read, but not
+    Without `bundling` the functions' code is omitted, which takes less time. Such templates can be read, but not
     deployed.
 
     Raises:

@@ -22,7 +22,7 @@ class ResourcePolicy:
     where: str
     """Stack and logical id."""
     policy: Policy
-    """The policy, which can have no statement."""
+    """The policy. Without statements if the template has none."""
     properties: Properties
     """The unresolved properties in the template. Some restrict access too, such as a bucket's public access block."""
 

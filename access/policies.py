@@ -1,7 +1,6 @@
 """Policies of a deployment, read from its templates: every statement at the role or resource where AWS evaluates it.
 
-An unknown resource type, or a policy in an unknown place, is an error and never skipped: a skipped policy would not be
-checked.
+An unknown resource type, or a policy in an unknown place, is an error: a skipped policy would not be checked.
 """
 
 import re
@@ -16,7 +15,7 @@ _WITH_POLICY = ("bucket", "key", "topic", "queue", "function", "bus", "role", "r
 # The policy of an endpoint that declares none. (VPC guide, "Default endpoint policy".)
 _DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
-# Types that have no policy, and that no policy of this project refers to.
+# Types without a policy, to which no policy of this project refers.
 _WITHOUT_POLICY = {
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",

@@ -1,7 +1,6 @@
 """The access report: every statement of a deployment's templates, in Markdown.
 
-A change of a policy changes the report. The report does not judge: `tests/policies` proves that the policies allow what
-is intended and nothing else.
+A change of a policy changes the report. `tests/policies` proves that the policies allow the intended requests only.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The resources of a template: their ARNs, and values with their intrinsic functions resolved.
 
-An unknown intrinsic function is an error and never skipped.
+An unknown intrinsic function is an error.
 """
 
 import re
@@ -52,7 +52,7 @@ _REF_IS_ARN = (
     "AWS::ECS::TaskDefinition",
     "AWS::IAM::ManagedPolicy",
 )
-# Attributes other than `Arn` that policies use, and the value that replaces the one AWS generates.
+# Attributes other than `Arn` that policies use, and the value in place of the one that AWS generates.
 _ATTRIBUTES = {
     ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
     ("AWS::SageMaker::Domain", "DomainId"): "{name}",

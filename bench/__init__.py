@@ -1,1 +1,1 @@
-"""Side by side: this library, other people's clients and plain boto3, against one and the same local server."""
+"""A benchmark of this library, other clients and plain boto3, against one local server."""

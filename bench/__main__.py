@@ -10,9 +10,9 @@ Every measurement is a new process, with one server (`server.py`) in another. Cl
 the machine affects all of them. A ratio is the median of the ratios within each turn, to the faster of boto3 (PutObject
 and GetObject) and s3transfer. CPU time is that of the client's process.
 
-Client and server share the processors, and the network is memory. So the client's computations (SHA-256 in this
-library) slow the server down, which a remote server would not notice. Two more measures show it: boto3 with the same
-digest ("boto3, SHA-256"), and a link of limited speed.
+Client and server share the processors, and the network is as fast as memory. Therefore the client's computations
+(SHA-256 in this library) slow the server down, unlike with a remote server. Two measurements show this effect: boto3
+with the same digest ("boto3, SHA-256"), and a link of limited speed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 LIMIT = 256_000_000
-FREE_MEMORY = 12 * GIB  # three times the largest payload, and the client that needs most memory
+FREE_MEMORY = 12 * GIB  # three copies of the largest payload, and the memory of the client that needs most
 LINK = 312_500_000  # bytes a second: 2.5 Gbit/s
 EMOJI = "😀"
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One line. `wall_s` and `cpu_s` are medians. The ratios are to boto3, or None if they mean nothing."""
+    """One line. `wall_s` and `cpu_s` are medians. The ratios are to boto3, or None if there is no comparison."""
 
     case: str
     client: str
@@ -160,10 +160,10 @@ def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note:
 
 def _supports(name: str, direction: str, size: int, *, emoji: bool) -> bool:
     if name == "sqs-extended-client" and direction == "receive":
-        return False  # it reads only its own marker
+        return False  # this client reads only its own marker
     text_in_memory = name in {"awslabs", "sqs-extended-client", "claim_check, str"}
     if size > GIB or (emoji and size > 256 * MIB):
-        return not text_in_memory  # they need several times the machine's memory
+        return not text_in_memory  # these clients need several times the machine's memory
     return name != "claim_check, str" or size <= 256 * MIB
 
 

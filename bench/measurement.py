@@ -59,7 +59,7 @@ def transfer(name: str, direction: str, path: Path, limit: int | None) -> dict[s
 def inline(count: int) -> dict[str, Any]:
     """Publish `count` inline messages of 1 KiB with this library, with boto3 and the same attribute, and with boto3.
 
-    All use the same boto3 client, in turns, because processes differ more than they do.
+    All use the same boto3 client, in turns: differences between processes would exceed those between the calls.
     """
     sns, body = boto3.client("sns"), "x" * 1024
     claim = '{"id":"0b1c2d3e-0000-4000-8000-000000000001","sha256":"' + "0" * 64 + '"}'

@@ -81,7 +81,7 @@ def _row(result: dict[str, Any]) -> str:
         seconds(result["cpu_s"]),
         number(result["ratio_to_raw"]),
         number(result["cpu_ratio_to_raw"]),
-        # A process needs more memory than a small payload, so that the ratio would mean nothing.
+        # A process needs more memory than a small payload. For that, the ratio has no meaning.
         number(result["rss_over_payload"]) if (result["size"] or 0) >= 2**20 else "",
         calls(result["api_calls"]),
     ]

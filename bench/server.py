@@ -294,7 +294,7 @@ def _serve(connection: socket.socket, context: ssl.SSLContext, services: FakeSer
         with context.wrap_socket(connection, server_side=True) as secure:
             Connection(secure, services).serve()
     except (OSError, ValueError):
-        connection.close()  # the client closed the connection, or does not speak HTTP
+        connection.close()  # the client closed the connection, or its request is invalid
 
 
 def main(folder: Path, rate: int) -> None:

@@ -44,7 +44,7 @@ class DemoError(Exception):
 def run(deployment: Path, *, file: Path | None = None, size: int | None = None, report: Path = REPORT) -> int:
     """Run the demo with a deployment file, write its report, and return the exit code.
 
-    It sends `file`, or a generated file of `size` bytes, or by default an installed file.
+    The demo sends `file`, a generated file of `size` bytes, or by default an installed file.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     report.unlink(missing_ok=True)  # the report of an earlier run
@@ -73,7 +73,7 @@ def _payload(file: Path | None, size: int | None) -> Iterator[SentPayload]:
     # The file, the upload, and a stored payload for the library and for the outbox.
     needed, free = 4 * size, shutil.disk_usage(_BUILD).free
     if needed > free:
-        raise DemoError(f"A file of {size:,} bytes needs {needed:,} bytes of disk. Free are {free:,}.")
+        raise DemoError(f"A file of {size:,} bytes needs {needed:,} bytes of disk, but only {free:,} are free.")
     with payloads.generated_file(size, _BUILD) as payload:
         yield payload
 

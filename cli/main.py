@@ -1,7 +1,7 @@
 """The `coatcheck` command.
 
-Each command imports its modules when it runs, so that help is quick. With an invalid deployment file every command ends
-with exit code 2.
+Each command imports its modules when it runs, so that help is quick. With an invalid deployment file, the exit code of
+every command is 2.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ def _options(
 
 @app.command(
     "access",
-    help="show who may do what in a deployment, as Markdown\n\nThe statements are those of its synthesized templates.",
-    epilog="Exit codes: 0 done; 1 the templates cannot be made or read; 2 invalid arguments or deployment file.",
+    help="report every policy statement of a deployment, as Markdown\n\nReads the statements from its synthesized "
+    "templates.",
+    epilog="Exit codes: 0 done; 1 the templates cannot be synthesized or read; 2 invalid arguments or deployment file.",
 )
 def _access(
     deployment: _DeploymentFile = None,
@@ -114,8 +115,8 @@ def _access(
 
 @app.command(
     "redrive",
-    help="send dead letters back after their cause is fixed\n\nLists them, asks for confirmation, and sends one after "
-    "the other.",
+    help="send dead letters back after their cause is fixed\n\nLists the messages, asks for confirmation, and sends "
+    "one after the other.",
     epilog="Exit codes: 0 done; 1 nothing was sent, or AWS reported an error; 2 invalid arguments or deployment file.",
 )
 def _redrive(
@@ -157,8 +158,8 @@ def _redrive(
     "demo",
     help="deploy into emulated accounts and send real payloads\n\nThen try requests that must be denied. Needs no AWS "
     "account.",
-    epilog="Exit codes: 0 every payload arrived intact and every attempt was denied; 1 not so; 2 invalid arguments or "
-    "deployment file, or the demo cannot run; 130 interrupted.",
+    epilog="Exit codes: 0 every payload arrived intact and every attempt was denied; 1 otherwise; 2 invalid arguments "
+    "or deployment file, or the demo cannot run; 130 interrupted.",
 )
 def _demo(
     deployment: Annotated[Path | None, _option("FILE", "deployment file (default: deployments/example.toml)")] = None,
@@ -182,8 +183,7 @@ def _demo(
 
 @app.command(
     "local",
-    help="run emulated AWS accounts until Ctrl-C\n\nPrints the environment variables with which the CDK CLI and the "
-    "AWS CLI use them.",
+    help="run emulated AWS accounts until Ctrl-C\n\nPrints environment variables for the CDK CLI and the AWS CLI.",
     epilog="Exit codes: 0 stopped; 1 the emulator did not start.",
 )
 def _local() -> None:

@@ -1,1 +1,1 @@
-"""Emulated AWS accounts on one machine: start them, deploy to them with the real CDK CLI, call them."""
+"""Emulated AWS accounts on one machine: their processes, deployments with the real CDK CLI, and clients."""

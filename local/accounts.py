@@ -22,7 +22,7 @@ _CONFIG = Config(
     retries={"total_max_attempts": 2, "mode": "standard"},
     proxies={},
 )
-# Ignore the user's AWS profile and files. A profile that the environment names would otherwise have to exist.
+# Ignore the user's AWS profile and files. Otherwise a profile that the environment names would have to exist.
 _NO_PROFILE = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),

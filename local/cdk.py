@@ -47,7 +47,7 @@ class Cdk:
     def bootstrap(self, account: str, regions: Sequence[str]) -> None:
         """Deploy CDK's bootstrap template to an account's Regions. Raises CdkError.
 
-        Without the CLI, which needs two seconds for each account. `tests/system` uses the CLI.
+        The CLI is not used, because it needs two seconds for each account. `tests/system` uses it.
         """
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in _BOOTSTRAP_PARAMETERS.items()]
         for region in regions:

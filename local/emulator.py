@@ -35,10 +35,10 @@ class EmulatorError(RuntimeError):
 class Emulator:
     """An emulator that serves HTTPS on 127.0.0.1 alone and checks policies.
 
-    Its state is in memory and a private folder. A context manager: on exit it stops the process group and removes the
-    folder. If the parent process is killed, the emulator ends too, because it watches a pipe that this object holds.
+    Its state is in memory and in a private folder. A context manager: on exit it stops the process group and removes
+    the folder. If the parent process is killed, the emulator ends too: it waits for the end of a pipe from the parent.
 
-    patched: apply `local.patches`. False starts the emulator as it is published, for comparison.
+    patched: apply `local.patches`. False starts the published emulator, for comparison.
     """
 
     def __init__(self, *, patched: bool = True) -> None:
@@ -85,7 +85,7 @@ class Emulator:
         return self.folder / "sns-key.pem"
 
     def resolve(self, ports: dict[str, int]) -> None:
-        """Set the ports of 127.0.0.1 to which SNS posts for each host. It posts to no other host."""
+        """Set the ports of 127.0.0.1 to which SNS posts for each host. SNS posts to no other host."""
         (self.folder / "endpoints.json").write_text(json.dumps(ports))
 
     @property

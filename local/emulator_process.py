@@ -2,8 +2,8 @@
 
     python -m local.emulator_process --socket <fd> [--unpatched]
 
-It serves ministack on an inherited socket. It ends, with its whole process group, when its standard input closes, which
-happens when the process that started it ends.
+It serves ministack on an inherited socket. When the process that started it ends, its standard input closes. Then it
+ends with its whole process group.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     """Check ministack's version, apply the patches and serve until a signal."""
     parser = argparse.ArgumentParser(description="Serve the emulated accounts on an inherited socket.")
     parser.add_argument("--socket", type=int, required=True, help="file descriptor of a bound TCP socket")
-    parser.add_argument("--unpatched", action="store_true", help="serve ministack as it is published")
+    parser.add_argument("--unpatched", action="store_true", help="serve the published ministack, without patches")
     arguments = parser.parse_args()
 
     check_version(version("ministack"))

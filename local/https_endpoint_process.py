@@ -4,8 +4,8 @@ r"""A subscriber's HTTPS endpoint on this machine: `applications/https_endpoint.
         --server-certificate server.pem
 
 The endpoint reads SNS's signing certificate from a file and confirms its subscription at a local address, instead of
-over the internet. Everything else is as in the application, with the same environment variables. The process prints its
-port when it listens. It ends with its standard input.
+over the internet. All other code and the environment variables are the application's. The process prints its port
+when it listens, and ends when its standard input closes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
         parts = urlsplit(url)
         if parts.path.endswith(".pem"):
             return bytes(arguments.signing_certificate.read_bytes())
-        # The emulator takes the Region from the host name.
+        # The emulator reads the Region from the host name.
         response = web.request("GET", f"{arguments.sns}/?{parts.query}", headers={"Host": parts.netloc})
         if response.status != 200:
             raise OSError(f"SNS responded with status {response.status}")

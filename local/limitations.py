@@ -1,6 +1,6 @@
 """Limitations of the local world: AWS's checks, delays and side effects that do not exist on this machine.
 
-Every report of a local run prints this list. Policies are proved separately, from the synthesized templates.
+The demo's report contains this list. `tests/policies` proves policies from the synthesized templates.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
     # --- permissions ---
     Limitation(
         "Roles of services",
-        "services need the permissions of their role: CloudFormation of its execution role; Lambda of the function's "
-        "role when it polls, writes logs or uses a destination; Step Functions of the state machine's role.",
-        "these services check no permissions of their role. Requests of a function's own code are checked.",
+        "services need the permissions of their role: CloudFormation its execution role; Lambda the function's role "
+        "(to poll, to write logs, for destinations); Step Functions the state machine's role.",
+        "permissions of these services' roles are not checked. Requests of a function's code are checked.",
     ),
     Limitation(
         "iam:PassRole",

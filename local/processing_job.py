@@ -1,9 +1,9 @@
 """A processing job on this machine, without Docker, from the request that SageMaker would receive.
 
 The request, the folders below /opt/ml, their files, the arguments, the time limit and the message file are SageMaker's.
-Four things differ. The root of these folders is a temporary folder, with PROCESSING_DIR as its path. The packages are
-the image's, but everything else is this machine's. The script can use the network. An ordinary user runs the job, so
-that a script that needs root fails here.
+Four things differ. The root of these folders is a temporary folder; PROCESSING_DIR is the path of `processing` in it.
+The packages are the image's; all other software is this machine's. The script can use the network. An ordinary user
+runs the job, so that a script that needs root fails here.
 """
 
 from __future__ import annotations
@@ -141,10 +141,11 @@ def run_script(
 ) -> int:
     """Run a script as a processing job, copy its output to `results`, and return its exit code.
 
-    Without `python` it runs in a virtual environment with the packages of the research image, which is made first.
+    Without `python`, the script runs in a virtual environment with the packages of the research image, which is
+    created on first use.
 
     Raises:
-        NotInstalled: the virtual environment cannot be made.
+        NotInstalled: the virtual environment cannot be created.
     """
     python = python or research_environment.install()
     name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)

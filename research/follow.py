@@ -1,4 +1,4 @@
-"""The log and the end of a processing job. Plain boto3."""
+"""The log and the final status of a processing job. Plain boto3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def follow_job(sagemaker: Any, logs: Any, name: str, *, report: Callable[[str], 
     """Report a job's log and changes of its status until it has ended. Return DescribeProcessingJob's response."""
     log, reported = Log(logs, name), ""
     while True:
-        # The status first: the log of a job that has ended is complete when it is read afterwards.
+        # Read the status first: if the job has ended, the log that is read afterwards is complete.
         job: dict[str, Any] = sagemaker.describe_processing_job(ProcessingJobName=name)
         for line in log.new_lines():
             report(line)

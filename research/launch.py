@@ -32,7 +32,7 @@ from research.transfer import fetch, is_s3, upload
 
 SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics.py"
 JOBS = "shared/jobs/"
-"""Prefix, in the data bucket, of launched jobs: `<job>/data/`, `<job>/code/`, `<job>/output/`."""
+"""Prefix of launched jobs in the data bucket: `<job>/data/`, `<job>/code/`, `<job>/output/`."""
 
 
 class CannotStart(Exception):
@@ -159,7 +159,7 @@ def read_environment(session: Any, deployment: str | None) -> processing_job.Env
 
 
 def image_uri(environment: processing_job.Environment, image: str | None) -> str | None:
-    """Return the address of `name@sha256:…` or `name:tag` in the registry of the environment's image."""
+    """Return the address of `name@sha256:…` or `name:tag` in the registry that has the environment's image."""
     if image is None or ".dkr.ecr." in image:
         return image
     return f"{environment.processing_image.partition('/')[0]}/{image}"
@@ -271,10 +271,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--script", type=_script, default=SCRIPT, help="script to run (default: jobs/qc_metrics.py)")
     parser.add_argument("--deployment", metavar="NAME", help="deployment to use (default: this Studio app's)")
     parser.add_argument("--region", help="Region of the deployment (default: boto3's)")
-    parser.add_argument("--instance-type", default="ml.m5.xlarge", help="(default: %(default)s)")
-    parser.add_argument("--volume-gb", type=int, default=30, help="(default: %(default)s)")
-    parser.add_argument("--maximum-minutes", type=int, default=60, help="time limit (default: %(default)s)")
-    parser.add_argument("--image", help="another image of the registry: name@sha256:…")
+    parser.add_argument("--instance-type", default="ml.m5.xlarge", help="type of the instance (default: %(default)s)")
+    parser.add_argument("--volume-gb", type=int, default=30, help="size of the volume in GB (default: %(default)s)")
+    parser.add_argument("--maximum-minutes", type=int, default=60, help="time limit in minutes (default: %(default)s)")
+    parser.add_argument("--image", help="another image of the registry, as name@sha256:… (default: the environment's)")
     parser.add_argument("--network", action="store_true", help="allow the script to call AWS services")
     parser.add_argument("--results", type=Path, metavar="DIR", help="folder for the results (default: the job's name)")
     parser.add_argument("--dry-run", action="store_true", help="print the request and exit")

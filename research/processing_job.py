@@ -1,10 +1,10 @@
-"""The one definition of a processing job, for the launcher, the pipelines, and the runner on one machine.
+"""The definition of a processing job, for the launcher, the pipelines, and the runner on one machine.
 
     S3 data -> /opt/ml/processing/input/data ┐
     S3 code -> /opt/ml/processing/input/code ┴ python3 code/<script> <arguments> -> /opt/ml/processing/output -> S3
 
 The launcher passes strings. A pipeline passes references such as `{"Get": "Parameters.…"}`, and CDK passes tokens.
-Therefore no function here reads a value.
+Therefore the functions of this module pass values on without reading them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NotConfigured(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The job environment that the research stack provides. Scripts contain none of these values."""
+    """The job environment that the research stack provides, so that scripts need not contain these values."""
 
     bucket: Any
     """Name of the data bucket."""

@@ -1,6 +1,6 @@
 """Write the tables of docs/deployment-file.md from the models of the deployment file.
 
-A table stands below a comment: `<!-- keys: PublisherConfig -->` for the keys that a model adds to its base, and
+A comment precedes each table: `<!-- keys: PublisherConfig -->` for the keys that a model adds to its base, and
 `<!-- pointer delays -->` for the delays of pointers.
 """
 
@@ -36,7 +36,7 @@ _MODELS: dict[str, type[Table]] = {
 
 
 def render(page: str) -> str:
-    """Return the page with its tables written anew."""
+    """Return the page with its tables replaced."""
     return _MARKER.sub(lambda match: match[1] + "".join(f"| {' | '.join(row)} |\n" for row in _rows(match[2])), page)
 
 

@@ -109,7 +109,7 @@ def parse_failed_invocation(message: Mapping[str, Any]) -> Parsed | None:
 
 
 def parse_failed_task(message: Mapping[str, Any]) -> Parsed | None:
-    """Parse a failed task. The consume function has processed its message, and would not start a second task for it."""
+    """Parse a failed task. The consume function has processed its message and would start no second task."""
     body = _json(message)
     if not isinstance(body.get("failed_task"), str):
         return None

@@ -1,4 +1,4 @@
-"""The queues and state machines of a deployment that dead letters are read from."""
+"""The queues and state machines of a deployment that contain dead letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stacks.deployment import Deployment, Names, Resource, SqsSubscriberConfig
 HELD_SECONDS = 900
 """How long received messages are hidden from other receivers, such as a second redrive."""
 BATCH = 1000
-"""Maximum number of messages that are held at a time. They can be sent and deleted long before HELD_SECONDS."""
+"""Maximum number of messages received at a time. They can be sent and deleted long before HELD_SECONDS."""
 WAIT_SECONDS = 1
 """With any wait SQS asks all its servers, so that an empty response means an empty queue."""
 UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -31,7 +31,7 @@ class NoSuchSource(ValueError):
 
 
 class QueueReader:
-    """Reads the messages that are in a queue now. Messages that fail again meanwhile are left."""
+    """Reads the messages that are in a queue now. Messages that fail again meanwhile are not read."""
 
     def __init__(self, queue: Resource, parsers: tuple[Parser, ...], client: Client) -> None:
         self._sqs, self._parsers = client("sqs", queue), parsers
@@ -61,7 +61,7 @@ class QueueReader:
                 MessageAttributeNames=["All"],
             )
             received = [dead_letter.parse(message, self._parsers) for message in response.get("Messages", [])]
-            # None, or messages that were held for more than HELD_SECONDS.
+            # No message, or messages that were received more than HELD_SECONDS ago.
             if all(message.id in self._held for message in received):
                 break
             self._held |= {message.id: message for message in received}
@@ -69,7 +69,7 @@ class QueueReader:
         return messages
 
     def remove(self, message: DeadLetter) -> None:
-        """Delete a message that was sent. Otherwise it is sent again the next time, and processed once by its id."""
+        """Delete a message that was sent. Otherwise the next redrive sends it again, and consumers recognise its id."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
         del self._held[message.id]
 
@@ -85,7 +85,7 @@ class QueueReader:
 
 
 class ExecutionReader:
-    """Reads a state machine's unsuccessful executions. Those that fail again meanwhile are left."""
+    """Reads a state machine's unsuccessful executions. Executions that fail again meanwhile are not read."""
 
     def __init__(self, machine: Resource, client: Client) -> None:
         self._states = client("stepfunctions", machine)
@@ -174,7 +174,7 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
         )
     if config.kind == "https":
         raise NoSuchSource(
-            f"{subscriber!r} is of kind https. Its own process has to receive undelivered messages from "
+            f"{subscriber!r} is of kind https. Its server must receive undelivered messages from "
             f"{own.undelivered_queue.name}."
         )
     return _queue(

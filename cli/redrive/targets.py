@@ -1,4 +1,4 @@
-"""The queue, function or state machine that dead letters are sent to.
+"""The queue, function or state machine that receives dead letters.
 
 An error of `send` leaves the dead letter in its queue.
 """
@@ -44,12 +44,12 @@ class QueueTarget:
 
 
 class FunctionTarget:
-    """A function. It is invoked asynchronously, as the first time, and so with the same retries and dead letters."""
+    """A function. It is invoked asynchronously, as originally, with the same retries and dead letters."""
 
     def __init__(self, function: Resource, client: Client) -> None:
         self.name = f"the function {function.name}"
         self._function, self._lambda = function.name, client("lambda", function)
-        # Fails before anything is sent if there is none.
+        # Raises an error before a message is sent if the function does not exist.
         self._lambda.get_function_configuration(FunctionName=function.name)
 
     def send(self, message: DeadLetter) -> None:

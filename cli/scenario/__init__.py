@@ -1,8 +1,8 @@
-"""The scenario of `coatcheck demo`: payloads through emulated accounts, and attempts that must be denied.
+"""The scenario of `coatcheck demo`: payloads sent through emulated accounts, and attempts that must be denied.
 
 payloads.py      the files that are sent
 routes.py        the entry points: an event, the library, the outbox
-deliveries.py    payloads on their way to every subscriber
+deliveries.py    the wait for every payload at every subscriber
 arrivals.py      the payloads that subscribers' applications received
 refusals.py      attempts that must be denied
 memory.py        the memory that functions used

@@ -1,4 +1,4 @@
-"""Payloads on their way to every subscriber's application."""
+"""The wait for every payload at every subscriber's application."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.3
 
 @dataclass
 class ReceivedPayload:
-    """A payload with the time when it was published, and its arrival at each subscriber, by the subscriber's name."""
+    """A payload, its time of publication, and its arrival at each subscriber, by the subscriber's name."""
 
     submission: Submission
     message_id: str | None
@@ -22,7 +22,7 @@ class ReceivedPayload:
     arrivals: dict[str, ScenarioArrival] = field(default_factory=dict)
 
     def intact(self, subscriber: SubscriberConfig) -> bool:
-        """Whether the subscriber read every byte that was sent, and its application did not fail."""
+        """Whether the subscriber read exactly the sent bytes, and its application did not fail."""
         arrival = self.arrivals.get(subscriber.name)
         return (
             arrival is not None

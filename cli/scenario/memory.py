@@ -15,7 +15,7 @@ _REPORT = re.compile(r"^REPORT RequestId: .*\tMax Memory Used: (\d+) MB", re.MUL
 
 @dataclass(frozen=True)
 class FunctionMemory:
-    """The peak memory of a function over all its invocations. None if it logged none."""
+    """The peak memory of a function over all its invocations. None if its log has none."""
 
     function: str
     account: str

@@ -1,4 +1,4 @@
-"""The file that the scenario sends: the user's, a generated one, or one that every installation contains."""
+"""The file that the scenario sends: the user's, a generated file, or a file of every installation."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ def read_file(path: Path) -> SentPayload:
 
 
 def installed_file() -> SentPayload:
-    """Return the archive of the CDK library: some tens of megabytes that cannot be compressed or guessed."""
+    """Return the archive of the CDK library: some tens of megabytes that cannot be compressed."""
     files = distribution("aws-cdk-lib").files or []
     archive = next(file for file in files if file.suffix == ".tgz")
     return read_file(Path(str(archive.locate())))

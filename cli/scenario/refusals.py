@@ -33,7 +33,7 @@ class RefusedAttempt:
 _Policy = tuple[str, str]
 """The policy that must deny an attempt, and a pattern that matches its error and no error of another policy."""
 
-# S3's error does not name the action. An error of the key does.
+# S3's error does not name the action. An error of KMS does.
 _BUCKET_POLICY = ("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
 
 

@@ -122,7 +122,7 @@ class Report:
 
 
 def _limitations_table() -> Table:
-    table = _table("Limitations of the emulator (AWS enforces these: see the templates)", "subject", "in the emulator")
+    table = _table("Limitations of the emulator", "subject", "in the emulator")
     for limitation in NOT_ENFORCED:
         table.add_row(limitation.name, limitation.local)
     return table

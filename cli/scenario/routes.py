@@ -45,7 +45,7 @@ def sending_role(names: Names) -> SendingRole:
 def send_event(accounts: Accounts, names: Names) -> Submission:
     """Put a small event on the publisher's event bus.
 
-    Without senders an administrator of the publisher's account puts it: the publisher's role may not.
+    Without senders, the publisher's administrator puts the event: the publisher's role may not put events.
     """
     account, role, _ = sending_role(names)
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}

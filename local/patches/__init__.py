@@ -1,6 +1,6 @@
 """Patches of the emulator, one file a service, for behaviour of AWS that this project uses and the emulator lacks.
 
-Each patch says what AWS does and what the emulator does instead. A patch includes the policy check that AWS makes.
+The docstring of each patch describes AWS and the emulator. A patch includes the policy check that AWS makes.
 `local.limitations` lists the remaining differences.
 """
 

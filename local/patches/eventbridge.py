@@ -182,7 +182,7 @@ def template_creates_archive() -> None:
     """Support AWS::Events::Archive.
 
     AWS: an archive stores the events of a bus that match its pattern, for its retention. The emulator: has archives and
-    replays, but rejects the resource type. (With or without the patch, it never deletes archived events.)
+    replays, but rejects the resource type. (It never deletes archived events. The patch does not change that.)
     """
 
     def settings(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _PATCHES: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
 
 def patch(apply: Callable[[], None]) -> Callable[[], None]:
-    """Register the decorated function as a patch of its module. Its docstring says what AWS and the emulator do."""
+    """Register the decorated function as a patch of its module. Its docstring describes AWS and the emulator."""
     _PATCHES[apply.__module__].append(apply)
     return apply
 

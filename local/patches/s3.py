@@ -171,8 +171,8 @@ _requester: contextvars.ContextVar[str] = contextvars.ContextVar("requester")
 def template_sets_bucket_properties() -> None:
     """Apply encryption, tags, replication and lifecycle of a template's bucket.
 
-    AWS: the properties are applied to the bucket. The emulator: ignores these four. (With or without the patch, it
-    never expires an object.)
+    AWS: the properties are applied to the bucket. The emulator: ignores these four. (It never expires an object.
+    The patch does not change that.)
     """
 
     @after_deployment("AWS::S3::Bucket")

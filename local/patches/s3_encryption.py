@@ -56,7 +56,7 @@ def objects_need_their_key() -> None:
             return await original(method, path, headers, body, query, *rest, **named)
         caller, region = get_account_id(), get_region()
         bucket, key = s3._parse_bucket_key(path, headers)
-        # S3 checks its own permissions before those for the key. Only a read can be tried without an effect.
+        # S3 checks its own permissions before those for the key. Only a read has no effect and can be made first.
         response = await original(method, path, headers, body, query, *rest, **named) if method == "GET" else None
         if response and response[0] >= 300:
             return response

@@ -1,4 +1,4 @@
-"""Patches of S3: constant memory for large objects, which the emulator stores several times in its own memory.
+"""Patches of S3: constant memory for large objects. The emulator stores an object several times in memory.
 
 With the patches, a large body is in a file from its first byte to its last. The file is mapped into memory, because the
 emulator's code expects bytes. Copies and versions share the file.

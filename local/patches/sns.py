@@ -39,8 +39,8 @@ def _subscribing(protocol: str, endpoint: str) -> Iterator[None]:
 def subscribe_has_condition_keys() -> None:
     """Supply the condition keys of sns:Subscribe.
 
-    AWS: policies on sns:Subscribe can use `sns:Protocol` and `sns:Endpoint`. The emulator: supplies neither, so that
-    `StringEquals` on them never allows and `StringNotEquals` always denies.
+    AWS: policies on sns:Subscribe can use `sns:Protocol` and `sns:Endpoint`. The emulator: supplies neither, so that a
+    statement with `StringEquals` never allows, and a denial with `StringNotEquals` always applies.
     """
 
     @replaces(iam_actions, "request_tag_context")

@@ -87,7 +87,7 @@ def redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes:
         policy = subscription["attributes"].get("RedrivePolicy")
         if policy and (subscription["protocol"], subscription["endpoint"]) == (protocol, endpoint):
             queue = (json.loads(policy) if isinstance(policy, str) else policy)["deadLetterTargetArn"]
-            # As any delivery, this one needs the permission of the queue's policy. If denied, the message is lost.
+            # As any delivery, this one needs the permission of the queue's policy. Without it, the message is lost.
             sns._deliver_to_sqs(
                 queue, body, True, body, message_attributes=attributes or {}, topic_arn=topic_arn, **ordering
             )

@@ -17,8 +17,8 @@ from local.patches.patch import patch, replaces, rewrite
 def start_by_name_is_idempotent() -> None:
     """Make StartExecution idempotent by name and input.
 
-    AWS: StartExecution of a standard workflow returns a running execution of the same name and input. If a name was
-    used otherwise, it raises ExecutionAlreadyExists. The emulator: always ExecutionAlreadyExists.
+    AWS: StartExecution of a standard workflow returns a running execution of the same name and input. For any other use
+    of an existing name it raises ExecutionAlreadyExists. The emulator: always raises ExecutionAlreadyExists.
     """
 
     @replaces(stepfunctions, "_start_execution")

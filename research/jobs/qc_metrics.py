@@ -2,7 +2,7 @@
 
     python3 qc_metrics.py [--base-dir DIR] [--percent-mito 10] …
 
-Reads the one data set below DIR/input: a 10x directory (matrix.mtx, barcodes, features), or a file .h5ad, .h5 (10x),
+Reads exactly one data set below DIR/input: a 10x directory (matrix.mtx, barcodes, features) or a file .h5ad, .h5 (10x),
 .loom, .zarr, .zarr.zip, .csv. The format of a file without such an ending is detected from its content. DIR/input/code,
 where SageMaker's ScriptProcessor puts the script, is ignored. DIR is /opt/ml/processing, as in a processing job, unless
 --base-dir or PROCESSING_DIR is set. Writes to DIR/output:
@@ -11,7 +11,7 @@ where SageMaker's ScriptProcessor puts the script, is ignored. DIR is /opt/ml/pr
     manifest.json    versions, thresholds, the input and its SHA-256
     qc_metrics.png   distributions of genes, UMIs and mitochondrial counts, with the thresholds
 
-Exit status: 0; 2 for invalid arguments; 3 for no input, more than one, or one that cannot be read; 1 for other errors.
+Exit status: 0; 2 for invalid arguments; 3 for no data set, several, or an unreadable one; 1 for other errors.
 The reason is the log's last line, which is also `ExitMessage` of DescribeProcessingJob.
 
 Needs pegasuspy, which brings pandas, and matplotlib. It imports nothing else, so that you can copy and change it.
@@ -65,12 +65,12 @@ PACKAGES = ("pegasuspy", "pegasusio", "pandas", "numpy", "scipy", "anndata", "ma
 
 
 class InputError(Exception):
-    """The input is not one readable data set. The message lists the files."""
+    """The input is not exactly one readable data set. The message lists the files."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Conditions for a cell to be kept. None switches a condition off.
+    """Conditions for the cells to keep. None disables a condition.
 
     The defaults are those of Pegasus 1.0. Since 1.4 Pegasus' own defaults are None, and `percent_mito` without
     `mito_prefix` has no effect.

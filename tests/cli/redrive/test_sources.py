@@ -129,7 +129,7 @@ def test_failing_execution_is_redriven_once(
         ("--subscriber orders --from pipeline", "'orders' does not start a pipeline. Remove --from pipeline."),
         ("--subscriber billing --from executions", "'billing' is of kind lambda and has no state machine."),
         ("--subscriber partner --from executions", "'partner' is of kind https and has no state machine."),
-        ("--subscriber partner --from undelivered", "Its own process has to receive undelivered messages from "),
+        ("--subscriber partner --from undelivered", "Its server must receive undelivered messages from "),
         ("--subscriber partner", "coatcheck-partner-undelivered."),
         ("--publisher --from undelivered", "the publish function has one queue, remove --from"),
         ("--publisher --subscriber orders", "give either --subscriber NAME or --publisher"),
