@@ -189,7 +189,7 @@ def via_s3(bucket: PayloadBucketNames) -> dict[str, object]:
 
 
 def with_organization(organization: str | None, **conditions: Mapping[str, object]) -> Conditions:
-    """Return the conditions and, if an organisation is configured, membership of it."""
+    """Return the conditions. If an organisation is configured, they include the principal's membership."""
     merged = {operator: dict(keys) for operator, keys in conditions.items()}
     if organization:
         merged.setdefault("StringEquals", {})["aws:PrincipalOrgID"] = organization

@@ -42,7 +42,7 @@ sqs = boto3.client("sqs")
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Process a batch of SQS records. Returns the failed ones, which SQS delivers again."""
+    """Process a batch of SQS records. Returns the failed records, which SQS delivers again."""
     fifo = any(record["eventSourceARN"].endswith(".fifo") for record in event["Records"])
     # In a FIFO queue, records after a failed record of the same group must wait for its retry.
     processor = SqsFifoPartialProcessor(skip_group_on_error=True) if fifo else BatchProcessor(event_type=EventType.SQS)

@@ -109,7 +109,7 @@ def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:
     """
     if len(metadata) > MAXIMUM_METADATA:
         raise InvalidMessage(
-            f"metadata: there are {len(metadata)} ({', '.join(sorted(metadata))}); use {MAXIMUM_METADATA} at most, "
+            f"metadata: there are {len(metadata)} ({', '.join(sorted(metadata))}); use at most {MAXIMUM_METADATA}, "
             "because coatcheck adds attributes to the message"
         )
     for name in metadata:

@@ -18,7 +18,7 @@ class InputTooLarge(ClaimCheckError):
 
 @dataclass(frozen=True, kw_only=True)
 class HandOff:
-    """A payload that was read once. Size and SHA-256 are those of the bytes read, not those that the message declares.
+    """A payload that was read once. Size and SHA-256 were computed from the bytes, not taken from the message.
 
     Only this class writes and reads its two forms: the input of an execution and the environment of a task. The detail
     of an event on the subscriber's bus contains the input.

@@ -90,7 +90,7 @@ class EcsTaskConfig(Table):
 class NetworkConfig(Table):
     """`[subscribers.network]`: existing subnets for the task.
 
-    The limits are those of ECS. (ECS API reference, "AwsVpcConfiguration".)
+    ECS sets the limits. (ECS API reference, "AwsVpcConfiguration".)
     """
 
     vpc_id: VpcId

@@ -6,8 +6,8 @@ from botocore.session import Session
 
 PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 
-# The Regions from before 20 March 2019, and those that are enabled by default in the other partitions. Regions launched
-# since then are opt-in, so a Region that is not in this list is treated as opt-in.
+# Regions launched before 20 March 2019, and Regions of the other partitions that are enabled by default. Later Regions
+# are opt-in, so a Region that is not in this list is treated as opt-in.
 _ENABLED_BY_DEFAULT = frozenset(
     {
         *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),

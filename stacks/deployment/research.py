@@ -201,7 +201,7 @@ class PipelineConfig(Table):
     """Schedule in UTC. A scheduled execution reads `shared/<name>/input/`."""
     parameters: dict[str, Parameter] = QC_PARAMETERS
     """Parameters of the script with their defaults: `min_genes = 500` is the argument `--min-genes 500`, and `MinGenes`
-    in the pipeline. The default is those of `qc_metrics.py`.
+    in the pipeline. By default, the parameters of `qc_metrics.py`.
     """
 
     @property

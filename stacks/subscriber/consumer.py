@@ -84,6 +84,6 @@ class Consumer(Construct):
         return function
 
     def grant_read_payloads(self, role: iam.IRole) -> None:
-        """Allow a reader role to read the publisher's payloads, and those that came inline."""
+        """Allow a reader role to read payloads of the publisher and of the staging bucket."""
         cross_account.grant_read_payloads(role, self._names)
         grant_read(self.staging_bucket, role, INLINE)

@@ -136,10 +136,10 @@ class Publisher:
     def publish_batch(self, entries: Iterable[Entry]) -> list[EntryOutcome]:
         """Publish many messages with SNS's PublishBatch: up to ten a call, and up to the topic's maximum in bytes.
 
-        Returns one outcome for each entry, in their order. An entry that fails does not affect others; its error is
-        that of `publish`. Payloads are offloaded as by `publish`, one at a time, so that the memory holds the entries
-        and one batch. Messages are sent in the entries' order. If one fails, later ones are still sent, also in a FIFO
-        group. If the order matters, call `publish` for each.
+        Returns one outcome for each entry, in their order. A failed entry does not affect the others, and has the
+        error of `publish`. Payloads are offloaded as by `publish`, one at a time, so that the memory holds the entries
+        and one batch. Messages are sent in the entries' order. If a message fails, later messages are still sent, also
+        in a FIFO group. If the order matters, call `publish` for each.
         """
         numbered = dict(enumerate(entries))
         outcomes: dict[int, EntryOutcome] = {}

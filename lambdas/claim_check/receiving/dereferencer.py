@@ -83,7 +83,7 @@ class Dereferencer:
     def payload(self, pointer: Pointer, *, size: int, message_id: str, sha256: str | None = None) -> Payload:
         """Return the payload of a hand-off: a pointer with the `size` in bytes and `sha256` (hex) that were read.
 
-        They are compared as those of a message are. Calls no service. Raises MalformedMessage or UntrustedStore.
+        Reading compares both, as for a message. Calls no service. Raises MalformedMessage or UntrustedStore.
         """
         claim = Claim.of({"id": message_id, "sha256": sha256}, "the hand-off")
         if not isinstance(size, int) or size < 0:

@@ -199,7 +199,7 @@ class Payload:
 
         Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
         to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
-        with that of the store's object. After an error the target can exist; the caller decides whether to delete it.
+        with S3's CRC64NVME of the source. After an error the target can exist, and the caller can delete it.
         """
         s3 = s3 or s3_client(target.region)
 

@@ -75,7 +75,7 @@ def has_sha256(size: int) -> bool:
 def hex_sha256(response: Mapping[str, Any]) -> str | None:
     """Return the SHA-256 of a whole object in S3's response, as hex.
 
-    Returns None if the response has no SHA-256, or only that of the parts' checksums ("…-7").
+    Returns None if the response has no SHA-256, or only a checksum of the parts' checksums ("…-7").
     """
     value = response.get("ChecksumSHA256", "-")
     return None if "-" in value else base64.b64decode(value).hex()

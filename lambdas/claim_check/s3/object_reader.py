@@ -85,7 +85,7 @@ class ObjectReader:
                 return
 
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
-        """Copy the object in S3, if its size and S3's checksum are those of the message."""
+        """Copy the object in S3, if its size and S3's checksum match the message."""
         with s3_errors(f"look at {self.label}", **self._known):
             head = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
         self._compare(head, 0)
@@ -125,7 +125,7 @@ class ObjectReader:
                 **self._known,
             )
         if _differ(self._claim.crc64nvme, response.get("ChecksumCRC64NVME")):
-            raise PayloadCorrupt(f"S3's CRC64NVME of {self.label} is not the one the message declares", **self._known)
+            raise PayloadCorrupt(f"S3's CRC64NVME of {self.label} differs from the message", **self._known)
 
     @property
     def _object(self) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_metadata_are_decoded(value: str, text: str) -> None:
         ({"outbox-key": "x"}, "metadata 'outbox-key': the name is reserved"),
         ({"claimcheck": "{}"}, "metadata 'claimcheck': the name is reserved"),
         ({"extendedpayloadsize": "1"}, "metadata 'extendedpayloadsize': the name is reserved"),
-        ({f"m{n}": "x" for n in range(5)}, "metadata: there are 5 (m0, m1, m2, m3, m4); use 4 at most"),
+        ({f"m{n}": "x" for n in range(5)}, "metadata: there are 5 (m0, m1, m2, m3, m4); use at most 4"),
         ({"broken": "=?no-such-set?B?AAAA?="}, "metadata 'broken': the value is not a valid RFC 2047 encoded word"),
     ],
 )

@@ -239,7 +239,7 @@ def test_object_with_other_crc64nvme_is_corrupt(stored: Message, store: Store, f
         },
     }
     payload = Dereferencer(stores=[store], s3=s3).message(record).payload
-    sentence = "^S3's CRC64NVME of the payload is not the one the message declares .message 'm-1', payload 's3://pay"
+    sentence = "^S3's CRC64NVME of the payload differs from the message .message 'm-1', payload 's3://pay"
     with pytest.raises(PayloadCorrupt, match=sentence):
         payload.verify()
     with pytest.raises(PayloadCorrupt, match="CRC64NVME"):
