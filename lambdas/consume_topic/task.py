@@ -40,8 +40,8 @@ class Runner:
 def run_task(handoff: HandOff, *, runner: Runner, deadline: Deadline) -> str:
     """Run a task and return its ARN. The message's id is the client token, so that a repeated call runs no second task.
 
-    If ECS throttles the call, has no capacity or has reached a quota of the account, the call is retried with growing
-    pauses until the deadline.
+    If ECS throttles the call, has no capacity or has reached an account's quota, the call is retried until the
+    deadline. The pauses grow.
 
     Raises:
         TaskNotStarted: ECS placed no task until the deadline. The text has the reasons that ECS gave.
