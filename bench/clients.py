@@ -1,7 +1,7 @@
 """The compared clients. Each publishes a file through SNS, or SQS if it does not support SNS, and receives it.
 
-Every `publish` adds one message to the queue, and every `receive` removes one. A client that accepts only text reads
-the file as text, and one that returns only text decodes the payload, as its users have to do.
+Every `publish` adds one message to the queue, and every `receive` removes one. If a client accepts only text, the file
+is read as text. If it returns only text, it decodes the payload.
 """
 
 from __future__ import annotations

@@ -2,11 +2,10 @@
 
 The consume function sets MESSAGE_ID, PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER, PAYLOAD_REGION, PAYLOAD_BYTES and
 PAYLOAD_SHA256 (hex) in the task's environment. The task definition sets TRUSTED_STORES, a JSON list in the form of
-`claim_check.Store.from_dict`: the publisher's store, with a replica in this Region if there is one, and the staging
-bucket.
+`claim_check.Store.from_dict`: the publisher's store, with the replica in this Region, and the staging store.
 
-Exit codes: 0 and a line of JSON; 1 if the payload cannot be read or differs from the message; 2 if the environment is
-invalid. Errors are on standard error.
+Exit codes: 0 and a line of JSON; 1 if the payload cannot be read or is corrupt; 2 if the environment is invalid. Errors
+are on standard error.
 """
 
 import json

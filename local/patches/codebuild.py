@@ -20,7 +20,7 @@ def build_records_image() -> None:
     """Record an image for each build.
 
     AWS: a build runs the project's commands with the project's role. This project's builds build the Dockerfile of a
-    zipped build context and push the image with a tag; both are given when the build is started.
+    zipped build context and push the image with a tag. StartBuild names context and tag.
 
     The emulator: runs nothing, pushes nothing, and reports SUCCEEDED. With the patch, the build fails if the context or
     its Dockerfile is missing. Otherwise an image is recorded; its digest depends on the context and the tag.

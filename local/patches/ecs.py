@@ -20,8 +20,9 @@ _TOKEN_SECONDS = 24 * 3600
 def client_token_is_idempotent() -> None:
     """Make RunTask idempotent by its clientToken.
 
-    AWS: a repeated token returns the task of the first call and starts no other, for 24 hours and until an hour after
-    the task's end. With other parameters the call raises ConflictException, which names that task.
+    AWS: a repeated token returns the task of the first call and starts no other. A token is valid for 24 hours, or
+    until an hour after the task's end if that is sooner. With other parameters the call raises ConflictException, which
+    names that task.
 
     The emulator: ignores the token and records another task. The patch covers 24 hours, because no task ends here.
     """

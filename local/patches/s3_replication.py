@@ -22,8 +22,8 @@ _KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 def every_rule_replicates_with_its_role() -> None:
     """Replicate by every rule, with the role's permissions.
 
-    AWS: an object is replicated to the destination of every rule within minutes, if the role may read the object, write
-    the replica and use both keys. The replica is encrypted with the rule's key.
+    AWS: S3 replicates an object to the destination of every rule within minutes. The role needs permissions to read the
+    object, to write the replica and to use both keys. The replica is encrypted with the rule's key.
 
     The emulator: applies only the first rule, checks no permission, and encrypts the replica with the original's key.
     It replicates at once, with or without the patch.

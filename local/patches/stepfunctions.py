@@ -38,8 +38,8 @@ def start_by_name_is_idempotent() -> None:
 def map_writes_results() -> None:
     """Support the ResultWriter of a distributed map.
 
-    AWS: the map writes the results of its items to S3, with the permissions of the state machine's role: a manifest, a
-    file of succeeded and a file of failed items. The map's result names the manifest.
+    AWS: the map writes the results of its items to S3, with the permissions of the state machine's role. It writes a
+    manifest, a file of succeeded and a file of failed items. The map's result names the manifest.
 
     The emulator: ignores the ResultWriter; the map's result is the list of the items' outputs. With the patch the
     files are written without a check of the role.
