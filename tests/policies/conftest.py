@@ -1,14 +1,14 @@
-"""The example deployment, judged; and one simulator for the session."""
+"""The example deployment, and one simulator for the session."""
 
 import json
 from collections.abc import Iterator
 
 import pytest
 
-from stacks.deployment import Deployment, load_messaging, parse_messaging
+from stacks.deployment import load_messaging, parse_messaging
+from tests.policies.checks import Case, read_case
 from tests.policies.simulator import Simulator
-from tests.policies.verdict import Judged, judged
-from tests.templates import ROOT, synthesize
+from tests.templates import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -18,17 +18,13 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session")
-def example() -> Judged:
-    return _judged(load_messaging(ROOT / "deployments" / "example.toml"))
+def example() -> Case:
+    return read_case(load_messaging(ROOT / "deployments" / "example.toml"))
 
 
 @pytest.fixture(scope="session")
-def in_organization(example: Judged) -> Judged:
-    """The example, in an organisation and with all that a subscriber can have: every condition there is."""
+def in_organization(example: Case) -> Case:
+    """The example in an organisation and with a landing bucket, so that it has every condition."""
     table = json.loads(example.deployment.model_dump_json())
     table["subscribers"][0] |= {"landing": {}}
-    return _judged(parse_messaging({**table, "organization": "o-a1b2c3d4e5"}))
-
-
-def _judged(deployment: Deployment) -> Judged:
-    return judged(deployment, synthesize(deployment))
+    return read_case(parse_messaging({**table, "organization": "o-a1b2c3d4e5"}))

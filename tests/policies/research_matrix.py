@@ -1,11 +1,12 @@
-"""A research environment's part of the access matrix: researchers, their jobs, everybody else, at everything there is.
+"""A research environment's part of the access matrix: researchers, jobs and other callers, at all resources.
 
-Researchers ask as themselves, in a session that names them; as nobody whom the deployment file knows; and with policies
-wide open, which leaves what their permission boundary allows. A stranger asks too, from inside the network.
+Researchers call as themselves, in a session that names them, as a user without a profile in the deployment file, and
+with policies that allow everything, which shows the limits of the permissions boundary. Another account calls too, also
+from inside the network.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from access.inventory import Inventory, Policy
@@ -13,323 +14,292 @@ from stacks.deployment import Deployment, ResearchDeployment
 from stacks.deployment.names import SHARED, USERS
 from stacks.deployment.regions import partition
 from stacks.deployment.research import ResearchConfig
-from tests.policies.rows import NEIGHBOUR, STRANGER, WIDE_OPEN, Caller, Context, Scene, Target, person, signed
-from tests.policies.terms import Account, Door, Everybody, Guard, Intent, arn, research_names, s3_endpoint
+from tests.policies.rows import (
+    ALLOW_ALL,
+    NEIGHBOUR,
+    OTHER_ACCOUNT,
+    Caller,
+    Context,
+    Scene,
+    Target,
+    default_key_policy,
+    signed,
+    user,
+)
+from tests.policies.terms import AnyPrincipal, Grant, Intent, ResourceIntent, arn, key, research_names, via_s3
 
 GUEST = "guest"
 """A researcher without a profile in the deployment file."""
 _SERVICES = ("sagemaker", "lambda", "codebuild", "states", "scheduler", "vpc-flow-logs", "ec2", "ecs-tasks")
-_OPEN: Policy = {
+_PUBLIC: Policy = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}],
 }
 
 
 def research_scene(
-    deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Inventory, intent: Intent
+    deployment: Deployment | ResearchDeployment, research: ResearchConfig, inventory: Inventory, intent: Intent
 ) -> Scene:
-    here = _Here(deployment, research, found, intent)
-    return Scene(tuple(here.callers()), tuple(here.targets()), here.requests, here.asks)
+    environment = _Environment(deployment, research, inventory, intent)
+    return Scene(tuple(environment.callers()), tuple(environment.targets()), environment.variants, environment.includes)
 
 
-class _Here:
+class _Environment:
     def __init__(
-        self, deployment: Deployment | ResearchDeployment, research: ResearchConfig, found: Inventory, intent: Intent
+        self,
+        deployment: Deployment | ResearchDeployment,
+        research: ResearchConfig,
+        inventory: Inventory,
+        intent: Intent,
     ) -> None:
-        self._deployment, self._research, self._found, self._intent = deployment, research, found, intent
+        self._deployment, self._research, self._inventory, self._intent = deployment, research, inventory, intent
+        self._names = research_names(deployment)
         self._home, self._region = research.account, research.region
-        self._stack = research_names(deployment).stack
+        self._stack = self._names.stack
         self._partition = partition(research.region)
-        self._bucket = f"arn:{self._partition}:s3:::{research_names(deployment).data_bucket.name}"
-        self._profiles = {
-            f"{self._iam(self._home)}:role/{research_names(deployment).studio_role(user).name}": user.profile
-            for user in research.users
-        }
+        self._bucket = self._names.data_bucket.arn
+        self._profiles = {self._names.studio_role(user).arn: user.profile for user in research.users}
         self._subnets = next(
-            job.when.get("sagemaker:VpcSubnets", ())
-            for job in intent.jobs[
-                f"{self._iam(self._home)}:role/{research_names(deployment).default_studio_role.name}"
-            ]
-            if "sagemaker:CreateProcessingJob" in job.may
+            permission.conditions.get("sagemaker:VpcSubnets", ())
+            for permission in intent.role_permissions[self._names.default_studio_role.arn]
+            if "sagemaker:CreateProcessingJob" in permission.actions
         )
-        self.domain = found.arn_of(self._stack, "Domain", hashed=False).rpartition("/")[2]
+        self._domain = inventory.arn_of(self._stack, "Domain", hashed=False).rpartition("/")[2]
 
-    # Who -------------------------------------------------------------------------------------------------------------
+    # Callers ---------------------------------------------------------------------------------------------------------
 
     def callers(self) -> Iterator[Caller]:
-        organization = self._deployment.organization
-        for role in self._found.roles.values():
+        organization, default_role = self._deployment.organization, self._names.default_studio_role.name
+        for role in self._inventory.roles.values():
             if role.where.startswith(f"{self._stack}/"):
                 context = (
                     *signed(role.arn, role.account, organization),
                     ("aws:SourceIdentity", self._profiles.get(role.arn, GUEST)),
                 )
-                bounded = {
-                    "bounds": role.bounds,
-                    "ceiling": self._intent.boundaries.get(role.boundary, ()) if role.boundary else None,
-                }
-                yield Caller(
+                caller = Caller(
                     f"role {role.name}",
                     role.arn,
                     role.account,
                     role.policies,
-                    self._intent.jobs[role.arn],
+                    self._intent.role_permissions[role.arn],
                     context,
-                    **bounded,  # type: ignore[arg-type]
+                    role.bounds,
+                    self._intent.boundaries.get(role.boundary, ()) if role.boundary else None,
                 )
-                if role.name.startswith(research_names(self._deployment).default_studio_role.name):
-                    yield Caller(
-                        f"role {role.name}, its own policies wide open",
-                        role.arn,
-                        role.account,
-                        (WIDE_OPEN,),
-                        None,
-                        context,
-                        **bounded,  # type: ignore[arg-type]
-                    )
-        for account, whose in (
+                yield caller
+                if role.name.startswith(default_role):
+                    name = f"{caller.name} with all permissions"
+                    yield replace(caller, name=name, policies=(ALLOW_ALL,), permissions=None)
+        for account, description in (
             (self._home, "the account"),
-            (STRANGER, "a stranger's account"),
-            (NEIGHBOUR, "a neighbour's account"),
+            (OTHER_ACCOUNT, "another account"),
+            (NEIGHBOUR, "another account of the organisation"),
         ):
-            yield person(organization, account, f"{self._iam(account)}:role/Admin", f"administrator of {whose}")
-        yield person(organization, self._home, f"{self._iam(self._home)}:root", "root user of the account")
-        for profile in (
-            f"{research_names(self._deployment).default_studio_role.name}-{each}" for each in ("ada", GUEST)
-        ):
-            namesake = f"{self._iam(STRANGER)}:role/{profile}"
-            yield person(organization, STRANGER, namesake, f"namesake of {profile} in a stranger's account")
-        yield Caller("anybody, unsigned", None, None, (), ())
+            yield user(organization, account, f"{self._iam(account)}:role/Admin", f"administrator of {description}")
+        yield user(organization, self._home, f"{self._iam(self._home)}:root", "root user of the account")
+        for profile in (f"{default_role}-{name}" for name in ("ada", GUEST)):
+            namesake = f"{self._iam(OTHER_ACCOUNT)}:role/{profile}"
+            yield user(organization, OTHER_ACCOUNT, namesake, f"namesake of {profile} in another account")
+        yield Caller("anonymous caller", None, None, (), ())
         for service in _SERVICES:
-            for account in (self._home, STRANGER):
-                principal = f"{service}.amazonaws.com"
+            principal = f"{service}.amazonaws.com"
+            for account in (self._home, OTHER_ACCOUNT):
                 yield Caller(f"{service} for {account}", principal, None, (), (), (("aws:SourceAccount", account),))
-            yield Caller(f"{service} for nobody in particular", f"{service}.amazonaws.com", None, (), ())
+            yield Caller(f"{service} without a source", principal, None, (), ())
 
-    def asks(self, caller: Caller, target: Target) -> bool:
-        """Services reach what a policy of its own lets them; the custom resources' framework, what it is made of. That
-        neither may do more is the prover's to say."""
+    def includes(self, caller: Caller, target: Target) -> bool:
+        """Return whether the matrix has rows of a caller and a target.
+
+        Services are tried at roles, buckets and keys. The roles of CDK's provider are tried at its own resources. The
+        prover shows that they have no other permissions.
+        """
         if caller.is_service:
             return target.kind in ("role", "bucket", "key")
-        if "framework" in caller.who or "waiter" in caller.who:
-            return target.kind in ("function", "state machine", "key", "role's settings")
+        if "framework" in caller.name or "waiter" in caller.name:
+            return target.kind in ("function", "state machine", "key", "role settings")
         return True
 
     def _session(self, caller: Caller) -> Context:
-        """What SageMaker tells of the session of an app."""
+        """Return the context that SageMaker adds to the session of an app."""
         if caller.principal is None or caller.is_service:
             return {}
         profile = self._profiles.get(caller.principal, GUEST)
-        return {"sagemaker:DomainId": self.domain, "sagemaker:UserProfileName": profile}
+        return {"sagemaker:DomainId": self._domain, "sagemaker:UserProfileName": profile}
 
-    # How -------------------------------------------------------------------------------------------------------------
+    # Variants of requests --------------------------------------------------------------------------------------------
 
-    def requests(self, caller: Caller, action: str, target: Target) -> Iterator[tuple[str, Context]]:
-        """The ways in which an action can be asked for."""
-        mine = self._session(caller)
-        profile = str(mine.get("sagemaker:UserProfileName", GUEST))
+    def variants(self, caller: Caller, action: str, target: Target) -> Iterator[tuple[str, Context]]:
+        """Yield the variants of a request for an action."""
+        session = self._session(caller)
+        profile = str(session.get("sagemaker:UserProfileName", GUEST))
         match action:
             case "s3:ListBucket":
                 own = f"{USERS}{profile}/"
                 for prefix in (SHARED, own, f"{own}deep/", f"{USERS}ada/", USERS, "shared", ""):
-                    yield f"below {prefix!r}", self._through(target, {"s3:prefix": prefix})
-                yield "everything", self._through(target, {})
+                    yield f"below {prefix!r}", self._at_endpoint(target, {"s3:prefix": prefix})
+                yield "everything", self._at_endpoint(target, {})
             case "kms:Decrypt" | "kms:Encrypt" | "kms:GenerateDataKey":
-                yield "through S3", {"kms:ViaService": s3_endpoint(self._region)}
-                yield "through S3 of another Region", {"kms:ViaService": "s3.ap-south-1.amazonaws.com"}
-                yield "through another service", {"kms:ViaService": f"sqs.{self._region}.amazonaws.com"}
+                yield "via S3", {name: value for name, (value,) in via_s3(self._region).items()}
+                yield "via S3 of another Region", {"kms:ViaService": "s3.ap-south-1.amazonaws.com"}
+                yield "via another service", {"kms:ViaService": f"sqs.{self._region}.amazonaws.com"}
                 yield "directly", {}
             case "kms:CreateGrant":
                 yield "for a service", {"kms:GrantIsForAWSResource": "true"}
-                yield "for anybody", {"kms:GrantIsForAWSResource": "false"}
+                yield "for the caller", {"kms:GrantIsForAWSResource": "false"}
                 yield "plainly", {}
             case "iam:PassRole":
                 for service in ("sagemaker", "lambda", "ec2", "codebuild", "ecs-tasks"):
                     yield f"to {service}", {"iam:PassedToService": f"{service}.amazonaws.com"}
             case "sagemaker:CreateSpace" | "sagemaker:DeleteSpace" | "sagemaker:CreateApp" | "sagemaker:DeleteApp":
-                yield from self._of_spaces(action, mine, profile)
+                yield from self._space_variants(action, session, profile)
             case "sagemaker:CreateProcessingJob":
-                yield from self._of_jobs(mine)
+                yield from self._job_variants(session)
             case "sagemaker:AddTags":
-                yield "while making it", {**mine, "sagemaker:TaggingAction": "CreateApp"}
-                yield "later", mine
+                yield "during creation", {**session, "sagemaker:TaggingAction": "CreateApp"}
+                yield "later", session
             case "ec2:DeleteNetworkInterface":
-                for words, subnet in (
+                for description, subnet in (
                     ("of the network", self._subnet(0)),
-                    ("of another", self._ec2("subnet/subnet-0")),
+                    ("of another network", self._ec2("subnet/subnet-0")),
                 ):
-                    yield words, {"ec2:Subnet": subnet}
+                    yield description, {"ec2:Subnet": subnet}
             case "cloudwatch:PutMetricData":
                 yield "of jobs", {"cloudwatch:namespace": "/aws/sagemaker/ProcessingJobs"}
                 yield "of others", {"cloudwatch:namespace": "AWS/Billing"}
             case _:
-                yield "plainly", self._through(target, mine if action.startswith("sagemaker:") else {})
+                yield "plainly", self._at_endpoint(target, session if action.startswith("sagemaker:") else {})
 
-    def _through(self, target: Target, context: Context) -> Context:
-        return {**context, "aws:ResourceAccount": target.account} if target.through else context
+    def _at_endpoint(self, target: Target, context: Context) -> Context:
+        return {**context, "aws:ResourceAccount": target.account} if target.endpoint else context
 
-    def _of_spaces(self, action: str, mine: Context, profile: str) -> Iterator[tuple[str, Context]]:
+    def _space_variants(self, action: str, session: Context, profile: str) -> Iterator[tuple[str, Context]]:
         sized = {"sagemaker:InstanceTypes": [self._research.default_instance_type]} if "CreateApp" in action else {}
-        for words, owner in (("one's own", profile), ("another's", "somebody-else")):
-            of = {**mine, **sized, "sagemaker:OwnerUserProfileArn": self._profile(owner)}
+        for description, owner in (("own space", profile), ("another's space", "another-user")):
+            space = {**session, **sized, "sagemaker:OwnerUserProfileArn": self._profile(owner)}
             for kind in ("Private", "Shared"):
-                yield f"{words}, {kind.lower()}", {**of, "sagemaker:SpaceSharingType": kind}
-            yield f"{words}, of no kind", of
+                yield f"{description}, {kind.lower()}", {**space, "sagemaker:SpaceSharingType": kind}
+            yield f"{description}, without a sharing type", space
         if action == "sagemaker:CreateApp":
             own = {
-                **mine,
+                **session,
                 "sagemaker:OwnerUserProfileArn": self._profile(profile),
                 "sagemaker:SpaceSharingType": "Private",
             }
-            yield "on a big machine", {**own, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"]}
+            yield "on a large instance", {**own, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"]}
             mixed = [self._research.default_instance_type, "ml.p4d.24xlarge"]
-            yield "on a big machine too", {**own, "sagemaker:InstanceTypes": mixed}
-            yield "on no machine", own
+            yield "also on a large instance", {**own, "sagemaker:InstanceTypes": mixed}
+            yield "without an instance type", own
 
-    def _of_jobs(self, mine: Context) -> Iterator[tuple[str, Context]]:
-        inside: Context = {**mine, "sagemaker:InstanceTypes": [self._research.default_instance_type]}
+    def _job_variants(self, session: Context) -> Iterator[tuple[str, Context]]:
+        inside: Context = {**session, "sagemaker:InstanceTypes": [self._research.default_instance_type]}
         subnets = list(self._subnets) or ["subnet-1"]
-        yield "inside", {**inside, "sagemaker:VpcSubnets": subnets}
-        yield "outside", inside
+        yield "in the network", {**inside, "sagemaker:VpcSubnets": subnets}
+        yield "without a network", inside
         yield "in another network", {**inside, "sagemaker:VpcSubnets": ["subnet-of-others"]}
-        yield "half in another network", {**inside, "sagemaker:VpcSubnets": [subnets[0], "subnet-of-others"]}
-        big: Context = {**inside, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"], "sagemaker:VpcSubnets": subnets}
-        yield "on a big machine", big
+        yield "also in another network", {**inside, "sagemaker:VpcSubnets": [subnets[0], "subnet-of-others"]}
+        large: Context = {**inside, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"], "sagemaker:VpcSubnets": subnets}
+        yield "on a large instance", large
 
-    # What ------------------------------------------------------------------------------------------------------------
+    # Targets ---------------------------------------------------------------------------------------------------------
 
     def targets(self) -> Iterator[Target]:
-        for each in self._found.resource_policies.values():
-            if not each.where.startswith(f"{self._stack}/") or each.kind == "endpoint":
+        for resource in self._inventory.resource_policies.values():
+            if not resource.where.startswith(f"{self._stack}/") or resource.kind == "endpoint":
                 continue
-            guard = self._intent.guards[each.arn]
-            blocked = set(each.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
-            target = Target(each.kind, each.arn, each.account, guard, each.policy, block_public=blocked)
-            yield replace(target, actions=_ACTIONS[each.kind])
-            if each.kind == "bucket":
-                yield from (replace(target, arn=f"{each.arn}/{key}", actions=_OBJECT) for key in self._keys())
-            if each.kind == "role" and not re.search("framework|waiter|Build", each.arn):
-                yield Target("role's settings", each.arn, each.account, None, None, actions=_ACTIONS["role's settings"])
-        for thing in self._found.other_resources.values():
-            if thing.where.startswith(f"{self._stack}/") and thing.kind in _ACTIONS:
-                yield Target(thing.kind, thing.arn, thing.account, None, None, actions=_ACTIONS[thing.kind])
+            blocked = set(resource.properties.get("PublicAccessBlockConfiguration", {}).values()) == {True}
+            intent = self._intent.resource_policies[resource.arn]
+            target = Target(
+                resource.kind, resource.arn, resource.account, intent, resource.policy, block_public=blocked
+            )
+            yield replace(target, actions=_ACTIONS[resource.kind])
+            if resource.kind == "bucket":
+                yield from (replace(target, arn=f"{resource.arn}/{name}", actions=_OBJECT) for name in _OBJECT_KEYS)
+            if resource.kind == "role" and not re.search("framework|waiter|Build", resource.arn):
+                yield self._target("role settings", resource.arn, *_ACTIONS["role settings"])
+        for other in self._inventory.other_resources.values():
+            if other.where.startswith(f"{self._stack}/") and other.kind in _ACTIONS:
+                yield Target(other.kind, other.arn, other.account, None, None, actions=_ACTIONS[other.kind])
         yield from self._in_studio()
-        yield from self._of_others()
-        yield from self._through_endpoints()
+        yield from self._outside_resources()
+        yield from self._behind_endpoints()
 
-    def _keys(self) -> Iterator[str]:
-        yield "shared/one"
-        for profile in ("ada", GUEST, "somebody-else"):
-            yield f"users/{profile}/one"
-        yield "users/ada-2/one"
-        yield "sharedly/one"
-        yield "one"
+    def _target(self, kind: str, arn: str, *actions: str) -> Target:
+        """Return a target of the account without a policy."""
+        return Target(kind, arn, self._home, None, None, actions=actions)
 
     def _in_studio(self) -> Iterator[Target]:
-        """What is in the domain, and what is run from it."""
+        """Yield the resources in the domain, its jobs, and similar resources outside it."""
         for kind, resource, *verbs in (
-            ("app", f"app/{self.domain}/space/JupyterLab/default", "CreateApp", "DeleteApp", "AddTags"),
+            ("app", f"app/{self._domain}/space/JupyterLab/default", "CreateApp", "DeleteApp", "AddTags"),
             ("app", "app/d-other/space/JupyterLab/default", "CreateApp", "DeleteApp"),
-            ("space", f"space/{self.domain}/mine", "CreateSpace", "DeleteSpace"),
+            ("space", f"space/{self._domain}/mine", "CreateSpace", "DeleteSpace"),
             ("space", "space/d-other/mine", "CreateSpace", "DeleteSpace"),
-            ("profile", f"user-profile/{self.domain}/ada", "CreatePresignedDomainUrl", "DeleteUserProfile"),
-            ("profile", f"user-profile/{self.domain}/{GUEST}", "CreatePresignedDomainUrl", "UpdateUserProfile"),
-            ("job", f"processing-job/{research_names(self._deployment).job_prefix}one", *_JOB, "AddTags"),
+            ("profile", f"user-profile/{self._domain}/ada", "CreatePresignedDomainUrl", "DeleteUserProfile"),
+            ("profile", f"user-profile/{self._domain}/{GUEST}", "CreatePresignedDomainUrl", "UpdateUserProfile"),
+            ("job", f"processing-job/{self._names.job_prefix}one", *_JOB, "AddTags"),
             ("job", "processing-job/others", *_JOB, "AddTags"),
             ("image", f"image/{self._deployment.name}-pegasus", "CreateImage", "DeleteImage"),
             ("config", f"app-image-config/{self._deployment.name}-pegasus-config", "UpdateAppImageConfig"),
-            ("notebook instance", f"notebook-instance/{research_names(self._deployment).workstation}", *_NOTEBOOK),
+            ("notebook instance", f"notebook-instance/{self._names.workstation}", *_NOTEBOOK),
             ("notebook instance", "notebook-instance/others", *_NOTEBOOK),
             ("model", "model/any", "CreateModel"),
         ):
-            place = arn("sagemaker", self._region, self._home, resource)
-            yield Target(kind, place, self._home, None, None, actions=tuple(f"sagemaker:{verb}" for verb in verbs))
+            resource_arn = arn("sagemaker", self._region, self._home, resource)
+            yield self._target(kind, resource_arn, *(f"sagemaker:{verb}" for verb in verbs))
         logs = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
-        for stream in (f"{research_names(self._deployment).job_prefix}one", "others"):
-            place = f"{logs}:log-stream:{stream}"
-            yield Target("job's log", place, self._home, None, None, actions=("logs:GetLogEvents", "logs:PutLogEvents"))
-        interface = self._ec2("network-interface/eni-1")
-        yield Target("interface", interface, self._home, None, None, actions=("ec2:DeleteNetworkInterface",))
-        yield Target("subnet", self._subnet(0), self._home, None, None, actions=("ec2:CreateNetworkInterface",))
-        other = self._ec2("subnet/subnet-0")
-        yield Target("subnet", other, self._home, None, None, actions=("ec2:CreateNetworkInterface",))
+        for stream in (f"{self._names.job_prefix}one", "others"):
+            yield self._target("job's log", f"{logs}:log-stream:{stream}", "logs:GetLogEvents", "logs:PutLogEvents")
+        yield self._target("interface", self._ec2("network-interface/eni-1"), "ec2:DeleteNetworkInterface")
+        for subnet in (self._subnet(0), self._ec2("subnet/subnet-0")):
+            yield self._target("subnet", subnet, "ec2:CreateNetworkInterface")
 
-    def _of_others(self) -> Iterator[Target]:
-        """What is not the deployment's, in the account and in another."""
-        for account in (self._home, STRANGER):
-            key = arn("kms", self._region, account, "key/of-others")
-            default = {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"AWS": f"{self._iam(account)}:root"},
-                        "Action": "kms:*",
-                        "Resource": "*",
-                    }
-                ],
-            }
-            left = Door("left to the account", Account(account), ("kms:*",), (key,))
-            yield Target("key", key, account, Guard("key", key, account, (left,)), default, actions=_ACTIONS["key"])
+    def _outside_resources(self) -> Iterator[Target]:
+        """Yield resources that are not in the deployment, in the account and in another."""
+        for account in (self._home, OTHER_ACCOUNT):
+            key_arn = arn("kms", self._region, account, "key/of-others")
+            default = default_key_policy(f"{self._iam(account)}:root")
+            yield Target("key", key_arn, account, key(key_arn, account), default, actions=_ACTIONS["key"])
             role = f"{self._iam(account)}:role/Admin"
-            yield Target("role's settings", role, account, None, None, actions=_ACTIONS["role's settings"])
-            image = arn("ecr", self._region, account, "repository/of-others")
-            yield Target(
-                "repository", image, account, Guard("repository", image, account), None, actions=("ecr:PutImage",)
-            )
-        readable = [(bucket, STRANGER) for bucket in self._research.readable_buckets]
-        for name, account in (("of-others", self._home), ("of-a-stranger", STRANGER), *readable):
-            bucket = f"arn:{self._partition}:s3:::{name}"
-            # The stranger's takes anything from anybody: then the caller's own policies are all that decide.
-            doors = (Door("anybody", Everybody(), ("s3:*",), ("*",)),) if account == STRANGER else ()
-            policy = _OPEN if account == STRANGER else None
-            guard = Guard("object", f"{bucket}/shared/one", account, doors)
-            yield Target("object", guard.arn, account, guard, policy, block_public=False, actions=_GET_PUT)
+            yield Target("role settings", role, account, None, None, actions=_ACTIONS["role settings"])
+            image = ResourceIntent("repository", arn("ecr", self._region, account, "repository/of-others"), account)
+            yield Target("repository", image.arn, account, image, None, actions=("ecr:PutImage",))
+        readable = [(bucket, OTHER_ACCOUNT) for bucket in self._research.readable_buckets]
+        for bucket, account in (("of-others", self._home), ("of-another-account", OTHER_ACCOUNT), *readable):
+            # The other account's bucket is public, so that the caller's own policies decide.
+            public = account == OTHER_ACCOUNT
+            intent = ResourceIntent("object", f"arn:{self._partition}:s3:::{bucket}/shared/one", account)
+            if public:
+                intent = replace(intent, grants=_PUBLIC_GRANTS)
+            policy = _PUBLIC if public else None
+            yield Target("object", intent.arn, account, intent, policy, block_public=False, actions=_GET_PUT)
 
-    def _through_endpoints(self) -> Iterator[Target]:
-        """The same from inside the network, where what goes out has to pass an endpoint."""
-        places: list[tuple[str, str, Guard | None, Policy | None, Iterable[str]]] = []
-        own, bucket = self._found.resource_policies[self._bucket], f"arn:{self._partition}:s3:::of-a-stranger"
-        anybody = Guard("object", f"{bucket}/one", STRANGER, (Door("anybody", Everybody(), ("s3:*",), ("*",)),))
-        places.append((f"{own.arn}/shared/one", self._home, self._intent.guards[own.arn], own.policy, _GET_PUT))
-        places.append((anybody.arn, STRANGER, anybody, _OPEN, _GET_PUT))
+    def _behind_endpoints(self) -> Iterator[Target]:
+        """Yield targets of requests from inside the network, which pass a VPC endpoint."""
         endpoints = {
-            each.where.removeprefix(f"{self._stack}/Network")[:-8]: each
-            for each in self._found.of_kind("endpoint")
-            if each.where.startswith(f"{self._stack}/")
+            endpoint.where.removeprefix(f"{self._stack}/Network")[:-8]: endpoint
+            for endpoint in self._inventory.of_kind("endpoint")
+            if endpoint.where.startswith(f"{self._stack}/")
         }
-        for endpoint, actions in (
-            ("SageMakerApi", ("sagemaker:CreateModel",)),
-            ("Logs", ("logs:PutLogEvents",)),
-        ):
-            service = actions[0].partition(":")[0]
-            resource = "model/any" if service == "sagemaker" else "log-group:any:log-stream:any"
-            for account in (self._home, STRANGER):
-                place = arn(service, self._region, account, resource)
-                if passing := endpoints.get(endpoint):
-                    yield Target(
-                        "elsewhere",
-                        place,
-                        account,
-                        None,
-                        None,
-                        actions=actions,
-                        through=self._intent.guards[passing.arn],
-                        through_policy=passing.policy,
-                    )
-        if passing := endpoints.get("VpcS3"):
-            for place, account, guard, policy, what in places:
-                yield Target(
-                    "object",
-                    place,
-                    account,
-                    guard,
-                    policy,
-                    block_public=account == self._home,
-                    actions=tuple(what),
-                    through=self._intent.guards[passing.arn],
-                    through_policy=passing.policy,
-                )
+        own = self._inventory.resource_policies[self._bucket]
+        public = ResourceIntent(
+            "object", f"arn:{self._partition}:s3:::of-another-account/one", OTHER_ACCOUNT, _PUBLIC_GRANTS
+        )
+        own_intent = self._intent.resource_policies[own.arn]
+        targets = [
+            ("VpcS3", Target("object", f"{own.arn}/shared/one", self._home, own_intent, own.policy, actions=_GET_PUT)),
+            ("VpcS3", Target("object", public.arn, OTHER_ACCOUNT, public, _PUBLIC, False, _GET_PUT)),
+        ]
+        for account in (self._home, OTHER_ACCOUNT):
+            for endpoint, service, resource, action in (
+                ("SageMakerApi", "sagemaker", "model/any", "sagemaker:CreateModel"),
+                ("Logs", "logs", "log-group:any:log-stream:any", "logs:PutLogEvents"),
+            ):
+                resource_arn = arn(service, self._region, account, resource)
+                targets.append((endpoint, Target("other", resource_arn, account, None, None, actions=(action,))))
+        for name, target in targets:
+            if passed := endpoints.get(name):
+                intent = self._intent.resource_policies[passed.arn]
+                yield replace(target, endpoint=intent, endpoint_policy=passed.policy)
 
     # Names -----------------------------------------------------------------------------------------------------------
 
@@ -343,9 +313,17 @@ class _Here:
         return self._ec2(f"subnet/{self._subnets[number] if self._subnets else 'subnet-1'}")
 
     def _profile(self, name: str) -> str:
-        return arn("sagemaker", self._region, self._home, f"user-profile/{self.domain}/{name}")
+        return arn("sagemaker", self._region, self._home, f"user-profile/{self._domain}/{name}")
 
 
+_PUBLIC_GRANTS = (Grant(AnyPrincipal(), ("s3:*",), ("*",)),)
+_OBJECT_KEYS = (
+    "shared/one",
+    *(f"users/{profile}/one" for profile in ("ada", GUEST, "another-user")),
+    "users/ada-2/one",
+    "sharedly/one",
+    "one",
+)
 _GET_PUT = ("s3:GetObject", "s3:PutObject")
 _JOB = ("CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob")
 _NOTEBOOK = ("StopNotebookInstance", "CreatePresignedNotebookInstanceUrl")
@@ -363,7 +341,7 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     "repository": ("ecr:BatchGetImage", "ecr:PutImage", "ecr:DescribeImages", "ecr:SetRepositoryPolicy"),
     "function": ("lambda:InvokeFunction", "lambda:UpdateFunctionCode"),
     "role": ("sts:AssumeRole", "sts:SetSourceIdentity"),
-    "role's settings": ("iam:PassRole", "iam:PutRolePolicy", "iam:DeleteRolePermissionsBoundary"),
+    "role settings": ("iam:PassRole", "iam:PutRolePolicy", "iam:DeleteRolePermissionsBoundary"),
     "state machine": ("states:StartExecution",),
     "build project": ("codebuild:StartBuild", "codebuild:UpdateProject"),
     "log group": ("logs:CreateLogStream", "logs:GetLogEvents"),

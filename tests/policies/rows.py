@@ -1,5 +1,6 @@
-"""A row of the access matrix: a request, and what the statement of intent says of it. `matrix.py` makes the messaging
-stacks' rows, `research_matrix.py` a research environment's.
+"""Rows of the access matrix: a request with the decision of the statement of intent.
+
+`matrix.py` makes the rows of the messaging stacks, `research_matrix.py` those of a research environment.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,31 +8,43 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from access.inventory import Policy
-from tests.policies.actions import fits, matches
+from tests.policies.actions import matches, matches_in_context
 from tests.policies.simulator import Answer, Question, Simulator
-from tests.policies.terms import Account, Door, Everybody, Guard, Like, May, Named, Roles, Service, When
+from tests.policies.terms import (
+    Account,
+    AnyPrincipal,
+    Conditions,
+    Grant,
+    Like,
+    NamedRole,
+    Permission,
+    ResourceIntent,
+    Roles,
+    Service,
+)
 
-STRANGER = "999999999999"
+OTHER_ACCOUNT = "999999999999"
 NEIGHBOUR = "888888888888"
-"""An account of the same organisation that has no part in the deployment."""
-OTHER_ORGANIZATION = "o-somebodyelse"
-WIDE_OPEN: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+"""An account of the same organisation that is not in the deployment."""
+OTHER_ORGANIZATION = "o-zzzzzzzzzz"
+ALLOW_ALL: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 Context = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `jobs` is what its own policies are meant to allow; None: everything. `ceiling` is what its permission
-    boundary, `bounds`, is meant to leave; None: it has no boundary."""
+    """A caller with its policies, and the intended permissions of its policies and its permissions boundary."""
 
-    who: str
+    name: str
     principal: str | None
     account: str | None
     policies: tuple[Policy, ...]
-    jobs: tuple[May, ...] | None
+    permissions: tuple[Permission, ...] | None
+    """None: all."""
     context: tuple[tuple[str, str], ...] = ()
-    bounds: Policy | None = None
-    ceiling: tuple[May, ...] | None = None
+    boundary: Policy | None = None
+    boundary_permissions: tuple[Permission, ...] | None = None
+    """None: there is no boundary."""
 
     @property
     def is_service(self) -> bool:
@@ -40,51 +53,51 @@ class Caller:
 
 @dataclass(frozen=True)
 class Target:
-    """What is acted on, at most with a policy of its own; `through` an endpoint of a VPC, or not."""
+    """A resource, with its policy if it can have one, and the VPC endpoint that requests pass, if there is one."""
 
     kind: str
     arn: str
     account: str
-    guard: Guard | None
+    intent: ResourceIntent | None
     policy: Policy | None
     block_public: bool = True
     actions: tuple[str, ...] = ()
-    through: Guard | None = None
-    through_policy: Policy | None = None
+    endpoint: ResourceIntent | None = None
+    endpoint_policy: Policy | None = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Who asks for what, and the ways in which each action can be asked for: words and context."""
+    """Callers, targets, and the variants of a request for an action: a description and a context each."""
 
     callers: tuple[Caller, ...]
     targets: tuple[Target, ...]
-    requests: Callable[[Caller, str, Target], Iterable[tuple[str, Context]]]
-    asks: Callable[[Caller, Target], bool] = lambda _, __: True
+    variants: Callable[[Caller, str, Target], Iterable[tuple[str, Context]]]
+    includes: Callable[[Caller, Target], bool] = lambda _, __: True
 
 
 @dataclass(frozen=True)
-class Changed:
-    """What a mutant changed, by ARN: what decides of something guarded, or what a role may itself."""
+class Changes:
+    """The resources with a changed policy and the roles with changed policies, by ARN."""
 
-    guarded: frozenset[str]
+    resources: frozenset[str]
     roles: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the matrix: a request, and whether it is meant to be allowed."""
+    """A request, and the intended decision."""
 
     caller: Caller
     action: str
     target: Target
-    circumstances: str
+    variant: str
     context: Context
     expected: bool
 
     def __str__(self) -> str:
-        verdict = "allowed" if self.expected else "refused"
-        return f"{self.caller.who}: {self.action} on {self.target.arn} ({self.circumstances}) is meant to be {verdict}"
+        decision = "allowed" if self.expected else "denied"
+        return f"{self.caller.name}: {self.action} on {self.target.arn} ({self.variant}) should be {decision}"
 
     def question(self) -> Question:
         return Question(
@@ -97,13 +110,13 @@ class Row:
             policy=self.target.policy,
             trust=self.target.kind == "role",
             block_public=self.target.block_public,
-            bounds=self.caller.bounds,
-            through=self.target.through_policy,
+            boundary=self.caller.boundary,
+            endpoint=self.target.endpoint_policy,
         )
 
 
 def session(principal: str | None) -> str | None:
-    """Roles act in sessions: that is whom a request names, while `aws:PrincipalArn` names the role."""
+    """Return the session of a role. A request's principal is a session, while `aws:PrincipalArn` is the role."""
     if principal and ":role/" in principal:
         head, _, role = principal.partition(":role/")
         return f"{head.replace(':iam:', ':sts:')}:assumed-role/{role}/session"
@@ -116,72 +129,81 @@ class Disagreement:
     answer: Answer
 
     def __str__(self) -> str:
-        return f"{self.row}; the policies say {self.answer.by}. Context: {dict(self.row.context)}"
+        return f"{self.row}, but the policies decide {self.answer.decision}. Context: {dict(self.row.context)}"
 
 
 def disagreements(rows: Sequence[Row], simulator: Simulator) -> list[Disagreement]:
-    """Rows on which the policies decide otherwise than the intent, or cannot decide."""
+    """Return the rows for which the policies decide otherwise, or give no decision."""
     answers = simulator.answer([row.question() for row in rows])
     return [
         Disagreement(row, answer)
         for row, answer in zip(rows, answers, strict=True)
-        if answer.allowed != row.expected or answer.by not in ("Allowed", "ImplicitlyDenied", "ExplicitlyDenied")
+        if answer.allowed != row.expected or answer.decision not in ("Allowed", "ImplicitlyDenied", "ExplicitlyDenied")
     ]
 
 
-def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, at_once: int = 100) -> Disagreement | None:
-    """One of them, or None; asks no further than it has to."""
+def first_disagreement(rows: Iterable[Row], simulator: Simulator, *, batch: int = 100) -> Disagreement | None:
+    """Return a disagreement, or None. Ask no further batch after a disagreement."""
     rows = iter(rows)
-    while some := list(islice(rows, at_once)):
+    while some := list(islice(rows, batch)):
         if found := disagreements(some, simulator):
             return found[0]
     return None
 
 
-# Expectation ---------------------------------------------------------------------------------------------------------
+# Intended decisions --------------------------------------------------------------------------------------------------
 
 
-def expected(caller: Caller, action: str, target: Target, context: Context) -> bool:
-    """Whether the intent lets this request through."""
-    own = all(_does(jobs, action, target, context) for jobs in (caller.jobs, caller.ceiling) if jobs is not None)
-    if target.through and not any(_opens(door, caller, action, target, context) for door in target.through.doors):
+def intended_decision(caller: Caller, action: str, target: Target, context: Context) -> bool:
+    """Return whether the intent allows a request."""
+    own = all(
+        _permits(permissions, action, target, context)
+        for permissions in (caller.permissions, caller.boundary_permissions)
+        if permissions is not None
+    )
+    if target.endpoint and not any(_grants(grant, caller, action, target, context) for grant in target.endpoint.grants):
         return False
-    if target.guard is None:
+    if target.intent is None:
         return own and caller.account == target.account
-    guard = target.guard
-    if context["aws:SecureTransport"] == "false" and _covers(guard.over_tls, action):
+    intent = target.intent
+    if context["aws:SecureTransport"] == "false" and _matches_any(intent.tls_actions, action):
         return False
-    if any(action == only and context.get(key) not in values for only, key, values in guard.only):
+    if any(action == name and context.get(key) not in values for name, key, values in intent.restrictions):
         return False
-    doors = [door for door in guard.doors if _opens(door, caller, action, target, context)]
+    grants = [grant for grant in intent.grants if _grants(grant, caller, action, target, context)]
     if caller.account is None:
-        return bool(doors)
+        return bool(grants)
     if caller.account == target.account:
-        return (own and (guard.owner_decides or bool(doors))) or any(isinstance(door.who, Named) for door in doors)
-    return own and bool(doors)
+        named = any(isinstance(grant.principal, NamedRole) for grant in grants)
+        return named or (own and (intent.owner_decides or bool(grants)))
+    return own and bool(grants)
 
 
-def _does(jobs: tuple[May, ...], action: str, target: Target, context: Context) -> bool:
+def _permits(permissions: tuple[Permission, ...], action: str, target: Target, context: Context) -> bool:
     return any(
-        _covers(job.may, action)
-        and _reaches(job.on, target.arn, context)
-        and _holds(job.when, context)
-        and _within(job.within, context)
-        for job in jobs
+        _matches_any(permission.actions, action)
+        and _reaches(permission.resources, target.arn, context)
+        and _holds(permission.conditions, context)
+        and _holds_if_present(permission.conditions_if_present, context)
+        for permission in permissions
     )
 
 
-def _opens(door: Door, caller: Caller, action: str, target: Target, context: Context) -> bool:
-    if not (_covers(door.may, action) and _reaches(door.on, target.arn, context) and _holds(door.when, context)):
+def _grants(grant: Grant, caller: Caller, action: str, target: Target, context: Context) -> bool:
+    if not (
+        _matches_any(grant.actions, action)
+        and _reaches(grant.resources, target.arn, context)
+        and _holds(grant.conditions, context)
+    ):
         return False
-    match door.who:
+    match grant.principal:
         case Account(account):
             return caller.account == account
         case Roles(_, arns):
             return caller.principal in arns
-        case Named(role):
+        case NamedRole(role):
             return caller.principal == role
-        case Everybody():
+        case AnyPrincipal():
             return True
         case Service(name, sources, account):
             right_source = not sources or _reaches(sources, str(context.get("aws:SourceArn", "")), context)
@@ -189,66 +211,74 @@ def _opens(door: Door, caller: Caller, action: str, target: Target, context: Con
             return caller.principal == name and right_source and right_account
 
 
-def _covers(patterns: Iterable[str], action: str) -> bool:
+def _matches_any(patterns: Iterable[str], action: str) -> bool:
     return any(matches(pattern, action) for pattern in patterns)
 
 
 def _reaches(patterns: Iterable[str], target: str, context: Context) -> bool:
-    return any(fits(pattern, target, context) for pattern in patterns)
+    return any(matches_in_context(pattern, target, context) for pattern in patterns)
 
 
-def _holds(when: When, context: Context) -> bool:
-    return all(key in context and _each(context[key], values, context) for key, values in when.items())
+def _holds(conditions: Conditions, context: Context) -> bool:
+    return all(key in context and _accepts(values, context[key], context) for key, values in conditions.items())
 
 
-def _within(when: When, context: Context) -> bool:
-    return all(key not in context or _each(context[key], values, context) for key, values in when.items())
+def _holds_if_present(conditions: Conditions, context: Context) -> bool:
+    return all(key not in context or _accepts(values, context[key], context) for key, values in conditions.items())
 
 
-def _each(there: str | list[str], values: tuple[str, ...], context: Context) -> bool:
+def _accepts(values: tuple[str, ...], actual: str | list[str], context: Context) -> bool:
     return all(
-        any(fits(value, one, context) if isinstance(value, Like) else one == value for value in values)
-        for one in ([there] if isinstance(there, str) else there)
+        any(matches_in_context(value, item, context) if isinstance(value, Like) else item == value for value in values)
+        for item in ([actual] if isinstance(actual, str) else actual)
     )
 
 
-# Circumstances ------------------------------------------------------------------------------------------------------
+# Variants of requests ------------------------------------------------------------------------------------------------
 
 
-def circumstances(scene: Scene, caller: Caller, action: str, target: Target) -> Iterator[Row]:
-    """The rows of one caller, action and target: each way of asking; and of what is let through, less of it."""
-    for words, request in scene.requests(caller, action, target):
+def rows_of(scene: Scene, caller: Caller, action: str, target: Target) -> Iterator[Row]:
+    """Yield the rows of one caller, action and target: each variant, and for allowed ones also incomplete variants."""
+    for variant, request in scene.variants(caller, action, target):
         context = {"aws:SecureTransport": "true", **request, **dict(caller.context)}
-        row = Row(caller, action, target, words, context, expected(caller, action, target, context))
+        row = Row(caller, action, target, variant, context, intended_decision(caller, action, target, context))
         yield row
         if row.expected:
-            for what, changed in _spoiled(context):
+            for description, changed in _incomplete(context):
                 yield replace(
                     row,
-                    circumstances=f"{words}, {what}",
+                    variant=f"{variant}, {description}",
                     context=changed,
-                    expected=expected(caller, action, target, changed),
+                    expected=intended_decision(caller, action, target, changed),
                 )
 
 
-def _spoiled(context: Context) -> Iterator[tuple[str, Context]]:
-    """What works, without one of the things that may make it work."""
-    yield "in the clear", {**context, "aws:SecureTransport": "false"}
+def _incomplete(context: Context) -> Iterator[tuple[str, Context]]:
+    """Yield an allowed request's context without one of its conditions."""
+    yield "without TLS", {**context, "aws:SecureTransport": "false"}
     if "aws:PrincipalOrgID" in context:
-        yield "its account having joined another organisation", {**context, "aws:PrincipalOrgID": OTHER_ORGANIZATION}
+        yield "from an account in another organisation", {**context, "aws:PrincipalOrgID": OTHER_ORGANIZATION}
         yield (
-            "its account having left the organisation",
+            "from an account without organisation",
             {key: value for key, value in context.items() if key != "aws:PrincipalOrgID"},
         )
 
 
-def person(organization: str | None, account: str, principal: str, who: str) -> Caller:
-    organization = OTHER_ORGANIZATION if account == STRANGER else organization
-    return Caller(who, principal, account, (WIDE_OPEN,), None, signed(principal, account, organization))
+def user(organization: str | None, account: str, principal: str, name: str) -> Caller:
+    """Return a caller whose own policies allow all requests."""
+    organization = OTHER_ORGANIZATION if account == OTHER_ACCOUNT else organization
+    return Caller(name, principal, account, (ALLOW_ALL,), None, signed(principal, account, organization))
 
 
 def signed(principal: str, account: str, organization: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the context that AWS adds to a signed request."""
     context = {"aws:PrincipalArn": principal, "aws:PrincipalAccount": account}
     if organization:
         context["aws:PrincipalOrgID"] = organization
     return tuple(context.items())
+
+
+def default_key_policy(account_arn: str) -> Policy:
+    """Return the policy of a key that leaves the decision to its account's own policies."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": account_arn}, "Action": "kms:*", "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}

