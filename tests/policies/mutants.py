@@ -185,6 +185,8 @@ _VIA_SERVICE = ("Condition", "StringEquals", "kms:ViaService")
 _FOR_BUCKET = ("Condition", "StringEquals", "kms:EncryptionContext:aws:s3:arn")
 _PUBLIC_ACCESS_BLOCK = "PublicAccessBlockConfiguration"
 
+NOT_KMS = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+
 _CHANGES: dict[str, Callable[[Templates], object]] = {
     # The payload bucket, the staging bucket and the landing bucket.
     "bucket: any role of the account": lambda t: assign(t.bucket(), *_ROLE_CONDITION, f"{_ROLE}*"),
@@ -256,7 +258,7 @@ _CHANGES: dict[str, Callable[[Templates], object]] = {
     "bucket: not encrypted with the key": lambda t: assign(
         t.find(PUBLISHER, "AWS::S3::Bucket"),
         "BucketEncryption",
-        {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+        NOT_KMS,
     ),
     "outbox: a sender uploads to every prefix": lambda t: assign(
         t.bucket("UploadShop"), "Resource", f"{_BUCKET}/outbox/*"
@@ -280,7 +282,7 @@ _CHANGES: dict[str, Callable[[Templates], object]] = {
     "landing bucket: not encrypted with its key": lambda t: assign(
         t.find(ORDERS, "AWS::S3::Bucket", "LandingBucket"),
         "BucketEncryption",
-        {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+        NOT_KMS,
     ),
     "staging bucket: public": lambda t: (
         t.add_statement(BILLING, "AWS::S3::BucketPolicy", "*", "s3:GetObject"),
@@ -585,6 +587,57 @@ _CHANGES: dict[str, Callable[[Templates], object]] = {
         t.find(BILLING, "AWS::EC2::SecurityGroup"),
         "SecurityGroupIngress",
         [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}],
+    ),
+    # Settings outside policies.
+    "bucket: an access control list": lambda t: assign(
+        t.find(PUBLISHER, "AWS::S3::Bucket"), "AccessControl", "PublicRead"
+    ),
+    "key: replicated to other Regions": lambda t: assign(t.find(PUBLISHER, "AWS::KMS::Key"), "MultiRegion", True),
+    "key: without the lockout check": lambda t: assign(
+        t.find(PUBLISHER, "AWS::KMS::Key"), "BypassPolicyLockoutSafetyCheck", True
+    ),
+    "subscription: another topic": lambda t: assign(
+        t.find(ORDERS, "AWS::SNS::Subscription"), "TopicArn", f"{_TOPIC}-other"
+    ),
+    "subscription: a role": lambda t: assign(
+        t.find(ORDERS, "AWS::SNS::Subscription"), "SubscriptionRoleArn", f"{_ROLE}coatcheck-orders-reader"
+    ),
+    "queue: other queues use it for dead letters": lambda t: assign(
+        t.find(ORDERS, "AWS::SQS::Queue", "Queue"), "RedriveAllowPolicy", {"redrivePermission": "allowAll"}
+    ),
+    "rule: a role": lambda t: assign(
+        t.find(PUBLISHER, "AWS::Events::Rule", "EventBusRule"), "RoleArn", f"{_ROLE}coatcheck-publisher"
+    ),
+    "outbox: events of another service": lambda t: assign(
+        t.find(PUBLISHER, "AWS::Events::Rule", "OutboxRule"), "EventPattern", "source", ["aws.ec2"]
+    ),
+    "archive: other events": lambda t: assign(
+        t.find(PUBLISHER, "AWS::Events::Archive"), "EventPattern", {"source": [{"prefix": ""}]}
+    ),
+    "archive: another bus": lambda t: assign(
+        t.find(PUBLISHER, "AWS::Events::Archive"),
+        "SourceArn",
+        "arn:aws:events:us-east-1:111111111111:event-bus/default",
+    ),
+    "subscriber's bus: failures of another bus": lambda t: assign(
+        t.find(ORDERS, "AWS::Events::Rule"), "EventBusName", "coatcheck-orders"
+    ),
+    "subscriber's bus: failures with another role": lambda t: assign(
+        t.find(ORDERS, "AWS::Events::Rule")["Targets"][0], "RoleArn", f"{_ROLE}coatcheck-orders-reader"
+    ),
+    "failed tasks: of another bus": lambda t: assign(
+        t.find(BILLING, "AWS::Events::Rule"), "EventBusName", "coatcheck-billing"
+    ),
+    "state machine: another role": lambda t: assign(
+        t.find(ORDERS, "AWS::StepFunctions::StateMachine"), "RoleArn", f"{_ROLE}coatcheck-orders-reader"
+    ),
+    "task: another execution role": lambda t: assign(
+        t.find(BILLING, "AWS::ECS::TaskDefinition"),
+        "ExecutionRoleArn",
+        t.find(BILLING, "AWS::ECS::TaskDefinition")["TaskRoleArn"],
+    ),
+    "task: privileged": lambda t: assign(
+        t.find(BILLING, "AWS::ECS::TaskDefinition")["ContainerDefinitions"][0], "Privileged", True
     ),
 }
 MUTANTS = [Mutant(name, breaks) for name, breaks in _CHANGES.items()]

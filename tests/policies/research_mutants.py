@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from access.assembly import StackTemplate
-from tests.policies.mutants import OTHER_ROOT, Mutant, Templates, assign, drop, generated_mutants
+from tests.policies.mutants import NOT_KMS, OTHER_ROOT, Mutant, Templates, assign, drop, generated_mutants
 from tests.policies.rows import OTHER_ACCOUNT
 
 Node = dict[str, Any]
@@ -195,6 +195,18 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             t.find(SSO, "AWS::S3::Bucket"), "PublicAccessBlockConfiguration"
         ),
         "data: replicated": lambda t: assign(t.find(SSO, "AWS::S3::Bucket"), "ReplicationConfiguration", {"Rules": []}),
+        "data: not encrypted with the key": lambda t: assign(
+            t.find(SSO, "AWS::S3::Bucket"), "BucketEncryption", NOT_KMS
+        ),
+        "images: not encrypted with the key": lambda t: drop(
+            t.find(SSO, "AWS::ECR::Repository"), "EncryptionConfiguration"
+        ),
+        "users sign on with IAM": lambda t: assign(t.find(SSO, "AWS::SageMaker::Domain"), "AuthMode", "IAM"),
+        "users without a profile have ada's role": lambda t: assign(
+            t.find(SSO, "AWS::SageMaker::Domain")["DefaultUserSettings"],
+            "ExecutionRole",
+            t.find(SSO, "AWS::SageMaker::UserProfile", "UsersProfileada")["UserSettings"]["ExecutionRole"],
+        ),
         "volumes: another key": lambda t: assign(t.find(SSO, "AWS::SageMaker::Domain"), "KmsKeyId", "another"),
         # Clean-up.
         "clean-up: deletes in every domain": lambda t: assign(
@@ -242,6 +254,9 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
         "the workstation reads data": lambda t: _allow(t, "WorkstationRole", "s3:GetObject", stack=LAB),
         "the workstation: SageMaker without a source condition": lambda t: drop(
             _trust(t, "WorkstationRole", LAB), "Condition"
+        ),
+        "the workstation is not in the network": lambda t: drop(
+            t.find(LAB, "AWS::SageMaker::NotebookInstance"), "SubnetId"
         ),
         "the workstation has internet access": lambda t: assign(
             t.find(LAB, "AWS::SageMaker::NotebookInstance"), "DirectInternetAccess", "Enabled"

@@ -8,7 +8,7 @@ import pytest
 from stacks.deployment import load_messaging, parse_messaging
 from tests.policies import matrix
 from tests.policies.checks import Case, assert_as_intended, findings, read_case
-from tests.policies.mutants import Mutant, Templates, generated_mutants
+from tests.policies.mutants import NOT_KMS, Mutant, Templates, generated_mutants
 from tests.policies.rows import Changes, disagreements
 from tests.policies.simulator import Simulator
 from tests.policies.terms import payload_bucket
@@ -77,9 +77,7 @@ CHANGES: dict[str, Callable[[Templates], object]] = {
         ReplicationConfiguration={"Role": "arn:aws:iam::111111111111:role/any", "Rules": [_replication(t)]}
     ),
     "a replica is not encrypted with its key": lambda t: t.find(REPLICA, "AWS::S3::Bucket").update(
-        BucketEncryption={
-            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        }
+        BucketEncryption=NOT_KMS
     ),
     "a replica has no public access block": lambda t: t.find(REPLICA, "AWS::S3::Bucket").pop(
         "PublicAccessBlockConfiguration"
