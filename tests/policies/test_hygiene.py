@@ -48,16 +48,20 @@ def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_cfn_lint_has_no_finding(case: Case, tmp_path: Path) -> None:
-    for stack in case.stacks:
-        (tmp_path / f"{stack.name}.template.json").write_text(json.dumps(stack.template))
-    regions = sorted({stack.region for stack in case.stacks})
-    templates = [str(template) for template in sorted(tmp_path.iterdir())]
-    assert len(templates) == len(case.stacks) >= 1
+def test_cfn_lint_has_no_finding(in_organization: Case, tmp_path: Path) -> None:
+    """One run for each Region, with the templates of all examples."""
+    cases = [in_organization, *(read_case(load(file)) for file in EXAMPLES)]
+    for number, case in enumerate(cases):
+        for stack in case.stacks:
+            folder = tmp_path / stack.region
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number}-{stack.name}.template.json").write_text(json.dumps(stack.template))
     lint = str(Path(sys.executable).with_name("cfn-lint"))
-    command = [lint, "--regions", *regions, "--ignore-checks", IGNORED, "--", *templates]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+    for folder in sorted(tmp_path.iterdir()):
+        templates = [str(template) for template in sorted(folder.iterdir())]
+        command = [lint, "--regions", folder.name, "--ignore-checks", IGNORED, "--", *templates]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 _APP_WITH_CONTROL = """
