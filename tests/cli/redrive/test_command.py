@@ -211,7 +211,7 @@ def test_selected_messages_behind_many_others_are_sent(
     assert set(dead.bodies) == {"forged"}
 
 
-def test_message_that_fails_again_is_not_sent_again(
+def test_failing_message_is_sent_once(
     redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead.put("poison")
@@ -280,7 +280,7 @@ def test_interrupted_message_arrives_once_in_a_fifo_queue(
     assert fifo_queue.bodies == ["one"]
 
 
-def test_message_does_not_overtake_one_that_is_not_selected(
+def test_message_does_not_overtake_an_unselected_one(
     redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue
 ) -> None:
     for number, (group, reason) in enumerate([("a", "UntrustedStore"), ("a", "OutOfTime"), ("b", "OutOfTime")]):
@@ -462,7 +462,7 @@ def test_empty_queue_is_reported(
     assert "coatcheck-orders-dead-letters (us-west-2, 123456789012) has no messages." in capsys.readouterr().out
 
 
-def test_default_deployment_file_is_that_of_cdk_json(
+def test_default_deployment_file_is_read_from_cdk_json(
     file: Path, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The path in cdk.json is relative to the folder of cdk.json."""

@@ -68,7 +68,7 @@ def test_operators_are_subscribed_by_email(everything: dict[str, StackTemplate])
         assert emails == (["night@example.com"] if alarms_of(stack.template) else []), name
 
 
-def test_error_alarms_are_those_that_the_library_declares(alarms: dict[str, Alarm]) -> None:
+def test_error_alarms_equal_the_librarys(alarms: dict[str, Alarm]) -> None:
     errors = [getattr(claim_check, name) for name in claim_check.__all__]
     errors = [error for error in errors if isinstance(error, type) and issubclass(error, claim_check.ClaimCheckError)]
     assert set(ERRORS) == {error.__name__ for error in errors if error.alarm}

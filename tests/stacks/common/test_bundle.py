@@ -62,7 +62,7 @@ def test_zip_file_is_reproducible() -> None:
 
 
 @pytest.mark.parametrize("function", ["publish", "consume_queue", "consume_topic", "copy_payload", "start_pipeline"])
-def test_a_bundle_needs_nothing_but_what_the_runtime_has(tmp_path: Path, function: str) -> None:
+def test_bundle_needs_only_the_runtime(tmp_path: Path, function: str) -> None:
     """Every module imports with the bundle and boto3 alone on the path, as in Lambda."""
     packages = ("claim_check", "shared", function)
     target = tmp_path / "bundle"
