@@ -12,7 +12,7 @@ WIDTH, LABELS, BAR, GAP, TOP = 960, 170, 18, 6, 84
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933;paint-order:stroke;stroke:#fff;stroke-width:5px}"
     ".title{font-size:15px;font-weight:600}.small{font-size:11px;fill:#52606d}.grid{stroke:#d9dee3}"
-    ".library{fill:#0b7285}.other{fill:#adb5bd}"
+    ".claim_check{fill:#0b7285}.other{fill:#adb5bd}"
 )
 
 
@@ -77,7 +77,7 @@ def _title(result: dict[str, Any]) -> str:
 
 
 def _row(result: dict[str, Any], y: int) -> str:
-    kind = "library" if result["client"].startswith("claim_check") else "other"
+    kind = "claim_check" if result["client"].startswith("claim_check") else "other"
     label = _text(LABELS - 10, y + 14, result["client"], "", anchor="end")
     return label + "".join(_bar(panel, float(result[panel.name]), y, kind) for panel in PANELS)
 
