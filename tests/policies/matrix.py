@@ -205,39 +205,33 @@ def _service(principal: str, description: str, source: str) -> Caller:
 
 # Targets -------------------------------------------------------------------------------------------------------------
 
-_S3_BUCKET = ("ListBucket", "ListBucketVersions", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucket")
-_S3_OBJECT = (
-    *("GetObject", "GetObjectVersion", "GetObjectAcl", "PutObject", "PutObjectAcl", "DeleteObject"),
-    *("DeleteObjectVersion", "AbortMultipartUpload"),
-)
-_REPLICATION = ("s3:GetObjectVersionForReplication", "s3:ReplicateObject", "s3:ReplicateDelete")
+
+def _actions(service: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{service}:{name}" for name in names.split())
+
+
+_REPLICATION = _actions("s3", "GetObjectVersionForReplication ReplicateObject ReplicateDelete")
 _ACTIONS: dict[str, tuple[str, ...]] = {
-    "bucket": tuple(f"s3:{each}" for each in _S3_BUCKET),
-    "object": tuple(f"s3:{each}" for each in _S3_OBJECT),
-    "key": tuple(
-        f"kms:{each}"
-        for each in (
-            *("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey", "CreateGrant"),
-            *("PutKeyPolicy", "ScheduleKeyDeletion", "DisableKey"),
-        )
+    "bucket": _actions("s3", "ListBucket ListBucketVersions GetBucketPolicy PutBucketPolicy DeleteBucket"),
+    "object": _actions(
+        "s3",
+        "GetObject GetObjectVersion GetObjectAcl PutObject PutObjectAcl DeleteObject DeleteObjectVersion "
+        "AbortMultipartUpload",
     ),
-    "topic": tuple(
-        f"sns:{each}"
-        for each in (
-            *("Publish", "Subscribe", "AddPermission", "RemovePermission", "SetTopicAttributes"),
-            *("GetTopicAttributes", "ListSubscriptionsByTopic", "DeleteTopic"),
-        )
+    "key": _actions(
+        "kms", "Decrypt Encrypt GenerateDataKey DescribeKey CreateGrant PutKeyPolicy ScheduleKeyDeletion DisableKey"
     ),
-    "queue": tuple(
-        f"sqs:{each}"
-        for each in (
-            *("SendMessage", "ReceiveMessage", "DeleteMessage", "PurgeQueue", "SetQueueAttributes"),
-            *("GetQueueAttributes", "AddPermission", "DeleteQueue"),
-        )
+    "topic": _actions(
+        "sns",
+        "Publish Subscribe AddPermission RemovePermission SetTopicAttributes GetTopicAttributes "
+        "ListSubscriptionsByTopic DeleteTopic",
     ),
-    "function": tuple(
-        f"lambda:{each}" for each in ("InvokeFunction", "UpdateFunctionCode", "AddPermission", "GetFunction")
+    "queue": _actions(
+        "sqs",
+        "SendMessage ReceiveMessage DeleteMessage PurgeQueue SetQueueAttributes GetQueueAttributes AddPermission "
+        "DeleteQueue",
     ),
+    "function": _actions("lambda", "InvokeFunction UpdateFunctionCode AddPermission GetFunction"),
     "bus": ("events:PutEvents", "events:DeleteEventBus"),
     "role": ("sts:AssumeRole",),
     "role settings": ("iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy"),

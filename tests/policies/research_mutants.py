@@ -50,7 +50,7 @@ def _allow(t: Templates, role: str, action: str, resource: str = "*", stack: str
 
 _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
     SSO: {
-        # One researcher and another's data.
+        # Private prefixes.
         "ada reads every private prefix": lambda t: assign(
             _role_statement(t, "RolesUserada", "ReadAndWriteOwnPrefixes"), "Resource", f"{_BUCKET}/users/*"
         ),
@@ -90,7 +90,7 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             "ExecutionRole",
             t.find(SSO, "AWS::SageMaker::Domain")["DefaultUserSettings"]["ExecutionRole"],
         ),
-        # More than one is meant to be.
+        # Escalation, instance types and jobs.
         "a researcher passes every role of the deployment": lambda t: assign(
             _studio(t, "PassProcessingRole"), "Resource", "arn:aws:iam::555555555555:role/coatcheck-*"
         ),
@@ -124,7 +124,7 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
         "jobs in another network": lambda t: _remove_statement(
             t.find(SSO, "AWS::IAM::ManagedPolicy"), "NoJobInAnotherNetwork"
         ),
-        # Trust.
+        # Trust policies.
         "SageMaker for another account": lambda t: assign(_trust(t, "RolesProcessing"), *_ACCOUNT, OTHER_ACCOUNT),
         "Step Functions without a source condition": lambda t: drop(_trust(t, "CleanUpProviderwaiter"), "Condition"),
         "EC2 assumes a researcher's role": lambda t: assign(
@@ -165,7 +165,7 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             "Role",
             t.find(SSO, "AWS::Lambda::Function", "CleanUpFunction")["Role"],
         ),
-        # Ways out.
+        # The network.
         "apps have internet access": lambda t: assign(
             t.find(SSO, "AWS::SageMaker::Domain"), "AppNetworkAccessType", "PublicInternetOnly"
         ),

@@ -216,9 +216,9 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
     eventually(lambda: orders.messages() == 3, 60)
     orders.set_polling(True)
 
-    letter = _dead_letter(orders.account, demo.names.subscribers["orders"].dead_letter_queue.name)
-    assert key in letter["Body"]
-    assert letter["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
+    dead_letter = _dead_letter(orders.account, demo.names.subscribers["orders"].dead_letter_queue.name)
+    assert key in dead_letter["Body"]
+    assert dead_letter["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
     _dead_letter(billing, demo.names.subscribers["billing"].dead_letter_queue.name)
     eventually(lambda: len(orders.events()) == 2, 60)
     assert orders.executions() == {"before", "after"}
@@ -235,7 +235,7 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
     assert f"is in account {orders.account.number}, but the credentials are of account {names.place.account}" in output
     # A redrive that was interrupted between sending and deleting: the message is in both queues.
     orders.account.client("sqs").send_message(
-        QueueUrl=orders.queue, MessageBody=letter["Body"], MessageAttributes=letter["MessageAttributes"]
+        QueueUrl=orders.queue, MessageBody=dead_letter["Body"], MessageAttributes=dead_letter["MessageAttributes"]
     )
     for account, name in ((orders.account, "orders"), (billing, "billing")):
         code, output = redrive(account.number, name)
@@ -267,6 +267,6 @@ def _dead_letter(account: Account, queue: str) -> dict[str, Any]:
     sqs = account.client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     receive = partial(sqs.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
-    (letter,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"), 60)
-    message: dict[str, Any] = letter
-    return message
+    (message,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"), 60)
+    dead_letter: dict[str, Any] = message
+    return dead_letter

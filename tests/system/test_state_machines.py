@@ -32,7 +32,9 @@ class StateMachine:
         stacks = read(Path(assembly(deployment, "orders").directory))
         (stack,) = (stack for stack in stacks if stack.name == "coatcheck-orders")
         resources = stack.template["Resources"].values()
-        (properties,) = (each["Properties"] for each in resources if each["Type"] == "AWS::StepFunctions::StateMachine")
+        (properties,) = (
+            resource["Properties"] for resource in resources if resource["Type"] == "AWS::StepFunctions::StateMachine"
+        )
         self.definition: str = Resources(stack).resolve(properties["DefinitionString"], "definition")
         self.bucket = self.account.bucket()
         bus = unique("bus")
