@@ -48,7 +48,7 @@ class ClaimCheck:
 
     def receive(self) -> int:
         """Receive the payload of the last message, and return its size."""
-        return self._dereferencer.message(received(self._sqs)).payload.verify().size
+        return self._dereferencer.message(received(self._sqs)).payload.verify_by_reading().size
 
 
 class ClaimCheckText(ClaimCheck):

@@ -19,10 +19,11 @@ from claim_check import ClaimCheckError, Dereferencer, Payload, Pointer, Store
 def process(payload: Payload) -> dict[str, object]:
     """Process the payload and return what the task logs, JSON-serialisable.
 
-    Size and SHA-256 are checked at the payload's end. Therefore use the content only after `download_to` or `verify`
-    has returned, or `iter_chunks` or `open` has returned the last byte. All of them use constant memory.
+    Size and SHA-256 are checked at the payload's end. Therefore use the content only after `download_to` or
+    `verify_by_reading` has returned, or `iter_chunks` or `open` has returned the last byte. All of them use constant
+    memory.
     """
-    digest = payload.verify()
+    digest = payload.verify_by_reading()
     return {"bytes": digest.size, "sha256": digest.sha256}
 
 

@@ -40,7 +40,9 @@ from claim_check.publishing.s3_object import find_copy, metadata_of
 from claim_check.receiving.dereferencer import Dereferencer, Outcome
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Digest, Payload
+from claim_check.receiving.proof import Proof
 from claim_check.s3.client import s3_client
+from claim_check.s3.reported import Reported
 from claim_check.store import Replica, S3Object, Store
 from claim_check.wire.attribute import RESERVED_ATTRIBUTES, Attribute
 from claim_check.wire.pointer import Pointer
@@ -67,9 +69,11 @@ __all__ = [
     "PayloadTooLarge",
     "PayloadUnavailable",
     "Pointer",
+    "Proof",
     "Published",
     "Publisher",
     "Replica",
+    "Reported",
     "S3Object",
     "SnsUnavailable",
     "Store",

@@ -119,7 +119,7 @@ def prepare_handoff(
     Raises:
         ClaimCheckError: The payload cannot be read, or differs from the message.
     """
-    sha256 = message.payload.verify(meanwhile).sha256
+    sha256 = message.payload.verify_by_reading(meanwhile).sha256
     stored = message.stored
     if stored is None:
         body = message.payload.read(limit=message.size)

@@ -23,6 +23,7 @@ _token = re.compile(r"[!-~]{1,128}")  # SNS's form of a group id and of a dedupl
 
 # Placeholders of maximum length, to compute a message's size before its payload is known.
 _ANY_SHA256 = "0" * 64
+_ANY_CRC32 = "A" * 8
 _ANY_SIZE = 10**13
 _CLAIM_BYTES = Claim("", _ANY_SHA256).attribute().size(claim.NAME)
 
@@ -112,7 +113,7 @@ class MessageFields(NamedTuple):
         Called before the payload is stored.
         """
         self._require_attributes_up_to(_MAXIMUM_ATTRIBUTES - 2, "an offloaded payload adds two")
-        attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256), marker)
+        attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32), marker)
         size = len(pointer.body().encode()) + total_size(attributes)
         if size > maximum:
             raise InvalidMessage(

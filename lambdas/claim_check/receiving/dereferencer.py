@@ -70,6 +70,8 @@ class Dereferencer:
             stored=stored,
             size=envelope.size,
             sha256=claim.sha256,
+            crc64nvme=claim.crc64nvme,
+            crc32=claim.crc32,
         )
 
     def outcomes(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
@@ -80,12 +82,24 @@ class Dereferencer:
             except ClaimCheckError as error:
                 yield Outcome(record, None, error)
 
-    def payload(self, pointer: Pointer, *, size: int, message_id: str, sha256: str | None = None) -> Payload:
-        """Return the payload of a hand-off: a pointer with the `size` in bytes and `sha256` (hex) that were read.
+    def payload(
+        self,
+        pointer: Pointer,
+        *,
+        size: int,
+        message_id: str,
+        sha256: str | None = None,
+        crc64nvme: str | None = None,
+        crc32: str | None = None,
+    ) -> Payload:
+        """Return the payload of a hand-off: a pointer with the `size` in bytes and the checksums of a `Message`.
 
-        Reading compares both, as for a message. Calls no service. Raises MalformedMessage or UntrustedStore.
+        Reading and `verify` compare them, as for a message. Calls no service.
+
+        Raises MalformedMessage or UntrustedStore.
         """
-        claim = Claim.of({"id": message_id, "sha256": sha256}, "the hand-off")
+        members = {"id": message_id, "sha256": sha256, "crc64nvme": crc64nvme, "crc32": crc32}
+        claim = Claim.of(members, "the hand-off")
         if not isinstance(size, int) or size < 0:
             raise MalformedMessage("the size in the hand-off is not a non-negative integer", message_id=message_id)
         return self._payload(*self._locate(pointer, claim), size, claim)

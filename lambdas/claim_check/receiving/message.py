@@ -17,8 +17,8 @@ class Message(NamedTuple):
     `id` is the sender's if this library published the message, and the same in every retry. Otherwise it is SNS's, or
     SQS's under raw delivery. `attributes` are the sender's, without the marker and the claim. `subject` and `topic_arn`
     are None under raw delivery. `stored` is the object in a trusted store, or None for an inline payload. `size` in
-    bytes and `sha256` (hex) are as declared, not yet compared. `sha256` is None if another library published the
-    message, or if only S3 has read the whole payload.
+    bytes, `sha256` (hex), `crc64nvme` and `crc32` (base64) are as declared, not yet compared: `payload.verify` compares
+    them. A checksum that the message does not declare is None. Other libraries declare none.
     """
 
     id: str
@@ -29,6 +29,8 @@ class Message(NamedTuple):
     stored: S3Object | None
     size: int
     sha256: str | None
+    crc64nvme: str | None = None
+    crc32: str | None = None
 
     @property
     def pointer(self) -> Pointer | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import os
 import uuid
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,8 +22,10 @@ from claim_check.errors import (
     PayloadUnavailable,
 )
 from claim_check.receiving.digest import StreamDigest
+from claim_check.receiving.proof import Proof, prove
 from claim_check.s3.client import MIB, s3_client, s3_errors
 from claim_check.s3.copy import Copied, has_sha256
+from claim_check.s3.reported import Reported
 from claim_check.wire.text import parse_json
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from claim_check.store import S3Object
     from claim_check.wire.claim import Claim
+    from claim_check.wire.pointer import Pointer
 
 READ_LIMIT_BYTES = 64 * MIB
 
@@ -44,12 +49,16 @@ class Digest(NamedTuple):
 
 
 class Reader(Protocol):
-    """The bytes of a payload in a message's body, a store or a replica. `label` names them in errors."""
+    """The bytes of a payload in a message's body, a store or a replica. `label` and `pointer` name them in errors."""
 
     label: str
+    pointer: Pointer | None
 
     def chunks(self, size: int) -> Generator[bytes]:
         """Yield all bytes, `size` at a time."""
+
+    def reported(self) -> Reported:
+        """Return size and checksums, without reading an object."""
 
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Write the bytes to `target`."""
@@ -59,6 +68,7 @@ class InlineReader:
     """The bytes of a message's body."""
 
     label = "the payload"
+    pointer: Pointer | None = None
 
     def __init__(self, data: bytes, *, message_id: str) -> None:
         self._data = data
@@ -68,6 +78,11 @@ class InlineReader:
         """Yield all bytes, `size` at a time."""
         for start in range(0, len(self._data), size):
             yield self._data[start : start + size]
+
+    def reported(self) -> Reported:
+        """Return size and checksums, computed in memory."""
+        crc32 = base64.b64encode(zlib.crc32(self._data).to_bytes(4, "big")).decode()
+        return Reported(len(self._data), sha256=hashlib.sha256(self._data).hexdigest(), crc32=crc32)
 
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Write the bytes to `target`. There is no object that S3 could copy."""
@@ -187,7 +202,27 @@ class Payload:
             partial.unlink(missing_ok=True)
         return digest
 
-    def verify(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
+    def verify(self) -> Proof:
+        """Compare size and checksum with the message by one HeadObject, and return what is proved. No byte is read.
+
+        An inline payload is compared in memory. A replica is a proof only by its checksum. Otherwise the store's object
+        is looked at, too: S3 keeps no checksum of the whole object for some uploads, and another library's message
+        declares none.
+        """
+        for replica in self._replicas:
+            try:
+                proof = self._proof(replica)
+            except (PayloadMissing, PayloadUnavailable, PayloadCorrupt) as error:
+                self._note(replica, error)
+            else:
+                if proof.checksum:
+                    return proof
+        return self._proof(self._origin)
+
+    def _proof(self, reader: Reader) -> Proof:
+        return prove(reader.reported(), size=self.size, claim=self._claim, label=reader.label, pointer=reader.pointer)
+
+    def verify_by_reading(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
         """Read all bytes, and return their number and SHA-256.
 
         `meanwhile` is called after each MiB. Its errors end the reading.

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 from claim_check.errors import PayloadCorrupt, PayloadUnavailable
 from claim_check.s3.client import code, s3_errors
 from claim_check.s3.copy import Copied, copy_object
+from claim_check.s3.reported import Reported
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from claim_check.store import Replica, S3Object
     from claim_check.wire.claim import Claim
+    from claim_check.wire.pointer import Pointer
 
 MAXIMUM_RESUMES = 5
 _FIRST_PAUSE_SECONDS = 0.05  # doubled before each resume
@@ -50,7 +52,7 @@ class ObjectReader:
         self.label = f"the payload's replica in {replica.bucket}" if replica else "the payload"
         self._s3 = s3
         self._source = stored._replace(bucket=replica.bucket, region=replica.region) if replica else stored
-        self._pointer = stored.pointer
+        self.pointer: Pointer | None = stored.pointer
         self._size = size
         self._claim = claim
 
@@ -83,6 +85,11 @@ class ObjectReader:
                 time.sleep(_FIRST_PAUSE_SECONDS * 2**drops)
             else:
                 return
+
+    def reported(self) -> Reported:
+        """Return S3's figures of the object, by one HeadObject. Raises PayloadMissing or PayloadUnavailable."""
+        with s3_errors(f"look at {self.label}", **self._known):
+            return Reported.of(self._s3.head_object(**self._object, ChecksumMode="ENABLED"))
 
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Copy the object in S3, if its size and S3's checksum match the message."""
@@ -133,7 +140,7 @@ class ObjectReader:
 
     @property
     def _known(self) -> dict[str, Any]:
-        return {"pointer": self._pointer, "message_id": self._claim.id}
+        return {"pointer": self.pointer, "message_id": self._claim.id}
 
 
 def _is_drop(error: Exception) -> bool:

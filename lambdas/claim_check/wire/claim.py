@@ -1,4 +1,4 @@
-"""The claim: the attribute `ClaimCheck` with the sender's message id and the payload's digest, as compact JSON."""
+"""The claim: the attribute `ClaimCheck` with the sender's message id and the payload's checksums, as compact JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from claim_check.errors import InvalidMessage, MalformedMessage
@@ -16,28 +16,29 @@ from claim_check.wire.text import parse_json
 NAME = "ClaimCheck"
 
 _MAXIMUM_CHARACTERS = 1_024
-_CRC64_BYTES = 8
 _message_id = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _hex_sha256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Claim(NamedTuple):
-    """A message's identity and the payload's digest.
+    """A message's identity and the payload's checksums. All checksums are optional.
 
-    `id` is the sender's. `sha256` is 64 lower-case hex digits. `crc64nvme` is S3's checksum in base64. A message
-    declares it if only S3 has read the whole payload (a server-side copy of more than 5 GiB).
+    `id` is the sender's. `sha256` is 64 lower-case hex digits. `crc64nvme` and `crc32` are in S3's form: base64 of 8
+    and of 4 bytes, big endian. A reader compares them with S3's own checksums of the whole object, without reading it.
     """
 
     id: str
     sha256: str | None = None
     crc64nvme: str | None = None
+    crc32: str | None = None
 
     def attribute(self) -> Attribute:
-        """Return the attribute: `{"id":"…","sha256":"…"}`. Members without a value are omitted."""
+        """Return the attribute: `{"id":"…","sha256":"…","crc32":"…"}`. Members without a value are omitted."""
         # Not by json.dumps, because every message needs it: no member can contain a character that JSON escapes.
-        sha256 = "" if self.sha256 is None else f',"sha256":"{self.sha256}"'
-        crc64nvme = "" if self.crc64nvme is None else f',"crc64nvme":"{self.crc64nvme}"'
-        return Attribute("String", f'{{"id":"{self.id}"{sha256}{crc64nvme}}}')
+        members = ",".join(
+            [f'"{name}":"{value}"' for name, value in zip(self._fields, self, strict=True) if value is not None]
+        )
+        return Attribute("String", f"{{{members}}}")
 
     @classmethod
     def parse(cls, value: str | bytes) -> Claim:
@@ -55,7 +56,7 @@ class Claim(NamedTuple):
         for name, is_valid in _checks.items():
             if not is_valid(members.get(name)):
                 raise MalformedMessage(f"{subject} has no usable {name!r}")
-        return cls(members["id"], members.get("sha256"), members.get("crc64nvme"))
+        return cls(**{name: members.get(name) for name in _checks})
 
 
 def is_message_id(value: object) -> bool:
@@ -82,13 +83,23 @@ def _is_sha256(value: object) -> bool:
     return value is None or (isinstance(value, str) and _hex_sha256.fullmatch(value) is not None)
 
 
-def _is_crc64nvme(value: object) -> bool:
-    if value is None:
-        return True
-    try:
-        return isinstance(value, str) and len(base64.b64decode(value, validate=True)) == _CRC64_BYTES
-    except (binascii.Error, ValueError):
-        return False
+def _is_base64(length: int) -> Callable[[object], bool]:
+    def is_valid(value: object) -> bool:
+        if value is None:
+            return True
+        try:
+            # Compared as text, therefore only the canonical form is accepted.
+            data = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+            return len(data) == length and base64.b64encode(data).decode() == value
+        except (binascii.Error, ValueError):
+            return False
+
+    return is_valid
 
 
-_checks = {"id": is_message_id, "sha256": _is_sha256, "crc64nvme": _is_crc64nvme}
+_checks: Mapping[str, Callable[[object], bool]] = {
+    "id": is_message_id,
+    "sha256": _is_sha256,
+    "crc64nvme": _is_base64(8),
+    "crc32": _is_base64(4),
+}

@@ -73,6 +73,7 @@ class Stored:
     etag: str
     sha256: str | None = None
     crc64nvme: str | None = None
+    crc32: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -246,7 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in found.metadata.items():
             self.send_header(f"x-amz-meta-{name}", value)
         if self.headers.get("x-amz-checksum-mode") == "ENABLED":
-            for name, checksum in {"sha256": found.sha256, "crc64nvme": found.crc64nvme}.items():
+            for name, checksum in {
+                "sha256": found.sha256,
+                "crc64nvme": found.crc64nvme,
+                "crc32": found.crc32,
+            }.items():
                 if checksum and not first:
                     self.send_header(f"x-amz-checksum-{name}", checksum)
         self.end_headers()

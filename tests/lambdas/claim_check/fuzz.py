@@ -34,6 +34,15 @@ class Watched:
         self.requests = 0
 
     def get_object(self, **request: Any) -> NoReturn:
+        self._check(request)
+        self.requests += 1
+        raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "none"}}, "GetObject")
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        self._check(request)
+        return {"ContentLength": 3, "ChecksumCRC32": "AAAAAA==", "ETag": "e"}
+
+    def _check(self, request: dict[str, Any]) -> None:
         assert request["Bucket"] == STORE.bucket
         assert request["ExpectedBucketOwner"] == STORE.owner
         key = request["Key"]
@@ -41,8 +50,6 @@ class Watched:
         assert key != STORE.prefix
         assert len(key.encode()) <= 1024
         assert not {".", ".."}.intersection(key.split("/"))
-        self.requests += 1
-        raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "none"}}, "GetObject")
 
 
 def unreachable(url: str) -> NoReturn:
@@ -81,12 +88,13 @@ class Checker:
             self._check(error)
 
     def _read(self, payload: Any) -> None:
-        try:
-            payload.json()
-        except ClaimCheckError as error:
-            self._check(error)
-        else:
-            self.results["read"] += 1
+        for use, result in ((payload.verify, "verified"), (payload.json, "read")):
+            try:
+                use()
+            except ClaimCheckError as error:
+                self._check(error)
+            else:
+                self.results[result] += 1
 
     def _check(self, error: ClaimCheckError) -> None:
         text = str(error)
@@ -144,8 +152,10 @@ envelopes = st.fixed_dictionaries(
 bodies = st.one_of(pointers, envelopes, st.text(max_size=12), plain.map(json.dumps), st.just("[" * 30_000))
 sizes = st.sampled_from(["3", "0", "-1", "", "1e3", "9" * 18, "9" * 19, "٣"]) | st.text(max_size=8)
 claims = st.one_of(
-    st.just('{"id":"m"}'),
-    st.fixed_dictionaries({}, optional={"id": plain, "sha256": plain, "crc64nvme": plain}).map(json.dumps),
+    st.sampled_from(['{"id":"m"}', '{"id":"m","crc32":"AAAAAA=="}', '{"id":"m","crc32":"AAAAAQ=="}']),
+    st.fixed_dictionaries({}, optional={"id": plain, "sha256": plain, "crc64nvme": plain, "crc32": plain}).map(
+        json.dumps
+    ),
     st.text(max_size=10),
     st.just("[" * 50_000),
 )
@@ -267,7 +277,8 @@ def run_guided(count: int) -> None:
             if provider.ConsumeBool():
                 size = str(provider.ConsumeInt(8))
             if provider.ConsumeBool():
-                claim = json.dumps({"id": claim, "sha256": provider.PickValueInList(["0" * 64, claim, None])})
+                checksum = provider.PickValueInList(["0" * 64, "AAAAAA==", claim, None])
+                claim = json.dumps({"id": claim, "sha256": checksum, "crc64nvme": checksum, "crc32": checksum})
             names = ("body", "messageId", "messageAttributes", "dataType", "stringValue")
             if way == 2:
                 names = ("Body", "MessageId", "MessageAttributes", "DataType", "StringValue")

@@ -36,7 +36,7 @@ with mock_aws():
     store = Store("payloads-one", "payloads/", "123456789012", "us-east-1")
     Publisher(topic_arn=topic, store=store, sns=clients["sns"], s3=clients["s3"]).publish(b"x" * 300_000)
     (record,) = clients["sqs"].receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"]
-    print(Dereferencer(stores=[store], s3=clients["s3"]).message(record).payload.verify().size)
+    print(Dereferencer(stores=[store], s3=clients["s3"]).message(record).payload.verify_by_reading().size)
 """
 
 

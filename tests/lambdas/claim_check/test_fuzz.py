@@ -10,7 +10,9 @@ from tests.lambdas.claim_check.fuzz import Checker, Watched, run
 def test_hostile_input_is_rejected_safely() -> None:
     checker = run(3_000, derandomize=True)
     # Both rejected and accepted inputs were generated.
-    assert {"MalformedMessage", "UntrustedStore", "PayloadMissing", "read"} <= set(checker.results)
+    assert {"MalformedMessage", "UntrustedStore", "PayloadMissing", "PayloadCorrupt", "verified", "read"} <= set(
+        checker.results
+    )
     assert checker.s3.requests == checker.results["PayloadMissing"] > 0
 
 

@@ -92,7 +92,7 @@ class TestSnippets:
         read: dict[str, int] = {}
 
         def process(name: str, payload: Payload) -> None:
-            read[name] = payload.verify().size
+            read[name] = payload.verify_by_reading().size
 
         names = executed("Receive: a function behind a queue", process=process)
         good, bad = large(), {"messageId": "bad", "body": None}

@@ -54,7 +54,7 @@ def test_nine_attributes_or_eight_with_pointer_are_allowed(
 
 def test_attributes_without_space_for_pointer_are_rejected(publisher: Publisher, fake_s3: FakeS3) -> None:
     body = Pointer("payloads-one", "payloads/m").body()
-    claim = '{"id":"m","sha256":"' + "0" * 64 + '"}'
+    claim = '{"id":"m","sha256":"' + "0" * 64 + '","crc32":"AAAAAA=="}'
     others = len(body + "ExtendedPayloadSize" + "Number" + str(10**13) + "ClaimCheck" + "String" + claim)
     space = 262_144 - others - len("a" + "String")
     with pytest.raises(InvalidMessage, match=r"make 262145 bytes, more than 262144: move some into the .*'m'"):

@@ -106,7 +106,7 @@ def test_hand_off_is_read_as_its_message(dereferencer: Dereferencer, publisher: 
     for wrong in ({"size": 300_001}, {"sha256": "0" * 64}):
         declared: Any = {"size": 300_000, "sha256": published.sha256, **wrong}
         with pytest.raises(PayloadCorrupt):
-            dereferencer.payload(published.pointer, message_id="handed", **declared).verify()
+            dereferencer.payload(published.pointer, message_id="handed", **declared).verify_by_reading()
 
 
 def test_hand_off_is_validated_as_a_message(dereferencer: Dereferencer, fake_s3: FakeS3) -> None:

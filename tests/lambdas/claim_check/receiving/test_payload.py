@@ -99,7 +99,7 @@ def test_all_methods_return_the_same_bytes(either: tuple[Message, bytes], tmp_pa
     assert payload.json() == json.loads(data)
     assert b"".join(payload.iter_chunks()) == data
     assert all(len(chunk) <= 1000 for chunk in payload.iter_chunks(chunk_size=1000))
-    assert payload.verify() == digest
+    assert payload.verify_by_reading() == digest
     assert payload.download_to(tmp_path / "file") == digest
     assert (tmp_path / "file").read_bytes() == data
     with payload.open() as stream:
@@ -141,7 +141,7 @@ def test_invalid_json_is_malformed(data: bytes, reason: str, s3: S3Client, store
 
 
 def test_reads_expect_the_bucket_owner(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
-    stored.payload.verify()
+    stored.payload.verify_by_reading()
     stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     assert len(fake_s3.headers) == 3
     assert all(headers["x-amz-expected-bucket-owner"] == OWNER for headers in fake_s3.headers)
@@ -167,7 +167,7 @@ def received_from(store: Store, message: Message, s3: S3Client) -> Message:
 def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     del fake_s3.objects[KEY]
     with pytest.raises(PayloadMissing, match="lifetime") as caught:
-        stored.payload.verify()
+        stored.payload.verify_by_reading()
     assert caught.value.permanent
     assert (caught.value.message_id, caught.value.pointer) == ("m-1", stored.pointer)
     with pytest.raises(PayloadMissing, match="lifetime"):
@@ -178,7 +178,7 @@ def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Clie
 def test_failure_of_s3_is_transient(status: int, code: str, stored: Message, fake_s3: FakeS3) -> None:
     fake_s3.fail("GET", status, code, times=2)
     with pytest.raises(PayloadUnavailable, match=code) as caught:
-        stored.payload.verify()
+        stored.payload.verify_by_reading()
     assert not caught.value.permanent
     assert caught.value.__cause__ is not None
 
@@ -198,7 +198,12 @@ def corrupted(data: bytes, how: str) -> bytes:
 def test_changed_object_is_corrupt(how: str, stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
     fake_s3.put(*KEY, corrupted(DATA, how))
     payload = stored.payload
-    ways: list[Any] = [payload.read, payload.verify, lambda: list(payload.iter_chunks()), lambda: payload.open().read()]
+    ways: list[Any] = [
+        payload.read,
+        payload.verify_by_reading,
+        lambda: list(payload.iter_chunks()),
+        lambda: payload.open().read(),
+    ]
     for way in [*ways, lambda: payload.download_to(tmp_path / "file")]:
         with pytest.raises(PayloadCorrupt) as caught:
             way()
@@ -241,11 +246,11 @@ def test_object_with_other_crc64nvme_is_corrupt(stored: Message, store: Store, f
     payload = Dereferencer(stores=[store], s3=s3).message(record).payload
     sentence = "^S3's CRC64NVME of the payload differs from the message .message 'm-1', payload 's3://pay"
     with pytest.raises(PayloadCorrupt, match=sentence):
-        payload.verify()
+        payload.verify_by_reading()
     with pytest.raises(PayloadCorrupt, match="CRC64NVME"):
         payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
     fake_s3.objects[KEY].crc64nvme = "AAAAAAAAAAA="
-    assert payload.verify().size == len(DATA)
+    assert payload.verify_by_reading().size == len(DATA)
 
 
 @pytest.mark.parametrize("after", [0, 1, 1_000_000, len(DATA) - 1])
@@ -262,13 +267,13 @@ def test_five_drops_are_resumed_and_six_are_not(
     stored: Message, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_s3.drop(*[1000] * 5)
-    assert stored.payload.verify().size == len(DATA)
+    assert stored.payload.verify_by_reading().size == len(DATA)
     fake_s3.drop(*[1000] * 6)
     pauses: list[float] = []
     monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 1)
     monkeypatch.setattr(time, "sleep", pauses.append)
     with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes") as caught:
-        stored.payload.verify()
+        stored.payload.verify_by_reading()
     assert pauses == [1, 2, 4, 8, 16]
     assert (caught.value.message_id, caught.value.pointer) == (stored.id, stored.pointer)
 
@@ -322,13 +327,13 @@ def test_early_stop_closes_the_connection(stored: Message, store: Store, fake_s3
     with payload.open() as stream:
         stream.read(10)
     assert [body._raw_stream.closed for body in bodies] == [True, True]
-    assert payload.verify().size == len(DATA)
+    assert payload.verify_by_reading().size == len(DATA)
 
 
 def test_short_inline_payload_is_corrupt() -> None:
     payload = Payload(InlineReader(b"abc", message_id="m-1"), size=4, claim=Claim("m-1"))
     with pytest.raises(PayloadCorrupt, match="read 3 bytes"):
-        payload.verify()
+        payload.verify_by_reading()
 
 
 def test_download_replaces_a_file_completely_or_not(stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:

@@ -122,9 +122,11 @@ def read_file(payload: Payload, path: Path) -> bytes:
     [
         lambda payload, _: payload.read(),
         read_file,
-        lambda payload, _: DATA if payload.verify() == (len(DATA), hashlib.sha256(DATA).hexdigest()) else OLD,
+        lambda payload, _: (
+            DATA if payload.verify_by_reading() == (len(DATA), hashlib.sha256(DATA).hexdigest()) else OLD
+        ),
     ],
-    ids=["read", "download_to", "verify"],
+    ids=["read", "download_to", "verify_by_reading"],
 )
 def test_whole_read_skips_replica_with_other_bytes(
     read: Callable[[Payload, Path], bytes],

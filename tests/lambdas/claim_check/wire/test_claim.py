@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from claim_check import Dereferencer, MalformedMessage, Publisher, Store
+from claim_check import Attribute, Dereferencer, MalformedMessage, Publisher, Store
 from claim_check.wire.claim import Claim
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import queued, short_id
@@ -36,8 +36,22 @@ def test_inline_message_has_payload_and_claim(s3: S3Client, store: Store) -> Non
     assert published.pointer is None
 
 
-def test_claim_with_crc64nvme_omits_sha256() -> None:
-    assert Claim("m-1", crc64nvme="AAAAAAAAAAA=").attribute().value == '{"id":"m-1","crc64nvme":"AAAAAAAAAAA="}'
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        (Claim("m-1"), '{"id":"m-1"}'),
+        (Claim("m-1", crc64nvme="AAAAAAAAAAA="), '{"id":"m-1","crc64nvme":"AAAAAAAAAAA="}'),
+        (Claim("m-1", SHA256, crc32="wVfZDQ=="), f'{{"id":"m-1","sha256":"{SHA256}","crc32":"wVfZDQ=="}}'),
+        (
+            Claim("m-1", SHA256, "AAAAAAAAAAA=", "AAAAAA=="),
+            f'{{"id":"m-1","sha256":"{SHA256}","crc64nvme":"AAAAAAAAAAA=","crc32":"AAAAAA=="}}',
+        ),
+    ],
+    ids=["id", "crc64nvme", "sha256, crc32", "all"],
+)
+def test_claim_is_compact_json_without_empty_members(claim: Claim, text: str) -> None:
+    assert claim.attribute() == Attribute("String", text)
+    assert Claim.parse(text) == claim
 
 
 @pytest.mark.parametrize(
@@ -61,6 +75,13 @@ def test_claim_with_crc64nvme_omits_sha256() -> None:
         '{"id":"m-1","crc64nvme":"AAAA"}',
         '{"id":"m-1","crc64nvme":"é"}',
         '{"id":"m-1","crc64nvme":[]}',
+        '{"id":"m-1","crc64nvme":"AAAAAAAAAAB="}',
+        '{"id":"m-1","crc32":7}',
+        '{"id":"m-1","crc32":""}',
+        '{"id":"m-1","crc32":"AAA="}',
+        '{"id":"m-1","crc32":"AAAAAB=="}',
+        '{"id":"m-1","crc32":"AAAAAA==\\n"}',
+        '{"id":"m-1","crc32":"AAAAAAAAAAA="}',
         '{"id":' + "9" * 900 + "}",
         "[" * 1000,
         "[" * 200_000,
