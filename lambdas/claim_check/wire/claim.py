@@ -56,7 +56,7 @@ class Claim(NamedTuple):
         for name, is_valid in _checks.items():
             if not is_valid(members.get(name)):
                 raise MalformedMessage(f"{subject} has no usable {name!r}")
-        return cls(**{name: members.get(name) for name in _checks})
+        return cls(members["id"], *(members.get(name) for name in cls._fields[1:]))
 
 
 def is_message_id(value: object) -> bool:
