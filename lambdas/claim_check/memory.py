@@ -21,7 +21,8 @@ class Memory:
     """A limit of the bytes that transfers buffer at a time.
 
     `connections` and `part_bytes` of one transfer follow from `limit`. Parts that arrive at the same time and are used
-    in order need about 5/8 of their size. Below 40 MiB the parts shrink, to 2 MiB. Below 20 MiB there are fewer connections.
+    in order need about 5/8 of their size. Below 40 MiB the parts shrink, to 2 MiB. Below 20 MiB there are fewer
+    connections.
 
     Raises ValueError if `limit` is not an integer of at least 1 MiB.
     """
