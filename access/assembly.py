@@ -42,21 +42,16 @@ def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
         SynthError: the deployment file is invalid, or a stack cannot be made.
     """
     with tempfile.TemporaryDirectory(prefix="coatcheck-") as folder:
-        return read(write(deployment_file, Path(folder), bundling=False))
+        return read(write(deployment_file, Path(folder)))
 
 
-def write(deployment_file: Path, folder: Path, *, bundling: bool = True) -> Path:
+def write(deployment_file: Path, folder: Path) -> Path:
     """Synthesize a deployment file into a folder, and return the folder. Needs no network and no credentials.
-
-    Without `bundling` the functions' code is omitted, which takes less time. Such templates can be read, but not
-    deployed.
 
     Raises:
         SynthError: the deployment file is invalid, or a stack cannot be made.
     """
     context = cdk_json.context() | {"deployment": str(deployment_file.resolve())}
-    if not bundling:
-        context["aws:cdk:bundling-stacks"] = []
     environment = {
         **os.environ,
         # CDK needs Node, which is installed next to this Python.

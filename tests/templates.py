@@ -13,20 +13,18 @@ from stacks.deployment import Deployment, ResearchDeployment
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "deployments").glob("*.toml"))
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
-WITHOUT_CODE = {**CONTEXT, "aws:cdk:bundling-stacks": []}
-"""The functions' code takes most of a synthesis. Templates do not contain it."""
 
 
 @cache
 def synthesize(deployment: Deployment | ResearchDeployment) -> tuple[StackTemplate, ...]:
-    """Return the deployment's stacks, synthesized once without the functions' code."""
-    app = App(context=WITHOUT_CODE)
+    """Return the deployment's stacks, synthesized once."""
+    app = App(context=CONTEXT)
     add_stacks(app, deployment)
     return read(Path(app.synth().directory))
 
 
 def assembly(deployment: Deployment | ResearchDeployment, folder: Path) -> Path:
-    """Write a cloud assembly with the functions' code, for `cdk deploy`, and return its folder."""
+    """Write a cloud assembly for `cdk deploy`, and return its folder."""
     app = App(context=CONTEXT, outdir=str(folder))
     add_stacks(app, deployment)
     return Path(app.synth().directory)

@@ -8,7 +8,7 @@ from aws_cdk.cx_api import CloudFormationStackArtifact
 
 from app import add_stacks
 from stacks.deployment import Deployment, load_messaging, parse_messaging
-from tests.templates import ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, ROOT
 
 STACKS = {
     "coatcheck-publisher",
@@ -25,7 +25,7 @@ def example() -> Deployment:
 
 
 def artifacts(deployment: Deployment) -> dict[str, CloudFormationStackArtifact]:
-    app = App(context=WITHOUT_CODE)
+    app = App(context=CONTEXT)
     add_stacks(app, deployment)
     return {stack.stack_name: stack for stack in app.synth().stacks}
 

@@ -15,9 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
-from constructs import Construct
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
 NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
@@ -25,13 +23,13 @@ NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
 LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 
 
-def bundle(scope: Construct, *packages: str) -> lambda_.Code:
-    """Return the code of a function in `scope` that uses these packages of `lambdas/`.
+def bundle(*packages: str) -> lambda_.Code:
+    """Return the code of a function that uses these packages of `lambdas/`.
 
-    It is a zip file: CDK copies one file instead of the 400 files of a folder. If CDK needs no code, because the stack
-    is not deployed, the file contains only the packages' names.
+    It is a zip file: CDK copies one file instead of the 400 files of a folder. It always has the code, also when the
+    CDK CLI only lists stacks: a pipeline can deploy every assembly.
     """
-    folder, digest = _zipped(packages, whole=Stack.of(scope).bundling_required)
+    folder, digest = _zipped(packages)
     return lambda_.Code.from_asset(str(Path(folder.name) / _ZIP), asset_hash=digest)
 
 
@@ -39,15 +37,14 @@ _ZIP = "code.zip"
 
 
 @cache
-def _zipped(packages: tuple[str, ...], *, whole: bool) -> tuple[TemporaryDirectory[str], str]:
+def _zipped(packages: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
     """Return a folder with the zip file, and the digest of its content.
 
     The folder exists until this process ends. The digest of the zip file itself would depend on the version of zlib.
     """
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     atexit.register(folder.cleanup)
-    content = {name: path.read_bytes() for name, path in files(packages)} if whole else {}
-    content = content or {"packages": " ".join(packages).encode()}
+    content = {name: path.read_bytes() for name, path in files(packages)}
     digest = hashlib.sha256()
     with ZipFile(Path(folder.name) / _ZIP, "w", ZIP_DEFLATED) as archive:
         for name in sorted(content):

@@ -52,7 +52,7 @@ class Function(lambda_.Function):
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             handler=f"{package}.handler.handler",
-            code=bundle(scope, *shared, package),
+            code=bundle(*shared, package),
             role=role,
             log_group=log_group,
             timeout=timeout,

@@ -16,7 +16,7 @@ from access.assembly import read
 from app import add_stacks
 from tests.policies.checks import Case
 from tests.policies.mutants import Mutant, assign, drop
-from tests.templates import ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, ROOT
 
 pytestmark = pytest.mark.exhaustive
 
@@ -26,7 +26,7 @@ NOT_FOUND = Mutant("bus: any principal", lambda t: assign(t.bus(), "Principal", 
 
 @pytest.mark.parametrize(("mutant", "exit_code"), [(FOUND, 1), (NOT_FOUND, 0)], ids=["bucket", "bus"])
 def test_diff_fails_on_broadening(in_organization: Case, tmp_path: Path, mutant: Mutant, exit_code: int) -> None:
-    app = App(context=WITHOUT_CODE, outdir=str(tmp_path / "assembly"))
+    app = App(context=CONTEXT, outdir=str(tmp_path / "assembly"))
     add_stacks(app, in_organization.deployment)
     stacks = read(Path(app.synth().directory))
     ((before, after),) = ((a, b) for a, b in zip(stacks, mutant.apply(stacks), strict=True) if a != b)

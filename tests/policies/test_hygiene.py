@@ -15,7 +15,7 @@ from cdk_nag import AwsSolutionsChecks
 from app import add_stacks
 from stacks.deployment import load
 from tests.policies.checks import Case, read_case
-from tests.templates import EXAMPLES, ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, EXAMPLES, ROOT
 
 IGNORED = "W3005"
 """CDK writes dependencies that CloudFormation would find itself."""
@@ -35,7 +35,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
-    app = App(context=WITHOUT_CODE, outdir=str(tmp_path))
+    app = App(context=CONTEXT, outdir=str(tmp_path))
     add_stacks(app, case.deployment)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises with the findings
@@ -80,7 +80,7 @@ app.synth()
 @pytest.mark.exhaustive
 def test_cdk_validation_has_no_finding(tmp_path: Path) -> None:
     """In its own process: CDK reads the variable that disables its validation at import."""
-    environment = {**os.environ, "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(WITHOUT_CODE)}
+    environment = {**os.environ, "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(CONTEXT)}
     environment.pop("CDK_VALIDATION", None)
     command = [sys.executable, "-c", _APP_WITH_CONTROL]
     subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from stacks.deployment import Deployment, load, load_messaging, parse_messaging
 from stacks.deployment.names import Names
 from stacks.publisher.stack import PublisherStack
 from tests.stacks.policies import Template
-from tests.templates import ROOT, WITHOUT_CODE, synthesize
+from tests.templates import CONTEXT, ROOT, synthesize
 
 
 def _templates(deployment: Deployment) -> dict[str, Template]:
@@ -37,7 +37,7 @@ def templates(synth: Callable[[Deployment], dict[str, Template]], example: Deplo
 
 def publisher_template(deployment: Deployment) -> Template:
     """Return the template of the publisher's stack, which takes a part of the time of all stacks."""
-    app, defaults = App(context=WITHOUT_CODE), Defaults(deployment)
+    app, defaults = App(context=CONTEXT), Defaults(deployment)
     stack = PublisherStack(app, Names(deployment), settings=deployment.publisher, defaults=defaults)
     template: Template = app.synth().get_stack_by_name(stack.stack_name).template
     return template

@@ -11,7 +11,7 @@ from aws_cdk.aws_s3_assets import Asset
 from stacks.common.container_image import ContainerImage, ImageBuilder
 from stacks.deployment import load
 from stacks.deployment.research import ImageConfig
-from tests.templates import ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, ROOT
 
 IMAGES = ROOT / "research" / "image"
 PEGASUS = IMAGES / "pegasus"
@@ -21,7 +21,7 @@ assert DEPLOYMENT.research
 
 def staged_context(image: ImageConfig, folder: Path) -> Path:
     """Return a copy of the build context as CodeBuild gets it."""
-    stack = Stack(App(context=WITHOUT_CODE, outdir=str(folder)), "stack")
+    stack = Stack(App(context=CONTEXT, outdir=str(folder)), "stack")
     built = ContainerImage(
         stack,
         "Image",

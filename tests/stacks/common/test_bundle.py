@@ -6,12 +6,14 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from aws_cdk import App
 
 from access.assembly import read
+from app import add_stacks
 from stacks.common import bundle
 from stacks.deployment import Deployment
 from tests.stacks.policies import named_functions
-from tests.templates import assembly
+from tests.templates import CONTEXT
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -51,14 +53,14 @@ def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypa
 def test_zip_file_is_reproducible() -> None:
     """Its name comes from its content, not from times, permissions or compression."""
     packages = ("claim_check", "publish")
-    folder, digest = bundle._zipped(packages, whole=True)
+    folder, digest = bundle._zipped(packages)
     with ZipFile(Path(folder.name) / "code.zip") as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {
             name: path.read_bytes() for name, path in bundle.files(packages)
         }
         assert {(member.date_time[0], member.external_attr >> 16) for member in archive.infolist()} == {(1980, 0o644)}
-    assert bundle._zipped.__wrapped__(packages, whole=True)[1] == digest
-    assert bundle._zipped(("claim_check", "consume_queue"), whole=True)[1] != digest
+    assert bundle._zipped.__wrapped__(packages)[1] == digest
+    assert bundle._zipped(("claim_check", "consume_queue"))[1] != digest
 
 
 @pytest.mark.parametrize("function", ["publish", "consume_queue", "consume_topic", "copy_payload", "start_pipeline"])
@@ -87,8 +89,18 @@ def test_bundle_needs_only_the_runtime(tmp_path: Path, function: str) -> None:
     subprocess.run([sys.executable, "-S", "-I", "-W", "error::ImportWarning", "-c", code], check=True)
 
 
-def test_functions_have_assets_of_their_own(example: Deployment, tmp_path: Path) -> None:
-    """CDK would stage one asset for all of them, were there nothing it can tell them apart by."""
-    stacks = read(assembly(example, tmp_path))
-    keys = [function["Code"]["S3Key"] for stack in stacks for function in named_functions(stack.template)]
-    assert len(keys) == len(set(keys)) == 4
+def test_assembly_has_all_code_when_the_cli_lists_stacks(example: Deployment, tmp_path: Path) -> None:
+    """`cdk ls` asks for no code. A pipeline may deploy the assembly that it leaves."""
+    app = App(context={**CONTEXT, "aws:cdk:bundling-stacks": []}, outdir=str(tmp_path))
+    add_stacks(app, example)
+    functions = [
+        function for stack in read(Path(app.synth().directory)) for function in named_functions(stack.template)
+    ]
+    assert len(functions) == 4
+    modules = set()
+    for function in functions:
+        with ZipFile(tmp_path / f"asset.{function['Code']['S3Key']}") as code:
+            module = function["Handler"].replace(".", "/").removesuffix("/handler") + ".py"
+            assert module in code.namelist()
+            modules.add(module)
+    assert len(modules) == 4

@@ -13,14 +13,14 @@ from aws_cdk.assertions import Template as Assertions
 
 from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.stacks.policies import Template, only
-from tests.templates import ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, ROOT
 
 PEGASUS = ROOT / "research" / "image" / "pegasus"
 HOSTILE = "registry.example.com/pegasus:1.0; rm -rf /"
 
 
 def build(context: Path, **options: Any) -> ContainerImage:
-    stack = Stack(App(context=WITHOUT_CODE), "stack")
+    stack = Stack(App(context=CONTEXT), "stack")
     return ContainerImage(
         stack,
         "Image",

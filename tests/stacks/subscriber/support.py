@@ -14,7 +14,7 @@ from stacks.common.defaults import Defaults
 from stacks.deployment import Deployment, load_messaging, parse_messaging
 from stacks.deployment.names import Names
 from tests.stacks.policies import Template, resources
-from tests.templates import ROOT, WITHOUT_CODE
+from tests.templates import CONTEXT, ROOT
 
 DEPLOYMENTS = ROOT / "deployments"
 EXAMPLE = load_messaging(DEPLOYMENTS / "example.toml")
@@ -33,7 +33,7 @@ def changed(deployment: Deployment, name: str, /, folder: Path = DEPLOYMENTS, **
 @cache
 def assembly(deployment: Deployment, name: str) -> CloudAssembly:
     """Return the cloud assembly of the subscriber's stacks."""
-    app = App(context=WITHOUT_CODE)
+    app = App(context=CONTEXT)
     (subscriber,) = (subscriber for subscriber in deployment.subscribers if subscriber.name == name)
     add_subscriber(app, deployment, Names(deployment), subscriber, Defaults(deployment))
     return app.synth()
