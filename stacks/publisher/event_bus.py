@@ -1,5 +1,7 @@
 """The event bus on which senders put events, with its rule and its archive."""
 
+from itertools import pairwise
+
 from aws_cdk import aws_events as events
 from constructs import Construct
 
@@ -15,12 +17,28 @@ class EventBus(events.EventBus):
     def __init__(
         self, scope: Construct, id: str, *, names: Names, settings: PublisherConfig, defaults: Defaults
     ) -> None:
-        bus = names.publisher.event_bus
-        super().__init__(scope, id, event_bus_name=bus.name)
+        super().__init__(scope, id, event_bus_name=names.publisher.event_bus.name)
+        # EventBridge deletes no bus that has an archive, so the bus stays when the archive stays. The policies do not
+        # stay: the bus then accepts no events.
+        self.apply_removal_policy(defaults.removal_policy)
         self._detail_types = list(settings.detail_types)
         places = {sender.place.account: sender.place for sender in names.senders.values()}
-        for _, place in sorted(places.items()):
-            self.add_to_resource_policy(cross_account.put_events(bus, place, organization=defaults.organization))
+        policies = [
+            events.CfnEventBusPolicy(
+                self,
+                f"PutEventsFrom{account}",
+                event_bus_name=self.event_bus_name,
+                # The id may have to be unique in the account, across its buses. (aws-cdk #29627.)
+                statement_id=f"{defaults.name}-{account}",
+                statement=cross_account.put_events(
+                    names.publisher.event_bus, place, organization=defaults.organization
+                ).to_statement_json(),
+            )
+            for account, place in sorted(places.items())
+        ]
+        for earlier, later in pairwise(policies):
+            # Parallel calls to PutPermission can lose a statement without an error.
+            later.add_resource_dependency(earlier)
         # The archive always exists, so that earlier events can be replayed after `detail_types` is removed from the
         # file. Without `detail_types` the archive stores nothing, because every event has a detail-type.
         unpublished = {"anything-but": self._detail_types} if settings.detail_types else {"exists": False}
@@ -30,7 +48,7 @@ class EventBus(events.EventBus):
             archive_name=names.publisher.archive.name,
             description="Events with another detail-type than the published ones.",
             source_arn=self.event_bus_arn,
-            event_pattern={"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": [unpublished]},
+            event_pattern={"source": _sources(), "detail-type": [unpublished]},
             retention_days=settings.archive_days,
         ).apply_removal_policy(defaults.removal_policy)
 
@@ -41,9 +59,11 @@ class EventBus(events.EventBus):
             "Rule",
             description="Events that applications put on the bus.",
             event_bus=self,
-            # All events except those of AWS services. A pattern cannot be empty.
-            event_pattern=events.EventPattern(
-                source=events.Match.anything_but_prefix("aws."), detail_type=self._detail_types or None
-            ),
+            event_pattern=events.EventPattern(source=_sources(), detail_type=self._detail_types or None),
             targets=[target],
         )
+
+
+def _sources() -> list[str]:
+    """Return the pattern of all sources except AWS services. Partners' events, which can be forwarded, are included."""
+    return events.Match.any_of(events.Match.anything_but_prefix("aws."), events.Match.prefix("aws.partner/"))

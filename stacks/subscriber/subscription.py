@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from aws_cdk import Environment, Stack
 from aws_cdk import aws_sns as sns
@@ -49,7 +48,10 @@ class Subscription(Construct):
             endpoint=names.endpoint,
             raw_message_delivery=raw or None,
             delivery_policy=delivery_policy,
-            **_filter(settings),
+            filter_policy=json.loads(settings.filter_policy) if settings.filter_policy else None,
+            # Always present: if it left the template together with the policy, CloudFormation would set it to null,
+            # and SNS rejects null. (cloudformation-coverage-roadmap #1840, open.)
+            filter_policy_scope=_SCOPES[settings.filter_policy_scope],
             redrive_policy={"deadLetterTargetArn": names.undelivered_queue.arn},
         )
         stack = Stack.of(self)
@@ -72,15 +74,6 @@ class Subscription(Construct):
         else:
             self.resource.node.add_dependency(self.undelivered_queue)
             alarms.add_dead_letter_alarm("Undelivered", self.undelivered_queue)
-
-
-def _filter(settings: SubscriberConfig) -> dict[str, Any]:
-    if settings.filter_policy is None:
-        return {}
-    return {
-        "filter_policy": json.loads(settings.filter_policy),
-        "filter_policy_scope": _SCOPES[settings.filter_policy_scope],
-    }
 
 
 def _second_stack(stack: Stack, names: SubscriberNames) -> Stack:

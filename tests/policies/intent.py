@@ -135,7 +135,6 @@ class _Messaging:
             names.stack, names.payload_bucket, deployment.subscribers, deployment.senders
         )
         endpoints = tuple(subscriber_names(deployment, subscriber).endpoint for subscriber in deployment.subscribers)
-        in_organization = {"aws:SecureTransport": ("true",), **self._in_organization}
         intent.add(
             ResourceIntent(
                 "topic",
@@ -150,7 +149,7 @@ class _Messaging:
                 bus,
                 home,
                 tuple(
-                    Grant(Account(account), ("events:PutEvents",), (bus,), in_organization)
+                    Grant(Account(account), ("events:PutEvents",), (bus,), self._in_organization)
                     for account in sorted({sender.account for sender in deployment.senders})
                 ),
             ),

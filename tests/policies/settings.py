@@ -123,6 +123,9 @@ def security_group_problems(group: Properties) -> Iterator[str]:
         yield "the security group allows ingress"
 
 
+_SOURCES = [{"anything-but": {"prefix": "aws."}}, {"prefix": "aws.partner/"}]
+
+
 class _Settings:
     def __init__(self, deployment: Deployment, stack: StackTemplate, inventory: Inventory) -> None:
         self._deployment, self._stack, self._inventory = deployment, stack, inventory
@@ -247,7 +250,7 @@ class _Settings:
         pattern = rule["EventPattern"]
         if "EventBusName" in rule:
             # An event of a sender must not pass for an event of S3, which names an upload.
-            expected: Properties = {"source": [{"anything-but": {"prefix": "aws."}}]}
+            expected: Properties = {"source": _SOURCES}
             if self._deployment.publisher.detail_types:
                 expected["detail-type"] = list(self._deployment.publisher.detail_types)
             if pattern != expected:
@@ -287,7 +290,7 @@ class _Settings:
     def _archive(self, archive: Properties) -> Iterator[str]:
         types = list(self._deployment.publisher.detail_types)
         others = [{"anything-but": types}] if types else [{"exists": False}]
-        if archive["EventPattern"] != {"source": [{"anything-but": {"prefix": "aws."}}], "detail-type": others}:
+        if archive["EventPattern"] != {"source": _SOURCES, "detail-type": others}:
             yield f"archives other events than the unmatched ones: {archive['EventPattern']}"
         if self._resolve(archive["SourceArn"]) != self._publisher.event_bus.arn:
             yield f"archives events of {archive['SourceArn']}"

@@ -13,6 +13,7 @@ def test_subscription_is_in_the_topics_region() -> None:
         "Protocol": "sqs",
         "Endpoint": "arn:aws:sqs:us-west-2:222222222222:coatcheck-orders",
         "RawMessageDelivery": True,
+        "FilterPolicyScope": "MessageAttributes",
         "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:222222222222:coatcheck-orders-undelivered"},
     }
 
@@ -23,6 +24,7 @@ def test_subscription_of_a_function_is_not_raw() -> None:
         "Region": "us-east-1",
         "Protocol": "lambda",
         "Endpoint": "arn:aws:lambda:us-east-1:333333333333:function:coatcheck-billing-consume",
+        "FilterPolicyScope": "MessageAttributes",
         "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:333333333333:coatcheck-billing-undelivered"},
     }
 
