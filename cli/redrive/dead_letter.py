@@ -111,9 +111,9 @@ def parse_failed_invocation(message: Mapping[str, Any]) -> Parsed | None:
 def parse_failed_task(message: Mapping[str, Any]) -> Parsed | None:
     """Parse a failed task. The consume function has processed its message and would start no second task."""
     body = _json(message)
-    if not isinstance(body.get("failed_task"), str):
+    if not isinstance(body.get("taskArn"), str):
         return None
-    reason = f"{body.get('stop_code') or 'failed task'}: {body.get('stopped_reason')}"
+    reason = f"{body.get('stopCode') or 'failed task'}: {body.get('stoppedReason')}"
     return Parsed(reason, kept_because='not sent: run the task again by hand (runbook, "Failed tasks")')
 
 

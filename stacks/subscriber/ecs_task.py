@@ -34,14 +34,17 @@ from stacks.subscriber.consumer import Consumer
 BUILDS_KEPT = 10
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)@.*")
-_FAILED_TASK = {
-    "failed_task": "$.detail.taskArn",
-    "stop_code": "$.detail.stopCode",
-    "stopped_reason": "$.detail.stoppedReason",
-    "containers": "$.detail.containers",
-    "overrides": "$.detail.overrides",
+_FAILURE = {
+    "$or": [
+        {"stopCode": [{"anything-but": ["EssentialContainerExited"]}]},
+        {"stopCode": [{"exists": False}]},
+        {"containers": {"exitCode": [{"anything-but": [0]}]}},
+        {"containers": {"exitCode": [{"exists": False}]}},
+        # A container can have been killed with exit code 0. (amazon-ecs-agent #2467.)
+        {"containers": {"reason": [{"exists": True}]}},
+    ]
 }
-"""The message about a failed task. Its overrides, with the hand-off in the environment, suffice to run it again."""
+"""Every end of a task except its own, with exit code 0 of its container."""
 
 
 class EcsTask(Construct):
@@ -101,7 +104,10 @@ class EcsTask(Construct):
         )
 
     def add_failed_tasks_rule(self, dead_letters: sqs.IQueue) -> events.Rule:
-        """Return a new rule that writes each failed task to the dead-letter queue."""
+        """Return a new rule that writes each failed task to the dead-letter queue, as ECS describes it.
+
+        The description has the task's overrides, with the hand-off in the environment: they suffice to run it again.
+        """
         return events.Rule(
             self,
             "FailedRule",
@@ -112,20 +118,10 @@ class EcsTask(Construct):
                 detail={
                     "clusterArn": [self.cluster.cluster_arn],
                     "lastStatus": ["STOPPED"],
-                    "$or": [
-                        {"containers": {"exitCode": events.Match.anything_but(0)}},
-                        {"stopCode": ["TaskFailedToStart"]},
-                    ],
+                    **_FAILURE,
                 },
             ),
-            targets=[
-                targets.SqsQueue(
-                    dead_letters,
-                    message=events.RuleTargetInput.from_object(
-                        {name: events.EventField.from_path(path) for name, path in _FAILED_TASK.items()}
-                    ),
-                )
-            ],
+            targets=[targets.SqsQueue(dead_letters, message=events.RuleTargetInput.from_event_path("$.detail"))],
         )
 
 

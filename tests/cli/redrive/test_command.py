@@ -27,11 +27,11 @@ NOTIFICATION = {
     "Timestamp": "2026-11-20T03:00:00.000Z",
     "MessageAttributes": {"ClaimCheck": {"Type": "String", "Value": '{"id":"one"}'}},
 }
-# The form that stacks/subscriber/ecs_task.py writes.
+# ECS's description of a task, from its event.
 FAILED_TASK = {
-    "failed_task": f"arn:aws:ecs:{NORTH}:{ACCOUNT}:task/coatcheck-billing/1",
-    "stop_code": "EssentialContainerExited",
-    "stopped_reason": "Essential container in task exited",
+    "taskArn": f"arn:aws:ecs:{NORTH}:{ACCOUNT}:task/coatcheck-billing/1",
+    "stopCode": "EssentialContainerExited",
+    "stoppedReason": "Essential container in task exited",
     "containers": [{"name": "application", "exitCode": 1}],
     "overrides": {"containerOverrides": [{"environment": [{"name": "MESSAGE_ID", "value": "one"}]}]},
 }

@@ -186,16 +186,20 @@ def test_failed_task_is_dead_lettered_with_its_overrides(billing: Template) -> N
             "clusterArn": [{"Fn::GetAtt": [cluster, "Arn"]}],
             "lastStatus": ["STOPPED"],
             "$or": [
+                {"stopCode": [{"anything-but": ["EssentialContainerExited"]}]},
+                {"stopCode": [{"exists": False}]},
                 {"containers": {"exitCode": [{"anything-but": [0]}]}},
-                {"stopCode": ["TaskFailedToStart"]},
+                {"containers": {"exitCode": [{"exists": False}]}},
+                {"containers": {"reason": [{"exists": True}]}},
             ],
         },
     }
     (target,) = rule["Targets"]
     queue = billing["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Properties"]
     assert queue["QueueName"] == "coatcheck-billing-dead-letters"
-    # The overrides have the hand-off in the environment: they suffice to run the task again.
-    assert "$.detail.overrides" in target["InputTransformer"]["InputPathsMap"].values()
+    # The whole description of the task. Its overrides, with the hand-off in the environment, suffice to run it again.
+    assert target["InputPath"] == "$.detail"
+    assert "InputTransformer" not in target
 
 
 @pytest.mark.system
@@ -205,9 +209,18 @@ def test_failed_task_is_dead_lettered_with_its_overrides(billing: Template) -> N
         ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 1}]}, True),
         ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 137, "reason": "OutOfMemory"}]}, True),
         ({"stopCode": "TaskFailedToStart", "containers": [{"name": "application"}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 0, "reason": "OutOfMemory"}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"reason": "inspect timed out"}]}, True),
+        ({"stopCode": "EssentialContainerExited", "containers": [{"name": "application"}]}, True),
+        ({"stopCode": "UserInitiated", "containers": [{"exitCode": 0}]}, True),
+        ({"stopCode": "TerminationNotice", "containers": [{"exitCode": 0}]}, True),
+        ({"containers": [{"exitCode": 0}]}, True),
         ({"stopCode": "EssentialContainerExited", "containers": [{"exitCode": 0}]}, False),
     ],
-    ids=["error", "out of memory", "not started", "success"],
+    ids=[
+        *("error", "out of memory", "not started", "killed with exit code 0", "without exit code"),
+        *("without exit code and reason", "stopped by a user", "stopped by AWS", "without stop code", "success"),
+    ],
 )
 def test_failed_task_rule_matches_failures_alone(
     billing: Template, accounts: Accounts, end: dict[str, Any], matches: bool
