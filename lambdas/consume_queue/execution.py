@@ -1,6 +1,8 @@
 """Start of an execution with a hand-off: once for each message id."""
 
+import hashlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 from claim_check import PayloadConflict
@@ -18,7 +20,7 @@ INPUT_BYTES = STATE_BYTES - RESERVED_BYTES
 
 
 def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNClient") -> str:
-    """Start an execution with the message's id as its name, and return its ARN.
+    """Start an execution with the message's id as its name (`execution_name`), and return its ARN.
 
     Step Functions rejects a repeated name for 90 days. Therefore a repeated message starts no second execution, even if
     the first execution failed. A failed execution is redriven in Step Functions.
@@ -35,12 +37,11 @@ def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNCli
             "move some into the payload",
             message_id=handoff.message_id,
         )
+    name = execution_name(handoff.message_id)
     try:
-        return states.start_execution(stateMachineArn=state_machine_arn, name=handoff.message_id, input=content)[
-            "executionArn"
-        ]
+        return states.start_execution(stateMachineArn=state_machine_arn, name=name, input=content)["executionArn"]
     except states.exceptions.ExecutionAlreadyExists:
-        arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{handoff.message_id}"
+        arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
     earlier = HandOff.from_input(json.loads(states.describe_execution(executionArn=arn)["input"]))
     if earlier.sha256 != handoff.sha256:
         raise PayloadConflict(
@@ -49,3 +50,14 @@ def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNCli
             message_id=handoff.message_id,
         )
     return arn
+
+
+def execution_name(message_id: str) -> str:
+    """Return the name of the message's execution: the id, or, if it has a dot, its beginning and its SHA-256.
+
+    CloudWatch Logs accepts no dot in a name. (Step Functions API reference, StartExecution.) A name with a digest has
+    more characters than an id, so two ids never have the same name.
+    """
+    if "." not in message_id:
+        return message_id
+    return f"{re.sub('[.]', '-', message_id[:15])}-{hashlib.sha256(message_id.encode()).hexdigest()}"

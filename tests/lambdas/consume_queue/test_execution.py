@@ -1,15 +1,16 @@
 """Start of an execution, with Step Functions as a stub."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from claim_check import PayloadConflict, S3Object
-from consume_queue.execution import INPUT_BYTES, RESERVED_BYTES, start_execution
+from consume_queue.execution import INPUT_BYTES, RESERVED_BYTES, execution_name, start_execution
 from shared.handoff import HandOff, InputTooLarge
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
@@ -86,3 +87,18 @@ def test_reserved_space_suffices_for_the_built_in_states() -> None:
     detail = {"landed": {**landed.to_dict(), "bytes": 10**15, "sha256": "f" * 64}}
     entry = {"Detail": detail, "DetailType": "d" * 128, "EventBusName": machine, "Source": "s" * 256}
     assert len(json.dumps({"Entries": [{**entry, "Resources": [machine, machine]}]})) < RESERVED_BYTES
+
+
+def test_execution_name_has_no_dot(states: States) -> None:
+    """CloudWatch Logs would refuse the logs of an execution whose name has a dot."""
+    dotted = ["2026.11.28-7", "2026-11-28.7", "." + "x" * 63, "x" * 63 + ".", "..."]
+    plain = ["2026-11-28-7", "x" * 64, "A_b-9"]
+    names = [execution_name(message_id) for message_id in (*dotted, *plain)]
+    assert names[len(dotted) :] == plain
+    assert all(re.fullmatch("[0-9A-Za-z_-]{1,80}", name) for name in names)
+    assert len(set(names)) == len(names)
+    # An id has at most 64 characters, so no id is the name of another id's execution.
+    assert all(len(name) > 64 for name in names[: len(dotted)])
+    request = {"stateMachineArn": MACHINE, "name": execution_name("a.b")}
+    states[1].add_response("start_execution", {"executionArn": EXECUTION, "startDate": 0}, request | {"input": ANY})
+    start(states, replace(HANDOFF, message_id="a.b"))
