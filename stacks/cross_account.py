@@ -168,10 +168,10 @@ def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberName
 
 def deliver(publisher: PublisherNames, queue: sqs.IQueue) -> iam.PolicyStatement:
     """Return the queue statement that allows SNS to send messages of the topic."""
-    region = Stack.of(queue).region
+    services = publisher.sns_principals(Stack.of(queue).region)
     return iam.PolicyStatement(
         sid="DeliverFromTopic",
-        principals=[iam.ServicePrincipal(publisher.sns_principal(region))],
+        principals=[iam.ServicePrincipal(service) for service in services],
         actions=["sqs:SendMessage"],
         resources=[queue.queue_arn],
         conditions={"ArnEquals": {"aws:SourceArn": publisher.topic.arn}},

@@ -12,7 +12,7 @@ from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.names import Names, ResearchNames
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
-from stacks.deployment.regions import is_opt_in, partition
+from stacks.deployment.regions import is_opt_in_for_sns, partition
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
@@ -57,6 +57,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
             case HttpsSubscriberConfig():
                 yield from _check_https(key, subscriber, publisher)
         if subscriber.kind != "https":
+            yield from _check_delivery(key, subscriber, publisher)
             yield from payload_lifetime.check_read_time(key, subscriber, publisher)
         yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
     yield from quotas.check_messaging(deployment, names)
@@ -209,6 +210,18 @@ def _check_pipeline(key: str, subscriber: SqsSubscriberConfig, research: Researc
         )
 
 
+def _check_delivery(key: str, subscriber: SubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that SNS delivers between the Regions."""
+    pair = {subscriber.region, publisher.region}
+    if len(pair) == 2 and all(map(is_opt_in_for_sns, pair)):
+        yield Problem(
+            f"{key}.region",
+            subscriber.region,
+            f'SNS does not deliver between two opt-in Regions (or Osaka), and publisher.region = "{publisher.region}". '
+            "Use that Region or one that is enabled by default.",
+        )
+
+
 def _check_lambda(key: str, subscriber: LambdaSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
     yield from _check_fifo(key, subscriber, publisher)
     if publisher.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES:
@@ -218,11 +231,11 @@ def _check_lambda(key: str, subscriber: LambdaSubscriberConfig, publisher: Publi
             f"a message of publisher.maximum_message_bytes = {publisher.maximum_message_bytes}, escaped as JSON, can "
             f"exceed Lambda's limit of 1 MB for asynchronous events. Use at most {SNS_DEFAULT_MAXIMUM_BYTES}.",
         )
-    if subscriber.region != publisher.region and is_opt_in(subscriber.region):
+    if subscriber.region != publisher.region and is_opt_in_for_sns(subscriber.region):
         yield Problem(
             f"{key}.region",
             subscriber.region,
-            "SNS does not deliver from another Region to a function in an opt-in Region. Use "
+            "SNS does not deliver from another Region to a function in an opt-in Region or Osaka. Use "
             f'kind = "sqs" or region = "{publisher.region}".',
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from claim_check import Replica, Store
 from stacks.deployment.model import Deployment
-from stacks.deployment.regions import dns_suffix, is_opt_in, partition
+from stacks.deployment.regions import dns_suffix, is_opt_in_for_sns, partition
 from stacks.deployment.research import App, ImageConfig, ResearchConfig, UserConfig
 from stacks.deployment.subscriber import (
     SubscriberConfig,
@@ -128,17 +128,16 @@ class PublisherNames:
         """The store that pointers point to."""
         return Store(self.payload_bucket.bucket.name, PAYLOADS, self.place.account, self.place.region)
 
-    def sns_principal(self, endpoint_region: str) -> str:
-        """Return the service principal of SNS's deliveries to an endpoint in a Region.
+    def sns_principals(self, endpoint_region: str) -> tuple[str, ...]:
+        """Return the service principals of SNS's deliveries to an endpoint in a Region.
 
-        Across Regions the principal is Regional if either Region is opt-in. With the global principal in its policy, a
-        queue would silently receive nothing. (SNS developer guide, "different Region".)
+        Across Regions the principal can be Regional if either Region is opt-in for SNS. AWS does not say in which cases
+        it is, and with another principal in its policy a queue would silently receive nothing. So the policy has both,
+        and the topic's ARN as condition. (SNS developer guide, "different Region".)
         """
-        if endpoint_region != self.place.region:
-            for region in (endpoint_region, self.place.region):
-                if is_opt_in(region):
-                    return f"sns.{region}.amazonaws.com"
-        return "sns.amazonaws.com"
+        across = {endpoint_region, self.place.region} if endpoint_region != self.place.region else set()
+        regional = [f"sns.{region}.amazonaws.com" for region in sorted(across) if is_opt_in_for_sns(region)]
+        return ("sns.amazonaws.com", *regional)
 
 
 class SenderNames:

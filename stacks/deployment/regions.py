@@ -42,6 +42,14 @@ def is_opt_in(region: str) -> bool:
     return region not in _ENABLED_BY_DEFAULT
 
 
+def is_opt_in_for_sns(region: str) -> bool:
+    """Return whether SNS restricts deliveries between the Region and others.
+
+    SNS's list has the opt-in Regions and Osaka. (SNS developer guide, "different Region".)
+    """
+    return is_opt_in(region) or region == "ap-northeast-3"
+
+
 def dns_suffix(region: str) -> str:
     """Return the domain of the Region's endpoints: `amazonaws.com`, in China `amazonaws.com.cn`."""
     return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"

@@ -95,15 +95,16 @@ class LambdaSubscriberStack(Stack):
             resources=[names.tasks_arn],
             wildcards="A task has no name before it runs.",
         )
-        permission = lambda_.CfnPermission(
-            self,
-            "InvokeFromTopic",
-            action="lambda:InvokeFunction",
-            function_name=consume.function_arn,
-            principal=names.publisher.sns_principal(names.place.region),
-            source_arn=names.publisher.topic.arn,
-        )
-        subscription.resource.node.add_dependency(permission)
+        for number, service in enumerate(names.publisher.sns_principals(names.place.region)):
+            permission = lambda_.CfnPermission(
+                self,
+                f"InvokeFromTopic{number or ''}",
+                action="lambda:InvokeFunction",
+                function_name=consume.function_arn,
+                principal=service,
+                source_arn=names.publisher.topic.arn,
+            )
+            subscription.resource.node.add_dependency(permission)
 
         alarms.add_dead_letter_alarm("DeadLetters", consumer.dead_letters)
         alarms.add_function_alarms(

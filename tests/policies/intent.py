@@ -253,8 +253,8 @@ class _Messaging:
         """Add the queue for undelivered messages, with the alarms of its stack. Return the queue's ARN."""
         names, region = subscriber_names(self._deployment, subscriber), self._region
         queue = names.undelivered_queue.arn
-        delivered = Grant(self._sns(region), ("sqs:SendMessage",), (queue,))
-        self._intent.add(_queue(queue, subscriber.account, delivered))
+        delivered = (Grant(sns, ("sqs:SendMessage",), (queue,)) for sns in self._sns(region))
+        self._intent.add(_queue(queue, subscriber.account, *delivered))
         # An HTTPS subscriber's stack is in the topic's Region. Others have a second stack there, for this queue.
         if isinstance(subscriber, HttpsSubscriberConfig) or subscriber.region == region:
             self._add_alarms(names.stack, region, subscriber.account)
@@ -283,7 +283,7 @@ class _Messaging:
         if isinstance(subscriber, LambdaSubscriberConfig):
             rule = _rules(self._inventory.arn_of(names.stack, "TaskFailedRule"))
             failed_tasks.append(Grant(rule, SQS_SEND, (dead_letters,)))
-            invoked.append(Grant(sns, ("lambda:InvokeFunction",), (function,)))
+            invoked += [Grant(service, ("lambda:InvokeFunction",), (function,)) for service in sns]
         intent.add(
             self._bucket(names.stack, staging, home),
             _queue(dead_letters, home, *failed_tasks),
@@ -310,7 +310,11 @@ class _Messaging:
             self._inventory.arn_of(names.stack, role) for role in ("StateMachineRole", "EventBusForwardRole")
         )
         intent.add(
-            _queue(queue, home, Grant(self._sns(subscriber.region), ("sqs:SendMessage",), (queue,))),
+            _queue(
+                queue,
+                home,
+                *(Grant(service, ("sqs:SendMessage",), (queue,)) for service in self._sns(subscriber.region)),
+            ),
             ResourceIntent("bus", bus, home),
         )
         intent.allow(
@@ -450,8 +454,9 @@ class _Messaging:
         staging = subscriber_names(self._deployment, subscriber).staging_bucket.arn
         yield Permission(S3_READ, (staging, f"{staging}/inline/*"))
 
-    def _sns(self, endpoint_region: str) -> Service:
-        return Service(self._publisher.sns_principal(endpoint_region), sources=(self._publisher.topic.arn,))
+    def _sns(self, endpoint_region: str) -> list[Service]:
+        principals = self._publisher.sns_principals(endpoint_region)
+        return [Service(principal, sources=(self._publisher.topic.arn,)) for principal in principals]
 
     # Alarms ----------------------------------------------------------------------------------------------------------
 

@@ -160,8 +160,9 @@ def _services(deployment: Deployment, inventory: Inventory) -> Iterator[Caller]:
     region, home = deployment.publisher.region, deployment.publisher.account
     topic = names_of(deployment).publisher.topic.arn
     principals = {
-        names_of(deployment).publisher.sns_principal(endpoint_region)
+        principal
         for endpoint_region in (region, *(subscriber.region for subscriber in deployment.subscribers))
+        for principal in names_of(deployment).publisher.sns_principals(endpoint_region)
     }
     topics = {
         "the topic": topic,

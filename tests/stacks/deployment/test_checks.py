@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from stacks.deployment import parse_messaging
+from stacks.deployment import parse, parse_messaging
 from tests.stacks.deployment.samples import (
+    BILLING,
     ORDERS,
     PARTNER,
     VALID,
@@ -142,3 +143,33 @@ def test_filter_on_body_is_accepted_without_offload() -> None:
     table = changed("subscribers", to=[ORDERS | BODY]) | {"publisher": VALID["publisher"] | {"offload": "never"}}
     (subscriber,) = parse_messaging(table).subscribers
     assert subscriber.filter_policy == '{"order":{"kind":["express"]}}'
+
+
+@pytest.mark.parametrize(
+    ("topic", "endpoint"),
+    [
+        *(("us-east-1", "us-west-2"), ("eu-south-1", "eu-west-1"), ("ap-northeast-3", "us-east-1")),
+        *(("ap-northeast-3", "ap-northeast-3"), ("af-south-1", "af-south-1")),
+    ],
+)
+def test_sns_delivers_to_queues_and_functions(topic: str, endpoint: str) -> None:
+    subscribers = [{**ORDERS, "region": endpoint}, {**BILLING, "region": endpoint}]
+    parse(changed("publisher", "region", to=topic) | {"subscribers": subscribers})
+
+
+@pytest.mark.parametrize("endpoint", ["eu-south-1", "ap-northeast-3"])
+def test_sns_delivers_to_queues_alone_in_an_opt_in_region(endpoint: str) -> None:
+    parse(orders(region=endpoint))
+    assert f'subscribers[1].region = "{endpoint}": SNS does not deliver from another' in problem(
+        billing(region=endpoint)
+    )
+
+
+@pytest.mark.parametrize("subscriber", [ORDERS, BILLING], ids=["sqs", "lambda"])
+def test_sns_does_not_deliver_between_opt_in_regions(subscriber: dict[str, Any]) -> None:
+    for topic, endpoint in (("af-south-1", "eu-south-1"), ("ap-northeast-3", "ap-east-1")):
+        table = changed("publisher", "region", to=topic) | {"subscribers": [{**subscriber, "region": endpoint}]}
+        assert problems(table)[-1] == (
+            f'subscribers[0].region = "{endpoint}": SNS does not deliver between two opt-in Regions (or Osaka), and '
+            f'publisher.region = "{topic}". Use that Region or one that is enabled by default.'
+        )

@@ -35,18 +35,22 @@ def test_arns_are_in_the_regions_partition(region: str, other: str, partition: s
 
 
 @pytest.mark.parametrize(
-    ("topic", "endpoint", "principal"),
+    ("topic", "endpoint", "regional"),
     [
-        ("us-east-1", "us-west-2", "sns.amazonaws.com"),
-        ("eu-south-1", "eu-south-1", "sns.amazonaws.com"),
-        ("eu-south-1", "eu-west-1", "sns.eu-south-1.amazonaws.com"),
-        ("eu-west-1", "eu-south-1", "sns.eu-south-1.amazonaws.com"),
-        ("af-south-1", "eu-south-1", "sns.eu-south-1.amazonaws.com"),
-        ("cn-north-1", "cn-northwest-1", "sns.amazonaws.com"),
+        ("us-east-1", "us-west-2", ()),
+        ("eu-south-1", "eu-south-1", ()),
+        ("eu-south-1", "eu-west-1", ("sns.eu-south-1.amazonaws.com",)),
+        ("eu-west-1", "eu-south-1", ("sns.eu-south-1.amazonaws.com",)),
+        ("us-east-1", "ap-northeast-3", ("sns.ap-northeast-3.amazonaws.com",)),
+        ("ap-northeast-3", "us-east-1", ("sns.ap-northeast-3.amazonaws.com",)),
+        ("ap-northeast-3", "ap-northeast-3", ()),
+        ("cn-north-1", "cn-northwest-1", ()),
     ],
 )
-def test_sns_principal_is_regional_across_opt_in_regions(topic: str, endpoint: str, principal: str) -> None:
-    assert names_of(topic, endpoint).publisher.sns_principal(endpoint) == principal
+def test_sns_principals_are_regional_too_across_opt_in_regions(
+    topic: str, endpoint: str, regional: tuple[str, ...]
+) -> None:
+    assert names_of(topic, endpoint).publisher.sns_principals(endpoint) == ("sns.amazonaws.com", *regional)
 
 
 def test_fifo_names_end_in_fifo() -> None:
