@@ -42,7 +42,9 @@ def decrypt_payloads(
         principals=[_account(subscriber.place)],
         actions=["kms:Decrypt"],
         resources=["*"],
-        conditions=with_organization(organization, ArnEquals=_reader_roles(subscriber), StringEquals=via_s3(bucket)),
+        conditions=with_organization(
+            organization, ArnEquals=_reader_roles(subscriber), StringEquals=via_s3(bucket, subscriber)
+        ),
     )
 
 
@@ -61,7 +63,7 @@ def grant_read_payloads(role: iam.IRole, subscriber: SubscriberNames) -> None:
             sid=f"Decrypt{name}",
             actions=["kms:Decrypt"],
             resources=[bucket.key_arn_pattern],
-            conditions={"StringEquals": via_s3(bucket)},
+            conditions={"StringEquals": via_s3(bucket, subscriber)},
             wildcards=ANY_KEY,
         )
 
@@ -181,12 +183,16 @@ def deliver(publisher: PublisherNames, queue: sqs.IQueue) -> iam.PolicyStatement
 # Conditions ----------------------------------------------------------------------------------------------------------
 
 
-def via_s3(bucket: PayloadBucketNames) -> dict[str, object]:
+def via_s3(bucket: PayloadBucketNames, subscriber: SubscriberNames | None = None) -> dict[str, object]:
     """Return conditions on a use of the key: by S3, on behalf of its caller, for this bucket.
 
     With a bucket key, the encryption context is the bucket's ARN.
     """
-    return {"kms:ViaService": bucket.via_service, "kms:EncryptionContext:aws:s3:arn": bucket.bucket.arn}
+    services = subscriber.via_services(bucket) if subscriber else (bucket.via_service,)
+    return {
+        "kms:ViaService": services[0] if len(services) == 1 else list(services),
+        "kms:EncryptionContext:aws:s3:arn": bucket.bucket.arn,
+    }
 
 
 def with_organization(organization: str | None, **conditions: Mapping[str, object]) -> Conditions:

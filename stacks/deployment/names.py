@@ -79,6 +79,11 @@ class Place:
         return Resource(name, f"arn:{self.partition}:s3:::{name}")
 
 
+def via_s3(region: str) -> str:
+    """Return the value of `kms:ViaService` when S3 in the Region uses a key for its caller."""
+    return f"s3.{region}.{dns_suffix(region)}"
+
+
 class PayloadBucketNames:
     """The payload bucket, or its replica in another Region, and the KMS key that encrypts it."""
 
@@ -89,8 +94,7 @@ class PayloadBucketNames:
         self.key_arn_pattern = place.named("kms", "*", "key/").arn
         """Pattern for the bucket's key. Other stacks do not know the key's ARN, so a role's policy allows all keys of
         the account and Region, under conditions. The key's policy decides."""
-        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
-        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
+        self.via_service = via_s3(place.region)
 
 
 class ReplicaNames(PayloadBucketNames):
@@ -199,11 +203,20 @@ class SubscriberNames:
             *([self.pipeline_trigger_role] if subscriber.kind == "sqs" and subscriber.pipeline else []),
         )
         """The roles that may read payloads."""
+        self._copies = not {self.copy_role, self.pipeline_trigger_role}.isdisjoint(self.reader_roles)
         endpoints = {"sqs": self.queue.arn, "lambda": self.consume_function.arn}
         self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]
         """The endpoint of the subscription."""
         self.replicas = tuple(names for region, names in publisher.replicas.items() if region == place.region)
         """The replica in the subscriber's Region, or none. A replica is read before the payload bucket."""
+
+    def via_services(self, bucket: PayloadBucketNames) -> tuple[str, ...]:
+        """Return the values of `kms:ViaService` when S3 reads from the bucket for a reader role.
+
+        S3 of the target's Region makes a copy between Regions. AWS does not say which of the two uses the source's key.
+        """
+        own = (via_s3(self.place.region),) if self._copies else ()
+        return tuple(dict.fromkeys((bucket.via_service, *own)))
 
     @property
     def staging_store(self) -> Store:
@@ -238,8 +251,7 @@ class ResearchNames:
         self.domain = f"{prefix}-research"
         self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
         self.processing_role = place.role(f"{prefix}-processing")
-        self.via_service = f"s3.{place.region}.{dns_suffix(place.region)}"
-        """The value of `kms:ViaService` when S3 in this Region uses a key for its caller."""
+        self.via_service = via_s3(place.region)
         self.default_studio_role = place.role(f"{prefix}-studio")
         """The role of researchers without a profile in the deployment file."""
         self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")

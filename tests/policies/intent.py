@@ -87,9 +87,20 @@ def readers(subscriber: SubscriberConfig, deployment: Deployment) -> tuple[str, 
     return tuple(role.arn for role in subscriber_names(deployment, subscriber).reader_roles)
 
 
-def via_s3_for(bucket: PayloadBucketNames) -> Conditions:
-    """Return the conditions of a key's use by S3 for the payload bucket or a replica."""
-    return {**via_s3(bucket.place.region), "kms:EncryptionContext:aws:s3:arn": (bucket.bucket.arn,)}
+def via_s3_for(bucket: PayloadBucketNames, *copiers: SqsSubscriberConfig) -> Conditions:
+    """Return the conditions of a key's use by S3 for the payload bucket or a replica.
+
+    A copy to another Region uses the key through S3 of either Region.
+    """
+    regions = dict.fromkeys([bucket.place.region, *(subscriber.region for subscriber in copiers)])
+    services = tuple(value for region in regions for value in via_s3(region)["kms:ViaService"])
+    return {"kms:ViaService": services, "kms:EncryptionContext:aws:s3:arn": (bucket.bucket.arn,)}
+
+
+def _copier(subscriber: SubscriberConfig) -> Iterator[SqsSubscriberConfig]:
+    """Yield the subscriber if it copies payloads."""
+    if isinstance(subscriber, SqsSubscriberConfig) and (subscriber.landing or subscriber.pipeline):
+        yield subscriber
 
 
 def _queue(queue: str, account: str, *grants: Grant) -> ResourceIntent:
@@ -193,16 +204,17 @@ class _Messaging:
     ) -> str:
         """Add the payload bucket or a replica, and its key. Return the key's ARN."""
         key_arn, bucket_arn = self._inventory.arn_of(stack, "Key"), bucket.bucket.arn
-        in_organization, via_s3 = self._in_organization, {**via_s3_for(bucket), **self._in_organization}
+        in_organization = self._in_organization
         bucket_grants, key_grants = [], []
         for subscriber in subscribers:
             roles = Roles(subscriber.account, readers(subscriber, self._deployment))
             bucket_grants.append(Grant(roles, ("s3:GetObject",), (f"{bucket_arn}/payloads/*",), in_organization))
+            via_s3 = {**via_s3_for(bucket, *_copier(subscriber)), **in_organization}
             key_grants.append(Grant(roles, ("kms:Decrypt",), (key_arn,), via_s3))
         for sender in senders:
             roles = Roles(sender.account, (self._sender_role(sender),))
             bucket_grants.append(Grant(roles, S3_UPLOAD, (f"{bucket_arn}/outbox/{sender.name}/*",), in_organization))
-            key_grants.append(Grant(roles, KEY_UPLOAD, (key_arn,), via_s3))
+            key_grants.append(Grant(roles, KEY_UPLOAD, (key_arn,), {**via_s3_for(bucket), **in_organization}))
         bucket_grants += auto_delete(self._deployment, self._inventory, stack, bucket_arn)
         self._intent.add(
             ResourceIntent("bucket", bucket_arn, self._home, tuple(bucket_grants), tls_actions=("s3:*",)),
@@ -448,7 +460,8 @@ class _Messaging:
             bucket = payload_bucket(self._deployment, region)
             yield Permission(("s3:GetObject",), (f"{bucket.bucket.arn}/payloads/*",))
             # Another account does not know the key's ARN. The key's own policy decides.
-            yield Permission(("kms:Decrypt",), (bucket.key_arn_pattern,), via_s3_for(bucket))
+            via_s3 = via_s3_for(bucket, *_copier(subscriber))
+            yield Permission(("kms:Decrypt",), (bucket.key_arn_pattern,), via_s3)
 
     def _read_staged(self, subscriber: FunctionSubscriberConfig) -> Iterator[Permission]:
         staging = subscriber_names(self._deployment, subscriber).staging_bucket.arn

@@ -11,6 +11,7 @@ from stacks.deployment.names import Names
 from stacks.deployment.quotas import SUBSCRIBERS_AND_SENDERS
 from tests.stacks.conftest import publisher_template
 from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid, without_alarms
+from tests.stacks.subscriber.support import EXAMPLE, changed, template
 
 BUCKET = "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1"
 VIA_S3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com", "kms:EncryptionContext:aws:s3:arn": BUCKET}
@@ -54,6 +55,21 @@ def test_reader_roles_decrypt_through_s3_for_that_bucket(publisher: Template) ->
             "StringEquals": VIA_S3,
         },
     }
+
+
+def test_copying_roles_decrypt_through_s3_of_either_region() -> None:
+    """S3 of the landing bucket's Region makes the copy. Which of the two uses the key is not documented."""
+    landing = changed(EXAMPLE, "orders", landing={"retention_days": 7})
+    services = ["s3.us-east-1.amazonaws.com", "s3.us-west-2.amazonaws.com"]
+    key = statements(publisher_template(landing), "AWS::KMS::Key", "KeyPolicy")
+    assert with_sid(key, "DecryptPayloadsOrders")["Condition"]["StringEquals"] == {**VIA_S3, "kms:ViaService": services}
+    role = [
+        statement
+        for statement in every_statement(template(landing, "orders"))
+        if statement.get("Sid") == "DecryptPayloads"
+    ]
+    assert len(role) == 2
+    assert all(statement["Condition"]["StringEquals"]["kms:ViaService"] == services for statement in role)
 
 
 def test_sender_uploads_to_its_own_folder(publisher: Template) -> None:
@@ -131,8 +147,8 @@ def test_organization_is_a_condition_of_every_statement(example: Deployment) -> 
 
 
 def test_service_principals_name_their_source(templates: dict[str, Template]) -> None:
-    for template in templates.values():
-        for permission in resources(template, "AWS::Lambda::Permission").values():
+    for own in templates.values():
+        for permission in resources(own, "AWS::Lambda::Permission").values():
             assert permission["Properties"]["SourceArn"]
         for statement in statements(template, "AWS::SQS::QueuePolicy"):
             if statement["Effect"] == "Allow":
