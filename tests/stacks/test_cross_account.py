@@ -150,13 +150,13 @@ def test_service_principals_name_their_source(templates: dict[str, Template]) ->
     for own in templates.values():
         for permission in resources(own, "AWS::Lambda::Permission").values():
             assert permission["Properties"]["SourceArn"]
-        for statement in statements(template, "AWS::SQS::QueuePolicy"):
+        for statement in statements(own, "AWS::SQS::QueuePolicy"):
             if statement["Effect"] == "Allow":
                 assert "aws:SourceArn" in statement["Condition"]["ArnEquals"]
 
 
 def test_no_statement_allows_all_principals(templates: dict[str, Template]) -> None:
-    found = [statement for template in templates.values() for statement in every_statement(template)]
+    found = [statement for own in templates.values() for statement in every_statement(own)]
     assert len(found) > 50
     for statement in found:
         if statement["Effect"] == "Allow":
