@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from claim_check import ClaimCheckError
+from claim_check import ClaimCheckError, error_classes
 from shared.handoff import InputTooLarge
 
 REASON = "DeadLetterReason"
 """The attribute in which a consume function stores the reason of a dead letter."""
-_ERRORS: set[type[ClaimCheckError]] = {*ClaimCheckError.__subclasses__(), InputTooLarge}
-PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent} | {
+_ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge]
+PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent and not error.repairable} | {
     "ABORTED": "The execution was stopped by a user."
 }
-"""Reasons with which a message fails again, and the advice of each."""
+"""Reasons with which a message fails again after every repair, and the advice of each."""
 # Attributes that EventBridge adds to an event that it could not deliver to a rule's target.
 _ERROR_CODE, _ERROR_MESSAGE = "ERROR_CODE", "ERROR_MESSAGE"
 _KIND_CHARACTERS = 100

@@ -19,6 +19,8 @@ class ClaimCheckError(Exception):
 
     permanent: ClassVar[bool] = True
     """Whether the same input fails again. A consumer can dead-letter the message at once."""
+    repairable: ClassVar[bool] = False
+    """Whether a permanent error ends after a repair of permissions, credentials or names: then redrive the message."""
     alarm: ClassVar[bool] = False
     """Whether one occurrence is an alarm: the message may be hostile, or the payload was changed."""
     advice: ClassVar[str]
@@ -97,17 +99,49 @@ class PayloadConflict(ClaimCheckError):
 
 
 class PayloadUnavailable(ClaimCheckError):
-    """S3 throttled, failed or denied the request. `__cause__` is boto's error."""
+    """S3 throttled or failed the request, or was not reached. `__cause__` is boto's error."""
 
     permanent = False
-    advice = "Retry; if it fails again, check permissions and the owner of the bucket."
+    advice = "Retry."
 
 
-class SnsUnavailable(ClaimCheckError):
-    """SNS did not return its certificate, or did not confirm a subscription. `__cause__` is the reason."""
+class PayloadDenied(PayloadUnavailable):
+    """S3 refused the request, and refuses it again until permissions, credentials, key or bucket are changed.
+
+    S3 also denies access to a missing object, if the caller must not list the bucket. `__cause__` is boto's error.
+    """
+
+    permanent = True
+    repairable = True
+    advice = "Check permissions, credentials, KMS key, and the name and owner of the bucket."
+
+
+class MessagingUnavailable(ClaimCheckError):
+    """SNS, SQS or EventBridge throttled or failed the request, or was not reached. `__cause__` is the reason.
+
+    A message may have been sent nevertheless: only the response may be lost.
+    """
 
     permanent = False
-    advice = "Respond with a 5xx status, so that SNS delivers the message again."
+    advice = "Retry under the same message id; an HTTPS endpoint responds with a 5xx status."
+
+
+class MessagingDenied(MessagingUnavailable):
+    """SNS, SQS or EventBridge refused the request, and nothing was sent. `__cause__` is boto's error.
+
+    It refuses the request again until permissions, credentials, key, topic or queue are changed.
+    """
+
+    permanent = True
+    repairable = True
+    advice = "Check permissions, credentials, KMS key, and the name of the topic, queue or bus."
+
+
+def error_classes() -> list[type[ClaimCheckError]]:
+    """Return the library's error classes, in alphabetical order."""
+    kinds = [kind for kind in globals().values() if isinstance(kind, type)]
+    errors = [kind for kind in kinds if issubclass(kind, ClaimCheckError) and kind is not ClaimCheckError]
+    return sorted(errors, key=lambda kind: kind.__name__)
 
 
 class Disposition(StrEnum):
@@ -122,14 +156,22 @@ class Disposition(StrEnum):
     DROP = "drop"
 
 
-def disposition(error: Exception, *, missing: Disposition = Disposition.DEAD_LETTER) -> Disposition:
+def disposition(
+    error: Exception,
+    *,
+    missing: Disposition = Disposition.DEAD_LETTER,
+    denied: Disposition = Disposition.DEAD_LETTER,
+) -> Disposition:
     """Return the disposition of a message that failed with `error`.
 
     `missing` applies to PayloadMissing. RETRY suits a replicated store, where the object can arrive later. DROP suits
-    messages that are useless when they are late. Other errors are dead-lettered if permanent. An error of another
-    library is retried: the queue's redrive policy limits its attempts.
+    messages that are useless when they are late. `denied` applies to PayloadDenied and MessagingDenied. RETRY suits a
+    deployment whose policies take effect minutes later. Other errors are dead-lettered if permanent. An error of
+    another library is retried: the queue's redrive policy limits its attempts.
     """
     if isinstance(error, PayloadMissing):
         return missing
+    if isinstance(error, PayloadDenied | MessagingDenied):
+        return denied
     permanent = isinstance(error, ClaimCheckError) and error.permanent
     return Disposition.DEAD_LETTER if permanent else Disposition.RETRY

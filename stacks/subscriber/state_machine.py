@@ -13,7 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from claim_check import ClaimCheckError
+from claim_check import error_classes
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_invoke
@@ -23,12 +23,8 @@ from stacks.deployment.state_machine import StateMachineConfig, fill_placeholder
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
 
-PERMANENT_ERRORS = sorted(
-    error.__name__
-    for error in ClaimCheckError.__subclasses__()
-    if error.permanent and error.__module__.startswith("claim_check.")
-)
-"""Errors of the copy function that are not retried: the same input fails again."""
+PERMANENT_ERRORS = [error.__name__ for error in error_classes() if error.permanent and not error.repairable]
+"""Errors of the copy function that are not retried: the same input fails again, also after a change of policies."""
 LAMBDA_ERRORS = (
     "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",

@@ -83,7 +83,7 @@ def test_task_logs_one_line(context: Path, s3: str) -> None:
         ({"PAYLOAD_SHA256": "0" * 64}, "PayloadCorrupt"),
         ({"PAYLOAD_BYTES": str(len(BODY) - 1)}, "PayloadCorrupt"),
         ({"PAYLOAD_KEY": "payloads/message-2"}, "PayloadMissing"),
-        ({"TRUSTED_STORES": stores(owner="222222222222")}, "PayloadUnavailable"),
+        ({"TRUSTED_STORES": stores(owner="222222222222")}, "PayloadDenied"),
     ],
 )
 def test_task_exits_1_when_payload_is_unusable(context: Path, s3: str, changed: dict[str, str], error: str) -> None:

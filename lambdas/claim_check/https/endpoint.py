@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from claim_check.errors import MalformedMessage, SnsUnavailable, UntrustedNotification
+from claim_check.errors import MalformedMessage, MessagingUnavailable, UntrustedNotification
 from claim_check.https.signature import NOTIFICATION, SIGNED, SUBSCRIPTION, Certificates, verify
 from claim_check.s3.client import KIB, MIB
 from claim_check.wire.text import is_utf8, parse_json
@@ -104,7 +104,7 @@ class Endpoint:
         Raises:
             UntrustedNotification: The request is too old, or not signed by SNS for an expected topic.
             MalformedMessage: The request is not SNS's.
-            SnsUnavailable: SNS did not return its certificate, or did not confirm the subscription.
+            MessagingUnavailable: SNS did not return its certificate, or did not confirm the subscription.
             UntrustedStore: The notification's pointer leads outside the trusted stores.
         """
         _reject_raw(headers or {})
@@ -146,7 +146,7 @@ class Endpoint:
         try:
             self._fetch(f"https://{host}/?{query}")
         except OSError as error:
-            raise SnsUnavailable(
+            raise MessagingUnavailable(
                 f"SNS did not confirm the subscription to {signed['TopicArn']}: {type(error).__name__}",
                 message_id=signed["MessageId"],
             ) from error

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from claim_check.errors import MalformedMessage, SnsUnavailable, UntrustedNotification
+from claim_check.errors import MalformedMessage, MessagingUnavailable, UntrustedNotification
 
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
@@ -42,7 +42,7 @@ class Certificates:
         self._known: dict[str, Certificate] = {}
 
     def at(self, url: str) -> Certificate:
-        """Return the certificate of a URL that is known to be SNS's. Raises SnsUnavailable."""
+        """Return the certificate of a URL that is known to be SNS's. Raises MessagingUnavailable."""
         if url not in self._known:
             certificate = self._load(url)
             if len(self._known) >= _MAXIMUM_CERTIFICATES:
@@ -54,7 +54,7 @@ class Certificates:
         try:
             return load_pem_x509_certificate(self._fetch(url))
         except (OSError, ValueError) as error:
-            raise SnsUnavailable(f"no certificate at {url}: {type(error).__name__}") from error
+            raise MessagingUnavailable(f"no certificate at {url}: {type(error).__name__}") from error
 
 
 def verify(signed: Mapping[str, str], posted: Mapping[str, object], certificate: Certificate, now: datetime) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from claim_check.errors import PayloadMissing, PayloadUnavailable
+from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
+from claim_check.service_errors import code as code
+from claim_check.service_errors import is_service_error, refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -43,48 +45,41 @@ def s3_client(region: str, *, patient: bool = True) -> S3Client:
     return boto3.client("s3", region_name=region, config=config)
 
 
-def code(error: ClientError) -> str:
-    """Return S3's error code, such as `NoSuchKey`. For a HEAD request, which has no body, it is the HTTP status."""
-    return error.response.get("Error", {}).get("Code", "")
-
-
 @contextmanager
 def s3_errors(action: str, *, pointer: tuple[str, str], message_id: str | None) -> Iterator[None]:
-    """Translate boto's errors in the `with` block to PayloadMissing for a missing object, otherwise PayloadUnavailable.
+    """Translate boto's errors in the `with` block.
 
+    PayloadMissing is for a missing object, PayloadDenied for a refusal that stays, and PayloadUnavailable for others.
     `action` is the verb phrase of the error's text.
     """
     try:
         yield
-    except ClientError as error:
-        if code(error) in MISSING:
-            raise PayloadMissing(
-                f"cannot {action}: the object does not exist; its lifetime in the store may have expired, so ask the "
-                "publisher to publish it again",
-                message_id=message_id,
-                pointer=pointer,
-            ) from error
-        # S3 also returns AccessDenied for an expired key, if the caller must not list the bucket.
-        hint = (
-            "; the caller lacks permission, or the bucket has another owner than the store, or the object is missing "
-            "and the caller must not list the bucket"
-            if code(error) in _DENIED
-            else ""
-        )
-        raise PayloadUnavailable(
-            f"cannot {action}: S3 returned {code(error)}{hint}", message_id=message_id, pointer=pointer
-        ) from error
     except Exception as error:
-        if not _is_connection_error(error):
+        if not is_service_error(error):
             raise
-        raise PayloadUnavailable(
-            f"cannot {action}: {type(error).__name__}", message_id=message_id, pointer=pointer
-        ) from error
+        raise _translated(error, action, pointer=pointer, message_id=message_id) from error
 
 
-def _is_connection_error(error: Exception) -> bool:
-    # Imported late, as in s3_client. botocore does not translate urllib3's errors while it reads an error response of
-    # GetObject.
-    from urllib3.exceptions import HTTPError
-
-    return isinstance(error, BotoCoreError | HTTPError)
+def _translated(
+    error: Exception, action: str, *, pointer: tuple[str, str], message_id: str | None
+) -> PayloadMissing | PayloadUnavailable:
+    name = code(error) if isinstance(error, ClientError) else None
+    if name in MISSING:
+        return PayloadMissing(
+            f"cannot {action}: the object does not exist; its lifetime in the store may have expired, so ask the "
+            "publisher to publish it again",
+            message_id=message_id,
+            pointer=pointer,
+        )
+    problem = f"cannot {action}: " + (f"S3 returned {name}" if name is not None else type(error).__name__)
+    reason = refusal(error)
+    if reason is None:
+        return PayloadUnavailable(problem, message_id=message_id, pointer=pointer)
+    # S3 also returns AccessDenied for an expired key, if the caller must not list the bucket.
+    hint = (
+        ", or the bucket has another owner than the store, or the object is missing and the caller must not list the "
+        "bucket"
+        if name in _DENIED
+        else ""
+    )
+    return PayloadDenied(f"{problem}; {reason}{hint}", message_id=message_id, pointer=pointer)

@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+import claim_check
 from claim_check import (
     ClaimCheckError,
     Dereferencer,
     Disposition,
     MalformedMessage,
+    MessagingDenied,
+    MessagingUnavailable,
     Payload,
     PayloadConflict,
     PayloadCorrupt,
+    PayloadDenied,
     PayloadMissing,
     PayloadUnavailable,
     Pointer,
     Publisher,
     S3Object,
-    SnsUnavailable,
     UntrustedStore,
     disposition,
+    error_classes,
 )
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.lambdas.claim_check.error_form import check_form
@@ -36,7 +40,7 @@ LARGE = bytes(6 * 2**20)
 UPLOAD = S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1")
 TARGET = S3Object("landed-one", "x", OWNER, "eu-west-1")
 STORED = Pointer("payloads-one", "payloads/m-1")
-CLASSES = [kind for kind in ClaimCheckError.__subclasses__() if kind.__module__ == "claim_check.errors"]
+CLASSES = error_classes()
 
 
 class World(NamedTuple):
@@ -139,9 +143,15 @@ def test_error_form_rejects_mistakes() -> None:
             check_form(text)
 
 
+def test_all_error_classes_are_listed_and_exported() -> None:
+    named = [value for value in vars(claim_check).values() if isinstance(value, type)]
+    exported = {value for value in named if issubclass(value, ClaimCheckError)} - {ClaimCheckError}
+    assert sorted(exported, key=lambda kind: kind.__name__) == CLASSES
+
+
 def test_only_unavailable_services_are_transient() -> None:
-    assert {kind.__name__ for kind in CLASSES if not kind.permanent} == {"PayloadUnavailable", "SnsUnavailable"}
-    assert len(CLASSES) == 10
+    assert {kind.__name__ for kind in CLASSES if not kind.permanent} == {"PayloadUnavailable", "MessagingUnavailable"}
+    assert {kind.__name__ for kind in CLASSES if kind.repairable} == {"PayloadDenied", "MessagingDenied"}
 
 
 def test_hostile_messages_and_changed_payloads_are_alarms() -> None:
@@ -162,13 +172,20 @@ def test_disposition_of_missing_payload_is_chosen(choice: Disposition) -> None:
     assert disposition(PayloadMissing("gone")) is Disposition.DEAD_LETTER
 
 
+@pytest.mark.parametrize("choice", Disposition)
+@pytest.mark.parametrize("kind", [PayloadDenied, MessagingDenied])
+def test_disposition_of_refusal_is_chosen(choice: Disposition, kind: type[ClaimCheckError]) -> None:
+    assert disposition(kind("x"), denied=choice) is choice
+    assert disposition(kind("x"), missing=choice) is Disposition.DEAD_LETTER
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (MalformedMessage("x"), Disposition.DEAD_LETTER),
         (UntrustedStore("x"), Disposition.DEAD_LETTER),
         (PayloadUnavailable("x"), Disposition.RETRY),
-        (SnsUnavailable("x"), Disposition.RETRY),
+        (MessagingUnavailable("x"), Disposition.RETRY),
         (ValueError("of the application"), Disposition.RETRY),
     ],
 )

@@ -18,6 +18,7 @@ from claim_check.https.endpoint import WINDOW
 from claim_check.publishing.offload import PART_BYTES
 from claim_check.publishing.publisher import DEFAULT_THRESHOLD_BYTES
 from claim_check.receiving.payload import READ_LIMIT_BYTES
+from claim_check.service_errors import CODES
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES
 from tests.lambdas.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, posted
@@ -162,6 +163,14 @@ def test_named_test_files_exist() -> None:
     named = set(re.findall(r"`(\w+\.py)`", README))
     assert named > {"fake_s3.py"}
     assert named <= files
+
+
+def test_error_codes_match_the_code() -> None:
+    refused, retried = README.split("one of these reasons:")[1].split("## ")[0].split("A retry helps")
+    codes = re.compile(r"`([A-Z][A-Za-z.]{5,})`")
+    assert [code for code in codes.findall(refused) if CODES[code] is None] == []
+    assert len(codes.findall(refused)) > 20
+    assert [code for code in codes.findall(retried) if CODES.get(code)] == ["AccessDenied"]
 
 
 def test_numbers_match_the_code() -> None:

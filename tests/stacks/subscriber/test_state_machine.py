@@ -59,7 +59,7 @@ def test_copy_is_retried_unless_the_error_is_permanent(built_in: dict[str, Any])
     permanent, _, other = built_in["States"]["CopyPayload"]["Retry"]
     assert permanent == {"ErrorEquals": PERMANENT_ERRORS, "MaxAttempts": 0}
     assert {"MalformedMessage", "PayloadCorrupt", "PayloadMissing", "UntrustedStore"} <= set(PERMANENT_ERRORS)
-    assert "PayloadUnavailable" not in PERMANENT_ERRORS
+    assert not {"PayloadUnavailable", "PayloadDenied"}.intersection(PERMANENT_ERRORS)
     assert other["ErrorEquals"] == ["States.ALL"]
     assert (other["MaxAttempts"], other["BackoffRate"]) == (5, 3)
 

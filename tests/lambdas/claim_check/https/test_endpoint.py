@@ -20,8 +20,8 @@ from claim_check import (
     Attribute,
     Dereferencer,
     MalformedMessage,
+    MessagingUnavailable,
     Publisher,
-    SnsUnavailable,
     UntrustedNotification,
     UntrustedStore,
 )
@@ -204,7 +204,7 @@ def test_missing_certificate_url_is_malformed(url: object, endpoint: Endpoint, s
 def test_unavailable_certificate_is_transient(page: bytes | None, endpoint: Endpoint, signer: Signer, web: Web) -> None:
     good = web.pages.pop(CERTIFICATE_URL)
     web.pages |= {CERTIFICATE_URL: page} if page is not None else {}
-    with pytest.raises(SnsUnavailable, match="no certificate") as caught:
+    with pytest.raises(MessagingUnavailable, match="no certificate") as caught:
         endpoint.receive(posted(signer.signed(notification())))
     assert not caught.value.permanent
     web.pages[CERTIFICATE_URL] = good
@@ -336,7 +336,7 @@ def test_forged_confirmation_is_not_confirmed(endpoint: Endpoint, signer: Signer
 
 def test_failed_confirmation_is_transient(endpoint: Endpoint, signer: Signer, web: Web) -> None:
     del web.pages["https://sns.eu-west-1.amazonaws.com/?Action="]
-    with pytest.raises(SnsUnavailable, match=f"did not confirm the subscription to {TOPIC}: OSError") as caught:
+    with pytest.raises(MessagingUnavailable, match=f"did not confirm the subscription to {TOPIC}: OSError") as caught:
         endpoint.receive(posted(signer.signed(confirmation())))
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.message_id == SNS_ID

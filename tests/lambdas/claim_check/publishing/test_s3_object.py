@@ -21,6 +21,7 @@ from botocore.stub import Stubber
 
 from claim_check import (
     PayloadConflict,
+    PayloadDenied,
     PayloadMissing,
     PayloadUnavailable,
     Pointer,
@@ -144,7 +145,7 @@ def test_copy_into_store_of_another_owner_is_denied(sns: NotedSns, s3: S3Client,
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3)
     with pytest.raises(PayloadUnavailable, match="another owner") as caught:
         publisher.publish_object(UPLOAD, size=3, message_id="u-1")
-    assert not caught.value.permanent
+    assert isinstance(caught.value, PayloadDenied)
     assert sns.published == []
 
 

@@ -42,6 +42,7 @@ from claim_check import (
     Message,
     Payload,
     PayloadCorrupt,
+    PayloadDenied,
 )
 from claim_check.receiving.payload import InlineReader
 from claim_check.s3 import object_reader as stored_module
@@ -150,9 +151,9 @@ def test_reads_expect_the_bucket_owner(stored: Message, fake_s3: FakeS3, s3: S3C
 def test_bucket_of_another_owner_is_not_read(stored: Message, s3: S3Client) -> None:
     store = Store("payloads-one", "payloads/", "999999999999", "eu-west-1")
     message = received_from(store, stored, s3)
-    with pytest.raises(PayloadUnavailable, match="another owner") as caught:
+    with pytest.raises(PayloadDenied, match="another owner") as caught:
         message.payload.read()
-    assert not caught.value.permanent
+    assert caught.value.permanent
     with pytest.raises(PayloadUnavailable, match="another owner"):
         message.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
@@ -174,7 +175,7 @@ def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Clie
         stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (403, "AccessDenied")])
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout")])
 def test_failure_of_s3_is_transient(status: int, code: str, stored: Message, fake_s3: FakeS3) -> None:
     fake_s3.fail("GET", status, code, times=2)
     with pytest.raises(PayloadUnavailable, match=code) as caught:

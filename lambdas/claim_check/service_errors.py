@@ -1,0 +1,149 @@
+"""Errors of AWS services and of boto: which are worth a retry, and which stay until somebody changes something.
+
+`CODES` is the only list. A code that it does not have is decided by its HTTP status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+_PERMISSION = "the caller lacks permission"
+_CREDENTIALS = "the caller's credentials are not valid"
+_PLACE = "the bucket, topic or queue does not exist, or is in another Region"
+_KEY = "the encryption key is disabled or deleted, or does not allow the caller"
+_STATE = "the object is archived or deleted, so restore it first"
+_OTHER = "the same request is rejected again"
+_CONFIGURATION = "the client's configuration is not valid"
+
+_BY_REMEDY: Mapping[str, tuple[str, ...]] = {
+    _PERMISSION: (
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationError",
+        "NotSignedUp",
+        "OptInRequired",
+        "UnauthorizedAccess",
+    ),
+    _CREDENTIALS: (
+        "401",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    ),
+    _PLACE: (
+        "301",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "AuthorizationHeaderMalformed",
+        "InvalidAddress",
+        "InvalidBucketName",
+        "NoSuchBucket",
+        "NotFound",
+        "PermanentRedirect",
+        "QueueDoesNotExist",
+    ),
+    _KEY: (
+        "KMS.DisabledException",
+        "KMS.InvalidKeyUsageException",
+        "KMS.InvalidStateException",
+        "KMS.KMSInvalidStateException",
+        "KMS.NotFoundException",
+        "KMSAccessDenied",
+        "KMSDisabled",
+        "KMSInvalidState",
+        "KMSNotFound",
+        "KMSOptInRequired",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsInvalidKeyUsage",
+        "KmsInvalidState",
+        "KmsNotFound",
+        "KmsOptInRequired",
+    ),
+    _STATE: ("405", "InvalidObjectState", "MethodNotAllowed", "ObjectNotInActiveTierError"),
+}
+_RETRIED = (
+    # A HEAD response has no body, so its code is the status. 400 can be an expired token.
+    "400",
+    # Other sessions, clocks and connections succeed.
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+    # Another request at the same time.
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "PriorRequestNotComplete",
+    # Throttling. So is each code with "Throttl" in it.
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "OverLimit",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "TooManyRequestsException",
+)
+CODES: Mapping[str, str | None] = {
+    **{code: remedy for remedy, codes in _BY_REMEDY.items() for code in codes},
+    **dict.fromkeys(_RETRIED),
+}
+"""Error codes of S3, SNS and SQS, and what is wrong. None means that a retry can succeed."""
+
+_RETRIED_STATUSES = frozenset({408, 409, 412, 425, 429})
+_CONFIGURATION_ERRORS = (
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+
+def code(error: ClientError) -> str:
+    """Return the service's error code, such as `NoSuchKey`. For a HEAD request, which has no body, it is the status."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def refusal(error: Exception) -> str | None:
+    """Return what is wrong if the same request fails again until somebody changes something.
+
+    Returns None for a transient error: throttling, a failure of the service, or a failed connection.
+    """
+    if not isinstance(error, ClientError):
+        return _CONFIGURATION if isinstance(error, _CONFIGURATION_ERRORS) else None
+    name = code(error)
+    if name in CODES:
+        return CODES[name]
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    is_retried = status in _RETRIED_STATUSES or "Throttl" in name
+    return _OTHER if 400 <= status < 500 and not is_retried else None
+
+
+def is_service_error(error: Exception) -> bool:
+    """Return whether boto raised the error for a service or its connection."""
+    # Imported late: a process that receives no pointer starts without urllib3. botocore does not translate its errors
+    # while it reads an error response of GetObject.
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, ClientError | BotoCoreError | HTTPError)
