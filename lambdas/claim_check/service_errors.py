@@ -1,4 +1,4 @@
-"""Errors of AWS services and of boto: which are worth a retry, and which stay until somebody changes something.
+"""Errors of AWS services and of boto: which are worth a retry, and which stay until their cause is repaired.
 
 `CODES` is the only list. A code that it does not have is decided by its HTTP status.
 """
@@ -126,7 +126,7 @@ def code(error: ClientError) -> str:
 
 
 def refusal(error: Exception) -> str | None:
-    """Return what is wrong if the same request fails again until somebody changes something.
+    """Return what is wrong if the same request fails again until its cause is repaired.
 
     Returns None for a transient error: throttling, a failure of the service, or a failed connection.
     """

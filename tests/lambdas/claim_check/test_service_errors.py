@@ -1,4 +1,4 @@
-"""Errors of services: which are retried, and which stay until somebody changes something."""
+"""Errors of services: which are retried, and which stay until their cause is repaired."""
 
 from __future__ import annotations
 
