@@ -28,6 +28,9 @@ SHARED = "shared/"
 """Prefix, in the data bucket, of objects that all researchers and jobs read and write."""
 USERS = "users/"
 """Prefix, in the data bucket, of the researchers' private prefixes."""
+END = "--"
+"""End of a name that is the beginning of other names. No name of the deployment file contains it, so that `lab--*`
+matches no job of the deployment `lab-two`."""
 _APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
 
 
@@ -257,7 +260,7 @@ class ResearchNames:
         self.image_build_function = place.named("lambda", f"{prefix}-research-image-build", "function:")
         self.clean_up_function = place.named("lambda", f"{prefix}-domain-clean-up", "function:")
         self.workstation = f"{prefix}-workstation"
-        self.job_prefix = f"{prefix}-"
+        self.job_prefix = f"{prefix}{END}"
         """Beginning of the names of jobs. Researchers may start and stop these jobs only."""
 
     def image_repository(self, image: ImageConfig) -> Resource:
@@ -278,8 +281,12 @@ class ResearchNames:
         return self.place.role(f"{self.prefix}-studio-{user.profile}")
 
     def pipeline(self, name: str) -> Resource:
-        """Return the SageMaker pipeline of that name in the file. The names of its jobs begin with the pipeline's."""
+        """Return the SageMaker pipeline of that name in the file."""
         return self.place.named("sagemaker", f"{self.job_prefix}{name}", "pipeline/")
+
+    def pipeline_job(self, name: str) -> str:
+        """Return the beginning of the names of a pipeline's jobs, to which SageMaker appends execution and step."""
+        return f"{self.pipeline(name).name}{END}job"
 
     def data_store(self, pipeline: str) -> Store:
         """Return the store of the payloads that started the pipeline, in the data bucket."""

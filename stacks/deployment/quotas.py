@@ -135,8 +135,8 @@ def _research_names(research: ResearchConfig, names: ResearchNames) -> Iterator[
             config = names.app_image_config(image, app).name
             yield _Name(f"research.images[{index}].name", image.name, "image configuration", config, 63)
     for index, pipeline in enumerate(research.pipelines):
-        # A job's name is the pipeline's, followed by the execution and the step.
+        # SageMaker appends the execution and the step to a job's name.
         key = f"research.pipelines[{index}].name"
-        yield _Name(key, pipeline.name, "pipeline", names.pipeline(pipeline.name).name, 40)
+        yield _Name(key, pipeline.name, "pipeline job", names.pipeline_job(pipeline.name), 40)
     for index, space in enumerate(research.spaces):
         yield _Name(f"research.spaces[{index}].name", space.name, "space", space.name, 63)

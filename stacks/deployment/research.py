@@ -182,7 +182,7 @@ class ImageConfig(Table):
 
 
 class PipelineConfig(Table):
-    """`[[research.pipelines]]`: a script in a SageMaker pipeline of one step, `<deployment>-<name>`.
+    """`[[research.pipelines]]`: a script in a SageMaker pipeline of one step, `<deployment>--<name>`.
 
     It is started by hand, by a schedule, or by messages.
     """
@@ -294,3 +294,8 @@ class ResearchConfig(Table):
     """A budget."""
     workstation: WorkstationConfig | None = None
     """A notebook instance for the administrator."""
+
+    @property
+    def classic(self) -> bool:
+        """Whether an image runs in Studio Classic."""
+        return any("KernelGateway" in image.apps for image in self.images)

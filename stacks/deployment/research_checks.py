@@ -82,7 +82,7 @@ def _check_images(research: ResearchConfig) -> Iterator[Problem]:
     yield from _check_unique("research.images", "name", [image.name for image in research.images])
     for index, image in enumerate(research.images):
         yield from _check_image(f"research.images[{index}]", image)
-    if any("KernelGateway" in image.apps for image in research.images) and not research.home_efs:
+    if research.classic and not research.home_efs:
         text = 'an image with the app "KernelGateway" (Studio Classic) needs it, to mount homes. Use home_efs = true.'
         yield Problem("research.home_efs", False, text)
     processing = [image.name for image in research.images if image.processing]

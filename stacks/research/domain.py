@@ -37,7 +37,6 @@ class StudioDomain(sagemaker.CfnDomain):
                 maximum_ebs_volume_size_in_gb=settings.maximum_volume_gb,
             )
         )
-        security_groups = [network.security_group.security_group_id]
         super().__init__(
             scope,
             id,
@@ -50,12 +49,10 @@ class StudioDomain(sagemaker.CfnDomain):
             home_efs_file_system_creation="Enabled" if settings.home_efs else "Disabled",
             # Propagate tags, so that the bill shows researchers' resources under the deployment's tag.
             tag_propagation="ENABLED",
-            domain_settings=_Domain.DomainSettingsProperty(
-                execution_role_identity_config="USER_PROFILE_NAME", security_group_ids=security_groups
-            ),
+            domain_settings=_Domain.DomainSettingsProperty(execution_role_identity_config="USER_PROFILE_NAME"),
             default_user_settings=_Domain.UserSettingsProperty(
                 execution_role=roles.default.role_arn,
-                security_groups=security_groups,
+                security_groups=[network.apps.security_group_id],
                 default_landing_uri="studio::",
                 studio_web_portal="ENABLED",
                 studio_web_portal_settings=_Domain.StudioWebPortalSettingsProperty(
@@ -69,10 +66,10 @@ class StudioDomain(sagemaker.CfnDomain):
             ),
             default_space_settings=_Domain.DefaultSpaceSettingsProperty(
                 execution_role=roles.shared.role_arn,
-                security_groups=security_groups,
+                security_groups=[network.shared_spaces.security_group_id],
                 space_storage_settings=storage,
+                # Studio Classic is left out: its apps need a group that lets other shared spaces' apps in.
                 jupyter_lab_app_settings=apps.jupyter_lab(),
-                kernel_gateway_app_settings=apps.kernel_gateway(),
             ),
         )
         for role in (roles.default, roles.shared):

@@ -10,7 +10,7 @@ from constructs import Construct
 from stacks.common.defaults import Defaults
 from stacks.common.service_role import ServiceRole
 from stacks.deployment import Place
-from stacks.deployment.research import ResearchConfig
+from stacks.deployment.research import ResearchConfig, UserConfig
 
 INTERFACE_ENDPOINTS = {
     "SageMakerApi": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_API,
@@ -25,12 +25,21 @@ INTERFACE_ENDPOINTS = {
 """Services that an app with a custom image, and a processing job, call from the VPC."""
 UNSIGNED_ENDPOINTS = ("Studio",)
 """Endpoints for browser sessions. Their requests are not signed, so a policy cannot test the principal."""
-STUDIO_PORTS = ec2.Port.tcp_range(8192, 65_535)
-"""Ports between Studio's apps (SageMaker developer guide, "VPC only communication with the internet")."""
+CLASSIC_PORTS = ec2.Port.tcp_range(8192, 65_535)
+"""Ports between a researcher's apps of Studio Classic (SageMaker developer guide, "VPC only communication with the
+internet")."""
 
 
 class ResearchNetwork(Construct):
-    """`vpc_id`, `subnet_ids` and `security_group` of a new VPC, or of the VPC that the deployment file names."""
+    """`vpc_id`, `subnet_ids` and security groups, in a new VPC or in the VPC that the deployment file names.
+
+    Apps have no sign-on of their own: whoever reaches an app's port can use it. Therefore no group allows ingress from
+    an app of another researcher, or from a job.
+
+    `apps` is the group of all researchers' apps, `shared_spaces` of shared spaces' apps, `jobs` of jobs and
+    `workstation` of the administrator's workstation. `profiles` has the groups of single researchers, by profile, which
+    SageMaker adds to `apps`.
+    """
 
     def __init__(
         self,
@@ -51,19 +60,30 @@ class ResearchNetwork(Construct):
             vpc = _vpc(self, place.account, defaults)
             self.subnet_ids = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         self.vpc_id = vpc.vpc_id
-        self.security_group = ec2.SecurityGroup(
-            self,
-            "SecurityGroup",
-            vpc=vpc,
-            description="Apps and jobs of the research environment.",
-            # A new VPC has no routes except to the endpoints.
-            allow_all_outbound=True,
+        self.apps = _security_group(self, "Apps", vpc, "Apps of researchers.")
+        self.shared_spaces = _security_group(self, "SharedSpaces", vpc, "Apps of shared spaces.")
+        self.jobs = _security_group(self, "Jobs", vpc, "Processing jobs.")
+        self.workstation = (
+            _security_group(self, "Workstation", vpc, "The administrator's workstation.")
+            if settings.workstation
+            else None
         )
-        self.security_group.add_ingress_rule(self.security_group, STUDIO_PORTS, "Apps, and the instances of one job")
-        if settings.home_efs:
-            self.security_group.add_ingress_rule(self.security_group, ec2.Port.NFS, "Home directories")
+        self.profiles = {user.profile: _classic_group(self, user, vpc) for user in settings.users if settings.classic}
         if not settings.vpc_id:
-            _add_endpoints(self, vpc, place, settings.readable_buckets, self.security_group)
+            clients = [self.apps, self.shared_spaces, self.jobs, *([self.workstation] if self.workstation else [])]
+            _add_endpoints(self, vpc, place, settings.readable_buckets, clients)
+
+
+def _security_group(scope: Construct, id: str, vpc: ec2.IVpc, description: str) -> ec2.SecurityGroup:
+    # A new VPC has no routes except to the endpoints.
+    return ec2.SecurityGroup(scope, id, vpc=vpc, description=description, allow_all_outbound=True)
+
+
+def _classic_group(scope: Construct, user: UserConfig, vpc: ec2.IVpc) -> ec2.SecurityGroup:
+    """Return the group in which a researcher's own apps of Studio Classic reach one another."""
+    group = _security_group(scope, f"Profile-{user.profile}", vpc, f"Studio Classic of {user.profile}.")
+    group.add_ingress_rule(group, CLASSIC_PORTS, "The researcher's own apps")
+    return group
 
 
 def _vpc(scope: Construct, account: str, defaults: Defaults) -> ec2.Vpc:
@@ -88,7 +108,11 @@ def _vpc(scope: Construct, account: str, defaults: Defaults) -> ec2.Vpc:
 
 
 def _add_endpoints(
-    scope: Construct, vpc: ec2.IVpc, place: Place, readable_buckets: Sequence[str], clients: ec2.ISecurityGroup
+    scope: Construct,
+    vpc: ec2.IVpc,
+    place: Place,
+    readable_buckets: Sequence[str],
+    clients: Sequence[ec2.ISecurityGroup],
 ) -> None:
     s3 = vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
     for statement in s3_endpoint_policy(place, readable_buckets):
@@ -96,7 +120,8 @@ def _add_endpoints(
     security_group = ec2.SecurityGroup(
         scope, "Endpoints", vpc=vpc, description="Endpoints of AWS services.", allow_all_outbound=False
     )
-    security_group.add_ingress_rule(clients, ec2.Port.HTTPS, "Apps and jobs")
+    for client in clients:
+        security_group.add_ingress_rule(client, ec2.Port.HTTPS, "Apps and jobs")
     for name, service in INTERFACE_ENDPOINTS.items():
         endpoint = ec2.InterfaceVpcEndpoint(
             scope,

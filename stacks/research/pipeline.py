@@ -12,10 +12,10 @@ from constructs import Construct
 
 from research import processing_job
 from stacks.common.findings import acknowledge_wildcards
-from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED
 from stacks.deployment.research import PipelineConfig
+from stacks.research.sagemaker_role import SageMakerRole
 from stacks.research.schedule import add_schedule
 from stacks.research.studio_policy import volume_key_statements
 
@@ -43,9 +43,10 @@ class Pipeline(Construct):
         name, arn = names.pipeline(settings.name).name, names.pipeline(settings.name).arn
         script = Asset(self, "Script", path=str(settings.file))
         _grant_read_script(processing_role, script)
-        role = ServiceRole(self, "Role", service="sagemaker", account=names.place.account)
-        _grant_jobs(role, names, name, instance_types, processing_role, key)
-        definition = _definition(name, settings, environment, script)
+        role = SageMakerRole(self, "Role", account=names.place.account)
+        job = names.pipeline_job(settings.name)
+        _grant_jobs(role, names, job, instance_types, processing_role, key)
+        definition = _definition(job, settings, environment, script)
         self.pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
@@ -71,11 +72,11 @@ class Pipeline(Construct):
 
 
 def _definition(
-    name: str, settings: PipelineConfig, environment: processing_job.Environment, script: Asset
+    job_name: str, settings: PipelineConfig, environment: processing_job.Environment, script: Asset
 ) -> dict[str, Any]:
     job = processing_job.request(
         environment,
-        name=name,  # the beginning of each job's name, to which SageMaker appends the execution and the step
+        name=job_name,
         script=script.s3_object_key,
         code=script.s3_object_url,
         data=_get("Input"),
@@ -149,13 +150,13 @@ def _grant_read_script(role: iam.Role, script: Asset) -> None:
 def _grant_jobs(
     role: iam.Role,
     names: ResearchNames,
-    pipeline: str,
+    job_name: str,
     instance_types: Sequence[str],
     processing_role: iam.IRole,
     key: kms.IKey,
 ) -> None:
     """Allow the pipeline's role to start its jobs as the processing role, on the instance types of researchers."""
-    jobs = names.place.named("sagemaker", f"{pipeline}*", "processing-job/").arn
+    jobs = names.place.named("sagemaker", f"{job_name}-*", "processing-job/").arn
     for statement in (
         iam.PolicyStatement(
             sid="StartJobs",

@@ -3,7 +3,7 @@
 SageMaker can assume each role for this account only. Researchers can pass one role to SageMaker, the role of jobs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -12,11 +12,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks.common.grants import allow, grant_pull
-from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED, USERS
 from stacks.deployment.research import ResearchConfig
 from stacks.research.network import ResearchNetwork
+from stacks.research.sagemaker_role import SageMakerRole
 from stacks.research.studio_policy import StudioPolicy
 
 
@@ -66,46 +66,27 @@ class Roles(Construct):
         self._allow_data(self.shared, [SHARED])
         # SageMaker sets the profile's name as the session's source identity, which a session cannot change.
         self.default = self._add("Researcher", names.default_studio_role.name, policies=[studio])
-        self._allow_data(self.default, [SHARED, f"{USERS}${{aws:SourceIdentity}}/"])
+        self._allow_data(self.default, [SHARED])
+        self._allow_prefixes(
+            self.default,
+            "PrivatePrefix",
+            [f"{USERS}${{aws:SourceIdentity}}/"],
+            # A session without an identity has no private prefix.
+            {"Null": {"aws:SourceIdentity": "false"}},
+        )
         self.users: dict[str, iam.Role] = {}
         for user in settings.users:
             role = self._add(f"User-{user.profile}", names.studio_role(user).name, policies=[studio])
             self._allow_data(role, [SHARED, f"{USERS}{user.profile}/"])
             self.users[user.profile] = role
 
-    def _add(self, id: str, name: str | None = None, policies: Sequence[iam.IManagedPolicy] = ()) -> ServiceRole:
-        account = self._names.place.account
-        role = ServiceRole(self, id, service="sagemaker", account=account, role_name=name, managed_policies=policies)
-        assert role.assume_role_policy
-        role.assume_role_policy.add_statements(
-            iam.PolicyStatement(sid="SetSourceIdentity", principals=[role.service], actions=["sts:SetSourceIdentity"])
-        )
-        return role
+    def _add(self, id: str, name: str | None = None, policies: Sequence[iam.IManagedPolicy] = ()) -> SageMakerRole:
+        return SageMakerRole(self, id, account=self._names.place.account, role_name=name, managed_policies=policies)
 
     def _allow_data(self, role: iam.Role, prefixes: Sequence[str]) -> None:
         """Allow the role to use these prefixes of the data bucket, and to read the readable buckets."""
         bucket = self._bucket.bucket_arn
-        allow(
-            role,
-            sid="ListOwnPrefixes",
-            actions=["s3:ListBucket"],
-            resources=[bucket],
-            conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
-        )
-        allow(
-            role,
-            sid="ReadAndWriteOwnPrefixes",
-            actions=[
-                "s3:GetObject",
-                "s3:GetObjectVersion",
-                "s3:PutObject",
-                "s3:DeleteObject",
-                "s3:AbortMultipartUpload",
-                "s3:ListMultipartUploadParts",
-            ],
-            resources=[self._bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes],
-            wildcards="Prefixes of the data bucket.",
-        )
+        self._allow_prefixes(role, "OwnPrefixes", prefixes)
         allow(role, sid="FindBucket", actions=["s3:GetBucketLocation"], resources=[bucket])
         allow(
             role,
@@ -123,6 +104,36 @@ class Roles(Construct):
                 resources=[*arns, *(f"{arn}/*" for arn in arns)],
                 wildcards="Buckets that the deployment file names.",
             )
+
+    def _allow_prefixes(
+        self,
+        role: iam.Role,
+        sid: str,
+        prefixes: Sequence[str],
+        conditions: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        allow(
+            role,
+            sid=f"List{sid}",
+            actions=["s3:ListBucket"],
+            resources=[self._bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}, **(conditions or {})},
+        )
+        allow(
+            role,
+            sid=f"ReadAndWrite{sid}",
+            actions=[
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "s3:AbortMultipartUpload",
+                "s3:ListMultipartUploadParts",
+            ],
+            resources=[self._bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes],
+            conditions=conditions,
+            wildcards="Prefixes of the data bucket.",
+        )
 
     def _allow_job_runtime(self, role: iam.Role, network: ResearchNetwork) -> None:
         """Allow SageMaker's own actions during a job: its log, its metrics and its network interfaces."""
@@ -150,7 +161,7 @@ class Roles(Construct):
             actions=["ec2:CreateNetworkInterface"],
             resources=[
                 interfaces,
-                named("ec2", network.security_group.security_group_id, "security-group/").arn,
+                named("ec2", network.jobs.security_group_id, "security-group/").arn,
                 *subnets,
             ],
         )

@@ -84,7 +84,15 @@ class ResearchStack(Stack):
             roles=self._roles,
             images=images,
         )
-        users = Users(self, "Users", settings=settings, domain=domain, roles=self._roles, defaults=defaults)
+        users = Users(
+            self,
+            "Users",
+            settings=settings,
+            domain=domain,
+            roles=self._roles,
+            network=self._network,
+            defaults=defaults,
+        )
         retained = self._retained(bucket)
         self._add_clean_up(domain, users, pipelines, retained)
         self._add_workstation(domain)
@@ -135,7 +143,7 @@ class ResearchStack(Stack):
             job_prefix=self._names.job_prefix,
             processing_role=self._roles.processing.role_arn,
             subnets=self._network.subnet_ids,
-            security_group=self._network.security_group.security_group_id,
+            security_group=self._network.jobs.security_group_id,
             processing_image=next((image.processing_uri for image in images if image.processing_uri), ""),
         )
 

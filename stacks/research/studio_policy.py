@@ -36,7 +36,7 @@ class StudioPolicy(iam.ManagedPolicy):
                 *_jobs(arns, processing_role),
                 *_pipelines(arns.pipelines),
                 *volume_key_statements(key),
-                *_limits(settings, network.subnet_ids),
+                *_limits(settings, network),
             ],
         )
         acknowledge_wildcards(
@@ -185,18 +185,21 @@ def volume_key_statements(key: kms.IKey) -> list[iam.PolicyStatement]:
     ]
 
 
-def _limits(settings: ResearchConfig, subnet_ids: Sequence[str]) -> list[iam.PolicyStatement]:
+def _limits(settings: ResearchConfig, network: ResearchNetwork) -> list[iam.PolicyStatement]:
     """Return the denials, which override every allowance."""
+    create = ["sagemaker:CreateProcessingJob"]
+    other_groups = {"ForAnyValue:StringNotEquals": {"sagemaker:VpcSecurityGroupIds": [network.jobs.security_group_id]}}
     limits = [
         _deny(
             "OnlyTheseInstanceTypes",
-            ["sagemaker:CreateApp", "sagemaker:CreateProcessingJob"],
+            ["sagemaker:CreateApp", *create],
             {"ForAnyValue:StringNotEquals": {"sagemaker:InstanceTypes": [*settings.instance_types, "system"]}},
-        )
+        ),
+        # A researcher's group could let a job reach that researcher's apps.
+        _deny("NoJobInAnotherGroup", create, other_groups),
     ]
     if settings.network == "vpc-only":
-        create = ["sagemaker:CreateProcessingJob"]
-        outside = {"ForAnyValue:StringNotEquals": {"sagemaker:VpcSubnets": list(subnet_ids)}}
+        outside = {"ForAnyValue:StringNotEquals": {"sagemaker:VpcSubnets": network.subnet_ids}}
         limits += [
             _deny("NoJobOutsideTheNetwork", create, {"Null": {"sagemaker:VpcSubnets": "true"}}),
             _deny("NoJobInAnotherNetwork", create, outside),

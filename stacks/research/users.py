@@ -8,6 +8,7 @@ from constructs import Construct
 from stacks.common.defaults import Defaults
 from stacks.deployment.research import GroupConfig, IdentityCenterConfig, ResearchConfig, SpaceConfig, UserConfig
 from stacks.research.domain import StudioDomain
+from stacks.research.network import ResearchNetwork
 from stacks.research.roles import Roles
 
 
@@ -22,10 +23,11 @@ class Users(Construct):
         settings: ResearchConfig,
         domain: StudioDomain,
         roles: Roles,
+        network: ResearchNetwork,
         defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
-        self._domain, self._roles, self._defaults = domain, roles, defaults
+        self._domain, self._roles, self._network, self._defaults = domain, roles, network, defaults
         self.profiles: dict[str, sagemaker.CfnUserProfile] = {}
         self._user_ids: dict[str, str] = {}
         center = settings.identity_center
@@ -85,7 +87,7 @@ class Users(Construct):
     def _add_profile(
         self, user: UserConfig, assignment: sso.CfnApplicationAssignment | None
     ) -> sagemaker.CfnUserProfile:
-        role = self._roles.users[user.profile]
+        role, group = self._roles.users[user.profile], self._network.profiles.get(user.profile)
         profile = sagemaker.CfnUserProfile(
             self,
             f"Profile-{user.profile}",
@@ -93,7 +95,9 @@ class Users(Construct):
             user_profile_name=user.profile,
             single_sign_on_user_identifier="UserName" if assignment else None,
             single_sign_on_user_value=user.name if assignment else None,
-            user_settings=sagemaker.CfnUserProfile.UserSettingsProperty(execution_role=role.role_arn),
+            user_settings=sagemaker.CfnUserProfile.UserSettingsProperty(
+                execution_role=role.role_arn, security_groups=[group.security_group_id] if group else None
+            ),
         )
         profile.node.add_dependency(role)
         if assignment:

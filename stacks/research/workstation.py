@@ -14,12 +14,12 @@ from constructs import Construct
 
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_pull_push
-from stacks.common.service_role import ServiceRole
 from stacks.deployment import ResearchNames
 from stacks.deployment.research import ImageConfig, WorkstationConfig
 from stacks.research.domain import StudioDomain
 from stacks.research.network import ResearchNetwork
 from stacks.research.roles import Roles
+from stacks.research.sagemaker_role import SageMakerRole
 from stacks.research.schedule import add_schedule
 
 
@@ -42,7 +42,8 @@ class Workstation(Construct):
     ) -> None:
         super().__init__(scope, id)
         account, name = names.place.account, names.workstation
-        role = ServiceRole(self, "Role", service="sagemaker", account=account)
+        assert network.workstation
+        role = SageMakerRole(self, "Role", account=account)
         for repository in repositories:
             grant_pull_push(repository, role)
         _grant_images(role, names, images)
@@ -67,7 +68,7 @@ class Workstation(Construct):
             role_arn=role.role_arn,
             platform_identifier="notebook-al2023-v1",
             subnet_id=network.subnet_ids[0],
-            security_group_ids=[network.security_group.security_group_id],
+            security_group_ids=[network.workstation.security_group_id],
             direct_internet_access="Disabled",
             root_access="Disabled",
             instance_metadata_service_configuration=(

@@ -162,7 +162,7 @@ _ARN_KEYS = {
     *("aws:principalarn", "aws:sourcearn", "lambda:functionarn", "ecs:cluster", "iam:associatedresourcearn"),
     *("ec2:subnet", "sagemaker:owneruserprofilearn"),
 }
-_MULTIVALUED_KEYS = {"sagemaker:instancetypes", "sagemaker:vpcsubnets"}
+_MULTIVALUED_KEYS = {"sagemaker:instancetypes", "sagemaker:vpcsubnets", "sagemaker:vpcsecuritygroupids"}
 ANONYMOUS, PRINCIPAL, SERVICE, FEDERATED = range(4)
 _KINDS = {
     ANONYMOUS: "an anonymous caller",

@@ -42,6 +42,10 @@ from tests.policies.terms import (
 ANY_VALUE = (Like("*"),)
 NAMED_SESSION = ("sts:AssumeRole", "sts:SetSourceIdentity")
 """SageMaker sets the researcher as source identity, which the session cannot change."""
+_READ_AND_WRITE = (
+    *("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"),
+    *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+)
 S3_READ_BUCKET = ("s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation")
 
 
@@ -58,8 +62,9 @@ def boundary_permissions(
         *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
         *("ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission"),
     )
-    own = f"arn:{partition(research.region)}:iam::{research.account}:role/{deployment.name}-*"
-    return Permission(services, ("*",)), _pass_to_sagemaker(own)
+    roles = f"arn:{partition(research.region)}:iam::{research.account}:role/{deployment.name}"
+    passed = (f"{roles}-processing", f"{roles}-studio", f"{roles}-research-Roles*")
+    return Permission(services, ("*",)), _pass_to_sagemaker(*passed)
 
 
 def add_research(
@@ -165,9 +170,9 @@ class _Environment:
     # Researchers and jobs --------------------------------------------------------------------------------------------
 
     def add_researchers(self) -> None:
+        default = self._names.default_studio_role.arn
         own_prefixes = {
-            # Researchers without a user profile in the deployment file are distinguished by the source identity.
-            self._names.default_studio_role.arn: (f"{USERS}${{aws:SourceIdentity}}/",),
+            default: (),
             self._named("RolesSharedSpaces"): (),
             **{self._names.studio_role(user).arn: (f"{USERS}{user.profile}/",) for user in self._research.users},
         }
@@ -179,6 +184,13 @@ class _Environment:
                 *self._use_studio(),
                 *self._start_jobs(),
             )
+        # Researchers without a user profile in the deployment file are distinguished by the source identity.
+        private, named = f"{USERS}${{aws:SourceIdentity}}/*", {"aws:SourceIdentity": ANY_VALUE}
+        self._intent.allow(
+            default,
+            Permission(("s3:ListBucket",), (self._bucket,), {**named, "s3:prefix": (Like(private),)}),
+            Permission(_READ_AND_WRITE, (f"{self._bucket}/{private}",), named),
+        )
 
     def add_processing_role(self) -> None:
         self._intent.add_role(self._processing, self._sagemaker, NAMED_SESSION)
@@ -188,13 +200,7 @@ class _Environment:
         """Yield access to these prefixes of the data bucket, and read access to the readable buckets."""
         s3_prefix = {"s3:prefix": tuple(Like(f"{prefix}*") for prefix in prefixes)}
         yield Permission(("s3:ListBucket",), (self._bucket,), s3_prefix)
-        yield Permission(
-            (
-                *("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"),
-                *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
-            ),
-            tuple(f"{self._bucket}/{prefix}*" for prefix in prefixes),
-        )
+        yield Permission(_READ_AND_WRITE, tuple(f"{self._bucket}/{prefix}*" for prefix in prefixes))
         yield Permission(("s3:GetBucketLocation",), (self._bucket,))
         yield Permission(("kms:Decrypt", "kms:GenerateDataKey"), (self._key,), via_s3(self._region))
         if self._readable:
@@ -255,7 +261,10 @@ class _Environment:
             ("sagemaker:CreateProcessingJob",),
             (self._own_jobs,),
             {"sagemaker:VpcSubnets": self._subnets} if self._research.network == "vpc-only" else {},
-            conditions_if_present={"sagemaker:InstanceTypes": (*self._research.instance_types, "system")},
+            conditions_if_present={
+                "sagemaker:InstanceTypes": (*self._research.instance_types, "system"),
+                "sagemaker:VpcSecurityGroupIds": (self._named("NetworkJobs").rpartition("/")[2],),
+            },
         )
         yield Permission(_actions("DescribeProcessingJob", "StopProcessingJob"), (self._own_jobs,))
         yield Permission(("sagemaker:ListProcessingJobs",), ("*",))
@@ -271,7 +280,7 @@ class _Environment:
         yield Permission(("cloudwatch:PutMetricData",), ("*",), namespace)
         interfaces = self._in_ec2("network-interface/*")
         subnets = tuple(self._in_ec2(f"subnet/{subnet}") for subnet in self._subnets)
-        yield Permission(("ec2:CreateNetworkInterface",), (interfaces, self._named("NetworkSecurityGroup"), *subnets))
+        yield Permission(("ec2:CreateNetworkInterface",), (interfaces, self._named("NetworkJobs"), *subnets))
         yield Permission(
             (
                 *("ec2:DeleteNetworkInterface", "ec2:CreateNetworkInterfacePermission"),
@@ -292,9 +301,9 @@ class _Environment:
         intent = self._intent
         for pipeline, pipeline_arn in zip(self._research.pipelines, self._pipelines, strict=True):
             role = self._named(f"Pipeline-{pipeline.name}Role")
-            jobs = (f"{pipeline_arn.replace(':pipeline/', ':processing-job/')}*",)
+            jobs = (f"{pipeline_arn.replace(':pipeline/', ':processing-job/')}--job-*",)
             sizes = {"sagemaker:InstanceTypes": self._research.instance_types}
-            intent.add_role(role, self._sagemaker)
+            intent.add_role(role, self._sagemaker, NAMED_SESSION)
             intent.allow(
                 role,
                 Permission(("sagemaker:CreateProcessingJob",), jobs, sizes),
@@ -345,7 +354,7 @@ class _Environment:
     def add_workstation(self) -> None:
         role, names = self._named("WorkstationRole"), self._names
         passed = (self._named("RolesImage"), names.default_studio_role.arn, self._named("RolesSharedSpaces"))
-        self._intent.add_role(role, self._sagemaker)
+        self._intent.add_role(role, self._sagemaker, NAMED_SESSION)
         self._intent.allow(
             role,
             Permission(_actions("UpdateDomain", "DescribeDomain"), (self._named("Domain", hashed=False),)),

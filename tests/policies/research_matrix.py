@@ -193,12 +193,15 @@ class _Environment:
     def _job_variants(self, session: Context) -> Iterator[tuple[str, Context]]:
         inside: Context = {**session, "sagemaker:InstanceTypes": [self._research.default_instance_type]}
         subnets = list(self._subnets) or ["subnet-1"]
-        yield "in the network", {**inside, "sagemaker:VpcSubnets": subnets}
+        group = self._inventory.arn_of(self._stack, "NetworkJobs").rpartition("/")[2]
+        network: Context = {**inside, "sagemaker:VpcSubnets": subnets, "sagemaker:VpcSecurityGroupIds": [group]}
+        yield "in the network", network
+        yield "in another group", {**network, "sagemaker:VpcSecurityGroupIds": ["sg-of-a-researcher"]}
+        yield "also in another group", {**network, "sagemaker:VpcSecurityGroupIds": [group, "sg-of-a-researcher"]}
         yield "without a network", inside
         yield "in another network", {**inside, "sagemaker:VpcSubnets": ["subnet-of-others"]}
         yield "also in another network", {**inside, "sagemaker:VpcSubnets": [subnets[0], "subnet-of-others"]}
-        large: Context = {**inside, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"], "sagemaker:VpcSubnets": subnets}
-        yield "on a large instance", large
+        yield "on a large instance", {**network, "sagemaker:InstanceTypes": ["ml.p4d.24xlarge"]}
 
     # Targets ---------------------------------------------------------------------------------------------------------
 
@@ -238,6 +241,7 @@ class _Environment:
             ("profile", f"user-profile/{self._domain}/{GUEST}", "CreatePresignedDomainUrl", "UpdateUserProfile"),
             ("job", f"processing-job/{self._names.job_prefix}one", *_JOB, "AddTags"),
             ("job", "processing-job/others", *_JOB, "AddTags"),
+            ("job", f"processing-job/{self._deployment.name}-two--one", *_JOB),
             ("image", f"image/{self._deployment.name}-pegasus", "CreateImage", "DeleteImage"),
             ("config", f"app-image-config/{self._deployment.name}-pegasus-config", "UpdateAppImageConfig"),
             ("notebook instance", f"notebook-instance/{self._names.workstation}", *_NOTEBOOK),
@@ -247,7 +251,7 @@ class _Environment:
             resource_arn = arn("sagemaker", self._region, self._home, resource)
             yield self._target(kind, resource_arn, *(f"sagemaker:{verb}" for verb in verbs))
         logs = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
-        for stream in (f"{self._names.job_prefix}one", "others"):
+        for stream in (f"{self._names.job_prefix}one", f"{self._deployment.name}-two--one", "others"):
             yield self._target("job's log", f"{logs}:log-stream:{stream}", "logs:GetLogEvents", "logs:PutLogEvents")
         yield self._target("interface", self._ec2("network-interface/eni-1"), "ec2:DeleteNetworkInterface")
         for subnet in (self._subnet(0), self._ec2("subnet/subnet-0")):

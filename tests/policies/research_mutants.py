@@ -40,6 +40,27 @@ def _endpoint(t: Templates, name: str) -> Node:
     return t.find(SSO, "AWS::EC2::VPCEndpoint", f"Network{name}")
 
 
+def _ingress(t: Templates) -> Node:
+    return t.find(SSO, "AWS::EC2::SecurityGroupIngress", "NetworkEndpointsfromcoatcheckresearchNetworkJobs")
+
+
+def _let_in(t: Templates, target: str, source: str) -> None:
+    """Add a rule by which a group's members reach the ports of another group's members."""
+    groups = {
+        name: next(r for r in t.resources[SSO] if r.startswith(name) and r[len(name) :].isalnum())
+        for name in (target, source)
+    }
+    t.add(
+        SSO,
+        "AWS::EC2::SecurityGroupIngress",
+        GroupId={"Fn::GetAtt": [groups[target], "GroupId"]},
+        SourceSecurityGroupId={"Fn::GetAtt": [groups[source], "GroupId"]},
+        IpProtocol="tcp",
+        FromPort=8888,
+        ToPort=8888,
+    )
+
+
 def _remove_statement(properties: Node, sid: str) -> None:
     properties["PolicyDocument"]["Statement"].remove(_statement(properties, sid))
 
@@ -71,14 +92,15 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             t.find(SSO, "AWS::SageMaker::UserProfile", "UsersProfilegrace")["UserSettings"],
         ),
         "users without a profile: prefix of the user id": lambda t: assign(
-            _role_statement(t, "RolesResearcher", "ReadAndWriteOwnPrefixes"),
+            _role_statement(t, "RolesResearcher", "ReadAndWritePrivatePrefix"),
             "Resource",
-            [f"{_BUCKET}/shared/*", f"{_BUCKET}/users/${{aws:userid}}/*"],
+            f"{_BUCKET}/users/${{aws:userid}}/*",
         ),
         "users without a profile: read every private prefix": lambda t: assign(
-            _role_statement(t, "RolesResearcher", "ReadAndWriteOwnPrefixes"),
-            "Resource",
-            [f"{_BUCKET}/shared/*", f"{_BUCKET}/users/*/*"],
+            _role_statement(t, "RolesResearcher", "ReadAndWritePrivatePrefix"), "Resource", f"{_BUCKET}/users/*/*"
+        ),
+        "users without a profile: sessions without an identity": lambda t: drop(
+            _role_statement(t, "RolesResearcher", "ReadAndWritePrivatePrefix"), "Condition"
         ),
         "sessions do not name the researcher": lambda t: drop(t.find(SSO, "AWS::SageMaker::Domain"), "DomainSettings"),
         "jobs read private prefixes": lambda t: _allow(t, "RolesProcessing", "s3:GetObject", f"{_BUCKET}/users/*"),
@@ -183,8 +205,14 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             ["555555555555", OTHER_ACCOUNT],
         ),
         "ingress is allowed": lambda t: (
-            drop(t.find(SSO, "AWS::EC2::SecurityGroupIngress", "NetworkSecurityGroup"), "SourceSecurityGroupId"),
-            assign(t.find(SSO, "AWS::EC2::SecurityGroupIngress", "NetworkSecurityGroup"), "CidrIp", "0.0.0.0/0"),
+            drop(_ingress(t), "SourceSecurityGroupId"),
+            assign(_ingress(t), "CidrIp", "0.0.0.0/0"),
+        ),
+        "apps reach other researchers' apps": lambda t: _let_in(t, "NetworkApps", "NetworkApps"),
+        "jobs reach apps": lambda t: _let_in(t, "NetworkApps", "NetworkJobs"),
+        "shared spaces reach one another": lambda t: _let_in(t, "NetworkSharedSpaces", "NetworkSharedSpaces"),
+        "jobs in a researcher's security group": lambda t: _remove_statement(
+            t.find(SSO, "AWS::IAM::ManagedPolicy"), "NoJobInAnotherGroup"
         ),
         # Data and key.
         "data: no bucket policy": lambda t: t.remove(SSO, "DataPolicy"),

@@ -147,8 +147,15 @@ class _Settings:
             yield from self._check_role(target["RoleArn"], f"Pipeline{name}ScheduleRole")
 
     def _ingress(self, rule: Properties) -> Iterator[str]:
+        """Yield a problem unless the rule is for endpoints, or for one researcher's own apps of Studio Classic."""
         if "SourceSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6", "SourcePrefixListId"} & set(rule):
             yield "allows ingress from other sources than the environment's apps and jobs"
+            return
+        group, source = (rule[name]["Fn::GetAtt"][0] for name in ("GroupId", "SourceSecurityGroupId"))
+        if not re.match("NetworkEndpoints[0-9A-F]{8}$", group) and not (
+            group == source and group.startswith("NetworkProfile")
+        ):
+            yield f"{source} reaches the ports of {group}"
 
     def _resolve(self, value: object) -> object:
         return self._resources.resolve(value, "settings")

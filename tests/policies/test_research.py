@@ -90,7 +90,7 @@ def test_requests_of_researchers_and_jobs_are_allowed(simulator: Simulator) -> N
         (guest, "s3:GetObject", f"{bucket}/users/guest/one"),
         *((caller, "kms:Decrypt", key) for caller in (ada, guest, jobs)),
         *((caller, "s3:ListBucket", bucket) for caller in (ada, guest, jobs)),
-        (ada, "sagemaker:CreateProcessingJob", f"{sagemaker}:processing-job/coatcheck-lab-one"),
+        (ada, "sagemaker:CreateProcessingJob", f"{sagemaker}:processing-job/coatcheck-lab--one"),
         (ada, "iam:PassRole", processing_role),
         (ada, "kms:CreateGrant", key),
         (service, "sts:AssumeRole", processing_role),

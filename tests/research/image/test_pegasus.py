@@ -3,6 +3,7 @@
 The environment is installed once for each version of the pins (minutes, 900 MB).
 """
 
+import http.client
 import json
 import os
 import socket
@@ -92,6 +93,33 @@ def test_jupyterlab_has_the_address_of_studio(jupyterlab: str) -> None:
 
 def test_jupyterlab_reports_its_idle_time(jupyterlab: str) -> None:
     assert json.loads(get(f"{jupyterlab}/api/idle"))["lastActiveTimestamp"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://abcdefg12345.studio.us-east-1.sagemaker.aws", 101),
+        ("https://abcdefg12345.studio.cn-north-1.sagemaker.com.cn", 101),
+        ("https://abcdefg12345.studio.us-east-1.sagemaker.aws.example.com", 403),
+        ("https://example.com/?x=.studio.us-east-1.sagemaker.aws", 403),
+        ("http://abcdefg12345.studio.us-east-1.sagemaker.aws", 403),
+        ("https://studioXus-east-1.sagemaker.aws", 403),
+    ],
+)
+def test_connections_come_from_pages_of_studio(jupyterlab: str, origin: str, status: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Origin": origin,
+    }
+    connection.request(
+        "GET", f"{jupyterlab.removeprefix(f'http://127.0.0.1:{PORT}')}/api/events/subscribe", None, headers
+    )
+    assert connection.getresponse().status == status
+    connection.close()
 
 
 def test_kernel_is_named_python3(jupyterlab: str) -> None:

@@ -76,7 +76,7 @@ def test_large_message_starts_the_pipeline_once(laboratory: Laboratory) -> None:
     content = b",A,B\n" + b"cell,0,1\n" * 40_000  # larger than the threshold: the message has a pointer
     laboratory.upload("run-7/small.csv", content)
     (started,) = laboratory.sagemaker.wait_for("StartPipelineExecution", 1, seconds=60)
-    assert started["PipelineName"] == "coatcheck-qc"
+    assert started["PipelineName"] == "coatcheck--qc"
     (parameter,) = started["PipelineParameters"]
     assert parameter["Name"] == "Input"
     bucket, key = split(parameter["Value"])

@@ -1,8 +1,16 @@
 """The network: private subnets, endpoints, security groups. tests/policies proves the endpoints' policies."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template, only, resources
+from tests.stacks.research.environments import load_example, with_changes
+
+Synth = Callable[[ResearchDeployment], Template]
 
 
 def service(endpoint: dict[str, Any]) -> str:
@@ -47,10 +55,61 @@ def test_endpoints_cover_the_services_of_apps_and_jobs(template: Template) -> No
     assert len(gateway["RouteTableIds"]) == 2
 
 
-def test_studio_and_endpoint_ports_are_open(template: Template) -> None:
-    ingress = [rule["Properties"] for rule in resources(template, "AWS::EC2::SecurityGroupIngress").values()]
-    assert len(ingress) == 2
-    assert {(rule["FromPort"], rule["ToPort"]) for rule in ingress} == {(443, 443), (8192, 65_535)}
+def users_of_groups(template: Template) -> dict[str, list[str]]:
+    """Return the logical ids of the resources that use each security group, by the group's logical id."""
+    users: dict[str, list[str]] = {group: [] for group in resources(template, "AWS::EC2::SecurityGroup")}
+    for name, resource in template["Resources"].items():
+        if not resource["Type"].startswith("AWS::EC2::SecurityGroup"):
+            text = json.dumps(resource.get("Properties", {}))
+            for group in users:
+                if group in text:
+                    users[group].append(name)
+    return users
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("research.toml", {}),
+        ("research.toml", {"network": "internet", "pipelines": [{"name": "qc"}]}),
+        ("research-images.toml", {}),
+        ("research-images.toml", {"users": [{"name": "ada"}, {"name": "grace"}]}),
+    ],
+    ids=["single sign-on", "internet", "Studio Classic", "Studio Classic, two users"],
+)
+def test_no_app_or_job_reaches_another_researchers_app(synth: Synth, file: str, changes: dict[str, Any]) -> None:
+    """Apps have no sign-on of their own: a network path to an app's port is access to it."""
+    template = synth(with_changes(load_example(file), changes))
+    for group in resources(template, "AWS::EC2::SecurityGroup").values():
+        assert "SecurityGroupIngress" not in group["Properties"]
+    users = users_of_groups(template)
+    profiles = set(resources(template, "AWS::SageMaker::UserProfile"))
+    endpoints = set(resources(template, "AWS::EC2::VPCEndpoint"))
+    for rule in resources(template, "AWS::EC2::SecurityGroupIngress").values():
+        target, source = (rule["Properties"][name]["Fn::GetAtt"][0] for name in ("GroupId", "SourceSecurityGroupId"))
+        if set(users[target]) <= endpoints:
+            assert rule["Properties"]["FromPort"] == rule["Properties"]["ToPort"] == 443
+        else:
+            # One researcher's apps of Studio Classic reach one another.
+            assert target == source
+            assert len(users[target]) == 1
+            assert set(users[target]) <= profiles
+
+
+def test_apps_shared_spaces_and_jobs_have_their_own_groups(several_template: Template) -> None:
+    domain = only(several_template, "AWS::SageMaker::Domain")["Properties"]
+    workstation = only(several_template, "AWS::SageMaker::NotebookInstance")["Properties"]
+    groups = [
+        domain["DefaultUserSettings"]["SecurityGroups"],
+        domain["DefaultSpaceSettings"]["SecurityGroups"],
+        workstation["SecurityGroupIds"],
+        only(several_template, "AWS::SageMaker::UserProfile")["Properties"]["UserSettings"]["SecurityGroups"],
+    ]
+    names = [group["Fn::GetAtt"][0] for (group,) in groups]
+    (jobs,) = set(resources(several_template, "AWS::EC2::SecurityGroup")) - set(names)
+    assert len(set(names)) == 4
+    assert jobs in json.dumps(only(several_template, "AWS::SSM::Parameter"))
+    assert "KernelGatewayAppSettings" not in domain["DefaultSpaceSettings"]
 
 
 def test_flow_log_records_all_traffic(template: Template) -> None:
@@ -61,9 +120,7 @@ def test_existing_network_is_not_changed(several_template: Template) -> None:
     domain = only(several_template, "AWS::SageMaker::Domain")["Properties"]
     assert domain["VpcId"] == "vpc-0123456789abcdef0"
     assert domain["SubnetIds"] == ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
-    assert only(several_template, "AWS::EC2::SecurityGroup")["Properties"]["VpcId"] == "vpc-0123456789abcdef0"
+    groups = resources(several_template, "AWS::EC2::SecurityGroup").values()
+    assert {group["Properties"]["VpcId"] for group in groups} == {"vpc-0123456789abcdef0"}
     for kind in ("VPC", "Subnet", "VPCEndpoint"):
         assert not resources(several_template, f"AWS::EC2::{kind}")
-    # Studio Classic mounts the home directories.
-    rules = resources(several_template, "AWS::EC2::SecurityGroupIngress").values()
-    assert 2049 in {rule["Properties"]["FromPort"] for rule in rules}

@@ -22,7 +22,7 @@ from tests.templates import ROOT
 
 Synth = Callable[[ResearchDeployment], Template]
 ACCOUNT = "555555555555"
-ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/coatcheck-qc"
+ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/coatcheck--qc"
 DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -89,7 +89,7 @@ def test_step_is_the_launchers_job(pipeline_template: Template) -> None:
     code = step["ProcessingInputs"][1]["S3Input"]["S3Uri"]
     launched = launch.request(
         Environment.from_parameter(text(parameter["Value"]), parameter["Name"]),
-        name="coatcheck-qc",
+        name="coatcheck--qc--job",
         script=launch.SCRIPT,
         data="s3://b/cells.h5",
         arguments=step["AppSpecification"]["ContainerArguments"],
@@ -148,7 +148,7 @@ def test_pipeline_role_starts_only_the_pipelines_jobs(pipeline_template: Templat
     assert {statement["Sid"] for statement in found} == {
         *("StartJobs", "FollowJobs", "PassProcessingRole", "DescribeKey", "EncryptVolumes"),
     }
-    jobs = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:processing-job/coatcheck-qc*"
+    jobs = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:processing-job/coatcheck--qc--job-*"
     assert with_sid(found, "StartJobs")["Resource"] == jobs
     assert with_sid(found, "FollowJobs")["Resource"] == jobs
     types = with_sid(found, "StartJobs")["Condition"]
@@ -184,4 +184,4 @@ def test_addresses_have_chinas_partition_and_suffix(synth: Synth, several: Resea
     assert {"Ref": "AWS::URLSuffix"} in value["Fn::Join"][1]
     role = only(template, "AWS::SageMaker::Pipeline")["Properties"]["RoleArn"]
     jobs = with_sid(role_statements(template, role), "StartJobs")["Resource"]
-    assert jobs == f"arn:aws-cn:sagemaker:cn-north-1:{ACCOUNT}:processing-job/coatcheck-lab-qc*"
+    assert jobs == f"arn:aws-cn:sagemaker:cn-north-1:{ACCOUNT}:processing-job/coatcheck-lab--qc--job-*"

@@ -1,6 +1,9 @@
 """The research stack: its outputs, retention, tags and logical ids."""
 
+import json
+import re
 from collections.abc import Callable
+from fnmatch import fnmatch
 
 from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template, only, resources
@@ -48,3 +51,32 @@ def test_resources_have_the_deployments_tag(template: Template) -> None:
     for kind in ("AWS::SageMaker::Domain", "AWS::S3::Bucket", "AWS::SageMaker::UserProfile", "AWS::EC2::VPC"):
         for resource in resources(template, kind).values():
             assert tag in resource["Properties"]["Tags"], kind
+
+
+def test_roles_of_sagemaker_accept_the_source_identity(pipeline_template: Template, several_template: Template) -> None:
+    """SageMaker hands the researcher's name on to each role that it assumes for a session."""
+    for template, count in ((pipeline_template, 7), (several_template, 6)):
+        trusts = [
+            role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            for role in resources(template, "AWS::IAM::Role").values()
+            if "sagemaker.amazonaws.com" in json.dumps(role["Properties"]["AssumeRolePolicyDocument"])
+        ]
+        actions = [sorted(statement["Action"] for statement in trust) for trust in trusts]
+        assert actions == [["sts:AssumeRole", "sts:SetSourceIdentity"]] * count
+
+
+def test_patterns_match_no_name_of_another_deployment(synth: Synth, example: ResearchDeployment) -> None:
+    """Two deployments in one account, where one's name is the beginning of the other's."""
+    pipelines = [{"name": "qc"}, {"name": "qc-two"}]
+    short, long = (
+        synth(with_changes(example, {"pipelines": pipelines}, name=name)) for name in ("coatcheck", "coatcheck-lab")
+    )
+    jobs = re.compile(r"(?:processing-job/|log-stream:)([^\"]+)")
+    patterns, others = (set(jobs.findall(json.dumps(template))) for template in (short, long))
+    assert {"coatcheck--*", "coatcheck--qc--job-*"} <= patterns
+    assert "coatcheck-lab--*" in others
+    assert not [(p, o) for p in patterns for o in others if fnmatch(o.replace("*", "x"), p)]
+    # Nor does a pipeline's role match another pipeline's jobs.
+    own = {p for p in patterns if "job-" in p}
+    assert len(own) == 2
+    assert not [(p, o) for p in own for o in own - {p} if fnmatch(o.replace("*", "x"), p)]
