@@ -59,6 +59,7 @@ class _Settings:
             "AWS::ECR::Repository": self._repository,
             "AWS::EC2::SecurityGroup": security_group_problems,
             "AWS::EC2::SecurityGroupIngress": self._ingress,
+            "AWS::IAM::Policy": self._policy,
             "AWS::IAM::Role": self._role,
             "AWS::SageMaker::Domain": self._domain,
             "AWS::SageMaker::ImageVersion": self._version,
@@ -99,6 +100,16 @@ class _Settings:
     def _role(self, role: Properties) -> Iterator[str]:
         if self._resolve(role.get("PermissionsBoundary")) != self._research.permissions_boundary:
             yield f"has the permissions boundary {role.get('PermissionsBoundary')}"
+
+    def _policy(self, policy: Properties) -> Iterator[str]:
+        """Yield a problem for a private prefix that does not require the session to name the researcher.
+
+        The engines treat a variable without a value as no match. The condition does not rely on this.
+        """
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "${aws:SourceIdentity}" in str(statement):
+                if statement.get("Condition", {}).get("Null") != {"aws:SourceIdentity": "false"}:
+                    yield "a private prefix does not require a source identity"
 
     def _domain(self, domain: Properties) -> Iterator[str]:
         if domain.get("AppNetworkAccessType") != (
