@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from claim_check.wire.pointer import Pointer
+from claim_check.errors import InvalidMessage
+from claim_check.wire.pointer import MAXIMUM_KEY_BYTES, Pointer
 
-_rules = {
-    "bucket": (re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"), "a bucket's name"),
-    "prefix": (re.compile(r"|(?!/)[^\x00-\x1f\x7f]{1,900}/"), "empty, or a key prefix that ends in '/'"),
-    "owner": (re.compile(r"[0-9]{12}"), "an account id of 12 digits"),
-    "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+"), "a Region's name"),
+_MAXIMUM_PREFIX_BYTES = MAXIMUM_KEY_BYTES - 64  # the rest is for a message id
+
+
+def _is_prefix(value: str) -> bool:
+    """Return whether readers accept the keys below this prefix, and SNS accepts the message with such a key."""
+    return value == "" or (
+        value.endswith("/")
+        and not value.startswith("/")
+        and value.isprintable()
+        and len(value.encode()) <= _MAXIMUM_PREFIX_BYTES
+        and not _has_detour(value)
+    )
+
+
+def _has_detour(key: str) -> bool:
+    """Return whether the key has a step "." or "..", which HTTP clients remove from a URL."""
+    return not {".", ".."}.isdisjoint(key.split("/"))
+
+
+_is_bucket = re.compile(r"(?!.*\.\.)(?![0-9.]+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]").fullmatch
+_rules: dict[str, tuple[Callable[[str], object], str]] = {
+    "bucket": (_is_bucket, "a bucket's name"),
+    "prefix": (
+        _is_prefix,
+        f"empty, or a key prefix that ends in '/', of up to {_MAXIMUM_PREFIX_BYTES} bytes of printable text without "
+        "steps '.' and '..'",
+    ),
+    "owner": (re.compile(r"[0-9]{12}").fullmatch, "an account id of 12 digits"),
+    "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+").fullmatch, "a Region's name"),
 }
 _replica_fields = ("bucket", "region")
 
@@ -96,26 +121,33 @@ class Store:
         return members | ({"replicas": [replica.to_dict() for replica in self.replicas]} if self.replicas else {})
 
     def object_of(self, message_id: str) -> S3Object:
-        """Return the object that holds the payload of the message with this id."""
-        return S3Object(self.bucket, self.prefix + message_id, self.owner, self.region)
+        """Return the object that holds the payload of the message with this id.
+
+        Raises InvalidMessage for a key that readers reject: `locate` returns None, or it is too long for S3.
+        """
+        stored = S3Object(self.bucket, self.prefix + message_id, self.owner, self.region)
+        if self.locate(stored.pointer) is None or len(stored.key.encode()) > MAXIMUM_KEY_BYTES:
+            raise InvalidMessage(
+                f"message_id {message_id!r}: no reader accepts its key; pass up to 64 of A-Z a-z 0-9 . _ -"
+            )
+        return stored
 
     def locate(self, pointer: Pointer) -> S3Object | None:
         """Return the object of a pointer into this store, or None for a pointer to any other place.
 
         A pointer into the store has the store's bucket, a key below the prefix, and no step "." or "..".
         """
-        steps = pointer.key.split("/")
         inside = pointer.key.startswith(self.prefix) and pointer.key != self.prefix
-        if pointer.bucket != self.bucket or not inside or {".", ".."}.intersection(steps):
+        if pointer.bucket != self.bucket or not inside or _has_detour(pointer.key):
             return None
         return S3Object(self.bucket, pointer.key, self.owner, self.region)
 
 
 def _check(place: Store | Replica, names: Iterable[str], kind: str) -> None:
     for name in names:
-        pattern, meaning = _rules[name]
+        is_valid, meaning = _rules[name]
         value = getattr(place, name)
-        if not isinstance(value, str) or not pattern.fullmatch(value):
+        if not isinstance(value, str) or not is_valid(value):
             raise ValueError(f"{kind} {name} = {value!r}: must be {meaning}")
 
 

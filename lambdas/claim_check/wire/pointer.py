@@ -25,7 +25,7 @@ _READ_CLASSES = frozenset({_WRITTEN_CLASS, "com.amazon.sqs.javamessaging.Message
 
 # A key has at most 1,024 bytes. JSON escapes a byte with at most six characters, so a valid pointer is shorter.
 _MAXIMUM_BODY_CHARACTERS = 16_384
-_MAXIMUM_KEY_BYTES = 1_024
+MAXIMUM_KEY_BYTES = 1_024
 _MAXIMUM_BUCKET_CHARACTERS = 255
 _MAXIMUM_SIZE_DIGITS = 18
 
@@ -56,7 +56,7 @@ class Pointer(NamedTuple):
                 raise MalformedMessage("the body is marked as a pointer but is not one")
         if not (is_utf8(bucket) and is_utf8(key)):
             raise MalformedMessage("the pointer's bucket or key is not valid Unicode")
-        if not 0 < len(bucket) <= _MAXIMUM_BUCKET_CHARACTERS or not 0 < len(key.encode()) <= _MAXIMUM_KEY_BYTES:
+        if not 0 < len(bucket) <= _MAXIMUM_BUCKET_CHARACTERS or not 0 < len(key.encode()) <= MAXIMUM_KEY_BYTES:
             raise MalformedMessage("the pointer's bucket or key is empty or longer than S3 allows")
         return pointer
 

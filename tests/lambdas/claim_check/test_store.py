@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from claim_check import Pointer, Replica, S3Object, Store
+from claim_check import InvalidMessage, Pointer, Replica, S3Object, Store
+from claim_check.wire.text import is_publishable
 from tests.lambdas.claim_check.fake_s3 import OWNER
 
 
@@ -25,6 +26,51 @@ def test_store_settings_are_validated() -> None:
         Store.from_dict({"account" if name == "owner" else name: value for name, value in settings.items()})
     with pytest.raises(ValueError, match="store owner = 111111111111"):
         Store.from_dict(settings | {"owner": 111111111111})
+
+
+PREFIXES = [
+    "./",
+    "../",
+    "a/../b/",
+    "a/./b/",
+    "a/..",
+    "/a/",
+    "/",
+    "a",
+    "a\x7f/",
+    "a\n/",
+    "a\u2028/",
+    "a\ufffe/",
+    "a\ud800/",
+]
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "é" * 480 + "/", "a" * 960 + "/"], ids=lambda prefix: ascii(prefix[:8]))
+def test_prefix_without_readers_is_rejected(prefix: str) -> None:
+    with pytest.raises(ValueError, match="store prefix = .*: must be empty, or a key prefix that ends in '/'"):
+        Store("payloads-one", prefix, OWNER, "eu-west-1")
+
+
+@pytest.mark.parametrize("prefix", ["", "a/", "..a/", "a../", "a//b/", "é" * 479 + "a/", "a" * 959 + "/", "ü 日本/"])
+def test_every_valid_prefix_has_readers(prefix: str) -> None:
+    """A message's key is accepted by the form of pointers, by the store and by SNS."""
+    store = Store("payloads-one", prefix, OWNER, "eu-west-1")
+    pointer = store.object_of("m" * 64).pointer
+    assert store.locate(Pointer.parse(pointer.body()))
+    assert is_publishable(pointer.body())
+
+
+@pytest.mark.parametrize("message_id", ["", ".", "..", "../m", "a/./b", "m" * 1016])
+def test_key_without_readers_is_rejected(message_id: str, store: Store) -> None:
+    with pytest.raises(InvalidMessage, match="no reader accepts its key"):
+        store.object_of(message_id)
+    assert store.object_of("m" * 1015).key == "payloads/" + "m" * 1015
+
+
+@pytest.mark.parametrize("bucket", ["ab", "a" * 64, "-ab", "ab-", "a..b", "192.168.0.1", "a_b", "a/b"])
+def test_invalid_bucket_is_rejected(bucket: str) -> None:
+    with pytest.raises(ValueError, match="store bucket"):
+        Store(bucket, "payloads/", OWNER, "eu-west-1")
 
 
 def test_replica_settings_are_validated(store: Store) -> None:
