@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
 from claim_check.errors import InvalidMessage
@@ -23,6 +26,8 @@ _type = re.compile(r"(String|Number|Binary|String\.Array)(\.[A-Za-z0-9_.-]+)?")
 _name = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _number = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MAXIMUM_TYPE_CHARACTERS = 256
+_SHOWN_CHARACTERS = 50
+_LOWEST, _HIGHEST = Decimal("-1e128"), Decimal("1e126")
 
 
 class Attribute(NamedTuple):
@@ -36,22 +41,31 @@ class Attribute(NamedTuple):
     value: str | bytes
 
     @classmethod
-    def of(cls, value: str | float | bytes | Attribute) -> Attribute:
-        """Return the attribute of a plain Python value. Raises InvalidMessage for any other type, bool included."""
+    def of(cls, value: AttributeValue) -> Attribute:
+        """Return the attribute of a plain Python value.
+
+        A number keeps its digits, also a Decimal, an IntEnum or a number of numpy. Raises InvalidMessage for any other
+        type, bool included.
+        """
         match value:
             case Attribute():
                 return value
             case str():
-                return cls("String", value)
-            case bytes():
-                return cls("Binary", value)
+                return cls("String", str.__str__(value))  # the text of a member of a StrEnum
+            case bytes() | bytearray() | memoryview():
+                return cls("Binary", bytes(value))
             case bool():
-                raise InvalidMessage(f"an attribute cannot be {value!r}: pass a string, or 1 or 0")
-            case int() | float() if -(10**128) <= value <= 10**126:  # SNS's range; excludes infinity and NaN
-                return cls("Number", repr(value))
-        raise InvalidMessage(
-            f"an attribute cannot be a {type(value).__name__} of this value: pass str, bytes or a number in SNS's range"
-        )
+                raise InvalidMessage(f"a value cannot be {value!r}: pass a string, or 1 or 0")
+        text = _number_text(value)
+        if text is None:
+            raise InvalidMessage(
+                f"a value cannot be of type {type(value).__name__}: pass str, bytes or a number, or text made of it"
+            )
+        if not _number.fullmatch(text):
+            raise InvalidMessage(f"a value cannot be the number {text[:_SHOWN_CHARACTERS]!r}: pass it as a string")
+        if not _LOWEST <= Decimal(text) <= _HIGHEST:
+            raise InvalidMessage("a number must be in SNS's range, from -1e128 to 1e126: pass it as a string")
+        return cls("Number", text)
 
     def size(self, name: str) -> int:
         """Return the bytes that the attribute `name` adds to a message: SNS counts name, data type and value."""
@@ -64,16 +78,23 @@ class Attribute(NamedTuple):
         return {"DataType": self.data_type, "StringValue": self.value}
 
 
+AttributeValue = str | float | Decimal | bytes | bytearray | memoryview | Attribute
+"""The values of a caller's attributes. IntEnum and numbers of numpy are accepted, too."""
+
+
 def total_size(attributes: Mapping[str, Attribute]) -> int:
     """Return the bytes that all attributes add to a message."""
     return sum(attribute.size(name) for name, attribute in attributes.items())
 
 
-def checked_attributes(attributes: Mapping[str, str | float | bytes | Attribute]) -> dict[str, Attribute]:
+def checked_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, Attribute]:
     """Return a copy of the attributes. Raises InvalidMessage if SNS or SQS would reject one of them."""
     result = {}
     for name, value in attributes.items():
-        attribute = Attribute.of(value)
+        try:
+            attribute = Attribute.of(value)
+        except InvalidMessage as error:
+            raise InvalidMessage(f"attribute {name!r}: {error}") from None
         problem = _problem(name, attribute)
         if problem:
             raise InvalidMessage(f"attribute {name!r}: {problem}")
@@ -85,7 +106,7 @@ def _problem(name: str, attribute: Attribute) -> str | None:
     value = attribute.value
     if name in RESERVED_ATTRIBUTES:
         return "this name is reserved for pointers to stored payloads: choose another name"
-    if not _name.fullmatch(name) or name.lower().startswith(("aws.", "amazon.")):
+    if not isinstance(name, str) or not _name.fullmatch(name) or name.lower().startswith(("aws.", "amazon.")):
         return (
             "a name has 1 to 256 of A-Z a-z 0-9 _ - and single inner dots, and does not start with 'AWS.' or 'Amazon.'"
         )
@@ -100,6 +121,17 @@ def _problem(name: str, attribute: Attribute) -> str | None:
     if attribute.data_type.startswith("Number") and not _number.fullmatch(str(value)):
         return f"{value!r} is not a number"
     return None
+
+
+def _number_text(value: object) -> str | None:
+    """Return the digits of a number, or None for another type."""
+    try:
+        return str(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    if isinstance(value, float):
+        return float.__repr__(value)  # numpy.float64 has another repr
+    return str(value) if isinstance(value, Decimal | Real) else None
 
 
 def _octets(value: str | bytes) -> bytes:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
+from numbers import Real
+from typing import Any
 
 import pytest
 
 from claim_check import Attribute, InvalidMessage, Publisher
 from tests.lambdas.claim_check.deliveries import NotedSns
-
-if TYPE_CHECKING:
-    pass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.mark.parametrize(
@@ -35,10 +33,18 @@ if TYPE_CHECKING:
         ("a", b"", "empty"),
         ("a", "\x00", "SNS rejects"),
         ("a", True, "pass a string, or 1 or 0"),
-        ("a", None, "pass str"),
-        ("a", float("nan"), "pass str"),
-        ("a", float("inf"), "pass str"),
-        ("a", 10**200, "pass str"),
+        ("a", None, "attribute 'a': a value cannot be of type NoneType: pass str"),
+        ("a", [1], "a value cannot be of type list: pass str"),
+        ("a", 1j, "a value cannot be of type complex"),
+        ("a", datetime(2026, 1, 1), "a value cannot be of type datetime"),
+        ("a", float("nan"), "a value cannot be the number 'nan'"),
+        ("a", float("-inf"), "a value cannot be the number '-inf'"),
+        ("a", Decimal("NaN"), "a value cannot be the number 'NaN'"),
+        ("a", Decimal("Infinity"), "a value cannot be the number 'Infinity'"),
+        ("a", Fraction(1, 3), "a value cannot be the number '1/3': pass it as a string"),
+        ("a", 10**200, "in SNS's range"),
+        ("a", Decimal("1e127"), "in SNS's range"),
+        (7, "x", "1 to 256"),
         ("a", Attribute("Number", "one"), "not a number"),
         ("a", Attribute("Text", "one"), "is not String"),
         ("a", Attribute("String", b"one"), "cannot hold bytes"),
@@ -50,6 +56,62 @@ def test_invalid_attribute_is_rejected(name: str, value: Any, advice: str, publi
         publisher.publish(b"x", attributes={name: value})
 
 
+class Priority(IntEnum):
+    HIGH = 2
+
+
+class Kind(str, Enum):  # noqa: UP042 - str() of a member is not its value
+    SCAN = "scan"
+
+
+class Float(float):
+    """A subclass with another repr, as numpy.float64 is."""
+
+    def __repr__(self) -> str:
+        return "np.float64(1.5)"
+
+
+class Index:
+    """An integer that is no int, as numpy.int64 is."""
+
+    def __index__(self) -> int:
+        return 3
+
+
+@Real.register
+class Single:
+    """A real number that is no float, as numpy.float32 is."""
+
+    def __str__(self) -> str:
+        return "0.1"
+
+
+@pytest.mark.parametrize(
+    ("value", "attribute"),
+    [
+        (Decimal("9.990"), Attribute("Number", "9.990")),
+        (Decimal("-1E+3"), Attribute("Number", "-1E+3")),
+        (Priority.HIGH, Attribute("Number", "2")),
+        (Float(1.5), Attribute("Number", "1.5")),
+        (Index(), Attribute("Number", "3")),
+        (Single(), Attribute("Number", "0.1")),
+        (0.1, Attribute("Number", "0.1")),
+        (Kind.SCAN, Attribute("String", "scan")),
+        (bytearray(b"ab"), Attribute("Binary", b"ab")),
+        (memoryview(b"ab"), Attribute("Binary", b"ab")),
+        (Attribute("Number.int", "7"), Attribute("Number.int", "7")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_value_of_any_kind_keeps_its_digits(
+    value: Any, attribute: Attribute, publisher: Publisher, sns: NotedSns
+) -> None:
+    made = Attribute.of(value)
+    assert (made, type(made.value)) == (attribute, type(attribute.value))
+    publisher.publish("x", attributes={"a": value})
+    assert sns.published[0]["MessageAttributes"]["a"] == attribute.wire()
+
+
 @pytest.mark.parametrize("number", [10**126, -(10**128), 9e125, -9e127, 0, -0.5])
 def test_number_in_the_range_of_sns_is_accepted(number: float, publisher: Publisher, sns: NotedSns) -> None:
     publisher.publish("x", attributes={"a": number})
@@ -58,7 +120,7 @@ def test_number_in_the_range_of_sns_is_accepted(number: float, publisher: Publis
 
 @pytest.mark.parametrize("number", [10**126 + 1, -(10**128) - 1])
 def test_number_outside_the_range_of_sns_is_rejected(number: int, publisher: Publisher) -> None:
-    with pytest.raises(InvalidMessage, match="a number in SNS's range"):
+    with pytest.raises(InvalidMessage, match="a number must be in SNS's range"):
         publisher.publish("x", attributes={"a": number})
 
 
