@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := true
 # Values given as NAME=value go to commands through the environment, where no shell expands them.
-export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE
+export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE OPTIONS
 installed := .venv/installed
 
 .DEFAULT_GOAL := help
@@ -49,8 +49,8 @@ image: $(installed) ## Install the packages of the research image and run jobs w
 faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED, MESSAGES, RATE; writes build/faults.json)
 	@exec python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
 
-bench: $(installed) ## Measure the library side by side with other clients (writes build/bench.json)
-	@python -m bench
+bench: $(installed) ## Measure the library side by side with other clients (OPTIONS="--size 64MiB", see docs/bench.md)
+	@exec python -m bench $$OPTIONS
 
 docs: $(installed) ## Write the generated pages: docs/access-matrix.md and the tables of docs/deployment-file.md
 	@coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md

@@ -1,76 +1,94 @@
-"""Measurements of the library and other clients: a table, `build/bench.json` and a chart.
+"""Measure the library side by side with other clients, in the profiles of `network.py`.
 
-    python -m bench [--quick] [--only import|parse|inline|transfer|memory|link …]
-    python -m bench.report      writes the last complete run to docs/bench.md
-
-A run needs a quarter of an hour on an idle machine. A run with an option is not complete, and writes its results to
-`build/bench-partial.json`.
-
-Every measurement is a new process, with one server (`server.py`) in another. Clients take turns, so that other load on
-the machine affects all of them. A ratio is the median of the ratios within each turn, to the faster of boto3 (PutObject
-and GetObject) and s3transfer. CPU time is that of the client's process.
-
-Client and server share the processors, and the network is as fast as memory. Therefore the client's computations
-(SHA-256 in this library) slow the server down, unlike with a remote server. Two measurements show this effect: boto3
-with the same digest ("boto3, SHA-256"), and a link of limited speed.
+Every transfer has a process and a server of its own. The clients of a case take turns, so that other load on the
+machine affects all of them. The results are written to `build/bench.json` after each case; `python -m bench.report`
+writes them to docs/bench.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import statistics
+import platform
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.chart import draw
-from bench.clients import BUCKET, CLIENTS, PREFIX, RAW
-from bench.report import calls, number, seconds
-from bench.report import size as size_of
-from bench.server import CERTIFICATE
+from bench import pattern
+from bench.clients import CLIENTS, SEPARATE, supports
+from bench.network import PROFILES
+from bench.report import show, size_of
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
-LIMIT = 256_000_000
-FREE_MEMORY = 12 * GIB  # three copies of the largest payload, and the memory of the client that needs most
-LINK = 312_500_000  # bytes a second: 2.5 Gbit/s
-EMOJI = "😀"
+TIMEOUT = 900  # seconds for one transfer
+PERIOD = 0.020  # seconds: the period of Lambda's quota, an assumption
+
+PUBLISH = ("publish_file", "publish_bytes", "publish_stream")
+RECEIVE = ("receive_file", "receive_stream", "receive_bytes")
+MAIN = ("publish_file", "receive_file", "receive_stream")
+PLAIN = [name for name in CLIENTS if "SHA-256" not in name]
+TEXT = ["claim_check", "AWS extended clients"]
+FAST = [name for name in PLAIN if name not in ("boto3", "AWS extended clients")]
 
 
-@dataclass(frozen=True)
-class BenchResult:
-    """One line. `wall_s` and `cpu_s` are medians. The ratios are to boto3, or None if there is no comparison."""
+class Case(NamedTuple):
+    """A comparison: one way and size in one profile."""
 
-    case: str
-    client: str
-    size: int | None
-    wall_s: float
-    cpu_s: float
-    rss_over_payload: float | None
-    api_calls: dict[str, int] | None
-    ratio_to_raw: float | None
-    cpu_ratio_to_raw: float | None
+    profile: str
+    way: str
+    size: int
+    clients: list[str]
 
 
-class Bench:
-    """Processes that use the server."""
+def plan() -> Iterator[Case]:
+    """Yield the cases of a complete run."""
+    for profile in ("instance", "instance-far", "task", "function", "function-512", "function-far"):
+        for way in (*PUBLISH, *RECEIVE):
+            if profile == "instance":
+                yield Case(profile, way, 64 * MIB, list(CLIENTS))
+            elif way in MAIN or way.endswith("bytes"):
+                yield Case(profile, way, 64 * MIB, PLAIN if way in MAIN else TEXT)
+    for profile in ("instance-slow", "instance-far-slow", "instance-drop"):
+        for way in MAIN:
+            yield Case(profile, way, 64 * MIB, FAST)
+    for profile, size in (("instance", 256 * MIB), ("instance-far", 256 * MIB), ("instance", GIB)):
+        for way in MAIN:
+            yield Case(profile, way, size, FAST)
+    for profile in ("instance", "instance-far"):
+        for way in ("publish_batch", "receive_batch", "publish_bytes", "receive_bytes"):
+            yield Case(profile, way, 300 * KIB, PLAIN)
+    yield Case("memory", "publish_small", KIB, PLAIN)
+    for way in MAIN:
+        yield Case("memory", way, 256 * MIB, list(CLIENTS))
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self._folder = folder
-        self._environment = {
+
+def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, Any]:
+    """Return the result of one transfer, in the profile's time."""
+    profile = PROFILES[case.profile]
+    labels = {"profile": case.profile, "way": case.way, "size": case.size, "client": client, "turn": turn}
+    with tempfile.TemporaryDirectory(dir=folder) as name, serving(case.profile, turn, Path(name)) as (server, url):
+        (Path(name) / "payload").symlink_to(folder / f"payload-{case.size}")
+        environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
             "AWS_ENDPOINT_URL": url,
-            "AWS_CA_BUNDLE": str(folder / "server" / CERTIFICATE),
+            "AWS_CA_BUNDLE": str(Path(name) / "certificate.pem"),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "eu-west-1",
@@ -78,268 +96,134 @@ class Bench:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-
-    def measure(self, *arguments: str, client: str = "") -> dict[str, Any]:
-        """Run `bench.measurement` and return its result."""
-        environment = dict(self._environment)
-        if client == "sqs-extended-client":  # has the import name of AWS's client
-            environment["PYTHONPATH"] = os.pathsep.join([str(_other_client()), environment["PYTHONPATH"]])
-        result: dict[str, Any] = json.loads(_python("-m", "bench.measurement", *arguments, environment=environment))
-        return result
-
-    def timed_import(self, statement: str) -> tuple[float, float]:
-        """Run an import statement in a new process, and return wall and CPU time."""
-        code = f"import time; w, c = time.perf_counter(), time.process_time(); {statement}; "
-        code += "print(time.perf_counter() - w, time.process_time() - c)"
-        wall, cpu = map(float, _python("-c", code, environment=self._environment).split())
-        return wall, cpu
-
-    def payload(self, size: int, *, emoji: bool = False) -> Path:
-        """Return a file of `size` bytes of text. Its object is in the store, and its message is a file next to it."""
-        path = self._folder / f"{size}{'-emoji' if emoji else ''}.payload"
-        if path.exists():
-            return path
-        line = ("The quick brown fox jumps over the lazy dog. " * 24)[:1023].encode() + b"\n"
-        digest = sha256()
-        with path.open("wb") as file:
-            for start in range(0, size, len(line)):
-                piece = EMOJI.encode() + line[4:] if emoji and start == 0 else line[: size - start]
-                file.write(piece)
-                digest.update(piece)
-        key = f"{PREFIX}{path.stem}"
-        self._s3(f"upload_file({str(path)!r}, {BUCKET!r}, {key!r})")
-        claim = json.dumps({"id": path.stem, "sha256": digest.hexdigest()}, separators=(",", ":"))
-        body = json.dumps(
-            ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": BUCKET, "s3Key": key}],
-            separators=(",", ":"),
-        )
-        marker = {"DataType": "Number", "StringValue": str(size)}
-        attributes = {
-            "ExtendedPayloadSize": marker,
-            "ClaimCheck": {"DataType": "String", "StringValue": claim},
-        }
-        path.with_suffix(".message").write_text(json.dumps({"Body": body, "MessageAttributes": attributes}))
-        return path
-
-    def drop(self, path: Path) -> None:
-        """Delete the file and its object."""
-        path.unlink()
-        self._s3(f"delete_object(Bucket={BUCKET!r}, Key={PREFIX + path.stem!r})")
-
-    def _s3(self, call: str) -> None:
-        _python("-c", f"import boto3; boto3.client('s3').{call}", environment=self._environment)
+        if client.startswith(SEPARATE):
+            environment["PYTHONPATH"] += os.pathsep + str(BUILD / "bench-clients")
+        arguments = ["bench.transfer", client, case.way, str(case.size), name]
+        with python(*arguments, environment=environment) as process:
+            assert process.stdout
+            timer = threading.Timer(TIMEOUT, process.kill)
+            timer.start()
+            if process.stdout.readline() == "ready\n":
+                throttle(process, profile.processors / profile.dilation, PERIOD * profile.dilation)
+            output = process.stdout.read()
+            timer.cancel()
+        if process.returncode or not output:
+            return {**labels, "error": f"ended with {process.returncode}"}
+        result: dict[str, Any] = json.loads(output)
+        found = json.loads(server.communicate()[0])
+    if case.way in PUBLISH:
+        assert found["written"][-1] == case.size, found
+    return {**labels, **result, "wall": result["wall"] / profile.dilation, "calls": found["calls"]}
 
 
-def transfers(bench: Bench, size: int, turns: int, *, emoji: bool = False, note: str = "") -> Iterator[BenchResult]:
-    """Publish and receive a payload of this size with every client, in turns."""
-    path = bench.payload(size, emoji=emoji)
-    for direction in ("publish", "receive"):
-        names = [name for name in CLIENTS if _supports(name, direction, size, emoji=emoji)]
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-        for _ in range(turns):
-            for name in names:
-                found[name].append(bench.measure("transfer", name, direction, str(path), client=name))
-        raw = [
-            min((found[name][turn] for name in RAW), key=lambda measured: float(measured["wall_s"]))
-            for turn in range(turns)
-        ]
-        for name in names:
-            yield BenchResult(
-                case=f"{direction}{', text with one emoji' if emoji else ''}{note}",
-                client=name,
-                size=size,
-                wall_s=_median(measured["wall_s"] for measured in found[name]),
-                cpu_s=_median(measured["cpu_s"] for measured in found[name]),
-                rss_over_payload=_median(measured["rss"] / size for measured in found[name]),
-                api_calls=found[name][0]["api_calls"],
-                ratio_to_raw=_ratio(found[name], raw, "wall_s"),
-                cpu_ratio_to_raw=_ratio(found[name], raw, "cpu_s"),
-            )
-    bench.drop(path)
+def throttle(process: subprocess.Popen[str], processors: float, period: float) -> None:
+    """Stop the process for the rest of each period when it has used its CPU time, until it ends. Linux only."""
+    if processors >= (os.cpu_count() or 1):
+        return
+    clock = ~process.pid << 3 | 2  # CLOCK_PROCESS_CPUTIME_ID of another process: clock_getcpuclockid(3)
+    with contextlib.suppress(OSError):  # the process has ended
+        while process.poll() is None:
+            begin, used = time.monotonic(), time.clock_gettime(clock)
+            while time.monotonic() < begin + period:
+                if time.clock_gettime(clock) - used >= processors * period:
+                    process.send_signal(signal.SIGSTOP)
+                    time.sleep(max(0, begin + period - time.monotonic()))
+                    process.send_signal(signal.SIGCONT)
+                time.sleep(period / 50)
 
 
-def _supports(name: str, direction: str, size: int, *, emoji: bool) -> bool:
-    if name == "sqs-extended-client" and direction == "receive":
-        return False  # this client reads only its own marker
-    text_in_memory = name in {"awslabs", "sqs-extended-client", "claim_check, str"}
-    if size > GIB or (emoji and size > 256 * MIB):
-        return not text_in_memory  # these clients need several times the machine's memory
-    return name != "claim_check, str" or size <= 256 * MIB
-
-
-def limited(bench: Bench, size: int) -> Iterator[BenchResult]:
-    """Measure this library with limited memory: RLIMIT_DATA, all writable memory that is not a file."""
-    path = bench.payload(size)
-    for direction in ("publish", "receive"):
-        found = bench.measure("transfer", "claim_check", direction, str(path), str(LIMIT))
-        yield BenchResult(
-            f"{direction} within {LIMIT // 1_000_000} MB",
-            "claim_check",
-            size,
-            found["wall_s"],
-            found["cpu_s"],
-            found["rss"] / size,
-            found["api_calls"],
-            None,
-            None,
-        )
-    bench.drop(path)
-
-
-def inline(bench: Bench, turns: int, count: int) -> Iterator[BenchResult]:
-    """Measure inline messages of 1 KiB."""
-    names = ("boto3", "boto3, same attribute", "claim_check")
-    turned = [bench.measure("inline", str(count)) for _ in range(turns)]
-    found = {name: [measured[name] for measured in turned] for name in names}
-    for name in names:
-        for raw in names[:2]:
-            if raw == "boto3" or name == "claim_check":
-                yield BenchResult(
-                    f"inline publish of 1 KiB, against {raw}",
-                    name,
-                    KIB,
-                    _median(measured["wall_s"] for measured in found[name]),
-                    _median(measured["cpu_s"] for measured in found[name]),
-                    None,
-                    {"Publish": 1},
-                    _ratio(found[name], found[raw], "wall_s"),
-                    _ratio(found[name], found[raw], "cpu_s"),
-                )
-
-
-def parse(bench: Bench, turns: int) -> Iterator[BenchResult]:
-    """Measure the parsing of an SQS event."""
-    found = [bench.measure("parse", "2000") for _ in range(turns)]
-    wall, cpu = _median(measured["wall_s"] for measured in found), _median(measured["cpu_s"] for measured in found)
-    yield BenchResult("parse an event of 10 records", "claim_check", None, wall, cpu, None, {}, None, None)
-
-
-def imports(bench: Bench, turns: int) -> Iterator[BenchResult]:
-    """Measure imports in new processes."""
-    statements = {"boto3": "import boto3", "claim_check": "import claim_check", "both": "import boto3, claim_check"}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in statements}
-    for _ in range(turns):
-        for name, statement in statements.items():
-            wall, cpu = bench.timed_import(statement)
-            found[name].append({"wall_s": wall, "cpu_s": cpu})
-    for name, times in found.items():
-        raw = found["boto3"]
-        wall, cpu = _median(measured["wall_s"] for measured in times), _median(measured["cpu_s"] for measured in times)
-        ratios = _ratio(times, raw, "wall_s"), _ratio(times, raw, "cpu_s")
-        yield BenchResult("cold import", name, None, wall, cpu, None, None, *ratios)
-
-
-def _ratio(measured: list[Any], raw: list[Any], name: str) -> float:
-    return _median(first[name] / second[name] for first, second in zip(measured, raw, strict=True))
-
-
-def _median(values: Iterator[float]) -> float:
-    return statistics.median(values)
-
-
-def _other_client() -> Path:
-    """Return the path of the client that has the same import name as AWS's. Install it on first use."""
-    target = BUILD / "bench-clients"
-    if not target.exists():
-        requirements = str(ROOT / "bench" / "requirements.txt")
-        _python("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), "-r", requirements)
-    return target
-
-
-def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run Python in a new process, and return its output."""
-    with _started(*arguments, environment=environment) as process:
-        try:
-            printed, _ = process.communicate(timeout=600)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed")
-    return printed
-
-
-def _started(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def python(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a module in a new process."""
     pipe = subprocess.PIPE
-    command = [sys.executable, *arguments]
+    command = [sys.executable, "-m", *arguments]
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
 
 
 @contextmanager
-def running(rate: int = 0) -> Iterator[Bench]:
-    """Run the server, with its files in memory if enough is free, so that no disk is measured."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder with a random name in it
-    has_space = memory.exists() and _free_memory() > FREE_MEMORY
-    with tempfile.TemporaryDirectory(dir=memory if has_space else BUILD, prefix="bench-") as name:
-        folder = Path(name)
-        (folder / "server").mkdir()
-        with _started("-m", "bench.server", str(folder / "server"), str(rate)) as server:
-            assert server.stdin
-            assert server.stdout
-            try:
-                yield Bench(folder, server.stdout.readline().strip())
-            finally:
+def serving(profile: str, seed: int, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the server of one transfer. `communicate()` returns its calls."""
+    with python("bench.server", str(folder / "certificate.pem"), profile, str(seed)) as server:
+        assert server.stdout
+        try:
+            yield server, server.stdout.readline().strip()
+        finally:
+            if server.stdin:
                 server.stdin.close()
 
 
-def _free_memory() -> int:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable"))
+def run(cases: list[Case], *, turns: int, at_once: int, output: Path) -> None:
+    """Measure the cases in turns, and write the results after each case."""
+    results: dict[str, Any] = {"run": conditions(), "results": []}
+    memory = Path("/dev/shm")  # noqa: S108 - a folder with a random name in it
+    with tempfile.TemporaryDirectory(dir=memory if memory.exists() else None, prefix="bench-") as name:
+        folder = Path(name)
+        for size in {case.size for case in cases}:
+            pattern.write(folder / f"payload-{size}", size)
+        for turn in range(turns):
+            for case in cases:
+                one = partial(measure, case, turn=turn, folder=folder)
+                with ThreadPoolExecutor(at_once if PROFILES[case.profile].dilation > 1 else 1) as pool:
+                    results["results"] += pool.map(one, case.clients)
+                output.write_text(json.dumps(results, indent=1) + "\n")
+                show(results["results"], case.profile, case.way, case.size)
 
 
-def show(result: BenchResult) -> None:
-    """Print one line of the table."""
-    times = f"{seconds(result.wall_s):>9} {seconds(result.cpu_s):>9}"
-    ratios = f"{number(result.ratio_to_raw):>6} {number(result.cpu_ratio_to_raw):>6}"
-    print(
-        f"{result.case:<54} {result.client:<22} {size_of(result.size):>8} {times} {ratios} "
-        f"{number(result.rss_over_payload):>7}  {calls(result.api_calls)}",
-        flush=True,
-    )
+def conditions() -> dict[str, Any]:
+    """Return date, commit, machine and versions of a run."""
+    git = ["git", "describe", "--always", "--dirty"]
+    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip(),  # noqa: S603
+        "load": os.getloadavg()[0],
+        "machine": f"{os.cpu_count()} processors ({cpu[0].partition(':')[2].strip() if cpu else platform.machine()})",
+        "python": platform.python_version(),
+        "boto3": version("boto3"),
+    }
 
 
-def plan(*, quick: bool, only: list[str]) -> Iterator[BenchResult]:
-    """Run the measurements."""
-    turns = 3 if quick else 5
-    with running() as bench:
-        if "import" in only:
-            yield from imports(bench, 5 if quick else 15)
-        if "parse" in only:
-            yield from parse(bench, turns)
-        if "inline" in only:
-            yield from inline(bench, turns, 300 if quick else 2000)
-        if "transfer" in only:
-            for size in (KIB, MIB, 64 * MIB) if quick else (KIB, MIB, 64 * MIB, 256 * MIB, GIB):
-                yield from transfers(bench, size, 3 if size >= GIB else turns)
-            yield from transfers(bench, 16 * MIB if quick else 256 * MIB, 1 if quick else 3, emoji=True)
-        if "memory" in only:
-            yield from limited(bench, 256 * MIB if quick else 2 * GIB)
-    if "link" in only:
-        with running(LINK) as bench:
-            for size in (64 * MIB,) if quick else (256 * MIB, GIB):
-                yield from transfers(bench, size, 3, note=f" over {LINK * 8 / 1e9:g} Gbit/s")
+def install(clients: Iterable[str]) -> None:
+    """Install the clients of requirements.txt below build/, once for each content of the file."""
+    requirements, target = ROOT / "bench" / "requirements.txt", BUILD / "bench-clients"
+    marker = target / "requirements.txt"
+    if any(client.startswith(SEPARATE) for client in clients):
+        if marker.exists() and marker.read_text() == requirements.read_text():
+            return
+        shutil.rmtree(target, ignore_errors=True)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
+        subprocess.run([*command, "-r", str(requirements)], check=True)  # noqa: S603
+        marker.write_text(requirements.read_text())
 
 
 def main() -> None:
-    """Run the benchmark, and write its results and chart."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="small sizes and few turns: half a minute")
-    cases = ["import", "parse", "inline", "transfer", "memory", "link"]
-    parser.add_argument("--only", nargs="+", choices=cases, default=cases)
+    """Run the benchmark, and write its results."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Without options, all cases are measured.")
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
+    parser.add_argument("--way", nargs="+", help="such as publish_file")
+    parser.add_argument("--size", nargs="+", type=size_of, help="such as 64MiB")
+    parser.add_argument("--client", nargs="+", choices=CLIENTS)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=2, help="transfers at the same time, in dilated profiles")
     options = parser.parse_args()
+    cases = [
+        case._replace(
+            clients=[
+                client
+                for client in options.client or case.clients
+                if client in case.clients and supports(client, case.way)
+            ]
+        )
+        for case in plan()
+        if case.profile in options.profile
+        and case.way in (options.way or [case.way])
+        and case.size in (options.size or [case.size])
+    ]
+    complete = len(sys.argv) == 1
     BUILD.mkdir(exist_ok=True)
-    print(f"{'':<86} {'wall':>9} {'cpu':>9} {'÷ raw':>6} {'÷ raw':>6} {'memory':>7}")
-    print(f"{'case':<54} {'client':<22} {'size':>8} {'':>9} {'':>9} {'wall':>6} {'cpu':>6} {'÷ size':>7}  calls")
-    results = []
-    for result in plan(quick=options.quick, only=options.only):
-        show(result)
-        results.append(result)
-    complete = not options.quick and options.only == cases
-    file = BUILD / ("bench.json" if complete else "bench-partial.json")
-    file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-    chart = file.with_suffix(".svg")
-    chart.write_text(draw([asdict(result) for result in results]))
-    print(f"\n{file}\n{chart}")
+    install(client for case in cases for client in case.clients)
+    output = BUILD / ("bench.json" if complete else "bench-partial.json")
+    run(cases, turns=options.turns, at_once=options.at_once, output=output)
+    print(output)
 
 
 if __name__ == "__main__":

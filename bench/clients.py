@@ -1,189 +1,390 @@
-"""The compared clients. Each publishes a file through SNS, or SQS if it does not support SNS, and receives it.
+"""The compared clients. Each method is one way to publish or receive, and a client has the methods that it supports.
 
-Every `publish` adds one message to the queue, and every `receive` removes one. If a client accepts only text, the file
-is read as text. If it returns only text, it decodes the payload.
+Ways to publish: from a file, bytes in memory, and a stream of unknown length. Ways to receive: to a file, as a stream,
+and as bytes in memory. `batch` is 50 payloads of one size, and `small` is messages without S3.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
-from collections.abc import Callable
+import io
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from claim_check import Dereferencer, Publisher, Store
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 
-TOPIC = "arn:aws:sns:eu-west-1:111111111111:bench"
-QUEUE = "https://sqs.eu-west-1.amazonaws.com/111111111111/bench"
-BUCKET = "bench-payloads"
-PREFIX = "payloads/"
-CHUNK = 1024 * 1024
+from bench import pattern
+from bench.services import BUCKET, PREFIX, key_of
+from claim_check import Dereferencer, Entry, Payload, Pointer, Publisher, Store, offload, s3_client
 
-
-class Client(Protocol):
-    """A compared client."""
-
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
+MIB = 1024 * 1024
+OWNER, REGION = "111111111111", "eu-west-1"
+TOPIC = f"arn:aws:sns:{REGION}:{OWNER}:bench"
+NEW = f"{PREFIX}new"
+BATCH, EVENT, SMALL = 50, 10, 200  # payloads, records in an event, messages
 
 
 class ClaimCheck:
-    """This library, with its own boto3 clients."""
+    """This library. It has the SHA-256 of everything that it publishes, and compares that of everything it receives."""
 
-    def __init__(self, session: Any) -> None:
-        store = Store(BUCKET, PREFIX, "111111111111", "eu-west-1")
-        self._publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=session.client("sns"))
-        self._dereferencer = Dereferencer(stores=[store])
-        self._sqs = session.client("sqs")
+    def __init__(self) -> None:
+        self._store = Store(BUCKET, PREFIX, OWNER, REGION)
+        self._s3 = s3_client(REGION)
+        self._publisher = Publisher(topic_arn=TOPIC, store=self._store, s3=self._s3)
+        self._dereferencer = Dereferencer(stores=[self._store], s3=self._s3)
+        self._serial = 0
 
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-        self._publisher.publish(path)
+    def publish_file(self, path: Path) -> None:
+        """Publish a file."""
+        self._offload(path)
 
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
-        return self._dereferencer.message(received(self._sqs)).payload.verify_by_reading().size
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish bytes."""
+        self._offload(data)
+
+    def publish_stream(self, stream: Any) -> None:
+        """Publish a stream."""
+        self._offload(stream)
+
+    def publish_batch(self, data: bytes) -> None:
+        """Publish a batch."""
+        outcomes = list(self._publisher.publish_batch(Entry(payload=data) for _ in range(BATCH)))
+        assert not any(outcome.error for outcome in outcomes)
+
+    def publish_small(self, data: bytes) -> None:
+        """Publish small messages, one after another."""
+        for _ in range(SMALL):
+            self._publisher.publish(data)
+
+    def receive_file(self, size: int, path: Path) -> int:
+        """Receive a payload to a file."""
+        return self._payload(size).download_to(path).size
+
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        return sum(len(chunk) for chunk in self._payload(size).iter_chunks())
+
+    def receive_bytes(self, size: int) -> int:
+        """Receive a payload into memory."""
+        return len(self._payload(size).read(size))
+
+    def receive_batch(self, size: int) -> int:
+        """Receive events of ten records."""
+        records = [_record(size)] * EVENT
+        return sum(
+            len(outcome.message.payload.read())
+            for _ in range(BATCH // EVENT)
+            for outcome in self._dereferencer.outcomes(records)
+            if outcome.message
+        )
+
+    def _offload(self, payload: Any) -> None:
+        self._serial += 1
+        offload(payload, store=self._store, message_id=f"m{self._serial}", s3=self._s3)
+
+    def _payload(self, size: int) -> Payload:
+        return self._dereferencer.message(_record(size)).payload
 
 
-class ClaimCheckText(ClaimCheck):
-    """This library with a str of the whole payload, as the other clients need it."""
+def _record(size: int) -> dict[str, Any]:
+    claim = f'{{"id":"m-{size}","sha256":"{pattern.sha256(size)}"}}'
+    return {
+        "messageId": "q-1",
+        "body": Pointer(BUCKET, key_of(size)).body(),
+        "messageAttributes": {
+            "ExtendedPayloadSize": {"dataType": "Number", "stringValue": str(size)},
+            "ClaimCheck": {"dataType": "String", "stringValue": claim},
+        },
+    }
 
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-        self._publisher.publish(path.read_text("utf-8"))
 
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
-        return len(self._dereferencer.message(received(self._sqs)).payload.text(limit=2**31))
+class Digesting:
+    """A file that counts bytes, and digests them if `sha256` is true."""
+
+    def __init__(self, *, sha256: bool) -> None:
+        self._digest = hashlib.sha256() if sha256 else None
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        """Count and digest the bytes."""
+        if self._digest:
+            self._digest.update(data)
+        self.size += len(memoryview(data))
+        return len(memoryview(data))
+
+    def checked(self) -> int:
+        """Return the number of bytes, after a comparison of the digest."""
+        assert not self._digest or self._digest.hexdigest() == pattern.sha256(self.size)
+        return self.size
 
 
-class AwsLabs:
-    """amazon-sns-extended-client and amazon-sqs-extended-client 1.0.1."""
+class Peer:
+    """Another client. With `sha256` it sends the SHA-256 of what it publishes, and digests what it receives."""
 
-    def __init__(self, _: Any) -> None:
+    def __init__(self, *, sha256: bool = False) -> None:
+        self._sha256 = sha256
+        self._extra = {"ChecksumAlgorithm": "SHA256"} if sha256 else {}
+
+    def _file_size(self, path: Path) -> int:
+        """Return the size of a received file, after a comparison of its digest."""
+        if self._sha256:
+            with path.open("rb") as file:
+                assert hashlib.file_digest(file, "sha256").hexdigest() == pattern.sha256(path.stat().st_size)
+        return path.stat().st_size
+
+
+class Boto(Peer):
+    """boto3 with one request: PutObject, and GetObject read in pieces. A batch uses ten threads."""
+
+    def __init__(self, *, sha256: bool = False) -> None:
+        super().__init__(sha256=sha256)
+        self._s3: Any = boto3.client("s3")
+        self._sns: Any = boto3.client("sns")
+
+    def publish_file(self, path: Path) -> None:
+        """Publish a file."""
+        with path.open("rb") as file:
+            self._put(NEW, file)
+
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish bytes."""
+        self._put(NEW, data)
+
+    def publish_batch(self, data: bytes) -> None:
+        """Publish a batch: PutObject in ten threads, then PublishBatch."""
+        with ThreadPoolExecutor(EVENT) as pool:
+            list(pool.map(lambda number: self._put(f"{NEW}-{number}", data), range(BATCH)))
+        for start in range(0, BATCH, EVENT):
+            entries = [{"Id": str(number), "Message": f"{NEW}-{start + number}"} for number in range(EVENT)]
+            self._sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=entries)
+
+    def publish_small(self, data: bytes) -> None:
+        """Publish small messages, one after another."""
+        for _ in range(SMALL):
+            self._sns.publish(TopicArn=TOPIC, Message=data.decode())
+
+    def receive_file(self, size: int, path: Path) -> int:
+        """Receive a payload to a file."""
+        with path.open("wb") as file:
+            for piece in self._pieces(size):
+                file.write(piece)
+        return self._file_size(path)
+
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        received = Digesting(sha256=self._sha256)
+        for piece in self._pieces(size):
+            received.write(piece)
+        return received.checked()
+
+    def receive_bytes(self, size: int) -> int:
+        """Receive a payload into memory."""
+        data = self._s3.get_object(Bucket=BUCKET, Key=key_of(size))["Body"].read()
+        assert not self._sha256 or hashlib.sha256(data).hexdigest() == pattern.sha256(size)
+        return len(data)
+
+    def receive_batch(self, size: int) -> int:
+        """Receive a batch in ten threads."""
+        with ThreadPoolExecutor(EVENT) as pool:
+            return sum(pool.map(lambda _: self.receive_bytes(size), range(BATCH)))
+
+    def _put(self, key: str, body: Any) -> None:
+        self._s3.put_object(Bucket=BUCKET, Key=key, Body=body, **self._extra)
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        body = self._s3.get_object(Bucket=BUCKET, Key=key_of(size))["Body"]
+        return iter(lambda: body.read(MIB), b"")
+
+
+class Transfer(Peer):
+    """boto3's s3transfer."""
+
+    def __init__(self, *, sha256: bool = False, **config: Any) -> None:
+        super().__init__(sha256=sha256)
+        self._config = TransferConfig(preferred_transfer_client="classic", **config)
+        pool = max(10, config.get("max_concurrency", 10))
+        self._s3: Any = boto3.client("s3", config=Config(max_pool_connections=pool))
+
+    def publish_file(self, path: Path) -> None:
+        """Publish a file."""
+        self._s3.upload_file(str(path), BUCKET, NEW, ExtraArgs=self._extra, Config=self._config)
+
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish bytes."""
+        self.publish_stream(io.BytesIO(data))
+
+    def publish_stream(self, stream: Any) -> None:
+        """Publish a stream."""
+        self._s3.upload_fileobj(stream, BUCKET, NEW, ExtraArgs=self._extra, Config=self._config)
+
+    def receive_file(self, size: int, path: Path) -> int:
+        """Receive a payload to a file."""
+        self._s3.download_file(BUCKET, key_of(size), str(path), Config=self._config)
+        return self._file_size(path)
+
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        received = Digesting(sha256=self._sha256)
+        self._s3.download_fileobj(BUCKET, key_of(size), received, Config=self._config)
+        return received.checked()
+
+
+class Crt(Peer):
+    """AWS's Common Runtime, used as boto3[crt] uses it."""
+
+    def __init__(self, *, sha256: bool = False) -> None:
+        super().__init__(sha256=sha256)
+        crt, session = import_module("s3transfer.crt"), import_module("botocore.session").get_session()
+        credentials = crt.BotocoreCRTCredentialsWrapper(session.get_credentials()).to_crt_credentials_provider()
+        client = crt.create_s3_crt_client(REGION, credentials, verify=os.environ["AWS_CA_BUNDLE"])
+        options = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": REGION}
+        self._manager = crt.CRTTransferManager(client, crt.BotocoreCRTRequestSerializer(session, options))
+
+    def publish_file(self, path: Path) -> None:
+        """Publish a file."""
+        self._upload(str(path))
+
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish bytes."""
+        self._upload(io.BytesIO(data))
+
+    def receive_file(self, size: int, path: Path) -> int:
+        """Receive a payload to a file."""
+        path.unlink(missing_ok=True)
+        self._download(size, str(path))
+        while not path.exists():  # s3transfer's callback renames the file after the result
+            time.sleep(0.001)
+        return self._file_size(path)
+
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        received = Digesting(sha256=self._sha256)
+        self._download(size, received)
+        return received.checked()
+
+    def _upload(self, source: Any) -> None:
+        self._manager.upload(source, BUCKET, NEW, extra_args=dict(self._extra)).result()
+
+    def _download(self, size: int, target: Any) -> None:
+        self._manager.download(BUCKET, key_of(size), target).result()
+
+
+class Obstore(Peer):
+    """obstore: its `put`, and its `get_range` for 16 ranges of 4 MiB at a time, which its `get` does not do."""
+
+    def __init__(self, *, sha256: bool = False) -> None:
+        super().__init__(sha256=sha256)
+        self._obstore = import_module("obstore")
+        self._store = import_module("obstore.store").S3Store(
+            BUCKET,
+            endpoint=os.environ["AWS_ENDPOINT_URL"],
+            region=REGION,
+            client_options={"allow_invalid_certificates": True},
+            **({"checksum_algorithm": "SHA256"} if sha256 else {}),
+        )
+
+    def publish_file(self, path: Path) -> None:
+        """Publish a file."""
+        self._obstore.put(self._store, NEW, path)
+
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish bytes."""
+        self._obstore.put(self._store, NEW, data)
+
+    def publish_stream(self, stream: Any) -> None:
+        """Publish a stream."""
+        self._obstore.put(self._store, NEW, iter(lambda: stream.read(MIB), b""))
+
+    def receive_file(self, size: int, path: Path) -> int:
+        """Receive a payload to a file."""
+        with path.open("wb") as file, ThreadPoolExecutor(16) as pool:
+            write = lambda start: os.pwrite(file.fileno(), self._range(size, start), start)  # noqa: E731
+            list(pool.map(write, range(0, size, 4 * MIB)))
+        return self._file_size(path)
+
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        received = Digesting(sha256=self._sha256)
+        with ThreadPoolExecutor(16) as pool:
+            running: deque[Future[Any]] = deque()
+            for start in range(0, size, 4 * MIB):
+                running.append(pool.submit(self._range, size, start))
+                if len(running) == 16:
+                    received.write(running.popleft().result())
+            while running:
+                received.write(running.popleft().result())
+        return received.checked()
+
+    def _range(self, size: int, start: int) -> Any:
+        key = key_of(size)
+        return self._obstore.get_range(self._store, key, start=start, end=min(size, start + 4 * MIB))
+
+
+class Extended:
+    """AWS's extended clients for SNS and SQS, which support only text in memory."""
+
+    def __init__(self) -> None:
         self._sns = import_module("sns_extended_client").SNSExtendedClientSession().client("sns")
         self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
         self._sns.large_payload_support = BUCKET
         self._sns.always_through_s3 = True
 
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-        self._sns.publish(TopicArn=TOPIC, Message=path.read_text("utf-8"))
+    def publish_bytes(self, data: bytes) -> None:
+        """Publish text."""
+        self._sns.publish(TopicArn=TOPIC, Message=data.decode())
 
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
-        return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
+    def publish_batch(self, data: bytes) -> None:
+        """Publish a batch, one message after another: the client has no PublishBatch."""
+        for _ in range(BATCH):
+            self.publish_bytes(data)
 
+    def receive_bytes(self, size: int) -> int:
+        """Receive a payload into memory."""
+        return self._receive(size, 1)
 
-class Fanferro:
-    """sqs-extended-client 0.0.11, which supports only SQS."""
+    def receive_batch(self, size: int) -> int:
+        """Receive ten messages at a time."""
+        return sum(self._receive(size, EVENT) for _ in range(BATCH // EVENT))
 
-    def __init__(self, _: Any) -> None:
-        self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
-        self._sqs.large_payload_support = BUCKET
-        self._sqs.always_through_s3 = True
-
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-        self._sqs.send_message(QueueUrl=QUEUE, MessageBody=path.read_text("utf-8"))
-
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
-        return len(self._sqs.receive_message(QueueUrl=QUEUE)["Messages"][0]["Body"])
+    def _receive(self, size: int, count: int) -> int:
+        queue = f"https://sqs.{REGION}.amazonaws.com/{OWNER}/{size}-{count}"
+        messages = self._sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=count)["Messages"]
+        return sum(len(message["Body"]) for message in messages)
 
 
-class Raw:
-    """boto3 alone: PutObject of the open file, GetObject read in pieces."""
-
-    def __init__(self, session: Any) -> None:
-        self._sns, self._sqs, self._s3 = session.client("sns"), session.client("sqs"), session.client("s3")
-
-    def publish(self, path: Path) -> None:
-        """Publish the file."""
-        key = PREFIX + str(uuid.uuid4())
-        self._store(path, key)
-        self._sns.publish(TopicArn=TOPIC, Message=key)
-
-    def receive(self) -> int:
-        """Receive the payload of the last message, and return its size."""
-        return self._fetch(key_of(received(self._sqs)))
-
-    def _store(self, path: Path, key: str) -> None:
-        with path.open("rb") as file:
-            self._s3.put_object(Bucket=BUCKET, Key=key, Body=file)
-
-    def _fetch(self, key: str) -> int:
-        body, size = self._s3.get_object(Bucket=BUCKET, Key=key)["Body"], 0
-        while chunk := body.read(CHUNK):
-            size += len(chunk)
-        return size
-
-
-class RawDigested(Raw):
-    """boto3 with the digest that this library computes: SHA-256, verified by S3 and by the reader."""
-
-    def _store(self, path: Path, key: str) -> None:
-        with path.open("rb") as file:
-            self._s3.put_object(Bucket=BUCKET, Key=key, Body=file, ChecksumAlgorithm="SHA256")
-
-    def _fetch(self, key: str) -> int:
-        body, size, digest = self._s3.get_object(Bucket=BUCKET, Key=key)["Body"], 0, hashlib.sha256()
-        while chunk := body.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-        digest.hexdigest()
-        return size
-
-
-class Transfer(Raw):
-    """boto3's s3transfer in its default configuration: ten parts of 8 MiB at a time."""
-
-    def _store(self, path: Path, key: str) -> None:
-        self._s3.upload_file(str(path), BUCKET, key)
-
-    def _fetch(self, key: str) -> int:
-        counted = _Counted()
-        self._s3.download_fileobj(BUCKET, key, counted)
-        return counted.size
-
-
-class _Counted:
-    """A file that only counts bytes."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        """Count the bytes."""
-        self.size += len(data)
-        return len(data)
-
-
-CLIENTS: dict[str, Callable[[Any], Client]] = {
-    "claim_check": ClaimCheck,
-    "claim_check, str": ClaimCheckText,
-    "awslabs": AwsLabs,
-    "sqs-extended-client": Fanferro,
-    "boto3": Raw,
-    "boto3, SHA-256": RawDigested,
-    "s3transfer": Transfer,
+TUNED: dict[str, Any] = {
+    "max_concurrency": 20,
+    "multipart_chunksize": 16 * MIB,
+    "multipart_threshold": 16 * MIB,
+    "max_io_queue": 1000,
+    "io_chunksize": MIB,
 }
-RAW = ("boto3", "s3transfer")
+CLIENTS: dict[str, partial[Any]] = {
+    "claim_check": partial(ClaimCheck),
+    "boto3": partial(Boto),
+    "s3transfer": partial(Transfer),
+    "s3transfer, tuned": partial(Transfer, **TUNED),
+    "CRT": partial(Crt),
+    "obstore": partial(Obstore),
+    "AWS extended clients": partial(Extended),
+    "boto3, SHA-256": partial(Boto, sha256=True),
+    "s3transfer, SHA-256": partial(Transfer, sha256=True),
+    "s3transfer, tuned, SHA-256": partial(Transfer, sha256=True, **TUNED),
+    "CRT, SHA-256": partial(Crt, sha256=True),
+    "obstore, SHA-256": partial(Obstore, sha256=True),
+}
+SEPARATE = ("CRT", "obstore")  # their packages are not in requirements.txt
 
 
-def received(sqs: Any) -> dict[str, Any]:
-    """Return the message in the queue, received with boto3."""
-    (message,) = sqs.receive_message(QueueUrl=QUEUE, MessageAttributeNames=["All"])["Messages"]
-    return dict(message)
-
-
-def key_of(message: dict[str, Any]) -> str:
-    """Return the key in a pointer, or a body that is a key."""
-    body: str = message["Body"]
-    return json.loads(body)[1]["s3Key"] if body.startswith("[") else body
+def supports(client: str, way: str) -> bool:
+    """Return whether a client supports a way, such as `receive_file`."""
+    return hasattr(CLIENTS[client].func, way)

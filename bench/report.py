@@ -1,110 +1,213 @@
-"""The documentation of the last complete run: docs/bench.md and its chart.
+"""Tables of the results: lines while `python -m bench` runs, and the tables and the chart of docs/bench.md.
 
-python -m bench.report
+    python -m bench.report [RESULTS]      # writes docs/bench.md and docs/bench.svg; RESULTS is build/bench.json
+
+A comment precedes each table of the page: `<!-- run -->`, `<!-- profiles -->`, `<!-- sources -->`, or a comment such as
+`<!-- time publish_file 64MiB instance task -->`. The latter has a column for each size and profile. Its first word is
+`time` (of claim_check, then of the others as multiples), `memory` or `cpu`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib.metadata import version
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import product
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.chart import draw
+from bench.chart import Bar, Panel, draw
+from bench.clients import CLIENTS
+from bench.network import MB, PROFILES, SOURCES
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "build" / "bench.json"
-DOCUMENT = ROOT / "docs" / "bench.md"
-CHART = ROOT / "docs" / "bench.svg"
-INTRODUCTION = """\
-# The library, measured
-
-`make bench` measured these figures on {date}, and `python -m bench.report` wrote this page. The machine: {machine}.
-
-Every measurement is a separate process. Clients take turns. A ratio is the median of the ratios within each turn, to
-the faster of boto3 (`PutObject` and `GetObject`) and s3transfer. CPU time is the client's. Memory is the peak, less
-the memory of the process after a payload of seven bytes.
-
-Client and server share the processors, so the client's computations slow the server down. For comparison, *boto3,
-SHA-256* computes the same digest, and some cases use a link of limited speed. "claim_check, str" publishes and
-receives the whole payload as a `str`, as other clients do: its memory is that of the text.
-
-![Memory and time by client](bench.svg)
-
-| case | client | size | wall | CPU | wall ÷ boto3 | CPU ÷ boto3 | memory ÷ size | calls |
-|---|---|--:|--:|--:|--:|--:|--:|---|
-"""
+PAGE, CHART = ROOT / "docs" / "bench.md", ROOT / "docs" / "bench.svg"
+UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
+REFERENCE = "claim_check"
+SIZE = 64 * 2**20  # of the chart
+CHARTED = ("instance", "instance-far", "task", "function", "function-512", "function-far")
+_MARKER = re.compile(r"(<!-- ((?:run|profiles|sources|time|memory|cpu)\b[^>]*) -->\n)(?:(?:\||Measured).*\n)*")
 
 
-def document(results: Iterable[dict[str, Any]], *, date: str, machine: str) -> str:
-    """Return the page: an introduction and one table."""
-    return INTRODUCTION.format(date=date, machine=machine) + "".join(map(_row, results))
+class Row(NamedTuple):
+    """The results of one client: medians of seconds, the largest memory in bytes, CPU seconds a GiB.
+
+    `ratio` is the wall time divided by claim_check's in the same turn: median, least and most.
+    """
+
+    client: str
+    wall: float
+    ratio: tuple[float, float, float] | None
+    memory: int
+    cpu: float
+    calls: dict[str, int]
+    failed: int
 
 
-def size(value: int | None) -> str:
-    """Format a size as `1 MiB`, and None as an empty text."""
-    if value is None:
-        return ""
-    unit, name = next((unit, name) for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")) if value >= unit)
-    return f"{value / unit:g} {name}"
+def rows(results: Iterable[dict[str, Any]], profile: str, way: str, size: int) -> Iterator[Row]:
+    """Yield a row for each client of a case. A client that always failed has no row."""
+    case = (profile, way, size)
+    runs = [result for result in results if (result["profile"], result["way"], result["size"]) == case]
+    reference = {run["turn"]: run["wall"] for run in runs if run["client"] == REFERENCE and "wall" in run}
+    for client in dict.fromkeys(run["client"] for run in runs):
+        mine = [run for run in runs if run["client"] == client]
+        good = [run for run in mine if "wall" in run]
+        ratios = [run["wall"] / reference[run["turn"]] for run in good if run["turn"] in reference]
+        if good:
+            yield Row(
+                client,
+                statistics.median(run["wall"] for run in good),
+                (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None,
+                max(run["memory"] for run in good),
+                statistics.median(run["cpu"] for run in good) * 2**30 / (size * COUNTS.get(way, 1)),
+                good[0]["calls"],
+                len(mine) - len(good),
+            )
+
+
+def show(results: list[dict[str, Any]], profile: str, way: str, size: int) -> None:
+    """Print a case."""
+    print(f"\n{PROFILES[profile].title}: {way.replace('_', ' ')}, {size_text(size)}")
+    for row in rows(results, profile, way, size):
+        calls = ", ".join(f"{count} {name}" for name, count in row.calls.items())
+        failed = f"  {row.failed} FAILED" if row.failed else ""
+        figures = f"{seconds(row.wall):>8} {ratio(row):<18} {memory(row):>9} {cpu(row):>7}"
+        print(f"  {row.client:<26} {figures}  {calls}{failed}", flush=True)
+
+
+def render(page: str, report: dict[str, Any]) -> str:
+    """Return the page with its tables replaced."""
+    return _MARKER.sub(lambda match: match[1] + "".join(f"{line}\n" for line in _lines(match[2], report)), page)
+
+
+def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
+    match marker.split():
+        case ["run"]:
+            run = report["run"]
+            turns = 1 + max(result["turn"] for result in report["results"])
+            yield (
+                f"Measured on {run['date']} at commit {run['commit']}: {turns} turns, {run['machine']}, load average "
+                f"{run['load']:.1f} before the run, Python {run['python']}, boto3 {run['boto3']}."
+            )
+        case ["profiles"]:
+            yield from _table(_profiles())
+        case ["sources"]:
+            yield from _table([("figure", "source"), *SOURCES.items()])
+        case [kind, way, sizes, *profiles]:
+            yield from _table(_cases(report["results"], kind, way, map(size_of, sizes.split(",")), profiles))
+
+
+def _profiles() -> Iterator[tuple[str, ...]]:
+    yield "profile", "", "a connection", "the host", "round trip", "first byte", "processors"
+    for name, profile in PROFILES.items():
+        limits = (profile.rate, profile.host)
+        rates = ["no limit" if limit == inf else f"{limit / MB:,.0f} MB/s" for limit in limits]
+        times = [f"{time * 1000:g} ms" for time in (profile.round_trip, profile.first_byte)]
+        yield (
+            f"`{name}`",
+            profile.title,
+            *rates,
+            *times,
+            "" if profile.processors == inf else f"{profile.processors:.2f}",
+        )
+
+
+def _cases(results: list[Any], kind: str, way: str, sizes: Iterable[int], profiles: list[str]) -> Iterator[list[str]]:
+    columns = list(product(sizes, profiles))
+    several = len({size for size, _ in columns}) > 1
+    found = [{row.client: row for row in rows(results, profile, way, size)} for size, profile in columns]
+    yield [
+        way.replace("_", " "),
+        *(f"{profile}, {size_text(size)}" if several else profile for size, profile in columns),
+    ]
+    for client in dict.fromkeys(client for column in found for client in column):
+        yield [client, *(CELLS[kind](column[client]) if client in column else "" for column in found)]
+
+
+def chart(results: list[dict[str, Any]]) -> str:
+    """Return the chart of 64 MiB to and from a file. A client without files is drawn with bytes in memory."""
+
+    def panels() -> Iterator[Panel]:
+        for name in CHARTED:
+            columns = []
+            for way in ("receive", "publish"):
+                found = {
+                    row.client: row for kind in ("bytes", "file") for row in rows(results, name, f"{way}_{kind}", SIZE)
+                }
+                columns.append({client: _bar(row) for client, row in found.items() if "SHA-256" not in client})
+            clients = [client for client in CLIENTS if any(client in column for column in columns)]
+            if clients:
+                bars = {client: [column.get(client) for column in columns] for client in clients}
+                yield Panel(PROFILES[name].title, bars)
+
+    note = "Shorter is faster. Scales differ between panels. Memory is in addition to a payload of a few bytes."
+    return draw("64 MiB: time and memory", note, ("Receive to a file", "Publish from a file"), panels())
+
+
+def _bar(row: Row) -> Bar:
+    return Bar(row.wall, f"{seconds(row.wall)} · {memory(row)}", row.client == REFERENCE)
+
+
+def _table(lines: Iterable[Iterable[str]]) -> Iterator[str]:
+    for number, cells in enumerate(map(list, lines)):
+        yield f"| {' | '.join(cells)} |"
+        if not number:
+            yield (
+                f"|---|{'--:|' * (len(cells) - 1)}"
+                if cells[0] not in ("profile", "figure")
+                else "|---" * len(cells) + "|"
+            )
+
+
+def ratio(row: Row) -> str:
+    """Format the ratio as `1.20 (1.10-1.30)`."""
+    return "" if row.ratio is None else "{:.2f} ({:.2f}-{:.2f})".format(*row.ratio)
+
+
+def time(row: Row) -> str:
+    """Format claim_check's time, or the ratio of another client."""
+    return seconds(row.wall) if row.client == REFERENCE else ratio(row)
+
+
+def memory(row: Row) -> str:
+    """Format the memory."""
+    return f"{row.memory / 2**20:.0f} MiB"
+
+
+def cpu(row: Row) -> str:
+    """Format CPU seconds a GiB."""
+    return f"{row.cpu:.1f} s"
 
 
 def seconds(value: float) -> str:
-    """Format a time as `1.20 s`, `3.40 ms` or `199 µs`."""
-    if value >= 0.1:
-        return f"{value:.2f} s"
-    return f"{value * 1000:.2f} ms" if value >= 0.001 else f"{value * 1e6:.0f} µs"
+    """Format a time as `1.20 s` or `3.4 ms`."""
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.1f} ms"
 
 
-def number(value: float | None) -> str:
-    """Format a number with two decimals, three below 0.1, and None as an empty text."""
-    if value is None:
-        return ""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+def size_of(text: str) -> int:
+    """Return the bytes of a size such as `64MiB`."""
+    return int(text[:-3]) * UNITS[text[-3:]]
 
 
-def calls(value: dict[str, int] | None) -> str:
-    """Format calls as `1 PutObject, 1 Publish`."""
-    return ", ".join(f"{count} {name}" for name, count in (value or {}).items())
+def size_text(size: int) -> str:
+    """Format a size as `64 MiB`."""
+    return next(f"{size // unit} {name}" for name, unit in UNITS.items() if size >= unit)
 
 
-def _row(result: dict[str, Any]) -> str:
-    cells = [
-        result["case"],
-        result["client"],
-        size(result["size"]),
-        seconds(result["wall_s"]),
-        seconds(result["cpu_s"]),
-        number(result["ratio_to_raw"]),
-        number(result["cpu_ratio_to_raw"]),
-        # A process needs more memory than a small payload. For that, the ratio has no meaning.
-        number(result["rss_over_payload"]) if (result["size"] or 0) >= 2**20 else "",
-        calls(result["api_calls"]),
-    ]
-    return f"| {' | '.join(cells)} |\n"
+CELLS = {"time": time, "memory": memory, "cpu": cpu}
+COUNTS = {"publish_batch": 50, "receive_batch": 50, "publish_small": 200}  # payloads of a transfer
 
 
-def _machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return (
-        f"{os.cpu_count()} processors ({model}), Python {platform.python_version()}, "
-        f"boto3 {version('boto3')}, everything on one machine and over TLS"
-    )
-
-
-def main() -> None:
+def main(results: Path) -> None:
     """Write the page and its chart."""
-    results = json.loads(RESULTS.read_text())
-    date = datetime.fromtimestamp(RESULTS.stat().st_mtime, UTC).date().isoformat()
-    DOCUMENT.write_text(document(results, date=date, machine=_machine()))
-    CHART.write_text(draw(results))
-    print(f"{DOCUMENT}\n{CHART}")
+    report = json.loads(results.read_text())
+    PAGE.write_text(render(PAGE.read_text(), report))
+    CHART.write_text(chart(report["results"]))
+    print(f"{PAGE}\n{CHART}")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "build" / "bench.json")

@@ -1,0 +1,275 @@
+"""S3's checks, without a network."""
+
+import hashlib
+import json
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping
+
+import pytest
+
+from bench import pattern
+from bench.services import MINIMUM_PART, Body, Refusal, Request, Response, Services, key_of
+
+KEY = "/bench-payloads/payloads/new"
+PART = MINIMUM_PART
+
+
+def body(data: bytes, headers: Mapping[str, str] = {}, trailers: Mapping[str, str] = {}) -> Body:
+    made = Body(headers)
+    for start in range(0, len(data), 1 << 20):
+        made.add(data[start : start + (1 << 20)])
+    made.end(trailers)
+    return made
+
+
+def payload(size: int, start: int = 0) -> bytes:
+    return b"".join(pattern.pieces(start + size))[start:]
+
+
+def put(services: Services, data: bytes, **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return services.respond(Request("PUT", KEY, {}, named, body(data, named)))
+
+
+def get(services: Services, key: str = KEY, **headers: str) -> Response:
+    return services.respond(Request("GET", key, {}, {name.replace("_", "-"): value for name, value in headers.items()}))
+
+
+def data_of(response: Response) -> bytes:
+    assert response.content
+    return b"".join(
+        response.content.take(start, min(1 << 20, response.content.size - start)).tobytes()
+        for start in range(0, response.content.size, 1 << 20)
+    )
+
+
+def code(response: Response) -> str:
+    return response.body.decode().partition("<Code>")[2].partition("</Code>")[0]
+
+
+class Upload:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        created = services.respond(Request("POST", KEY, {"uploads": ""}))
+        self.id = created.body.decode().partition("<UploadId>")[2].partition("<")[0]
+        self.etags: dict[int, str] = {}
+
+    def part(self, number: int, data: bytes) -> Response:
+        query = {"partNumber": str(number), "uploadId": self.id}
+        response = self._services.respond(Request("PUT", KEY, query, {}, body(data)))
+        self.etags[number] = response.headers.get("ETag", "")
+        return response
+
+    def complete(self, *numbers: int, headers: Mapping[str, str] = {}, etag: str = "") -> Response:
+        parts = "".join(
+            f"<Part><ETag>{etag or self.etags.get(number, '')}</ETag><PartNumber>{number}</PartNumber></Part>"
+            for number in numbers
+        )
+        listed = body(f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode())
+        return self._services.respond(Request("POST", KEY, {"uploadId": self.id}, headers, listed))
+
+
+@pytest.mark.parametrize("data", [b"", b"payload", payload(5 * PART), payload(PART, start=4321)])
+def test_object_is_read_as_it_was_written(data: bytes) -> None:
+    services = Services()
+    put(services, data)
+    assert data_of(get(services)) == data
+    assert services.written == [len(data)]
+
+
+def test_pattern_object_has_the_bytes_of_the_pattern() -> None:
+    assert data_of(get(Services(), f"/bench-payloads/{key_of(PART)}")) == payload(PART)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=7-", 7, 100),
+        ("bytes=-7", 93, 100),
+        ("bytes=90-1000", 90, 100),
+        ("bytes=-700", 0, 100),
+    ],
+)
+def test_range_is_cut(asked: str, first: int, stop: int) -> None:
+    response = get(Services(), "/b/pattern-100", range=asked)
+    assert (response.status, data_of(response)) == (206, payload(100)[first:stop])
+    assert response.headers["Content-Range"] == f"bytes {first}-{stop - 1}/100"
+
+
+def test_range_after_the_end_is_refused() -> None:
+    response = get(Services(), "/b/pattern-100", range="bytes=100-")
+    assert (response.status, code(response)) == (416, "InvalidRange")
+
+
+def test_missing_object_is_not_found() -> None:
+    assert code(get(Services())) == "NoSuchKey"
+
+
+def test_if_match_needs_the_etag_of_the_object() -> None:
+    services = Services()
+    etag = put(services, b"one").headers["ETag"]
+    assert get(services, if_match=etag).status == 200
+    put(services, b"two")
+    assert code(get(services, if_match=etag)) == "PreconditionFailed"
+
+
+def test_if_none_match_of_a_read_is_not_modified() -> None:
+    services = Services()
+    assert get(services, if_none_match=put(services, b"one").headers["ETag"]).status == 304
+
+
+def test_if_none_match_of_a_write_needs_a_new_key() -> None:
+    services = Services()
+    assert put(services, b"one", if_none_match="*").status == 200
+    assert code(put(services, b"two", if_none_match="*")) == "PreconditionFailed"
+    assert data_of(get(services)) == b"one"
+
+
+def test_deleted_object_is_missing() -> None:
+    services = Services()
+    put(services, b"one")
+    assert services.respond(Request("DELETE", KEY)).status == 204
+    assert get(services).status == 404
+
+
+def test_expected_owner_is_ignored() -> None:
+    assert put(Services(), b"one", x_amz_expected_bucket_owner="222222222222").status == 200
+
+
+CHECKSUMS = {
+    "crc32": zlib.crc32(b"payload").to_bytes(4, "big"),
+    "sha1": hashlib.sha1(b"payload").digest(),
+    "sha256": hashlib.sha256(b"payload").digest(),
+}
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+@pytest.mark.parametrize("trailing", [False, True])
+def test_checksum_of_a_body_is_compared(name: str, trailing: bool) -> None:
+    declared = {f"x-amz-checksum-{name}": b64encode(CHECKSUMS[name]).decode()}
+    headers, trailers = ({"x-amz-trailer": f"x-amz-checksum-{name}"}, declared) if trailing else (declared, {})
+    assert body(b"payload", headers, trailers).checksums == {name: declared[f"x-amz-checksum-{name}"]}
+    with pytest.raises(Refusal, match="another"):
+        body(b"PAYLOAD", headers, trailers)
+
+
+def test_missing_trailer_is_refused() -> None:
+    with pytest.raises(Refusal):
+        body(b"payload", {"x-amz-trailer": "x-amz-checksum-sha256"})
+
+
+def test_stored_checksum_is_returned() -> None:
+    services = Services()
+    declared = b64encode(CHECKSUMS["sha256"]).decode()
+    put(services, b"payload", x_amz_checksum_sha256=declared)
+    assert get(services).headers["x-amz-checksum-sha256"] == declared
+
+
+def test_body_with_a_wrong_byte_is_refused() -> None:
+    data = bytearray(payload(PART))
+    data[-1] ^= 1
+    with pytest.raises(Refusal, match="differs"):
+        body(bytes(data))
+
+
+def test_large_body_of_other_bytes_is_refused() -> None:
+    with pytest.raises(Refusal, match="only the pattern"):
+        body(bytes(PART))
+
+
+def test_parts_become_an_object_in_their_order() -> None:
+    services = Services()
+    upload = Upload(services)
+    data = payload(2 * PART + 5)
+    for number in (3, 1, 2):
+        upload.part(number, data[(number - 1) * PART : number * PART])
+    completed = upload.complete(1, 2, 3, headers={"x-amz-mp-object-size": str(len(data))})
+    assert completed.status == 200
+    assert b"-3&quot;" in completed.body
+    assert data_of(get(services)) == data
+
+
+@pytest.mark.parametrize(
+    ("numbers", "etag", "expected"),
+    [
+        ((2, 1), "", "InvalidPartOrder"),
+        ((1, 4), "", "InvalidPart"),
+        ((1,), '"other"', "InvalidPart"),
+        ((1, 3, 2), "", "InvalidPartOrder"),
+        ((3, 4), "", "InvalidPart"),
+        ((), "", "MalformedXML"),
+    ],
+)
+def test_wrong_list_of_parts_is_refused(numbers: tuple[int, ...], etag: str, expected: str) -> None:
+    upload = Upload(Services())
+    for number in (1, 2, 3):
+        upload.part(number, payload(PART))
+    assert code(upload.complete(*numbers, etag=etag)) == expected
+
+
+def test_small_part_before_the_last_is_refused() -> None:
+    upload = Upload(Services())
+    upload.part(1, payload(PART - 1))
+    upload.part(2, payload(1))
+    assert code(upload.complete(1, 2)) == "EntityTooSmall"
+
+
+def test_parts_with_other_bytes_are_refused() -> None:
+    upload = Upload(Services())
+    upload.part(1, payload(PART))
+    upload.part(2, payload(PART))
+    assert code(upload.complete(1, 2)) == "NotImplemented"
+
+
+def test_part_with_another_checksum_is_refused() -> None:
+    services = Services()
+    upload = Upload(services)
+    headers = {"x-amz-checksum-sha256": b64encode(CHECKSUMS["sha256"]).decode()}
+    query = {"partNumber": "1", "uploadId": upload.id}
+    part = services.respond(Request("PUT", KEY, query, headers, body(b"payload", headers)))
+    listed = (
+        f"<Part><PartNumber>1</PartNumber><ETag>{part.headers['ETag']}</ETag><ChecksumSHA256>x</ChecksumSHA256></Part>"
+    )
+    assert (
+        code(services.respond(Request("POST", KEY, {"uploadId": upload.id}, {}, body(listed.encode()))))
+        == "InvalidPart"
+    )
+
+
+def test_other_declared_size_of_an_upload_is_refused() -> None:
+    upload = Upload(Services())
+    upload.part(1, b"payload")
+    assert code(upload.complete(1, headers={"x-amz-mp-object-size": "8"})) == "InvalidRequest"
+
+
+def test_upload_overwrites_nothing_on_request() -> None:
+    services = Services()
+    put(services, b"one")
+    upload = Upload(services)
+    upload.part(1, b"two")
+    assert code(upload.complete(1, headers={"if-none-match": "*"})) == "PreconditionFailed"
+
+
+@pytest.mark.parametrize("end", ["abort", "complete"])
+def test_ended_upload_accepts_no_part(end: str) -> None:
+    services = Services()
+    upload = Upload(services)
+    upload.part(1, b"one")
+    services.respond(Request("DELETE", KEY, {"uploadId": upload.id})) if end == "abort" else upload.complete(1)
+    assert code(upload.part(2, b"two")) == "NoSuchUpload"
+
+
+def test_publish_batch_accepts_every_entry() -> None:
+    form = "Action=PublishBatch&PublishBatchRequestEntries.member.1.Id=7&PublishBatchRequestEntries.member.1.Message=x"
+    response = Services().respond(Request("POST", "/", {}, {}, body(form.encode())))
+    assert b"<Id>7</Id>" in response.body
+
+
+def test_queue_returns_pointers_to_a_pattern_object() -> None:
+    asked = json.dumps({"QueueUrl": "https://sqs/111111111111/100-3", "MaxNumberOfMessages": 10}).encode()
+    request = Request("POST", "/", {}, {"x-amz-target": "AmazonSQS.ReceiveMessage"}, body(asked))
+    messages = json.loads(Services().respond(request).body)["Messages"]
+    assert len(messages) == 3
+    assert json.loads(messages[0]["Body"])[1]["s3Key"] == key_of(100)
