@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,14 +122,17 @@ def throttle(process: subprocess.Popen[str], processors: float, period: float) -
     if processors >= (os.cpu_count() or 1):
         return
     clock = ~process.pid << 3 | 2  # CLOCK_PROCESS_CPUTIME_ID of another process: clock_getcpuclockid(3)
+    allowed = inf
     with contextlib.suppress(OSError):  # the process has ended
         while process.poll() is None:
-            begin, used = time.monotonic(), time.clock_gettime(clock)
-            while time.monotonic() < begin + period:
-                if time.clock_gettime(clock) - used >= processors * period:
+            end = time.monotonic() + period
+            allowed = min(allowed, time.clock_gettime(clock)) + processors * period
+            while (now := time.monotonic()) < end:
+                if time.clock_gettime(clock) >= allowed:
                     process.send_signal(signal.SIGSTOP)
-                    time.sleep(max(0, begin + period - time.monotonic()))
+                    time.sleep(end - now)
                     process.send_signal(signal.SIGCONT)
+                    break
                 time.sleep(period / 50)
 
 
