@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException, HTTPSConnection
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from claim_check.errors import MalformedMessage, MessagingUnavailable, UntrustedNotification
-from claim_check.https.signature import NOTIFICATION, SIGNED, SUBSCRIPTION, Certificates, verify
+from claim_check.https.signature import NOTIFICATION, SIGNED, SUBSCRIPTION, Certificates, Signature
 from claim_check.s3.client import KIB, MIB
 from claim_check.wire.text import is_utf8, parse_json
 
@@ -67,9 +70,11 @@ class Delivery:
 class Endpoint:
     """A receiver of requests from SNS, for `topics` (ARNs) and no other.
 
-    `dereferencer` makes messages from notifications. `window` is the maximum age of a notification. `fetch` returns the
-    bytes of a URL of SNS (its certificate, a confirmation) or raises OSError. The default verifies TLS, follows no
-    redirect and has a timeout of five seconds. `now` returns the time.
+    `dereferencer` makes messages from notifications. `window` is the maximum age of a notification. `accept_sha1` also
+    accepts SignatureVersion 1, the default of a topic; without it, set the topic's attribute SignatureVersion to 2.
+    `fetch` returns the bytes of a URL of SNS (its certificate, a confirmation) or raises OSError. The default verifies
+    TLS, follows no redirect, and reads up to 64 KiB within five seconds. `now` returns the time. Threads can share an
+    endpoint.
 
     Raises ValueError if a member of `topics` is not a topic's ARN.
     """
@@ -80,12 +85,14 @@ class Endpoint:
         topics: Iterable[str],
         dereferencer: Dereferencer,
         window: timedelta = WINDOW,
+        accept_sha1: bool = False,
         fetch: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._hosts = {topic: _host(topic) for topic in topics}
         self._dereferencer = dereferencer
         self._window = window
+        self._accept_sha1 = accept_sha1
         self._fetch = fetch or _fetch
         self._certificates = Certificates(self._fetch)
         self._now = now
@@ -103,7 +110,7 @@ class Endpoint:
 
         Raises:
             UntrustedNotification: The request is too old, or not signed by SNS for an expected topic.
-            MalformedMessage: The request is not SNS's.
+            MalformedMessage: The request is not SNS's, or its SignatureVersion is 1 without `accept_sha1`.
             MessagingUnavailable: SNS did not return its certificate, or did not confirm the subscription.
             UntrustedStore: The notification's pointer leads outside the trusted stores.
         """
@@ -118,8 +125,9 @@ class Endpoint:
             )
         host = self._hosts[topic]
         self._require_recent(signed)
-        certificate = self._certificates.at(_certificate_url(posted, host))
-        verify(signed, posted, certificate, self._now())
+        signature = Signature.of(posted, identity=identity, accept_sha1=self._accept_sha1)
+        now = self._now()
+        signature.verify(signed, self._certificates.at(_certificate_url(posted, host), now), now)
         if kind == SUBSCRIPTION:
             self._confirm(signed, host)
         # Of the unsigned fields, only the attributes are used, so that no other field can pass for a message.
@@ -209,15 +217,19 @@ def _certificate_url(posted: Mapping[str, object], host: str) -> str:
 
 
 def _fetch(url: str) -> bytes:
-    import urllib3  # imported late, as in s3_client
-
+    host, _, path = url.removeprefix("https://").partition("/")
+    end = monotonic() + _TIMEOUT_SECONDS  # the connection's timeout limits each wait, not their sum
+    content = b""
     try:
-        # With retries=False, urllib3 follows no redirect.
-        pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", timeout=_TIMEOUT_SECONDS, retries=False)
-        with pool.request("GET", url, preload_content=False) as response:
-            content = response.read(_MAXIMUM_RESPONSE_BYTES + 1)
-    except urllib3.exceptions.HTTPError as error:
+        with closing(HTTPSConnection(host, timeout=_TIMEOUT_SECONDS)) as connection:
+            connection.request("GET", "/" + path)
+            response = connection.getresponse()  # follows no redirect
+            while chunk := response.read1(_MAXIMUM_RESPONSE_BYTES + 1 - len(content)):
+                content += chunk
+                if monotonic() > end:
+                    raise TimeoutError("timed out")
+    except (OSError, HTTPException) as error:
         raise OSError(f"cannot get {url}: {error}") from error
-    if response.status != 200 or len(content) > _MAXIMUM_RESPONSE_BYTES:
+    if response.status != 200 or len(content) > _MAXIMUM_RESPONSE_BYTES or response.length:
         raise OSError(f"cannot get {url}: status {response.status}, {len(content)} bytes")
     return content

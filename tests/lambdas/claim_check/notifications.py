@@ -37,7 +37,7 @@ class Signer:
         self.key = rsa.generate_private_key(65537, 2048)
         self.pem = certificate(self.key)
 
-    def signed(self, members: dict[str, Any], version: str = "1") -> dict[str, Any]:
+    def signed(self, members: dict[str, Any], version: str = "2") -> dict[str, Any]:
         names = NOTIFICATION_FIELDS if members["Type"] == "Notification" else CONFIRMATION_FIELDS
         text = "".join(f"{name}\n{members[name]}\n" for name in names if name in members)
         signature = self.key.sign(text.encode(), padding.PKCS1v15(), SHA1() if version == "1" else SHA256())

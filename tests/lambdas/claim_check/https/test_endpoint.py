@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,6 +29,7 @@ from claim_check import (
     UntrustedStore,
 )
 from claim_check.https import endpoint as https_module
+from claim_check.https import signature as signature_module
 from claim_check.https.endpoint import Delivery, Endpoint
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns, short_id
@@ -77,17 +81,30 @@ def confirmation(kind: str = "SubscriptionConfirmation", **more: Any) -> dict[st
     }
 
 
+@pytest.fixture
+def sha1_endpoint(web: Web, dereferencer: Dereferencer) -> Endpoint:
+    return Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=web.fetch, now=lambda: NOW, accept_sha1=True)
+
+
 @pytest.mark.parametrize("version", ["1", "2"])
 @pytest.mark.parametrize("subject", ["Größe", None])
 def test_signed_notification_is_a_message(
-    version: str, subject: str | None, endpoint: Endpoint, signer: Signer
+    version: str, subject: str | None, sha1_endpoint: Endpoint, signer: Signer
 ) -> None:
-    delivery = endpoint.receive(posted(signer.signed(notification(Subject=subject), version)))
+    delivery = sha1_endpoint.receive(posted(signer.signed(notification(Subject=subject), version)))
     assert (delivery.kind, delivery.id, delivery.topic_arn) == ("Notification", SNS_ID, TOPIC)
     assert delivery.message
     assert delivery.message.payload.read() == b"one\ntwo"
     assert delivery.message.attributes == {"kind": Attribute("String", "scan")}
     assert (delivery.message.id, delivery.message.subject, delivery.message.topic_arn) == (SNS_ID, subject, TOPIC)
+
+
+def test_sha1_is_rejected_by_default(endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    for members in (notification(), confirmation()):
+        with pytest.raises(MalformedMessage, match="set the topic's attribute SignatureVersion") as caught:
+            endpoint.receive(posted(signer.signed(members, "1")))
+        assert caught.value.message_id == SNS_ID
+    assert web.asked == []
 
 
 def test_null_subject_is_none(endpoint: Endpoint, signer: Signer) -> None:
@@ -116,7 +133,105 @@ def test_certificate_cache_is_bounded(endpoint: Endpoint, signer: Signer, web: W
     for number in range(40):
         url = f"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{number}.pem"
         endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
-    assert len(endpoint._certificates._known) <= 16
+    assert list(endpoint._certificates._known)[-1] == url
+    assert len(endpoint._certificates._known) == 16
+
+
+def test_expired_certificate_is_fetched_again(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+    now = [NOW]
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=web.fetch, now=lambda: now[0])
+    endpoint.receive(posted(signer.signed(notification())))
+    now[0] = NOW + timedelta(days=1, minutes=1)
+    late = posted(signer.signed(notification(Timestamp=now[0].strftime("%Y-%m-%dT%H:%M:%SZ"))))
+    with pytest.raises(UntrustedNotification, match="not valid now"):
+        endpoint.receive(late)
+    web.pages[CERTIFICATE_URL] = certificate(signer.key, until=now[0] + timedelta(days=1))
+    assert endpoint.receive(late).message
+    assert len(web.asked) == 3
+
+
+class Barrier:
+    """A way to fetch that waits until the test releases it."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self.begun, self.released = threading.Semaphore(0), threading.Event()
+
+    def fetch(self, url: str) -> bytes:
+        self.begun.release()
+        assert self.released.wait(10)
+        return self._web.fetch(url)
+
+
+@pytest.mark.parametrize("is_available", [True, False])
+def test_certificate_is_fetched_once_for_all_threads(
+    is_available: bool, web: Web, dereferencer: Dereferencer, signer: Signer
+) -> None:
+    barrier = Barrier(web)
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=barrier.fetch, now=lambda: NOW)
+    body = posted(signer.signed(notification()))
+    if not is_available:
+        del web.pages[CERTIFICATE_URL]
+    with ThreadPoolExecutor(8) as pool:
+        received = [pool.submit(endpoint.receive, body) for _ in range(8)]
+        assert barrier.begun.acquire(timeout=10)
+        while sum(future.running() for future in received) < 8:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        barrier.released.set()
+        errors = [type(future.exception()) for future in received]
+    assert errors == [type(None) if is_available else MessagingUnavailable] * 8
+    assert web.asked == [CERTIFICATE_URL]
+
+
+def test_forged_requests_fetch_four_certificates_at_a_time(
+    web: Web, dereferencer: Dereferencer, signer: Signer
+) -> None:
+    barrier = Barrier(web)
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=barrier.fetch, now=lambda: NOW)
+
+    def body(number: int) -> bytes:
+        url = CERTIFICATE_URL.replace(".pem", f"{number}.pem")
+        return posted(signer.signed(notification()) | {"SigningCertURL": url})
+
+    with ThreadPoolExecutor(4) as pool:
+        received = [pool.submit(endpoint.receive, body(number)) for number in range(4)]
+        for _ in range(4):
+            assert barrier.begun.acquire(timeout=10)
+        with pytest.raises(MessagingUnavailable, match="4 others are being fetched"):
+            endpoint.receive(body(4))
+        barrier.released.set()
+        assert [type(future.exception()) for future in received] == [MessagingUnavailable] * 4
+    assert endpoint.receive(posted(signer.signed(notification()))).message
+
+
+def test_waiting_for_a_certificate_ends(
+    web: Web, dereferencer: Dereferencer, signer: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_module, "_WAIT_SECONDS", 0.01)
+    barrier = Barrier(web)
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=barrier.fetch, now=lambda: NOW)
+    body = posted(signer.signed(notification()))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(endpoint.receive, body)
+        assert barrier.begun.acquire(timeout=10)
+        with pytest.raises(MessagingUnavailable, match="TimeoutError"):
+            endpoint.receive(body)
+        barrier.released.set()
+        assert first.result().message
+
+
+def test_interrupted_fetch_is_repeated(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+    def fetch(url: str) -> bytes:
+        if not web.asked:
+            web.asked.append("interrupted")
+            raise KeyboardInterrupt
+        return web.fetch(url)
+
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=fetch, now=lambda: NOW)
+    with pytest.raises(KeyboardInterrupt):
+        endpoint.receive(posted(signer.signed(notification())))
+    assert endpoint.receive(posted(signer.signed(notification()))).message
 
 
 @pytest.mark.parametrize("field", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn"])
@@ -156,10 +271,10 @@ def test_signature_of_another_key_is_untrusted(endpoint: Endpoint) -> None:
     assert caught.value.message_id == SNS_ID
 
 
-def test_signature_is_valid_for_its_version_only(endpoint: Endpoint, signer: Signer) -> None:
+def test_signature_is_valid_for_its_version_only(sha1_endpoint: Endpoint, signer: Signer) -> None:
     for version, other in (("1", "2"), ("2", "1")):
         with pytest.raises(UntrustedNotification, match="did not sign"):
-            endpoint.receive(posted(signer.signed(notification(), version) | {"SignatureVersion": other}))
+            sha1_endpoint.receive(posted(signer.signed(notification(), version) | {"SignatureVersion": other}))
 
 
 @pytest.mark.parametrize(
@@ -308,8 +423,8 @@ def test_unsigned_attributes_lead_only_to_trusted_stores(endpoint: Endpoint, sig
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_expected_subscription_is_confirmed(version: str, endpoint: Endpoint, signer: Signer, web: Web) -> None:
-    assert endpoint.receive(posted(signer.signed(confirmation(), version))) == Delivery(
+def test_expected_subscription_is_confirmed(version: str, sha1_endpoint: Endpoint, signer: Signer, web: Web) -> None:
+    assert sha1_endpoint.receive(posted(signer.signed(confirmation(), version))) == Delivery(
         "SubscriptionConfirmation", SNS_ID, TOPIC, None
     )
     assert web.asked == [
@@ -414,11 +529,20 @@ class _Pages(BaseHTTPRequestHandler):
         "/large": (200, b"x" * 70_000),
         "/elsewhere": (302, b""),
     }
+    slow = b"x" * 100
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
         if self.path == "/silent":
             self.rfile.read(1)  # until the client hangs up
+        if self.path in {"/slow", "/short"}:
+            self.send_response(200)
+            self.send_header("content-length", str(len(self.slow)))
+            self.end_headers()
+            with suppress(OSError):
+                for octet in self.slow if self.path == "/slow" else self.slow[:10]:
+                    self.wfile.write(bytes([octet]))
+                    time.sleep(0.02)
         if self.path not in self.pages:
             return
         status, content = self.pages[self.path]
@@ -464,9 +588,15 @@ def test_fetch_trusts_known_authorities_only(tls: tuple[str, Path], monkeypatch:
     with pytest.raises(OSError, match="cannot get"):
         https_module._fetch(url + "/broken")
     assert _Pages.asked == ["/broken"]
+    with pytest.raises(OSError, match="status 200, 10 bytes"):
+        https_module._fetch(url + "/short")
     monkeypatch.setattr(https_module, "_TIMEOUT_SECONDS", 0.05)
     with pytest.raises(OSError, match="timed out"):
         https_module._fetch(url + "/silent")
+    started = time.monotonic()
+    with pytest.raises(OSError, match="timed out"):
+        https_module._fetch(url + "/slow")
+    assert time.monotonic() - started < 1
 
 
 def test_endpoint_has_a_default_fetch(dereferencer: Dereferencer) -> None:
