@@ -44,7 +44,7 @@ def credentials(emulator: Emulator, account: str, region: str) -> dict[str, str]
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_SECRET_ACCESS_KEY": emulator.secret,
         "AWS_ACCESS_KEY_ID": account,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
@@ -81,7 +81,7 @@ class Accounts:
             return self._clients[key]
 
     def _make(self, service: str, account: str, region: str, role: str | None) -> Any:
-        keys = {"aws_access_key_id": account, "aws_secret_access_key": "test"}
+        keys = {"aws_access_key_id": account, "aws_secret_access_key": self._emulator.secret}
         if role is not None:
             arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
             sts = self.client("sts", account=account, region=region)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +27,11 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 3.0
 _CERTIFICATE_LIFETIME = timedelta(days=7)
 _REPOSITORY = Path(__file__).resolve().parent.parent
+SERVICES = (
+    *("cloudformation", "codebuild", "dynamodb", "ec2", "ecr", "ecs", "events", "iam", "kms", "lambda", "logs"),
+    *("monitoring", "s3", "sns", "sqs", "ssm", "states", "sts"),
+)
+"""The services of deployments, functions and the CDK CLI, by their names in signatures. No other service exists."""
 
 
 class EmulatorError(RuntimeError):
@@ -33,7 +39,7 @@ class EmulatorError(RuntimeError):
 
 
 class Emulator:
-    """An emulator that serves HTTPS on 127.0.0.1 alone and checks policies.
+    """An emulator that serves HTTPS on 127.0.0.1, to callers with a secret of this run, and checks policies.
 
     Its state is in memory and in a private folder. A context manager: on exit it stops the process group and removes
     the folder. If the parent process is killed, the emulator ends too: it waits for the end of a pipe from the parent.
@@ -42,6 +48,8 @@ class Emulator:
     """
 
     def __init__(self, *, patched: bool = True) -> None:
+        self.secret = secrets.token_urlsafe(32)
+        """The secret access key of every account's root. Each run has another."""
         self._patched = patched
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -158,6 +166,8 @@ class Emulator:
                 "TMPDIR": str(scratch),
                 "PYTHONUNBUFFERED": "1",
                 "AUTH": "true",
+                "AWS_SECRET_ACCESS_KEY": self.secret,
+                "SERVICES": ",".join(SERVICES),
                 "USE_SSL": "1",
                 # Without the key, because ministack copies this file into a CA bundle.
                 "MINISTACK_SSL_CERT": str(self._folder / "server-chain.pem"),

@@ -33,6 +33,9 @@ def main() -> None:
     check_version(version("ministack"))
     _allow_many_files()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from local import gate
+
+    gate.make_function_credentials_secret()
     if not arguments.unpatched:
         from local import patches
 
@@ -57,13 +60,15 @@ async def _serve(socket_descriptor: int) -> None:
     from ministack import app
     from ministack.core import tls
 
+    from local.gate import Gate
+
     config = Config()
     config.bind = [f"fd://{socket_descriptor}"]
     config.certfile, config.keyfile = tls.resolve_tls_material()
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 75
     # With a shutdown trigger, hypercorn does not handle SIGTERM, which then ends the process at once: nothing is saved.
-    await serve(app.app, config, shutdown_trigger=asyncio.Event().wait)
+    await serve(Gate(app.app), config, shutdown_trigger=asyncio.Event().wait)
 
 
 def _allow_many_files() -> None:

@@ -41,8 +41,7 @@ def main() -> None:
         parts = urlsplit(url)
         if parts.path.endswith(".pem"):
             return bytes(arguments.signing_certificate.read_bytes())
-        # The emulator reads the Region from the host name.
-        response = web.request("GET", f"{arguments.sns}/?{parts.query}", headers={"Host": parts.netloc})
+        response = web.request("GET", f"{arguments.sns}/?{parts.query}")
         if response.status != 200:
             raise OSError(f"SNS responded with status {response.status}")
         return response.data

@@ -140,7 +140,7 @@ class Endpoints:
             [
                 "[profile account]",
                 f"aws_access_key_id = {subscriber.account}",
-                "aws_secret_access_key = test",
+                f"aws_secret_access_key = {emulator.secret}",
                 *(["[profile server]", f"role_arn = {server_role}", "source_profile = account"] if server_role else []),
                 "[profile reader]",
                 f"role_arn = {self._names.subscribers[subscriber.name].reader_role.arn}",

@@ -53,10 +53,15 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
         "an ARN is compared as one text, so that a wildcard also matches colons.",
     ),
     Limitation(
-        "Root's signature",
-        "every request is signed with a secret key.",
-        "an account's number is the access key of its root, without a check of the signature. Roles' requests are "
-        "checked.",
+        "Requests without a signature",
+        "anyone can read a public object, and end a subscription with the link in its messages.",
+        "every request is signed, except the confirmation of a subscription. An account's number is the access key of "
+        "its root, and the secret of every root is that of the run.",
+    ),
+    Limitation(
+        "Services",
+        "all exist.",
+        "only those that deployments, functions and the CDK CLI use.",
     ),
     # --- encryption and networks ---
     Limitation(

@@ -58,6 +58,18 @@ def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[R
     for subscriber in names.subscribers.values():
         if subscriber.place.account != place.account:  # the same account has the same administrator
             yield from _attempts_of_subscriber(accounts, publisher, subscriber, payload)
+            for caller, sts in (
+                (stranger, other("sts")),
+                (f"the publisher's administrator, {place.account}", _client(accounts, place, "sts")),
+            ):
+                yield _try(
+                    f"assume {subscriber.name}'s reader role",
+                    caller,
+                    ("the role's trust policy", "sts:AssumeRole"),
+                    sts.assume_role,
+                    RoleArn=subscriber.reader_role.arn,
+                    RoleSessionName="attempt",
+                )
     yield _try(
         "subscribe to the topic",
         stranger,

@@ -1,12 +1,17 @@
-"""Patch of CloudFormation."""
+"""Patches of CloudFormation."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any
 
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from ministack.services import cloudformation
+from ministack.services.cloudformation import custom_resource
 
 from local.patches.patch import patch, replaces
 
@@ -28,6 +33,24 @@ def description_waits_for_the_operation() -> None:
             if b"_IN_PROGRESS</StackStatus>" not in _bytes(response[2]) or time.monotonic() > deadline:
                 return response
             await asyncio.sleep(0.05)
+
+
+@patch
+def response_url_is_presigned() -> None:
+    """Sign the URL to which a custom resource's function sends its response.
+
+    AWS: a presigned URL of S3. The emulator: a URL with a token and without a signature.
+    """
+
+    @replaces(custom_resource, "_response_url")
+    def response_url(original: Any, token: str) -> str:
+        request = AWSRequest("PUT", original(token))
+        root = Credentials("000000000000", os.environ["AWS_SECRET_ACCESS_KEY"])
+        S3SigV4QueryAuth(root, "s3", "us-east-1", expires=_RESPONSE_SECONDS).add_auth(request)
+        return str(request.url)
+
+
+_RESPONSE_SECONDS = 3600  # the longest timeout of a custom resource
 
 
 def _bytes(body: bytes | str) -> bytes:

@@ -48,3 +48,17 @@ def root_obeys_resource_policies() -> None:
         if unsigned or isinstance(principal, iam_evaluator.AuthError) or principal.policies is not None:
             return principal
         return replace(principal, policies=[everything])
+
+
+@patch
+def trusted_service_is_no_account() -> None:
+    """Distinguish AWS services from accounts in trust policies.
+
+    AWS: only the service can assume a role that trusts a service. The emulator: so can the root of every account.
+    """
+
+    @replaces(iam_evaluator, "_principal_matches")
+    def matches(original: Any, principal: Any, caller: str) -> bool:
+        if isinstance(principal, dict):
+            principal = {kind: value for kind, value in principal.items() if kind != "Service"}
+        return bool(original(principal, caller))

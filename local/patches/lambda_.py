@@ -19,8 +19,9 @@ from ministack.services import lambda_svc
 from local.patches.patch import after_deployment, patch, replace_once, replaces
 from local.patches.policy import scope_of, service_may
 
-# Variables of the emulator's environment that a function's process needs. AWS_CA_BUNDLE makes boto3 trust the endpoint.
-_INHERITED = {"PATH", "LANG", "TZ", "HOME", "TMPDIR", "AWS_CA_BUNDLE"}
+# Variables of the emulator's environment that a function's process needs, or has with a value of its own.
+# AWS_CA_BUNDLE makes boto3 trust the endpoint.
+_INHERITED = {"PATH", "LANG", "TZ", "HOME", "TMPDIR", "AWS_CA_BUNDLE", "AWS_SECRET_ACCESS_KEY"}
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
 
 

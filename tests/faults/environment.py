@@ -116,7 +116,7 @@ class Environment:
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_CA_BUNDLE": str(self._emulator.ca_bundle),
             "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": self._emulator.secret,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": os.devnull,

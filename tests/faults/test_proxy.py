@@ -39,7 +39,7 @@ def client(proxy: Proxy, emulator: Emulator) -> Any:
             endpoint_url=proxy.endpoint,
             verify=str(emulator.ca_bundle),
             aws_access_key_id=ACCOUNT,
-            aws_secret_access_key="test",
+            aws_secret_access_key=emulator.secret,
             config=config,
         )
 

@@ -7,6 +7,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from local.accounts import Accounts
@@ -36,6 +37,19 @@ def eventually(check: Callable[[], T], seconds: float = 15.0) -> T:
         assert time.monotonic() < deadline, f"no true value within {seconds:.0f} s"
         time.sleep(0.05)
     return value
+
+
+def processes(group: int) -> set[int]:
+    """Return the ids of a process group's members, without zombies."""
+    members = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = status.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(member_of) == group and state != "Z":
+            members.add(int(status.parent.name))
+    return members
 
 
 def root(account: str) -> dict[str, str]:

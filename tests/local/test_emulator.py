@@ -12,22 +12,9 @@ import trustme
 
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
-from tests.local.support import PUBLISHER, Account, eventually, interruptible
+from tests.local.support import PUBLISHER, Account, eventually, interruptible, processes
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def _processes(group: int) -> set[int]:
-    """Return the ids of a process group's members, without zombies."""
-    members = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, member_of = status.read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(member_of) == group and state != "Z":
-            members.add(int(status.parent.name))
-    return members
 
 
 def _listening(processes: set[int]) -> set[tuple[str, int]]:
@@ -64,11 +51,11 @@ def test_emulator_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.Monkey
         environment = account.invoke(account.function(_LIST_VARIABLES))
         group, folder = emulator.pid, emulator.folder
 
-        assert len(_processes(group)) == 2  # the emulator and the function's warm process
-        assert _listening(_processes(group)) == {(_LOOPBACK, emulator.port)}
+        assert len(processes(group)) == 2  # the emulator and the function's warm process
+        assert _listening(processes(group)) == {(_LOOPBACK, emulator.port)}
         assert "AWS_PROFILE" not in environment
 
-    assert _processes(group) == set()
+    assert processes(group) == set()
     assert not folder.exists()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", emulator.port)) != 0
@@ -96,11 +83,11 @@ def test_emulator_ends_with_its_parent(number: signal.Signals) -> None:
     ) as parent:
         assert parent.stdout is not None
         group, folder = parent.stdout.readline().split()
-        assert _processes(int(group))
+        assert processes(int(group))
         parent.send_signal(number)
     assert parent.returncode, "the parent was not stopped by the signal"
 
-    eventually(lambda: not _processes(int(group)))
+    eventually(lambda: not processes(int(group)))
     eventually(lambda: not Path(folder).exists())
 
 

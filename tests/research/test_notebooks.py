@@ -84,7 +84,7 @@ def test_launch_notebook_starts_the_same_job_twice(environment: Path, home: Path
             "START = True",
             **{
                 "AWS_ACCESS_KEY_ID": ACCOUNT,
-                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_SECRET_ACCESS_KEY": emulator.secret,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ENDPOINT_URL": emulator.endpoint,
                 "AWS_ENDPOINT_URL_SAGEMAKER": stub.url,

@@ -87,7 +87,7 @@ def test_every_route_reaches_every_subscriber_intact(demo: Demo, report: dict[st
 
 def test_every_attempt_is_denied(report: dict[str, Any]) -> None:
     attempts = report["attempts"]
-    assert len(attempts) == 15
+    assert len(attempts) == 19
     assert all(attempt["denied"] for attempt in attempts)
     pointers = [attempt for attempt in attempts if "pointer" in attempt["attempt"]]
     assert all(attempt["response"].startswith("UntrustedStore: ") for attempt in pointers)

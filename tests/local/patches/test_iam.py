@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.support import Account, document, unique
+from local.accounts import Accounts
+from tests.local.support import OTHER, Account, document, unique
 
 pytestmark = pytest.mark.system
 
@@ -47,3 +48,19 @@ def test_root_obeys_resource_policy(publisher: Account) -> None:
 
 def test_unpatched_root_ignores_resource_policy(unpatched_account: Account) -> None:
     _read_denied_object(unpatched_account)
+
+
+def _assume_role_of_service(account: Account, caller: Account) -> None:
+    role, lambda_trust = unique("role"), {"Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    account.client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=document(lambda_trust))
+    caller.client("sts").assume_role(RoleArn=account.role_arn(role), RoleSessionName="caller")
+
+
+def test_trust_of_service_allows_no_account(publisher: Account, other_account: Account) -> None:
+    for caller in (publisher, other_account):
+        with pytest.raises(ClientError, match=r"AccessDenied.*sts:AssumeRole"):
+            _assume_role_of_service(publisher, caller)
+
+
+def test_unpatched_trust_of_service_allows_every_root(unpatched_account: Account, unpatched: Accounts) -> None:
+    _assume_role_of_service(unpatched_account, Account(unpatched, OTHER))
