@@ -24,6 +24,13 @@ from stacks.deployment.subscriber import (
 )
 
 DAY_SECONDS = 86_400
+FARGATE_ZONES = {
+    "us-west-1": "usw1-az1 and usw1-az3",
+    "ap-northeast-1": "apne1-az1, apne1-az2 and apne1-az4",
+    "cn-north-1": "cnn1-az1 and cnn1-az2",
+}
+"""The zones with Fargate, by id, in the Regions where Fargate is not in every zone. (ECS developer guide, "Supported
+Regions for Amazon ECS on AWS Fargate".)"""
 
 
 def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
@@ -53,6 +60,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
                 yield from _check_pipeline(key, subscriber, deployment.research)
             case LambdaSubscriberConfig():
                 yield from _check_lambda(key, subscriber, publisher)
+                yield from _check_zones(key, subscriber)
                 yield from _check_task(f"{key}.task", subscriber.task)
             case HttpsSubscriberConfig():
                 yield from _check_https(key, subscriber, publisher)
@@ -268,6 +276,17 @@ def _check_fifo(
             f"{key}.kind",
             subscriber.kind,
             'SNS delivers from a FIFO topic to SQS queues only. Use kind = "sqs" or publisher.fifo = false.',
+        )
+
+
+def _check_zones(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Problem]:
+    """Check that Fargate is in the zones of a network that the stack creates, which CloudFormation selects."""
+    if subscriber.region in FARGATE_ZONES and not subscriber.network:
+        yield Problem(
+            f"{key}.network",
+            None,
+            f"is required in {subscriber.region}: Fargate is only in its zones {FARGATE_ZONES[subscriber.region]}. Add "
+            "[subscribers.network] with subnets in them.",
         )
 
 

@@ -30,8 +30,8 @@ class BaseSubscriberConfig(Table):
     """The subscriber's account. It may be the publisher's."""
     region: Region
     """Region of the subscriber's resources; for `https`, the Region nearest to the endpoint. An opt-in Region must be
-    enabled in the account. For `lambda`, an opt-in Region must be the publisher's, because SNS does not deliver to
-    functions across opt-in Regions.
+    enabled in the account. SNS delivers to no function in an opt-in Region or Osaka from another Region, and to nothing
+    between two of these.
     """
     filter_policy: FilterPolicy | None = None
     """Messages to deliver. See [filter policies](#filter-policies). Without it, all messages are delivered."""
@@ -96,7 +96,9 @@ class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
     task: EcsTaskConfig = EcsTaskConfig()
     """The ECS task that runs for each message."""
     network: NetworkConfig | None = None
-    """Existing subnets for the task."""
+    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1: Fargate is not in all of their
+    zones.
+    """
 
 
 class HttpsSubscriberConfig(BaseSubscriberConfig):

@@ -9,6 +9,7 @@ from stacks import cross_account
 from stacks.common.defaults import Defaults
 from stacks.deployment import PublisherConfig
 from stacks.deployment.names import Names
+from stacks.deployment.quotas import unmatched_pattern
 
 
 class EventBus(events.EventBus):
@@ -40,15 +41,14 @@ class EventBus(events.EventBus):
             # Parallel calls to PutPermission can lose a statement without an error.
             later.add_resource_dependency(earlier)
         # The archive always exists, so that earlier events can be replayed after `detail_types` is removed from the
-        # file. Without `detail_types` the archive stores nothing, because every event has a detail-type.
-        unpublished = {"anything-but": self._detail_types} if settings.detail_types else {"exists": False}
+        # file.
         events.CfnArchive(
             self,
             "Archive",
             archive_name=names.publisher.archive.name,
             description="Events with another detail-type than the published ones.",
             source_arn=self.event_bus_arn,
-            event_pattern={"source": _sources(), "detail-type": [unpublished]},
+            event_pattern=unmatched_pattern(settings.detail_types),
             retention_days=settings.archive_days,
         ).apply_removal_policy(defaults.removal_policy)
 
@@ -59,11 +59,11 @@ class EventBus(events.EventBus):
             "Rule",
             description="Events that applications put on the bus.",
             event_bus=self,
-            event_pattern=events.EventPattern(source=_sources(), detail_type=self._detail_types or None),
+            event_pattern=events.EventPattern(
+                source=events.Match.any_of(
+                    events.Match.anything_but_prefix("aws."), events.Match.prefix("aws.partner/")
+                ),
+                detail_type=self._detail_types or None,
+            ),
             targets=[target],
         )
-
-
-def _sources() -> list[str]:
-    """Return the pattern of all sources except AWS services. Partners' events, which can be forwarded, are included."""
-    return events.Match.any_of(events.Match.anything_but_prefix("aws."), events.Match.prefix("aws.partner/"))

@@ -70,6 +70,10 @@ CHINA = 'is in the partition aws-cn, and publisher.region = "us-east-1" in aws. 
             billing(task={"cpu": 256, "memory_mib": 4096}),
             "memory_mib = 4096: Fargate does not offer it with cpu = 256. Use 512 or 1024 to 2048 in steps of 1024.",
         ),
+        (
+            billing(region="us-west-1"),
+            "subscribers[1].network: is required in us-west-1: Fargate is only in its zones usw1-az1 and usw1-az3. Add",
+        ),
         (billing(task={"memory_mib": 1536}), "with cpu = 512. Use 1024 to 4096 in steps of 1024."),
     ],
 )
