@@ -39,7 +39,7 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
     ),
     Limitation(
         "--import-existing-resources",
-        "a stack can import queues, buckets and tables that a deleted stack has retained.",
+        "a stack can import buckets, tables, image repositories and event buses that a deleted stack has retained.",
         "the deployment fails because the names exist. Delete the resources first.",
     ),
     Limitation(

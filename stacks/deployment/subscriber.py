@@ -33,6 +33,10 @@ class BaseSubscriberConfig(Table):
     enabled in the account. SNS delivers to no function in an opt-in Region or Osaka from another Region, and to nothing
     between two of these.
     """
+    subscribed: bool = True
+    """Whether the topic delivers messages. Without, the stack has no subscription, and messages that are published
+    meanwhile are lost to this subscriber. See [Make a subscription again](runbook.md#make-a-subscription-again).
+    """
     filter_policy: FilterPolicy | None = None
     """Messages to deliver. See [filter policies](#filter-policies). Without it, all messages are delivered."""
     filter_policy_scope: Literal["attributes", "body"] = "attributes"
@@ -96,8 +100,8 @@ class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
     task: EcsTaskConfig = EcsTaskConfig()
     """The ECS task that runs for each message."""
     network: NetworkConfig | None = None
-    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1: Fargate is not in all of their
-    zones.
+    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1, where Fargate is not in
+    every zone.
     """
 
 

@@ -5,6 +5,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from stacks.common.defaults import Defaults
 from stacks.common.service_role import ServiceRole
 from stacks.deployment.names import SubscriberNames
 
@@ -20,8 +21,10 @@ class SubscriberBus(events.EventBus):
     rules have no dead-letter queue, because such events cannot be redriven.
     """
 
-    def __init__(self, scope: Construct, id: str, *, names: SubscriberNames) -> None:
+    def __init__(self, scope: Construct, id: str, *, names: SubscriberNames, defaults: Defaults) -> None:
         super().__init__(scope, id, event_bus_name=names.event_bus.name)
+        # EventBridge deletes no bus that has rules, and applications add theirs.
+        self.apply_removal_policy(defaults.removal_policy)
         self.forwarding_rules: dict[str, events.Rule] = {}
         """The rules, by the name of the alarm on their failures."""
         self._role = ServiceRole(self, "ForwardRole", service="events", account=names.place.account)

@@ -104,7 +104,7 @@ class LambdaSubscriberStack(Stack):
                 principal=service,
                 source_arn=names.publisher.topic.arn,
             )
-            subscription.resource.node.add_dependency(permission)
+            subscription.add_endpoint(permission)
 
         alarms.add_dead_letter_alarm("DeadLetters", consumer.dead_letters)
         alarms.add_function_alarms(

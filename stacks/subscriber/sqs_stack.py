@@ -52,8 +52,8 @@ class SqsSubscriberStack(Stack):
         queue = Queue(
             self, "Queue", names=names, settings=settings, dead_letters=consumer.dead_letters, defaults=defaults
         )
-        subscription.resource.node.add_dependency(queue)
-        bus = SubscriberBus(self, "EventBus", names=names)
+        subscription.add_endpoint(queue)
+        bus = SubscriberBus(self, "EventBus", names=names, defaults=defaults)
         landing = (
             LandingBucket(self, "Landing", names=names, settings=settings.landing, consumer=consumer, defaults=defaults)
             if settings.landing

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from aws_cdk import Environment, Stack
 from aws_cdk import aws_sns as sns
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from stacks import cross_account
 from stacks.common.alarms import Alarms
@@ -21,8 +21,7 @@ _SCOPES = {"attributes": "MessageAttributes", "body": "MessageBody"}
 class Subscription(Construct):
     """A subscription and its undelivered queue.
 
-    SNS rejects the subscription until the publisher's stack allows it. `resource` is the subscription itself: add the
-    dependencies of its endpoint to it.
+    SNS rejects the subscription until the publisher's stack allows it.
     """
 
     def __init__(
@@ -39,20 +38,26 @@ class Subscription(Construct):
     ) -> None:
         super().__init__(scope, id)
         publisher = names.publisher
-        self.resource = sns.CfnSubscription(
-            self,
-            "Resource",
-            topic_arn=publisher.topic.arn,
-            region=publisher.place.region,  # a subscription is in its topic's Region
-            protocol=names.kind,
-            endpoint=names.endpoint,
-            raw_message_delivery=raw or None,
-            delivery_policy=delivery_policy,
-            filter_policy=json.loads(settings.filter_policy) if settings.filter_policy else None,
-            # Always present: if it left the template together with the policy, CloudFormation would set it to null,
-            # and SNS rejects null. (cloudformation-coverage-roadmap #1840, open.)
-            filter_policy_scope=_SCOPES[settings.filter_policy_scope],
-            redrive_policy={"deadLetterTargetArn": names.undelivered_queue.arn},
+        self._subscriptions = (
+            [
+                sns.CfnSubscription(
+                    self,
+                    "Resource",
+                    topic_arn=publisher.topic.arn,
+                    region=publisher.place.region,  # a subscription is in its topic's Region
+                    protocol=names.kind,
+                    endpoint=names.endpoint,
+                    raw_message_delivery=raw or None,
+                    delivery_policy=delivery_policy,
+                    filter_policy=json.loads(settings.filter_policy) if settings.filter_policy else None,
+                    # Always present: if it left the template together with the policy, CloudFormation would set it to
+                    # null, and SNS rejects null. (cloudformation-coverage-roadmap #1840, open.)
+                    filter_policy_scope=_SCOPES[settings.filter_policy_scope],
+                    redrive_policy={"deadLetterTargetArn": names.undelivered_queue.arn},
+                )
+            ]
+            if settings.subscribed
+            else []
         )
         stack = Stack.of(self)
         second = None if stack.region == publisher.place.region else _second_stack(stack, names)
@@ -72,8 +77,13 @@ class Subscription(Construct):
                 queue_graph("Undelivered", queue_name=names.undelivered_queue.name, region=publisher.place.region)
             )
         else:
-            self.resource.node.add_dependency(self.undelivered_queue)
+            self.add_endpoint(self.undelivered_queue)
             alarms.add_dead_letter_alarm("Undelivered", self.undelivered_queue)
+
+    def add_endpoint(self, endpoint: IDependable) -> None:
+        """Create the subscription after a part of its endpoint."""
+        for subscription in self._subscriptions:
+            subscription.node.add_dependency(endpoint)
 
 
 def _second_stack(stack: Stack, names: SubscriberNames) -> Stack:

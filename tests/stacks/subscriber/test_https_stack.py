@@ -26,6 +26,7 @@ def test_subscription_posts_signed_envelopes(partner: Template) -> None:
         "Protocol": "https",
         "Endpoint": "https://hooks.partner.example/coatcheck",
         "DeliveryPolicy": DELIVERY_POLICY,
+        "FilterPolicyScope": "MessageAttributes",
         "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:555555555555:coatcheck-partner-undelivered"},
     }
 

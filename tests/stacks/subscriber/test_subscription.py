@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stacks.policies import only
+from tests.stacks.policies import only, resources
 from tests.stacks.subscriber.support import EXAMPLE, TOPIC, assembly, changed, find_one, template
 
 
@@ -27,6 +27,15 @@ def test_subscription_of_a_function_is_not_raw() -> None:
         "FilterPolicyScope": "MessageAttributes",
         "RedrivePolicy": {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:333333333333:coatcheck-billing-undelivered"},
     }
+
+
+@pytest.mark.parametrize("name", ["orders", "billing"])
+def test_subscription_ends_and_begins_with_its_key(name: str) -> None:
+    """Nothing else changes. CloudFormation creates a subscription that somebody deleted in no other way."""
+    subscribed = template(EXAMPLE, name)
+    without = template(changed(EXAMPLE, name, subscribed=False), name)
+    (logical,) = resources(subscribed, "AWS::SNS::Subscription")
+    assert {**without["Resources"], logical: subscribed["Resources"][logical]} == subscribed["Resources"]
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("orders", "-undelivered"), ("billing", "")])
