@@ -31,7 +31,7 @@ def test_subscription_of_a_function_is_not_raw() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "billing"])
 def test_subscription_ends_and_begins_with_its_key(name: str) -> None:
-    """Nothing else changes. CloudFormation creates a subscription that somebody deleted in no other way."""
+    """Nothing else changes. CloudFormation creates a deleted subscription again in no other way."""
     subscribed = template(EXAMPLE, name)
     without = template(changed(EXAMPLE, name, subscribed=False), name)
     (logical,) = resources(subscribed, "AWS::SNS::Subscription")
