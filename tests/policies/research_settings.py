@@ -107,9 +107,9 @@ class _Settings:
         The engines treat a variable without a value as no match. The condition does not rely on this.
         """
         for statement in policy["PolicyDocument"]["Statement"]:
-            if "${aws:SourceIdentity}" in str(statement):
-                if statement.get("Condition", {}).get("Null") != {"aws:SourceIdentity": "false"}:
-                    yield "a private prefix does not require a source identity"
+            required = statement.get("Condition", {}).get("Null") == {"aws:SourceIdentity": "false"}
+            if "${aws:SourceIdentity}" in str(statement) and not required:
+                yield "a private prefix does not require a source identity"
 
     def _domain(self, domain: Properties) -> Iterator[str]:
         if domain.get("AppNetworkAccessType") != (
