@@ -84,7 +84,7 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
     profile = PROFILES[case.profile]
     labels = {"profile": case.profile, "way": case.way, "size": case.size, "client": client, "turn": turn}
     with tempfile.TemporaryDirectory(dir=folder) as name, serving(case.profile, turn, Path(name)) as (server, url):
-        (Path(name) / "payload").symlink_to(folder / f"payload-{case.size}")
+        (Path(name) / f"payload-{case.size}").symlink_to(folder / f"payload-{case.size}")
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),

@@ -11,7 +11,8 @@ from typing import Protocol
 
 MB = 1_000_000
 RECORD = 16_384  # bytes in a TLS record
-STEP_SECONDS = 0.005  # a body passes in steps of this duration
+STEP_SECONDS = 0.005  # a body passes in steps of about this duration, also in a dilated profile
+SLACK_SECONDS = 0.05  # the lateness that a thread catches up within a body
 WINDOW = 14_600  # bytes: TCP's first window, ten segments
 
 
@@ -142,7 +143,6 @@ class Network:
 
     def __init__(self, profile: Profile, *, seed: int = 0, clock: Clock = time) -> None:
         self.profile = profile.dilated()
-        self.dilation = profile.dilation
         self.clock = clock
         self.host = Meter(clock)
         self.random = random.Random(seed)  # noqa: S311 - a simulation
@@ -162,9 +162,7 @@ class Connection:
         self._clock = network.clock
         self._profile = profile
         self._host = network.host
-        self._step_seconds = STEP_SECONDS * network.dilation
-        # A thread that wakes up late catches up within a body.
-        self._meter = Meter(network.clock, slack=4 * self._step_seconds)
+        self._meter = Meter(network.clock, slack=SLACK_SECONDS)
         self._rate = profile.rate / (5 if quality < profile.slow else 1)
         reset_after = network.random.uniform(0.2, 8) * MB
         self._reset_after = reset_after if quality < profile.drop else inf
@@ -195,7 +193,7 @@ class Connection:
 
     def step(self) -> int:
         """Return the number of bytes for `carry`, in whole TLS records."""
-        records = min(self.rate * self._step_seconds, 1 << 20) // RECORD
+        records = min(self.rate * STEP_SECONDS, 1 << 20) // RECORD
         return RECORD * max(1, int(records))
 
     def carry(self, size: int) -> None:
