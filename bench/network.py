@@ -186,15 +186,20 @@ class Connection:
 
         The first window passes at once. The window doubles with each round trip, until the cap is reached.
         """
-        doublings = (1 + self._passed // WINDOW).bit_length() - 1
-        if not doublings or not self._profile.round_trip:
+        if not self._doublings or not self._profile.round_trip:
             return self._rate
-        return min(self._rate, (WINDOW << doublings) / self._profile.round_trip)
+        return min(self._rate, (WINDOW << self._doublings) / self._profile.round_trip)
+
+    @property
+    def _doublings(self) -> int:
+        return (1 + self._passed // WINDOW).bit_length() - 1
 
     def step(self) -> int:
-        """Return the number of bytes for `carry`, in whole TLS records."""
-        records = min(self.rate * STEP_SECONDS, 1 << 20) // RECORD
-        return RECORD * max(1, int(records))
+        """Return the number of bytes for `carry`, in whole TLS records: at most the rest of the window."""
+        size = min(self.rate * STEP_SECONDS, 1 << 20)
+        if self._profile.round_trip:
+            size = min(size, (WINDOW << self._doublings + 1) - WINDOW - self._passed)
+        return RECORD * max(1, int(size // RECORD))
 
     def carry(self, size: int) -> None:
         """Wait until `size` more bytes have passed. Raises ConnectionResetError if the profile has it reset."""
