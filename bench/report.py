@@ -143,7 +143,9 @@ def chart(results: list[dict[str, Any]]) -> str:
                 bars = {client: [column.get(client) for column in columns] for client in clients}
                 yield Panel(PROFILES[name].title, bars)
 
-    note = "Shorter is faster. Scales differ between panels. Memory is in addition to a payload of a few bytes."
+    note = (
+        "Shorter is faster; each scale begins at 0. AWS's extended clients hold text in memory, the others use files."
+    )
     return draw("64 MiB: time and memory", note, ("Receive to a file", "Publish from a file"), panels())
 
 
@@ -183,8 +185,8 @@ def cpu(row: Row) -> str:
 
 
 def seconds(value: float) -> str:
-    """Format a time as `1.20 s` or `3.4 ms`."""
-    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.1f} ms"
+    """Format a time as `1.20 s` or `34 ms`."""
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
 
 
 def size_of(text: str) -> int:
