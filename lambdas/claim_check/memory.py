@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 MIB = 1024 * 1024
 
@@ -13,6 +13,7 @@ MAXIMUM_CONNECTIONS = 16
 PIECE_BYTES = 256 * 1024  # the unit in which a connection's bytes are buffered
 RESERVE_BYTES = 4 * PIECE_BYTES
 
+_WHOLE_BYTES = 8 * MIB
 _LARGEST_PART_BYTES = 4 * MIB
 _SMALLEST_PART_BYTES = 2 * MIB
 
@@ -22,7 +23,7 @@ class Memory:
 
     `connections` and `part_bytes` of one transfer follow from `limit`. Parts that arrive at the same time and are used
     in order need about 5/8 of their size. Below 40 MiB the parts shrink, to 2 MiB. Below 20 MiB there are fewer
-    connections.
+    connections. A payload of less than `whole_bytes` is held as a whole.
 
     Raises ValueError if `limit` is not an integer of at least 1 MiB.
     """
@@ -34,8 +35,10 @@ class Memory:
         ideal = limit * 8 // 5 // MAXIMUM_CONNECTIONS // PIECE_BYTES * PIECE_BYTES
         self.part_bytes = min(max(ideal, _SMALLEST_PART_BYTES), _LARGEST_PART_BYTES)
         self.connections = min(max(limit * 8 // 5 // self.part_bytes, 1), MAXIMUM_CONNECTIONS)
+        self.whole_bytes = min(_WHOLE_BYTES, limit // 2)
         self._lock = Lock()
         self._shares: set[Share] = set()
+        self._buffers: list[Any] = []
 
     def share(self) -> Share:
         """Return the share of one transfer. Close it when the transfer ends."""
@@ -43,6 +46,9 @@ class Memory:
         with self._lock:
             self._shares.add(share)
         return share
+
+    def __reduce__(self) -> tuple[type[Memory], tuple[int]]:
+        return (Memory, (self.limit,))
 
     @property
     def held(self) -> int:
@@ -87,7 +93,25 @@ class Share:
                 return False
             self._beyond += beyond
             self.held += size
+            del memory._buffers[max(0, memory.limit - memory._sum()) // PIECE_BYTES :]
             return True
+
+    def buffer(self, *, needed_next: bool) -> memoryview | None:
+        """Hold one piece, as `take` does, and return a buffer for it, or None."""
+        with self._memory._lock:
+            spare = self._memory._buffers.pop() if self._memory._buffers else None
+        if not self.take(PIECE_BYTES, needed_next=needed_next):
+            return None
+        return memoryview(bytearray(PIECE_BYTES) if spare is None else spare)
+
+    def recycle(self, piece: memoryview) -> None:
+        """Give back the buffer of a piece, which is used again.
+
+        Memory that one thread allocates and another one frees would be scattered over the allocator's arenas.
+        """
+        self.give_back(PIECE_BYTES)
+        with self._memory._lock:
+            self._memory._buffers.append(piece.obj)
 
     def give_back(self, size: int) -> None:
         """Hold `size` bytes less."""
@@ -100,3 +124,5 @@ class Share:
         with self._memory._lock:
             self._memory._shares.discard(self)
             self.held = self._beyond = 0
+            if not self._memory._shares:
+                self._memory._buffers.clear()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
+from claim_check.memory import Memory
 from claim_check.publishing.source import CHUNK_BYTES, PayloadSource, chunks_of, emptied
-from claim_check.s3.client import MIB, MISSING, code, s3_client, s3_errors
+from claim_check.s3.client import MIB, MISSING, S3Clients, code, s3_client, s3_errors
 from claim_check.s3.copy import hex_sha256
 from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload
 from claim_check.s3.object_reader import ObjectReader
@@ -168,7 +169,9 @@ class _ObjectWriter:
         return True
 
     def _read_back(self, size: int) -> str:
-        reader = ObjectReader(self._s3, stored=self._target, size=size, claim=Claim(self._message_id))
+        reader = ObjectReader(
+            S3Clients(self._s3), stored=self._target, size=size, claim=Claim(self._message_id), memory=Memory()
+        )
         digest = hashlib.sha256()
         for chunk in reader.chunks(MIB):
             digest.update(chunk)

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt, UntrustedStore
+from claim_check.memory import DEFAULT_MEMORY_BYTES, Memory
 from claim_check.receiving.message import Message
-from claim_check.receiving.payload import InlineReader, Payload
-from claim_check.s3.client import s3_client
+from claim_check.receiving.payload import InlineReader, Payload, ignore
+from claim_check.s3.client import S3Clients
 from claim_check.s3.object_reader import ObjectReader
 from claim_check.store import S3Object, Store
 from claim_check.wire.claim import Claim
@@ -33,7 +34,8 @@ class Dereferencer:
 
     `s3` reads from every store and replica. If None, a client is made for each Region on first use. `on_stale` is
     called for each replica that has other bytes than were published, to count or log it. The payload is then read
-    from the next replica or from the store.
+    from the next replica or from the store. `memory` limits the bytes that all payloads buffer at a time; the number of
+    connections follows from it. Raises ValueError if it is less than 1 MiB.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class Dereferencer:
         *,
         stores: Iterable[Store],
         s3: S3Client | None = None,
-        on_stale: Callable[[PayloadCorrupt], object] = lambda _: None,
+        on_stale: Callable[[PayloadCorrupt], object] = ignore,
+        memory: int = DEFAULT_MEMORY_BYTES,
     ) -> None:
         self._stores = tuple(stores)
-        self._s3 = s3
+        self._clients = S3Clients(s3)
         self._on_stale = on_stale
-        self._clients: dict[tuple[str, bool], S3Client] = {}
+        self._memory = Memory(memory)
 
     def message(self, record: Mapping[str, Any]) -> Message:
         """Return the message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope.
@@ -105,14 +108,12 @@ class Dereferencer:
         return self._payload(*self._locate(pointer, claim), size, claim)
 
     def _payload(self, store: Store, stored: S3Object, size: int, claim: Claim) -> Payload:
-        reader = partial(ObjectReader, stored=stored, size=size, claim=claim)
+        reader = partial(ObjectReader, self._clients, stored=stored, size=size, claim=claim, memory=self._memory)
         return Payload(
-            reader(self._client(store.region)),
+            reader(),
             size=size,
             claim=claim,
-            replicas=[
-                reader(self._client(replica.region, patient=False), replica=replica) for replica in store.replicas
-            ],
+            replicas=[reader(replica=replica) for replica in store.replicas],
             on_stale=self._on_stale,
         )
 
@@ -126,10 +127,3 @@ class Dereferencer:
             message_id=claim.id,
             pointer=pointer,
         )
-
-    def _client(self, region: str, *, patient: bool = True) -> S3Client:
-        if self._s3 is not None:
-            return self._s3
-        if (region, patient) not in self._clients:
-            self._clients[region, patient] = s3_client(region, patient=patient)
-        return self._clients[region, patient]

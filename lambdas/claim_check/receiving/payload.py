@@ -6,11 +6,10 @@ import base64
 import hashlib
 import io
 import os
-import uuid
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from claim_check.errors import (
@@ -21,8 +20,8 @@ from claim_check.errors import (
     PayloadTooLarge,
     PayloadUnavailable,
 )
-from claim_check.receiving.digest import StreamDigest
 from claim_check.receiving.proof import Proof, prove
+from claim_check.receiving.target import FileTarget, MemoryTarget, replaced_file, special_file
 from claim_check.s3.client import MIB, s3_client, s3_errors
 from claim_check.s3.copy import Copied, has_sha256
 from claim_check.s3.reported import Reported
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from mypy_boto3_s3.client import S3Client
 
+    from claim_check.s3.parallel_read import Target
     from claim_check.store import S3Object
     from claim_check.wire.claim import Claim
     from claim_check.wire.pointer import Pointer
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 READ_LIMIT_BYTES = 64 * MIB
 
 T = TypeVar("T")
+
+
+def ignore(_: object) -> None:
+    """Do nothing. Unlike a lambda, it can be pickled."""
 
 
 class Digest(NamedTuple):
@@ -49,13 +53,22 @@ class Digest(NamedTuple):
 
 
 class Reader(Protocol):
-    """The bytes of a payload in a message's body, a store or a replica. `label` and `pointer` name them in errors."""
+    """The bytes of a payload in a message's body, a store or a replica. `label` and `pointer` name them in errors.
+
+    `is_whole` is true if `pieces` yields all bytes at once.
+    """
 
     label: str
     pointer: Pointer | None
+    is_whole: bool
 
-    def chunks(self, size: int) -> Generator[bytes]:
-        """Yield all bytes, `size` at a time."""
+    def pieces(
+        self, check: Callable[[int, str], object], target: Target | None = None
+    ) -> Generator[bytes | memoryview]:
+        """Yield the bytes in order, or write them to `target`. A piece is valid until the next one is requested.
+
+        `check` is called with size and SHA-256 (hex) of all bytes before the last ones are yielded.
+        """
 
     def reported(self) -> Reported:
         """Return size and checksums, without reading an object."""
@@ -69,15 +82,22 @@ class InlineReader:
 
     label = "the payload"
     pointer: Pointer | None = None
+    is_whole = True
 
     def __init__(self, data: bytes, *, message_id: str) -> None:
         self._data = data
         self._message_id = message_id
 
-    def chunks(self, size: int) -> Generator[bytes]:
-        """Yield all bytes, `size` at a time."""
-        for start in range(0, len(self._data), size):
-            yield self._data[start : start + size]
+    def pieces(
+        self, check: Callable[[int, str], object], target: Target | None = None
+    ) -> Generator[bytes | memoryview]:
+        """Yield the bytes, or write them to `target`, after `check` was called with their size and SHA-256."""
+        check(len(self._data), hashlib.sha256(self._data).hexdigest())
+        if target:
+            with closing(target):
+                target.write(0, memoryview(self._data))
+        elif self._data:
+            yield self._data
 
     def reported(self) -> Reported:
         """Return size and checksums, computed in memory."""
@@ -94,13 +114,16 @@ class InlineReader:
 class Payload:
     """The bytes of a message's payload. `size` is the number that the message declares.
 
-    All methods stream in constant memory, except `read`, `text` and `json`, which reject a payload above their limit.
-    Size and SHA-256 are compared when the last byte has been read. Use a payload only after the method has returned,
+    All methods stream within the memory limit of their dereferencer, except `read`, `text` and `json`, which reject a
+    payload above their own limit. A payload of less than 8 MiB is compared with the message before its first byte is
+    returned. A larger one is compared before its last bytes are returned: use it only after the method has returned,
     the iterator is exhausted, or the stream has returned its last byte.
 
     `replicas` are read first, in their order, and `origin` if no replica has the payload: replication lags. `on_stale`
-    is called for a replica with other bytes. `iter_chunks` and `open` return bytes before the replica is
-    known to have others. They then raise PayloadUnavailable, and the next call reads from another place.
+    is called for a replica with other bytes. `iter_chunks` and `open` can return bytes before the replica is known to
+    have others. They then raise PayloadUnavailable, and the next call reads from another place.
+
+    A payload can be pickled and read in another process, if no S3 client was passed to the dereferencer.
 
     Raises:
         PayloadMissing: The object does not exist.
@@ -115,7 +138,7 @@ class Payload:
         size: int,
         claim: Claim,
         replicas: Sequence[Reader] = (),
-        on_stale: Callable[[PayloadCorrupt], object] = lambda _: None,
+        on_stale: Callable[[PayloadCorrupt], object] = ignore,
     ) -> None:
         self._origin = origin
         self.size = size
@@ -133,12 +156,7 @@ class Payload:
                 message_id=self._claim.id,
             )
 
-        def whole(reader: Reader) -> bytes:
-            buffer = io.BytesIO()
-            self._pipe(reader, buffer.write)
-            return buffer.getvalue()
-
-        return self._from_nearest(self._replicas, whole)
+        return self._from_nearest(self._replicas, self._whole)
 
     def text(self, limit: int = READ_LIMIT_BYTES) -> str:
         """Return the payload decoded as UTF-8. Raises MalformedMessage if it is not UTF-8."""
@@ -155,52 +173,31 @@ class Payload:
         return parse_json(self.read(limit), "the payload", message_id=self._claim.id)
 
     def iter_chunks(self, chunk_size: int = MIB) -> Generator[bytes]:
-        """Yield the bytes, up to `chunk_size` at a time. Closing the generator closes the connection."""
-        for replica in self._replicas:
-            begun = False
-            try:
-                with closing(self._compared(replica, chunk_size, StreamDigest(self.size))) as chunks:
-                    for chunk in chunks:
-                        begun = True
-                        yield chunk
-            except PayloadUnavailable:
-                if begun:
-                    raise
-            except (PayloadMissing, PayloadCorrupt) as error:
-                self._note(replica, error)
-                if begun:
-                    raise PayloadUnavailable(
-                        f"{replica.label} has other bytes: discard this stream, and read the payload again",
-                        message_id=self._claim.id,
-                    ) from error
-            else:
-                return
-        yield from self._compared(self._origin, chunk_size, StreamDigest(self.size))
+        """Yield the bytes, up to `chunk_size` at a time. Closing the generator closes the connections."""
+        if chunk_size < 1:
+            raise ValueError(f"chunk_size = {chunk_size!r}: must be at least 1")
+        return _regrouped(self._stream(), chunk_size)
 
     def open(self) -> io.BufferedReader:
         """Return a read-only binary stream, for code that needs a file (csv, tarfile, pandas). It does not seek.
 
         Use it in a `with` statement.
         """
-        return io.BufferedReader(_Stream(self.iter_chunks()), MIB)
+        return io.BufferedReader(_Stream(self._stream()), MIB)
 
     def download_to(self, path: str | os.PathLike[str]) -> Digest:
-        """Write the payload to a file, replacing an earlier file. An incomplete or corrupt file never appears."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
-        try:
-            with partial.open("xb") as file:
+        """Write the payload to a file, replacing an earlier file. An incomplete or corrupt file never appears.
 
-                def whole(reader: Reader) -> Digest:
-                    file.seek(0)
-                    file.truncate()
-                    return self._pipe(reader, file.write)
-
-                digest = self._from_nearest(self._replicas, whole)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return digest
+        Links are followed, and an earlier file's mode is kept. A pipe or a device gets the bytes as a stream.
+        """
+        with special_file(path) as file:
+            if file is None:
+                return self._from_nearest(self._replicas, partial(self._download, path))
+            digests: list[Digest] = []
+            with closing(self._stream(digests.append)) as pieces:
+                for piece in pieces:
+                    file.write(piece)
+            return digests[-1]
 
     def verify(self) -> Proof:
         """Compare size and checksum with the message by one HeadObject, and return what is proved. No byte is read.
@@ -225,9 +222,9 @@ class Payload:
     def verify_by_reading(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
         """Read all bytes, and return their number and SHA-256.
 
-        `meanwhile` is called after each MiB. Its errors end the reading.
+        `meanwhile` is called for each MiB. Its errors end the reading.
         """
-        return self._from_nearest(self._replicas, lambda reader: self._pipe(reader, lambda _: meanwhile()))
+        return self._from_nearest(self._replicas, partial(self._read_through, meanwhile=meanwhile))
 
     def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
         """Copy the payload to `target` in S3, replacing an earlier object.
@@ -261,21 +258,60 @@ class Payload:
             self._replicas = [reader for reader in self._replicas if reader is not replica]
             self._on_stale(error)
 
-    def _pipe(self, reader: Reader, write: Callable[[bytes], object]) -> Digest:
-        digest = StreamDigest(self.size)
-        with closing(self._compared(reader, MIB, digest)) as chunks:
-            for chunk in chunks:
-                write(chunk)
-        return Digest(self.size, digest.hexdigest())
+    def _stream(self, note: Callable[[Digest], object] = ignore) -> Generator[bytes | memoryview]:
+        """Yield the pieces from the nearest place. `note` is called with the digest before the last one."""
+        for replica in self._replicas:
+            begun = False
+            try:
+                with closing(self._pieces(replica, note)) as pieces:
+                    for piece in pieces:
+                        begun = True
+                        yield piece
+            except PayloadUnavailable:
+                if begun:
+                    raise
+            except (PayloadMissing, PayloadCorrupt) as error:
+                self._note(replica, error)
+                if begun:
+                    raise PayloadUnavailable(
+                        f"{replica.label} has other bytes: discard this stream, and read the payload again",
+                        message_id=self._claim.id,
+                    ) from error
+            else:
+                return
+        yield from self._pieces(self._origin, note)
 
-    def _compared(self, reader: Reader, chunk_size: int, digest: StreamDigest) -> Generator[bytes]:
+    def _whole(self, reader: Reader) -> bytes:
+        if reader.is_whole:
+            return b"".join(self._pieces(reader))
+        target = MemoryTarget(self.size)
+        _exhaust(self._pieces(reader, target=target))
+        return target.value()
+
+    def _download(self, path: str | os.PathLike[str], reader: Reader) -> Digest:
+        digests: list[Digest] = []
+        with replaced_file(path) as file:
+            _exhaust(self._pieces(reader, digests.append, target=FileTarget(file)))
+        return digests[-1]
+
+    def _read_through(self, reader: Reader, meanwhile: Callable[[], object]) -> Digest:
+        digests: list[Digest] = []
         size = 0
-        with digest, closing(reader.chunks(chunk_size)) as chunks:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                yield chunk
-            self._compare(reader, Digest(size, digest.hexdigest()))
+        with closing(self._pieces(reader, digests.append)) as pieces:
+            for piece in pieces:
+                for _ in range(_begun_mibs(size), _begun_mibs(size + len(piece))):
+                    meanwhile()
+                size += len(piece)
+        return digests[-1]
+
+    def _pieces(
+        self, reader: Reader, note: Callable[[Digest], object] = ignore, target: Target | None = None
+    ) -> Generator[bytes | memoryview]:
+        def check(size: int, sha256: str) -> None:
+            self._compare(reader, Digest(size, sha256))
+            note(Digest(size, sha256))
+
+        return reader.pieces(check, target)
 
     def _compare(self, reader: Reader, actual: Digest | Copied) -> None:
         declared = self._claim.sha256
@@ -287,18 +323,43 @@ class Payload:
             )
 
 
-class _Stream(io.RawIOBase):
-    """A raw stream over chunks, for BufferedReader."""
+def _begun_mibs(size: int) -> int:
+    return -(-size // MIB)
 
-    def __init__(self, chunks: Generator[bytes]) -> None:
-        self._chunks = chunks
+
+def _exhaust(pieces: Generator[object]) -> None:
+    with closing(pieces):
+        for _ in pieces:
+            pass
+
+
+def _regrouped(pieces: Generator[bytes | memoryview], size: int) -> Generator[bytes]:
+    with closing(pieces):
+        chunk = io.BytesIO()
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                taken = chunk.write(rest[: size - chunk.tell()])
+                rest = rest[taken:]
+                if chunk.tell() == size:
+                    yield chunk.getvalue()
+                    chunk = io.BytesIO()
+        if chunk.tell():
+            yield chunk.getvalue()
+
+
+class _Stream(io.RawIOBase):
+    """A raw stream over pieces, for BufferedReader."""
+
+    def __init__(self, pieces: Generator[bytes | memoryview]) -> None:
+        self._pieces = pieces
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        self._rest = self._rest or memoryview(next(self._pieces, b""))
         target = memoryview(buffer).cast("B")
         piece = self._rest[: len(target)]
         target[: len(piece)] = piece
@@ -306,5 +367,5 @@ class _Stream(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        self._chunks.close()
+        self._pieces.close()
         super().close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
+from claim_check.memory import MAXIMUM_CONNECTIONS
 from claim_check.service_errors import code as code
 from claim_check.service_errors import is_service_error, refusal
 
@@ -22,6 +25,22 @@ GIB = 1024 * MIB
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
 _DENIED = frozenset({"AccessDenied", "403"})
 
+_PATIENT_SECONDS = 10  # until a connection, or the next byte; boto3's default is 60
+_IMPATIENT_SECONDS = 3
+_POOL = 2 * MAXIMUM_CONNECTIONS  # a connection that has no place in the pool is closed after its request
+
+_making_client = RLock()
+
+
+def _renew_lock() -> None:
+    """Make a new lock in a forked process: another thread of the parent can have held the old one."""
+    global _making_client
+    _making_client = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 
 def s3_client(region: str, *, patient: bool = True) -> S3Client:
     """Return an S3 client for one Region, which does not compute a payload's digest a second time.
@@ -33,16 +52,57 @@ def s3_client(region: str, *, patient: bool = True) -> S3Client:
     verifies, over TLS. Without this setting, botocore omits the signature only if it has computed the checksum.
     """
     # Imported late: a process that receives no pointer, or passes its client, starts without boto3.
-    import boto3
     from botocore.config import Config
 
+    seconds = _PATIENT_SECONDS if patient else _IMPATIENT_SECONDS
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5 if patient else 2},
-        connect_timeout=60 if patient else 3,  # seconds; boto3's default is 60
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        max_pool_connections=_POOL,
         response_checksum_validation="when_required",
         s3={"payload_signing_enabled": False},
     )
-    return boto3.client("s3", region_name=region, config=config)
+    client: S3Client = boto_client("s3", region, config=config)
+    return client
+
+
+def boto_client(service: str, region: str | None, **options: Any) -> Any:
+    """Return a client of boto's default session, which threads must not use at the same time."""
+    import boto3
+
+    with _making_client:
+        return boto3.client(service, region_name=region, **options)  # type: ignore[call-overload]
+
+
+class S3Clients:
+    """One S3 client for each Region, made on first use. Threads share it.
+
+    A client belongs to its process: in a forked process two of them would read on one connection. So another process
+    gets other clients, also after this object was pickled. If `given` is not None, it is the client of all Regions.
+    """
+
+    def __init__(self, given: S3Client | None = None) -> None:
+        self._given = given
+        self._made: dict[tuple[int, str, bool], S3Client] = {}
+
+    def client(self, region: str, *, patient: bool = True) -> S3Client:
+        """Return the client of a Region."""
+        if self._given is not None:
+            return self._given
+        key = (os.getpid(), region, patient)
+        if key not in self._made:
+            with _making_client:
+                self._made[key] = self._made.get(key) or s3_client(region, patient=patient)
+        return self._made[key]
+
+    def __reduce__(self) -> tuple[type[S3Clients], tuple[()]]:
+        if self._given is not None:
+            raise TypeError(
+                "cannot send this to another process: a client of S3, as was passed in s3=, belongs to its process; "
+                "pass none, or dereference the record in the other process"
+            )
+        return (S3Clients, ())
 
 
 @contextmanager

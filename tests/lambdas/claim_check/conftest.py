@@ -47,6 +47,7 @@ def fake_s3(server: FakeS3) -> FakeS3:
         state.clear()
     for plan in (server.requests, server.headers, server.failures, server.drops, server.lost):
         plan.clear()
+    server.before_get = None
     return server
 
 

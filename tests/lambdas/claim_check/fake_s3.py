@@ -3,6 +3,7 @@
 It checks ExpectedBucketOwner and ExpectedSourceBucketOwner, If-None-Match of writes, If-Match of reads and copies,
 SHA-256 of requests, MpuObjectSize, order and checksums of parts, and ranges. On demand a request fails (`fail`), a
 connection drops within a body (`drop`), or a response is lost after the request was executed (`lose_response`).
+`before_get` is called with the number of each GET, from 1, in the thread that responds.
 
 Objects that contain only zeros are stored as their length, so that gigabytes need no memory. The CRC64NVME is invented:
 clients do not compute it, because botocore cannot.
@@ -16,7 +17,7 @@ import re
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -109,6 +110,7 @@ class FakeS3:
         self.failures: list[Failure] = []
         self.drops: list[int] = []
         self.lost: list[str] = []
+        self.before_get: Callable[[int], object] | None = None
         self._serial = 0
         self._lock = threading.Lock()
         fake = self
@@ -234,15 +236,24 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Rejected(403, "AccessDenied")
 
     def _get(self) -> None:
+        if self.s3.before_get and self.command == "GET":
+            self.s3.before_get(len(self.s3.requests_of("GET")))
         found = self.s3.objects.get(self.target)
         if found is None:
             raise Rejected(404, "NoSuchKey")
         if self.headers.get("if-match", found.etag) != found.etag:
             raise Rejected(412, "PreconditionFailed")
-        first = int(re.sub(r"bytes=(\d+)-.*", r"\1", self.headers.get("range", "bytes=0-")))
-        data = found.data[first:]
-        self.send_response(206 if first else 200)
-        self.send_header("etag", found.etag)
+        size = len(found.data)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        first, last = (int(asked[1]), int(asked[2] or size)) if asked else (0, size)
+        if asked and first >= size:
+            raise Rejected(416, "InvalidRange")
+        data = found.data[first : last + 1]
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("content-range", f"bytes {first}-{first + len(data) - 1}/{size}")
+        if found.etag:
+            self.send_header("etag", found.etag)
         self.send_header("content-length", str(len(data)))
         for name, value in found.metadata.items():
             self.send_header(f"x-amz-meta-{name}", value)
@@ -252,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "crc64nvme": found.crc64nvme,
                 "crc32": found.crc32,
             }.items():
-                if checksum and not first:
+                if checksum and not asked:
                     self.send_header(f"x-amz-checksum-{name}", checksum)
         self.end_headers()
         if self.command == "GET":

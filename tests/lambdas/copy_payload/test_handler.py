@@ -42,7 +42,7 @@ def test_handler_returns_the_landed_payload(copy: ModuleType, context: SimpleNam
 
 def test_payload_is_not_read_by_the_function(copy: ModuleType, context: SimpleNamespace) -> None:
     event, calls = handoff_from(STORE).to_input(), []
-    for client in (copy.s3, copy.dereferencer._client("us-east-1")):
+    for client in (copy.s3, copy.dereferencer._clients.client("us-east-1")):
         client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     copy.handler(event, context)
     assert calls == ["HeadObject", "CopyObject"]

@@ -12,7 +12,6 @@ from claim_check import (
     PayloadCorrupt,
     Pointer,
     Publisher,
-    Replica,
     Store,
     UntrustedStore,
 )
@@ -63,20 +62,6 @@ def test_message_has_the_object_in_its_trusted_store(store: Store) -> None:
     dereferencer = Dereferencer(stores=[store, other])
     assert dereferencer.message(pointing("payloads-one", "payloads/a..b")).stored == store.object_of("a..b")
     assert dereferencer.message(pointing("payloads-two", "0b1c2d3e")).stored == other.object_of("0b1c2d3e")
-
-
-def test_client_is_made_for_each_region(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    made: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        "claim_check.receiving.dereferencer.s3_client", lambda region, patient: made.append((region, patient))
-    )
-    replicas = (Replica("replica-two", "us-east-1"), Replica("replica-three", "eu-west-1"))
-    stores = [store, Store("payloads-two", "", "222222222222", "us-east-1", replicas)]
-    dereferencer = Dereferencer(stores=stores)
-    assert made == []
-    dereferencer.message(pointing("payloads-one", "payloads/a"))
-    dereferencer.message(pointing("payloads-two", "b"))
-    assert made == [("eu-west-1", True), ("us-east-1", True), ("us-east-1", False), ("eu-west-1", False)]
 
 
 def test_message_calls_no_service(publisher: Publisher, sns: NotedSns, store: Store, fake_s3: FakeS3) -> None:

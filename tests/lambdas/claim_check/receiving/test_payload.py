@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+import os
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.response import StreamingBody
+from urllib3.exceptions import ProtocolError, SSLError
 
 from claim_check import (
     Dereferencer,
+    Digest,
+    MalformedMessage,
+    Message,
+    Payload,
+    PayloadCorrupt,
+    PayloadDenied,
     PayloadMissing,
     PayloadTooLarge,
     PayloadUnavailable,
@@ -18,35 +35,13 @@ from claim_check import (
     S3Object,
     Store,
 )
+from claim_check.receiving.payload import InlineReader
+from claim_check.s3 import object_reader as stored_module
+from claim_check.s3.client import MIB
+from claim_check.wire.claim import Claim
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-import dataclasses
-import json
-import os
-import time
-from typing import TYPE_CHECKING
-
-from botocore.response import StreamingBody
-from urllib3.exceptions import ProtocolError, SSLError
-
-from claim_check import (
-    Digest,
-    MalformedMessage,
-    Message,
-    Payload,
-    PayloadCorrupt,
-    PayloadDenied,
-)
-from claim_check.receiving.payload import InlineReader
-from claim_check.s3 import object_reader as stored_module
-from claim_check.wire.claim import Claim
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -158,11 +153,11 @@ def test_bucket_of_another_owner_is_not_read(stored: Message, s3: S3Client) -> N
         message.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
-def received_from(store: Store, message: Message, s3: S3Client) -> Message:
+def received_from(store: Store, message: Message, s3: S3Client, **options: Any) -> Message:
     assert message.pointer
     marker = {"DataType": "Number", "StringValue": str(message.size)}
     record = {"MessageId": "m-1", "Body": message.pointer.body(), "MessageAttributes": {"ExtendedPayloadSize": marker}}
-    return Dereferencer(stores=[store], s3=s3).message(record)
+    return Dereferencer(stores=[store], s3=s3, **options).message(record)
 
 
 def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Client) -> None:
@@ -264,28 +259,69 @@ def test_dropped_connection_is_resumed_at_its_offset(after: int, stored: Message
     assert ("range" in again) is (after > 0)
 
 
-def test_five_drops_are_resumed_and_six_are_not(
+def test_any_number_of_drops_is_resumed_if_bytes_came(stored: Message, fake_s3: FakeS3) -> None:
+    fake_s3.drop(*[1] * 5, *[100_000] * 20)
+    assert stored.payload.read() == DATA
+    assert len(fake_s3.requests) == 26
+
+
+def test_five_drops_in_a_row_are_resumed_and_six_are_not(
     stored: Message, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_s3.drop(*[1000] * 5)
+    fake_s3.drop(1000, *[0] * 4)
     assert stored.payload.verify_by_reading().size == len(DATA)
-    fake_s3.drop(*[1000] * 6)
+    fake_s3.drop(1000, *[0] * 6)
     pauses: list[float] = []
     monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 1)
     monkeypatch.setattr(time, "sleep", pauses.append)
-    with pytest.raises(PayloadUnavailable, match=r"dropped 6 times; 6000 of \d+ bytes") as caught:
+    with pytest.raises(PayloadUnavailable, match=r"dropped 6 times in a row, .*; 1000 of \d+ bytes") as caught:
         stored.payload.verify_by_reading()
-    assert pauses == [1, 2, 4, 8, 16]
+    assert pauses == [0, 1, 2, 4, 8, 16]
     assert (caught.value.message_id, caught.value.pointer) == (stored.id, stored.pointer)
 
 
 def test_object_replaced_during_read_is_unavailable(stored: Message, fake_s3: FakeS3) -> None:
-    chunks = stored.payload.iter_chunks(chunk_size=100_000)
+    def replace(number: int) -> None:
+        if number == 2:
+            fake_s3.put(*KEY, DATA)
+
+    fake_s3.before_get = replace
     fake_s3.drop(1_500_000)
-    next(chunks)
-    fake_s3.put(*KEY, DATA)
     with pytest.raises(PayloadUnavailable, match="read it again"):
-        list(chunks)
+        stored.payload.read()
+
+
+@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
+def test_response_without_etag_is_unavailable(memory: int, stored: Message, fake_s3: FakeS3, store: Store) -> None:
+    """S3 always returns one: a proxy or another server responded."""
+    fake_s3.objects[KEY].etag = ""
+    message = received_from(store, stored, fake_s3.client(), memory=memory)
+    with pytest.raises(PayloadUnavailable, match="no ETag"):
+        message.payload.read()
+
+
+@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda payload, size: payload.open().read(size),
+        lambda payload, size: payload.open().readinto(bytearray(size)),
+        lambda payload, _: pickle.load(payload.open()),
+        lambda payload, _: deque(islice(payload.iter_chunks(100), 200_000), 1),
+    ],
+    ids=["read", "readinto", "pickle", "iter_chunks"],
+)
+def test_last_byte_is_held_back_from_corrupt_payload(
+    read: Callable[[Payload, int], object], memory: int, s3: S3Client, fake_s3: FakeS3
+) -> None:
+    data = pickle.dumps("amount=100;" * 200_000)
+    fake_s3.put(*KEY, data.replace(b"100", b"900", 1))
+    dereferencer = Dereferencer(stores=[Store("payloads-one", "payloads/", OWNER, "eu-west-1")], s3=s3, memory=memory)
+    payload = dereferencer.payload(
+        Pointer(*KEY), size=len(data), message_id="m-1", sha256=hashlib.sha256(data).hexdigest()
+    )
+    with pytest.raises(PayloadCorrupt):
+        read(payload, len(data))
 
 
 def test_tls_error_during_read_is_a_dropped_connection(
@@ -340,13 +376,45 @@ def test_short_inline_payload_is_corrupt() -> None:
 def test_download_replaces_a_file_completely_or_not(stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_bytes(b"old")
-    fake_s3.drop(*[1000] * 6)
+    fake_s3.drop(*[0] * 6)
     with pytest.raises(PayloadUnavailable):
         stored.payload.download_to(target)
     assert target.read_bytes() == b"old"
     stored.payload.download_to(os.fspath(target))
     assert target.read_bytes() == DATA
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_download_is_written_to_a_pipe(stored: Message, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(pipe.read_bytes)
+        digest = stored.payload.download_to(pipe)
+        assert written.result() == DATA
+    assert digest == Digest(len(DATA), hashlib.sha256(DATA).hexdigest())
+    assert pipe.is_fifo()
+
+
+def test_folder_is_refused_before_reading(stored: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        stored.payload.download_to(tmp_path)
+    assert fake_s3.requests == []
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_chunk_size_below_one_is_rejected(size: int, stored: Message) -> None:
+    with pytest.raises(ValueError, match=r"^chunk_size = .*: must be at least 1$"):
+        stored.payload.iter_chunks(size)
+
+
+@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
+def test_chunks_have_the_requested_size(memory: int, stored: Message, store: Store, s3: S3Client) -> None:
+    payload = received_from(store, stored, s3, memory=memory).payload
+    for size in (300_000, 1_000_000, 2**30):
+        sizes = [len(chunk) for chunk in payload.iter_chunks(size)]
+        assert sizes[:-1] == [size] * (len(DATA) // size)
+        assert sum(sizes) == len(DATA)
 
 
 def test_copy_is_made_by_s3_and_compared(either: tuple[Message, bytes], s3: S3Client, fake_s3: FakeS3) -> None:

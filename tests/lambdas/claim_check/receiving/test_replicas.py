@@ -23,6 +23,7 @@ from claim_check import (
     Store,
     UntrustedStore,
 )
+from claim_check.s3.client import MIB
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns, pointing
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
@@ -95,7 +96,7 @@ def test_unreachable_region_is_skipped(
     dereferencer = Dereferencer(stores=[near])
     with FakeS3() as server:
         unreachable = server.client(connect_timeout=1)
-    monkeypatch.setattr(dereferencer, "_client", lambda region, patient=True: s3 if patient else unreachable)
+    monkeypatch.setattr("claim_check.s3.client.s3_client", lambda region, *, patient: s3 if patient else unreachable)
     record = DELIVERIES["SNS event"](sns.published[0])
     assert dereferencer.message(record).payload.read() == DATA
 
@@ -158,17 +159,51 @@ def test_other_bytes_everywhere_are_corrupt(message: Message, fake_s3: FakeS3, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stream_of_stale_replica_fails_and_can_be_repeated(
+def test_small_stream_skips_replica_with_other_bytes(
     message: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3
 ) -> None:
     replicate(fake_s3, NEAR, data=OLD)
-    with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes") as caught:
-        list(message.payload.iter_chunks())
-    assert caught.value.message_id == "m-1"
-    assert len(stale) == 1
     assert b"".join(message.payload.iter_chunks()) == DATA
+    assert len(stale) == 1
     with message.payload.open() as stream:
         assert stream.read() == DATA
+
+
+@pytest.fixture
+def large(publisher: Publisher, sns: NotedSns, s3: S3Client, store: Store, stale: list[PayloadCorrupt]) -> Message:
+    """The same with so little memory that the payload is read in ranges."""
+    publisher.publish(DATA, message_id="m-1")
+    near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR, FAR))
+    dereferencer = Dereferencer(stores=[near], s3=s3, on_stale=stale.append, memory=MIB)
+    return dereferencer.message(DELIVERIES["SNS event"](sns.published[0]))
+
+
+def test_stream_of_stale_replica_fails_and_can_be_repeated(
+    large: Message, stale: list[PayloadCorrupt], fake_s3: FakeS3
+) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    with pytest.raises(PayloadUnavailable, match="replica in replica-near has other bytes") as caught:
+        list(large.payload.iter_chunks())
+    assert caught.value.message_id == "m-1"
+    assert len(stale) == 1
+    assert b"".join(large.payload.iter_chunks()) == DATA
+    with large.payload.open() as stream:
+        assert stream.read() == DATA
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (503, "SlowDown")])
+def test_large_stream_skips_unreadable_replica(status: int, code: str, large: Message, fake_s3: FakeS3) -> None:
+    replicate(fake_s3, NEAR, FAR)
+    fake_s3.fail("GET", status, code, times=9, on="/replica-near/")
+    assert b"".join(large.payload.iter_chunks()) == DATA
+    assert gets(fake_s3)[-1] == "replica-far"
+
+
+def test_large_download_skips_replica_with_other_bytes(large: Message, fake_s3: FakeS3, tmp_path: Path) -> None:
+    replicate(fake_s3, NEAR, data=OLD)
+    assert read_file(large.payload, tmp_path) == DATA
+    assert large.payload.read() == DATA
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_payload_without_digest_is_not_read_from_replica(
@@ -210,16 +245,20 @@ def test_dropped_connection_is_resumed_on_the_same_replica(message: Message, fak
     assert fake_s3.headers[-1]["if-match"] == fake_s3.objects["replica-near", "payloads/m-1"].etag
 
 
-def test_replica_deleted_during_read_is_unavailable(message: Message, fake_s3: FakeS3) -> None:
+def test_replica_deleted_during_read_is_unavailable(large: Message, fake_s3: FakeS3) -> None:
     """Bytes of two objects are never joined."""
     replicate(fake_s3, NEAR)
-    fake_s3.drop(1_500_000)
-    chunks = message.payload.iter_chunks()
-    next(chunks)
-    del fake_s3.objects["replica-near", "payloads/m-1"]
+    chunks = large.payload.iter_chunks(100_000)
+    fake_s3.drop(500_000)
+
+    def delete(number: int) -> None:
+        if number == 2:
+            del fake_s3.objects["replica-near", "payloads/m-1"]
+
+    fake_s3.before_get = delete
     with pytest.raises(PayloadUnavailable, match="the payload's replica in replica-near has other bytes"):
         list(chunks)
-    assert message.payload.read() == DATA
+    assert large.payload.read() == DATA
 
 
 def test_payload_missing_everywhere_is_missing_in_the_store(message: Message, fake_s3: FakeS3) -> None:

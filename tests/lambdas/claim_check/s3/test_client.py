@@ -2,41 +2,117 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, cast
 
 import pytest
 
-from claim_check import (
-    s3_client,
-)
-
-if TYPE_CHECKING:
-    pass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+from claim_check import s3_client
+from claim_check.s3 import client as client_module
+from claim_check.s3.client import S3Clients
 
 
-def test_client_computes_digests_once_and_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Regions and patience of the clients that were made. A client is a list of its own here."""
+    made: list[tuple[str, bool]] = []
+
+    def make(region: str, *, patient: bool) -> list[str]:
+        made.append((region, patient))
+        return [region]
+
+    monkeypatch.setattr(client_module, "s3_client", make)
+    return made
+
+
+def test_client_computes_digests_once_and_retries() -> None:
     config: Any = s3_client("eu-west-1").meta.config
     assert config.region_name == "eu-west-1"
     assert config.retries["mode"] == "standard"
-    assert config.retries["total_max_attempts"] == 5
     assert config.response_checksum_validation == "when_required"
     assert config.s3["payload_signing_enabled"] is False
+    assert config.max_pool_connections == 32
 
 
-def test_impatient_client_stops_retrying_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    quick: Any = s3_client("us-west-2", patient=False).meta.config
-    patient: Any = s3_client("us-west-2").meta.config
-    assert (quick.retries["total_max_attempts"], quick.connect_timeout) == (2, 3)
-    assert (patient.retries["total_max_attempts"], patient.connect_timeout) == (5, 60)
+@pytest.mark.parametrize(("patient", "attempts", "seconds"), [(True, 5, 10), (False, 2, 3)])
+def test_silent_server_is_left_within_seconds(patient: bool, attempts: int, seconds: int) -> None:
+    config: Any = s3_client("us-west-2", patient=patient).meta.config
+    assert config.retries["total_max_attempts"] == attempts
+    assert (config.connect_timeout, config.read_timeout) == (seconds, seconds)
+
+
+def test_client_is_made_once_for_each_region_and_patience(made: list[tuple[str, bool]]) -> None:
+    clients = S3Clients()
+    assert made == []
+    first = clients.client("eu-west-1")
+    assert clients.client("eu-west-1") is first
+    for region, patient in (("us-east-1", True), ("eu-west-1", False)):
+        assert clients.client(region, patient=patient) is not first
+    assert made == [("eu-west-1", True), ("us-east-1", True), ("eu-west-1", False)]
+
+
+def test_threads_make_one_client(made: list[tuple[str, bool]]) -> None:
+    clients, together = S3Clients(), Barrier(8)
+
+    def client(_: int) -> Any:
+        together.wait()
+        return clients.client("eu-west-1")
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(client, range(8)))
+    assert len(made) == 1
+    assert all(each is found[0] for each in found)
+
+
+def test_clients_of_boto_are_made_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3's default session is not safe for threads."""
+
+    class Lock:
+        held = False
+
+        def __enter__(self) -> None:
+            self.held = True
+
+        def __exit__(self, *_: object) -> None:
+            self.held = False
+
+    lock = Lock()
+    monkeypatch.setattr(client_module, "_making_client", lock)
+    monkeypatch.setattr("boto3.client", lambda *_, **__: lock.held)
+    assert cast("Any", s3_client("eu-west-1")) is True
+    assert not lock.held
+
+
+def test_another_process_has_clients_of_its_own(made: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = S3Clients()
+    before = clients.client("eu-west-1")
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert clients.client("eu-west-1") is not before
+    assert pickle.loads(pickle.dumps(clients)).client("eu-west-1") is not before
+    assert len(made) == 3
+
+
+def test_given_client_is_used_for_all_regions_and_not_pickled() -> None:
+    given: Any = object()
+    clients = S3Clients(given)
+    assert clients.client("eu-west-1") is clients.client("us-east-1", patient=False) is given
+    with pytest.raises(TypeError, match="belongs to its process; pass none"):
+        pickle.dumps(clients)
+
+
+def test_lock_of_the_parent_is_not_used_after_a_fork() -> None:
+    before = client_module._making_client
+    with before:
+        child = os.fork()
+        if not child:
+            os._exit(int(client_module._making_client is before))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

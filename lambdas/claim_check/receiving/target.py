@@ -1,0 +1,97 @@
+"""Places that a payload is read into: memory, a new file, and files that are not regular (pipes, devices)."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+class MemoryTarget:
+    """A place in memory for `size` bytes, at least one. `value` does not copy them."""
+
+    def __init__(self, size: int) -> None:
+        self._bytes = io.BytesIO()
+        self._bytes.seek(size - 1)
+        self._bytes.write(b"\0")
+        self._view = self._bytes.getbuffer()
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write bytes at their offset."""
+        self._view[offset : offset + len(data)] = data
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """Return bytes that were written."""
+        return self._view[offset : offset + size]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def value(self) -> bytes:
+        """Return all bytes."""
+        return self._bytes.getvalue()
+
+
+class FileTarget:
+    """A regular file, open for reading and writing. `close` closes a descriptor of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._descriptor = os.dup(file.fileno())
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write bytes at their offset."""
+        while data:
+            written = os.pwrite(self._descriptor, data, offset)
+            data, offset = data[written:], offset + written
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """Return bytes that were written."""
+        return memoryview(os.pread(self._descriptor, size, offset))
+
+    def close(self) -> None:
+        """Close the descriptor. No thread may use it afterwards: another file can get its number."""
+        os.close(self._descriptor)
+
+
+@contextmanager
+def special_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO | None]:
+    """Open a pipe, a device or another file that is not regular, for writing. Yields None for any other path.
+
+    Raises OSError for a path that cannot be written to: a folder, or a name that is too long.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if stat.S_ISREG(mode):
+        yield None
+    else:
+        with Path(path).open("wb") as file:
+            yield file
+
+
+@contextmanager
+def replaced_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yield a hidden new file, which replaces the file at `path` when the block has ended without an error.
+
+    Links are followed. An earlier file's mode is kept, and its owner if the caller may set it.
+    """
+    target = Path(os.path.realpath(path))
+    earlier = target.stat() if target.exists() else None
+    partial = target.with_name(f".claim-check-{uuid.uuid4().hex}.part")  # the target's own name can have 255 bytes
+    mode = 0o600 if earlier else 0o666
+    try:
+        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b") as file:
+            yield file
+        if earlier:
+            with suppress(PermissionError):
+                os.chown(partial, earlier.st_uid, earlier.st_gid)
+            partial.chmod(stat.S_IMODE(earlier.st_mode))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

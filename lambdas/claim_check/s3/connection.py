@@ -1,0 +1,48 @@
+"""The connection of a response's body, and the ways in which it fails."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+
+def connection_of(body: StreamingBody) -> Any:
+    """Return urllib3's connection of a body that is not read to its end. Another client's can have none."""
+    return getattr(_stream(body), "connection", None)
+
+
+def read_into(body: StreamingBody, space: memoryview) -> int:
+    """Read into the space, and return the number of bytes. Raises an error of the connection at the body's end."""
+    size = body.readinto(cast("Any", space))
+    if not size:
+        raise ResponseStreamingError(error="the body ended early")
+    return size
+
+
+def wake(body: StreamingBody) -> None:
+    """End a read of this body in another thread. A body without a socket, of a test's client, has none that waits."""
+    with suppress(Exception):
+        _stream(body).shutdown()
+
+
+def is_drop(error: Exception) -> bool:
+    """Return whether the connection failed while a body was read."""
+    # Imported late, as in s3_client. botocore translates most errors of urllib3 while a body is read, but not TLS
+    # errors.
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, IncompleteReadError | ReadTimeoutError | ResponseStreamingError | HTTPError)
+
+
+def is_stall(error: Exception) -> bool:
+    """Return whether the connection was silent until its time-out."""
+    return isinstance(error, ReadTimeoutError)
+
+
+def _stream(body: StreamingBody) -> Any:
+    return body._raw_stream  # type: ignore[attr-defined]

@@ -1,0 +1,130 @@
+"""The pace of a transfer: the number of connections that pay, and connections that are too slow."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+from claim_check.memory import MIB, PIECE_BYTES
+
+BEGIN_WITH = 4
+WINDOW_SECONDS = 0.05
+FAR_SECONDS = 0.1  # until the first byte: a distant Region, where a connection waits more than it carries
+FAST_BYTES_PER_SECOND = 150 * MIB  # by four connections: a host with more network than one connection can use
+_FAST_SECONDS = 0.005
+_PAYS = 1.2  # twice the connections must give that much more
+
+_SLOW = 0.4  # of the median of other connections
+_MINIMUM_RATES = 4
+
+
+class Growth:
+    """The number of connections of a transfer: `connections`, up to `maximum`.
+
+    It begins with four, and doubles while the rate grows. In a small Lambda function one connection fills the network,
+    and more of them only cost processor time. A distant Region or a fast host needs all of them, at once.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._is_settled = maximum <= BEGIN_WITH
+        self._since: float | None = None
+        self._bytes = 0
+        self._last_rate = 0.0
+        self.connections = min(BEGIN_WITH, maximum)
+
+    def responded(self, seconds: float) -> None:
+        """Note the time from a request to its response."""
+        if seconds >= FAR_SECONDS and not self._is_settled:
+            self._settle(self._maximum)
+
+    def received(self, size: int, *, now: float) -> None:
+        """Note bytes that have arrived on any connection. `now` is in seconds of a monotonic clock."""
+        if self._is_settled:
+            return
+        if self._since is None:
+            self._since = now
+        if now < self._since:
+            return
+        self._bytes += size
+        seconds = now - self._since
+        if seconds >= _FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
+            self._settle(self._maximum)
+        elif seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
+            self._judge(self._bytes / seconds)
+            self._since, self._bytes = now + WINDOW_SECONDS, 0  # new connections begin slowly
+
+    def _judge(self, rate: float) -> None:
+        if rate < _PAYS * self._last_rate:
+            self._settle(max(self.connections // 2, BEGIN_WITH))
+        elif self.connections == self._maximum:
+            self._settle(self._maximum)
+        else:
+            self._last_rate = rate
+            self.connections = min(2 * self.connections, self._maximum)
+
+    def _settle(self, connections: int) -> None:
+        self.connections = connections
+        self._is_settled = True
+
+
+class Rates:
+    """The rates of a transfer's connections, in bytes per second, to find one that is far below the others.
+
+    At most `limit` connections are given up.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rates: deque[float] = deque(maxlen=64)
+
+    def add(self, rate: float) -> None:
+        """Note the rate of a connection that has received its part."""
+        self._rates.append(rate)
+
+    def is_slow(self, rate: float) -> bool:
+        """Return whether a connection is far below the others."""
+        return len(self._rates) >= _MINIMUM_RATES and rate < _SLOW * statistics.median(self._rates)
+
+    def give_up(self, rate: float) -> bool:
+        """Return whether a connection is to be given up, and count it."""
+        if not self._limit or not self.is_slow(rate):
+            return False
+        self._limit -= 1
+        return True
+
+
+class Pace:
+    """The rate of one connection while it receives a part.
+
+    A connection begins slowly, so only what it gave lately counts, and not its first piece. 50 ms of reading, and 50 ms
+    of work that is left, are the least: on a busy processor every connection stops for some milliseconds.
+    """
+
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self._has_begun = False
+        self._all = [0, 0.0]
+        self._recent = [0, 0.0]
+
+    def is_given_up(self, size: int, seconds: float, *, left: int) -> bool:
+        """Note `size` bytes that took `seconds`. Return whether another connection would receive the rest earlier."""
+        if not self._has_begun:
+            self._has_begun = True
+            return False
+        self._all = [self._all[0] + size, self._all[1] + seconds]
+        self._recent = [self._recent[0] + size, self._recent[1] + seconds]
+        recent, since = self._recent
+        if since < WINDOW_SECONDS:
+            return False
+        self._recent = [0, 0.0]
+        return left * since >= recent * WINDOW_SECONDS and self._rates.give_up(recent / since)
+
+    def is_slow(self) -> bool:
+        """Return whether the connection, which has received its part, is far below the others. Notes its rate."""
+        size, seconds = self._all
+        if not seconds:
+            return False
+        is_slow = self._rates.is_slow(size / seconds)
+        self._rates.add(size / seconds)
+        return is_slow
