@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
@@ -146,19 +147,29 @@ class Network:
         self.clock = clock
         self.host = Meter(clock)
         self.random = random.Random(seed)  # noqa: S311 - a simulation
+        self.qualities = self._qualities()
+        self._lock = threading.Lock()
 
     def connect(self) -> Connection:
         """Return a new connection after the handshakes of TCP and TLS: two round trips."""
-        connection = Connection(self)
+        with self._lock:
+            connection = Connection(self)
         self.clock.sleep(2 * self.profile.round_trip)
         return connection
+
+    def _qualities(self) -> Iterator[float]:
+        """Yield numbers from 0 to 1. Of each five, one is in each fifth, so that no client is lucky."""
+        while True:
+            fifths = [(fifth + self.random.random()) / 5 for fifth in range(5)]
+            self.random.shuffle(fifths)
+            yield from fifths
 
 
 class Connection:
     """One connection. Its methods wait as long as the network would take."""
 
     def __init__(self, network: Network) -> None:
-        profile, quality = network.profile, network.random.random()
+        profile, quality = network.profile, next(network.qualities)
         self._clock = network.clock
         self._profile = profile
         self._host = network.host
