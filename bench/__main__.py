@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,10 +43,28 @@ PERIOD = 0.020  # seconds: the period of Lambda's quota, an assumption
 
 PUBLISH = ("publish_file", "publish_bytes", "publish_stream")
 RECEIVE = ("receive_file", "receive_stream", "receive_bytes")
+WAYS = (*PUBLISH, *RECEIVE, "publish_batch", "receive_batch", "publish_small")
 MAIN = ("publish_file", "receive_file", "receive_stream")
 PLAIN = [name for name in CLIENTS if "SHA-256" not in name]
-TEXT = ["claim_check", "AWS extended clients"]
 FAST = [name for name in PLAIN if name not in ("boto3", "AWS extended clients")]
+
+
+NARROW = ("task", "function", "function-512", "function-far")
+
+# Profiles, ways, size and clients of a complete run.
+PLAN: list[tuple[Iterable[str], Iterable[str], int, list[str]]] = [
+    (("instance",), (*PUBLISH, *RECEIVE), 64 * MIB, list(CLIENTS)),
+    (("instance-far",), (*PUBLISH, *RECEIVE), 64 * MIB, PLAIN),
+    (NARROW, MAIN, 64 * MIB, PLAIN),
+    (NARROW, ("publish_bytes", "receive_bytes"), 64 * MIB, ["claim_check", "AWS extended clients"]),
+    (("instance-slow", "instance-far-slow", "instance-drop"), MAIN, 64 * MIB, FAST),
+    (("instance", "instance-far"), MAIN, 256 * MIB, FAST),
+    (("instance",), MAIN, GIB, FAST),
+    (("instance", "instance-far"), ("publish_batch", "receive_batch"), 300 * KIB, PLAIN),
+    (("instance", "instance-far"), ("publish_bytes", "receive_bytes"), 300 * KIB, PLAIN),
+    (("memory",), ("publish_small",), KIB, PLAIN),
+    (("memory",), MAIN, 256 * MIB, list(CLIENTS)),
+]
 
 
 class Case(NamedTuple):
@@ -57,26 +76,13 @@ class Case(NamedTuple):
     clients: list[str]
 
 
-def plan() -> Iterator[Case]:
-    """Yield the cases of a complete run."""
-    for profile in ("instance", "instance-far", "task", "function", "function-512", "function-far"):
-        for way in (*PUBLISH, *RECEIVE):
-            if profile == "instance":
-                yield Case(profile, way, 64 * MIB, list(CLIENTS))
-            elif way in MAIN or way.endswith("bytes"):
-                yield Case(profile, way, 64 * MIB, PLAIN if way in MAIN else TEXT)
-    for profile in ("instance-slow", "instance-far-slow", "instance-drop"):
-        for way in MAIN:
-            yield Case(profile, way, 64 * MIB, FAST)
-    for profile, size in (("instance", 256 * MIB), ("instance-far", 256 * MIB), ("instance", GIB)):
-        for way in MAIN:
-            yield Case(profile, way, size, FAST)
-    for profile in ("instance", "instance-far"):
-        for way in ("publish_batch", "receive_batch", "publish_bytes", "receive_bytes"):
-            yield Case(profile, way, 300 * KIB, PLAIN)
-    yield Case("memory", "publish_small", KIB, PLAIN)
-    for way in MAIN:
-        yield Case("memory", way, 256 * MIB, list(CLIENTS))
+def plan(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield the cases that the options select: all without options."""
+    for profiles, ways, size, clients in PLAN:
+        for profile, way in product(profiles, ways):
+            selected = [client for client in clients if client in options.client and supports(client, way)]
+            if profile in options.profile and way in options.way and size in (options.size or [size]):
+                yield Case(profile, way, size, selected)
 
 
 def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
     profile = PROFILES[case.profile]
     labels = {"profile": case.profile, "way": case.way, "size": case.size, "client": client, "turn": turn}
     with tempfile.TemporaryDirectory(dir=folder) as name, serving(case.profile, turn, Path(name)) as (server, url):
-        (Path(name) / "payload").symlink_to(folder / f"payload-{case.size}")
+        (Path(name) / f"payload-{case.size}").symlink_to(folder / f"payload-{case.size}")
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
@@ -203,25 +209,13 @@ def main() -> None:
     """Run the benchmark, and write its results."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Without options, all cases are measured.")
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
-    parser.add_argument("--way", nargs="+", help="such as publish_file")
+    parser.add_argument("--way", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--size", nargs="+", type=size_of, help="such as 64MiB")
-    parser.add_argument("--client", nargs="+", choices=CLIENTS)
+    parser.add_argument("--client", nargs="+", choices=CLIENTS, default=list(CLIENTS))
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=2, help="transfers at the same time, in dilated profiles")
     options = parser.parse_args()
-    cases = [
-        case._replace(
-            clients=[
-                client
-                for client in options.client or case.clients
-                if client in case.clients and supports(client, case.way)
-            ]
-        )
-        for case in plan()
-        if case.profile in options.profile
-        and case.way in (options.way or [case.way])
-        and case.size in (options.size or [case.size])
-    ]
+    cases = list(plan(options))
     complete = len(sys.argv) == 1
     BUILD.mkdir(exist_ok=True)
     install(client for case in cases for client in case.clients)

@@ -1,7 +1,7 @@
-"""The compared clients. Each method is one way to publish or receive, and a client has the methods that it supports.
+"""The compared clients. Each has the methods that it supports, and `sources` of `publish`.
 
-Ways to publish: from a file, bytes in memory, and a stream of unknown length. Ways to receive: to a file, as a stream,
-and as bytes in memory. `batch` is 50 payloads of one size, and `small` is messages without S3.
+A source is a file's path, bytes in memory, or a stream of unknown length. A payload is received to a file, as a stream,
+or as bytes in memory. `batch` is 50 payloads of one size, and `small` is messages without S3.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +37,8 @@ BATCH, EVENT, SMALL = 50, 10, 200  # payloads, records in an event, messages
 class ClaimCheck:
     """This library. It has the SHA-256 of everything that it publishes, and compares that of everything it receives."""
 
+    sources = ("file", "bytes", "stream")
+
     def __init__(self) -> None:
         self._store = Store(BUCKET, PREFIX, OWNER, REGION)
         self._s3 = s3_client(REGION)
@@ -43,17 +46,10 @@ class ClaimCheck:
         self._dereferencer = Dereferencer(stores=[self._store], s3=self._s3)
         self._serial = 0
 
-    def publish_file(self, path: Path) -> None:
-        """Publish a file."""
-        self._offload(path)
-
-    def publish_bytes(self, data: bytes) -> None:
-        """Publish bytes."""
-        self._offload(data)
-
-    def publish_stream(self, stream: Any) -> None:
-        """Publish a stream."""
-        self._offload(stream)
+    def publish(self, source: Any) -> None:
+        """Publish a payload."""
+        self._serial += 1
+        offload(source, store=self._store, message_id=f"m{self._serial}", s3=self._s3)
 
     def publish_batch(self, data: bytes) -> None:
         """Publish a batch."""
@@ -86,10 +82,6 @@ class ClaimCheck:
             for outcome in self._dereferencer.outcomes(records)
             if outcome.message
         )
-
-    def _offload(self, payload: Any) -> None:
-        self._serial += 1
-        offload(payload, store=self._store, message_id=f"m{self._serial}", s3=self._s3)
 
     def _payload(self, size: int) -> Payload:
         return self._dereferencer.message(_record(size)).payload
@@ -145,19 +137,17 @@ class Peer:
 class Boto(Peer):
     """boto3 with one request: PutObject, and GetObject read in pieces. A batch uses ten threads."""
 
+    sources = ("file", "bytes")
+
     def __init__(self, *, sha256: bool = False) -> None:
         super().__init__(sha256=sha256)
         self._s3: Any = boto3.client("s3")
         self._sns: Any = boto3.client("sns")
 
-    def publish_file(self, path: Path) -> None:
-        """Publish a file."""
-        with path.open("rb") as file:
-            self._put(NEW, file)
-
-    def publish_bytes(self, data: bytes) -> None:
-        """Publish bytes."""
-        self._put(NEW, data)
+    def publish(self, source: Any) -> None:
+        """Publish a payload."""
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as body:
+            self._put(NEW, body)
 
     def publish_batch(self, data: bytes) -> None:
         """Publish a batch: PutObject in ten threads, then PublishBatch."""
@@ -208,23 +198,18 @@ class Boto(Peer):
 class Transfer(Peer):
     """boto3's s3transfer."""
 
+    sources = ("file", "bytes", "stream")
+
     def __init__(self, *, sha256: bool = False, **config: Any) -> None:
         super().__init__(sha256=sha256)
         self._config = TransferConfig(preferred_transfer_client="classic", **config)
         pool = max(10, config.get("max_concurrency", 10))
         self._s3: Any = boto3.client("s3", config=Config(max_pool_connections=pool))
 
-    def publish_file(self, path: Path) -> None:
-        """Publish a file."""
-        self._s3.upload_file(str(path), BUCKET, NEW, ExtraArgs=self._extra, Config=self._config)
-
-    def publish_bytes(self, data: bytes) -> None:
-        """Publish bytes."""
-        self.publish_stream(io.BytesIO(data))
-
-    def publish_stream(self, stream: Any) -> None:
-        """Publish a stream."""
-        self._s3.upload_fileobj(stream, BUCKET, NEW, ExtraArgs=self._extra, Config=self._config)
+    def publish(self, source: Any) -> None:
+        """Publish a payload."""
+        upload = self._s3.upload_file if isinstance(source, Path) else self._s3.upload_fileobj
+        upload(_file(source), BUCKET, NEW, ExtraArgs=self._extra, Config=self._config)
 
     def receive_file(self, size: int, path: Path) -> int:
         """Receive a payload to a file."""
@@ -241,6 +226,8 @@ class Transfer(Peer):
 class Crt(Peer):
     """AWS's Common Runtime, used as boto3[crt] uses it."""
 
+    sources = ("file", "bytes", "stream")
+
     def __init__(self, *, sha256: bool = False) -> None:
         super().__init__(sha256=sha256)
         crt, session = import_module("s3transfer.crt"), import_module("botocore.session").get_session()
@@ -249,13 +236,9 @@ class Crt(Peer):
         options = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": REGION}
         self._manager = crt.CRTTransferManager(client, crt.BotocoreCRTRequestSerializer(session, options))
 
-    def publish_file(self, path: Path) -> None:
-        """Publish a file."""
-        self._upload(str(path))
-
-    def publish_bytes(self, data: bytes) -> None:
-        """Publish bytes."""
-        self._upload(io.BytesIO(data))
+    def publish(self, source: Any) -> None:
+        """Publish a payload."""
+        self._manager.upload(_file(source), BUCKET, NEW, extra_args=dict(self._extra)).result()
 
     def receive_file(self, size: int, path: Path) -> int:
         """Receive a payload to a file."""
@@ -271,15 +254,14 @@ class Crt(Peer):
         self._download(size, received)
         return received.checked()
 
-    def _upload(self, source: Any) -> None:
-        self._manager.upload(source, BUCKET, NEW, extra_args=dict(self._extra)).result()
-
     def _download(self, size: int, target: Any) -> None:
         self._manager.download(BUCKET, key_of(size), target).result()
 
 
 class Obstore(Peer):
     """obstore: its `put`, and its `get_range` for 16 ranges of 4 MiB at a time, which its `get` does not do."""
+
+    sources = ("file", "bytes", "stream")
 
     def __init__(self, *, sha256: bool = False) -> None:
         super().__init__(sha256=sha256)
@@ -292,17 +274,10 @@ class Obstore(Peer):
             **({"checksum_algorithm": "SHA256"} if sha256 else {}),
         )
 
-    def publish_file(self, path: Path) -> None:
-        """Publish a file."""
-        self._obstore.put(self._store, NEW, path)
-
-    def publish_bytes(self, data: bytes) -> None:
-        """Publish bytes."""
-        self._obstore.put(self._store, NEW, data)
-
-    def publish_stream(self, stream: Any) -> None:
-        """Publish a stream."""
-        self._obstore.put(self._store, NEW, iter(lambda: stream.read(MIB), b""))
+    def publish(self, source: Any) -> None:
+        """Publish a payload."""
+        is_stream = not isinstance(source, Path | bytes)
+        self._obstore.put(self._store, NEW, iter(lambda: source.read(MIB), b"") if is_stream else source)
 
     def receive_file(self, size: int, path: Path) -> int:
         """Receive a payload to a file."""
@@ -332,20 +307,22 @@ class Obstore(Peer):
 class Extended:
     """AWS's extended clients for SNS and SQS, which support only text in memory."""
 
+    sources = ("bytes",)
+
     def __init__(self) -> None:
         self._sns = import_module("sns_extended_client").SNSExtendedClientSession().client("sns")
         self._sqs = import_module("sqs_extended_client").SQSExtendedClientSession().client("sqs")
         self._sns.large_payload_support = BUCKET
         self._sns.always_through_s3 = True
 
-    def publish_bytes(self, data: bytes) -> None:
+    def publish(self, source: bytes) -> None:
         """Publish text."""
-        self._sns.publish(TopicArn=TOPIC, Message=data.decode())
+        self._sns.publish(TopicArn=TOPIC, Message=source.decode())
 
     def publish_batch(self, data: bytes) -> None:
         """Publish a batch, one message after another: the client has no PublishBatch."""
         for _ in range(BATCH):
-            self.publish_bytes(data)
+            self.publish(data)
 
     def receive_bytes(self, size: int) -> int:
         """Receive a payload into memory."""
@@ -359,6 +336,13 @@ class Extended:
         queue = f"https://sqs.{REGION}.amazonaws.com/{OWNER}/{size}-{count}"
         messages = self._sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=count)["Messages"]
         return sum(len(message["Body"]) for message in messages)
+
+
+def _file(source: Any) -> Any:
+    """Return the source as s3transfer accepts it: a file's name, or an open file."""
+    if isinstance(source, Path):
+        return str(source)
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 TUNED: dict[str, Any] = {
@@ -387,4 +371,6 @@ SEPARATE = ("CRT", "obstore")  # their packages are not in requirements.txt
 
 def supports(client: str, way: str) -> bool:
     """Return whether a client supports a way, such as `receive_file`."""
-    return hasattr(CLIENTS[client].func, way)
+    direction, kind = way.split("_")
+    made: Any = CLIENTS[client].func
+    return hasattr(made, way) or (direction == "publish" and kind in made.sources)

@@ -12,7 +12,8 @@ from typing import Protocol
 
 MB = 1_000_000
 RECORD = 16_384  # bytes in a TLS record
-STEP_SECONDS = 0.005  # a body passes in steps of this duration
+STEP_SECONDS = 0.005  # a body passes in steps of about this duration, also in a dilated profile
+SLACK_SECONDS = 0.05  # the lateness that a thread catches up within a body
 WINDOW = 14_600  # bytes: TCP's first window, ten segments
 
 
@@ -143,7 +144,6 @@ class Network:
 
     def __init__(self, profile: Profile, *, seed: int = 0, clock: Clock = time) -> None:
         self.profile = profile.dilated()
-        self.dilation = profile.dilation
         self.clock = clock
         self.host = Meter(clock)
         self.random = random.Random(seed)  # noqa: S311 - a simulation
@@ -173,9 +173,7 @@ class Connection:
         self._clock = network.clock
         self._profile = profile
         self._host = network.host
-        self._step_seconds = STEP_SECONDS * network.dilation
-        # A thread that wakes up late catches up within a body.
-        self._meter = Meter(network.clock, slack=4 * self._step_seconds)
+        self._meter = Meter(network.clock, slack=SLACK_SECONDS)
         self._rate = profile.rate / (5 if quality < profile.slow else 1)
         reset_after = network.random.uniform(0.2, 8) * MB
         self._reset_after = reset_after if quality < profile.drop else inf
@@ -199,15 +197,20 @@ class Connection:
 
         The first window passes at once. The window doubles with each round trip, until the cap is reached.
         """
-        doublings = (1 + self._passed // WINDOW).bit_length() - 1
-        if not doublings or not self._profile.round_trip:
+        if not self._doublings or not self._profile.round_trip:
             return self._rate
-        return min(self._rate, (WINDOW << doublings) / self._profile.round_trip)
+        return min(self._rate, (WINDOW << self._doublings) / self._profile.round_trip)
+
+    @property
+    def _doublings(self) -> int:
+        return (1 + self._passed // WINDOW).bit_length() - 1
 
     def step(self) -> int:
-        """Return the number of bytes for `carry`, in whole TLS records."""
-        records = min(self.rate * self._step_seconds, 1 << 20) // RECORD
-        return RECORD * max(1, int(records))
+        """Return the number of bytes for `carry`, in whole TLS records: at most the rest of the window."""
+        size = min(self.rate * STEP_SECONDS, 1 << 20)
+        if self._profile.round_trip:
+            size = min(size, (WINDOW << self._doublings + 1) - WINDOW - self._passed)
+        return RECORD * max(1, int(size // RECORD))
 
     def carry(self, size: int) -> None:
         """Wait until `size` more bytes have passed. Raises ConnectionResetError if the profile has it reset."""

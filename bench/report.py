@@ -3,8 +3,8 @@
     python -m bench.report [RESULTS]      # writes docs/bench.md and docs/bench.svg; RESULTS is build/bench.json
 
 A comment precedes each table of the page: `<!-- run -->`, `<!-- profiles -->`, `<!-- sources -->`, or a comment such as
-`<!-- time publish_file 64MiB instance task -->`. The latter has a column for each size and profile. Its first word is
-`time` (of claim_check, then of the others as multiples), `memory` or `cpu`.
+`<!-- time publish_file 64MiB instance,task -->`. The latter has a column for each way, size and profile. Its first word
+is `time` (of claim_check, then of the others as multiples), `memory` or `cpu`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, product
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,8 +96,8 @@ def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
             yield from _table(_profiles())
         case ["sources"]:
             yield from _table([("figure", "source"), *SOURCES.items()])
-        case [kind, way, sizes, *profiles]:
-            yield from _table(_cases(report["results"], kind, way, map(size_of, sizes.split(",")), profiles))
+        case [kind, *names]:
+            yield from _table(_cases(report["results"], kind, *(name.split(",") for name in names)))
 
 
 def _profiles() -> Iterator[tuple[str, ...]]:
@@ -115,16 +115,20 @@ def _profiles() -> Iterator[tuple[str, ...]]:
         )
 
 
-def _cases(results: list[Any], kind: str, way: str, sizes: Iterable[int], profiles: list[str]) -> Iterator[list[str]]:
-    columns = list(product(sizes, profiles))
-    several = len({size for size, _ in columns}) > 1
-    found = [{row.client: row for row in rows(results, profile, way, size)} for size, profile in columns]
-    yield [
-        way.replace("_", " "),
-        *(f"{profile}, {size_text(size)}" if several else profile for size, profile in columns),
-    ]
+def _cases(results: list[Any], kind: str, *names: list[str]) -> Iterator[list[str]]:
+    """Yield a table with a column for each way, size and profile. The heads have the parts that differ."""
+    columns = list(product(*names))
+    found = [{row.client: row for row in rows(results, profile, way, size_of(size))} for way, size, profile in columns]
+    differs = [len(parts) > 1 for parts in names]
+    yield [_head(columns[0], [not differ for differ in differs]), *(_head(column, differs) for column in columns)]
     for client in dict.fromkeys(client for column in found for client in column):
         yield [client, *(CELLS[kind](column[client]) if client in column else "" for column in found)]
+
+
+def _head(column: Sequence[str], selected: Iterable[bool]) -> str:
+    way, size, profile = column
+    parts = (way.replace("_", " "), size_text(size_of(size)), profile)
+    return ", ".join(compress(parts, selected))
 
 
 def chart(results: list[dict[str, Any]]) -> str:
@@ -143,7 +147,9 @@ def chart(results: list[dict[str, Any]]) -> str:
                 bars = {client: [column.get(client) for column in columns] for client in clients}
                 yield Panel(PROFILES[name].title, bars)
 
-    note = "Shorter is faster. Scales differ between panels. Memory is in addition to a payload of a few bytes."
+    note = (
+        "Shorter is faster; each scale begins at 0. AWS's extended clients hold text in memory, the others use files."
+    )
     return draw("64 MiB: time and memory", note, ("Receive to a file", "Publish from a file"), panels())
 
 
@@ -183,8 +189,8 @@ def cpu(row: Row) -> str:
 
 
 def seconds(value: float) -> str:
-    """Format a time as `1.20 s` or `3.4 ms`."""
-    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.1f} ms"
+    """Format a time as `1.20 s` or `34 ms`."""
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
 
 
 def size_of(text: str) -> int:

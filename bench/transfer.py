@@ -3,7 +3,7 @@
     python -m bench.transfer CLIENT WAY SIZE FOLDER
 
 It prints `ready` after a transfer of a few bytes, and then wall and CPU seconds and the peak memory in bytes, in
-addition to the memory before the transfer. FOLDER has the file `payload`, and received files are written there.
+addition to the memory before the transfer. Files are in FOLDER, and `payload-SIZE` is made if it is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,24 +49,20 @@ class Stream(io.RawIOBase):
 
 def prepared(client: Any, way: str, size: int, folder: Path) -> Callable[[], object]:
     """Return the transfer, with its input made."""
-    run = getattr(client, way)
-    match way.split("_"):
-        case ["publish", "file"]:
-            source = folder / "payload"
-            if size == FIRST:
-                source = folder / "first"
-                pattern.write(source, size)
-            return lambda: run(source)
-        case ["publish", "stream"]:
-            stream = io.BufferedReader(Stream(size), pattern.PIECE)
-            return lambda: run(stream)
-        case ["publish", _]:
-            data = b"".join(pattern.pieces(size))
-            return lambda: run(data)
-        case ["receive", "file"]:
-            return lambda: run(size, folder / "received")
-        case _:
-            return lambda: run(size)
+    direction, kind = way.split("_")
+    if direction == "publish":
+        return partial(getattr(client, way, client.publish), source_of(kind, size, folder))
+    return partial(getattr(client, way), *([size, folder / "received"] if kind == "file" else [size]))
+
+
+def source_of(kind: str, size: int, folder: Path) -> object:
+    """Return the payload as a path, a stream or bytes."""
+    if kind == "file":
+        path = folder / f"payload-{size}"
+        if not path.exists():
+            pattern.write(path, size)
+        return path
+    return io.BufferedReader(Stream(size), pattern.PIECE) if kind == "stream" else b"".join(pattern.pieces(size))
 
 
 def memory(name: str) -> int:

@@ -43,9 +43,11 @@ def test_failed_transfer_is_counted_without_a_ratio() -> None:
     [("time", "1.00 s", "1.80 (1.50-2.00)"), ("memory", "5 MiB", "70 MiB"), ("cpu", "8.0 s", "8.0 s")],
 )
 def test_table_replaces_the_previous_one(kind: str, own: str, other: str) -> None:
-    marker = f"<!-- {kind} receive_file 64MiB instance task -->\n"
+    marker = f"<!-- {kind} receive_file 64MiB instance,task -->\n"
     page = f"before\n\n{marker}| old |\n|---|\n\nafter\n"
-    expected = f"| receive file | instance | task |\n|---|--:|--:|\n| claim_check | {own} |  |\n| CRT | {other} |  |\n"
+    expected = (
+        f"| receive file, 64 MiB | instance | task |\n|---|--:|--:|\n| claim_check | {own} |  |\n| CRT | {other} |  |\n"
+    )
     rendered = render(page, {"results": RESULTS})
     assert rendered == f"before\n\n{marker}{expected}\nafter\n"
     assert render(rendered, {"results": RESULTS}) == rendered

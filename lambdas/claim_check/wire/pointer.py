@@ -1,16 +1,15 @@
 """The pointer: the message body that replaces an offloaded payload.
 
-A pointer is written in the form of AWS's Java library for SNS, which every AWS claim-check library reads.
-`LEGACY_MARKER` is the marker of AWS's Java library for SQS, for readers that support no other. Accepted are also the
-forms of the AWS libraries for Java and Python, of PyPI's sqs-extended-client and of co-go. The forms differ in class
-name, white space and marker.
+A pointer is written in the form of AWS's Java library for SNS, which every AWS claim-check library reads. `FORMS` has
+others, for readers that support no other. Accepted are the forms of the AWS libraries for Java and Python, of PyPI's
+sqs-extended-client and of co-go. The forms differ in class name, white space and marker.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from claim_check.errors import MalformedMessage
 from claim_check.wire.attribute import Attribute
@@ -20,8 +19,32 @@ MARKER = "ExtendedPayloadSize"
 LEGACY_MARKER = "SQSLargePayloadSize"
 MARKERS = (MARKER, LEGACY_MARKER)
 
-_WRITTEN_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
-_READ_CLASSES = frozenset({_WRITTEN_CLASS, "com.amazon.sqs.javamessaging.MessageS3Pointer"})
+PointerForm = Literal["sns-java", "sqs-java", "sqs-java-1.0", "python", "python-legacy"]
+
+
+class Form(NamedTuple):
+    """A written form: the class name in the body, the separators of its JSON, and the marker attribute."""
+
+    class_name: str
+    separators: tuple[str, str]
+    marker: str
+
+
+_CLASS, _LEGACY_CLASS = (
+    "software.amazon.payloadoffloading.PayloadS3Pointer",
+    "com.amazon.sqs.javamessaging.MessageS3Pointer",
+)
+_COMPACT, _SPACED = (",", ":"), (", ", ": ")
+FORMS: Mapping[PointerForm, Form] = {
+    "sns-java": Form(_CLASS, _COMPACT, MARKER),  # also SQS Java with the legacy name disabled, and co-go
+    "sqs-java": Form(_CLASS, _COMPACT, LEGACY_MARKER),  # 1.1 and later, by default
+    "sqs-java-1.0": Form(_LEGACY_CLASS, _COMPACT, LEGACY_MARKER),  # also PyPI's sqs-extended-client
+    "python": Form(_CLASS, _SPACED, MARKER),
+    "python-legacy": Form(_LEGACY_CLASS, _SPACED, LEGACY_MARKER),
+}
+"""The forms of AWS's libraries, named after their writers."""
+
+_READ_CLASSES = frozenset(form.class_name for form in FORMS.values())
 
 # A key has at most 1,024 bytes. JSON escapes a byte with at most six characters, so a valid pointer is shorter.
 _MAXIMUM_BODY_CHARACTERS = 16_384
@@ -39,10 +62,10 @@ class Pointer(NamedTuple):
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
-    def body(self) -> str:
-        """Return the message body."""
+    def body(self, form: PointerForm = "sns-java") -> str:
+        """Return the message body, in the form of one of AWS's libraries."""
         place = {"s3BucketName": self.bucket, "s3Key": self.key}
-        return json.dumps([_WRITTEN_CLASS, place], separators=(",", ":"), ensure_ascii=False)
+        return json.dumps([FORMS[form].class_name, place], separators=FORMS[form].separators, ensure_ascii=False)
 
     @classmethod
     def parse(cls, body: str) -> Pointer:

@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from claim_check import Dereferencer, MalformedMessage, Pointer, Publisher, Store, UntrustedStore
+from claim_check.wire.pointer import FORMS, PointerForm
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import NotedSns, pointing, queued, short_id
 
@@ -35,6 +36,14 @@ READ = {
     "G7 Go": (f'["{V2}",{{"s3BucketName":"payloads-one","s3Key":"payloads/k"}}]', "ExtendedPayloadSize"),
 }
 
+WRITTEN: dict[PointerForm, str] = {
+    "sqs-java-1.0": "G1 SQS Java 1.0",
+    "sqs-java": "G2 SQS Java 1.1",
+    "sns-java": "G3 SNS Java",
+    "python": "G4 Python",
+    "python-legacy": "G5 Python, legacy",
+}
+
 NOT_POINTERS = [
     "",
     "null",
@@ -57,6 +66,12 @@ NOT_POINTERS = [
     '{"a":' * 3000,
     "1" * 5000,
 ]
+
+
+def test_pointer_is_written_in_each_form_of_aws() -> None:
+    assert set(WRITTEN) == set(FORMS)
+    for form, name in WRITTEN.items():
+        assert (Pointer("payloads-one", "payloads/k").body(form), FORMS[form].marker) == READ[name]
 
 
 def test_pointer_message_has_the_form_of_java_for_sns(s3: S3Client, store: Store) -> None:
