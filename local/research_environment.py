@@ -1,13 +1,16 @@
 """A virtual environment with the packages of the research image, for jobs without Docker."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "research" / "image" / "pegasus"
-PINS = (IMAGE / "requirements.txt", IMAGE / "studio.txt")
+PINS = (IMAGE / "build.txt", IMAGE / "requirements.txt", IMAGE / "studio.txt")
+VARIABLES = {"HNSWLIB_NO_NATIVE": "1"}
+"""Variables of the Dockerfile's installation: hnswlib's native code runs on other machines, too."""
 PYTHON = "3.11"
 """The image's Python version, for which the packages are pinned."""
 
@@ -45,14 +48,14 @@ def install() -> Path:
     uv = str(Path(sys.executable).with_name("uv"))
     _run([uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", PYTHON, str(folder())])
     for pins in PINS:
-        _run(
-            [uv, "pip", "install", "--quiet", "--python", str(python()), "--require-hashes", "--requirement", str(pins)]
-        )
+        options = ["--python", str(python()), "--require-hashes", "--no-build-isolation"]
+        _run([uv, "pip", "install", "--quiet", *options, "--requirement", str(pins)])
     (folder() / "installed").touch()
     return python()
 
 
 def _run(command: list[str]) -> None:
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **VARIABLES}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if process.returncode:
         raise NotInstalled(f"{' '.join(command)}\n{process.stderr}")

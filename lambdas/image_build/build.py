@@ -1,5 +1,6 @@
 """Start, status and end of an image build. An image whose tag is in the repository is not built again."""
 
+from contextlib import suppress
 from typing import Any
 
 from image_build.settings import Settings
@@ -7,6 +8,8 @@ from image_build.settings import Settings
 LOG_LINES = 15
 LOG_CHARACTERS = 1200
 """CloudFormation accepts 4 KB in a custom resource's response, and displays less than that."""
+REQUEST = "REQUEST"
+"""Variable of a build with the id of the request that started it."""
 
 
 class ImageNotBuilt(Exception):
@@ -21,51 +24,75 @@ class Builder:
         self.ecr = ecr
         self.logs = logs
 
-    def start(self, settings: Settings, *, token: str) -> str:
-        """Start a build and return its id, or "" if the image exists. The same token starts no second build."""
-        if self._find(settings):
-            return ""
-        response = self.codebuild.start_build(
-            projectName=settings.project,
-            sourceTypeOverride="S3",
-            sourceLocationOverride=settings.source,
-            environmentVariablesOverride=[{"name": "TAG", "value": settings.tag, "type": "PLAINTEXT"}],
-            idempotencyToken=token,
-        )
-        return str(response["build"]["id"])
+    def step(self, settings: Settings, *, request: str) -> str | None:
+        """Return the image's digest (`sha256:…`), or None while it does not exist. Start the build if there is none.
 
-    def digest(self, settings: Settings, *, build: str) -> str | None:
-        """Return the image's digest (`sha256:…`), or None while the build is in progress.
+        Each call reads the state, so that a call can be repeated, and a build that could not start is started later.
+
+        Args:
+            settings: The image to build.
+            request: Id of the request. It identifies the build.
 
         Raises:
             ImageNotBuilt: The build failed, was stopped or timed out, or the image does not exist after it.
         """
-        if build:
-            (state,) = self.codebuild.batch_get_builds(ids=[build])["builds"]
-            if state["buildStatus"] == "IN_PROGRESS":
-                return None
-            if state["buildStatus"] != "SUCCEEDED":
-                raise ImageNotBuilt(self._explain(state))
-        digest = self._find(settings)
+        if digest := self._find(settings):
+            return digest
+        build = self._own_build(settings, request)
+        if not build:
+            self._start(settings, request)
+            return None
+        if build["buildStatus"] == "IN_PROGRESS":
+            return None
+        if build["buildStatus"] != "SUCCEEDED":
+            raise ImageNotBuilt(self._explain(build))
+        digest = self._find(settings)  # it may have been pushed since the first look
         if not digest:
             raise ImageNotBuilt(
-                f"{settings.repository} has no image {settings.tag}, although it was built or existed before. It may "
-                "have been deleted. Deploy again."
+                f"{settings.repository} has no image {settings.tag}, although it was built. It may have been deleted. "
+                "Deploy again."
             )
         return digest
+
+    def _start(self, settings: Settings, request: str) -> None:
+        variables = {"TAG": settings.tag, REQUEST: request}
+        # If the account's queue of builds is full, the next call starts the build.
+        with suppress(self.codebuild.exceptions.AccountLimitExceededException):
+            self.codebuild.start_build(
+                projectName=settings.project,
+                sourceTypeOverride="S3",
+                sourceLocationOverride=settings.source,
+                environmentVariablesOverride=[
+                    {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
+                ],
+                # CodeBuild may not list the build at the next call.
+                idempotencyToken=request,
+            )
+
+    def _own_build(self, settings: Settings, request: str) -> dict[str, Any] | None:
+        """Return the request's build, among the last builds of the project."""
+        own = {"name": REQUEST, "value": request, "type": "PLAINTEXT"}
+        return next(
+            (build for build in self._builds(settings) if own in build["environment"].get("environmentVariables", ())),
+            None,
+        )
 
     def stop(self, settings: Settings) -> list[str]:
         """Stop the project's running builds and return their ids."""
         try:
-            response = self.codebuild.list_builds_for_project(projectName=settings.project, sortOrder="DESCENDING")
+            running = [build["id"] for build in self._builds(settings) if build["buildStatus"] == "IN_PROGRESS"]
         except self.codebuild.exceptions.ResourceNotFoundException:
             return []
-        ids = response.get("ids", [])
-        builds = self.codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
-        running = [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
         for build in running:
             self.codebuild.stop_build(id=build)
         return running
+
+    def _builds(self, settings: Settings) -> list[dict[str, Any]]:
+        """Return the project's last builds, the newest first."""
+        response = self.codebuild.list_builds_for_project(projectName=settings.project, sortOrder="DESCENDING")
+        ids = response.get("ids", [])
+        builds: list[dict[str, Any]] = self.codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
+        return builds
 
     def _find(self, settings: Settings) -> str | None:
         images = [{"imageTag": settings.tag}]

@@ -1,7 +1,7 @@
 """Lambda handler of the image builds.
 
-CDK's provider framework calls it once to start a build. Then it calls it with the first response, every few seconds,
-until the response has `IsComplete`. An exception fails the deployment.
+CDK's provider framework calls it once, and then every few seconds until the response has `IsComplete`. An exception
+fails the deployment.
 """
 
 from typing import Any
@@ -25,23 +25,18 @@ builder = Builder(
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """Start a build or check it; on deletion, stop the project's builds."""
+    """Start a build or check it. On deletion, stop the project's builds."""
     settings = Settings.from_properties(event["ResourceProperties"])
     logger.append_keys(project=settings.project, tag=settings.tag)
-    started = "Build" in event
     if event["RequestType"] == "Delete":
-        return {"IsComplete": True} if started else {**_started(settings, ""), "Stopped": builder.stop(settings)}
-    if not started:
-        build = builder.start(settings, token=event["RequestId"])
-        logger.info("build started" if build else "image exists", build=build)
-        return _started(settings, build)
-    digest = builder.digest(settings, build=event["Build"])
-    if digest is None:
-        return {"IsComplete": False}
-    logger.info("image built", digest=digest)
-    return {"IsComplete": True, "Data": {"Digest": digest}}
-
-
-def _started(settings: Settings, build: str) -> dict[str, Any]:
-    # The physical id is the project's name, so that an update with the same project deletes nothing.
-    return {"PhysicalResourceId": settings.project, "Build": build}
+        logger.info("builds stopped", stopped=builder.stop(settings))
+        digest: str | None = ""
+    else:
+        digest = builder.step(settings, request=event["RequestId"])
+        logger.info("image exists" if digest else "image does not exist yet", digest=digest)
+    return {
+        # The physical id is the project's name, so that an update with the same project deletes nothing.
+        "PhysicalResourceId": settings.project,
+        "IsComplete": digest is not None,
+        **({"Data": {"Digest": digest}} if digest else {}),
+    }

@@ -34,7 +34,9 @@ def build_records_image() -> None:
         build = codebuild._builds[json.loads(response[2])["build"]["id"]]
         project = codebuild._projects[data["projectName"]]
         variables = _variables(project["environment"].get("environmentVariables", []))
-        variables |= _variables(data.get("environmentVariablesOverride", []))
+        overrides = data.get("environmentVariablesOverride", [])
+        variables |= _variables(overrides)
+        build["environment"] = {**project["environment"], "environmentVariables": overrides}
         source, dockerfile = data["sourceLocationOverride"], _dockerfile(project)
         if dockerfile not in _files(source):
             _fail(build, f"{source}: has no {dockerfile}")

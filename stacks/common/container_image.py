@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import CustomResource, Duration, IgnoreMode, RemovalPolicy, Stack
+from aws_cdk import Annotations, CustomResource, Duration, IgnoreMode, RemovalPolicy, Stack, Stage
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -24,6 +24,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
 from stacks.common.function import Function
 from stacks.common.grants import allow, grant_pull_push
+from stacks.deployment.dockerfile import stage_inputs
 
 BUILD_LIMIT = Duration.minutes(50)
 """Shorter than CloudFormation's limit of an hour, so that the error can quote the build's log."""
@@ -77,6 +78,13 @@ class ImageBuilder(Construct):
             environment={},
         )
         self.provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(20))
+        self._last: CustomResource | None = None
+
+    def enqueue(self, build: CustomResource) -> None:
+        """Start the build after the one before: a new account may run one build at a time."""
+        if self._last:
+            build.node.add_dependency(self._last)
+        self._last = build
 
     def grant_build(
         self, *, project: codebuild.Project, repository: ecr.IRepository, log_group: logs.ILogGroup
@@ -92,8 +100,22 @@ class ImageBuilder(Construct):
 class ContainerImage(Construct):
     """An image of a Dockerfile or of one stage. `uri` names the image by digest, `tag` by content.
 
-    The tag depends on the context's content, the stage, the build arguments and the commands. If the repository has an
-    image with the tag, for example after a rollback, nothing is built.
+    The tag depends on the stage's instructions, the files that it copies, the build arguments that it uses, and the
+    commands. If the repository has an image with the tag, for example after a rollback, nothing is built.
+
+    Args:
+        scope: The parent.
+        id: The construct's id.
+        builder: The function that starts the build. It builds one image after another.
+        repository: The repository of the image.
+        context: The folder of the build context.
+        target: The stage. By default, the last one.
+        dockerfile: Path of the Dockerfile in the context.
+        build_args: Values of build arguments. Those that the stage does not use are left out.
+        refusals: Reasons not to build a stage that uses a build argument, such as a base without a digest. The build
+            fails with this text.
+        build_image: The image in which CodeBuild runs the commands.
+        key: The key that encrypts the build's output.
     """
 
     def __init__(
@@ -107,14 +129,22 @@ class ContainerImage(Construct):
         target: str | None = None,
         dockerfile: str = "Dockerfile",
         build_args: Mapping[str, str] | None = None,
+        refusals: Mapping[str, str] | None = None,
         build_image: codebuild.IBuildImage = codebuild.LinuxBuildImage.AMAZON_LINUX_2023_5,
         key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id)
+        inputs = stage_inputs((context / dockerfile).read_text(), target, given=build_args or ())
         excluded = _ignored(context / f"{dockerfile}.dockerignore")
         source = Asset(self, "Context", path=str(context), exclude=excluded, ignore_mode=IgnoreMode.DOCKER)
-        commands = _commands(target=target, dockerfile=dockerfile, build_args=build_args or {})
-        recipe = json.dumps([source.asset_hash, commands, build_image.image_id])
+        arguments = {name: value for name, value in (build_args or {}).items() if name in inputs.arguments}
+        refusal = " ".join(text for name, text in (refusals or {}).items() if name in inputs.arguments)
+        if refusal:
+            Annotations.of(self).add_warning_v2("coatcheck:refused-build", refusal)
+        commands = _commands(target=target, dockerfile=dockerfile, build_args=arguments, refusal=refusal)
+        staged = Path(Stage.of(self).asset_outdir, source.asset_path)  # type: ignore[union-attr]
+        content = source.asset_hash if inputs.sources is None else _digest(staged, inputs.sources)
+        recipe = json.dumps([content, inputs.instructions, commands, build_image.image_id])
         self.tag = f"{target or 'image'}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
 
         log_group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.DESTROY)
@@ -142,6 +172,7 @@ class ContainerImage(Construct):
             ),
             environment_variables={
                 "REPOSITORY": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
+                "BUILDX_NO_DEFAULT_ATTESTATIONS": codebuild.BuildEnvironmentVariable(value="1"),
                 "REPOSITORY_NAME": codebuild.BuildEnvironmentVariable(value=repository.repository_name),
             },
             encryption_key=key,
@@ -168,6 +199,7 @@ class ContainerImage(Construct):
             ).to_properties(),
         )
         build.node.add_dependency(role)  # and on its policy: the build starts at once
+        builder.enqueue(build)
         self.uri = f"{repository.repository_uri}@{build.get_att_string('Digest')}"
 
 
@@ -197,8 +229,22 @@ def _grant_build(
     grant_pull_push(repository, role)
 
 
-def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
-    build = ["docker", "build", *(["--target", target] if target else []), "--file", dockerfile]
+def _digest(folder: Path, sources: Sequence[str]) -> str:
+    """Return a digest of the files that patterns of a COPY select."""
+    digest = hashlib.sha256()
+    for source in sources:
+        for found in sorted(folder.glob(source.lstrip("/"))):
+            for file in sorted(found.rglob("*")) if found.is_dir() else [found]:
+                if file.is_file():
+                    content = hashlib.sha256(file.read_bytes()).hexdigest()
+                    digest.update(f"{file.relative_to(folder)} {file.stat().st_mode:o} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, str], refusal: str) -> list[str]:
+    # SageMaker and Lambda expect one image under a tag. An attestation would add a second one for no platform.
+    build = ["docker", "build", "--provenance=false", "--sbom=false"]
+    build += [*(["--target", target] if target else []), "--file", dockerfile]
     for name, value in sorted(build_args.items()):
         build += ["--build-arg", f"{name}={value}"]
     steps = [
@@ -206,6 +252,8 @@ def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, s
         f'{shlex.join(build)} --tag "$REPOSITORY:$TAG" .',
         'docker push "$REPOSITORY:$TAG"',
     ]
+    if refusal:
+        steps = [f"echo {shlex.quote(refusal)}", "false"]
     # An immutable tag can be pushed once. Another build may have pushed the same content in the meantime.
     find = 'aws ecr describe-images --repository-name "$REPOSITORY_NAME" --image-ids imageTag="$TAG"'
     return [f"{find} || {{ {' && '.join(steps)}; }}"]

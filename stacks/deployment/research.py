@@ -83,6 +83,14 @@ ImageName = Annotated[
     ),
     Doc("lower-case words and numbers, joined by hyphens"),
 ]
+PinnedImage = Annotated[
+    str,
+    pattern(
+        r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}",
+        "must be the name of an image with its digest, such as registry.example.com/python@sha256:….",
+    ),
+    Doc("image name with digest"),
+]
 
 
 def _check_parameter(value: object) -> object:
@@ -159,9 +167,9 @@ class ImageConfig(Table):
     """Folder with the Dockerfile: an absolute path, or one from the project's folder."""
     dockerfile: str = "Dockerfile"
     """Path of the Dockerfile in the folder."""
-    base: str | None = None
-    """Value of the Dockerfile's build argument `BASE`, the image it begins with. Give a digest (`name@sha256:…`) to pin
-    the image. Does not apply to the stage `code-editor`.
+    base: PinnedImage | None = None
+    """Value of the Dockerfile's build argument `BASE`, the image it begins with, with its digest (`name@sha256:…`).
+    Without it, the base is that of `research/image/bases.toml`. Does not apply to the stage `code-editor`.
     """
     apps: Annotated[Array[App], Unique] = Field(default=("JupyterLab",), min_length=1)
     """Apps that run the image. `JupyterLab` runs the Dockerfile's stage `studio`, `CodeEditor` the stage `code-editor`,

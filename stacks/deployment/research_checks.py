@@ -8,6 +8,7 @@ from functools import cache
 
 from botocore.session import get_session
 
+from stacks.deployment.dockerfile import stage_names
 from stacks.deployment.problems import Problem
 from stacks.deployment.research import ImageConfig, ResearchConfig
 
@@ -97,7 +98,7 @@ def _check_image(key: str, image: ImageConfig) -> Iterator[Problem]:
         text = f"{image.folder} has no {image.dockerfile}. Paths are relative to the project's folder."
         yield Problem(f"{key}.context", image.context, text)
         return
-    stages = re.findall(r"^FROM\s.*\sAS\s+(\S+)\s*$", dockerfile.read_text(), flags=re.MULTILINE | re.IGNORECASE)
+    stages = stage_names(dockerfile.read_text())
     for target in image.targets:
         if target not in stages:
             text = (

@@ -12,6 +12,7 @@ from constructs import Construct
 from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
 from stacks.common.defaults import Defaults
 from stacks.deployment import ResearchNames
+from stacks.deployment.base_images import base_images, unpinned
 from stacks.deployment.research import PROCESSING_TARGET, TARGETS, App, ImageConfig
 
 ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
@@ -40,6 +41,8 @@ class StudioImage(Construct):
         super().__init__(scope, id)
         self._names, self._settings = names, settings
         targets = sorted(set(settings.targets))
+        bases = base_images()
+        arguments = {name: base.reference for name, base in bases.items()}
         self.repository = ImageRepository(
             self,
             "Repository",
@@ -65,7 +68,8 @@ class StudioImage(Construct):
                 context=settings.folder,
                 dockerfile=settings.dockerfile,
                 target=target,
-                build_args={"BASE": settings.base} if settings.base else {},
+                build_args={**arguments, **({"BASE": settings.base} if settings.base else {})},
+                refusals=unpinned(bases),
                 key=key,
             ).uri
             for target in targets

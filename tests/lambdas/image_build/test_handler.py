@@ -21,7 +21,10 @@ START = {
     "projectName": "project",
     "sourceTypeOverride": "S3",
     "sourceLocationOverride": "assets/context.zip",
-    "environmentVariablesOverride": [{"name": "TAG", "value": SETTINGS.tag, "type": "PLAINTEXT"}],
+    "environmentVariablesOverride": [
+        {"name": "TAG", "value": SETTINGS.tag, "type": "PLAINTEXT"},
+        {"name": "REQUEST", "value": "request", "type": "PLAINTEXT"},
+    ],
     "idempotencyToken": "request",
 }
 BUILD = "project:1a2b"
@@ -54,15 +57,14 @@ def aws(function: ModuleType) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def call(function: ModuleType, context: SimpleNamespace) -> Call:
-    """Call the handler with an event of a request type, and with the first response, as the framework merges them."""
+    """Call the handler with an event of a request type."""
 
-    def call(request_type: str, **first_response: Any) -> dict[str, Any]:
+    def call(request_type: str) -> dict[str, Any]:
         event = {
             "RequestType": request_type,
             "RequestId": "request",
             "ResourceProperties": {"ServiceToken": "arn:aws:lambda:…", **SETTINGS.to_properties()},
             **({} if request_type == "Create" else {"PhysicalResourceId": "project"}),
-            **first_response,
         }
         response: dict[str, Any] = function.handler(event, context)
         return response
@@ -78,42 +80,77 @@ def add_no_image(aws: SimpleNamespace) -> None:
     aws.ecr.add_client_error("describe_images", "ImageNotFoundException", expected_params=IMAGE)
 
 
+def add_builds(aws: SimpleNamespace, *builds: dict[str, Any]) -> None:
+    """Queue the project's builds, the newest first."""
+    ids = [build["id"] for build in builds]
+    listed = {"ids": ids} if ids else {}
+    aws.codebuild.add_response("list_builds_for_project", listed, {"projectName": "project", "sortOrder": "DESCENDING"})
+    if builds:
+        aws.codebuild.add_response("batch_get_builds", {"builds": list(builds)}, {"ids": ids})
+
+
+def build(status: str, request: str = "request", **state: Any) -> dict[str, Any]:
+    environment = {
+        "type": "LINUX_CONTAINER",
+        "image": "image",
+        "computeType": "BUILD_GENERAL1_MEDIUM",
+        "environmentVariables": [{"name": "REQUEST", "value": request, "type": "PLAINTEXT"}],
+    }
+    return {"id": BUILD, "buildStatus": status, "environment": environment, **state}
+
+
 def add_build(aws: SimpleNamespace, status: str, **state: Any) -> None:
-    build = {"id": BUILD, "buildStatus": status, **state}
-    aws.codebuild.add_response("batch_get_builds", {"builds": [build]}, {"ids": [BUILD]})
+    add_no_image(aws)
+    add_builds(aws, build(status, **state))
+
+
+WAITING = {"PhysicalResourceId": "project", "IsComplete": False}
+BUILT = {"PhysicalResourceId": "project", "IsComplete": True, "Data": {"Digest": DIGEST}}
 
 
 @pytest.mark.parametrize("request_type", ["Create", "Update"])
 def test_new_image_is_built_and_its_digest_returned(aws: SimpleNamespace, call: Call, request_type: str) -> None:
     """The physical id remains the same on update, so that CloudFormation deletes nothing."""
     add_no_image(aws)
+    add_builds(aws, build("FAILED", request="an earlier deployment"))
     aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, START)
-    started = call(request_type)
-    assert started == {"PhysicalResourceId": "project", "Build": BUILD}
+    assert call(request_type) == WAITING
 
     add_build(aws, "IN_PROGRESS")
-    assert call(request_type, **started) == {"IsComplete": False}
+    assert call(request_type) == WAITING
     add_build(aws, "SUCCEEDED")
     add_image(aws)
-    assert call(request_type, **started) == {"IsComplete": True, "Data": {"Digest": DIGEST}}
+    assert call(request_type) == BUILT
 
 
 @pytest.mark.parametrize("request_type", ["Create", "Update"])
 def test_existing_image_is_not_built(aws: SimpleNamespace, call: Call, request_type: str) -> None:
     """An update with the same content, or a rollback: CodeBuild gets no request."""
     add_image(aws)
-    started = call(request_type)
-    assert started["Build"] == ""
-    add_image(aws)
-    assert call(request_type, **started) == {"IsComplete": True, "Data": {"Digest": DIGEST}}
+    assert call(request_type) == BUILT
 
 
-def test_repeated_request_starts_no_second_build(aws: SimpleNamespace, call: Call) -> None:
-    """Lambda or the framework may repeat a call: CodeBuild identifies the build by the request's id."""
+def test_build_starts_when_the_queue_has_room(aws: SimpleNamespace, call: Call) -> None:
+    """A new account may have room for one build, also of other projects."""
     for _ in range(2):
         add_no_image(aws)
-        aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, START)
-    assert call("Create") == call("Create")
+        add_builds(aws)
+        aws.codebuild.add_client_error("start_build", "AccountLimitExceededException", "Cannot have more than 1 builds")
+        assert call("Create") == WAITING
+    add_no_image(aws)
+    add_builds(aws)
+    aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, START)
+    assert call("Create") == WAITING
+    add_build(aws, "IN_PROGRESS")
+    assert call("Create") == WAITING
+
+
+def test_build_that_cannot_start_is_an_error(aws: SimpleNamespace, call: Call) -> None:
+    add_no_image(aws)
+    add_builds(aws)
+    aws.codebuild.add_client_error("start_build", "InvalidInputException", "no such source")
+    with pytest.raises(Exception, match="no such source"):
+        call("Create")
 
 
 @pytest.mark.parametrize("status", ["FAILED", "FAULT", "STOPPED", "TIMED_OUT"])
@@ -135,7 +172,7 @@ def test_failed_build_reports_phase_and_end_of_log(aws: SimpleNamespace, call: C
         {"logGroupName": "builds", "logStreamName": "stream", "limit": 15, "startFromHead": False},
     )
     with pytest.raises(Exception, match="ERROR: no wheel for hnswlib\nexit status 1") as error:
-        call("Create", Build=BUILD)
+        call("Create")
     assert type(error.value).__name__ == "ImageNotBuilt"
     assert f"CodeBuild {status} in BUILD (Error while executing command: docker build)" in str(error.value)
     assert link in str(error.value)
@@ -147,54 +184,41 @@ def test_error_fits_into_cloudformations_response(aws: SimpleNamespace, call: Ca
     add_build(aws, "FAILED", logs=log, phases=phases)
     aws.logs.add_response("get_log_events", {"events": [{"message": "x" * 900}] * 14 + [{"message": "the end"}]})
     with pytest.raises(Exception, match=r"the end$") as error:
-        call("Create", Build=BUILD)
+        call("Create")
     assert len(str(error.value)) < 2000
 
 
 def test_build_without_start_has_no_log(aws: SimpleNamespace, call: Call) -> None:
     add_build(aws, "FAULT", currentPhase="QUEUED")
     with pytest.raises(Exception, match=r"(?s)FAULT in QUEUED \(no reason given\).*\(no log\)"):
-        call("Create", Build=BUILD)
+        call("Create")
 
 
 def test_missing_log_does_not_hide_the_failure(aws: SimpleNamespace, call: Call) -> None:
     add_build(aws, "FAILED", logs={"groupName": "builds", "streamName": "stream"}, currentPhase="BUILD")
     aws.logs.add_client_error("get_log_events", "ResourceNotFoundException")
     with pytest.raises(Exception, match=r"FAILED in BUILD.*\n\(no log\)"):
-        call("Create", Build=BUILD)
+        call("Create")
 
 
-@pytest.mark.parametrize("build", [BUILD, ""])
-def test_image_deleted_after_its_build_is_an_error(aws: SimpleNamespace, call: Call, build: str) -> None:
-    if build:
-        add_build(aws, "SUCCEEDED")
+def test_image_deleted_after_its_build_is_an_error(aws: SimpleNamespace, call: Call) -> None:
+    add_build(aws, "SUCCEEDED")
     add_no_image(aws)
     with pytest.raises(Exception, match=r"has no image studio-.*Deploy again"):
-        call("Create", Build=build)
+        call("Create")
 
 
 def test_delete_stops_running_builds_and_keeps_images(aws: SimpleNamespace, call: Call) -> None:
-    aws.codebuild.add_response(
-        "list_builds_for_project",
-        {"ids": ["project:2", "project:1"]},
-        {"projectName": "project", "sortOrder": "DESCENDING"},
-    )
-    aws.codebuild.add_response(
-        "batch_get_builds",
-        {"builds": [{"id": "project:2", "buildStatus": "IN_PROGRESS"}, {"id": "project:1", "buildStatus": "FAILED"}]},
-        {"ids": ["project:2", "project:1"]},
-    )
-    aws.codebuild.add_response("stop_build", {}, {"id": "project:2"})
-    started = call("Delete")
-    assert started["Stopped"] == ["project:2"]
-    assert call("Delete", **started) == {"IsComplete": True}
+    add_builds(aws, build("IN_PROGRESS"), {**build("FAILED"), "id": "project:1"})
+    aws.codebuild.add_response("stop_build", {}, {"id": BUILD})
+    assert call("Delete") == {"PhysicalResourceId": "project", "IsComplete": True}
 
 
 def test_delete_succeeds_without_project_or_builds(aws: SimpleNamespace, call: Call) -> None:
     aws.codebuild.add_client_error("list_builds_for_project", "ResourceNotFoundException")
-    assert call("Delete")["Stopped"] == []
+    assert call("Delete")["IsComplete"]
     aws.codebuild.add_response("list_builds_for_project", {})
-    assert call("Delete")["Stopped"] == []
+    assert call("Delete")["IsComplete"]
 
 
 def test_missing_repository_is_an_error(aws: SimpleNamespace, call: Call) -> None:

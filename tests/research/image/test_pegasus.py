@@ -36,8 +36,9 @@ def jupyterlab(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     server = subprocess.Popen(
         [PEGASUS / "start-jupyterlab", "--allow-root"],
         env={
-            "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{PEGASUS}:{environment / 'bin'}:{os.environ['PATH']}",
             "HOME": str(home),
+            "RESEARCH_PREFIX": str(environment),
             "JUPYTERLAB_IP": "127.0.0.1",
             "SAGEMAKER_APP_TYPE_LOWERCASE": "jupyterlab",
         },

@@ -51,27 +51,28 @@ def test_deployment_waits_for_the_image_build(tmp_path: Path) -> None:
         cloudformation = client("cloudformation", account=ACCOUNT, region=REGION)
         registry.create_repository(repositoryName=REPOSITORY)
 
-        def deploy(name: str, file: str, content: str) -> str:
+        def deploy(name: str, dockerfile: str, ignored: str = "") -> str:
             context = tmp_path / f"{name}-context"
             context.mkdir()
-            (context / file).write_text(content)
+            (context / "Dockerfile").write_text(dockerfile)
+            (context / "Dockerfile.dockerignore").write_text(ignored)
             tag = synthesize(tmp_path / name, context)
             cdk.deploy(ACCOUNT, REGION, ["image"], tmp_path / name)
             return tag
 
         with pytest.raises(CdkError):
-            deploy("first", "main.py", "")
+            deploy("first", "FROM scratch AS studio", ignored="Dockerfile")
         output = "\n".join(lines)
         assert [line for line in lines if "CodeBuild FAILED in BUILD" in line and "has no Dockerfile" in line], output
 
-        tag = deploy("second", "Dockerfile", "FROM scratch AS studio")
+        tag = deploy("second", "FROM scratch AS studio")
         (image,) = registry.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])["imageDetails"]
         (stack,) = cloudformation.describe_stacks(StackName="image")["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         assert outputs["Uri"].endswith(f"{REPOSITORY}@{image['imageDigest']}")
 
         before = len(codebuild.list_builds()["ids"])
-        assert deploy("third", "Dockerfile", "FROM scratch AS studio\nLABEL changed=yes") != tag
+        assert deploy("third", "FROM scratch AS studio\nLABEL changed=yes") != tag
         assert len(codebuild.list_builds()["ids"]) == before + 1
 
         cloudformation.delete_stack(StackName="image")

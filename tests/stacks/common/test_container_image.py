@@ -15,7 +15,6 @@ from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.stacks.policies import Template, only
 from tests.templates import CONTEXT, ROOT
 
-PEGASUS = ROOT / "research" / "image" / "pegasus"
 HOSTILE = "registry.example.com/pegasus:1.0; rm -rf /"
 
 
@@ -34,35 +33,108 @@ def build(context: Path, **options: Any) -> ContainerImage:
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    image = build(PEGASUS, build_args={"BASE": HOSTILE})
+    image = build(ROOT / "research", dockerfile="image/pegasus/Dockerfile", build_args={"BASE": HOSTILE})
     return dict(Assertions.from_stack(Stack.of(image)).to_json())
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    return shutil.copytree(PEGASUS, tmp_path / "context")
+    """The folder `research`, without what Git ignores."""
+    return shutil.copytree(ROOT / "research", tmp_path / "context", ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def test_tag_depends_on_content_stage_and_arguments(context: Path) -> None:
-    tag = build(context).tag
-    assert tag.startswith("studio-")
-    assert build(context, target="processing").tag.partition("-")[2] != tag.partition("-")[2]
-    assert build(context, build_args={"BASE": "other"}).tag != tag
-    original = (context / "requirements.txt").read_text()
-    (context / "requirements.txt").write_text("changed\n")
-    assert build(context).tag != tag
-    # A rollback.
-    (context / "requirements.txt").write_text(original)
-    assert build(context).tag == tag
+def tags(context: Path, **options: Any) -> dict[str, str]:
+    """Return the tags of the stages, without the stage's name."""
+    options = {"dockerfile": "image/pegasus/Dockerfile", **options}
+    stages = ("processing", "studio", "code-editor")
+    return {stage: build(context, target=stage, **options).tag.removeprefix(f"{stage}-") for stage in stages}
 
 
-def test_tag_skips_files_ignored_by_docker(context: Path) -> None:
-    tag = build(context).tag
-    (context / "__pycache__").mkdir()
-    (context / "__pycache__" / "module.pyc").write_bytes(b"compiled")
-    (context / "image").mkdir()
-    (context / "image" / "r").write_text("excluded by Dockerfile.dockerignore")
-    assert build(context).tag == tag
+@pytest.mark.parametrize(
+    ("file", "rebuilt"),
+    [
+        ("image/pegasus/requirements.txt", {"processing", "studio", "code-editor"}),
+        ("image/pegasus/studio.txt", {"studio"}),
+        ("image/pegasus/editor.txt", {"code-editor"}),
+        ("notebooks/launch_a_job.ipynb", {"studio", "code-editor"}),
+        ("launch.py", {"studio", "code-editor"}),
+        ("image/pegasus/start-jupyterlab", {"studio"}),
+        ("image/pegasus/studio.in", set()),
+        ("image/r/Dockerfile", set()),
+        ("__pycache__/launch.pyc", set()),
+        ("README.md", set()),
+    ],
+)
+def test_stage_is_rebuilt_when_its_files_change(context: Path, file: str, rebuilt: set[str]) -> None:
+    before = tags(context)
+    assert len(set(before.values())) == 3
+    path = context / file
+    path.parent.mkdir(exist_ok=True)
+    original = path.read_bytes() if path.exists() else b""
+    path.write_bytes(original + b"\n# changed\n")
+    after = tags(context)
+    assert {stage for stage in before if after[stage] != before[stage]} == rebuilt
+    path.write_bytes(original)  # a rollback
+    assert tags(context) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "rebuilt"),
+    [
+        (("# Studio runs", "# A comment: Studio runs"), set()),
+        (("apt-get install --yes --no-install-recommends git less", "apt-get install --yes git less"), {"studio"}),
+        (("build-essential", "build-essential gfortran"), {"processing", "studio"}),
+        (("ENV HNSWLIB_NO_NATIVE=1\nCOPY", "COPY"), {"code-editor"}),
+    ],
+)
+def test_stage_is_rebuilt_when_its_instructions_change(
+    context: Path, change: tuple[str, str], rebuilt: set[str]
+) -> None:
+    before, dockerfile = tags(context), context / "image" / "pegasus" / "Dockerfile"
+    text = dockerfile.read_text()
+    assert text.count(change[0]) == 1
+    dockerfile.write_text(text.replace(*change))
+    after = tags(context)
+    assert {stage for stage in before if after[stage] != before[stage]} == rebuilt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rebuilt"),
+    [
+        ({"BASE": "other"}, {"processing", "studio", "code-editor"}),  # the share of Code Editor, too
+        ({"BASE_DISTRIBUTION": "other"}, {"code-editor"}),
+        ({"UNUSED": "other"}, set()),
+    ],
+)
+def test_stage_is_rebuilt_when_its_arguments_change(
+    context: Path, arguments: dict[str, str], rebuilt: set[str]
+) -> None:
+    before, after = tags(context), tags(context, build_args=arguments)
+    assert {stage for stage in before if after[stage] != before[stage]} == rebuilt
+
+
+def test_refused_stage_fails_with_the_reason(context: Path) -> None:
+    def spec(target: str) -> str:
+        refusals = {"BASE_DISTRIBUTION": "it isn't pinned"}
+        image = build(context, target=target, dockerfile="image/pegasus/Dockerfile", refusals=refusals)
+        return commands(dict(Assertions.from_stack(Stack.of(image)).to_json()))
+
+    assert "docker build" not in spec("code-editor")
+    assert shlex.quote("it isn't pinned") in spec("code-editor").encode().decode("unicode_escape")
+    assert "pinned" not in spec("processing")
+
+
+def test_builds_follow_one_another() -> None:
+    """A new account may run one build at a time."""
+    stack = Stack(App(context=CONTEXT), "stack")
+    builder = ImageBuilder(stack, "Builder", function_name="build")
+    for name in ("First", "Second", "Third"):
+        repository = ecr.Repository(stack, f"{name}Repository")
+        ContainerImage(stack, name, builder=builder, repository=repository, context=ROOT / "applications" / "ecs_task")
+    resources = Assertions.from_stack(stack).to_json()["Resources"]
+    first, second, third = (name for name, r in resources.items() if r["Type"] == "Custom::ContainerImage")
+    assert first in resources[second]["DependsOn"]
+    assert second in resources[third]["DependsOn"]
 
 
 def commands(template: Template) -> str:
@@ -73,6 +145,8 @@ def test_build_pushes_only_a_new_tag(template: Template) -> None:
     spec = commands(template)
     described, built, pushed = (spec.index(step) for step in ("describe-images", "docker build", "docker push"))
     assert described < spec.index("||") < built < pushed
+    # An attestation would be a second image under the tag.
+    assert "docker build --provenance=false --sbom=false" in spec
 
 
 def test_build_arguments_are_quoted(template: Template) -> None:

@@ -41,7 +41,7 @@ PIPELINE = {"name": "qc"}
         (research("images", 0, "dockerfile", to="Other"), "has no Other. Paths are relative to the project's folder."),
         (
             research("images", 0, "apps", to=["KernelGateway"]),
-            'Dockerfile has no stage "kernel", only build, build-studio, runtime, processing, studio, code-editor.',
+            'has no stage "kernel", only build, build-studio, share, runtime, processing, studio, code-editor.',
         ),
         (research("home_efs", to=False, table=RESEARCH_IMAGES), 'the app "KernelGateway" (Studio Classic) needs it'),
         (research("images", 2, "processing", to=True, table=RESEARCH_IMAGES), "pegasus, pegasus-1 have processing ="),

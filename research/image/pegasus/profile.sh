@@ -1,0 +1,3 @@
+# The Python of terminals: the researcher's own environment, then the image's.
+PATH="$HOME/.own-packages/bin:/opt/research/bin:$PATH"
+export PATH
