@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import signal
 import sys
 
 from local.accounts import OVERRIDING_VARIABLES, credentials
@@ -21,7 +20,7 @@ def run() -> int:
             for name, value in credentials(emulator, "111111111111", "us-east-1").items():
                 print(f"export {name}={shlex.quote(value)}")
             print("\n`coatcheck demo` lists the limitations of the emulator.", flush=True)
-            signal.pause()
+            emulator.wait()
         print("Stopped.")
     except EmulatorError as error:
         print(error, file=sys.stderr)

@@ -6,13 +6,11 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import Self
 
 import trustme
+
+from local.private_folder import PrivateFolder
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
@@ -51,7 +51,7 @@ class Emulator:
         self.secret = secrets.token_urlsafe(32)
         """The secret access key of every account's root. Each run has another."""
         self._patched = patched
-        self._folder: Path | None = None
+        self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -70,7 +70,7 @@ class Emulator:
         """The private folder of this run: certificates, log, payloads, function code. `stop` removes it."""
         if self._folder is None:
             raise EmulatorError("The emulator is not running: call start() first.")
-        return self._folder
+        return self._folder.path
 
     @property
     def ca_bundle(self) -> Path:
@@ -135,7 +135,13 @@ class Emulator:
                 process.stdin.close()
         folder, self._folder = self._folder, None
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
+
+    def wait(self) -> None:
+        """Wait until the process ends by itself. Raises EmulatorError then."""
+        assert self._process is not None
+        self._process.wait()
+        raise EmulatorError(f"The emulator ended. Its log ends:\n{self.last_log_lines()}")
 
     def last_log_lines(self, count: int = 20) -> str:
         """Return the last lines of the log."""
@@ -150,9 +156,9 @@ class Emulator:
         self.stop()
 
     def _launch(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="coatcheck-local-"))
+        self._folder = PrivateFolder()
         self._write_certificates()
-        scratch = self._folder / "tmp"
+        scratch = self.folder / "tmp"
         scratch.mkdir()
         # The child inherits a bound socket, so that no other process can take the port in between.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, self.log_path.open("wb") as log:
@@ -170,7 +176,7 @@ class Emulator:
                 "SERVICES": ",".join(SERVICES),
                 "USE_SSL": "1",
                 # Without the key, because ministack copies this file into a CA bundle.
-                "MINISTACK_SSL_CERT": str(self._folder / "server-chain.pem"),
+                "MINISTACK_SSL_CERT": str(self.folder / "server-chain.pem"),
                 "MINISTACK_SSL_KEY": str(self.server_certificate),
                 # Functions inherit these two, so that SDKs in a function trust the emulator's certificate.
                 "AWS_CA_BUNDLE": str(self.ca_bundle),
@@ -182,7 +188,7 @@ class Emulator:
                 "IOT_MTLS_ENABLED": "0",
                 "SFTP_ENABLED": "0",
                 # No container engine, even where one is installed, so that every machine behaves the same.
-                "DOCKER_HOST": f"unix://{self._folder}/no-container-engine.sock",
+                "DOCKER_HOST": f"unix://{self.folder}/no-container-engine.sock",
             }
             arguments = [sys.executable, "-m", "local.emulator_process", "--socket", str(listener.fileno())]
             self._process = subprocess.Popen(
@@ -192,7 +198,7 @@ class Emulator:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[listener.fileno()],
+                pass_fds=[listener.fileno(), self._folder.fileno()],
                 start_new_session=True,
             )
 

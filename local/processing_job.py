@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from local import research_environment
+from local.private_folder import PrivateFolder
 from research import launch, processing_job
 
 OPT_ML = "/opt/ml"
@@ -161,10 +161,8 @@ def run_script(
         else:
             shutil.copy(source, folder)
 
-    # In the system's temporary folder, which the job's user may enter.
-    with tempfile.TemporaryDirectory(prefix="coatcheck-job-") as folder:
-        Path(folder).chmod(0o755)
-        result = run(request, Path(folder), python=python, fetch=fetch, log=print)
+    with PrivateFolder() as folder:
+        result = run(request, folder.path, python=python, fetch=fetch, log=print)
         results = results or Path("build") / "jobs" / name
         shutil.copytree(result.output, results, dirs_exist_ok=True)
     print(f"{name} {result.status}" + (f": {result.message}" if result.message else ""))

@@ -7,7 +7,6 @@ function's hash.
 
 import atexit
 import hashlib
-import shutil
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distribution
@@ -18,8 +17,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from aws_cdk import aws_lambda as lambda_
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
-NOT_DEPLOYED = shutil.ignore_patterns("__pycache__", "*.pyc", "README.md")
-"""Files of a package that no asset contains."""
 LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 
 
@@ -58,12 +55,16 @@ def _zipped(packages: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
 def files(packages: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """Return the files of a bundle: the packages and the installed libraries, by their names in the bundle."""
     for package in packages:
-        for path in (LAMBDAS / package).rglob("*"):
-            name = path.relative_to(LAMBDAS)
-            if path.is_file() and not NOT_DEPLOYED("", list(name.parts)):
-                yield name.as_posix(), path
+        yield from code_files(package)
     for library in LIBRARIES:
         yield from _library_files(library)
+
+
+def code_files(package: str) -> Iterator[tuple[str, Path]]:
+    """Return the code of a package in `lambdas/`, by its names there. Other files, such as keys, are in no asset."""
+    for path in (LAMBDAS / package).rglob("*"):
+        if path.suffix in (".py", ".pyi") or path.name == "py.typed":
+            yield path.relative_to(LAMBDAS).as_posix(), path
 
 
 def _library_files(library: str) -> Iterator[tuple[str, Path]]:

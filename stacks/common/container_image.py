@@ -204,9 +204,14 @@ class ContainerImage(Construct):
 
 
 def _ignored(file: Path) -> list[str]:
-    """Return the patterns that Docker leaves out of the context. The tag does not depend on these files."""
+    """Return the patterns that Docker leaves out of the context. The tag does not depend on these files.
+
+    Credentials that are often next to code are left out too, unless the file includes them: `!ca.pem`.
+    """
     lines = file.read_text().splitlines() if file.exists() else []
-    return ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store", *(line for line in lines if line[:1] not in "#")]
+    generated = ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store"]
+    credentials = ["**/.git", "**/.env", "**/.env.*", "**/.aws", "**/.netrc", "**/*.pem", "**/*.key"]
+    return [*generated, *credentials, *(line for line in lines if line[:1] not in "#")]
 
 
 def _grant_build(

@@ -20,7 +20,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.common.bundle import LAMBDAS, NOT_DEPLOYED
+from stacks.common.bundle import code_files
 from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
@@ -242,5 +242,8 @@ def with_library(folder: Path) -> Iterator[Path]:
     """Copy the folder and the package `claim_check` into a temporary build context."""
     with TemporaryDirectory() as context:
         shutil.copytree(folder, context, dirs_exist_ok=True)
-        shutil.copytree(LAMBDAS / LIBRARY, Path(context) / LIBRARY, ignore=NOT_DEPLOYED)
+        for name, path in code_files(LIBRARY):
+            target = Path(context) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
         yield Path(context)

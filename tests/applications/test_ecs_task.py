@@ -118,9 +118,9 @@ def test_context_has_every_file_of_the_dockerfile(context: Path) -> None:
     assert len(copied) == 3
     for _, *sources, _ in copied:
         assert all((context / source).exists() for source in sources), sources
-    ignored = _ignored(context / "Dockerfile.dockerignore")
-    assert "README.md" in ignored
-    assert not list(context.rglob("__pycache__/*.pyc"))
+    included = {f"!{source}" for _, *sources, _ in copied for source in sources} | {"!Dockerfile"}
+    assert {"*", *included} == {line for line in _ignored(context / "Dockerfile.dockerignore") if line[:2] != "**"}
+    assert {path.suffix for path in (context / "claim_check").rglob("*") if path.is_file()} == {".py", ".typed"}
 
 
 def test_image_runs_as_an_unprivileged_user() -> None:

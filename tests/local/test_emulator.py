@@ -1,5 +1,6 @@
 """The emulator's process: its sockets, its certificates, and its end without remains."""
 
+import os
 import signal
 import socket
 import ssl
@@ -89,6 +90,25 @@ def test_emulator_ends_with_its_parent(number: signal.Signals) -> None:
 
     eventually(lambda: not processes(int(group)))
     eventually(lambda: not Path(folder).exists())
+
+
+@pytest.mark.system
+@linux
+def test_local_accounts_end_with_the_emulator(tmp_path: Path) -> None:
+    """When the emulator is killed, `coatcheck local` reports it, and no process or file remains."""
+    command = [sys.executable, "-c", "from cli.main import main; main(['local'])"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True) as local:
+        assert local.stdout is not None
+        assert any("NO_PROXY" in line for line in local.stdout)
+        emulator = Path(f"/proc/{local.pid}/task/{local.pid}/children").read_text().strip()
+        os.kill(int(emulator), signal.SIGKILL)
+        _, errors = local.communicate(timeout=20)
+
+    assert local.returncode == 1
+    assert "The emulator ended" in errors
+    assert not processes(int(emulator))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.system

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from local import processing_job
+from local.private_folder import PrivateFolder
 from local.processing_job import JobResult
 from research import launch
 
@@ -77,15 +76,12 @@ def test_job_is_stopped_at_its_time_limit(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the user")
 def test_root_runs_a_job_as_an_ordinary_user() -> None:
-    """With the system's Python and temporary folder, which an ordinary user may enter."""
+    """With the system's Python, which an ordinary user may run. No other user may enter the folder."""
     system = next((Path(p) for p in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(p).exists()), None)
     if not system:
         pytest.skip("an ordinary user cannot run a Python on this machine")
-    root = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
-    root.chmod(0o755)
-    try:
-        user = processing_job._ordinary_user(root, system, print)
+    with PrivateFolder() as folder:
+        user = processing_job._ordinary_user(folder.path, system, print)
         assert user == {"user": 1000, "group": 100, "extra_groups": []}
-        assert (root.stat().st_uid, root.stat().st_gid) == (1000, 100)
-    finally:
-        shutil.rmtree(root)
+        status = folder.path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1000, 100, 0o700)

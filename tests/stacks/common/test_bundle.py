@@ -43,8 +43,10 @@ def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypa
     monkeypatch.setattr(bundle, "LAMBDAS", lambdas)
     before = staged(tmp_path / "before", "claim_check", "consume_queue")
     (lambdas / "publish" / "handler.py").write_text("changed = True\n")
-    (lambdas / "consume_queue" / "__pycache__").mkdir(exist_ok=True)
-    (lambdas / "consume_queue" / "__pycache__" / "handler.pyc").write_bytes(b"compiled by a test run")
+    other = ("__pycache__/handler.pyc", ".env", "notes/key.pem", "notes.txt", "handler.py.orig", ".git/config", "so.so")
+    for name in other:
+        (lambdas / "consume_queue" / name).parent.mkdir(exist_ok=True)
+        (lambdas / "consume_queue" / name).write_text("secret")
     assert staged(tmp_path / "after", "claim_check", "consume_queue") == before
     (lambdas / "consume_queue" / "handler.py").write_text("changed = True\n")
     assert staged(tmp_path / "edited", "claim_check", "consume_queue") != before

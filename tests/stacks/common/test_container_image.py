@@ -137,6 +137,17 @@ def test_builds_follow_one_another() -> None:
     assert second in resources[third]["DependsOn"]
 
 
+@pytest.mark.parametrize("name", [".env", "notes/.env.production", "notes/key.pem", "id.key", ".git/config", ".netrc"])
+def test_context_has_no_credentials(context: Path, name: str) -> None:
+    tag = build(context).tag
+    (context / name).parent.mkdir(exist_ok=True)
+    (context / name).write_text("secret")
+    assert build(context).tag == tag
+    with (context / "Dockerfile.dockerignore").open("a") as patterns:
+        patterns.write(f"!{name}\n")
+    assert build(context).tag != tag
+
+
 def commands(template: Template) -> str:
     return str(only(template, "AWS::CodeBuild::Project")["Properties"]["Source"]["BuildSpec"])
 
