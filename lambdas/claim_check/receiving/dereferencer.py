@@ -10,6 +10,7 @@ from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt
 from claim_check.memory import DEFAULT_MEMORY_BYTES, Memory
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import InlineReader, Payload, ignore
+from claim_check.receiving.prefetch import with_payloads
 from claim_check.s3.client import S3Clients
 from claim_check.s3.object_reader import ObjectReader
 from claim_check.store import S3Object, Store
@@ -77,13 +78,21 @@ class Dereferencer:
             crc32=claim.crc32,
         )
 
-    def outcomes(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Outcome]:
-        """Yield one outcome for each record, in order. An invalid record does not affect the others."""
-        for record in records:
-            try:
-                yield Outcome(record, self.message(record), None)
-            except ClaimCheckError as error:
-                yield Outcome(record, None, error)
+    def outcomes(self, records: Iterable[Mapping[str, Any]], *, prefetch: bool = False) -> Iterator[Outcome]:
+        """Yield one outcome for each record, in order. An invalid record does not affect the others.
+
+        With `prefetch`, up to 16 records are looked at in advance. While one is processed, payloads of the next ones
+        are read, several at a time: those in S3 of less than 8 MiB that fit into the memory limit. Use it if every
+        payload is read, and read each before the next outcome is requested.
+        """
+        outcomes = map(self._outcome, records)
+        return with_payloads(outcomes, self._memory) if prefetch else outcomes
+
+    def _outcome(self, record: Mapping[str, Any]) -> Outcome:
+        try:
+            return Outcome(record, self.message(record), None)
+        except ClaimCheckError as error:
+            return Outcome(record, None, error)
 
     def payload(
         self,

@@ -32,6 +32,10 @@ class Message(NamedTuple):
     crc64nvme: str | None = None
     crc32: str | None = None
 
+    def __reduce__(self) -> tuple[type[Message], tuple[object, ...]]:
+        # Attributes are a read-only view, which cannot be pickled.
+        return (Message, tuple(self._replace(attributes=dict(self.attributes))))
+
     @property
     def pointer(self) -> Pointer | None:
         """The message's pointer, or None for an inline payload."""

@@ -146,6 +146,7 @@ class Payload:
         # Without a digest, an earlier object of the same size could not be detected.
         self._replicas = list(replicas) if claim.sha256 else []
         self._on_stale = on_stale
+        self.fetched: Callable[[], bytes | None] | None = None  # waits for the bytes that `prefetch` reads ahead
 
     def read(self, limit: int = READ_LIMIT_BYTES) -> bytes:
         """Return all bytes. Raises PayloadTooLarge, before reading, if there are more than `limit`."""
@@ -156,7 +157,7 @@ class Payload:
                 message_id=self._claim.id,
             )
 
-        return self._from_nearest(self._replicas, self._whole)
+        return self._read_nearest(self._whole)
 
     def text(self, limit: int = READ_LIMIT_BYTES) -> str:
         """Return the payload decoded as UTF-8. Raises MalformedMessage if it is not UTF-8."""
@@ -192,7 +193,7 @@ class Payload:
         """
         with special_file(path) as file:
             if file is None:
-                return self._from_nearest(self._replicas, partial(self._download, path))
+                return self._read_nearest(partial(self._download, path))
             digests: list[Digest] = []
             with closing(self._stream(digests.append)) as pieces:
                 for piece in pieces:
@@ -224,7 +225,7 @@ class Payload:
 
         `meanwhile` is called for each MiB. Its errors end the reading.
         """
-        return self._from_nearest(self._replicas, partial(self._read_through, meanwhile=meanwhile))
+        return self._read_nearest(partial(self._read_through, meanwhile=meanwhile))
 
     def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
         """Copy the payload to `target` in S3, replacing an earlier object.
@@ -243,6 +244,24 @@ class Payload:
         # If S3 reports no SHA-256 of the copy, the copy of an earlier object could not be detected.
         return self._from_nearest(self._replicas if has_sha256(self.size) else (), copy)
 
+    def fetch(self) -> bytes:
+        """Return all bytes from the nearest place, also if they have been read ahead."""
+        return self._from_nearest(self._replicas, self._whole)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the payload is small: it is read by one request."""
+        return self._origin.is_whole
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"fetched": None}
+
+    def _read_nearest(self, read: Callable[[Reader], T]) -> T:
+        data = self.fetched and self.fetched()
+        if data is None:
+            return self._from_nearest(self._replicas, read)
+        return read(InlineReader(data, message_id=self._claim.id))
+
     def _from_nearest(self, replicas: Sequence[Reader], read: Callable[[Reader], T]) -> T:
         """Return the result of `read` for the first replica that has the payload, otherwise for the store's object."""
         for replica in replicas:
@@ -260,6 +279,10 @@ class Payload:
 
     def _stream(self, note: Callable[[Digest], object] = ignore) -> Generator[bytes | memoryview]:
         """Yield the pieces from the nearest place. `note` is called with the digest before the last one."""
+        data = self.fetched and self.fetched()
+        if data is not None:
+            yield from self._pieces(InlineReader(data, message_id=self._claim.id), note)
+            return
         for replica in self._replicas:
             begun = False
             try:

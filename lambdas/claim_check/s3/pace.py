@@ -11,9 +11,10 @@ BEGIN_WITH = 4
 WINDOW_SECONDS = 0.05
 FAR_SECONDS = 0.1  # until the first byte: a distant Region, where a connection waits more than it carries
 FAST_BYTES_PER_SECOND = 150 * MIB  # by four connections: a host with more network than one connection can use
-_FAST_SECONDS = 0.005
+FAST_SECONDS = 0.002
 _PAYS = 1.2  # twice the connections must give that much more
 
+_GROWS = 1.2  # from one window to the next
 _SLOW = 0.4  # of the median of other connections
 _MINIMUM_RATES = 4
 
@@ -33,22 +34,20 @@ class Growth:
         self._last_rate = 0.0
         self.connections = min(BEGIN_WITH, maximum)
 
-    def responded(self, seconds: float) -> None:
-        """Note the time from a request to its response."""
+    def responded(self, seconds: float, *, now: float) -> None:
+        """Note a response `seconds` after its request. `now` is in seconds of a monotonic clock."""
+        if self._since is None:
+            self._since = now
         if seconds >= FAR_SECONDS and not self._is_settled:
             self._settle(self._maximum)
 
     def received(self, size: int, *, now: float) -> None:
-        """Note bytes that have arrived on any connection. `now` is in seconds of a monotonic clock."""
-        if self._is_settled:
-            return
-        if self._since is None:
-            self._since = now
-        if now < self._since:
+        """Note bytes that have arrived on any connection."""
+        if self._is_settled or self._since is None or now < self._since:
             return
         self._bytes += size
         seconds = now - self._since
-        if seconds >= _FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
+        if seconds >= FAST_SECONDS and self._bytes >= max(4 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
             self._settle(self._maximum)
         elif seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
             self._judge(self._bytes / seconds)
@@ -97,34 +96,38 @@ class Rates:
 class Pace:
     """The rate of one connection while it receives a part.
 
-    A connection begins slowly, so only what it gave lately counts, and not its first piece. 50 ms of reading, and 50 ms
-    of work that is left, are the least: on a busy processor every connection stops for some milliseconds.
+    A new connection begins slowly, so what counts is its rate in the last two windows, once it grows no more. A window
+    of 25 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
+    milliseconds.
     """
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
         self._has_begun = False
-        self._all = [0, 0.0]
-        self._recent = [0, 0.0]
+        self._size = 0
+        self._seconds = 0.0
+        self._last = 0.0
+        self._rate: float | None = None
 
     def is_given_up(self, size: int, seconds: float, *, left: int) -> bool:
         """Note `size` bytes that took `seconds`. Return whether another connection would receive the rest earlier."""
-        if not self._has_begun:
+        if not self._has_begun:  # the first piece has waited for the response
             self._has_begun = True
             return False
-        self._all = [self._all[0] + size, self._all[1] + seconds]
-        self._recent = [self._recent[0] + size, self._recent[1] + seconds]
-        recent, since = self._recent
-        if since < WINDOW_SECONDS:
+        self._size, self._seconds = self._size + size, self._seconds + seconds
+        if self._seconds < WINDOW_SECONDS / 2:
             return False
-        self._recent = [0, 0.0]
-        return left * since >= recent * WINDOW_SECONDS and self._rates.give_up(recent / since)
+        rate, last = self._size / self._seconds, self._last
+        self._size, self._seconds, self._last = 0, 0.0, rate
+        self._rate = (rate + last) / 2 if last else rate
+        is_growing = rate > _GROWS * last
+        return not is_growing and left >= self._rate * WINDOW_SECONDS and self._rates.give_up(self._rate)
 
     def is_slow(self) -> bool:
         """Return whether the connection, which has received its part, is far below the others. Notes its rate."""
-        size, seconds = self._all
-        if not seconds:
+        rate = self._rate or (self._size / self._seconds if self._seconds else None)
+        if rate is None:
             return False
-        is_slow = self._rates.is_slow(size / seconds)
-        self._rates.add(size / seconds)
+        is_slow = self._rates.is_slow(rate)
+        self._rates.add(rate)
         return is_slow

@@ -8,7 +8,9 @@ two steps. Therefore that thread takes no lock. It uses SimpleQueue, whose metho
 from __future__ import annotations
 
 import hashlib
+import os
 import time
+from _thread import start_new_thread  # one step, which Thread.start is not
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -89,6 +91,7 @@ class ParallelRead:
         self._rates = Rates(2 * maximum)
         self._ready: SimpleQueue[memoryview | BaseException | None] = SimpleQueue()
         self._inbox: SimpleQueue[memoryview | bool] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
         # The caller's thread uses nothing below.
         self._changed = Condition()
         self._share = memory.share()
@@ -104,24 +107,24 @@ class ParallelRead:
 
     def pieces(self) -> Generator[memoryview]:
         """Yield the bytes in order. A piece is valid until the next one is requested."""
-        joiner = Thread(target=self._join, name="claim-check-join", daemon=True)
+        process = os.getpid()
         try:
-            joiner.start()
-            while (piece := self._receive(joiner)) is not None:
+            start_new_thread(self._join, ())
+            while (piece := self._receive(process)) is not None:
                 yield piece
                 self._inbox.put(piece)
         finally:
             self._is_stopped = True
             self._inbox.put(False)
-            if joiner.is_alive():
-                joiner.join(_END_SECONDS)
+            with suppress(Empty):
+                self._ended.get(timeout=_END_SECONDS if os.getpid() == process else 0)
 
-    def _receive(self, joiner: Thread) -> memoryview | None:
+    def _receive(self, process: int) -> memoryview | None:
         while True:
             try:
                 item = self._ready.get(timeout=_WAIT_SECONDS)
             except Empty:
-                if not joiner.is_alive():  # in a process that was forked while it read
+                if os.getpid() != process:
                     raise PayloadUnavailable("the read belongs to another process: read the payload again") from None
                 continue
             if isinstance(item, BaseException):
@@ -152,6 +155,7 @@ class ParallelRead:
             self._share.close()
             if self._target:
                 self._target.close()
+            self._ended.put(None)
 
     def _begin(self, part: Part) -> None:
         with self._changed:
@@ -247,7 +251,7 @@ class ParallelRead:
         body, etag = self._source.open(part.offset, part.first + part.size, self._etag)
         try:
             with self._changed:
-                self._growth.responded(time.monotonic() - begun)
+                self._growth.responded(time.monotonic() - begun, now=time.monotonic())
                 self._etag = self._etag or etag
                 self._bodies.add(body)
             if etag != self._etag:

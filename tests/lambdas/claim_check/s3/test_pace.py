@@ -14,6 +14,7 @@ class Network:
     def __init__(self, growth: Growth, *, host: float, each: float) -> None:
         self._growth, self._host, self._each = growth, host, each
         self._now = 100.0
+        growth.responded(0.01, now=self._now)
 
     def run(self, seconds: float) -> None:
         """Deliver pieces for some time, in steps of a millisecond."""
@@ -59,27 +60,24 @@ def test_connections_that_do_not_pay_end() -> None:
 
 def test_fast_host_gets_all_connections_at_once() -> None:
     growth = Growth(16)
-    Network(growth, host=1200, each=86).run(0.012)
-    assert growth.connections == 16
-
-
-def test_fast_burst_of_two_pieces_is_not_a_fast_host() -> None:
-    growth = Growth(16)
-    Network(growth, host=180, each=1000).run(0.007)
+    network = Network(growth, host=1200, each=86)
+    network.run(0.002)
     assert growth.connections == 4
+    network.run(0.001)
+    assert growth.connections == 16, "a MiB in 3 ms"
 
 
 @pytest.mark.parametrize(("seconds", "connections"), [(0.099, 4), (0.1, 16)])
 def test_distant_region_gets_all_connections_at_once(seconds: float, connections: int) -> None:
     growth = Growth(16)
-    growth.responded(seconds)
+    growth.responded(seconds, now=0)
     assert growth.connections == connections
 
 
 def test_settled_growth_stays() -> None:
     growth = Growth(16)
     Network(growth, host=50, each=90).run(3)
-    growth.responded(1)
+    growth.responded(1, now=200)
     assert growth.connections == 4
 
 
@@ -102,36 +100,51 @@ def test_number_of_connections_given_up_is_limited() -> None:
     assert [known.give_up(rate) for rate in (50, 1, 1, 1)] == [False, True, True, False]
 
 
-def test_slow_connection_is_given_up_after_its_window() -> None:
-    pace = Pace(rates(100, 100, 100, 100))
+def begun(known: Rates) -> Pace:
+    """Return the pace of a connection whose first piece has arrived."""
+    pace = Pace(known)
     assert not pace.is_given_up(1, 9, left=1000), "the first piece waits for the response"
-    assert not pace.is_given_up(1, 0.04, left=1000)
-    assert pace.is_given_up(1, 0.02, left=1000)
+    return pace
+
+
+def test_slow_connection_is_given_up_after_two_windows() -> None:
+    pace = begun(rates(*[1000] * 4))
+    for _ in range(3):
+        assert not pace.is_given_up(1, 0.0125, left=1000)
+    assert pace.is_given_up(1, 0.0125, left=1000)
+
+
+def test_connection_that_still_grows_is_not_given_up() -> None:
+    pace = begun(rates(*[1000] * 4))
+    for size in (1, 2, 3, 4):
+        assert not pace.is_given_up(size, 0.1, left=1000)
+    assert pace.is_given_up(4, 0.1, left=1000)
 
 
 def test_connection_with_little_left_is_not_given_up() -> None:
-    pace = Pace(rates(*[9000] * 4))
-    pace.is_given_up(1, 1, left=1000)
+    pace = begun(rates(*[9000] * 4))
+    pace.is_given_up(1000, 1, left=1000)
     assert not pace.is_given_up(1000, 1, left=49), "49 ms at this rate"
     assert pace.is_given_up(1000, 1, left=50)
 
 
-def test_only_recent_bytes_count() -> None:
-    pace = Pace(rates(100, 100, 100, 100))
-    pace.is_given_up(1, 1, left=1000)
-    assert not pace.is_given_up(100, 1, left=1000)
-    assert pace.is_given_up(10, 1, left=1000)
+def test_only_recent_windows_count() -> None:
+    pace = begun(rates(*[1000] * 4))
+    for size in (1000, 1000, 300):
+        assert not pace.is_given_up(size, 1, left=1000), "650 bytes a second in the last two"
+    assert pace.is_given_up(300, 1, left=1000)
 
 
 def test_rate_of_a_whole_part_is_compared_and_noted() -> None:
-    known = rates(100, 100, 100, 100)
-    slow, fast = Pace(known), Pace(known)
-    for pace, size in ((slow, 1), (fast, 100)):
+    known = rates(*[1000] * 4)
+    for size, slow in ((399, True), (400, False)):
+        pace = begun(known)
         assert not pace.is_slow(), "one piece has no rate"
-        pace.is_given_up(1, 1, left=0)
         pace.is_given_up(size, 1, left=0)
-    assert slow.is_slow()
-    assert not fast.is_slow()
+        assert pace.is_slow() is slow
+    quick = begun(known)
+    quick.is_given_up(1, 0.02, left=0)
+    assert quick.is_slow(), "50 bytes a second, in less than a window"
     for _ in range(9):
-        slow.is_slow()
-    assert not slow.is_slow(), "by now most connections are as slow"
+        quick.is_slow()
+    assert not quick.is_slow(), "by now most connections are as slow"
