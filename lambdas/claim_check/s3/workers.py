@@ -25,7 +25,7 @@ WAIT_SECONDS = 0.5  # an exception that is raised for another thread than the ma
 class Stopped(BaseException):
     """Raised within a request to end it. It is not an Exception, so that boto does not retry.
 
-    `reason` is the error of the call, or None if nobody waits for the call.
+    `reason` is the error of the call, or None if no caller waits for it.
     """
 
     def __init__(self, reason: ClaimCheckError | None = None) -> None:
