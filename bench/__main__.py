@@ -105,7 +105,7 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
         }
         if client.startswith(SEPARATE):
             environment["PYTHONPATH"] += os.pathsep + str(BUILD / "bench-clients")
-        arguments = ["bench.transfer", client, case.way, str(case.size), name]
+        arguments = ["bench.transfer", client, case.way, str(case.size), str(profile.dilation), name]
         with python(*arguments, environment=environment) as process:
             assert process.stdout
             timer = threading.Timer(TIMEOUT, process.kill)
@@ -120,7 +120,7 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
         found = json.loads(server.communicate()[0])
     if case.way in PUBLISH:
         assert found["written"][-1] == case.size, found
-    return {**labels, **result, "wall": result["wall"] / profile.dilation, "calls": found["calls"]}
+    return {**labels, **result, "calls": found["calls"]}
 
 
 def throttle(process: subprocess.Popen[str], processors: float, period: float) -> None:

@@ -69,7 +69,7 @@ _INSTANCE_FAR = replace(
     round_trip=0.070,
     first_byte=0.075,
 )
-_FUNCTION = replace(_INSTANCE, title="Lambda function of 1,769 MB, same Region", dilation=2, host=75 * MB, processors=1)
+_FUNCTION = replace(_INSTANCE, title="Lambda function of 1,769 MB, same Region", dilation=8, host=75 * MB, processors=1)
 
 PROFILES = {
     "instance": _INSTANCE,
@@ -77,7 +77,7 @@ PROFILES = {
     "instance-slow": replace(_INSTANCE, title="EC2 instance, 20 % slow connections", slow=0.2),
     "instance-far-slow": replace(_INSTANCE_FAR, title="EC2 instance, another Region, 20 % slow connections", slow=0.2),
     "instance-drop": replace(_INSTANCE, title="EC2 instance, 20 % of connections reset", drop=0.2),
-    "task": replace(_INSTANCE, title="Fargate task, same Region", dilation=4, host=312 * MB),
+    "task": replace(_INSTANCE, title="Fargate task, same Region", dilation=8, host=312 * MB),
     "function": _FUNCTION,
     "function-512": replace(_FUNCTION, title="Lambda function of 512 MB, same Region", processors=512 / 1769),
     "function-far": replace(

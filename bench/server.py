@@ -166,6 +166,7 @@ class Server(ThreadingHTTPServer):
     """A server on a free port. It writes the certificate of its authority to a file."""
 
     request_queue_size = 128  # connections that begin at the same time
+    buffer_size = 256 * 1024  # bytes; in larger buffers, bytes would wait that have passed the network already
 
     def __init__(self, certificate: Path, network: Network) -> None:
         self.services = Services()
@@ -174,6 +175,8 @@ class Server(ThreadingHTTPServer):
         authority.issue_cert("127.0.0.1").configure_cert(context)
         authority.cert_pem.write_to_path(certificate)
         super().__init__(("127.0.0.1", 0), partial(Handler, self.services, network, context))
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # connections inherit it
+            self.socket.setsockopt(socket.SOL_SOCKET, buffer, self.buffer_size)
         self.url = f"https://127.0.0.1:{self.server_port}"
 
 

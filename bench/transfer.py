@@ -1,9 +1,10 @@
 """One measured transfer, in a process of its own. `__main__.py` starts it.
 
-    python -m bench.transfer CLIENT WAY SIZE FOLDER
+    python -m bench.transfer CLIENT WAY SIZE DILATION FOLDER
 
 It prints `ready` after a transfer of a few bytes, and then wall and CPU seconds and the peak memory in bytes, in
-addition to the memory before the transfer. Files are in FOLDER, and `payload-SIZE` is made if it is missing.
+addition to the memory before the transfer. Wall seconds are those of a clock that is slower by DILATION. Files are in
+FOLDER, and `payload-SIZE` is made if it is missing.
 """
 
 from __future__ import annotations
@@ -71,8 +72,17 @@ def memory(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def main(name: str, way: str, size: int, folder: Path) -> None:
+def slow_down(dilation: float) -> None:
+    """Make this process's clock slower, as the network is. Clients that measure a rate see the rate of the profile."""
+    for name in ("monotonic", "perf_counter"):
+        setattr(time, name, partial(lambda clock: clock() / dilation, getattr(time, name)))
+    sleep = time.sleep
+    setattr(time, "sleep", lambda seconds: sleep(seconds * dilation))  # noqa: B010 - its type is overloaded
+
+
+def main(name: str, way: str, size: int, dilation: float, folder: Path) -> None:
     """Measure one transfer."""
+    slow_down(dilation)
     pattern.sha256(size)  # not part of the transfer
     client = CLIENTS[name]()
     prepared(client, way.replace("batch", "bytes"), FIRST, folder)()
@@ -91,4 +101,4 @@ def main(name: str, way: str, size: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))
