@@ -10,9 +10,11 @@ from stacks.common.log_retention import LogRetention
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
 from stacks.deployment.names import Names
+from stacks.deployment.regions import has_resource_type
 from stacks.publisher.replica_stack import ReplicaStack
 from stacks.publisher.stack import PublisherStack
-from stacks.research.stack import ResearchStack
+from stacks.research.budget import BudgetStack
+from stacks.research.stack import BUDGET_TYPE, ResearchStack
 from stacks.sender import SenderStack
 from stacks.subscriber.https_stack import HttpsSubscriberStack
 from stacks.subscriber.lambda_stack import LambdaSubscriberStack
@@ -38,6 +40,9 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
     if deployment.research:
         names = ResearchNames(deployment.name, deployment.research)
         ResearchStack(app, names, settings=deployment.research, defaults=defaults)
+        budget = deployment.research.budget
+        if budget and not has_resource_type(names.place.region, BUDGET_TYPE):
+            BudgetStack(app, names, settings=budget)
     Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
 
 

@@ -4,7 +4,7 @@
     S3 code -> /opt/ml/processing/input/code ┴ python3 code/<script> <arguments> -> /opt/ml/processing/output -> S3
 
 The launcher passes strings. A pipeline passes references such as `{"Get": "Parameters.…"}`, and CDK passes tokens.
-Therefore the functions of this module pass values on without reading them.
+Therefore the functions of this module pass values on without reading them, except for a type that is a string.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+from research.instance_types import has_local_storage
 
 PROCESSING = "/opt/ml/processing"
 DATA = f"{PROCESSING}/input/data"
@@ -136,7 +138,7 @@ def request(
                 "InstanceCount": 1,
                 "InstanceType": instance_type,
                 "VolumeSizeInGB": volume_gb,
-                "VolumeKmsKeyId": environment.key,
+                **_volume_key(environment, instance_type),
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": maximum_minutes * 60},
@@ -145,6 +147,13 @@ def request(
             "VpcConfig": {"SecurityGroupIds": [environment.security_group], "Subnets": list(environment.subnets)},
         },
     }
+
+
+def _volume_key(environment: Environment, instance_type: Any) -> dict[str, Any]:
+    # The type of a pipeline's job is a reference. Its role allows types without local storage only.
+    if isinstance(instance_type, str) and has_local_storage(instance_type):
+        return {}
+    return {"VolumeKmsKeyId": environment.key}
 
 
 def _input(name: str, uri: Any, path: str) -> dict[str, Any]:

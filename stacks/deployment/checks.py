@@ -80,6 +80,7 @@ def _check_duplicates(deployment: Deployment, names: Names) -> Iterator[Problem]
     }
     if names.research:
         taken[names.research.stack] = "the research stack"
+        taken[names.research.budget_stack] = "the budget's stack"
     for index, subscriber in enumerate(deployment.subscribers):
         key, own = f"subscribers[{index}]", names.subscribers[subscriber.name]
         wanted = (

@@ -251,6 +251,8 @@ class ResearchNames:
         self.prefix = prefix
         self.place = place
         self.stack = f"{prefix}-research"
+        self.budget_stack = f"{prefix}-research-budget"
+        """The stack of the budget, for a Region without budgets."""
         self.domain = f"{prefix}-research"
         self.data_bucket = place.bucket(f"{prefix}-research-{place.account}-{place.region}")
         self.processing_role = place.role(f"{prefix}-processing")

@@ -53,3 +53,34 @@ def is_opt_in_for_sns(region: str) -> bool:
 def dns_suffix(region: str) -> str:
     """Return the domain of the Region's endpoints: `amazonaws.com`, in China `amazonaws.com.cn`."""
     return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"
+
+
+_LACKING = {
+    "AWS::Budgets::Budget": frozenset(
+        {
+            *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-3", "ap-south-2", "ap-southeast-3"),
+            *("ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "eu-central-2"),
+            *("eu-north-1", "eu-south-1", "eu-south-2", "il-central-1", "me-central-1", "mx-central-1"),
+            *("us-gov-east-1", "us-gov-west-1"),
+        }
+    ),
+    "AWS::CodeBuild::Project": frozenset({"ap-east-2", "ca-west-1", "mx-central-1"}),
+    "AWS::SageMaker::AppImageConfig": frozenset({"ap-south-2", "ap-southeast-4", "ca-west-1", "mx-central-1"}),
+    "AWS::SageMaker::Domain": frozenset({"ca-west-1", "mx-central-1"}),
+    "AWS::SageMaker::NotebookInstance": frozenset({"me-central-1", "us-gov-east-1"}),
+    "AWS::SageMaker::Space": frozenset(
+        {
+            *("ap-south-2", "ap-southeast-4", "ca-west-1", "cn-north-1", "cn-northwest-1", "mx-central-1"),
+            *("us-gov-east-1", "us-gov-west-1"),
+        }
+    ),
+    "AWS::SageMaker::UserProfile": frozenset({"ap-south-2", "ap-southeast-4", "ca-west-1", "mx-central-1"}),
+}
+"""Regions without a resource type of the research stack, by CloudFormation's schemas."""
+
+
+def has_resource_type(region: str, resource_type: str) -> bool:
+    """Return whether CloudFormation has the type in the Region. True for a type that all Regions have."""
+    if resource_type == "AWS::IdentityStore::User":
+        return region == "us-east-1"
+    return region not in _LACKING.get(resource_type, ())

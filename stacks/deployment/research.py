@@ -9,7 +9,20 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from typing_extensions import Doc
 
-from stacks.deployment.types import Account, Array, Email, Name, Region, SubnetId, Table, Unique, VpcId, pattern
+from research.instance_types import has_local_storage
+from stacks.deployment.types import (
+    Account,
+    Array,
+    AvailabilityZone,
+    Email,
+    Name,
+    Region,
+    SubnetId,
+    Table,
+    Unique,
+    VpcId,
+    pattern,
+)
 
 ROOT = Path(__file__).parents[2]
 """The project's folder, which relative paths of images and scripts start from."""
@@ -200,7 +213,7 @@ class PipelineConfig(Table):
     script: str = "research/jobs/qc_metrics.py"
     """The script, a `.py` file: an absolute path, or one from the project's folder."""
     instance_type: str = "ml.m5.xlarge"
-    """Default instance type of the job, one of `instance_types`."""
+    """Default instance type of the job, one of `job_instance_types` without local storage."""
     volume_gb: int = Field(default=30, ge=1, le=16_384)
     """Size of the job's volume in GB. It must hold input and output."""
     maximum_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
@@ -222,12 +235,14 @@ class PipelineConfig(Table):
 
 
 class BudgetConfig(Table):
-    """`[research.budget]`: a monthly budget for SageMaker in the account."""
+    """`[research.budget]`: a monthly budget for SageMaker in the account, or for the account."""
 
     monthly_usd: int = Field(ge=1)
     """Budget in USD for each month."""
     emails: Array[Email] = Field(min_length=1, max_length=10)
     """Recipients of mails at 80 % and 100 % of the budget, and when 100 % is forecast."""
+    whole_account: bool = False
+    """Counts all costs of the account, with VPC endpoints, registry and logs. Otherwise only SageMaker is counted."""
 
 
 class WorkstationConfig(Table):
@@ -274,14 +289,27 @@ class ResearchConfig(Table):
     """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created."""
     subnet_ids: Array[SubnetId] = Field(default=(), max_length=10)
     """Private subnets of `vpc_id`."""
+    availability_zones: Annotated[Array[AvailabilityZone], Unique] = Field(default=(), max_length=6)
+    """Zones of the created VPC's subnets, such as `["us-east-1b", "us-east-1d"]`. By default, the first two of the
+    account. Choose others if a VPC endpoint or an instance type is not available there.
+    """
     home_efs: bool = False
-    """A home directory on EFS for each researcher, next to the volumes of spaces. Studio Classic requires it."""
+    """A home directory on EFS for each researcher, next to the volumes of spaces. Studio Classic requires it. Needs
+    `vpc_id`, and cannot be turned off later.
+    """
     instance_types: Array[str] = Field(
-        default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.4xlarge"), min_length=1
+        default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.r5.large", "ml.r5.xlarge", "ml.r5.4xlarge"),
+        min_length=1,
     )
-    """Instance types that researchers may start, for apps and jobs. Others are denied."""
-    default_instance_type: str = "ml.t3.medium"
-    """Default instance type of an app."""
+    """Instance types of apps that researchers may start. Others are denied, and hidden in Studio."""
+    default_instance_type: str = "ml.r5.large"
+    """Default instance type of an app. `ml.r5.large` has 16 GB of memory."""
+    job_instance_types: Array[str] = Field(
+        default=("ml.t3.medium", "ml.m5.xlarge", "ml.m5.4xlarge", "ml.r5.xlarge", "ml.r5.4xlarge"), min_length=1
+    )
+    """Instance types of processing jobs that researchers may start. Others are denied. Pipelines use those without
+    local storage.
+    """
     idle_minutes: int = Field(default=120, ge=60, le=525_600)
     """Idle time after which an app is shut down. A researcher may choose less."""
     volume_gb: int = Field(default=20, ge=5, le=16_384)
@@ -301,7 +329,12 @@ class ResearchConfig(Table):
     budget: BudgetConfig | None = None
     """A budget."""
     workstation: WorkstationConfig | None = None
-    """A notebook instance for the administrator."""
+    """A notebook instance for the administrator. Needs `vpc_id`: a created VPC reaches no registry to build from."""
+
+    @property
+    def pipeline_instance_types(self) -> tuple[str, ...]:
+        """Instance types of pipelines' jobs. Their volumes' key cannot depend on the type."""
+        return tuple(each for each in self.job_instance_types if not has_local_storage(each))
 
     @property
     def classic(self) -> bool:

@@ -8,12 +8,18 @@ from functools import cache
 
 from botocore.session import get_session
 
+from research.instance_types import family
 from stacks.deployment.dockerfile import stage_names
 from stacks.deployment.problems import Problem
+from stacks.deployment.regions import has_resource_type, partition
 from stacks.deployment.research import ImageConfig, ResearchConfig
 
 RESERVED_PARAMETERS = ("input", "output", "instance_type")
 """Parameters of every pipeline."""
+NOT_HIDEABLE = frozenset({"KernelGateway", "RSessionGateway"})
+"""Apps that CloudFormation does not accept as hidden."""
+NOT_IN_CLOUDFORMATION = frozenset({"g7"})
+"""Families of app instances that CloudFormation does not accept as hidden."""
 
 
 def check(research: ResearchConfig) -> Iterator[Problem]:
@@ -24,6 +30,7 @@ def check(research: ResearchConfig) -> Iterator[Problem]:
     yield from _check_spaces(research)
     yield from _check_images(research)
     yield from _check_network(research)
+    yield from _check_region(research)
     yield from _check_instance_types(research)
     yield from _check_hidden_apps(research)
     yield from _check_pipelines(research)
@@ -112,31 +119,89 @@ def _check_network(research: ResearchConfig) -> Iterator[Problem]:
         yield Problem("research.subnet_ids", None, "is missing. Add subnets of vpc_id.")
     if research.subnet_ids and not research.vpc_id:
         yield Problem("research.vpc_id", None, "is missing. Add the VPC of subnet_ids.")
+    if research.availability_zones and research.vpc_id:
+        text = "applies to a created VPC. Remove it, or vpc_id and subnet_ids."
+        yield Problem("research.availability_zones", research.availability_zones, text)
+    for index, zone in enumerate(research.availability_zones):
+        if zone[:-1] != research.region:
+            yield Problem(f"research.availability_zones[{index}]", zone, f"is not in {research.region}. Change it.")
+    if research.home_efs and not research.vpc_id:
+        text = (
+            "SageMaker's file system leaves network interfaces and security groups that block the deletion of a "
+            "created VPC. Add vpc_id and subnet_ids, or remove home_efs."
+        )
+        yield Problem("research.home_efs", True, text)
+    if research.workstation and not research.vpc_id:
+        text = (
+            "a created VPC reaches no registry and no package index, so nothing can be built there. Add vpc_id and "
+            "subnet_ids of a network that reaches them. Or remove [research.workstation]: images are built without it."
+        )
+        yield Problem("research.workstation", None, text)
+
+
+def _check_region(research: ResearchConfig) -> Iterator[Problem]:
+    """Check that CloudFormation has the resource types of each key in the Region."""
+    new_user = any(user.given_name for user in research.users)
+    in_gov_cloud = partition(research.region) == "aws-us-gov"
+    for key, used, resource_type, remedy in (
+        ("region", True, "AWS::SageMaker::Domain", "Use another Region."),
+        ("users", research.users, "AWS::SageMaker::UserProfile", "Use another Region."),
+        (
+            "users",
+            new_user,
+            "AWS::IdentityStore::User",
+            "Create the users in Identity Center and give their principal_id.",
+        ),
+        ("spaces", research.spaces, "AWS::SageMaker::Space", "Create shared spaces in Studio."),
+        ("images", research.images, "AWS::CodeBuild::Project", "Use another Region, or no images."),
+        ("images", research.images, "AWS::SageMaker::AppImageConfig", "Use another Region, or no images."),
+        ("workstation", research.workstation, "AWS::SageMaker::NotebookInstance", "Remove [research.workstation]."),
+        # In other partitions, the budget is in us-east-1.
+        ("budget", research.budget and in_gov_cloud, "AWS::Budgets::Budget", "Remove [research.budget]."),
+    ):
+        if used and not has_resource_type(research.region, resource_type):
+            text = f"{research.region} has no {resource_type} in CloudFormation. {remedy}"
+            yield Problem(f"research.{key}", research.region if key == "region" else None, text)
 
 
 def _check_instance_types(research: ResearchConfig) -> Iterator[Problem]:
-    known = _values("AppInstanceType") - {"system"}
-    for index, instance_type in enumerate(research.instance_types):
-        if instance_type not in known:
-            text = "is not an instance type of SageMaker Studio. Use one such as ml.m5.xlarge."
-            yield Problem(f"research.instance_types[{index}]", instance_type, text)
-    yield from _check_instance_type("research.default_instance_type", research.default_instance_type, research)
-    if research.workstation and research.workstation.instance_type not in _values("InstanceType"):
+    for key, types, shape, use in (
+        ("instance_types", research.instance_types, "AppInstanceType", "apps of Studio"),
+        ("job_instance_types", research.job_instance_types, "ProcessingInstanceType", "processing jobs"),
+    ):
+        known = values(shape) - {"system"}
+        for index, instance_type in enumerate(types):
+            if instance_type not in known:
+                text = f"is not an instance type of SageMaker's {use}. Use one such as ml.m5.xlarge."
+                yield Problem(f"research.{key}[{index}]", instance_type, text)
+    default = research.default_instance_type
+    if default not in research.instance_types:
+        text = f"is not in instance_types ({', '.join(research.instance_types)}). Add it there."
+        yield Problem("research.default_instance_type", default, text)
+    if research.workstation and research.workstation.instance_type not in values("InstanceType"):
         text = "is not an instance type of SageMaker notebook instances. Use one such as ml.t3.medium."
         yield Problem("research.workstation.instance_type", research.workstation.instance_type, text)
 
 
-def _check_instance_type(key: str, value: str, research: ResearchConfig) -> Iterator[Problem]:
-    if value not in research.instance_types:
-        yield Problem(key, value, f"is not in instance_types ({', '.join(research.instance_types)}). Add it there.")
+def _check_pipeline_instance_type(key: str, value: str, research: ResearchConfig) -> Iterator[Problem]:
+    if value not in research.job_instance_types:
+        text = f"is not in job_instance_types ({', '.join(research.job_instance_types)}). Add it there."
+        yield Problem(key, value, text)
+    elif value not in research.pipeline_instance_types:
+        text = (
+            "has local storage, for which SageMaker accepts no key, and a pipeline's key cannot depend on its type. "
+            "Use a type without local storage, or launch the job without a pipeline."
+        )
+        yield Problem(key, value, text)
 
 
 def _check_hidden_apps(research: ResearchConfig) -> Iterator[Problem]:
-    known = _values("AppType")
+    known = values("AppType") - NOT_HIDEABLE
     used = {app for image in research.images for app in image.apps}
     for app in research.hidden_apps:
         if app not in known:
-            yield Problem("research.hidden_apps", app, f"is not an app of Studio. Use {', '.join(sorted(known))}.")
+            text = f"is not an app that Studio can hide. Use {', '.join(sorted(known))}."
+            yield Problem("research.hidden_apps", app, text)
         if app in used:
             text = "an image uses this app. Remove it from hidden_apps or from the image's apps."
             yield Problem("research.hidden_apps", app, text)
@@ -152,7 +217,7 @@ def _check_pipelines(research: ResearchConfig) -> Iterator[Problem]:
         if not pipeline.file.is_file() or pipeline.file.suffix != ".py":
             text = f"{pipeline.file} is not a .py file. Paths are relative to the project's folder."
             yield Problem(f"{key}.script", pipeline.script, text)
-        yield from _check_instance_type(f"{key}.instance_type", pipeline.instance_type, research)
+        yield from _check_pipeline_instance_type(f"{key}.instance_type", pipeline.instance_type, research)
         for name in pipeline.parameters:
             if name in RESERVED_PARAMETERS:
                 text = "is a parameter of every pipeline. Choose another name."
@@ -170,7 +235,13 @@ def _check_unique(table: str, key: str, values: Iterable[str], noun: str = "name
         seen.add(value)
 
 
+def hidden_instance_types(research: ResearchConfig) -> list[str]:
+    """Return the instance types that Studio's menu does not show, because researchers may not start them."""
+    shown = {*research.instance_types, "system"}
+    return sorted(each for each in values("AppInstanceType") - shown if family(each) not in NOT_IN_CLOUDFORMATION)
+
+
 @cache
-def _values(shape: str) -> frozenset[str]:
+def values(shape: str) -> frozenset[str]:
     """Return the values of an enumeration in SageMaker's API, from botocore's model."""
     return frozenset(get_session().get_service_model("sagemaker").shape_for(shape).enum)  # type: ignore[attr-defined]

@@ -153,6 +153,11 @@ RoleArn = Annotated[
     ),
     Doc("role ARN"),
 ]
+AvailabilityZone = Annotated[
+    str,
+    pattern(r"[a-z]{2}(-[a-z]+)+-[0-9][a-z]", "must be the name of an availability zone, such as us-east-1a."),
+    Doc("availability zone"),
+]
 VpcId = Annotated[
     str, pattern(r"vpc-[0-9a-f]{8,17}", "must be a VPC id, such as vpc-0123456789abcdef0."), Doc("VPC id")
 ]

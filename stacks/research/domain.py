@@ -8,11 +8,18 @@ from constructs import Construct
 
 from stacks.deployment import ResearchNames
 from stacks.deployment.research import App, ResearchConfig
+from stacks.deployment.research_checks import hidden_instance_types
 from stacks.research.images import AttachedImage, StudioImage
 from stacks.research.network import ResearchNetwork
 from stacks.research.roles import Roles
 
 _Domain = sagemaker.CfnDomain
+HIDDEN_TOOLS = (
+    *("DataWrangler", "FeatureStore", "EmrClusters", "AutoMl", "Experiments", "Training", "ModelEvaluation", "Models"),
+    *("JumpStart", "InferenceRecommender", "Endpoints", "Projects", "InferenceOptimization", "HyperPodClusters"),
+    *("Comet", "DeepchecksLLMEvaluation", "Fiddler", "LakeraGuard", "PerformanceEvaluation"),
+)
+"""Tools that Studio does not show, because researchers have no permission for them: all except pipelines."""
 
 
 class StudioDomain(sagemaker.CfnDomain):
@@ -56,7 +63,9 @@ class StudioDomain(sagemaker.CfnDomain):
                 default_landing_uri="studio::",
                 studio_web_portal="ENABLED",
                 studio_web_portal_settings=_Domain.StudioWebPortalSettingsProperty(
-                    hidden_app_types=list(settings.hidden_apps)
+                    hidden_app_types=list(settings.hidden_apps),
+                    hidden_instance_types=hidden_instance_types(settings),
+                    hidden_ml_tools=list(HIDDEN_TOOLS),
                 ),
                 auto_mount_home_efs="Enabled" if settings.home_efs else "Disabled",
                 space_storage_settings=storage,

@@ -6,7 +6,8 @@ Dockerfile -> CodeBuild -> ECR -> SageMaker image and version -> the domain's de
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
+from aws_cdk import Annotations, CfnOutput, Environment, Fn, Stack, Tags
+from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
@@ -16,6 +17,7 @@ from research import processing_job
 from stacks.common.container_image import ImageBuilder
 from stacks.common.defaults import Defaults
 from stacks.deployment import ResearchNames
+from stacks.deployment.regions import has_resource_type
 from stacks.deployment.research import ResearchConfig
 from stacks.research.budget import MonthlyBudget
 from stacks.research.clean_up import DomainCleanUp
@@ -28,6 +30,11 @@ from stacks.research.roles import Roles
 from stacks.research.users import Users
 from stacks.research.workstation import Workstation
 
+BUDGET_TYPE = budgets.CfnBudget.CFN_RESOURCE_TYPE_NAME
+CLASSIC_WARNING = (
+    'An image has apps = ["KernelGateway"]. SageMaker closed Studio Classic to new customers: only accounts that have '
+    "applications of it can run them. Use JupyterLab and CodeEditor in other accounts."
+)
 TAG = "coatcheck:deployment"
 """The tag of all resources of the stack, which the domain propagates to researchers' resources."""
 
@@ -37,10 +44,11 @@ class ResearchStack(Stack):
 
     @property
     def availability_zones(self) -> list[str]:
-        """Two zones that CloudFormation chooses. CDK would request their names from AWS during synth."""
-        return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
+        """The file's zones, or two that CloudFormation chooses. CDK would request names from AWS during synth."""
+        return list(self._settings.availability_zones) or [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
 
     def __init__(self, scope: Construct, names: ResearchNames, *, settings: ResearchConfig, defaults: Defaults) -> None:
+        self._names, self._settings, self._defaults = names, settings, defaults
         super().__init__(
             scope,
             names.stack,
@@ -48,7 +56,6 @@ class ResearchStack(Stack):
             termination_protection=defaults.termination_protection,
             description="coatcheck: a SageMaker Studio environment with custom images.",
         )
-        self._names, self._settings, self._defaults = names, settings, defaults
         Tags.of(self).add(TAG, defaults.name)
         self._apply_permissions_boundary()
         self._key = self._add_key()
@@ -96,8 +103,10 @@ class ResearchStack(Stack):
         retained = self._retained(bucket)
         self._add_clean_up(domain, users, pipelines, retained)
         self._add_workstation(domain)
-        if settings.budget:
+        if settings.budget and has_resource_type(self.region, BUDGET_TYPE):
             MonthlyBudget(self, "Budget", settings=settings.budget)
+        if settings.classic:
+            Annotations.of(self).add_warning_v2("coatcheck:studio-classic", CLASSIC_WARNING)
         self._add_outputs(domain, parameter, variables, retained)
 
     def _apply_permissions_boundary(self) -> None:
@@ -164,7 +173,7 @@ class ResearchStack(Stack):
                 f"Pipeline-{pipeline.name}",
                 names=self._names,
                 settings=pipeline,
-                instance_types=self._settings.instance_types,
+                instance_types=self._settings.pipeline_instance_types,
                 environment=environment,
                 processing_role=self._roles.processing,
                 key=self._key,

@@ -190,11 +190,8 @@ def _limits(settings: ResearchConfig, network: ResearchNetwork) -> list[iam.Poli
     create = ["sagemaker:CreateProcessingJob"]
     other_groups = {"ForAnyValue:StringNotEquals": {"sagemaker:VpcSecurityGroupIds": [network.jobs.security_group_id]}}
     limits = [
-        _deny(
-            "OnlyTheseInstanceTypes",
-            ["sagemaker:CreateApp", *create],
-            {"ForAnyValue:StringNotEquals": {"sagemaker:InstanceTypes": [*settings.instance_types, "system"]}},
-        ),
+        _deny("OnlyTheseAppTypes", ["sagemaker:CreateApp"], _other_types(*settings.instance_types, "system")),
+        _deny("OnlyTheseJobTypes", create, _other_types(*settings.job_instance_types)),
         # A researcher's group could let a job reach that researcher's apps.
         _deny("NoJobInAnotherGroup", create, other_groups),
     ]
@@ -205,6 +202,10 @@ def _limits(settings: ResearchConfig, network: ResearchNetwork) -> list[iam.Poli
             _deny("NoJobInAnotherNetwork", create, outside),
         ]
     return limits
+
+
+def _other_types(*instance_types: str) -> Mapping[str, object]:
+    return {"ForAnyValue:StringNotEquals": {"sagemaker:InstanceTypes": list(instance_types)}}
 
 
 def _deny(sid: str, actions: list[str], conditions: Mapping[str, object]) -> iam.PolicyStatement:

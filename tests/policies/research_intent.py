@@ -262,7 +262,7 @@ class _Environment:
             (self._own_jobs,),
             {"sagemaker:VpcSubnets": self._subnets} if self._research.network == "vpc-only" else {},
             conditions_if_present={
-                "sagemaker:InstanceTypes": (*self._research.instance_types, "system"),
+                "sagemaker:InstanceTypes": self._research.job_instance_types,
                 "sagemaker:VpcSecurityGroupIds": (self._named("NetworkJobs").rpartition("/")[2],),
             },
         )
@@ -302,7 +302,7 @@ class _Environment:
         for pipeline, pipeline_arn in zip(self._research.pipelines, self._pipelines, strict=True):
             role = self._named(f"Pipeline-{pipeline.name}Role")
             jobs = (f"{pipeline_arn.replace(':pipeline/', ':processing-job/')}--job-*",)
-            sizes = {"sagemaker:InstanceTypes": self._research.instance_types}
+            sizes = {"sagemaker:InstanceTypes": self._research.pipeline_instance_types}
             intent.add_role(role, self._sagemaker, NAMED_SESSION)
             intent.allow(
                 role,

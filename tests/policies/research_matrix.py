@@ -191,7 +191,7 @@ class _Environment:
             yield "without an instance type", own
 
     def _job_variants(self, session: Context) -> Iterator[tuple[str, Context]]:
-        inside: Context = {**session, "sagemaker:InstanceTypes": [self._research.default_instance_type]}
+        inside: Context = {**session, "sagemaker:InstanceTypes": [self._research.job_instance_types[0]]}
         subnets = list(self._subnets) or ["subnet-1"]
         group = self._inventory.arn_of(self._stack, "NetworkJobs").rpartition("/")[2]
         network: Context = {**inside, "sagemaker:VpcSubnets": subnets, "sagemaker:VpcSecurityGroupIds": [group]}

@@ -132,11 +132,12 @@ _CHANGES: dict[str, dict[str, Callable[[Templates], object]]] = {
             "ManagedPolicyArns",
             ["arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"],
         ),
-        "any instance type": lambda t: _remove_statement(
-            t.find(SSO, "AWS::IAM::ManagedPolicy"), "OnlyTheseInstanceTypes"
+        "any instance type": lambda t: _remove_statement(t.find(SSO, "AWS::IAM::ManagedPolicy"), "OnlyTheseAppTypes"),
+        "any instance type of a job": lambda t: _remove_statement(
+            t.find(SSO, "AWS::IAM::ManagedPolicy"), "OnlyTheseJobTypes"
         ),
         "any instance type next to an allowed one": lambda t: assign(
-            _studio(t, "OnlyTheseInstanceTypes"),
+            _studio(t, "OnlyTheseAppTypes"),
             "Condition",
             {"ForAllValues:StringNotEquals": {"sagemaker:InstanceTypes": ["ml.t3.medium", "system"]}},
         ),

@@ -11,6 +11,7 @@ from tests.templates import ROOT
 
 MESSAGES: dict[str, Any] = tomllib.loads((ROOT / "deployments" / "research-messages.toml").read_text())
 PIPELINE = {"name": "qc"}
+GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,43 @@ PIPELINE = {"name": "qc"}
         (research("vpc_id", to="vpc-0123456789abcdef0"), "research.subnet_ids: is missing. Add subnets of vpc_id."),
         (research("subnet_ids", to=["subnet-0123456789abcdef0"]), "research.vpc_id: is missing. Add the VPC of subnet"),
         (research("instance_types", to=["m5.large"]), 'research.instance_types[0] = "m5.large": is not an instance'),
+        (
+            research("job_instance_types", to=["ml.c5.large"]),
+            '_types[0] = "ml.c5.large": is not an instance type of Sage',
+        ),
+        (
+            research("instance_types", to=["ml.r5d.large"]),
+            '"ml.r5d.large": is not an instance type of SageMaker\'s apps',
+        ),
+        (research("home_efs", to=True), "research.home_efs = true: SageMaker's file system leaves network interfaces"),
+        (
+            research("workstation", to={}),
+            "research.workstation: a created VPC reaches no registry and no package index",
+        ),
+        (
+            research("availability_zones", to=["us-east-1a", "us-west-2a"]),
+            'research.availability_zones[1] = "us-west-2a": is not in us-east-1. Change it.',
+        ),
+        (
+            research("availability_zones", to=["eu-central-1a"], table=RESEARCH_IMAGES),
+            'research.availability_zones = ["eu-central-1a"]: applies to a created VPC. Remove it, or vpc_id',
+        ),
+        (research("hidden_apps", to=["KernelGateway"]), 'hidden_apps = "KernelGateway": is not an app that Studio can'),
+        (
+            research("region", to="eu-north-1"),
+            "research.users: eu-north-1 has no AWS::IdentityStore::User in CloudForm",
+        ),
+        (research("region", to="cn-north-1"), "research.spaces: cn-north-1 has no AWS::SageMaker::Space in CloudForm"),
+        (
+            research("region", to="ca-west-1"),
+            'research.region = "ca-west-1": ca-west-1 has no AWS::SageMaker::Domain in',
+        ),
+        (research("region", to="us-gov-west-1"), "research.budget: us-gov-west-1 has no AWS::Budgets::Budget in Cloud"),
         (research("default_instance_type", to="ml.g5.xlarge"), '"ml.g5.xlarge": is not in instance_types (ml.t3.medi'),
-        (research("hidden_apps", to=["Excel"]), 'research.hidden_apps = "Excel": is not an app of Studio. Use'),
+        (
+            research("hidden_apps", to=["Excel"]),
+            'research.hidden_apps = "Excel": is not an app that Studio can hide. Use',
+        ),
         (research("hidden_apps", to=["JupyterLab"]), 'research.hidden_apps = "JupyterLab": an image uses this app.'),
         (research("images", 0, "context", to="nowhere"), 'research.images[0].context = "nowhere": '),
         (research("images", 0, "dockerfile", to="Other"), "has no Other. Paths are relative to the project's folder."),
@@ -58,7 +94,12 @@ PIPELINE = {"name": "qc"}
         (research("pipelines", to=[PIPELINE | {"script": "x.py"}]), 'research.pipelines[0].script = "x.py": '),
         (
             research("pipelines", to=[PIPELINE | {"instance_type": "ml.g5.xlarge"}]),
-            'pipelines[0].instance_type = "ml.g5.xlarge": is not in instance_types',
+            'pipelines[0].instance_type = "ml.g5.xlarge": is not in job_instance_types',
+        ),
+        (
+            RESEARCH
+            | {"research": RESEARCH["research"] | {"job_instance_types": ["ml.g5.xlarge"], "pipelines": [GPU]}},
+            'pipelines[0].instance_type = "ml.g5.xlarge": has local storage, for which SageMaker accepts no key',
         ),
         (
             research("pipelines", to=[PIPELINE | {"parameters": {"input": 1}}]),

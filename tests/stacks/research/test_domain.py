@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from stacks.deployment import ResearchDeployment
+from stacks.deployment.research_checks import NOT_HIDEABLE, values
 from tests.stacks.policies import Template, only, resources
-from tests.stacks.research.environments import logical_id, with_changes
+from tests.stacks.research.environments import load_example, logical_id, with_changes
+from tests.stacks.schemas import schema
 
 Synth = Callable[[ResearchDeployment], Template]
 
@@ -50,7 +52,7 @@ def test_image_is_attached_by_version(template: Template, settings: str) -> None
         }
     ]
     assert lab["DefaultResourceSpec"] == {
-        "InstanceType": "ml.t3.medium",
+        "InstanceType": "ml.r5.large",
         "SageMakerImageArn": {"Fn::GetAtt": [image, "ImageArn"]},
         "SageMakerImageVersionArn": {"Fn::GetAtt": [version, "ImageVersionArn"]},
     }
@@ -75,7 +77,7 @@ def test_without_images_studio_uses_sagemakers(synth: Synth, example: ResearchDe
     template = synth(with_changes(example, {"images": []}))
     lab = domain(template)["DefaultUserSettings"]["JupyterLabAppSettings"]
     assert lab["CustomImages"] == []
-    assert lab["DefaultResourceSpec"] == {"InstanceType": "ml.t3.medium"}
+    assert lab["DefaultResourceSpec"] == {"InstanceType": "ml.r5.large"}
     assert not resources(template, "AWS::CodeBuild::Project")
 
 
@@ -98,3 +100,16 @@ def test_volumes_and_hidden_apps_come_from_the_file(template: Template) -> None:
     }
     assert user["StudioWebPortalSettings"]["HiddenAppTypes"] == ["JupyterServer", "TensorBoard", "Canvas"]
     assert user["DefaultLandingUri"] == "studio::"
+
+
+def test_menu_shows_what_is_allowed(template: Template) -> None:
+    """The lists are complete by CloudFormation's schema, and have no value that it rejects."""
+    portal = domain(template)["DefaultUserSettings"]["StudioWebPortalSettings"]
+    definitions = schema("AWS::SageMaker::Domain")["definitions"]
+    allowed = set(load_example("research.toml").research.instance_types) | {"system"}
+    assert set(portal["HiddenInstanceTypes"]) >= set(definitions["AppInstanceType"]["enum"]) - allowed - {
+        "ml.p5e.48xlarge"
+    }
+    assert set(portal["HiddenInstanceTypes"]) <= set(definitions["AppInstanceType"]["enum"]) - allowed
+    assert set(portal["HiddenMlTools"]) == set(definitions["MlTools"]["enum"]) - {"Pipelines"}
+    assert values("AppType") - NOT_HIDEABLE == set(definitions["AppType"]["enum"])

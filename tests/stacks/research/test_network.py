@@ -112,6 +112,15 @@ def test_apps_shared_spaces_and_jobs_have_their_own_groups(several_template: Tem
     assert "KernelGatewayAppSettings" not in domain["DefaultSpaceSettings"]
 
 
+def test_zones_come_from_the_file(synth: Synth) -> None:
+    zones = ["us-east-1b", "us-east-1d", "us-east-1f"]
+    template = synth(with_changes(load_example("research.toml"), {"availability_zones": zones}))
+    subnets = resources(template, "AWS::EC2::Subnet")
+    assert [subnet["Properties"]["AvailabilityZone"] for subnet in subnets.values()] == zones
+    for endpoint in endpoints(template, "Interface").values():
+        assert {subnet["Ref"] for subnet in endpoint["SubnetIds"]} == set(subnets)
+
+
 def test_flow_log_records_all_traffic(template: Template) -> None:
     assert only(template, "AWS::EC2::FlowLog")["Properties"]["TrafficType"] == "ALL"
 
