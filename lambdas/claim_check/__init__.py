@@ -45,6 +45,7 @@ from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Digest, Payload
 from claim_check.receiving.proof import Proof
 from claim_check.s3.client import s3_client
+from claim_check.s3.object_options import ObjectOptions
 from claim_check.s3.reported import Reported
 from claim_check.store import Replica, S3Object, Store
 from claim_check.wire.attribute import RESERVED_ATTRIBUTES, Attribute
@@ -64,6 +65,7 @@ __all__ = [
     "Message",
     "MessagingDenied",
     "MessagingUnavailable",
+    "ObjectOptions",
     "Offload",
     "Offloaded",
     "Outcome",

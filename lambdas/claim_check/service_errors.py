@@ -143,7 +143,8 @@ def refusal(error: Exception) -> str | None:
 def is_service_error(error: Exception) -> bool:
     """Return whether boto raised the error for a service or its connection."""
     # Imported late: a process that receives no pointer starts without urllib3. botocore does not translate its errors
-    # while it reads an error response of GetObject.
+    # while it reads an error response of GetObject. ResponseParserError is for a response that another server sent.
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
-    return isinstance(error, ClientError | BotoCoreError | HTTPError)
+    return isinstance(error, ClientError | BotoCoreError | HTTPError | ResponseParserError)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from claim_check.publishing.outgoing_message import OutgoingMessage, Published
 from claim_check.publishing.source import PayloadSource
+from claim_check.s3.object_options import ObjectOptions
 from claim_check.wire.attribute import Attribute
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Entry:
     subject: str | None = None
     group_id: str | None = None
     deduplication_id: str | None = None
+    object_options: ObjectOptions | None = None
 
 
 class EntryOutcome(NamedTuple):

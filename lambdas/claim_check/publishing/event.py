@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from claim_check.errors import InvalidMessage, PayloadTooLarge
+from claim_check.s3.client import boto_client
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -80,6 +81,5 @@ def _text(detail: Mapping[str, Any] | str) -> str:
 
 
 def _client(region: str) -> EventBridgeClient:
-    import boto3  # imported late, as in s3_client
-
-    return boto3.client("events", region_name=region)
+    client: EventBridgeClient = boto_client("events", region)
+    return client

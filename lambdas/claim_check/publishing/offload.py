@@ -1,25 +1,32 @@
-"""Offloading: a payload of any length is written into a store once, in constant memory."""
+"""Offloading: a payload of any length is written into a store once, in constant memory.
+
+Up to 8 MiB are one PutObject. More are sent in parts, several at a time. The parts of a blob are read where they are. A
+stream's parts are copied into buffers, as many as the memory limit allows.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
-from itertools import chain
-from threading import Semaphore
-from typing import TYPE_CHECKING, NamedTuple
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
-from claim_check.memory import Memory
-from claim_check.publishing.source import CHUNK_BYTES, PayloadSource, chunks_of, emptied
+from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share
+from claim_check.publishing.source import BytesBlob, FileBlob, PayloadSource, SourceReader, changed
 from claim_check.s3.client import MIB, MISSING, S3Clients, code, s3_client, s3_errors
-from claim_check.s3.copy import hex_sha256
-from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload
+from claim_check.s3.crc32 import base64_crc32
+from claim_check.s3.multipart import MAXIMUM_PART_BYTES, MAXIMUM_PARTS, MultipartUpload, Part, Progress, pieces_of
+from claim_check.s3.object_options import ObjectOptions
 from claim_check.s3.object_reader import ObjectReader
+from claim_check.s3.reported import Reported
+from claim_check.s3.response import required
+from claim_check.s3.workers import Call, Workers, run_in_worker
 from claim_check.wire.claim import Claim, checked_id
 
 if TYPE_CHECKING:
@@ -28,8 +35,10 @@ if TYPE_CHECKING:
     from claim_check.store import S3Object, Store
     from claim_check.wire.pointer import Pointer
 
-PART_BYTES = CHUNK_BYTES  # S3's minimum
-_WORKERS = 2  # parts that are sent while the next part is read; the memory holds one part more
+PUT_BYTES = 8 * MIB  # up to this size, one request is faster than several and the two around them
+PART_BYTES = 5 * MIB  # S3's minimum
+_LARGEST_EQUAL_PART_BYTES = 16 * MIB
+_REQUEST_BYTES = 2 * PIECE_BYTES  # what a request holds beside its body: a piece of it, TLS records, and a stack
 _FLAT_PARTS = 1_000
 _GROWTH_PARTS = 36
 _PUT_ATTEMPTS = 3
@@ -37,18 +46,22 @@ _PAUSE_SECONDS = 0.1
 
 # The key exists, another writer writes it, or an earlier call, whose response was lost, has completed this upload.
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"})
+# The bytes of a part were others when they were sent than when their checksum was computed.
+_CHANGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})
 
 
 class Offloaded(NamedTuple):
     """A payload in a store: its object, size in bytes and SHA-256 (hex).
 
-    `created` is False if an earlier attempt has stored the same content.
+    `created` is False if an earlier attempt has stored the same content. `crc32` (base64) is S3's checksum of an object
+    that was sent in parts. S3 keeps the SHA-256 only of an object that was sent in one request.
     """
 
     stored: S3Object
     size: int
     sha256: str
     created: bool = True
+    crc32: str | None = None
 
     @property
     def pointer(self) -> Pointer:
@@ -56,136 +69,238 @@ class Offloaded(NamedTuple):
         return self.stored.pointer
 
 
-def offload(payload: PayloadSource, *, store: Store, message_id: str, s3: S3Client | None = None) -> Offloaded:
+def offload(
+    payload: PayloadSource,
+    *,
+    store: Store,
+    message_id: str,
+    s3: S3Client | None = None,
+    memory: int = DEFAULT_MEMORY_BYTES,
+    options: ObjectOptions | None = None,
+    progress: Progress = lambda _: None,
+) -> Offloaded:
     """Write a payload to `store.object_of(message_id)`, unless it is stored already.
 
-    A payload of less than 5 MiB is one request. A larger one is sent in parts of 5 MiB, two at a time. After the first
-    5 GB the parts grow slowly, so that 5 TiB fit. S3 verifies a checksum of every request. Nothing is overwritten: the
-    same content under the same id is a retry and succeeds, and other content raises PayloadConflict. After a failure no
-    incomplete upload remains.
+    A payload of up to 8 MiB is one request. A larger one is sent in parts, up to 16 at a time. `memory` limits the
+    bytes that are buffered: a file or bytes in memory need less than 10 MiB for any size, a stream needs all of it. S3
+    verifies a checksum of every request. Nothing is overwritten: the same content under the same id is a retry and
+    succeeds, and other content raises PayloadConflict. A large payload that is stored already is not sent again. After
+    a failure no incomplete upload remains.
+
+    `options` are properties of the object. `progress` is called in the caller's thread with the bytes that S3 has
+    stored, at least once a second while the call waits for S3; its errors end the call.
 
     `s3` is a client of the store's Region, made if None. It needs s3:PutObject, s3:AbortMultipartUpload, and
-    s3:GetObject to compare in a retry.
+    s3:GetObject to recognise a retry.
 
     Raises:
-        InvalidMessage: `message_id` or `payload` is invalid.
+        InvalidMessage: `message_id` or `payload` is invalid, or the payload changed while it was sent.
         PayloadConflict: Another payload is stored under the same id.
-        PayloadTooLarge: The payload exceeds S3's limits.
+        PayloadTooLarge: The payload exceeds S3's limits, or a stream what its memory allows.
         PayloadUnavailable: S3 failed.
-        Exception: The errors of the caller's file or iterable.
+        Exception: The errors of the caller's file, iterable or `progress`.
     """
     checked_id(message_id)
-    with closing(chunks_of(payload)) as chunks:
-        return offload_chunks(chunks, store=store, message_id=message_id, s3=s3 or s3_client(store.region))
+    limit = Memory(memory)
+    with SourceReader(payload) as source:
+        writer = ObjectWriter(
+            s3 or s3_client(store.region),
+            target=store.object_of(message_id),
+            message_id=message_id,
+            memory=limit,
+            options=options,
+            progress=progress,
+        )
+        return writer.write(source, may_exist=True)
 
 
-def offload_chunks(chunks: Iterable[bytes], *, store: Store, message_id: str, s3: S3Client) -> Offloaded:
-    """Write a payload that is being streamed, as `offload` does."""
-    slots = Semaphore(_WORKERS)
-    return _ObjectWriter(s3, target=store.object_of(message_id), message_id=message_id).write(
-        _parts(chunks, slots), slots
-    )
+class ObjectWriter:
+    """The writer of one object. Calls of the same publisher share `memory`."""
 
-
-class _ObjectWriter:
-    """The writer of one object. `slots` limits the parts in memory: one is released for each part sent."""
-
-    def __init__(self, s3: S3Client, *, target: S3Object, message_id: str) -> None:
+    def __init__(
+        self,
+        s3: S3Client,
+        *,
+        target: S3Object,
+        message_id: str,
+        memory: Memory,
+        options: ObjectOptions | None = None,
+        progress: Progress = lambda _: None,
+    ) -> None:
         self._s3 = s3
         self._target = target
+        self._place: Any = {"Bucket": target.bucket, "Key": target.key, "ExpectedBucketOwner": target.owner}
         self._message_id = message_id
+        self._memory = memory
+        self._properties: Any = options.parameters() if options else {}
+        self._progress = progress
 
-    def write(self, parts: Iterator[bytes], slots: Semaphore) -> Offloaded:
-        first = [next(parts)]
-        if len(first[0]) < PART_BYTES:
-            return self.put(first.pop())
-        return self.upload(chain(emptied(first), parts), slots)
+    def write(self, source: SourceReader, *, may_exist: bool) -> Offloaded:
+        """Write the payload. `may_exist` is true if an earlier call may have stored it."""
+        body = source.whole(put_bytes(self._memory))
+        if body is None:
+            return self.upload(source, may_exist=may_exist)
+        offloaded = run_in_worker(self.put, body)
+        self._progress(offloaded.size)
+        return offloaded
 
     def put(self, body: bytes) -> Offloaded:
+        """Write a payload in one request. Call it in a worker."""
         digest = hashlib.sha256(body)
+        sha256 = digest.hexdigest()
         for attempt in range(_PUT_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE_SECONDS * attempt)
             with self._errors("store the payload"):
                 try:
-                    self._s3.put_object(
-                        Bucket=self._target.bucket,
-                        Key=self._target.key,
-                        ExpectedBucketOwner=self._target.owner,
+                    response = self._s3.put_object(
+                        **self._place,
                         Body=body,
                         IfNoneMatch="*",
                         ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                        **self._properties,
                     )
+                    required(response, "ETag")
                 except ClientError as error:
                     if code(error) not in _EXISTS:
                         raise
                 else:
-                    return Offloaded(self._target, len(body), digest.hexdigest(), created=True)
-            if self._is_stored(len(body), digest.hexdigest()):
-                return Offloaded(self._target, len(body), digest.hexdigest(), created=False)
+                    return Offloaded(self._target, len(body), sha256)
+            if existing := self._existing():
+                return self._same(existing, len(body), sha256, zlib.crc32(body))
         raise self._contended()
 
-    def upload(self, parts: Iterable[bytes], slots: Semaphore) -> Offloaded:
-        digest, size = hashlib.sha256(), 0
-        with self._errors("store the payload"):
-            upload = MultipartUpload.begin(
-                self._s3, self._target, algorithm="CRC32", checksum_type="COMPOSITE", workers=_WORKERS
-            )
-        with upload:
-            # Reading a part can raise the caller's errors, which must not be translated. Only S3's errors are.
-            for number, part in enumerate(parts, start=1):
-                self._require_part_number(number, size)
-                with self._errors("store the payload"):
-                    upload.upload(number, part, sent=slots.release)
-                digest.update(part)
-                size += len(part)
-                del part  # otherwise it stays in memory while the next part is read
-            with self._errors("store the payload"):
-                created = _completed(upload, size)
-        if created or self._is_stored(size, digest.hexdigest()):
-            return Offloaded(self._target, size, digest.hexdigest(), created)
-        raise self._contended()
+    def upload(self, source: SourceReader, *, may_exist: bool) -> Offloaded:
+        """Write a payload in parts."""
+        blob = source.blob
+        with self._memory.share() as share:
+            with (
+                MultipartUpload(
+                    self._s3,
+                    self._target,
+                    algorithm="CRC32",
+                    limit=_connections(share) if blob else MAXIMUM_CONNECTIONS,
+                    parameters=self._properties,
+                    progress=self._progress,
+                    errors=self._part_errors,
+                ) as upload,
+                upload,
+            ):
+                existing = upload.create(self._look if may_exist else lambda: None)
+                if existing is None:
+                    digest = self._send_blob(upload, blob) if blob else self._send_stream(upload, source, share)
+                    upload.wait_for_all()
+                    if digest.crc32 is not None and digest.crc32 != upload.crc32:
+                        raise changed()
+                    if upload.complete(only_if_new=True, codes=_EXISTS):
+                        crc32 = base64_crc32(upload.crc32)
+                        return Offloaded(self._target, upload.size, digest.sha256, crc32=crc32)
+                    digest.crc32 = upload.crc32
+            if existing is None:
+                existing = run_in_worker(self._existing)
+            elif blob and existing.size != blob.size:
+                raise self._conflict()
+            else:
+                digest = _digest(blob, source)
+        if existing is None:
+            raise self._contended()
+        return run_in_worker(self._same, existing, digest.size, digest.sha256, digest.crc32 or 0)
 
-    def _is_stored(self, size: int, sha256: str) -> bool:
-        """Return whether the object exists with this content. Raises PayloadConflict if it has other content."""
+    def _send_blob(self, upload: MultipartUpload, blob: BytesBlob | FileBlob) -> _Digest:
+        """Send a blob's parts. Workers read them, while this thread reads all bytes again for the digest."""
+        step = equal_part_bytes(blob.size, upload.limit)
+        if step > MAXIMUM_PART_BYTES:
+            raise self._too_large(MAXIMUM_PARTS * MAXIMUM_PART_BYTES, "split it")
+        for number, first in enumerate(range(0, blob.size, step), start=1):
+            upload.send(number, blob, first, min(step, blob.size - first))
+        digest = _Digest(needs_crc32=blob.can_change)
+        for piece in pieces_of(blob, blob.size):
+            digest.update(piece)
+            upload.wait(0)
+        blob.require_end()
+        return digest
+
+    def _send_stream(self, upload: MultipartUpload, source: SourceReader, share: Share) -> _Digest:
+        """Send a stream's parts from buffers. A buffer is used again after S3 has stored its part."""
+        digest, buffers, number = _Digest(needs_crc32=False), _Buffers(upload, share), 1
+        filled = size = 0
+        while filled == size:
+            size = stream_part_bytes(number, self._memory.limit)
+            buffer = buffers.next(size)
+            filled = source.fill(buffer)
+            if filled:
+                if number > MAXIMUM_PARTS:
+                    raise self._too_large(digest.size, "pass a file, or a higher memory=")
+                upload.send(number, BytesBlob(buffer), 0, filled)
+                digest.update(buffer[:filled])
+                number += 1
+        return digest
+
+    def _look(self) -> Reported | None:
+        """Return S3's figures of the object if it exists, and None if it does not or the caller must not look."""
+        try:
+            return self._reported()
+        except ClientError:
+            return None
+
+    def _existing(self) -> Reported | None:
         with self._errors("compare with the stored payload"):
             try:
-                existing = self._s3.head_object(
-                    Bucket=self._target.bucket,
-                    Key=self._target.key,
-                    ExpectedBucketOwner=self._target.owner,
-                    ChecksumMode="ENABLED",
-                )
+                return self._reported()
             except ClientError as error:
                 if code(error) in MISSING:
-                    return False
+                    return None
                 raise
-        if existing["ContentLength"] != size or (hex_sha256(existing) or self._read_back(size)) != sha256:
-            raise PayloadConflict(
-                "another payload is stored under this message id: choose an unused id for every payload",
-                message_id=self._message_id,
-                pointer=self._target.pointer,
-            )
-        return True
+
+    def _reported(self) -> Reported:
+        return Reported.of(self._s3.head_object(**self._place, ChecksumMode="ENABLED"))
+
+    def _same(self, existing: Reported, size: int, sha256: str, crc32: int) -> Offloaded:
+        """Return the payload that is stored already. Raises PayloadConflict if the object has other content."""
+        if existing.size != size:
+            raise self._conflict()
+        if existing.crc32 and not existing.sha256:
+            is_same = existing.crc32 == base64_crc32(crc32)
+        else:
+            is_same = (existing.sha256 or self._read_back(size)) == sha256
+        if not is_same:
+            raise self._conflict()
+        return Offloaded(self._target, size, sha256, created=False, crc32=existing.crc32)
 
     def _read_back(self, size: int) -> str:
         reader = ObjectReader(
-            S3Clients(self._s3), stored=self._target, size=size, claim=Claim(self._message_id), memory=Memory()
+            S3Clients(self._s3), stored=self._target, size=size, claim=Claim(self._message_id), memory=self._memory
         )
         digest = hashlib.sha256()
         for chunk in reader.chunks(MIB):
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _require_part_number(self, number: int, size: int) -> None:
-        if number > MAXIMUM_PARTS:
-            raise PayloadTooLarge(
-                f"the payload has more than {size} bytes, the maximum of S3's {MAXIMUM_PARTS} parts",
-                message_id=self._message_id,
-            )
-
     def _errors(self, action: str) -> AbstractContextManager[None]:
         return s3_errors(action, pointer=self._target.pointer, message_id=self._message_id)
+
+    @contextmanager
+    def _part_errors(self) -> Iterator[None]:
+        with self._errors("store the payload"):
+            try:
+                yield
+            except ClientError as error:
+                if code(error) in _CHANGED:
+                    raise changed() from error
+                raise
+
+    def _conflict(self) -> PayloadConflict:
+        return PayloadConflict(
+            "another payload is stored under this message id: choose an unused id for every payload",
+            message_id=self._message_id,
+            pointer=self._target.pointer,
+        )
+
+    def _too_large(self, size: int, advice: str) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"the payload has more than {size} bytes, the maximum of S3's {MAXIMUM_PARTS} parts here: {advice}",
+            message_id=self._message_id,
+        )
 
     def _contended(self) -> PayloadUnavailable:
         return PayloadUnavailable(
@@ -195,52 +310,144 @@ class _ObjectWriter:
         )
 
 
-def part_bytes(number: int) -> int:
-    """Return the size of part `number` (from 1): 5 MiB for the first 5 GB, then growing.
+class _Digest:
+    """SHA-256, number and optionally CRC32 of bytes."""
 
-    So 10,000 parts hold over 5 TiB, although a payload's length is not known beforehand. The memory grows with the
-    parts: a part has 10 MiB after 5.4 GB.
+    def __init__(self, *, needs_crc32: bool) -> None:
+        self._sha256 = hashlib.sha256()
+        self.crc32: int | None = 0 if needs_crc32 else None
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def update(self, piece: bytes | memoryview) -> None:
+        self._sha256.update(piece)
+        self.size += len(piece)
+        if self.crc32 is not None:
+            self.crc32 = zlib.crc32(piece, self.crc32)
+
+
+class _Buffers:
+    """Buffers of a stream's parts. Those of stored parts are used again: the process does not return their memory."""
+
+    def __init__(self, upload: MultipartUpload, share: Share) -> None:
+        self._upload = upload
+        self._share = share
+        self._free: list[memoryview] = []
+
+    def next(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes. Waits for a stored part if the memory limit allows no further buffer."""
+        while part := self._upload.wait(0):
+            self._return(part)
+        while True:
+            while self._free:
+                if len(buffer := self._free.pop()) == size:
+                    return buffer
+                self._share.give_back(len(buffer) + _REQUEST_BYTES)
+            running = self._upload.running
+            if running <= self._upload.limit and self._share.take(size + _REQUEST_BYTES, needed_next=not running):
+                return memoryview(bytearray(size))
+            if part := self._upload.wait():
+                self._return(part)
+
+    def _return(self, part: Part) -> None:
+        if isinstance(part.blob, BytesBlob):
+            self._free.append(part.blob.view)
+
+
+class ParallelWriter:
+    """Writes of several payloads at a time, within the memory limit. Payloads are read in the caller's thread.
+
+    A context manager: leaving it ends its workers. Enter it twice, as Workers.
     """
-    return PART_BYTES * (1 + max(0, number - _FLAT_PARTS) // _GROWTH_PARTS)
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._share = memory.share()
+        self._workers = Workers(MAXIMUM_CONNECTIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.__exit__()
+        self._share.close()
+
+    def begin(self, writer: ObjectWriter, source: SourceReader, *, may_exist: bool) -> Call[Offloaded] | Offloaded:
+        """Begin to write a payload of up to 8 MiB, and return the call. Write a larger payload, alone."""
+        limit = put_bytes(self._memory)
+        while not self._share.take(limit, needed_next=not self._workers.running):
+            self._workers.wait()
+        body = source.whole(limit)
+        held = len(body) if body is not None and body is not source.payload else 0
+        self._share.give_back(limit - held)
+        if body is not None:
+            return self._workers.submit(self._put, writer, body, held)
+        while self._workers.running:
+            self._workers.wait()
+        return writer.upload(source, may_exist=may_exist)
+
+    def wait_for(self, call: Call[Offloaded]) -> None:
+        """Wait until a call is done."""
+        while not call.is_done:
+            self._workers.wait()
+
+    def _put(self, writer: ObjectWriter, body: bytes, held: int) -> Offloaded:
+        try:
+            return writer.put(body)
+        finally:
+            self._share.give_back(held)
 
 
-def _completed(upload: MultipartUpload, size: int) -> bool:
-    try:
-        upload.complete(size=size, only_if_new=True)
-    except ClientError as error:
-        if code(error) in _EXISTS:
-            return False
-        raise
-    return True
+def put_bytes(memory: Memory) -> int:
+    """Return the size up to which a payload is one request."""
+    return min(PUT_BYTES, max(PART_BYTES, memory.limit))
 
 
-def _parts(chunks: Iterable[bytes], slots: Semaphore) -> Generator[bytes]:
-    """Regroup chunks into parts of `part_bytes`. The last part may be shorter. Empty input gives one empty part.
+def equal_part_bytes(size: int, connections: int) -> int:
+    """Return the size of the parts of a payload of `size` bytes.
 
-    Acquires a slot before it joins a part, so that the memory holds the parts being sent and the part being read.
+    All connections get as many parts, so that all end together. Parts have 5 to 16 MiB, and more if S3's 10,000 parts
+    would not hold the payload.
     """
-    number, missing = 1, part_bytes(1)
-    held: list[bytes | memoryview] = []
-    for chunk in chunks:
-        rest: bytes | memoryview = chunk
-        while len(rest) >= missing:
-            held.append(rest if len(rest) == missing else memoryview(rest)[:missing])
-            rest = memoryview(rest)[missing:]
-            slots.acquire()
-            yield _joined(held)
-            number += 1
-            missing = part_bytes(number)
-        if rest:
-            held.append(rest)
-            missing -= len(rest)
-        del chunk, rest  # otherwise they stay in memory while the next chunk is read
-    if held or number == 1:
-        slots.acquire()
-        yield _joined(held)
+    rounds = _ceiling(size, connections * _LARGEST_EQUAL_PART_BYTES)
+    parts = min(rounds * connections, _ceiling(size, PART_BYTES), MAXIMUM_PARTS)
+    return max(PART_BYTES, _ceiling(size, parts))
 
 
-def _joined(held: list[bytes | memoryview]) -> bytes:
-    """Return the list's bytes and empty the list. A chunk that is a whole part is not copied."""
-    part = b"".join(held)
-    held.clear()
-    return part
+def stream_part_bytes(number: int, memory: int) -> int:
+    """Return the size of part `number` (from 1) of a stream, whose length is not known.
+
+    It is 5 MiB for the first 5 GB, and then grows up to half of the memory limit, so that 10,000 parts hold more. With
+    40 MiB of memory they hold 180 GB.
+    """
+    grown = PART_BYTES * (1 + max(0, number - _FLAT_PARTS) // _GROWTH_PARTS)
+    return max(PART_BYTES, min(grown, memory // 2, MAXIMUM_PART_BYTES))
+
+
+def _ceiling(size: int, divisor: int) -> int:
+    return -(-size // divisor)
+
+
+def _connections(share: Share) -> int:
+    """Return the number of requests at a time that the memory limit allows for a blob."""
+    connections = 0
+    while connections < MAXIMUM_CONNECTIONS and share.take(_REQUEST_BYTES, needed_next=not connections):
+        connections += 1
+    return connections
+
+
+def _digest(blob: BytesBlob | FileBlob | None, source: SourceReader) -> _Digest:
+    """Return the digest of a payload that is not sent."""
+    digest = _Digest(needs_crc32=True)
+    if blob:
+        for piece in pieces_of(blob, blob.size):
+            digest.update(piece)
+        blob.require_end()
+        return digest
+    buffer = memoryview(bytearray(MIB))
+    while filled := source.fill(buffer):
+        digest.update(buffer[:filled])
+    return digest

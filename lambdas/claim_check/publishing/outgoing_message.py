@@ -50,7 +50,7 @@ class MessageFields(NamedTuple):
     """A message's fields except the payload. Create it with `of`, which validates it.
 
     `attributes` are a copy of the caller's. `is_fifo` is true for a FIFO topic. `is_fresh` is true for a generated id,
-    under which no other call publishes.
+    under which no other call publishes. `reserved_bytes` and `reserved_attributes` are kept free for tracing.
     """
 
     id: str
@@ -60,6 +60,8 @@ class MessageFields(NamedTuple):
     deduplication_id: str | None
     is_fifo: bool
     is_fresh: bool
+    reserved_bytes: int = 0
+    reserved_attributes: int = 0
 
     @classmethod
     def of(
@@ -71,6 +73,8 @@ class MessageFields(NamedTuple):
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
+        reserved_bytes: int = 0,
+        reserved_attributes: int = 0,
         **unsupported: Never,
     ) -> MessageFields:
         """Return the fields for arguments of `publish`. Raises InvalidMessage if SNS would reject one of them.
@@ -98,14 +102,16 @@ class MessageFields(NamedTuple):
             deduplication_id=deduplication_id,
             is_fifo=is_fifo,
             is_fresh=message_id is None,
+            reserved_bytes=reserved_bytes,
+            reserved_attributes=reserved_attributes,
         )
         fields._require_attributes_up_to(_MAXIMUM_ATTRIBUTES - 1, "the attribute ClaimCheck is added")
         return fields
 
     @property
     def overhead(self) -> int:
-        """The size in bytes of an inline message, not counting its payload."""
-        return total_size(self.attributes) + _CLAIM_BYTES + len(self.id)
+        """The size in bytes of an inline message and what is reserved, not counting its payload."""
+        return total_size(self.attributes) + _CLAIM_BYTES + len(self.id) + self.reserved_bytes
 
     def require_space_for(self, pointer: Pointer, marker: str, maximum: int) -> None:
         """Raise InvalidMessage if a message with this pointer would have more than `maximum` bytes.
@@ -114,7 +120,7 @@ class MessageFields(NamedTuple):
         """
         self._require_attributes_up_to(_MAXIMUM_ATTRIBUTES - 2, "an offloaded payload adds two")
         attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32), marker)
-        size = len(pointer.body().encode()) + total_size(attributes)
+        size = len(pointer.body().encode()) + total_size(attributes) + self.reserved_bytes
         if size > maximum:
             raise InvalidMessage(
                 f"attributes: with a pointer they make {size} bytes, more than {maximum}: move some into the payload",
@@ -133,6 +139,8 @@ class MessageFields(NamedTuple):
         return parameters
 
     def _require_attributes_up_to(self, maximum: int, reason: str) -> None:
+        maximum -= self.reserved_attributes
+        reason += f", {self.reserved_attributes} are reserved" if self.reserved_attributes else ""
         if len(self.attributes) > maximum:
             raise InvalidMessage(
                 f"attributes: {len(self.attributes)} are more than {maximum} ({reason}; a message has up to "
@@ -180,9 +188,9 @@ class OutgoingMessage(NamedTuple):
 
     @property
     def total_bytes(self) -> int:
-        """The size of the whole message, as SNS counts it."""
+        """The size of the whole message, as SNS counts it, and what is reserved."""
         body = len(self.body.encode()) if self.pointer else self.size
-        return body + total_size(self.attributes)
+        return body + total_size(self.attributes) + self.fields.reserved_bytes
 
     def request(self) -> dict[str, Any]:
         """Return the parameters of SNS's Publish, except the topic."""

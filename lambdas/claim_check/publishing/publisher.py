@@ -8,18 +8,24 @@ and S3 does not show that. Such an object stays: a retry reuses it, or its lifet
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Never, get_args
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from claim_check.errors import InvalidMessage, PayloadTooLarge
+from claim_check.errors import ClaimCheckError, InvalidMessage, PayloadTooLarge
+from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, Memory
 from claim_check.publishing.batch import Batch, Entry, EntryOutcome
-from claim_check.publishing.offload import offload_chunks
+from claim_check.publishing.offload import ObjectWriter, Offloaded, ParallelWriter
 from claim_check.publishing.outgoing_message import MessageFields, OutgoingMessage, Published
 from claim_check.publishing.s3_object import copy_into_store
 from claim_check.publishing.source import PayloadSource, SourceReader
-from claim_check.s3.client import code, s3_client
+from claim_check.s3.client import S3Clients, boto_client, code
+from claim_check.s3.multipart import Progress
+from claim_check.s3.object_options import ObjectOptions
+from claim_check.s3.workers import Call
 from claim_check.wire.attribute import Attribute
 from claim_check.wire.claim import Claim
 from claim_check.wire.pointer import LEGACY_MARKER, MARKER, Pointer
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 DEFAULT_THRESHOLD_BYTES = 262_144  # SNS's default for a topic's MaximumMessageSize
 MAXIMUM_THRESHOLD_BYTES = 1_048_576
 EVERY_TOPIC_BYTES = 262_144  # accepted by every topic
+_MAXIMUM_RESERVED_ATTRIBUTES = 8  # two of ten are the pointer's
+_AHEAD = 2 * MAXIMUM_CONNECTIONS  # entries of a batch that are prepared before the first of them is sent
 
 Offload = Literal["over-threshold", "always", "never"]
 
@@ -48,18 +56,27 @@ _INVALID = frozenset(
         "AWS.SimpleNotificationService.BatchRequestTooLong",
     }
 )
+# Errors of an entry, and not of a signal handler. Errors of the caller's file or iterable are others.
+_ENTRY_ERRORS = (ClaimCheckError, BotoCoreError, ClientError, TypeError, ValueError)
+
+# A message whose payload is being stored.
+_Begun: TypeAlias = tuple[MessageFields, Call[Offloaded]]
 
 
 class Publisher:
-    """A publisher of payloads of any size to one topic.
+    """A publisher of payloads of any size to one topic. Threads may share it.
 
     `threshold` is in bytes, up to the topic's MaximumMessageSize. A message (body and attributes, including the claim)
     that is larger is offloaded to `store`. With `offload="always"` every payload is offloaded. With `"never"` a larger
     message is rejected. `legacy_marker` marks pointers for readers that support only `SQSLargePayloadSize`. `sns` and
     `s3` are clients of the topic's and the store's Regions, made on first use if None.
 
+    `memory` limits the bytes that all calls of this publisher buffer at a time. `object_options` are the properties of
+    objects for calls that pass none. `reserved_bytes` and `reserved_attributes` of each message are kept free, also in
+    batches, for what tracing libraries add to it when boto sends it.
+
     `topic_arn`, `store`, `threshold` and `fifo` (whether it is a FIFO topic) are attributes. Raises ValueError for an
-    invalid topic, threshold or `offload`.
+    invalid argument.
     """
 
     def __init__(
@@ -70,6 +87,10 @@ class Publisher:
         threshold: int = DEFAULT_THRESHOLD_BYTES,
         offload: Offload = "over-threshold",
         legacy_marker: bool = False,
+        memory: int = DEFAULT_MEMORY_BYTES,
+        object_options: ObjectOptions | None = None,
+        reserved_bytes: int = 0,
+        reserved_attributes: int = 0,
         sns: SNSClient | None = None,
         s3: S3Client | None = None,
     ) -> None:
@@ -80,6 +101,12 @@ class Publisher:
             raise ValueError(f"threshold = {threshold!r}: must be from 1 to {MAXIMUM_THRESHOLD_BYTES} bytes")
         if offload not in get_args(Offload):
             raise ValueError(f"offload = {offload!r}: must be one of {', '.join(get_args(Offload))}")
+        if not 0 <= reserved_bytes < threshold:
+            raise ValueError(f"reserved_bytes = {reserved_bytes!r}: must be from 0 to less than the threshold")
+        if not 0 <= reserved_attributes <= _MAXIMUM_RESERVED_ATTRIBUTES:
+            raise ValueError(
+                f"reserved_attributes = {reserved_attributes!r}: must be from 0 to {_MAXIMUM_RESERVED_ATTRIBUTES}"
+            )
         self.topic_arn = topic_arn
         self.fifo = topic["fifo"] is not None
         self.store = store
@@ -88,8 +115,13 @@ class Publisher:
         self._region = topic["region"]
         self._offload = offload
         self._marker = LEGACY_MARKER if legacy_marker else MARKER
+        self._memory = Memory(memory)
+        self._object_options = object_options
+        self._reserved_bytes = reserved_bytes
+        self._reserved_attributes = reserved_attributes
         self._sns_client = sns
-        self._s3_client = s3
+        self._clients = S3Clients(s3)
+        self._making_client = Lock()
 
     def publish(
         self,
@@ -100,6 +132,8 @@ class Publisher:
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
+        object_options: ObjectOptions | None = None,
+        progress: Progress = lambda _: None,
         **unsupported: Never,
     ) -> Published:
         """Publish one payload, in constant memory: bytes, text, a path, a binary file or an iterable of bytes.
@@ -108,6 +142,9 @@ class Publisher:
         The default is a random id. A payload that SNS cannot carry as text (empty, not UTF-8, control characters) is
         always offloaded. `attributes`: up to 9, and up to 8 with an offloaded payload. A FIFO topic needs a
         `group_id`; the default `deduplication_id` is the message id. SNS's MessageStructure is rejected.
+
+        `object_options` and `progress` are for an offloaded payload, as in `offload`. A signal handler's exception ends
+        the call within seconds, and leaves no incomplete upload.
 
         If SNS rejects the message (a 4xx at the first attempt, except throttling), an object that this call wrote under
         a random id is deleted. After a timeout or a 5xx it stays, because SNS may have sent the message. Under a
@@ -120,8 +157,7 @@ class Publisher:
             PayloadUnavailable: S3 failed.
             Exception: Boto's errors for SNS, and the errors of the caller's file or iterable.
         """
-        fields = MessageFields.of(
-            is_fifo=self.fifo,
+        fields = self._fields(
             message_id=message_id,
             attributes=attributes,
             subject=subject,
@@ -130,31 +166,30 @@ class Publisher:
             **unsupported,
         )
         with SourceReader(payload) as source:
-            message = self._message(fields, source)
+            message = self._inline(fields, source)
+            if message is None:
+                writer = self._writer(fields, object_options, progress)
+                message = self._pointing(fields, writer.write(source, may_exist=not fields.is_fresh))
         return self._send(message)
 
     def publish_batch(self, entries: Iterable[Entry]) -> list[EntryOutcome]:
         """Publish many messages with SNS's PublishBatch: up to ten a call, and up to the topic's maximum in bytes.
 
         Returns one outcome for each entry, in their order. A failed entry does not affect the others, and has the
-        error of `publish`. Payloads are offloaded as by `publish`, one at a time, so that the memory holds the entries
-        and one batch. Messages are sent in the entries' order. If a message fails, later messages are still sent, also
-        in a FIFO group. If the order matters, call `publish` for each.
+        error of `publish`. Payloads of up to 8 MiB are offloaded up to 16 at a time, within the memory limit. Larger
+        payloads are offloaded one by one. All are read in this thread. Messages are sent in the entries' order. If a
+        message fails, later messages are still sent, also in a FIFO group. If the order matters, call `publish` for
+        each.
         """
         numbered = dict(enumerate(entries))
         outcomes: dict[int, EntryOutcome] = {}
         batch = Batch(self._maximum_bytes)
-        ids: set[str] = set()
-        for index, entry in numbered.items():
-            try:
-                message = self._entry_message(entry, ids)
-            except Exception as error:
-                outcomes[index] = EntryOutcome(entry, entry.message_id, None, error)
-                continue
-            if not batch.fits(message):
-                outcomes |= self._send_batch(batch, numbered)
-                batch = Batch(self._maximum_bytes)
-            batch.add(index, message)
+        with ParallelWriter(self._memory) as writers, writers:
+            for index, message in self._messages(numbered, outcomes, writers):
+                if not batch.fits(message):
+                    outcomes |= self._send_batch(batch, numbered)
+                    batch = Batch(self._maximum_bytes)
+                batch.add(index, message)
         if batch.messages:
             outcomes |= self._send_batch(batch, numbered)
         return [outcomes[index] for index in numbered]
@@ -169,18 +204,20 @@ class Publisher:
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
+        object_options: ObjectOptions | None = None,
+        progress: Progress = lambda _: None,
     ) -> Published:
         """Publish an object of `size` bytes that is in S3 already. No byte of it passes through this process.
 
         S3 copies it into the store and computes a digest: SHA-256 up to 5 GiB, CRC64NVME above. The message declares
         the digest; with CRC64NVME, `Published.sha256` is None. The source stays: delete it, by its version, after this
         method has returned. The copy also stays, even if SNS rejects the message. Calling again with the same arguments
-        is harmless, even if the source has been deleted.
+        is harmless, even if the source has been deleted. `object_options` are properties of the copy: the source's are
+        not copied. `progress` is called with the bytes that are copied, as in `publish`.
 
         Raises the errors of `publish`, and PayloadMissing if there is neither source nor copy.
         """
-        fields = MessageFields.of(
-            is_fifo=self.fifo,
+        fields = self._fields(
             message_id=message_id,
             attributes=attributes,
             subject=subject,
@@ -190,13 +227,53 @@ class Publisher:
         if self._offload == "never":
             raise _not_offloaded(fields, InvalidMessage, "an object in S3 can only be pointed to")
         pointer = self._reserved_pointer(fields)
-        copied = copy_into_store(self._s3, source=source, size=size, store=self.store, message_id=fields.id)
+        copied = copy_into_store(
+            self._s3,
+            source=source,
+            size=size,
+            store=self.store,
+            message_id=fields.id,
+            options=object_options or self._object_options,
+            progress=progress,
+        )
         declared = Claim(fields.id, copied.sha256, None if copied.sha256 else copied.crc64nvme)
         return self._send(OutgoingMessage.pointing(fields, pointer, size=size, declared=declared, marker=self._marker))
 
-    def _entry_message(self, entry: Entry, ids: set[str]) -> OutgoingMessage:
-        fields = MessageFields.of(
+    def _fields(self, **arguments: Any) -> MessageFields:
+        return MessageFields.of(
             is_fifo=self.fifo,
+            reserved_bytes=self._reserved_bytes,
+            reserved_attributes=self._reserved_attributes,
+            **arguments,
+        )
+
+    def _messages(
+        self, entries: Mapping[int, Entry], outcomes: dict[int, EntryOutcome], writers: ParallelWriter
+    ) -> Iterator[tuple[int, OutgoingMessage]]:
+        """Yield the messages of a batch's entries, in order. The outcomes of entries that fail are added to `outcomes`.
+
+        Payloads of the next entries are stored meanwhile.
+        """
+        ids: set[str] = set()
+        begun: deque[tuple[int, OutgoingMessage | _Begun]] = deque()
+        for index, entry in entries.items():
+            source = SourceReader(entry.payload)
+            try:
+                with source:
+                    begun.append((index, self._begin(entry, source, ids, writers)))
+            except Exception as error:
+                if not (isinstance(error, _ENTRY_ERRORS) or error is source.error):
+                    raise  # of a signal handler: it is for the caller, not for this entry
+                outcomes[index] = EntryOutcome(entry, entry.message_id, None, error)
+            while begun and (len(begun) > _AHEAD or _is_ready(begun[0][1])):
+                yield from self._finished(begun, entries, outcomes, writers)
+        while begun:
+            yield from self._finished(begun, entries, outcomes, writers)
+
+    def _begin(
+        self, entry: Entry, source: SourceReader, ids: set[str], writers: ParallelWriter
+    ) -> OutgoingMessage | _Begun:
+        fields = self._fields(
             message_id=entry.message_id,
             attributes=entry.attributes,
             subject=entry.subject,
@@ -208,11 +285,35 @@ class Publisher:
                 "message_id: an earlier entry of the batch has the same id: choose another", message_id=fields.id
             )
         ids.add(fields.id)
-        with SourceReader(entry.payload) as source:
-            return self._message(fields, source)
+        if message := self._inline(fields, source):
+            return message
+        writer = self._writer(fields, entry.object_options)
+        stored = writers.begin(writer, source, may_exist=not fields.is_fresh)
+        return self._pointing(fields, stored) if isinstance(stored, Offloaded) else (fields, stored)
 
-    def _message(self, fields: MessageFields, source: SourceReader) -> OutgoingMessage:
-        """Return the complete message. Its payload is stored if it is offloaded."""
+    def _finished(
+        self,
+        begun: deque[tuple[int, OutgoingMessage | _Begun]],
+        entries: Mapping[int, Entry],
+        outcomes: dict[int, EntryOutcome],
+        writers: ParallelWriter,
+    ) -> Iterator[tuple[int, OutgoingMessage]]:
+        """Yield the first message, after its payload is stored."""
+        index, message = begun.popleft()
+        if isinstance(message, OutgoingMessage):
+            yield index, message
+            return
+        fields, call = message
+        writers.wait_for(call)
+        try:
+            offloaded = call.result()
+        except Exception as error:
+            outcomes[index] = EntryOutcome(entries[index], fields.id, None, error)
+        else:
+            yield index, self._pointing(fields, offloaded)
+
+    def _inline(self, fields: MessageFields, source: SourceReader) -> OutgoingMessage | None:
+        """Return the message with the payload as its body, or None if the payload has to be offloaded."""
         limit = 0 if self._offload == "always" else self.threshold - fields.overhead
         data = source.whole(limit)
         text = publishable_text(data) if data else None
@@ -223,12 +324,26 @@ class Publisher:
                 raise _not_offloaded(fields, PayloadTooLarge, f"it has more than {max(limit, 0)} bytes")
             raise _not_offloaded(fields, InvalidMessage, "SNS cannot carry it as text")
         self._reserved_pointer(fields)
-        offloaded = offload_chunks(source.chunks(), store=self.store, message_id=fields.id, s3=self._s3)
+        return None
+
+    def _writer(
+        self, fields: MessageFields, options: ObjectOptions | None, progress: Progress = lambda _: None
+    ) -> ObjectWriter:
+        return ObjectWriter(
+            self._s3,
+            target=self.store.object_of(fields.id),
+            message_id=fields.id,
+            memory=self._memory,
+            options=options or self._object_options,
+            progress=progress,
+        )
+
+    def _pointing(self, fields: MessageFields, offloaded: Offloaded) -> OutgoingMessage:
         return OutgoingMessage.pointing(
             fields,
             offloaded.pointer,
             size=offloaded.size,
-            declared=Claim(fields.id, offloaded.sha256),
+            declared=Claim(fields.id, offloaded.sha256, crc32=offloaded.crc32),
             marker=self._marker,
             is_deletable=fields.is_fresh,
         )
@@ -293,16 +408,17 @@ class Publisher:
 
     @property
     def _s3(self) -> S3Client:
-        self._s3_client = self._s3_client or s3_client(self.store.region)
-        return self._s3_client
+        return self._clients.client(self.store.region)
 
     @property
     def _sns(self) -> SNSClient:
-        if self._sns_client is None:
-            import boto3  # imported late, as in s3_client
+        with self._making_client:
+            self._sns_client = self._sns_client or boto_client("sns", self._region)
+            return self._sns_client
 
-            self._sns_client = boto3.client("sns", region_name=self._region)
-        return self._sns_client
+
+def _is_ready(message: OutgoingMessage | _Begun) -> bool:
+    return isinstance(message, OutgoingMessage) or message[1].is_done
 
 
 def _not_offloaded(

@@ -14,16 +14,28 @@ from claim_check.s3.copy import Copied, copy_object, hex_sha256
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from claim_check.s3.multipart import Progress
+    from claim_check.s3.object_options import ObjectOptions
     from claim_check.store import S3Object, Store
 
 # User metadata of the copy, by which a repeated call distinguishes its earlier copy from another payload.
 _SOURCE_METADATA = "claim-check-source"
 
 
-def copy_into_store(s3: S3Client, *, source: S3Object, size: int, store: Store, message_id: str) -> Copied:
+def copy_into_store(
+    s3: S3Client,
+    *,
+    source: S3Object,
+    size: int,
+    store: Store,
+    message_id: str,
+    options: ObjectOptions | None = None,
+    progress: Progress = lambda _: None,
+) -> Copied:
     """Copy an uploaded object of `size` bytes to `store.object_of(message_id)` in S3.
 
-    Repeating the call is harmless, even after the source was deleted: it returns the earlier copy.
+    Repeating the call is harmless, even after the source was deleted: it returns the earlier copy. `options` are
+    properties of the copy. `progress` is called with the bytes copied so far.
 
     Raises:
         PayloadMissing: There is neither source nor copy.
@@ -40,6 +52,8 @@ def copy_into_store(s3: S3Client, *, source: S3Object, size: int, store: Store, 
                 size=size,
                 metadata={_SOURCE_METADATA: _fingerprint(source)},
                 only_if_new=True,
+                options=options,
+                progress=progress,
             )
         except ClientError as error:
             if code(error) not in MISSING | {"PreconditionFailed"}:

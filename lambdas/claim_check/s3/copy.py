@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.s3.client import GIB, MIB
-from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload
+from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload, Progress
+from claim_check.s3.response import required
+from claim_check.s3.workers import run_in_worker
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from claim_check.s3.object_options import ObjectOptions
     from claim_check.store import S3Object
 
 LARGEST_SINGLE_COPY_BYTES = 5 * GIB
@@ -40,20 +43,27 @@ def copy_object(
     etag: str | None = None,
     metadata: Mapping[str, str] | None = None,
     only_if_new: bool = False,
+    options: ObjectOptions | None = None,
+    progress: Progress = lambda _: None,
 ) -> Copied:
     """Copy one object of `size` bytes. `s3` is a client of the target's Region. Raises boto's errors.
 
     With `etag`, S3 copies only if the source still has it. With `only_if_new`, S3 copies only if the target does not
-    exist (otherwise status 412). `metadata` replaces the source's. Tags and annotations are not copied: they
-    require further permissions.
+    exist (otherwise status 412). `metadata` replaces the source's, and its content type. Tags and annotations are not
+    copied: they require further permissions. `options` are properties of the copy. `progress` is called in the caller's
+    thread with the bytes copied so far.
     """
+    properties = options.parameters() if options else {}
     request: dict[str, Any] = {
         "CopySource": _copy_source(source),
         "ExpectedSourceBucketOwner": source.owner,
         **({"CopySourceIfMatch": etag} if etag else {}),
     }
     if not has_sha256(size):
-        return _copy_parts(s3, request, target=target, size=size, metadata=metadata, only_if_new=only_if_new)
+        properties |= {"Metadata": dict(metadata or {})}
+        return _copy_parts(
+            s3, request, target=target, size=size, properties=properties, only_if_new=only_if_new, progress=progress
+        )
     request |= {
         "Bucket": target.bucket,
         "Key": target.key,
@@ -61,9 +71,12 @@ def copy_object(
         "ChecksumAlgorithm": "SHA256",
         "TaggingDirective": "REPLACE",
         **({"MetadataDirective": "REPLACE", "Metadata": dict(metadata)} if metadata is not None else {}),
+        **properties,
         **_supported(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
     }
-    result = s3.copy_object(**request)["CopyObjectResult"]
+    result: Any = run_in_worker(s3.copy_object, **request).get("CopyObjectResult", {})
+    required(result, "ETag")
+    progress(size)
     return Copied(size, hex_sha256(result))
 
 
@@ -87,21 +100,21 @@ def _copy_parts(
     *,
     target: S3Object,
     size: int,
-    metadata: Mapping[str, str] | None,
+    properties: Mapping[str, Any],
     only_if_new: bool,
+    progress: Progress,
 ) -> Copied:
     step = max(PART_BYTES, -(-size // MAXIMUM_PARTS))
-    with MultipartUpload.begin(
-        s3,
-        target,
-        algorithm="CRC64NVME",
-        checksum_type="FULL_OBJECT",
-        workers=_WORKERS,
-        metadata=metadata,
-    ) as upload:
+    with (
+        MultipartUpload(
+            s3, target, algorithm="CRC64NVME", limit=_WORKERS, parameters=properties, progress=progress
+        ) as upload,
+        upload,
+    ):
+        upload.create()
         for number, first in enumerate(range(0, size, step), start=1):
             upload.copy(number, first=first, last=min(first + step, size) - 1, source=source)
-        result = upload.complete(size=size, only_if_new=only_if_new)
+        result = upload.complete(only_if_new=only_if_new)
     return Copied(size, None, result.get("ChecksumCRC64NVME"))
 
 

@@ -48,6 +48,7 @@ def fake_s3(server: FakeS3) -> FakeS3:
     for plan in (server.requests, server.headers, server.failures, server.drops, server.lost):
         plan.clear()
     server.before_get = None
+    server.hook = lambda _: None
     return server
 
 

@@ -100,7 +100,10 @@ class Rejected(Exception):
 
 
 class FakeS3:
-    """A context manager. `client()` returns its client. `requests` lists "METHOD /bucket/key?query"."""
+    """A context manager. `client()` returns its client. `requests` lists "METHOD /bucket/key?query".
+
+    `hook` is called with each request before its body is read. It may wait.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}
@@ -111,6 +114,7 @@ class FakeS3:
         self.drops: list[int] = []
         self.lost: list[str] = []
         self.before_get: Callable[[int], object] | None = None
+        self.hook: Callable[[str], object] = lambda _: None
         self._serial = 0
         self._lock = threading.Lock()
         fake = self
@@ -162,6 +166,10 @@ class FakeS3:
     def drop(self, *after: int) -> None:
         """Drop the connections of the next GETs after these numbers of bytes of the body."""
         self.drops += after
+
+    def answer(self, method: str, body: bytes, *, on: str = "") -> None:
+        """Answer the next request of this method, with `on` in its path and query, with status 200 and this body."""
+        self.failures.append(Failure(method, 200, body.decode(), 1, on))
 
     def lose_response(self, method: str) -> None:
         """Execute the next request of this method, and close its connection without a response."""
@@ -216,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
         self.target = (bucket, key)
         self.query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        self.s3.hook(f"{self.command} {self.path}")
         self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.s3.requests.append(f"{self.command} {self.path}")
         self.s3.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -224,6 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             action()
         except Rejected as rejected:
             body = f"<Error><Code>{rejected.code}</Code><Message>rejected</Message></Error>".encode()
+            body = rejected.code.encode() if rejected.status == 200 else body
             self._reply(rejected.status, b"" if self.command == "HEAD" else body)
 
     def _check_request(self) -> None:
@@ -320,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = f"<ETag>{escape(etag)}</ETag><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>"
             self._reply(200, f"<CopyPartResult>{body}</CopyPartResult>".encode())
             return
-        crc = base64.b64encode(zlib.crc32(self.body).to_bytes(4, "big")).decode()
+        crc = _crc32(self.body)
         if self.headers.get("x-amz-checksum-crc32") != crc:
             raise Rejected(400, "BadDigest")
         upload.parts[number] = (blob(self.body), etag, crc)
@@ -342,12 +352,18 @@ class _Handler(BaseHTTPRequestHandler):
         data = joined([part for part, _, _ in (upload.parts[number] for number, _, _ in listed)])
         if int(self.headers.get("x-amz-mp-object-size", len(data))) != len(data):
             raise Rejected(400, "InvalidRequest")
-        whole = upload.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
-        crc = _invented_crc(len(data)) if whole else None
+        algorithm = upload.headers["x-amz-checksum-algorithm"].lower()
+        whole: dict[str, Any] = {}
+        if upload.headers.get("x-amz-checksum-type") == "FULL_OBJECT":
+            whole[algorithm] = _crc32(data) if algorithm == "crc32" else _invented_crc(len(data))
         metadata = {name[11:]: value for name, value in upload.headers.items() if name.startswith("x-amz-meta-")}
-        self.s3.objects[self.target] = self.s3.stored(data, crc64nvme=crc, metadata=metadata)
+        stored = self.s3.stored(data, metadata=metadata, **whole)
+        self.s3.objects[self.target] = stored
         del self.s3.uploads[self.query["uploadId"]]
-        body = f"<Key>x</Key><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>" if crc else "<Key>x</Key>"
+        checksums = "".join(
+            f"<Checksum{name.upper()}>{value}</Checksum{name.upper()}>" for name, value in whole.items()
+        )
+        body = f"<Key>x</Key><ETag>{escape(stored.etag)}</ETag>{checksums}"
         self._reply(200, f"<CompleteMultipartUploadResult>{body}</CompleteMultipartUploadResult>".encode())
 
     def _delete(self) -> None:
@@ -397,6 +413,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _crc32(data: Blob) -> str:
+    crc = 0
+    for piece in pieces(data):
+        crc = zlib.crc32(piece, crc)
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
 def _parts_of(request: bytes) -> list[tuple[int, str, str]]:

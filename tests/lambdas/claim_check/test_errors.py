@@ -36,7 +36,7 @@ from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-LARGE = bytes(6 * 2**20)
+LARGE = b"\x00" * 9_000_000
 UPLOAD = S3Object("uploads-one", "outbox/a", OWNER, "eu-west-1")
 TARGET = S3Object("landed-one", "x", OWNER, "eu-west-1")
 STORED = Pointer("payloads-one", "payloads/m-1")

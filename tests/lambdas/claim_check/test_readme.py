@@ -15,7 +15,8 @@ from moto import mock_aws
 import claim_check
 from claim_check import Payload
 from claim_check.https.endpoint import WINDOW
-from claim_check.publishing.offload import PART_BYTES
+from claim_check.memory import DEFAULT_MEMORY_BYTES
+from claim_check.publishing.offload import PART_BYTES, PUT_BYTES, stream_part_bytes
 from claim_check.publishing.publisher import DEFAULT_THRESHOLD_BYTES
 from claim_check.receiving.payload import READ_LIMIT_BYTES
 from claim_check.service_errors import CODES
@@ -83,6 +84,13 @@ class TestSnippets:
         exec(next(snippet for snippet in ALL_SNIPPETS if "publish_batch" in snippet), names)
         assert capsys.readouterr().out == ""
         assert names["outcome"].message_id == "row-24"
+
+    def test_publish_with_options(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+        names = executed("Publish")
+        boto3.client("s3", region_name="us-east-1").delete_object(Bucket="payloads-one", Key="payloads/scan-0815")
+        capsys.readouterr()
+        exec(next(snippet for snippet in ALL_SNIPPETS if "ObjectOptions" in snippet), names)
+        assert capsys.readouterr().out.splitlines()[-1] == "10240000"
 
     def test_put_event(self, aws: None) -> None:
         events = boto3.client("events", region_name="us-east-1")
@@ -152,7 +160,7 @@ def test_replicas() -> None:
 
 
 def test_all_snippets_are_run_and_short() -> None:
-    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 1 == 9
+    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 2 == 10
     for title, snippet in SNIPPETS.items():
         lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith(("from ", "import "))]
         assert len(lines) <= 15, title
@@ -175,6 +183,7 @@ def test_error_codes_match_the_code() -> None:
 
 def test_numbers_match_the_code() -> None:
     assert DEFAULT_THRESHOLD_BYTES == 262_144
-    assert PART_BYTES == 5 * 2**20
+    assert (PART_BYTES, PUT_BYTES, DEFAULT_MEMORY_BYTES) == (5 * 2**20, 8 * 2**20, 40 * 2**20)
+    assert 180 < sum(stream_part_bytes(n, DEFAULT_MEMORY_BYTES) for n in range(1, 10_001)) / 10**9 < 195
     assert READ_LIMIT_BYTES == 64 * 2**20
     assert WINDOW.total_seconds() == 65 * 60

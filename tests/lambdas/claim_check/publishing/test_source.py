@@ -50,6 +50,14 @@ def test_all_types_give_the_same_payload(publisher: Publisher, tmp_path: Path) -
         assert publisher.publish(payload).sha256 == hashlib.sha256(data).hexdigest(), type(payload)
 
 
+def filled(source: SourceReader, size: int) -> bytes:
+    """Return all bytes of a stream, read into buffers of `size` bytes."""
+    buffer, whole = memoryview(bytearray(size)), b""
+    while count := source.fill(buffer):
+        whole += buffer[:count]
+    return whole
+
+
 class TextFile:
     def read(self, size: int) -> str:
         return "text"
@@ -80,7 +88,7 @@ def test_missing_file_raises_the_callers_error(publisher: Publisher, tmp_path: P
         publisher.publish(tmp_path / "missing")
 
 
-def test_file_is_read_in_chunks_of_5_mib(publisher: Publisher) -> None:
+def test_file_is_read_in_chunks_of_1_mib(publisher: Publisher) -> None:
     asked: list[int] = []
 
     class File:
@@ -89,7 +97,7 @@ def test_file_is_read_in_chunks_of_5_mib(publisher: Publisher) -> None:
             return b"x" * 1000 if len(asked) < 3 else b""
 
     assert publisher.publish(File()).size == 2000
-    assert asked == [5 * 2**20] * 3
+    assert asked == [2**20] * 3
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,8 @@ def test_whole_payload_is_read_up_to_the_limit(payload: Any, data: bytes) -> Non
     for limit, expected in ((len(data), data), (len(data) - 1, None)):
         with SourceReader(payload) as source:
             assert source.whole(limit) == expected
-            assert b"".join(source.chunks()) == data
+            if expected is None and source.blob is None:
+                assert filled(source, 2) == data
 
 
 def test_stream_is_read_only_as_far_as_needed() -> None:
@@ -116,7 +125,7 @@ def test_stream_is_read_only_as_far_as_needed() -> None:
     with SourceReader(stream) as source:
         assert source.whole(100) is None
         assert len(list(stream)) == 7
-        assert list(source.chunks()) == [b"x" * 60] * 2
+        assert filled(source, 50) == b"x" * 120
 
 
 def test_reader_closes_its_file_only(tmp_path: Path) -> None:
