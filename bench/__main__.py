@@ -48,7 +48,6 @@ MAIN = ("publish_file", "receive_file", "receive_stream")
 PLAIN = [name for name in CLIENTS if "SHA-256" not in name]
 FAST = [name for name in PLAIN if name not in ("boto3", "AWS extended clients")]
 
-
 NARROW = ("task", "function", "function-512", "function-far")
 
 # Profiles, ways, size and clients of a complete run.

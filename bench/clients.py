@@ -79,7 +79,7 @@ class ClaimCheck:
         return sum(
             len(outcome.message.payload.read())
             for _ in range(BATCH // EVENT)
-            for outcome in self._dereferencer.outcomes(records)
+            for outcome in self._dereferencer.outcomes(records, prefetch=True)
             if outcome.message
         )
 
