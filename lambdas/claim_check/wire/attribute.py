@@ -15,7 +15,9 @@ from claim_check.wire.text import is_publishable
 if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
 
-RESERVED_ATTRIBUTES = frozenset({"ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key"})
+RESERVED_ATTRIBUTES = frozenset(
+    {"ExtendedPayloadSize", "SQSLargePayloadSize", "CompressedPayloadSize", "ClaimCheck", "S3Key"}
+)
 """Names that callers must not use, because a reader would act on them.
 
 With `S3Key`, AWS's libraries allow a caller to name the object's key. Here the key derives from the message id: a

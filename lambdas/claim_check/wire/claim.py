@@ -18,6 +18,9 @@ NAME = "ClaimCheck"
 _MAXIMUM_CHARACTERS = 1_024
 _message_id = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _hex_sha256 = re.compile(r"[0-9a-f]{64}")
+_encoding = re.compile(r"[a-z0-9-]{1,16}")
+_MAXIMUM_SIZE = 10**18
+_TEXTS = ("id", "sha256", "crc64nvme", "crc32", "encoding")
 
 
 class Claim(NamedTuple):
@@ -25,20 +28,24 @@ class Claim(NamedTuple):
 
     `id` is the sender's. `sha256` is 64 lower-case hex digits. `crc64nvme` and `crc32` are in S3's form: base64 of 8
     and of 4 bytes, big endian. A reader compares them with S3's own checksums of the whole object, without reading it.
+
+    `encoding` names the compression of the stored bytes, and `expanded` is the number of bytes before it. A message has
+    both or none. The checksums are of the stored bytes.
     """
 
     id: str
     sha256: str | None = None
     crc64nvme: str | None = None
     crc32: str | None = None
+    encoding: str | None = None
+    expanded: int | None = None
 
     def attribute(self) -> Attribute:
         """Return the attribute: `{"id":"…","sha256":"…","crc32":"…"}`. Members without a value are omitted."""
         # Not by json.dumps, because every message needs it: no member can contain a character that JSON escapes.
-        members = ",".join(
-            [f'"{name}":"{value}"' for name, value in zip(self._fields, self, strict=True) if value is not None]
-        )
-        return Attribute("String", f"{{{members}}}")
+        members = [f'"{name}":"{value}"' for name, value in zip(_TEXTS, self, strict=False) if value is not None]
+        members += [] if self.expanded is None else [f'"expanded":{self.expanded}']
+        return Attribute("String", f"{{{','.join(members)}}}")
 
     @classmethod
     def parse(cls, value: str | bytes) -> Claim:
@@ -56,6 +63,8 @@ class Claim(NamedTuple):
         for name, is_valid in _checks.items():
             if not is_valid(members.get(name)):
                 raise MalformedMessage(f"{subject} has no usable {name!r}")
+        if (members.get("encoding") is None) is not (members.get("expanded") is None):
+            raise MalformedMessage(f"{subject} has only one of 'encoding' and 'expanded'")
         return cls(members["id"], *(members.get(name) for name in cls._fields[1:]))
 
 
@@ -83,6 +92,14 @@ def _is_sha256(value: object) -> bool:
     return value is None or (isinstance(value, str) and _hex_sha256.fullmatch(value) is not None)
 
 
+def _is_encoding(value: object) -> bool:
+    return value is None or (isinstance(value, str) and _encoding.fullmatch(value) is not None)
+
+
+def _is_size(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAXIMUM_SIZE)
+
+
 def _is_base64(length: int) -> Callable[[object], bool]:
     def is_valid(value: object) -> bool:
         if value is None:
@@ -102,4 +119,6 @@ _checks: Mapping[str, Callable[[object], bool]] = {
     "sha256": _is_sha256,
     "crc64nvme": _is_base64(8),
     "crc32": _is_base64(4),
+    "encoding": _is_encoding,
+    "expanded": _is_size,
 }

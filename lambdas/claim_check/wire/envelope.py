@@ -22,7 +22,7 @@ from claim_check.errors import MalformedMessage
 from claim_check.wire import claim
 from claim_check.wire.attribute import Attribute
 from claim_check.wire.claim import Claim, is_message_id
-from claim_check.wire.pointer import MARKERS, Pointer, marked_size
+from claim_check.wire.pointer import COMPRESSED_MARKER, MARKERS, Pointer, marked_size
 from claim_check.wire.text import is_utf8, parse_json
 
 _TYPE_NAMES = ("DataType", "dataType", "Type")
@@ -56,6 +56,7 @@ class Envelope(NamedTuple):
             declared = _claim(delivery)
             message_id = declared.id
             size = marked_size(delivery.attributes)
+            _require_both_or_none(declared, delivery)
             pointer = None if size is None else Pointer.parse(delivery.body)
         except MalformedMessage as error:
             raise MalformedMessage(str(error), message_id=message_id) from None
@@ -100,6 +101,11 @@ def _claim(delivery: _Delivery) -> Claim:
     if delivery.id is None or not is_message_id(delivery.id):
         raise MalformedMessage("the record has no usable message id, neither the sender's nor SNS's or SQS's")
     return Claim(delivery.id)
+
+
+def _require_both_or_none(declared: Claim, delivery: _Delivery) -> None:
+    if (declared.encoding is None) is (COMPRESSED_MARKER in delivery.attributes):
+        raise MalformedMessage("the message has only one of the marker and the claim of a compressed payload")
 
 
 def _senders(attributes: Mapping[str, Attribute]) -> Mapping[str, Attribute]:

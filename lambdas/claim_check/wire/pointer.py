@@ -17,7 +17,10 @@ from claim_check.wire.text import is_utf8, parse_json
 
 MARKER = "ExtendedPayloadSize"
 LEGACY_MARKER = "SQSLargePayloadSize"
-MARKERS = (MARKER, LEGACY_MARKER)
+COMPRESSED_MARKER = "CompressedPayloadSize"
+"""The marker of a compressed payload. AWS's libraries do not know it: their users get the pointer as text, and not
+compressed bytes in place of the payload."""
+MARKERS = (MARKER, LEGACY_MARKER, COMPRESSED_MARKER)
 
 PointerForm = Literal["sns-java", "sqs-java", "sqs-java-1.0", "python", "python-legacy"]
 

@@ -46,8 +46,9 @@ def test_inline_message_has_payload_and_claim(s3: S3Client, store: Store) -> Non
             Claim("m-1", SHA256, "AAAAAAAAAAA=", "AAAAAA=="),
             f'{{"id":"m-1","sha256":"{SHA256}","crc64nvme":"AAAAAAAAAAA=","crc32":"AAAAAA=="}}',
         ),
+        (Claim("m-1", encoding="gzip", expanded=0), '{"id":"m-1","encoding":"gzip","expanded":0}'),
     ],
-    ids=["id", "crc64nvme", "sha256, crc32", "all"],
+    ids=["id", "crc64nvme", "sha256, crc32", "checksums", "compressed"],
 )
 def test_claim_is_compact_json_without_empty_members(claim: Claim, text: str) -> None:
     assert claim.attribute() == Attribute("String", text)
@@ -77,6 +78,15 @@ def test_claim_is_compact_json_without_empty_members(claim: Claim, text: str) ->
         '{"id":"m-1","crc64nvme":[]}',
         '{"id":"m-1","crc64nvme":"AAAAAAAAAAB="}',
         '{"id":"m-1","crc32":7}',
+        '{"id":"m-1","encoding":"gzip"}',
+        '{"id":"m-1","expanded":1}',
+        '{"id":"m-1","encoding":"gzip","expanded":-1}',
+        '{"id":"m-1","encoding":"gzip","expanded":true}',
+        '{"id":"m-1","encoding":"gzip","expanded":1.0}',
+        '{"id":"m-1","encoding":"gzip","expanded":1000000000000000000}',
+        '{"id":"m-1","encoding":"","expanded":1}',
+        '{"id":"m-1","encoding":["gzip"],"expanded":1}',
+        '{"id":"m-1","encoding":"GZIP","expanded":1}',
         '{"id":"m-1","crc32":""}',
         '{"id":"m-1","crc32":"AAA="}',
         '{"id":"m-1","crc32":"AAAAAB=="}',
