@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from claim_check import ClaimCheckError, error_classes
-from shared.handoff import InputTooLarge
+from shared.handoff import EncodingNotSupported, InputTooLarge
 
 REASON = "DeadLetterReason"
 """The attribute in which a consume function stores the reason of a dead letter."""
-_ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge]
+_ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge, EncodingNotSupported]
 PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent and not error.repairable} | {
     "ABORTED": "The execution was stopped by a user."
 }

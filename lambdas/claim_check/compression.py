@@ -10,7 +10,6 @@ from claim_check.errors import PayloadCorrupt
 from claim_check.s3.client import MIB
 
 Compression = Literal["gzip"]
-ENCODINGS = frozenset({"gzip"})
 
 _GZIP = 31  # zlib's parameter wbits: the largest window, in the format of gzip
 

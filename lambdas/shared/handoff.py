@@ -16,6 +16,12 @@ class InputTooLarge(ClaimCheckError):
     advice = "Publish the message again with fewer attributes, under another message id."
 
 
+class EncodingNotSupported(ClaimCheckError):
+    """The payload is compressed. Applications behind a hand-off read stored bytes as they are."""
+
+    advice = "Publish the message again without compression, under another message id."
+
+
 @dataclass(frozen=True, kw_only=True)
 class HandOff:
     """A payload that was read once. Size and SHA-256 were computed from the bytes, not taken from the message.
@@ -119,6 +125,12 @@ def prepare_handoff(
     Raises:
         ClaimCheckError: The payload cannot be read, or differs from the message.
     """
+    if message.encoding:
+        raise EncodingNotSupported(
+            f"the payload is compressed ({message.encoding}), and the application could not expand it",
+            message_id=message.id,
+            pointer=message.pointer,
+        )
     sha256 = message.payload.verify_by_reading(meanwhile).sha256
     stored = message.stored
     if stored is None:

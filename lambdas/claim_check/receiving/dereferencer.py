@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt, UntrustedStore
 from claim_check.memory import DEFAULT_MEMORY_BYTES, Memory
+from claim_check.receiving.compressed_payload import CompressedPayload
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import InlineReader, Payload, ignore
 from claim_check.receiving.prefetch import with_payloads
-from claim_check.s3.client import S3Clients
+from claim_check.s3.client import GIB, S3Clients
 from claim_check.s3.object_reader import ObjectReader
 from claim_check.store import S3Object, Store
 from claim_check.wire.claim import Claim
@@ -20,6 +21,9 @@ from claim_check.wire.pointer import Pointer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+
+EXPANDED_LIMIT_BYTES = GIB
 
 
 class Outcome(NamedTuple):
@@ -36,7 +40,8 @@ class Dereferencer:
     `s3` reads from every store and replica. If None, a client is made for each Region on first use. `on_stale` is
     called for each replica that has other bytes than were published, to count or log it. The payload is then read
     from the next replica or from the store. `memory` limits the bytes that all payloads buffer at a time; the number of
-    connections follows from it. Raises ValueError if it is less than 1 MiB.
+    connections follows from it. A compressed payload with more than `expanded_limit` bytes is not expanded. Raises
+    ValueError if `memory` is less than 1 MiB.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class Dereferencer:
         s3: S3Client | None = None,
         on_stale: Callable[[PayloadCorrupt], object] = ignore,
         memory: int = DEFAULT_MEMORY_BYTES,
+        expanded_limit: int = EXPANDED_LIMIT_BYTES,
     ) -> None:
         self._stores = tuple(stores)
         self._clients = S3Clients(s3)
         self._on_stale = on_stale
         self._memory = Memory(memory)
+        self._expanded_limit = expanded_limit
 
     def message(self, record: Mapping[str, Any]) -> Message:
         """Return the message in one record: of the SQS API, of an SQS or SNS event, or an SNS envelope.
@@ -72,10 +79,12 @@ class Dereferencer:
             subject=envelope.subject,
             topic_arn=envelope.topic_arn,
             stored=stored,
-            size=envelope.size,
+            size=payload.size,
             sha256=claim.sha256,
             crc64nvme=claim.crc64nvme,
             crc32=claim.crc32,
+            encoding=claim.encoding,
+            stored_size=envelope.size,
         )
 
     def outcomes(self, records: Iterable[Mapping[str, Any]], *, prefetch: bool = False) -> Iterator[Outcome]:
@@ -103,14 +112,19 @@ class Dereferencer:
         sha256: str | None = None,
         crc64nvme: str | None = None,
         crc32: str | None = None,
+        encoding: str | None = None,
+        expanded: int | None = None,
     ) -> Payload:
         """Return the payload of a hand-off: a pointer with the `size` in bytes and the checksums of a `Message`.
+
+        Of a compressed payload, these are of the stored bytes. `encoding` is the message's, and `expanded` its size.
 
         Reading and `verify` compare them, as for a message. Calls no service.
 
         Raises MalformedMessage or UntrustedStore.
         """
-        members = {"id": message_id, "sha256": sha256, "crc64nvme": crc64nvme, "crc32": crc32}
+        checksums = {"sha256": sha256, "crc64nvme": crc64nvme, "crc32": crc32}
+        members = {"id": message_id, **checksums, "encoding": encoding, "expanded": expanded}
         claim = Claim.of(members, "the hand-off")
         if not isinstance(size, int) or size < 0:
             raise MalformedMessage("the size in the hand-off is not a non-negative integer", message_id=message_id)
@@ -118,13 +132,18 @@ class Dereferencer:
 
     def _payload(self, store: Store, stored: S3Object, size: int, claim: Claim) -> Payload:
         reader = partial(ObjectReader, self._clients, stored=stored, size=size, claim=claim, memory=self._memory)
-        return Payload(
+        # Other bytes of a replica can fail to expand before their digest is known. So compressed ones are not read.
+        replicas = store.replicas if claim.expanded is None else ()
+        payload = Payload(
             reader(),
             size=size,
             claim=claim,
-            replicas=[reader(replica=replica) for replica in store.replicas],
+            replicas=[reader(replica=replica) for replica in replicas],
             on_stale=self._on_stale,
         )
+        if claim.expanded is None:
+            return payload
+        return CompressedPayload(payload, size=claim.expanded, limit=self._expanded_limit, claim=claim)
 
     def _locate(self, pointer: Pointer, claim: Claim) -> tuple[Store, S3Object]:
         for store in self._stores:

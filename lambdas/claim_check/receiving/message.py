@@ -19,6 +19,9 @@ class Message(NamedTuple):
     are None under raw delivery. `stored` is the object in a trusted store, or None for an inline payload. `size` in
     bytes, `sha256` (hex), `crc64nvme` and `crc32` (base64) are as declared, not yet compared: `payload.verify` compares
     them. A checksum that the message does not declare is None. Other libraries declare none.
+
+    `encoding` is "gzip" for a compressed payload, which is expanded when it is read. Then `size` is the expanded size,
+    and `stored_size` and the checksums are of the stored bytes.
     """
 
     id: str
@@ -31,6 +34,8 @@ class Message(NamedTuple):
     sha256: str | None
     crc64nvme: str | None = None
     crc32: str | None = None
+    encoding: str | None = None
+    stored_size: int = 0
 
     def __reduce__(self) -> tuple[type[Message], tuple[object, ...]]:
         # Attributes are a read-only view, which cannot be pickled.

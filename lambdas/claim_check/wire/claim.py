@@ -18,7 +18,6 @@ NAME = "ClaimCheck"
 _MAXIMUM_CHARACTERS = 1_024
 _message_id = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _hex_sha256 = re.compile(r"[0-9a-f]{64}")
-_encoding = re.compile(r"[a-z0-9-]{1,16}")
 _MAXIMUM_SIZE = 10**18
 _TEXTS = ("id", "sha256", "crc64nvme", "crc32", "encoding")
 
@@ -93,7 +92,7 @@ def _is_sha256(value: object) -> bool:
 
 
 def _is_encoding(value: object) -> bool:
-    return value is None or (isinstance(value, str) and _encoding.fullmatch(value) is not None)
+    return value is None or value == "gzip"
 
 
 def _is_size(value: object) -> bool:

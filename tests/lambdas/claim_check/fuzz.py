@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from claim_check import ClaimCheckError, Dereferencer, Pointer, Store
 from claim_check.https.endpoint import Endpoint
+from claim_check.wire.pointer import MARKERS
 
 STORE = Store("payloads-one", "payloads/", "111111111111", "eu-west-1")
 TOPIC = "arn:aws:sns:eu-west-1:111111111111:events"
@@ -152,10 +153,17 @@ envelopes = st.fixed_dictionaries(
 bodies = st.one_of(pointers, envelopes, st.text(max_size=12), plain.map(json.dumps), st.just("[" * 30_000))
 sizes = st.sampled_from(["3", "0", "-1", "", "1e3", "9" * 18, "9" * 19, "٣"]) | st.text(max_size=8)
 claims = st.one_of(
-    st.sampled_from(['{"id":"m"}', '{"id":"m","crc32":"AAAAAA=="}', '{"id":"m","crc32":"AAAAAQ=="}']),
-    st.fixed_dictionaries({}, optional={"id": plain, "sha256": plain, "crc64nvme": plain, "crc32": plain}).map(
-        json.dumps
+    st.sampled_from(
+        [
+            '{"id":"m"}',
+            '{"id":"m","crc32":"AAAAAA=="}',
+            '{"id":"m","crc32":"AAAAAQ=="}',
+            '{"id":"m","encoding":"gzip","expanded":7}',
+        ]
     ),
+    st.fixed_dictionaries(
+        {}, optional={"id": plain, "sha256": plain, "crc64nvme": plain, "crc32": plain, "expanded": plain}
+    ).map(json.dumps),
     st.text(max_size=10),
     st.just("[" * 50_000),
 )
@@ -168,7 +176,9 @@ def attributes(kind: str, text: str, data: str) -> st.SearchStrategy[Any]:
         {kind: st.sampled_from(["Number", "String", "Binary", "String.Array"]) | plain},
         optional={text: values | anything, data: st.binary(max_size=9) | st.text(max_size=9) | anything},
     )
-    names = st.sampled_from(["ExtendedPayloadSize", "SQSLargePayloadSize", "ClaimCheck", "S3Key", "kind"])
+    names = st.sampled_from(
+        ["ExtendedPayloadSize", "SQSLargePayloadSize", "CompressedPayloadSize", "ClaimCheck", "kind"]
+    )
     return st.dictionaries(names | st.text(max_size=5), member | anything, max_size=4) | anything
 
 
@@ -191,14 +201,15 @@ notified = st.fixed_dictionaries(
     },
 )
 marked = st.builds(
-    lambda body, size, claim: {
+    lambda marker, body, size, claim: {
         "messageId": "m-1",
         "body": body,
         "messageAttributes": {
-            "ExtendedPayloadSize": {"dataType": "Number", "stringValue": size},
+            marker: {"dataType": "Number", "stringValue": size},
             **({"ClaimCheck": {"dataType": "String", "stringValue": claim}} if claim else {}),
         },
     },
+    st.sampled_from(MARKERS),
     _mostly(st.just(Pointer("payloads-one", "payloads/k").body()), pointers),
     _mostly(st.just("3"), sizes),
     _mostly(st.none(), claims),

@@ -79,7 +79,7 @@ def payload_of(claim: Claim, s3: S3Client, *, store: Store, **arguments: Any) ->
 def test_strongest_common_checksum_is_the_proof(
     declared: set[str], reported: set[str], checksum: str | None, store: Store, s3: S3Client, fake_s3: FakeS3
 ) -> None:
-    claimed = {"sha256": sha256_of(DATA), "crc64nvme": CRC64NVME, "crc32": crc32_of(DATA)}
+    claimed: dict[str, Any] = {"sha256": sha256_of(DATA), "crc64nvme": CRC64NVME, "crc32": crc32_of(DATA)}
     headers: dict[str, Any] = claimed | {"sha256": base64_sha256_of(DATA)}
     put(fake_s3, **{name: headers[name] for name in reported})
     payload = payload_of(Claim("m-1", **{name: claimed[name] for name in declared}), s3, store=store)
