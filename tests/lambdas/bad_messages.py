@@ -73,6 +73,14 @@ BAD_MESSAGES = {
     "fewer bytes": BadMessage(_VALID, _marked("7"), "PayloadCorrupt"),
     "more bytes": BadMessage(_VALID, _marked("5"), "PayloadCorrupt"),
     "other bytes": BadMessage(_VALID, _marked(id="bad", sha256=OTHER_DIGEST), "PayloadCorrupt"),
+    "compressed payload": BadMessage(
+        _VALID,
+        {
+            "CompressedPayloadSize": ("Number", "6"),
+            "ClaimCheck": ("String", '{"id":"bad","encoding":"gzip","expanded":9}'),
+        },
+        "EncodingNotSupported",
+    ),
     "other bytes inline": BadMessage(
         "hello", {"ClaimCheck": ("String", f'{{"id":"bad","sha256":"{OTHER_DIGEST}"}}')}, "PayloadCorrupt"
     ),

@@ -15,8 +15,7 @@ from claim_check.receiving.proof import Proof
 from claim_check.receiving.target import replaced_file, special_file
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
+    from claim_check.s3.client import S3Source
     from claim_check.s3.copy import Copied
     from claim_check.store import S3Object
     from claim_check.wire.claim import Claim
@@ -54,7 +53,7 @@ class CompressedPayload(Payload):
         """Read all bytes, and return their number and SHA-256. `meanwhile` is called after up to 1 MiB."""
         return self._pipe(lambda _: meanwhile())
 
-    def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
+    def copy_to(self, target: S3Object, *, s3: S3Source | None = None) -> Copied:
         """Copy the compressed bytes to `target` in S3."""
         return self._stored.copy_to(target, s3=s3)
 

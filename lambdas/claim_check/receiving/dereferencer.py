@@ -12,7 +12,7 @@ from claim_check.receiving.compressed_payload import CompressedPayload
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import InlineReader, Payload, ignore
 from claim_check.receiving.prefetch import with_payloads
-from claim_check.s3.client import GIB, S3Clients
+from claim_check.s3.client import GIB, S3Clients, S3Source
 from claim_check.s3.object_reader import ObjectReader
 from claim_check.store import S3Object, Store
 from claim_check.wire.claim import Claim
@@ -20,7 +20,7 @@ from claim_check.wire.envelope import Envelope
 from claim_check.wire.pointer import Pointer
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
+    pass
 
 
 EXPANDED_LIMIT_BYTES = GIB
@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
 class Dereferencer:
     """A factory of messages from records, for a subscriber that trusts `stores` and no other place.
 
-    `s3` reads from every store and replica. If None, a client is made for each Region on first use. `on_stale` is
+    `s3` reads from every store and replica: a client, a session of boto3, or a function that returns the client of a
+    Region. If it is no client, one is made for each Region on first use, of the default session if None. `on_stale` is
     called for each replica that has other bytes than were published, to count or log it. The payload is then read
     from the next replica or from the store. `memory` limits the bytes that all payloads buffer at a time; the number of
     connections follows from it. A compressed payload with more than `expanded_limit` bytes is not expanded. Raises
@@ -48,7 +49,7 @@ class Dereferencer:
         self,
         *,
         stores: Iterable[Store],
-        s3: S3Client | None = None,
+        s3: S3Source | None = None,
         on_stale: Callable[[PayloadCorrupt], object] = ignore,
         memory: int = DEFAULT_MEMORY_BYTES,
         expanded_limit: int = EXPANDED_LIMIT_BYTES,

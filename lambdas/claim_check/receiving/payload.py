@@ -22,7 +22,7 @@ from claim_check.errors import (
 )
 from claim_check.receiving.proof import Proof, prove
 from claim_check.receiving.target import FileTarget, MemoryTarget, replaced_file, special_file
-from claim_check.s3.client import MIB, s3_client, s3_errors
+from claim_check.s3.client import MIB, S3Clients, S3Source, s3_errors
 from claim_check.s3.copy import Copied, has_sha256
 from claim_check.s3.reported import Reported
 from claim_check.wire.text import parse_json
@@ -227,17 +227,17 @@ class Payload:
         """
         return self._read_nearest(partial(self._read_through, meanwhile=meanwhile))
 
-    def copy_to(self, target: S3Object, *, s3: S3Client | None = None) -> Copied:
+    def copy_to(self, target: S3Object, *, s3: S3Source | None = None) -> Copied:
         """Copy the payload to `target` in S3, replacing an earlier object.
 
-        Only an inline payload passes through this process. `s3` is a client of the target's Region, made if None. Up
+        Only an inline payload passes through this process. `s3` is a source of clients, as of a Dereferencer. Up
         to 5 GiB, S3's SHA-256 of the copy is compared with the message's. Above, S3's CRC64NVME of the copy is compared
         with S3's CRC64NVME of the source. After an error the target can exist, and the caller can delete it.
         """
-        s3 = s3 or s3_client(target.region)
+        client = S3Clients(s3).client(target.region)
 
         def copy(reader: Reader) -> Copied:
-            copied = reader.copy_to(s3, target)
+            copied = reader.copy_to(client, target)
             self._compare(reader, copied)
             return copied
 

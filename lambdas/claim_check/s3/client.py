@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
 
 from botocore.exceptions import ClientError
 
@@ -17,7 +17,11 @@ from claim_check.service_errors import code as code
 from claim_check.service_errors import is_service_error, refusal
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_s3.client import S3Client
+
+S3Source: TypeAlias = Union["S3Client", "Session", "Callable[[str], S3Client]"]
+"""A client of S3, a session of boto3, or a function that returns the client of a Region."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -43,10 +47,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def s3_client(region: str, *, patient: bool = True) -> S3Client:
+def s3_client(region: str, *, patient: bool = True, session: Session | None = None) -> S3Client:
     """Return an S3 client for one Region, which does not compute a payload's digest a second time.
 
-    A client that is not `patient` stops retrying within seconds. It is for a replica: the store is read next.
+    `session` has the credentials, or boto3's default session if it is None. A client that is not `patient` stops
+    retrying within seconds. It is for a replica: the store is read next.
 
     Callers can configure their clients in the same way. botocore does not check responses ("when_required"), because
     this library compares the SHA-256 of the message. Bodies are not signed: each request has a checksum that S3
@@ -64,46 +69,56 @@ def s3_client(region: str, *, patient: bool = True) -> S3Client:
         response_checksum_validation="when_required",
         s3={"payload_signing_enabled": False},
     )
-    client: S3Client = boto_client("s3", region, config=config)
+    client: S3Client = boto_client("s3", region, session=session, config=config)
     return client
 
 
-def boto_client(service: str, region: str | None, **options: Any) -> Any:
-    """Return a client of boto's default session, which threads must not use at the same time."""
+def boto_client(service: str, region: str | None, *, session: Session | None = None, **options: Any) -> Any:
+    """Return a client of a session, boto3's default one if None. Threads must not use a session at the same time."""
     import boto3
 
     with _making_client:
-        return boto3.client(service, region_name=region, **options)  # type: ignore[call-overload]
+        return (session or boto3).client(service, region_name=region, **options)  # type: ignore[call-overload]
 
 
 class S3Clients:
     """One S3 client for each Region, made on first use. Threads share it.
 
     A client belongs to its process: in a forked process two of them would read on one connection. So another process
-    gets other clients, also after this object was pickled. If `given` is not None, it is the client of all Regions.
+    gets other clients, also after this object was pickled. `given` is the client of all Regions, or a session of boto3
+    that makes them, or a function that returns the client of a Region. If it is None, boto3's default session makes
+    them.
     """
 
-    def __init__(self, given: S3Client | None = None) -> None:
-        self._given = given
+    def __init__(self, given: S3Source | None = None) -> None:
+        is_client = hasattr(given, "get_object") or not (given is None or hasattr(given, "client") or callable(given))
+        self._given: Any = given
+        self._client = cast("S3Client", given) if is_client else None
         self._made: dict[tuple[int, str, bool], S3Client] = {}
 
     def client(self, region: str, *, patient: bool = True) -> S3Client:
         """Return the client of a Region."""
-        if self._given is not None:
-            return self._given
+        if self._client is not None:
+            return self._client
         key = (os.getpid(), region, patient)
         if key not in self._made:
             with _making_client:
-                self._made[key] = self._made.get(key) or s3_client(region, patient=patient)
+                self._made[key] = self._made.get(key) or self._make(region, patient=patient)
         return self._made[key]
 
-    def __reduce__(self) -> tuple[type[S3Clients], tuple[()]]:
-        if self._given is not None:
-            raise TypeError(
-                "cannot send this to another process: a client of S3, as was passed in s3=, belongs to its process; "
-                "pass none, or dereference the record in the other process"
-            )
-        return (S3Clients, ())
+    def _make(self, region: str, *, patient: bool) -> S3Client:
+        if callable(self._given):
+            client: S3Client = self._given(region)
+            return client
+        return s3_client(region, patient=patient, session=self._given)
+
+    def __reduce__(self) -> tuple[type[S3Clients], tuple[Callable[[str], S3Client] | None]]:
+        if self._given is None or (self._client is None and callable(self._given)):
+            return (S3Clients, (self._given,))
+        raise TypeError(
+            "cannot send this to another process: a client or a session, as was passed in s3=, belongs to its process; "
+            "pass none or a function, or dereference the record in the other process"
+        )
 
 
 @contextmanager

@@ -473,13 +473,13 @@ def test_copy_makes_a_client_of_the_targets_region(
 ) -> None:
     made: list[str] = []
 
-    def make(region: str) -> S3Client:
+    def make(region: str, **_: object) -> S3Client:
         made.append(region)
         return s3
 
     publisher.publish(b"\x00", message_id="m-1")
     payload = dereferencer.message(DELIVERIES["SNS event"](sns.published[0])).payload
-    monkeypatch.setattr("claim_check.receiving.payload.s3_client", make)
+    monkeypatch.setattr("claim_check.s3.client.s3_client", make)
     payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"))
     assert made == ["eu-west-1"]
     assert fake_s3.objects["landed-one", "x"].data == b"\x00"

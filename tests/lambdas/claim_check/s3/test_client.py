@@ -7,7 +7,9 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, cast
+from unittest.mock import MagicMock
 
+import boto3
 import pytest
 
 from claim_check import s3_client
@@ -26,9 +28,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Regions and patience of the clients that were made. A client is a list of its own here."""
     made: list[tuple[str, bool]] = []
 
-    def make(region: str, *, patient: bool) -> list[str]:
+    def make(region: str, *, patient: bool, session: object = None) -> list[object]:
         made.append((region, patient))
-        return [region]
+        return [region, session]
 
     monkeypatch.setattr(client_module, "s3_client", make)
     return made
@@ -107,6 +109,36 @@ def test_given_client_is_used_for_all_regions_and_not_pickled() -> None:
     assert clients.client("eu-west-1") is clients.client("us-east-1", patient=False) is given
     with pytest.raises(TypeError, match="belongs to its process; pass none"):
         pickle.dumps(clients)
+
+
+def test_session_makes_the_clients_of_all_regions() -> None:
+    session = boto3.Session(aws_access_key_id="sessions", aws_secret_access_key="test")
+    clients: Any = S3Clients(session)
+    client = clients.client("eu-west-1", patient=False)
+    assert clients.client("eu-west-1", patient=False) is client
+    assert client._request_signer._credentials.access_key == "sessions"
+    assert (client.meta.region_name, client.meta.config.connect_timeout) == ("eu-west-1", 3)
+    with pytest.raises(TypeError, match="belongs to its process; pass none"):
+        pickle.dumps(clients)
+
+
+def client_of(region: str) -> Any:
+    return [region]
+
+
+def test_function_makes_the_client_of_a_region() -> None:
+    clients: Any = S3Clients(client_of)
+    client = clients.client("eu-west-1")
+    assert client == ["eu-west-1"]
+    assert clients.client("eu-west-1") is client
+    assert clients.client("us-east-1") == ["us-east-1"]
+    assert pickle.loads(pickle.dumps(clients)).client("eu-west-1") == ["eu-west-1"]
+
+
+def test_client_with_other_attributes_is_a_client() -> None:
+    """A double of a test can be callable, and have an attribute `client`."""
+    given = MagicMock()
+    assert S3Clients(given).client("eu-west-1") is given
 
 
 def test_lock_of_the_parent_is_not_used_after_a_fork() -> None:
