@@ -57,6 +57,11 @@ class CompressedPayload(Payload):
         """Copy the compressed bytes to `target` in S3."""
         return self._stored.copy_to(target, s3=s3)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the payload is read in advance: never, because its expanded size is not counted as memory."""
+        return False
+
     def _pipe(self, write: Callable[[bytes], object]) -> Digest:
         digest = hashlib.sha256()
         with closing(self._stream()) as pieces:

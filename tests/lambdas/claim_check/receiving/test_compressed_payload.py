@@ -77,6 +77,11 @@ def test_all_methods_return_expanded_bytes(message: Message, tmp_path: Path) -> 
     assert len(called) >= 3
 
 
+def test_compressed_payload_is_not_read_in_advance(message: Message, dereferencer: Dereferencer) -> None:
+    outcomes = dereferencer.outcomes([record(), record()], prefetch=True)
+    assert [outcome.message and outcome.message.payload.read() for outcome in outcomes] == [DATA, DATA]
+
+
 def test_stored_bytes_are_proved_and_copied(message: Message, fake_s3: FakeS3, s3: S3Client) -> None:
     proof = message.payload.verify()
     assert (proof.checksum, proof.reported.size) == ("sha256", len(STORED))
