@@ -96,7 +96,11 @@ def test_unreachable_region_is_skipped(
     dereferencer = Dereferencer(stores=[near])
     with FakeS3() as server:
         unreachable = server.client(connect_timeout=1)
-    monkeypatch.setattr("claim_check.s3.client.s3_client", lambda region, *, patient: s3 if patient else unreachable)
+
+    def make(region: str, *, patient: bool, session: object) -> S3Client:
+        return s3 if patient else unreachable
+
+    monkeypatch.setattr("claim_check.s3.client.s3_client", make)
     record = DELIVERIES["SNS event"](sns.published[0])
     assert dereferencer.message(record).payload.read() == DATA
 
