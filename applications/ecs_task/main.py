@@ -1,7 +1,8 @@
 """The default program of a subscriber's ECS task, which runs once for each message. Replace `process` with your code.
 
-The consume function sets MESSAGE_ID, PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER, PAYLOAD_REGION, PAYLOAD_BYTES and
-PAYLOAD_SHA256 (hex) in the task's environment. The task definition sets TRUSTED_STORES, a JSON list in the form of
+The consume function sets MESSAGE_ID, PAYLOAD_BUCKET, PAYLOAD_KEY, PAYLOAD_OWNER, PAYLOAD_REGION and PAYLOAD_BYTES in
+the task's environment, and the payload's checksums, as far as they are known: PAYLOAD_SHA256 (hex), PAYLOAD_CRC64NVME
+and PAYLOAD_CRC32 (base64). The task definition sets TRUSTED_STORES, a JSON list in the form of
 `claim_check.Store.from_dict`: the publisher's store, with the replica in this Region, and the staging store.
 
 Exit codes: 0 and a line of JSON; 1 if the payload cannot be read or is corrupt; 2 if the environment is invalid. Errors
@@ -40,7 +41,9 @@ def payload_of(environment: Mapping[str, str]) -> Payload:
         Pointer(environment["PAYLOAD_BUCKET"], environment["PAYLOAD_KEY"]),
         size=int(environment["PAYLOAD_BYTES"]),
         message_id=environment["MESSAGE_ID"],
-        sha256=environment["PAYLOAD_SHA256"],
+        sha256=environment.get("PAYLOAD_SHA256"),
+        crc64nvme=environment.get("PAYLOAD_CRC64NVME"),
+        crc32=environment.get("PAYLOAD_CRC32"),
     )
 
 

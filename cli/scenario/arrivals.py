@@ -18,7 +18,7 @@ class ScenarioArrival:
 
     message_id: str
     bytes: int
-    sha256: str
+    sha256: str | None
     kind: str
     arn: str
     status: str

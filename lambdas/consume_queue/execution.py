@@ -43,9 +43,9 @@ def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNCli
     except states.exceptions.ExecutionAlreadyExists:
         arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
     earlier = HandOff.from_input(json.loads(states.describe_execution(executionArn=arn)["input"]))
-    if earlier.sha256 != handoff.sha256:
+    if earlier.fingerprint != handoff.fingerprint:
         raise PayloadConflict(
-            f"another payload, with SHA-256 {earlier.sha256}, was handed off under this message id: "
+            f"another payload, with {earlier.fingerprint}, was handed off under this message id: "
             "publish each payload under its own id",
             message_id=handoff.message_id,
         )

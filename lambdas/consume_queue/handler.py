@@ -21,11 +21,11 @@ from claim_check import Dereferencer, Disposition, disposition
 from consume_queue.dead_letter import send_to_dead_letters
 from consume_queue.execution import start_execution
 from consume_queue.settings import Settings
-from shared.deadline import Deadline
 from shared.handoff import prepare_handoff
 from shared.telemetry import (
     count_stale_replica,
     counting_errors,
+    log_handoff,
     logger,
     metrics,
     record_delivery_latency,
@@ -50,12 +50,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return process_partial_response(event, record_handler=process, processor=processor, context=context)
 
 
-def process(record: SQSRecord, lambda_context: LambdaContext) -> None:
+def process(record: SQSRecord) -> None:
     """Process one record. If its error is permanent, or this is its last receive, dead-letter it with its reason."""
     logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # removes the previous record's id
     try:
         with counting_errors():
-            consume(record, Deadline(lambda_context.get_remaining_time_in_millis))
+            consume(record)
     except Exception as error:
         last = int(record.attributes.approximate_receive_count or 0) >= settings.maximum_receives
         if not last and disposition(error) != Disposition.DEAD_LETTER:
@@ -63,15 +63,14 @@ def process(record: SQSRecord, lambda_context: LambdaContext) -> None:
         send_to_dead_letters(record.raw_event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
 
 
-def consume(record: SQSRecord, deadline: Deadline) -> None:
+def consume(record: SQSRecord) -> None:
     """Start an execution with the record's message."""
-    deadline.check()
     message = dereferencer.message(record.raw_event)
     logger.append_keys(message_id=message.id)
     started = time.monotonic()
-    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3, meanwhile=deadline.check)
+    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3)
     arn = start_execution(handoff, state_machine_arn=settings.state_machine_arn, states=states)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handoff.bytes)
     record_processing_time(started)
     record_delivery_latency(datetime.fromtimestamp(int(record.attributes["SentTimestamp"]) / 1000, tz=UTC))
-    logger.info("handed off", execution=arn, bytes=handoff.bytes, sha256=handoff.sha256)
+    log_handoff(handoff, arn)

@@ -6,6 +6,7 @@ queue with its reason.
 
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,11 +18,11 @@ from claim_check import Dereferencer, Message
 from consume_topic.idempotency import IdempotencyTable
 from consume_topic.settings import Settings
 from consume_topic.task import Runner, run_task
-from shared.deadline import Deadline
 from shared.handoff import prepare_handoff
 from shared.telemetry import (
     count_stale_replica,
     counting_errors,
+    log_handoff,
     logger,
     metrics,
     record_delivery_latency,
@@ -56,20 +57,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         with counting_errors():
             message = dereferencer.message(record)
             logger.append_keys(message_id=message.id)
-            consume(message, Deadline(context.get_remaining_time_in_millis))
+            consume(message, context.get_remaining_time_in_millis)
         if published := record["Sns"].get("Timestamp"):
             record_delivery_latency(datetime.fromisoformat(published))
 
 
-def consume(message: Message, deadline: Deadline) -> None:
+def consume(message: Message, remaining_ms: Callable[[], int]) -> None:
     """Run a task with the message, unless a task was started with it before."""
     if task := idempotency.find_task(message):
         logger.info("already handed off", task=task)
         return
     started = time.monotonic()
-    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3, meanwhile=deadline.check)
-    task = run_task(handoff, runner=runner, deadline=deadline)
+    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3)
+    task = run_task(handoff, runner=runner, remaining_ms=remaining_ms)
     idempotency.save(handoff, task)
     metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handoff.bytes)
     record_processing_time(started)
-    logger.info("handed off", task=task, bytes=handoff.bytes, sha256=handoff.sha256)
+    log_handoff(handoff, task)

@@ -7,17 +7,20 @@ token's expiry, a second task runs.
 """
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claim_check import Message, PayloadConflict
-from shared.handoff import HandOff
+from shared.handoff import HandOff, fingerprint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 class IdempotencyTable:
-    """A DynamoDB table with the SHA-256 and the task of each message id. DynamoDB deletes a record after `seconds`."""
+    """A DynamoDB table with the payload's checksum and the task of each message id.
+
+    DynamoDB deletes a record after `seconds`.
+    """
 
     def __init__(self, *, name: str, seconds: int, dynamodb: "DynamoDBClient") -> None:
         self._name, self._seconds, self._dynamodb = name, seconds, dynamodb
@@ -32,10 +35,10 @@ class IdempotencyTable:
         item = response.get("Item")
         if item is None:
             return None
-        sha256 = item["sha256"]["S"]
-        if message.sha256 not in (sha256, None):
+        earlier, declared = item.get("payload", {}).get("S"), fingerprint(message)
+        if None not in (earlier, declared) and earlier != declared:
             raise PayloadConflict(
-                f"another payload, with SHA-256 {sha256}, was handed off under this message id: "
+                f"another payload, with {earlier}, was handed off under this message id: "
                 "publish each payload under its own id",
                 message_id=message.id,
                 pointer=message.pointer,
@@ -44,11 +47,12 @@ class IdempotencyTable:
 
     def save(self, handoff: HandOff, task: str) -> None:
         """Write the record of a started task."""
+        payload: dict[str, Any] = {"payload": {"S": handoff.fingerprint}} if handoff.fingerprint else {}
         self._dynamodb.put_item(
             TableName=self._name,
             Item={
                 "id": {"S": handoff.message_id},
-                "sha256": {"S": handoff.sha256},
+                **payload,
                 "task": {"S": task},
                 "expiration": {"N": str(int(time.time()) + self._seconds)},
             },

@@ -3,12 +3,12 @@
 import json
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared.deadline import Deadline
 from shared.handoff import HandOff
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import AwsVpcConfigurationTypeDef
 
 
+RESERVE_MS = 10_000
+"""Time at the end of an invocation that is reserved for the response."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 20.0
 _TRANSIENT_CODES = {"ThrottlingException", "ServerException", "ServiceUnavailableException", "LimitExceededException"}
 # ECS reports these in a ClientException, whose other messages mean an invalid request.
@@ -37,22 +39,22 @@ class Runner:
     ecs: "ECSClient"
 
 
-def run_task(handoff: HandOff, *, runner: Runner, deadline: Deadline) -> str:
+def run_task(handoff: HandOff, *, runner: Runner, remaining_ms: Callable[[], int]) -> str:
     """Run a task and return its ARN. The message's id is the client token, so that a repeated call runs no second task.
 
     If ECS throttles the call, has no capacity or has reached an account's quota, the call is retried until the
-    deadline. The pauses grow.
+    function's time is over. The pauses grow. `remaining_ms` is `context.get_remaining_time_in_millis` of Lambda.
 
     Raises:
-        TaskNotStarted: ECS placed no task until the deadline. The text has the reasons that ECS gave.
-        botocore.exceptions.ClientError: ECS rejected the request, or throttled it until the deadline.
+        TaskNotStarted: ECS placed no task in this time. The text has the reasons that ECS gave.
+        botocore.exceptions.ClientError: ECS rejected the request, or throttled it all the time.
     """
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
             return _start_task(handoff, runner)
         except (TaskNotStarted, ClientError) as error:
-            if not (_is_transient(error) and deadline.leaves(pause)):
+            if not _is_transient(error) or remaining_ms() - RESERVE_MS < 1000 * pause:
                 raise
         time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that parallel invocations do not retry together
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -101,6 +103,6 @@ def _earlier_task(conflict: ClientError, handoff: HandOff, runner: Runner) -> st
     arns: list[str] = conflict.response.get("resourceIds", [])  # type: ignore[assignment]
     tasks = runner.ecs.describe_tasks(cluster=runner.cluster, tasks=arns)["tasks"] if arns else []
     for task in tasks:
-        if HandOff.from_task(task).sha256 == handoff.sha256:
+        if HandOff.from_task(task).fingerprint == handoff.fingerprint:
             return task["taskArn"]
     raise conflict

@@ -2,6 +2,5 @@
 
 settings.py    settings as environment variables
 handoff.py     from a message to the hand-off; the hand-off as an execution's input and as a task's environment
-deadline.py    the time that an invocation has left
 telemetry.py   logger and metrics
 """

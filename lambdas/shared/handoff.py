@@ -1,13 +1,26 @@
 """The hand-off: a pointer to a payload and its summary, which a consume function passes to the application."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from claim_check import ClaimCheckError, Dereferencer, MalformedMessage, Message, Payload, S3Object, Store, offload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+CHECKSUMS = ("sha256", "crc64nvme", "crc32")
+"""The strongest first."""
+
+
+class _Checksums(Protocol):
+    @property
+    def sha256(self) -> str | None: ...
+    @property
+    def crc64nvme(self) -> str | None: ...
+    @property
+    def crc32(self) -> str | None: ...
 
 
 class InputTooLarge(ClaimCheckError):
@@ -24,7 +37,11 @@ class EncodingNotSupported(ClaimCheckError):
 
 @dataclass(frozen=True, kw_only=True)
 class HandOff:
-    """A payload that was read once. Size and SHA-256 were computed from the bytes, not taken from the message.
+    """A payload in a store, with its size and checksums. No byte of it was read.
+
+    `sha256` (hex), `crc64nvme` and `crc32` (base64) are those of the message, or of S3 if the message declares none.
+    `proved_by` names the checksum that is equal in the message and in S3. If they have none in common, it is "size":
+    then only the size is proved, and the application's reading compares the checksums.
 
     Only this class writes and reads its two forms: the input of an execution and the environment of a task. The detail
     of an event on the subscriber's bus contains the input.
@@ -33,9 +50,17 @@ class HandOff:
     message_id: str
     stored: S3Object
     bytes: int
-    sha256: str
+    sha256: str | None = None
+    crc64nvme: str | None = None
+    crc32: str | None = None
+    proved_by: str = "size"
     subject: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The strongest checksum with its name. Two payloads under one message id differ in it."""
+        return fingerprint(self)
 
     def to_input(self) -> dict[str, Any]:
         """Return the input of an execution."""
@@ -45,6 +70,9 @@ class HandOff:
             "summary": {
                 "bytes": self.bytes,
                 "sha256": self.sha256,
+                "crc64nvme": self.crc64nvme,
+                "crc32": self.crc32,
+                "proved_by": self.proved_by,
                 "subject": self.subject,
                 "attributes": dict(self.attributes),
             },
@@ -59,7 +87,10 @@ class HandOff:
                 "pointer": {"bucket": str(bucket), "key": str(key), "owner": str(owner), "region": str(region)},
                 "summary": {
                     "bytes": int(size),
-                    "sha256": str(sha256),
+                    "sha256": str() | None as sha256,
+                    "crc64nvme": str() | None as crc64nvme,
+                    "crc32": str() | None as crc32,
+                    "proved_by": str(proved_by),
                     "subject": str() | None as subject,
                     "attributes": {**attributes},
                 },
@@ -69,13 +100,20 @@ class HandOff:
                     stored=S3Object(bucket, key, owner, region),
                     bytes=size,
                     sha256=sha256,
+                    crc64nvme=crc64nvme,
+                    crc32=crc32,
+                    proved_by=proved_by,
                     subject=subject,
                     attributes={str(name): str(value) for name, value in attributes.items()},
                 )
         raise MalformedMessage("the input must have message_id, pointer and summary")
 
     def to_environment(self) -> dict[str, str]:
-        """Return the environment variables of a task. They omit subject and attributes, which can be too large."""
+        """Return the environment variables of a task. They omit subject and attributes, which can be too large.
+
+        A checksum without a value is omitted.
+        """
+        checksums = {f"PAYLOAD_{name.upper()}": getattr(self, name) for name in CHECKSUMS}
         return {
             "MESSAGE_ID": self.message_id,
             "PAYLOAD_BUCKET": self.stored.bucket,
@@ -83,7 +121,7 @@ class HandOff:
             "PAYLOAD_OWNER": self.stored.owner,
             "PAYLOAD_REGION": self.stored.region,
             "PAYLOAD_BYTES": str(self.bytes),
-            "PAYLOAD_SHA256": self.sha256,
+            **{name: value for name, value in checksums.items() if value is not None},
         }
 
     @classmethod
@@ -99,7 +137,9 @@ class HandOff:
             message_id=variables["MESSAGE_ID"],
             stored=S3Object(*(variables[name] for name in names)),
             bytes=int(variables["PAYLOAD_BYTES"]),
-            sha256=variables["PAYLOAD_SHA256"],
+            sha256=variables.get("PAYLOAD_SHA256"),
+            crc64nvme=variables.get("PAYLOAD_CRC64NVME"),
+            crc32=variables.get("PAYLOAD_CRC32"),
         )
 
     def payload(self, dereferencer: Dereferencer) -> Payload:
@@ -110,20 +150,29 @@ class HandOff:
             UntrustedStore: The payload is in another store.
         """
         return dereferencer.payload(
-            self.stored.pointer, size=self.bytes, message_id=self.message_id, sha256=self.sha256
+            self.stored.pointer,
+            size=self.bytes,
+            message_id=self.message_id,
+            sha256=self.sha256,
+            crc64nvme=self.crc64nvme,
+            crc32=self.crc32,
         )
 
 
-def prepare_handoff(
-    message: Message, *, staging: Store, staging_s3: "S3Client", meanwhile: Callable[[], object] = lambda: None
-) -> HandOff:
-    """Read the payload once, in constant memory, and return its hand-off.
+def fingerprint(checksums: "_Checksums") -> str | None:
+    """Return the strongest checksum with its name, or None if there is none."""
+    values = ((name, getattr(checksums, name)) for name in CHECKSUMS)
+    return next((f"{name} {value}" for name, value in values if value), None)
 
-    An inline payload is then stored in the staging bucket, so that the application always gets a pointer. The call can
-    be repeated. `meanwhile` is called after each MiB. An exception that it raises ends the reading.
+
+def prepare_handoff(message: Message, *, staging: Store, staging_s3: "S3Client") -> HandOff:
+    """Prove the payload by one HeadObject, and return its hand-off.
+
+    An inline payload is stored in the staging bucket, so that the application always gets a pointer. The call can be
+    repeated.
 
     Raises:
-        ClaimCheckError: The payload cannot be read, or differs from the message.
+        ClaimCheckError: The payload does not exist, S3 failed, or size or checksum differ from the message.
     """
     if message.encoding:
         raise EncodingNotSupported(
@@ -131,16 +180,20 @@ def prepare_handoff(
             message_id=message.id,
             pointer=message.pointer,
         )
-    sha256 = message.payload.verify_by_reading(meanwhile).sha256
+    proof = message.payload.verify()
     stored = message.stored
     if stored is None:
         body = message.payload.read(limit=message.size)
         stored = offload(body, store=staging, message_id=message.id, s3=staging_s3).stored
+    checksums: _Checksums = message if fingerprint(message) else proof.reported
     return HandOff(
         message_id=message.id,
         stored=stored,
         bytes=message.size,
-        sha256=sha256,
+        sha256=checksums.sha256,
+        crc64nvme=checksums.crc64nvme,
+        crc32=checksums.crc32,
+        proved_by=proof.checksum or "size",
         subject=message.subject,
         # JSON cannot hold binary attributes, so they are omitted.
         attributes={

@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from claim_check import PayloadCorrupt
+from shared.handoff import HandOff
 
 logger = Logger()
 metrics = Metrics()
@@ -23,6 +24,15 @@ def counting_errors() -> Iterator[None]:
         metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
         logger.exception("failed")
         raise
+
+
+def log_handoff(handoff: HandOff, application: str) -> None:
+    """Log the hand-off to an execution or a task, by its ARN.
+
+    If `proved_by` is "size", S3 and the message have no checksum in common: the application's reading is the proof.
+    """
+    summary = {"bytes": handoff.bytes, "checksum": handoff.fingerprint, "proved_by": handoff.proved_by}
+    logger.info("handed off", extra={"application": application, **summary})
 
 
 def record_processing_time(started: float) -> None:

@@ -66,7 +66,6 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
                 yield from _check_https(key, subscriber, publisher)
         if subscriber.kind != "https":
             yield from _check_delivery(key, subscriber, publisher)
-            yield from payload_lifetime.check_read_time(key, subscriber, publisher)
         yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
     yield from quotas.check_messaging(deployment, names)
 

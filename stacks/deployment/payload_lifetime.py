@@ -1,4 +1,4 @@
-"""Delays of a pointer, the minimum payload lifetime, and the time to read a payload."""
+"""Delays of a pointer, and the minimum payload lifetime."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import PublisherConfig
-from stacks.deployment.subscriber import FunctionSubscriberConfig, SubscriberConfig
+from stacks.deployment.subscriber import SubscriberConfig
 
 PUBLISH_RETRY_DAYS = 2
 """EventBridge retries the publish function for a day, then Lambda for six hours. In whole days."""
@@ -22,10 +22,6 @@ EXECUTION_RETRY_DAYS = 1
 """Retries of an execution's states, about 15 hours, in whole days."""
 EXECUTION_REDRIVE_DAYS = 14
 """Time in which a failed execution can be redriven. (Step Functions developer guide, "Quotas".)"""
-RESERVE_SECONDS = 10
-"""Part of a function's timeout, reserved for reporting failures."""
-READ_BYTES_PER_SECOND = 20_000_000
-"""Assumed minimum read rate across Regions. AWS guarantees none."""
 
 
 def pointer_delays(subscriber: SubscriberConfig) -> dict[str, int]:
@@ -68,18 +64,4 @@ def check_lifetime(key: str, subscriber: SubscriberConfig, publisher: PublisherC
             publisher.payload_lifetime_days,
             f'a pointer can be delivered to {key} ("{subscriber.name}") up to {minimum} days late ({stages}), after '
             f"its payload has expired. Use at least {minimum}, or set accept_expired_pointers = true.",
-        )
-
-
-def check_read_time(key: str, subscriber: FunctionSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
-    """Check that the consume function can read the largest payload within its timeout."""
-    size = publisher.outbox.maximum_bytes
-    seconds = -(-size // READ_BYTES_PER_SECOND) + RESERVE_SECONDS
-    if seconds > subscriber.function_timeout_seconds:
-        yield Problem(
-            f"{key}.function_timeout_seconds",
-            subscriber.function_timeout_seconds,
-            f"reading a payload of publisher.outbox.maximum_bytes = {size} takes up to {seconds} s at "
-            f"{READ_BYTES_PER_SECOND // 1_000_000} MB/s. Raise function_timeout_seconds (at most 900) or lower "
-            "maximum_bytes.",
         )

@@ -20,8 +20,7 @@ class OutboxConfig(Table):
 
     maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=5 * 1024**4)
     """Largest upload in bytes. A larger upload is rejected: it stays in the outbox and appears in the publish
-    function's dead-letter queue. Each consume function must be able to read this size within
-    `function_timeout_seconds`, at 20 MB/s.
+    function's dead-letter queue.
     """
 
 

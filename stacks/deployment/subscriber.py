@@ -51,7 +51,7 @@ class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
     """Keys of subscribers with a consume function."""
 
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
-    """Timeout of the consume function. It must suffice to read a payload of `publisher.outbox.maximum_bytes`."""
+    """Timeout of the consume function. It reads no payload, so its time does not depend on sizes."""
 
 
 class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
@@ -60,7 +60,7 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     kind: Literal["sqs"]
     """A queue, a function that polls it, and a Step Functions state machine."""
     batch_size: int = Field(default=5, ge=1, le=10)
-    """Maximum number of messages for an invocation of the consume function. They are read one after another."""
+    """Maximum number of messages for an invocation of the consume function. They are processed one after another."""
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
     """Maximum number of concurrent invocations of the consume function."""
     maximum_receives: int = Field(default=5, ge=1, le=1000)

@@ -24,7 +24,7 @@ class Arrival:
     arn: str
     """The ARN, or another unique name, of the result of the hand-off."""
     message_id: str
-    sha256: str
+    sha256: str | None
     """The SHA-256 in the hand-off."""
     bucket: str
     key: str

@@ -12,7 +12,14 @@ from tests.faults.faults import FAULTS, Fault
 from tests.faults.functions import Kill
 from tests.faults.message import PART, THRESHOLD, CampaignMessage, Route, messages
 
-StorageFault = Literal["payload expired", "payload replaced", "replica lags", "replica is shorter", "replica differs"]
+StorageFault = Literal[
+    "payload expired",
+    "payload replaced",
+    "payload truncated",
+    "replica lags",
+    "replica is shorter",
+    "replica differs",
+]
 STORAGE_FAULTS: tuple[StorageFault, ...] = get_args(StorageFault)
 _FIRST_REQUESTS = 6
 _OFFLOADED, _IN_PARTS = 3 * THRESHOLD, PART + 1

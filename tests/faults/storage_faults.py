@@ -10,7 +10,7 @@ from tests.faults.environment import Environment
 from tests.faults.message import CampaignMessage
 from tests.faults.run import Chance, Run, StorageFault
 
-PERMANENT: frozenset[StorageFault] = frozenset({"payload expired", "payload replaced"})
+PERMANENT: frozenset[StorageFault] = frozenset({"payload expired", "payload replaced", "payload truncated"})
 """Faults after which the payload must not be handed off. The others affect only the replica."""
 
 
@@ -22,6 +22,7 @@ class StorageFaults:
         self._injectors = {
             "payload expired": self._expire,
             "payload replaced": self._replace,
+            "payload truncated": self._truncate,
             "replica lags": self._delete_replica,
             "replica is shorter": self._shorten_replica,
             "replica differs": self._replace_replica,
@@ -54,6 +55,9 @@ class StorageFaults:
     def _replace(self, key: str, size: int) -> None:
         self._put(self._environment.payloads, key, b"?" * size)
 
+    def _truncate(self, key: str, size: int) -> None:
+        self._put(self._environment.payloads, key, b"?" * (size - 1))
+
     def _delete_replica(self, key: str, _size: int) -> None:
         self._environment.s3.delete_object(Bucket=self._environment.replica, Key=key)
 
@@ -64,7 +68,8 @@ class StorageFaults:
         self._put(self._environment.replica, key, b"?" * size)
 
     def _put(self, bucket: str, key: str, body: bytes) -> None:
-        self._environment.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        # S3 keeps the checksum that the writer chose. With another one, only the application's reading finds a fault.
+        self._environment.s3.put_object(Bucket=bucket, Key=key, Body=body, ChecksumAlgorithm="SHA256")
 
     def _head(self, key: str) -> int:
         size: int = self._environment.s3.head_object(Bucket=self._environment.payloads, Key=key)["ContentLength"]

@@ -93,7 +93,7 @@ def _verdict(*numbers: int, dead: Sequence[int] = ()) -> Verdict:
         )
         for position, number in enumerate(numbers)
     ]
-    digests = {(arrival.bucket, arrival.key): arrival.sha256 for arrival in arrivals}
+    digests = {(arrival.bucket, arrival.key): arrival.sha256 or "" for arrival in arrivals}
     dead_letters = [DeadLetter("ledger", GROUP[number].id, "KeyError", "", {}) for number in dead]
     return Verdict(CampaignResult([replace(GROUP_OUTCOME, dead_letters=dead_letters)], arrivals, digests))
 

@@ -40,7 +40,7 @@ class BadMessage(NamedTuple):
 
 def store_payload() -> None:
     """Store the payload that some of the pointers name."""
-    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/stored", Body=STORED)
+    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/stored", Body=STORED, ChecksumAlgorithm="SHA256")
 
 
 def _pointer(bucket: str, key: str) -> str:

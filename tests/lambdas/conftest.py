@@ -39,12 +39,21 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         # moto starts with a new session, which would read the services' descriptions again.
         boto3.setup_default_session()
-        boto3.DEFAULT_SESSION._session.register_component("data_loader", _LOADER)  # type: ignore[union-attr]
+        session: Any = boto3.DEFAULT_SESSION
+        session._session.register_component("data_loader", _LOADER)
+        session.events.register("before-call.s3.PutObject", _name_checksum)
         s3 = boto3.client("s3")
         for store in (STORE, STAGING):
             s3.create_bucket(Bucket=store.bucket)
         s3.put_bucket_versioning(Bucket=STORE.bucket, VersioningConfiguration={"Status": "Enabled"})
         yield
+
+
+def _name_checksum(params: dict[str, Any], **_: object) -> None:
+    """Add the header without which moto does not keep a checksum. S3 keeps it in any case."""
+    for name in list(params["headers"]):
+        if name.lower().startswith("x-amz-checksum-"):
+            params["headers"]["x-amz-sdk-checksum-algorithm"] = name.rpartition("-")[2].upper()
 
 
 @pytest.fixture
@@ -136,7 +145,7 @@ def store_outdated_replica(message_id: str, size: int) -> None:
     """Put another object of the same size into the replica, as a lagging replication leaves it."""
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="replica-bucket")
-    s3.put_object(Bucket="replica-bucket", Key=f"payloads/{message_id}", Body=b"o" * size)
+    s3.put_object(Bucket="replica-bucket", Key=f"payloads/{message_id}", Body=b"o" * size, ChecksumAlgorithm="SHA256")
 
 
 def create_queue(name: str) -> str:

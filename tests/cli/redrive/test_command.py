@@ -131,7 +131,7 @@ def test_all_messages_are_sent_in_batches(
 ) -> None:
     monkeypatch.setattr("cli.redrive.command.BATCH", batch)
     for number in range(34):
-        dead.put(str(number), because("OutOfTime: not read"))
+        dead.put(str(number), because("TooBusy: not started"))
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == [str(number) for number in range(34)]
     assert dead.messages == []
@@ -152,7 +152,7 @@ def test_reason_selects_its_messages_alone(
 ) -> None:
     dead.put("forged", because("UntrustedStore: outside the trusted stores"))
     dead.put("late", because("PayloadUnavailable: throttled"))
-    dead.put("slow", because("OutOfTime: not read"))
+    dead.put("slow", because("TooBusy: not started"))
     assert redrive("--subscriber", "orders", "--reason", "PayloadUnavailable") == 0
     assert queue.bodies == ["late"]
     assert dead.bodies == ["forged", "slow"]
@@ -166,7 +166,7 @@ def test_permanent_errors_are_listed_and_not_sent(
 ) -> None:
     for reason in PERMANENT:
         dead.put(reason, because(f"{reason}: details"))
-    dead.put("late", because("OutOfTime: not read"))
+    dead.put("late", because("TooBusy: not started"))
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == ["late"]
     assert set(dead.bodies) == set(PERMANENT)
@@ -179,7 +179,7 @@ def test_permanent_errors_are_listed_and_not_sent(
 
 def test_permanent_error_is_sent_when_it_is_selected(redrive: Redrive, queue: Queue, dead: Queue) -> None:
     dead.put("restored", because("PayloadMissing: the object does not exist"))
-    dead.put("late", because("OutOfTime: not read"))
+    dead.put("late", because("TooBusy: not started"))
     assert redrive("--subscriber", "orders", "--reason", "PayloadMissing") == 0
     assert queue.bodies == ["restored"]
     assert dead.bodies == ["late"]
@@ -259,7 +259,7 @@ def test_error_of_sqs_stops_the_redrive(
 
 def test_fifo_order_of_each_group_is_kept(redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue) -> None:
     for number in range(12):
-        dead_fifo.put(str(number), because("OutOfTime: not read"), group=f"group-{number % 2}")
+        dead_fifo.put(str(number), because("TooBusy: not started"), group=f"group-{number % 2}")
     assert redrive_fifo("--subscriber", "orders") == 0
     for group in (0, 1):
         sent = [message.body for message in fifo_queue.messages if message.group_id == f"group-{group}"]
@@ -283,9 +283,9 @@ def test_interrupted_message_arrives_once_in_a_fifo_queue(
 def test_message_does_not_overtake_an_unselected_one(
     redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue
 ) -> None:
-    for number, (group, reason) in enumerate([("a", "UntrustedStore"), ("a", "OutOfTime"), ("b", "OutOfTime")]):
+    for number, (group, reason) in enumerate([("a", "UntrustedStore"), ("a", "TooBusy"), ("b", "TooBusy")]):
         dead_fifo.put(str(number), because(f"{reason}: x"), group=group)
-    assert redrive_fifo("--subscriber", "orders", "--reason", "OutOfTime") == 0
+    assert redrive_fifo("--subscriber", "orders", "--reason", "TooBusy") == 0
     assert fifo_queue.bodies == ["2"]
     assert dead_fifo.bodies == ["0", "1"]
 
@@ -296,12 +296,12 @@ def test_message_does_not_overtake_a_permanent_error(
     dead_fifo: Queue,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for number, reason in enumerate(["OutOfTime", "PayloadMissing", "OutOfTime"]):
+    for number, reason in enumerate(["TooBusy", "PayloadMissing", "TooBusy"]):
         dead_fifo.put(str(number), because(f"{reason}: x"), group="a")
     assert redrive_fifo("--subscriber", "orders") == 0
     assert fifo_queue.bodies == ["0"]
     assert dead_fifo.bodies == ["1", "2"]
-    assert re.search(r"OutOfTime +just now +not sent: behind a message of its group", capsys.readouterr().out)
+    assert re.search(r"TooBusy +just now +not sent: behind a message of its group", capsys.readouterr().out)
 
 
 # Undelivered messages ------------------------------------------------------------------------------------------------

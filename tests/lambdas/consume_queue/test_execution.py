@@ -65,7 +65,7 @@ def test_repeated_message_starts_no_second_execution(states: States) -> None:
 
 def test_another_payload_under_the_same_id_is_a_conflict(states: States) -> None:
     already_exists(states, replace(HANDOFF, sha256="cd" * 32))
-    with pytest.raises(PayloadConflict, match=rf"SHA-256 {'cd' * 32}, was handed off .* \(message 'order-1'\)"):
+    with pytest.raises(PayloadConflict, match=rf"sha256 {'cd' * 32}, was handed off .* \(message 'order-1'\)"):
         start(states)
 
 

@@ -11,8 +11,9 @@ from unittest.mock import Mock
 import boto3
 import pytest
 
-from claim_check import Publisher
+from claim_check import Dereferencer, PayloadCorrupt, Publisher
 from consume_queue.settings import Settings
+from shared.handoff import HandOff
 from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
 from tests.lambdas.conftest import (
     REPLICATED,
@@ -111,6 +112,9 @@ def test_offloaded_payload_is_handed_off_as_its_pointer(
         "summary": {
             "bytes": 300_000,
             "sha256": hashlib.sha256(b"x" * 300_000).hexdigest(),
+            "crc64nvme": None,
+            "crc32": None,
+            "proved_by": "sha256",
             "subject": None,
             "attributes": {"colour": "red"},
         },
@@ -205,23 +209,38 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
     assert list(executions(consume)) == ["third"]
 
 
-def test_record_out_of_time_fails_alone(consume: ModuleType, publish: Publish, context: SimpleNamespace) -> None:
-    quick, slow, late = (
-        publish(b"quick", message_id="quick"),
-        publish(b"x" * (3 * 2**20), message_id="slow"),
-        publish(b"late", message_id="late"),
-    )
-    # Each call takes time: enough is left for the first payload, and not for the whole second one.
-    clock = iter([60_000, 50_000, 40_000, 20_000, 9_000, 8_000, 7_000])
-    context.get_remaining_time_in_millis = lambda: next(clock)
-    failed = consume.handler({"Records": [sqs_record(message) for message in (quick, slow, late)]}, context)
-    assert [item["itemIdentifier"] for item in failed["batchItemFailures"]] == [slow["MessageId"], late["MessageId"]]
-    assert list(executions(consume)) == ["quick"]
+def test_no_byte_of_a_payload_is_read(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace, listen: Listen
+) -> None:
+    message, calls = publish(b"x" * 300_000, message_id="large"), []
+    client = consume.dereferencer._client(STORE.region)
+    client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    telemetry = listen(consume)
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    assert calls == ["HeadObject"]
+    (line,) = telemetry.lines()
+    assert (line["bytes"], line["proved_by"]) == (300_000, "sha256")
 
 
-def test_message_of_another_client_gets_a_digest(consume: ModuleType, context: SimpleNamespace) -> None:
+def test_payload_without_common_checksum_is_proved_by_size(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace, listen: Listen
+) -> None:
+    """Its bytes were written again by a tool that stores no SHA-256. Reading compares the message's."""
+    message = publish(b"x" * 300_000, message_id="large")
+    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/large", Body=b"y" * 300_000)
+    telemetry = listen(consume)
+    assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
+    summary = executions(consume)["large"]["summary"]
+    assert (summary["sha256"], summary["proved_by"]) == (hashlib.sha256(b"x" * 300_000).hexdigest(), "size")
+    assert telemetry.lines()[0]["proved_by"] == "size"
+    handoff = HandOff.from_input(executions(consume)["large"])
+    with pytest.raises(PayloadCorrupt):
+        handoff.payload(Dereferencer(stores=[STORE])).read()
+
+
+def test_message_of_another_client_has_the_checksum_of_s3(consume: ModuleType, context: SimpleNamespace) -> None:
     body = b"by another client" * 20_000
-    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/foreign", Body=body)
+    boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/foreign", Body=body, ChecksumAlgorithm="SHA256")
     message: dict[str, Any] = {
         "MessageId": "0b9b9b9b-0000-4000-8000-000000000001",
         "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",'
@@ -235,7 +254,7 @@ def test_message_of_another_client_gets_a_digest(consume: ModuleType, context: S
     record["messageAttributes"]["stamp"] = {"dataType": "Binary", "binaryValue": "AAH/"}
     assert consume.handler({"Records": [record]}, context) == SUCCESS
     summary = executions(consume)[message["MessageId"]]["summary"]
-    assert summary["sha256"] == hashlib.sha256(body).hexdigest()
+    assert (summary["sha256"], summary["proved_by"]) == (hashlib.sha256(body).hexdigest(), "size")
     assert summary["attributes"] == {"colour": "blau"}
 
 
@@ -247,7 +266,7 @@ def test_log_and_metrics_of_each_record(
     consume.handler({"Records": [sqs_record(message), sqs_record(UNTRUSTED)]}, context)
     fine, failed = telemetry.lines()
     assert (fine["message"], fine["message_id"]) == ("handed off", "fine")
-    assert fine["execution"].endswith(":fine")
+    assert fine["application"].endswith(":fine")
     assert (failed["level"], failed["exception_name"]) == ("ERROR", "UntrustedStore")
     assert (failed["sqs_message_id"], failed.get("message_id")) == ("untrusted", None)
     metrics = telemetry.metrics()

@@ -82,9 +82,10 @@ def pointer_event(bucket: str, key: str, size: int, claim: dict[str, str]) -> di
     }
 
 
-def request(stored: S3Object, message_id: str, body: bytes) -> dict[str, Any]:
+def request(stored: S3Object, message_id: str, body: bytes, *, crc32: str | None = None) -> dict[str, Any]:
     """Return the expected request to ECS."""
-    handoff = HandOff(message_id=message_id, stored=stored, bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    sha256 = hashlib.sha256(body).hexdigest()
+    handoff = HandOff(message_id=message_id, stored=stored, bytes=len(body), sha256=sha256, crc32=crc32)
     variables = [{"name": name, "value": value} for name, value in handoff.to_environment().items()]
     return {
         "cluster": SETTINGS.cluster_arn,
@@ -109,7 +110,7 @@ def test_inline_payload_is_staged(consume: ModuleType, ecs: Stubber, context: Si
     event["Records"][0]["Sns"]["Message"] = "small and private"
     del event["Records"][0]["Sns"]["MessageAttributes"]["ExtendedPayloadSize"]
     staged = STAGING.object_of("inline-1")
-    ecs.add_response("run_task", STARTED, request(staged, "inline-1", b"small and private"))
+    ecs.add_response("run_task", STARTED, request(staged, "inline-1", b"small and private", crc32="9rhCrA=="))
     consume.handler(event, context)
     stored = boto3.client("s3").get_object(Bucket=staged.bucket, Key=staged.key)
     assert stored["Body"].read() == b"small and private"

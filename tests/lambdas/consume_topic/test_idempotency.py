@@ -55,7 +55,7 @@ def test_known_message_has_its_task(table: IdempotencyTable, sha256: str | None)
 
 def test_another_payload_under_the_same_id_is_a_conflict(table: IdempotencyTable) -> None:
     save(table)
-    with pytest.raises(PayloadConflict, match=rf"another payload, with SHA-256 {'ab' * 32}, was handed off"):
+    with pytest.raises(PayloadConflict, match=rf"another payload, with sha256 {'ab' * 32}, was handed off"):
         table.find_task(message("cd" * 32))
 
 

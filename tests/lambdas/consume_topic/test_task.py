@@ -1,6 +1,6 @@
 """Start of an ECS task, with ECS as a stub."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,6 @@ from botocore.stub import Stubber
 
 from claim_check import S3Object
 from consume_topic.task import Runner, TaskNotStarted, run_task
-from shared.deadline import Deadline
 from shared.handoff import HandOff
 
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
@@ -64,8 +63,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-def run(runner: Runner, deadline: Deadline | None = None) -> str:
-    return run_task(HANDOFF, runner=runner, deadline=deadline or Deadline(lambda: 300_000))
+def run(runner: Runner, remaining_ms: Callable[[], int] = lambda: 300_000) -> str:
+    return run_task(HANDOFF, runner=runner, remaining_ms=remaining_ms)
 
 
 def test_task_gets_the_handoff_in_its_environment(runner: tuple[Runner, Stubber]) -> None:
@@ -84,14 +83,13 @@ def test_transient_error_is_retried_with_pauses(runner: tuple[Runner, Stubber], 
     assert [0.5 <= pause / 2**number <= 1 for number, pause in enumerate(pauses)] == [True] * 4
 
 
-def test_lasting_limit_is_raised_before_the_deadline(stubbed: Any, pauses: list[float]) -> None:
+def test_lasting_limit_is_raised_before_the_timeout(stubbed: Any, pauses: list[float]) -> None:
     ecs, stub = stubbed("ecs")
     for _ in range(20):
         failure = {"arn": CLUSTER, "reason": "RESOURCE:MEMORY"}
         stub.add_response("run_task", {"tasks": [], "failures": [failure]})
-    deadline = Deadline(lambda: 30_000 - round(1000 * sum(pauses)))
     with pytest.raises(TaskNotStarted, match=r"ECS placed no task for message scan-1.*RESOURCE:MEMORY"):
-        run(runner_with(ecs), deadline)
+        run(runner_with(ecs), lambda: 30_000 - round(1000 * sum(pauses)))
     assert 5 < sum(pauses) <= 20
 
 

@@ -37,6 +37,8 @@ def test_handler_returns_the_landed_payload(copy: ModuleType, context: SimpleNam
         "region": "us-east-1",
         "bytes": len(BODY),
         "sha256": handoff.sha256,
+        "crc64nvme": None,
+        "crc32": None,
     }
 
 

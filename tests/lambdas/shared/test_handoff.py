@@ -14,6 +14,8 @@ HANDOFF = HandOff(
     stored=S3Object("payloads-bucket", "payloads/order-1", "111111111111", "us-east-1"),
     bytes=42,
     sha256="ab" * 32,
+    crc32="AAAAAA==",
+    proved_by="sha256",
     subject="New order",
     attributes={"colour": "red"},
 )
@@ -25,7 +27,15 @@ INPUT: dict[str, Any] = {
         "owner": "111111111111",
         "region": "us-east-1",
     },
-    "summary": {"bytes": 42, "sha256": "ab" * 32, "subject": "New order", "attributes": {"colour": "red"}},
+    "summary": {
+        "bytes": 42,
+        "sha256": "ab" * 32,
+        "crc64nvme": None,
+        "crc32": "AAAAAA==",
+        "proved_by": "sha256",
+        "subject": "New order",
+        "attributes": {"colour": "red"},
+    },
 }
 
 
@@ -54,7 +64,7 @@ def test_input_survives_a_round_trip() -> None:
         {"pointer": {"bucket": "payloads-bucket", "key": "payloads/order-1"}},
         {"summary": {}},
         {"summary": INPUT["summary"] | {"bytes": "42"}},
-        {"summary": INPUT["summary"] | {"sha256": None}},
+        {"summary": INPUT["summary"] | {"sha256": 7}},
         {"summary": INPUT["summary"] | {"attributes": None}},
     ],
     ids=str,
@@ -73,12 +83,13 @@ def test_environment_has_its_documented_variables() -> None:
         "PAYLOAD_REGION": "us-east-1",
         "PAYLOAD_BYTES": "42",
         "PAYLOAD_SHA256": "ab" * 32,
+        "PAYLOAD_CRC32": "AAAAAA==",
     }
 
 
 def test_task_survives_a_round_trip_without_its_attributes() -> None:
     read = HandOff.from_task(described_task(HANDOFF.to_environment()))
-    assert read == HandOff(message_id="order-1", stored=HANDOFF.stored, bytes=42, sha256="ab" * 32)
+    assert read == HandOff(message_id="order-1", stored=HANDOFF.stored, bytes=42, sha256="ab" * 32, crc32="AAAAAA==")
 
 
 def test_missing_variable_of_a_task_is_named() -> None:
@@ -104,6 +115,8 @@ def test_payload_outside_the_trusted_stores_is_rejected() -> None:
         {"message_id": "../order-1"},
         {"summary": INPUT["summary"] | {"bytes": -1}},
         {"summary": INPUT["summary"] | {"sha256": "f00"}},
+        {"summary": INPUT["summary"] | {"crc64nvme": "AAAAAA=="}},
+        {"summary": INPUT["summary"] | {"crc32": "f00"}},
     ],
     ids=str,
 )
