@@ -53,7 +53,7 @@ def test_faults_are_injected(verdict: Verdict) -> None:
 
 
 DEFECTS = {
-    "orders": "trust_replica",
+    "orders": "prove_nothing",
     "copy": "copy_half",
     "billing": "consume_topic_twice",
     "partner": "confirm_unread",
@@ -77,7 +77,7 @@ def broken(environment: Environment, proxy: Proxy, tmp_path_factory: pytest.Temp
                 Run(
                     name="offloaded",
                     messages=offloaded,
-                    storage_faults=["payload expired", "replica differs"],
+                    storage_faults=["payload expired", "payload replaced"],
                     storage_fault_share=1.0,
                     duplicated=1.0,
                 ),
