@@ -213,8 +213,8 @@ def test_no_byte_of_a_payload_is_read(
     consume: ModuleType, publish: Publish, context: SimpleNamespace, listen: Listen
 ) -> None:
     message, calls = publish(b"x" * 300_000, message_id="large"), []
-    client = consume.dereferencer._client(STORE.region)
-    client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    session: Any = boto3.DEFAULT_SESSION  # of the client that the dereferencer makes on first use
+    session.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     telemetry = listen(consume)
     assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
     assert calls == ["HeadObject"]
