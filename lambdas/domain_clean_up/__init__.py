@@ -2,6 +2,7 @@
 
 handler.py     the entry point
 settings.py    the resources' properties
-guard.py       `Custom::DomainGuard`: rejects an update that would replace the domain
-clean_up.py    `Custom::DomainCleanUp`: empties the domain before its deletion
+guard.py       `Custom::DomainGuard`: rejects an update of what cannot be changed
+clean_up.py    `Custom::DomainCleanUp`: empties the domain before its deletion, describes spaces that remain
+log_groups.py  also on creation and update: the retention of SageMaker's log groups
 """

@@ -3,7 +3,7 @@
 SageMaker does not delete a domain that contains any of them. Pipeline executions and jobs are stopped, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -33,10 +33,10 @@ class CleanUp:
         """
         spaces = list(self._list("list_spaces", "Spaces", DomainIdEquals=settings.domain_id))
         if spaces and not settings.ephemeral:
-            names = ", ".join(sorted(space["SpaceName"] for space in spaces))
             raise DomainHoldsData(
-                f"Deleting domain {settings.domain_id} would delete the volumes of its spaces: {names}. Ask their "
-                "owners to save their data. Then set ephemeral = true in the deployment file, deploy and destroy again."
+                f"Deleting domain {settings.domain_id} would delete the volumes of its spaces: {_describe(spaces)}. "
+                "Ask their owners to save their data. Then set ephemeral = true in the deployment file, deploy and "
+                "destroy again."
             )
         jobs = [*self._stop_executions(settings), *self._stop_jobs(settings)]
         if apps := list(self._delete_apps(settings)):
@@ -44,6 +44,16 @@ class CleanUp:
         if remaining := list(self._delete_spaces(settings, spaces)):
             return jobs + remaining
         return jobs + list(self._delete_profiles(settings))
+
+    def kept_spaces(self, settings: CleanUpSettings) -> str:
+        """Describe the shared spaces that are not in the template any more. Their volumes cost money."""
+        spaces = self._list("list_spaces", "Spaces", DomainIdEquals=settings.domain_id)
+        return _describe(
+            space
+            for space in spaces
+            if space.get("SpaceSharingSettingsSummary", {}).get("SharingType") == "Shared"
+            and space["SpaceName"] not in settings.spaces
+        )
 
     def _delete_apps(self, settings: CleanUpSettings) -> Iterator[str]:
         for app in self._list("list_apps", "Apps", DomainIdEquals=settings.domain_id):
@@ -89,7 +99,7 @@ class CleanUp:
                 "list_processing_jobs", "ProcessingJobSummaries", StatusEquals=status, NameContains=settings.job_prefix
             ):
                 name = job["ProcessingJobName"]
-                if self.sagemaker.describe_processing_job(ProcessingJobName=name)["RoleArn"] == settings.job_role:
+                if name.startswith(settings.job_prefix):  # SageMaker lists names that contain the prefix
                     yield self._remove(f"job {name}", status, "stop_processing_job", ProcessingJobName=name)
 
     def _list(self, operation: str, items: str, **arguments: str) -> Iterator[dict[str, Any]]:
@@ -109,3 +119,15 @@ class CleanUp:
         except ClientError as error:
             return f"{label} {status}: {error}"
         return f"{label} {status}"
+
+
+def _describe(spaces: Iterable[dict[str, Any]]) -> str:
+    """Return names, sizes and owners for an error or an output, at most 1000 characters."""
+    lines = []
+    for space in sorted(spaces, key=lambda space: str(space["SpaceName"])):
+        storage = space.get("SpaceSettingsSummary", {}).get("SpaceStorageSettings", {}).get("EbsStorageSettings", {})
+        size = f"{storage['EbsVolumeSizeInGb']} GB" if storage else "size unknown"
+        owner = space.get("OwnershipSettingsSummary", {}).get("OwnerUserProfileName", "unknown")
+        lines.append(f"{space['SpaceName']} ({size}, owner {owner})")
+    text = ", ".join(lines)
+    return text if len(text) <= 1000 else f"{text[:980]}… of {len(lines)}"

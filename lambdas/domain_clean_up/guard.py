@@ -1,45 +1,48 @@
-"""Rejection of an update that would replace the domain, before CloudFormation updates any other resource.
+"""Rejection of an update that changes what cannot be changed, before CloudFormation updates any other resource.
 
-The resource's physical id contains the settings with which the domain was created. Therefore the comparison needs no
-request, and a rollback to these settings is accepted.
+CloudFormation would replace the resource. For a domain or a space that deletes data, and for a resource with a fixed
+name it fails in the middle of the update, because the name is taken.
+
+The resource's physical id is a digest of the accepted values. Therefore the comparison needs no request, and a rollback
+to these values is accepted.
 """
 
-from dataclasses import asdict
+import hashlib
+import json
 from typing import Any
 
 from domain_clean_up.settings import GuardSettings
 
-KEYS = {
-    "auth_mode": "research.auth",
-    "domain_name": "name",
-    "kms_key_id": "the key",
-    "identity_center": "research.identity_center.instance_arn",
-}
-"""The key of the deployment file for each setting."""
 
-
-class WouldReplaceDomain(Exception):
-    """The update changes a setting that is fixed when a domain is created."""
+class CannotBeChanged(Exception):
+    """The update changes a value that is fixed after the first deployment."""
 
 
 def guard(event: dict[str, Any]) -> str:
     """Return the resource's physical id.
 
     Raises:
-        WouldReplaceDomain: The update changes a setting that is fixed when a domain is created.
+        CannotBeChanged: The update changes a value that is fixed after the first deployment.
     """
-    settings: dict[str, str] = asdict(GuardSettings.from_properties(event["ResourceProperties"]))
-    identity = "|".join(settings.values())
-    created_with = str(event.get("PhysicalResourceId", identity))
-    if event["RequestType"] == "Update" and created_with != identity:
-        changed = [
-            f"{KEYS[name]} from {before!r} to {after!r}"
-            for (name, after), before in zip(settings.items(), created_with.split("|"), strict=True)
-            if before != after
+    fixed = GuardSettings.from_properties(event["ResourceProperties"]).fixed
+    accepted = _digest(fixed)
+    if event["RequestType"] == "Delete":
+        return str(event["PhysicalResourceId"])
+    if event["RequestType"] == "Update" and accepted != event["PhysicalResourceId"]:
+        before = json.loads(event["OldResourceProperties"].get("Fixed", "{}"))
+        # A key without a value before belongs to a new user, space or image.
+        changes = [
+            f"{key} from {before[key]!r} to {value!r}"
+            for key, value in fixed.items()
+            if before.get(key, value) != value
         ]
-        raise WouldReplaceDomain(
-            f"Changing {', '.join(changed)} would replace the Studio domain and delete every space with its volume. "
-            "Undo the change. Or deploy a second environment with another name, move the contents of the spaces, and "
-            "remove this one."
-        )
-    return created_with
+        if changes:
+            raise CannotBeChanged(
+                f"Cannot be changed after deployment: {', '.join(changes)}. Undo the change. Or add a new user, space "
+                "or environment with another name, move the data, and remove the old one."
+            )
+    return accepted
+
+
+def _digest(fixed: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:32]

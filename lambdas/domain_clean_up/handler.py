@@ -13,10 +13,13 @@ from botocore.config import Config
 
 from domain_clean_up.clean_up import CleanUp
 from domain_clean_up.guard import guard
+from domain_clean_up.log_groups import set_retention
 from domain_clean_up.settings import GUARD, CleanUpSettings
 
 logger = Logger()
-clean_up = CleanUp(boto3.client("sagemaker", config=Config(retries={"mode": "standard", "max_attempts": 8})))
+config = Config(retries={"mode": "standard", "max_attempts": 8})
+clean_up = CleanUp(boto3.client("sagemaker", config=config))
+logs = boto3.client("logs", config=config)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -25,8 +28,12 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     if event["ResourceType"] == GUARD:
         return {"PhysicalResourceId": guard(event), "IsComplete": True}
     settings = CleanUpSettings.from_properties(event["ResourceProperties"])
-    remaining = []
+    response: dict[str, Any] = {"PhysicalResourceId": settings.domain_id}
     if event["RequestType"] == "Delete":
         remaining = clean_up.step(settings)
         logger.info("clean-up", domain=settings.domain_id, remaining=remaining, retained=settings.retained)
-    return {"PhysicalResourceId": settings.domain_id, "IsComplete": not remaining}
+        return {**response, "IsComplete": not remaining}
+    changed = set_retention(logs, settings.log_groups, days=settings.log_retention_days)
+    kept = clean_up.kept_spaces(settings)
+    logger.info("domain checked", domain=settings.domain_id, kept_spaces=kept, log_groups=changed)
+    return {**response, "IsComplete": True, "Data": {"KeptSpaces": kept or "none"}}

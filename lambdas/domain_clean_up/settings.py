@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,32 +13,19 @@ CLEAN_UP = "Custom::DomainCleanUp"
 
 @dataclass(frozen=True, kw_only=True)
 class GuardSettings:
-    """Properties of `Custom::DomainGuard`: settings that are fixed when a domain is created."""
+    """Properties of `Custom::DomainGuard`."""
 
-    auth_mode: str
-    domain_name: str
-    kms_key_id: str
-    identity_center: str
-    """ARN of the Identity Center instance, or `none`."""
+    fixed: dict[str, str]
+    """Values that cannot be changed after the first deployment, by the key of the deployment file."""
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> GuardSettings:
         """Read the settings. Raises KeyError with the name of a missing property."""
-        return cls(
-            auth_mode=properties["AuthMode"],
-            domain_name=properties["DomainName"],
-            kms_key_id=properties["KmsKeyId"],
-            identity_center=properties["IdentityCenter"],
-        )
+        return cls(fixed=json.loads(properties["Fixed"]))
 
-    def to_properties(self) -> dict[str, str]:
-        """Return the properties of the custom resource."""
-        return {
-            "AuthMode": self.auth_mode,
-            "DomainName": self.domain_name,
-            "KmsKeyId": self.kms_key_id,
-            "IdentityCenter": self.identity_center,
-        }
+    def to_properties(self, to_json: Callable[[Any], str] = json.dumps) -> dict[str, str]:
+        """Return the properties of the custom resource. `to_json` is the stack's, for values that it does not know."""
+        return {"Fixed": to_json(self.fixed)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +41,9 @@ class CleanUpSettings:
     """Names of the pipelines whose executions are stopped."""
     job_prefix: str
     """Beginning of the names of the jobs that are stopped."""
-    job_role: str
-    """ARN of the role of the jobs that are stopped."""
+    log_groups: tuple[str, ...]
+    """SageMaker's log groups, whose retention is set."""
+    log_retention_days: int
     ephemeral: bool
     """Whether spaces and their volumes may be deleted."""
     retained: tuple[str, ...]
@@ -69,7 +58,8 @@ class CleanUpSettings:
             spaces=tuple(properties["Spaces"]),
             pipelines=tuple(properties["Pipelines"]),
             job_prefix=properties["JobPrefix"],
-            job_role=properties["JobRole"],
+            log_groups=tuple(properties["LogGroups"]),
+            log_retention_days=int(properties["LogRetentionDays"]),
             ephemeral=properties["Ephemeral"] == "true",
             retained=tuple(properties["Retained"]),
         )
@@ -82,7 +72,8 @@ class CleanUpSettings:
             "Spaces": list(self.spaces),
             "Pipelines": list(self.pipelines),
             "JobPrefix": self.job_prefix,
-            "JobRole": self.job_role,
+            "LogGroups": list(self.log_groups),
+            "LogRetentionDays": str(self.log_retention_days),
             "Ephemeral": "true" if self.ephemeral else "false",
             "Retained": list(self.retained),
         }

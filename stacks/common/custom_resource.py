@@ -1,8 +1,9 @@
 """CDK's provider for custom resources that take minutes: it calls a function until the resource is complete."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.custom_resources import LogOptions, Provider
 from constructs import Construct
@@ -56,3 +57,6 @@ class AsyncProvider(Provider):
             "AssumeRolePolicyDocument.Statement.0.Condition",
             {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
         )
+        for construct in self.node.find_all():
+            if isinstance(construct, logs.CfnLogGroup):
+                construct.apply_removal_policy(RemovalPolicy.DESTROY)  # CDK retains its log groups

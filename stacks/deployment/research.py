@@ -136,7 +136,7 @@ class UserConfig(Table):
     family_name: str | None = None
     """Family name of a new user."""
     email: Email | None = None
-    """E-mail address of a new user."""
+    """E-mail address of a new user. Change it in Identity Center, not here."""
 
     @property
     def profile(self) -> str:
@@ -161,7 +161,7 @@ class SpaceConfig(Table):
     name: Name
     """Name of the space."""
     owner: UserName
-    """Owner, a user of `[[research.users]]`."""
+    """Owner, a user of `[[research.users]]`. Cannot be changed after deployment."""
     volume_gb: int = Field(default=20, ge=5, le=16_384)
     """Size of the space's volume in GB."""
 
@@ -286,16 +286,19 @@ class ResearchConfig(Table):
     network.
     """
     vpc_id: VpcId | None = None
-    """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created."""
+    """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created. Cannot be changed after
+    deployment.
+    """
     subnet_ids: Array[SubnetId] = Field(default=(), max_length=10)
     """Private subnets of `vpc_id`."""
     availability_zones: Annotated[Array[AvailabilityZone], Unique] = Field(default=(), max_length=6)
     """Zones of the created VPC's subnets, such as `["us-east-1b", "us-east-1d"]`. By default, the first two of the
-    account. Choose others if a VPC endpoint or an instance type is not available there.
+    account. Choose others if a VPC endpoint or an instance type is not available there. Cannot be changed after
+    deployment.
     """
     home_efs: bool = False
     """A home directory on EFS for each researcher, next to the volumes of spaces. Studio Classic requires it. Needs
-    `vpc_id`, and cannot be turned off later.
+    `vpc_id`. Cannot be changed after deployment.
     """
     instance_types: Array[str] = Field(
         default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.r5.large", "ml.r5.xlarge", "ml.r5.4xlarge"),

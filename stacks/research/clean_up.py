@@ -1,8 +1,8 @@
-"""Custom resources that reject a replacement of the domain, and that empty the domain before its deletion."""
+"""Custom resources that reject changes of what is fixed, and that empty the domain before its deletion."""
 
 from collections.abc import Sequence
 
-from aws_cdk import CustomResource, Duration
+from aws_cdk import CustomResource, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
@@ -15,6 +15,35 @@ from stacks.deployment import ResearchNames
 from stacks.deployment.research import ResearchConfig
 from stacks.research.domain import StudioDomain
 from stacks.research.users import Users
+
+LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
+"""SageMaker's log groups of apps, jobs and notebook instances."""
+
+
+def fixed_values(names: ResearchNames, settings: ResearchConfig, key_id: str) -> dict[str, str]:
+    """Return the values that cannot be changed after the first deployment, by the key of the deployment file."""
+    center = settings.identity_center
+    values = {
+        "name": names.domain,
+        "research.auth": settings.auth,
+        "research.home_efs": str(settings.home_efs).lower(),
+        "research.vpc_id": settings.vpc_id or "a created VPC",
+        "the domain's KMS key": key_id,
+    }
+    if not settings.vpc_id:
+        values["research.availability_zones"] = ", ".join(settings.availability_zones) or "chosen by CloudFormation"
+    if center:
+        values["research.identity_center.instance_arn"] = center.instance_arn
+        values["research.identity_center.identity_store_id"] = center.identity_store_id
+    if settings.workstation:
+        values["research.subnet_ids[0], the workstation's subnet"] = "".join(settings.subnet_ids[:1])
+    for user in settings.users:
+        values[f"research.users, name of the profile {user.profile}"] = user.name
+        if user.email:
+            values[f"research.users, email of {user.name}"] = user.email
+    for space in settings.spaces:
+        values[f"research.spaces, owner of {space.name}"] = space.owner
+    return values
 
 
 class DomainCleanUp(Construct):
@@ -34,22 +63,19 @@ class DomainCleanUp(Construct):
         )
         self._provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
 
-    def guard(self, domain: StudioDomain, key: kms.IKey) -> None:
-        """Reject an update that would replace the domain, before CloudFormation updates the domain."""
-        center = self._settings.identity_center
+    def guard(self, key: kms.IKey, *guarded: IConstruct) -> None:
+        """Reject an update of what cannot be changed, before CloudFormation updates a guarded resource."""
         guard = CustomResource(
             self,
             "Guard",
             service_token=self._provider.service_token,
             resource_type=GUARD,
-            properties=GuardSettings(
-                auth_mode=self._settings.auth,
-                domain_name=self._names.domain,
-                kms_key_id=key.key_id,
-                identity_center=center.instance_arn if center else "none",
-            ).to_properties(),
+            properties=GuardSettings(fixed=fixed_values(self._names, self._settings, key.key_id)).to_properties(
+                Stack.of(self).to_json_string
+            ),
         )
-        domain.node.add_dependency(guard)
+        for resource in guarded:
+            resource.node.add_dependency(guard)
 
     def empty(
         self,
@@ -59,8 +85,12 @@ class DomainCleanUp(Construct):
         required: Sequence[IConstruct],
         retained: Sequence[str],
         ephemeral: bool,
-    ) -> None:
+        log_retention_days: int,
+    ) -> str:
         """Empty the domain before CloudFormation deletes it, its profiles, or a resource in `required`.
+
+        Returns:
+            The shared spaces that the deployment file does not name any more, at the last change.
 
         Args:
             domain: The domain.
@@ -68,6 +98,7 @@ class DomainCleanUp(Construct):
             required: Resources that apps and jobs need until their end.
             retained: Resources that remain after the stack's deletion, for the log.
             ephemeral: Whether spaces and their volumes may be deleted.
+            log_retention_days: Retention of SageMaker's log groups that have none.
         """
         names = self._names
         pipelines = [names.pipeline(pipeline.name) for pipeline in self._settings.pipelines]
@@ -83,12 +114,14 @@ class DomainCleanUp(Construct):
                 spaces=tuple(sorted(users.spaces)),
                 pipelines=tuple(pipeline.name for pipeline in pipelines),
                 job_prefix=names.job_prefix,
-                job_role=names.processing_role.arn,
+                log_groups=LOG_GROUPS,
+                log_retention_days=log_retention_days,
                 ephemeral=ephemeral,
                 retained=tuple(retained),
             ).to_properties(),
         )
         resource.node.add_dependency(permissions, domain, users, *required)
+        return resource.get_att_string("KeptSpaces")
 
     def _permissions(self, domain_id: str, pipelines: Sequence[str]) -> iam.Policy:
         # A separate policy avoids a cycle. The guard depends on the function's own policy, the domain on the guard, and
@@ -107,7 +140,7 @@ class DomainCleanUp(Construct):
             ("DeleteProfiles", ["DeleteUserProfile"], [profiles]),
             ("FindExecutions", ["ListPipelineExecutions"], pipelines),
             ("StopExecutions", ["StopPipelineExecution"], executions),
-            ("StopJobs", ["DescribeProcessingJob", "StopProcessingJob"], [jobs]),
+            ("StopJobs", ["StopProcessingJob"], [jobs]),
         ):
             if resources:
                 policy.add_statements(
@@ -115,10 +148,20 @@ class DomainCleanUp(Construct):
                         sid=sid, actions=[f"sagemaker:{action}" for action in actions], resources=list(resources)
                     )
                 )
+        groups = [named("logs", group, "log-group:").arn for group in LOG_GROUPS]
+        policy.add_statements(
+            iam.PolicyStatement(
+                sid="SetRetention",
+                actions=["logs:CreateLogGroup", "logs:PutRetentionPolicy"],
+                resources=[resource for group in groups for resource in (group, f"{group}:*")],
+            ),
+            iam.PolicyStatement(sid="FindLogGroups", actions=["logs:DescribeLogGroups"], resources=["*"]),
+        )
         acknowledge_wildcards(
             policy,
             {
-                "SageMaker lists all resources or none.": ["*"],
+                "SageMaker and CloudWatch Logs list all resources or none.": ["*"],
+                "SageMaker's log groups.": [f"{group}:*" for group in groups],
                 "Resources that researchers created in this domain, and the deployment's jobs.": [
                     *(apps, spaces, profiles, jobs),
                     *executions,

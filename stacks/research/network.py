@@ -71,7 +71,9 @@ class ResearchNetwork(Construct):
         self.profiles = {user.profile: _classic_group(self, user, vpc) for user in settings.users if settings.classic}
         if not settings.vpc_id:
             clients = [self.apps, self.shared_spaces, self.jobs, *([self.workstation] if self.workstation else [])]
-            _add_endpoints(self, vpc, place, settings.readable_buckets, clients)
+            _add_s3_endpoint(vpc, place, settings.readable_buckets)
+            if settings.network == "vpc-only":  # otherwise apps use SageMaker's network
+                _add_interface_endpoints(self, vpc, place, clients)
 
 
 def _security_group(scope: Construct, id: str, vpc: ec2.IVpc, description: str) -> ec2.SecurityGroup:
@@ -107,16 +109,15 @@ def _vpc(scope: Construct, account: str, defaults: Defaults) -> ec2.Vpc:
     return vpc
 
 
-def _add_endpoints(
-    scope: Construct,
-    vpc: ec2.IVpc,
-    place: Place,
-    readable_buckets: Sequence[str],
-    clients: Sequence[ec2.ISecurityGroup],
-) -> None:
+def _add_s3_endpoint(vpc: ec2.IVpc, place: Place, readable_buckets: Sequence[str]) -> None:
     s3 = vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
     for statement in s3_endpoint_policy(place, readable_buckets):
         s3.add_to_policy(statement)
+
+
+def _add_interface_endpoints(
+    scope: Construct, vpc: ec2.IVpc, place: Place, clients: Sequence[ec2.ISecurityGroup]
+) -> None:
     security_group = ec2.SecurityGroup(
         scope, "Endpoints", vpc=vpc, description="Endpoints of AWS services.", allow_all_outbound=False
     )

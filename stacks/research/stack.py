@@ -101,13 +101,13 @@ class ResearchStack(Stack):
             defaults=defaults,
         )
         retained = self._retained(bucket)
-        self._add_clean_up(domain, users, pipelines, retained)
+        kept_spaces = self._add_clean_up(domain, users, pipelines, retained)
         self._add_workstation(domain)
         if settings.budget and has_resource_type(self.region, BUDGET_TYPE):
             MonthlyBudget(self, "Budget", settings=settings.budget)
         if settings.classic:
             Annotations.of(self).add_warning_v2("coatcheck:studio-classic", CLASSIC_WARNING)
-        self._add_outputs(domain, parameter, variables, retained)
+        self._add_outputs(domain, parameter, variables, retained, kept_spaces)
 
     def _apply_permissions_boundary(self) -> None:
         if self._settings.permissions_boundary:
@@ -190,15 +190,16 @@ class ResearchStack(Stack):
 
     def _add_clean_up(
         self, domain: StudioDomain, users: Users, pipelines: Sequence[Pipeline], retained: Sequence[str]
-    ) -> None:
+    ) -> str:
         clean_up = DomainCleanUp(self, "CleanUp", names=self._names, settings=self._settings)
-        clean_up.guard(domain, self._key)
-        clean_up.empty(
+        clean_up.guard(self._key, domain, users)
+        return clean_up.empty(
             domain,
             users,
             required=[self._network, self._roles, self._key, *pipelines],
             retained=retained,
             ephemeral=self._defaults.ephemeral,
+            log_retention_days=self._defaults.operations.log_retention_days,
         )
 
     def _add_workstation(self, domain: StudioDomain) -> None:
@@ -222,12 +223,14 @@ class ResearchStack(Stack):
         parameter: ssm.StringParameter,
         variables: Mapping[str, str],
         retained: Sequence[str],
+        kept_spaces: str,
     ) -> None:
         for name, value in {
             "StudioUrl": domain.attr_url,
             "DomainId": domain.attr_domain_id,
             "EnvironmentParameter": parameter.parameter_name,
             **{pascal_case(name): value for name, value in variables.items()},
+            "KeptSpaces": kept_spaces,
             "RetainedResources": Fn.join(" ", list(retained)) if retained else "nothing: ephemeral = true",
         }.items():
             CfnOutput(self, name, value=value)

@@ -36,6 +36,7 @@ class StudioPolicy(iam.ManagedPolicy):
                 *_jobs(arns, processing_role),
                 *_pipelines(arns.pipelines),
                 *volume_key_statements(key),
+                _app_log(arns),
                 *_limits(settings, network),
             ],
         )
@@ -49,6 +50,7 @@ class StudioPolicy(iam.ManagedPolicy):
                     arns.apps,
                     arns.spaces,
                 ],
+                "The log of apps.": [arns.app_logs],
                 "Jobs with the deployment's prefix, and their logs.": [arns.jobs, arns.job_log_streams, arns.job_logs],
                 "Executions of the deployment's pipelines.": [f"{arn}/execution/*" for arn in arns.pipelines],
             },
@@ -70,6 +72,7 @@ class _Arns:
         self.jobs = named("sagemaker", f"{names.job_prefix}*", "processing-job/").arn
         self.job_log_streams = named("logs", f"{log_group}:log-stream:{names.job_prefix}*", "log-group:").arn
         self.job_logs = named("logs", f"{log_group}:*", "log-group:").arn
+        self.app_logs = named("logs", "/aws/sagemaker/studio:*", "log-group:").arn
         self.pipelines = [names.pipeline(pipeline.name).arn for pipeline in settings.pipelines]
 
 
@@ -183,6 +186,15 @@ def volume_key_statements(key: kms.IKey) -> list[iam.PolicyStatement]:
             conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
     ]
+
+
+def _app_log(arns: _Arns) -> iam.PolicyStatement:
+    """Return the statement for the log of an app, which SageMaker writes as the researcher."""
+    return iam.PolicyStatement(
+        sid="WriteAppLog",
+        actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+        resources=[arns.app_logs],
+    )
 
 
 def _limits(settings: ResearchConfig, network: ResearchNetwork) -> list[iam.PolicyStatement]:

@@ -1,5 +1,6 @@
 """Users and groups, their assignment to the domain, user profiles, and shared spaces."""
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_identitystore as identitystore
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sso as sso
@@ -45,7 +46,7 @@ class Users(Construct):
         return self._assign(f"Assign-{user.profile}", "USER", self._user_ids[user.name])
 
     def _create_user(self, user: UserConfig, center: IdentityCenterConfig) -> str:
-        return identitystore.CfnUser(
+        new = identitystore.CfnUser(
             self,
             f"Create-{user.profile}",
             identity_store_id=center.identity_store_id,
@@ -53,18 +54,12 @@ class Users(Construct):
             display_name=f"{user.given_name} {user.family_name}",
             name=identitystore.CfnUser.NameProperty(given_name=user.given_name, family_name=user.family_name),
             emails=[identitystore.CfnUser.EmailsItemsProperty(value=user.email, type="work", primary=True)],
-        ).attr_user_id
+        )
+        _retain(new)
+        return new.attr_user_id
 
     def _assign_group(self, id: str, group: GroupConfig, center: IdentityCenterConfig) -> None:
-        group_id = group.principal_id or (
-            identitystore.CfnGroup(
-                self,
-                f"{id}-Create",
-                identity_store_id=center.identity_store_id,
-                display_name=group.name,
-                description=f"Researchers of {self._defaults.name}",
-            ).attr_group_id
-        )
+        group_id = group.principal_id or self._create_group(f"{id}-Create", group, center)
         for member in group.members:
             identitystore.CfnGroupMembership(
                 self,
@@ -74,6 +69,17 @@ class Users(Construct):
                 member_id=identitystore.CfnGroupMembership.MemberIdProperty(user_id=self._user_ids[member]),
             )
         self._assign(f"{id}-Assign", "GROUP", group_id)
+
+    def _create_group(self, id: str, group: GroupConfig, center: IdentityCenterConfig) -> str:
+        new = identitystore.CfnGroup(
+            self,
+            id,
+            identity_store_id=center.identity_store_id,
+            display_name=group.name,
+            description=f"Researchers of {self._defaults.name}",
+        )
+        _retain(new)
+        return new.attr_group_id
 
     def _assign(self, id: str, principal_type: str, principal_id: str) -> sso.CfnApplicationAssignment:
         return sso.CfnApplicationAssignment(
@@ -127,3 +133,11 @@ class Users(Construct):
         # unless the deployment is ephemeral.
         cfn.apply_removal_policy(self._defaults.removal_policy)
         return cfn
+
+
+def _retain(principal: identitystore.CfnUser | identitystore.CfnGroup) -> None:
+    """Retain a user or group, also of an ephemeral deployment: they sign on to other applications, too.
+
+    One that a failed deployment has just created is deleted, so that the deployment can be repeated.
+    """
+    principal.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)

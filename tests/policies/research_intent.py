@@ -40,6 +40,8 @@ from tests.policies.terms import (
 )
 
 ANY_VALUE = (Like("*"),)
+LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
+"""SageMaker's log groups of apps, jobs and notebook instances."""
 NAMED_SESSION = ("sts:AssumeRole", "sts:SetSourceIdentity")
 """SageMaker sets the researcher as source identity, which the session cannot change."""
 _READ_AND_WRITE = (
@@ -131,10 +133,11 @@ class _Environment:
         if self._readable:
             to_s3.append(Grant(AnyPrincipal(), S3_READ_BUCKET, self._readable, own))
         self._add_endpoint("NetworkVpcS3", *to_s3)
-        for name in ("SageMakerApi", "SageMakerRuntime", "EcrApi", "EcrDocker", "Sts", "Logs", "Kms"):
-            self._add_endpoint(f"Network{name}", Grant(AnyPrincipal(), ("*",), ("*",), own))
-        # A browser's requests to Studio are not signed.
-        self._add_endpoint("NetworkStudio", Grant(AnyPrincipal(), ("*",), ("*",)))
+        if self._research.network == "vpc-only":
+            for name in ("SageMakerApi", "SageMakerRuntime", "EcrApi", "EcrDocker", "Sts", "Logs", "Kms"):
+                self._add_endpoint(f"Network{name}", Grant(AnyPrincipal(), ("*",), ("*",), own))
+            # A browser's requests to Studio are not signed.
+            self._add_endpoint("NetworkStudio", Grant(AnyPrincipal(), ("*",), ("*",)))
         logs = self._named("NetworkFlowLogRole")
         self._intent.add_role(logs, Service("vpc-flow-logs.amazonaws.com", account=self._home))
         self._intent.allow(logs, Permission((*LOG, "logs:DescribeLogStreams"), (self._named("NetworkFlowLogs"),)))
@@ -238,6 +241,7 @@ class _Environment:
             (self._in_sagemaker("app/*"), self._in_sagemaker("space/*"), self._own_jobs),
             {"sagemaker:TaggingAction": ANY_VALUE},
         )
+        yield Permission((*LOG, "logs:CreateLogGroup"), (f"{self._log_group('/aws/sagemaker/studio')}:*",))
         yield from self._encrypt_volumes()
         if self._pipelines:
             yield Permission(
@@ -343,7 +347,12 @@ class _Environment:
             Permission(("sagemaker:DeleteApp",), (self._in_sagemaker(f"app/{domain}/*"),)),
             Permission(("sagemaker:DeleteSpace",), (self._in_sagemaker(f"space/{domain}/*"),)),
             Permission(("sagemaker:DeleteUserProfile",), (self._in_sagemaker(f"user-profile/{domain}/*"),)),
-            Permission(_actions("DescribeProcessingJob", "StopProcessingJob"), (self._own_jobs,)),
+            Permission(("sagemaker:StopProcessingJob",), (self._own_jobs,)),
+            Permission(
+                ("logs:CreateLogGroup", "logs:PutRetentionPolicy"),
+                tuple(f"{group}{end}" for group in map(self._log_group, LOG_GROUPS) for end in ("", ":*")),
+            ),
+            Permission(("logs:DescribeLogGroups",), ("*",)),
             Permission(("sagemaker:ListPipelineExecutions",), self._pipelines),
             Permission(("sagemaker:StopPipelineExecution",), executions),
         )
@@ -399,7 +408,10 @@ class _Environment:
 
     @property
     def _job_logs(self) -> str:
-        return arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
+        return self._log_group("/aws/sagemaker/ProcessingJobs")
+
+    def _log_group(self, name: str) -> str:
+        return arn("logs", self._region, self._home, f"log-group:{name}")
 
     @property
     def _subnets(self) -> tuple[str, ...]:

@@ -253,6 +253,10 @@ class _Environment:
         logs = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/ProcessingJobs")
         for stream in (f"{self._names.job_prefix}one", f"{self._deployment.name}-two--one", "others"):
             yield self._target("job's log", f"{logs}:log-stream:{stream}", "logs:GetLogEvents", "logs:PutLogEvents")
+        studio = arn("logs", self._region, self._home, "log-group:/aws/sagemaker/studio")
+        app_log = ("logs:CreateLogStream", "logs:PutLogEvents", "logs:GetLogEvents")
+        yield self._target("app's log", f"{studio}:log-stream:app", *app_log)
+        yield self._target("app's log", studio, "logs:PutRetentionPolicy", "logs:DeleteLogGroup")
         yield self._target("interface", self._ec2("network-interface/eni-1"), "ec2:DeleteNetworkInterface")
         for subnet in (self._subnet(0), self._ec2("subnet/subnet-0")):
             yield self._target("subnet", subnet, "ec2:CreateNetworkInterface")

@@ -13,14 +13,14 @@ from domain_clean_up.clean_up import CleanUp, DomainHoldsData
 from domain_clean_up.settings import CleanUpSettings
 
 DOMAIN = "d-abcdefghijkl"
-ROLE = "arn:aws:iam::555555555555:role/coatcheck-processing"
 SETTINGS = CleanUpSettings(
     domain_id=DOMAIN,
     profiles=("ada",),
     spaces=("single-cell",),
     pipelines=(),
-    job_prefix="coatcheck-",
-    job_role=ROLE,
+    job_prefix="coatcheck--",
+    log_groups=(),
+    log_retention_days=90,
     ephemeral=True,
     retained=("s3://data",),
 )
@@ -74,7 +74,7 @@ def add_lists(
     """Queue the responses up to the list of apps."""
     stub.add_response("list_spaces", {"Spaces": spaces or []}, {"DomainIdEquals": DOMAIN})
     for status in ("InProgress", "Stopping"):
-        parameters = {"StatusEquals": status, "NameContains": "coatcheck-"}
+        parameters = {"StatusEquals": status, "NameContains": "coatcheck--"}
         stub.add_response("list_processing_jobs", {"ProcessingJobSummaries": []}, parameters)
     stub.add_response("list_apps", {"Apps": apps or []}, {"DomainIdEquals": DOMAIN})
 
@@ -153,23 +153,24 @@ def test_running_executions_are_stopped(clean_up: CleanUp, sagemaker: Stubber, s
 
 
 def test_jobs_of_the_environment_are_stopped(clean_up: CleanUp, sagemaker: Stubber) -> None:
-    resources = {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.t3.medium", "VolumeSizeInGB": 5}}
-    details = {"AppSpecification": {"ImageUri": "image"}, "ProcessingResources": resources}
+    """SageMaker also lists jobs whose names contain the prefix elsewhere, which the function may not describe."""
     sagemaker.add_response("list_spaces", {"Spaces": []})
-    for status, roles in (
-        ("InProgress", {"coatcheck-qc": ROLE, "other-coatcheck-job": f"{ROLE}-other"}),
-        ("Stopping", {"coatcheck-old": ROLE}),
+    for status, names in (
+        ("InProgress", ["coatcheck--qc", "lab2-coatcheck--x", "coatcheck--gone"]),
+        ("Stopping", ["coatcheck--old"]),
     ):
-        parameters = {"StatusEquals": status, "NameContains": "coatcheck-"}
-        summaries = [job(name) for name in roles]
-        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": summaries}, parameters)
-        for name, role in roles.items():
-            sagemaker.add_response("describe_processing_job", job(name, RoleArn=role, **details))
-            if name == "coatcheck-qc":
-                sagemaker.add_response("stop_processing_job", {}, {"ProcessingJobName": name})
+        parameters = {"StatusEquals": status, "NameContains": "coatcheck--"}
+        sagemaker.add_response(
+            "list_processing_jobs", {"ProcessingJobSummaries": [job(name) for name in names]}, parameters
+        )
+        if status == "InProgress":
+            sagemaker.add_response("stop_processing_job", {}, {"ProcessingJobName": "coatcheck--qc"})
+            sagemaker.add_client_error("stop_processing_job", "ResourceNotFound")
     sagemaker.add_response("list_apps", {"Apps": []})
     add_profiles(sagemaker)
-    assert clean_up.step(SETTINGS) == ["job coatcheck-qc InProgress", "job coatcheck-old Stopping"]
+    first, gone, old = clean_up.step(SETTINGS)
+    assert (first, old) == ("job coatcheck--qc InProgress", "job coatcheck--old Stopping")
+    assert "ResourceNotFound" in gone
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceInUse", "ValidationException", "ThrottlingException"])
@@ -191,8 +192,34 @@ def test_all_pages_are_read(clean_up: CleanUp, sagemaker: Stubber) -> None:
     assert clean_up.step(SETTINGS)
 
 
+def sized(name: str, size: int, owner: str, sharing: str) -> dict[str, Any]:
+    return {
+        **space(name),
+        "SpaceSettingsSummary": {"SpaceStorageSettings": {"EbsStorageSettings": {"EbsVolumeSizeInGb": size}}},
+        "SpaceSharingSettingsSummary": {"SharingType": sharing},
+        "OwnershipSettingsSummary": {"OwnerUserProfileName": owner},
+    }
+
+
 def test_spaces_are_kept_unless_ephemeral(clean_up: CleanUp, sagemaker: Stubber) -> None:
     """Nothing is deleted, and the stack's deletion fails with an instruction."""
-    sagemaker.add_response("list_spaces", {"Spaces": [space("grace-private"), space("ada-private")]})
-    with pytest.raises(DomainHoldsData, match=r"ada-private, grace-private.*ephemeral = true"):
+    spaces = [space("grace-private"), sized("ada-private", 50, "ada", "Private")]
+    sagemaker.add_response("list_spaces", {"Spaces": spaces})
+    described = r"ada-private \(50 GB, owner ada\), grace-private \(size unknown, owner unknown\)"
+    with pytest.raises(DomainHoldsData, match=rf"{described}\. Ask .*ephemeral = true"):
         clean_up.step(replace(SETTINGS, ephemeral=False))
+
+
+def test_shared_spaces_outside_the_template_are_described(clean_up: CleanUp, sagemaker: Stubber) -> None:
+    spaces = [
+        sized("single-cell", 20, "ada", "Shared"),
+        sized("atlas", 100, "grace", "Shared"),
+        sized("mine", 5, "ada", "Private"),
+    ]
+    sagemaker.add_response("list_spaces", {"Spaces": spaces}, {"DomainIdEquals": DOMAIN})
+    assert clean_up.kept_spaces(SETTINGS) == "atlas (100 GB, owner grace)"
+    many = [sized(f"space-{number}", 5, "ada", "Shared") for number in range(200)]
+    sagemaker.add_response("list_spaces", {"Spaces": many}, {"DomainIdEquals": DOMAIN})
+    text = clean_up.kept_spaces(SETTINGS)
+    assert len(text) <= 1000
+    assert text.endswith("… of 200")

@@ -1,45 +1,63 @@
-"""The guard: updates that would replace the domain are rejected, and their rollback is accepted."""
+"""The guard: updates of what cannot be changed are rejected, and their rollback is accepted."""
 
 from typing import Any
 
 import pytest
 
-from domain_clean_up.guard import WouldReplaceDomain, guard
+from domain_clean_up.guard import CannotBeChanged, guard
 from domain_clean_up.settings import GuardSettings
 
-PROPERTIES = GuardSettings(
-    auth_mode="sso",
-    domain_name="coatcheck-research",
-    kms_key_id="key-1",
-    identity_center="arn:aws:sso:::instance/ssoins-1234567890abcdef",
-).to_properties()
+FIXED = {"research.auth": "sso", "name": "coatcheck-research", "research.spaces, owner of single-cell": "ada"}
 
 
-def event(request_type: str, **changes: str) -> dict[str, Any]:
-    physical_id = {} if request_type == "Create" else {"PhysicalResourceId": "|".join(PROPERTIES.values())}
-    return {"RequestType": request_type, "ResourceProperties": PROPERTIES | changes, **physical_id}
+def properties(fixed: dict[str, str]) -> dict[str, str]:
+    return GuardSettings(fixed=fixed).to_properties()
 
 
-def test_physical_id_contains_the_settings() -> None:
-    assert guard(event("Create")) == "sso|coatcheck-research|key-1|arn:aws:sso:::instance/ssoins-1234567890abcdef"
+CREATED = guard({"RequestType": "Create", "ResourceProperties": properties(FIXED)})
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("AuthMode", "research.auth"),
-        ("DomainName", "name"),
-        ("KmsKeyId", "the key"),
-        ("IdentityCenter", "research.identity_center.instance_arn"),
-    ],
-)
-def test_replacement_of_the_domain_is_rejected(name: str, key: str) -> None:
-    with pytest.raises(WouldReplaceDomain, match=rf"Changing {key} from '{PROPERTIES[name]}' to 'other' would replace"):
-        guard(event("Update", **{name: "other"}))
+def update(before: dict[str, str], after: dict[str, str], physical_id: str = CREATED) -> dict[str, Any]:
+    return {
+        "RequestType": "Update",
+        "PhysicalResourceId": physical_id,
+        "ResourceProperties": properties(after),
+        "OldResourceProperties": properties(before),
+    }
 
 
-@pytest.mark.parametrize("request_type", ["Update", "Delete"])
-def test_rollback_and_deletion_are_accepted(request_type: str) -> None:
-    assert guard(event(request_type)) == guard(event("Create"))
-    # The deletion of a resource whose update was rejected has the rejected properties.
-    assert guard(event("Delete", AuthMode="iam")) == guard(event("Create"))
+@pytest.mark.parametrize("key", FIXED)
+def test_change_is_rejected_with_key_and_values(key: str) -> None:
+    text = f"after deployment: {key} from '{FIXED[key]}' to 'other'. Undo the change."
+    with pytest.raises(CannotBeChanged, match=text):
+        guard(update(FIXED, FIXED | {key: "other"}))
+
+
+def test_all_changes_are_named() -> None:
+    with pytest.raises(CannotBeChanged, match=r"auth from 'sso' to 'iam', name from 'coatcheck-research' to 'lab'"):
+        guard(update(FIXED, FIXED | {"research.auth": "iam", "name": "lab"}))
+
+
+def test_new_and_removed_members_are_accepted() -> None:
+    after = {**FIXED, "research.spaces, owner of atlas": "grace"}
+    del after["research.spaces, owner of single-cell"]
+    assert guard(update(FIXED, after)) != CREATED
+
+
+def test_rollback_is_accepted() -> None:
+    """CloudFormation updates the resource to the earlier properties, with the rejected ones as the old properties."""
+    assert guard(update(FIXED | {"name": "other"}, FIXED)) == CREATED
+    # Of an accepted update, when another resource fails.
+    added = FIXED | {"research.spaces, owner of atlas": "grace"}
+    assert guard(update(added, FIXED, physical_id=guard(update(FIXED, added)))) == CREATED
+
+
+def test_deletion_is_accepted() -> None:
+    event = {"RequestType": "Delete", "PhysicalResourceId": "any", "ResourceProperties": properties({"name": "x"})}
+    assert guard(event) == "any"
+
+
+def test_physical_id_is_short_for_many_members() -> None:
+    """CloudFormation accepts 1 KB."""
+    many = {f"research.spaces, owner of {number}": "ada" * 100 for number in range(1000)}
+    assert len(guard({"RequestType": "Create", "ResourceProperties": properties(many)})) == 32

@@ -16,8 +16,9 @@ CLEAN_UP_PROPERTIES = CleanUpSettings(
     profiles=("ada",),
     spaces=(),
     pipelines=(),
-    job_prefix="coatcheck-",
-    job_role="arn:aws:iam::555555555555:role/coatcheck-processing",
+    job_prefix="coatcheck--",
+    log_groups=("/aws/sagemaker/studio",),
+    log_retention_days=90,
     ephemeral=True,
     retained=("s3://data",),
 ).to_properties()
@@ -44,10 +45,20 @@ def event(request_type: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("request_type", ["Create", "Update"])
-def test_create_and_update_make_no_request(function: ModuleType, context: SimpleNamespace, request_type: str) -> None:
-    with Stubber(function.clean_up.sagemaker):
+def test_create_and_update_describe_kept_spaces(
+    function: ModuleType, context: SimpleNamespace, request_type: str
+) -> None:
+    with Stubber(function.clean_up.sagemaker) as sagemaker, Stubber(function.logs) as logs:
+        group = {"logGroupName": "/aws/sagemaker/studio"}
+        logs.add_client_error("create_log_group", "ResourceAlreadyExistsException", expected_params=group)
+        logs.add_response(
+            "describe_log_groups", {"logGroups": [group]}, {"logGroupNamePrefix": "/aws/sagemaker/studio"}
+        )
+        logs.add_response("put_retention_policy", {}, {**group, "retentionInDays": 90})
+        sagemaker.add_response("list_spaces", {"Spaces": []}, {"DomainIdEquals": DOMAIN})
         response = function.handler(event(request_type), context)
-    assert response == {"PhysicalResourceId": DOMAIN, "IsComplete": True}
+        logs.assert_no_pending_responses()
+    assert response == {"PhysicalResourceId": DOMAIN, "IsComplete": True, "Data": {"KeptSpaces": "none"}}
 
 
 @pytest.mark.parametrize(("profile", "complete"), [("ada", True), ("created-by-studio", False)])
@@ -67,6 +78,8 @@ def test_delete_is_complete_when_nothing_remains(
 
 
 def test_guard_is_complete_at_once(function: ModuleType, context: SimpleNamespace) -> None:
-    settings = GuardSettings(auth_mode="sso", domain_name="name", kms_key_id="key", identity_center="none")
-    created = {"RequestType": "Create", "ResourceType": GUARD, "ResourceProperties": settings.to_properties()}
-    assert function.handler(created, context) == {"PhysicalResourceId": "sso|name|key|none", "IsComplete": True}
+    properties = GuardSettings(fixed={"name": "coatcheck-research"}).to_properties()
+    created = {"RequestType": "Create", "ResourceType": GUARD, "ResourceProperties": properties}
+    response = function.handler(created, context)
+    assert response["IsComplete"]
+    assert len(response["PhysicalResourceId"]) == 32

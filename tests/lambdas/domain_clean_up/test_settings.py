@@ -10,11 +10,12 @@ CLEAN_UP = CleanUpSettings(
     spaces=("single-cell",),
     pipelines=("coatcheck-qc",),
     job_prefix="coatcheck-",
-    job_role="role",
+    log_groups=("/aws/sagemaker/studio",),
+    log_retention_days=90,
     ephemeral=False,
     retained=("s3://data", "key"),
 )
-GUARD = GuardSettings(auth_mode="sso", domain_name="name", kms_key_id="key", identity_center="none")
+GUARD = GuardSettings(fixed={"research.auth": "sso"})
 
 
 @pytest.mark.parametrize("settings", [CLEAN_UP, GUARD])

@@ -145,7 +145,7 @@ def test_build_starts_when_the_queue_has_room(aws: SimpleNamespace, call: Call) 
     assert call("Create") == WAITING
 
 
-def test_build_that_cannot_start_is_an_error(aws: SimpleNamespace, call: Call) -> None:
+def test_failed_start_of_a_build_is_an_error(aws: SimpleNamespace, call: Call) -> None:
     add_no_image(aws)
     add_builds(aws)
     aws.codebuild.add_client_error("start_build", "InvalidInputException", "no such source")

@@ -22,6 +22,8 @@ def test_every_function_and_build_logs_with_the_files_retention(file: str, ephem
     for stack in stacks:
         groups = resources(stack.template, "AWS::Logs::LogGroup")
         assert all(group["Properties"]["RetentionInDays"] == 90 for group in groups.values())
+        if ephemeral:
+            assert {group["DeletionPolicy"] for group in groups.values()} <= {"Delete"}
         names = [group["Properties"].get("LogGroupName") for group in groups.values()]
         for name, function in resources(stack.template, "AWS::Lambda::Function").items():
             group = function["Properties"].get("LoggingConfig", {}).get("LogGroup", {}).get("Ref")

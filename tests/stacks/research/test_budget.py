@@ -20,7 +20,7 @@ def test_budget_notifies_at_80_and_100_per_cent(template: Template) -> None:
     assert addresses == {"research-it@example.com"}
 
 
-def test_budget_is_in_us_east_1_where_its_region_has_none(example: ResearchDeployment) -> None:
+def test_budget_moves_to_us_east_1_if_its_region_has_none(example: ResearchDeployment) -> None:
     users = [{"name": "ada", "principal_id": example.research.users[0].principal_id}]
     changes = {"region": "eu-north-1", "users": users, "groups": []}
     budgets = {

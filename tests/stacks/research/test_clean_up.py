@@ -1,20 +1,116 @@
 """The custom resources that guard and empty the domain."""
 
-from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings
+from stacks.deployment import ResearchDeployment, parse
 from tests.stacks.policies import Template, only, resources
+from tests.stacks.schemas import schema
+
+Synth = Callable[[ResearchDeployment], Template]
+FIXED = {
+    ("AWS::SageMaker::Domain", "AuthMode"): "research.auth",
+    ("AWS::SageMaker::Domain", "DomainName"): "name",
+    ("AWS::SageMaker::Domain", "KmsKeyId"): "the domain's KMS key",
+    ("AWS::SageMaker::Domain", "VpcId"): "research.vpc_id",
+    ("AWS::SageMaker::UserProfile", "SingleSignOnUserIdentifier"): "research.auth",
+    ("AWS::SageMaker::UserProfile", "SingleSignOnUserValue"): "research.users, name of the profile ada",
+    ("AWS::SageMaker::Space", "OwnershipSettings"): "research.spaces, owner of single-cell",
+    ("AWS::SageMaker::NotebookInstance", "KmsKeyId"): "the domain's KMS key",
+    ("AWS::SageMaker::NotebookInstance", "NotebookInstanceName"): "name",
+    ("AWS::SageMaker::NotebookInstance", "SubnetId"): "research.subnet_ids[0], the workstation's subnet",
+    ("AWS::IdentityStore::User", "Emails"): "research.users, email of grace@example.com",
+    ("AWS::IdentityStore::User", "IdentityStoreId"): "research.identity_center.identity_store_id",
+    ("AWS::IdentityStore::User", "UserName"): "research.users, name of the profile grace-example-com",
+    ("AWS::IdentityStore::Group", "IdentityStoreId"): "research.identity_center.identity_store_id",
+}
+"""Properties that cannot be changed, each with the guarded value."""
+CONSTANT = {
+    ("AWS::SageMaker::Space", "SpaceSharingSettings"),
+    ("AWS::SageMaker::NotebookInstance", "DirectInternetAccess"),
+    ("AWS::SageMaker::NotebookInstance", "PlatformIdentifier"),
+}
+"""Properties that no key of the deployment file changes."""
+BY_CONSTRUCT = {
+    ("AWS::SageMaker::UserProfile", "UserProfileName"),
+    ("AWS::SageMaker::UserProfile", "DomainId"),
+    ("AWS::SageMaker::Space", "SpaceName"),
+    ("AWS::SageMaker::Space", "DomainId"),
+    ("AWS::SageMaker::Image", "ImageName"),
+    ("AWS::SageMaker::AppImageConfig", "AppImageConfigName"),
+    ("AWS::SageMaker::Pipeline", "PipelineName"),
+    ("AWS::SageMaker::NotebookInstance", "SecurityGroupIds"),
+}
+"""Properties that change only together with the logical id, which makes another resource."""
+NAMED = {kind for kind, _ in (*FIXED, *CONSTANT, *BY_CONSTRUCT)}
+"""Types whose resources have a name or hold data, so that CloudFormation cannot replace them."""
 
 
-def test_guard_comes_before_the_domain(template: Template) -> None:
-    ((name, guard),) = resources(template, GUARD).items()
-    (key,) = resources(template, "AWS::KMS::Key")
-    settings = GuardSettings.from_properties(guard["Properties"])
-    assert settings.to_properties() == {
-        "AuthMode": "sso",
-        "DomainName": "coatcheck-research",
-        "KmsKeyId": {"Ref": key},
-        "IdentityCenter": "arn:aws:sso:::instance/ssoins-1234567890abcdef",
-    }
-    assert name in only(template, "AWS::SageMaker::Domain")["DependsOn"]
+def guard_of(template: Template) -> str:
+    (guard,) = resources(template, GUARD)
+    return guard
+
+
+def fixed(template: Template) -> dict[str, str]:
+    """Return the guarded values. The template refers to those that are known only at deployment."""
+    match template["Resources"][guard_of(template)]["Properties"]["Fixed"]:
+        case {"Fn::Join": ["", parts]}:
+            text = "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+        case text:
+            pass
+    values: dict[str, str] = json.loads(text)
+    return values
+
+
+def test_fixed_properties_of_the_schemas_are_guarded(pipeline_template: Template, several_template: Template) -> None:
+    """CloudFormation's schemas name the properties that need a replacement."""
+    used, guarded = set(), {**fixed(pipeline_template), **fixed(several_template)}
+    for template in (pipeline_template, several_template):
+        for resource in template["Resources"].values():
+            kind, properties = resource["Type"], resource.get("Properties", {})
+            if kind in NAMED:
+                found = schema(kind)
+                paths = [*found["createOnlyProperties"], *found.get("conditionalCreateOnlyProperties", ())]
+                used |= {(kind, path.split("/")[2]) for path in paths if _has(properties, path.split("/")[2:])}
+    assert used == set(FIXED) | CONSTANT | BY_CONSTRUCT
+    assert set(FIXED.values()) <= set(guarded)
+
+
+def _has(properties: Any, path: list[str]) -> bool:
+    return not path or (isinstance(properties, dict) and path[0] in properties and _has(properties[path[0]], path[1:]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"auth": "iam", "identity_center": None, "groups": [], "users": [{"name": "ada"}]}, "research.auth"),
+        ({"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}, "research.vpc_id"),
+        ({"availability_zones": ["us-east-1b", "us-east-1c"]}, "research.availability_zones"),
+        ({"spaces": [{"name": "single-cell", "owner": "grace@example.com"}]}, "research.spaces, owner of single-cell"),
+    ],
+)
+def test_changed_key_changes_a_guarded_value(
+    synth: Synth, example: ResearchDeployment, changes: dict[str, Any], key: str
+) -> None:
+    table = example.model_dump(mode="json", exclude_none=True)
+    table["research"] = {name: value for name, value in {**table["research"], **changes}.items() if value is not None}
+    changed = parse(table)
+    assert isinstance(changed, ResearchDeployment)
+    before, after = fixed(synth(example)), fixed(synth(changed))
+    assert key in before
+    assert before[key] != after.get(key)
+
+
+def test_guard_comes_before_what_it_guards(template: Template) -> None:
+    guarded = ("AWS::SageMaker::Domain", "AWS::SageMaker::UserProfile", "AWS::SageMaker::Space")
+    for kind in (*guarded, "AWS::IdentityStore::User", "AWS::IdentityStore::Group"):
+        for resource in resources(template, kind).values():
+            assert guard_of(template) in resource["DependsOn"]
+    assert "Key" in fixed(template)["the domain's KMS key"]
 
 
 def test_domain_is_emptied_before_its_resources_are_deleted(template: Template) -> None:
@@ -34,3 +130,6 @@ def test_domain_is_emptied_before_its_resources_are_deleted(template: Template) 
     assert settings.spaces == ("single-cell",)
     assert settings.ephemeral is False
     assert len(settings.retained) == 3
+    assert "/aws/sagemaker/studio" in settings.log_groups
+    kept = template["Outputs"]["KeptSpaces"]["Value"]
+    assert kept["Fn::GetAtt"][1] == "KeptSpaces"

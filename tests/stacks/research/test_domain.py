@@ -102,7 +102,7 @@ def test_volumes_and_hidden_apps_come_from_the_file(template: Template) -> None:
     assert user["DefaultLandingUri"] == "studio::"
 
 
-def test_menu_shows_what_is_allowed(template: Template) -> None:
+def test_menu_shows_allowed_types_and_tools(template: Template) -> None:
     """The lists are complete by CloudFormation's schema, and have no value that it rejects."""
     portal = domain(template)["DefaultUserSettings"]["StudioWebPortalSettings"]
     definitions = schema("AWS::SageMaker::Domain")["definitions"]

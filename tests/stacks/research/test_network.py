@@ -55,6 +55,13 @@ def test_endpoints_cover_the_services_of_apps_and_jobs(template: Template) -> No
     assert len(gateway["RouteTableIds"]) == 2
 
 
+def test_endpoints_are_left_out_if_apps_have_internet_access(synth: Synth) -> None:
+    """Apps then use SageMaker's network, and a job without a network needs S3 alone."""
+    template = synth(with_changes(load_example("research.toml"), {"network": "internet"}))
+    assert not endpoints(template, "Interface")
+    assert len(endpoints(template, "Gateway")) == 1
+
+
 def users_of_groups(template: Template) -> dict[str, list[str]]:
     """Return the logical ids of the resources that use each security group, by the group's logical id."""
     users: dict[str, list[str]] = {group: [] for group in resources(template, "AWS::EC2::SecurityGroup")}

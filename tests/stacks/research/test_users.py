@@ -1,7 +1,10 @@
 """Users, groups, profiles and shared spaces."""
 
+import pytest
+
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template, only, resources
-from tests.stacks.research.environments import logical_id
+from tests.stacks.research.environments import logical_id, research_template, with_changes
 
 
 def test_users_and_groups_are_assigned_before_profiles(template: Template) -> None:
@@ -56,3 +59,14 @@ def test_shared_space_has_an_owner(template: Template) -> None:
         "EbsStorageSettings": {"EbsVolumeSizeInGb": 20}
     }
     assert logical_id(template, "AWS::SageMaker::UserProfile", UserProfileName="ada") in space["DependsOn"]
+
+
+@pytest.mark.parametrize("ephemeral", [False, True])
+def test_users_and_groups_are_never_deleted(example: ResearchDeployment, ephemeral: bool) -> None:
+    """They sign on to other accounts and applications, too."""
+    template = research_template(with_changes(example, ephemeral=ephemeral))
+    people = [resource for resource in template["Resources"].values() if resource["Type"].startswith("AWS::Identity")]
+    people = [resource for resource in people if resource["Type"] != "AWS::IdentityStore::GroupMembership"]
+    assert len(people) == 2
+    assert {resource["DeletionPolicy"] for resource in people} == {"RetainExceptOnCreate"}
+    assert {resource["UpdateReplacePolicy"] for resource in people} == {"Retain"}
