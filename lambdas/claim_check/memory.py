@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
+from functools import partial
 from threading import Lock
 from typing import Any, Self
 
@@ -16,6 +19,12 @@ RESERVE_BYTES = 4 * PIECE_BYTES
 _WHOLE_BYTES = 8 * MIB
 _LARGEST_PART_BYTES = 4 * MIB
 _SMALLEST_PART_BYTES = 2 * MIB
+
+
+if sys.platform == "win32":
+    _new_buffer = partial(mmap.mmap, -1, PIECE_BYTES)
+else:
+    _new_buffer = partial(mmap.mmap, -1, PIECE_BYTES, flags=mmap.MAP_PRIVATE)
 
 
 class Memory:
@@ -102,12 +111,13 @@ class Share:
             spare = self._memory._buffers.pop() if self._memory._buffers else None
         if not self.take(PIECE_BYTES, needed_next=needed_next):
             return None
-        return memoryview(bytearray(PIECE_BYTES) if spare is None else spare)
+        return memoryview(_new_buffer() if spare is None else spare)
 
     def recycle(self, piece: memoryview) -> None:
         """Give back the buffer of a piece, which is used again.
 
-        Memory that one thread allocates and another one frees would be scattered over the allocator's arenas.
+        Buffers are mapped memory. Memory that one thread allocates and another one frees would be scattered over the
+        allocator's arenas.
         """
         self.give_back(PIECE_BYTES)
         with self._memory._lock:

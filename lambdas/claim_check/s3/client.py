@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
 from claim_check.memory import MAXIMUM_CONNECTIONS
+from claim_check.s3.pace import Network
 from claim_check.s3.response import is_foreign
 from claim_check.service_errors import code as code
 from claim_check.service_errors import is_service_error, refusal
@@ -95,6 +96,7 @@ class S3Clients:
         self._given: Any = given
         self._client = cast("S3Client", given) if is_client else None
         self._made: dict[tuple[int, str, bool], S3Client] = {}
+        self._networks: dict[str, Network] = {}
 
     def client(self, region: str, *, patient: bool = True) -> S3Client:
         """Return the client of a Region."""
@@ -105,6 +107,10 @@ class S3Clients:
             with _making_client:
                 self._made[key] = self._made.get(key) or self._make(region, patient=patient)
         return self._made[key]
+
+    def network(self, region: str) -> Network:
+        """Return what is known of the network to a Region."""
+        return self._networks.setdefault(region, Network())
 
     def _make(self, region: str, *, patient: bool) -> S3Client:
         if callable(self._given):

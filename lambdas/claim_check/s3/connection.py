@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 
-def connection_of(body: StreamingBody) -> Any:
-    """Return urllib3's connection of a body that is not read to its end. Another client's can have none."""
-    return getattr(_stream(body), "connection", None)
-
-
 def read_into(body: StreamingBody, space: memoryview) -> int:
     """Read into the space, and return the number of bytes. Raises an error of the connection at the body's end."""
     size = body.readinto(cast("Any", space))

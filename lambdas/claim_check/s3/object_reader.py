@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from claim_check.memory import Memory
     from claim_check.s3.client import S3Clients
+    from claim_check.s3.pace import Network
     from claim_check.store import Replica, S3Object
     from claim_check.wire.claim import Claim
     from claim_check.wire.pointer import Pointer
@@ -114,6 +115,7 @@ class ObjectReader:
             request["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
         if self._claim.sha256 is None:
             request["ChecksumMode"] = "ENABLED"  # the message has no digest, so S3's checksum is compared instead
+        begun = time.monotonic()
         with s3_errors(f"read {self.label}", **self._known):
             try:
                 response = self._s3.get_object(**request)
@@ -125,6 +127,7 @@ class ObjectReader:
                         f"{self.label} has fewer bytes than the message declares: {self._size}", **self._known
                     ) from error
                 raise
+        self.network.responded(time.monotonic() - begun)
         try:
             self._compare(response, first, end)
         except ClaimCheckError:
@@ -147,6 +150,11 @@ class ObjectReader:
                 **self._known,
             ) from error
         return _FIRST_PAUSE_SECONDS * 2 ** (in_a_row - 1) if in_a_row else 0
+
+    @property
+    def network(self) -> Network:
+        """What is known of the network to the object's Region."""
+        return self._clients.network(self._source.region)
 
     def replaced(self) -> PayloadUnavailable:
         """Return the error of an object that changed between two requests."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 
 from claim_check.memory import MIB, PIECE_BYTES
@@ -19,26 +18,53 @@ _SLOW = 0.4  # of the median of other connections
 _MINIMUM_RATES = 4
 
 
+class Network:
+    """The network between this process and one Region, as earlier responses and transfers have shown it.
+
+    `nearest` is the shortest time from a request to its response in seconds, or None. `connections` is the number that
+    the last transfer ended with.
+    """
+
+    def __init__(self) -> None:
+        self.nearest: float | None = None
+        self.connections = BEGIN_WITH
+
+    def responded(self, seconds: float) -> None:
+        """Note the time from a request to its response."""
+        self.nearest = seconds if self.nearest is None else min(seconds, self.nearest)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a connection waits longer for a response than it needs for a part."""
+        return self.nearest is not None and self.nearest >= FAR_SECONDS
+
+
 class Growth:
     """The number of connections of a transfer: `connections`, up to `maximum`.
 
-    It begins with four, and doubles while the rate grows. In a small Lambda function one connection fills the network,
-    and more of them only cost processor time. A distant Region or a fast host needs all of them, at once.
+    It begins with four, or with as many as paid in the last transfer, and doubles while the rate grows. In a small
+    Lambda function one connection fills the network, and more of them only cost processor time. A distant Region or a
+    fast host needs all of them, at once.
     """
 
-    def __init__(self, maximum: int) -> None:
+    def __init__(self, maximum: int, network: Network) -> None:
         self._maximum = maximum
-        self._is_settled = maximum <= BEGIN_WITH
+        self._network = network
         self._since: float | None = None
         self._bytes = 0
         self._last_rate = 0.0
-        self.connections = min(BEGIN_WITH, maximum)
+        self.connections = min(network.connections, maximum)
+        self._is_settled = self.connections == maximum
+        self._look()
 
-    def responded(self, seconds: float, *, now: float) -> None:
-        """Note a response `seconds` after its request. `now` is in seconds of a monotonic clock."""
+    def responded(self, *, now: float) -> None:
+        """Note a response. `now` is in seconds of a monotonic clock."""
         if self._since is None:
             self._since = now
-        if seconds >= FAR_SECONDS and not self._is_settled:
+        self._look()
+
+    def _look(self) -> None:
+        if self._network.is_far and not self._is_settled:
             self._settle(self._maximum)
 
     def received(self, size: int, *, now: float) -> None:
@@ -47,7 +73,7 @@ class Growth:
             return
         self._bytes += size
         seconds = now - self._since
-        if seconds >= FAST_SECONDS and self._bytes >= max(4 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
+        if seconds >= FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
             self._settle(self._maximum)
         elif seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
             self._judge(self._bytes / seconds)
@@ -64,6 +90,7 @@ class Growth:
 
     def _settle(self, connections: int) -> None:
         self.connections = connections
+        self._network.connections = max(connections, BEGIN_WITH)
         self._is_settled = True
 
 
@@ -81,16 +108,16 @@ class Rates:
         """Note the rate of a connection that has received its part."""
         self._rates.append(rate)
 
-    def is_slow(self, rate: float) -> bool:
-        """Return whether a connection is far below the others."""
-        return len(self._rates) >= _MINIMUM_RATES and rate < _SLOW * statistics.median(self._rates)
-
     def give_up(self, rate: float) -> bool:
-        """Return whether a connection is to be given up, and count it."""
-        if not self._limit or not self.is_slow(rate):
+        """Return whether a connection is far below the others, and count it."""
+        if not self._limit or len(self._rates) < _MINIMUM_RATES or rate >= _SLOW * self._median:
             return False
         self._limit -= 1
         return True
+
+    @property
+    def _median(self) -> float:
+        return sorted(self._rates)[len(self._rates) // 2]
 
 
 class Pace:
@@ -123,11 +150,8 @@ class Pace:
         is_growing = rate > _GROWS * last
         return not is_growing and left >= self._rate * WINDOW_SECONDS and self._rates.give_up(self._rate)
 
-    def is_slow(self) -> bool:
-        """Return whether the connection, which has received its part, is far below the others. Notes its rate."""
+    def end(self) -> None:
+        """Note the rate of the connection, which has received its part."""
         rate = self._rate or (self._size / self._seconds if self._seconds else None)
-        if rate is None:
-            return False
-        is_slow = self._rates.is_slow(rate)
-        self._rates.add(rate)
-        return is_slow
+        if rate is not None:
+            self._rates.add(rate)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from claim_check.errors import PayloadUnavailable
 from claim_check.memory import MIB, PIECE_BYTES, Memory
-from claim_check.s3.connection import connection_of, is_stall, read_into, wake
+from claim_check.s3.connection import is_stall, read_into, wake
 from claim_check.s3.pace import Growth, Pace, Rates
 from claim_check.s3.parts import Part, Piece, parts_for_target, parts_in_order
 
@@ -33,6 +33,7 @@ _MEMORY_WAIT_SECONDS = 0.1  # another transfer can give bytes back; this one's o
 _END_SECONDS = 1.0  # a request without a response is not waited for any longer; its thread ends with it
 _SMALLEST_TARGET_PART_BYTES = 2 * MIB
 _LARGEST_TARGET_PART_BYTES = 16 * MIB
+_READ_BYTES = 128 * 1024  # urllib3 makes an object of that size for each read, in the arena of its thread
 _CAREFUL_BYTES = 16 * 1024  # after a drop: bytes of an incomplete read are lost with the connection
 
 
@@ -87,7 +88,7 @@ class ParallelRead:
             )
         )
         maximum = min(memory.connections, len(self._parts))
-        self._growth = Growth(maximum)
+        self._growth = Growth(maximum, source.network)
         self._rates = Rates(2 * maximum)
         self._ready: SimpleQueue[memoryview | BaseException | None] = SimpleQueue()
         self._inbox: SimpleQueue[memoryview | bool] = SimpleQueue()
@@ -108,8 +109,9 @@ class ParallelRead:
     def pieces(self) -> Generator[memoryview]:
         """Yield the bytes in order. A piece is valid until the next one is requested."""
         process = os.getpid()
+        joiner = Thread(target=self._join, name="claim-check-join", daemon=True)
         try:
-            start_new_thread(self._join, ())
+            start_new_thread(joiner.start, ())
             while (piece := self._receive(process)) is not None:
                 yield piece
                 self._inbox.put(piece)
@@ -118,6 +120,7 @@ class ParallelRead:
             self._inbox.put(False)
             with suppress(Empty):
                 self._ended.get(timeout=_END_SECONDS if os.getpid() == process else 0)
+                joiner.join(_END_SECONDS)
 
     def _receive(self, process: int) -> memoryview | None:
         while True:
@@ -203,14 +206,16 @@ class ParallelRead:
     def _add_workers(self) -> None:
         with self._changed:
             count = min(self._growth.connections - self._running, len(self._parts) - self._next)
-            workers = [
-                Thread(target=self._work, name="claim-check-read", daemon=True)
-                for _ in range(0 if self._is_stopped else count)
-            ]
-            self._workers += workers
-            self._running += len(workers)
-            for worker in workers:
-                worker.start()
+            for _ in range(0 if self._is_stopped else count):
+                worker = Thread(target=self._work, name="claim-check-read", daemon=True)
+                try:
+                    worker.start()
+                except RuntimeError:
+                    if not self._running:
+                        raise
+                    return  # a limit of threads or memory: those that run go on
+                self._workers.append(worker)
+                self._running += 1
 
     def _work(self) -> None:
         buffer = memoryview(bytearray(PIECE_BYTES)) if self._target else None
@@ -247,23 +252,21 @@ class ParallelRead:
                     self._changed.wait_for(lambda: self._is_stopped, pause)
 
     def _read_range(self, part: Part, buffer: memoryview | None, *, is_careful: bool) -> None:
-        begun = time.monotonic()
         body, etag = self._source.open(part.offset, part.first + part.size, self._etag)
         try:
             with self._changed:
-                self._growth.responded(time.monotonic() - begun, now=time.monotonic())
+                self._growth.responded(now=time.monotonic())
                 self._etag = self._etag or etag
                 self._bodies.add(body)
             if etag != self._etag:
                 raise self._source.replaced()
-            self._read_body(part, body, buffer, most=_CAREFUL_BYTES if is_careful else PIECE_BYTES)
+            self._read_body(part, body, buffer, most=_CAREFUL_BYTES if is_careful else _READ_BYTES)
         finally:
             with self._changed:
                 self._bodies.discard(body)
             body.close()  # returns to the pool if it was read to its end
 
     def _read_body(self, part: Part, body: StreamingBody, buffer: memoryview | None, *, most: int) -> None:
-        connection = connection_of(body)
         pace = Pace(self._rates)
         while part.missing:
             space = self._space(part, buffer)
@@ -279,14 +282,13 @@ class ParallelRead:
                 if pace.is_given_up(size, time.monotonic() - begun, left=part.missing):
                     return
         with self._changed:
-            if pace.is_slow() and connection:
-                connection.close()  # it is not used for a next part: the pool opens it anew
+            pace.end()
 
     def _space(self, part: Part, buffer: memoryview | None) -> memoryview | None:
         """Return the place of the next piece, or None if the read has ended."""
         size = min(PIECE_BYTES, part.missing)
         if buffer:
-            return buffer[:size]
+            return None if self._is_stopped else buffer[:size]
         with self._changed:
             while not self._is_stopped:
                 if space := self._share.buffer(needed_next=part is self._head):

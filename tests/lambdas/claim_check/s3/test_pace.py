@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from claim_check.memory import MIB
-from claim_check.s3.pace import Growth, Pace, Rates
+from claim_check.s3.pace import Growth, Network, Pace, Rates
 
 
-class Network:
+class Link:
     """Gives at most `host` MiB/s to all connections, and `each` to one. Tells `Growth` about it."""
 
     def __init__(self, growth: Growth, *, host: float, each: float) -> None:
         self._growth, self._host, self._each = growth, host, each
         self._now = 100.0
-        growth.responded(0.01, now=self._now)
+        growth.responded(now=self._now)
 
     def run(self, seconds: float) -> None:
         """Deliver pieces for some time, in steps of a millisecond."""
@@ -25,59 +25,83 @@ class Network:
 
 
 def test_transfer_begins_with_four_connections() -> None:
-    assert Growth(16).connections == 4
-    assert Growth(3).connections == 3
+    assert Growth(16, Network()).connections == 4
+    assert Growth(3, Network()).connections == 3
 
 
 def test_function_with_a_small_network_keeps_four() -> None:
-    growth = Growth(16)
-    network = Network(growth, host=72, each=86)
-    network.run(0.06)
+    growth = Growth(16, Network())
+    link = Link(growth, host=72, each=86)
+    link.run(0.06)
     assert growth.connections == 8, "the first window has nothing to compare with"
-    network.run(2)
+    link.run(2)
     assert growth.connections == 4
 
 
 def test_connections_double_while_the_rate_grows() -> None:
-    growth = Growth(16)
-    network = Network(growth, host=1000, each=8)
-    network.run(0.1)
+    growth = Growth(16, Network())
+    link = Link(growth, host=1000, each=8)
+    link.run(0.1)
     assert growth.connections == 8
-    network.run(0.15)
+    link.run(0.15)
     assert growth.connections == 16
-    network.run(5)
+    link.run(5)
     assert growth.connections == 16
 
 
 def test_connections_that_do_not_pay_end() -> None:
-    growth = Growth(16)
-    network = Network(growth, host=70, each=9)
-    network.run(0.3)
+    growth = Growth(16, Network())
+    link = Link(growth, host=70, each=9)
+    link.run(0.3)
     assert growth.connections == 16
-    network.run(2)
+    link.run(2)
     assert growth.connections == 8
 
 
 def test_fast_host_gets_all_connections_at_once() -> None:
-    growth = Growth(16)
-    network = Network(growth, host=1200, each=86)
-    network.run(0.002)
+    growth = Growth(16, Network())
+    link = Link(growth, host=1200, each=86)
+    link.run(0.005)
     assert growth.connections == 4
-    network.run(0.001)
-    assert growth.connections == 16, "a MiB in 3 ms"
+    link.run(0.001)
+    assert growth.connections == 16, "2 MiB in 6 ms"
 
 
 @pytest.mark.parametrize(("seconds", "connections"), [(0.099, 4), (0.1, 16)])
 def test_distant_region_gets_all_connections_at_once(seconds: float, connections: int) -> None:
-    growth = Growth(16)
-    growth.responded(seconds, now=0)
-    assert growth.connections == connections
+    network = Network()
+    growth = Growth(16, network)
+    network.responded(seconds)
+    growth.responded(now=0)
+    assert growth.connections == Growth(16, network).connections == connections
+
+
+def test_shortest_response_time_counts() -> None:
+    network = Network()
+    for seconds in (0.5, 0.02, 0.3):
+        network.responded(seconds)
+    assert network.nearest == 0.02
+    assert Growth(16, network).connections == 4
+
+
+def test_next_transfer_begins_with_what_paid() -> None:
+    network = Network()
+    Link(Growth(16, network), host=1200, each=86).run(0.1)
+    assert Growth(16, network).connections == 16
+    assert Growth(9, network).connections == 9
+    Link(Growth(2, network), host=1200, each=86).run(0.1)
+    assert Growth(16, network).connections == 16, "a small payload shows nothing"
+    network = Network()
+    Link(Growth(16, network), host=70, each=86).run(3)
+    assert Growth(16, network).connections == 4
 
 
 def test_settled_growth_stays() -> None:
-    growth = Growth(16)
-    Network(growth, host=50, each=90).run(3)
-    growth.responded(1, now=200)
+    network = Network()
+    growth = Growth(16, network)
+    Link(growth, host=50, each=90).run(3)
+    network.responded(1)
+    growth.responded(now=200)
     assert growth.connections == 4
 
 
@@ -90,9 +114,9 @@ def rates(*values: float, limit: int = 9) -> Rates:
 
 def test_slow_is_below_four_tenths_of_the_median() -> None:
     known = rates(100, 100, 100, 1)
-    assert known.is_slow(39)
-    assert not known.is_slow(40)
-    assert not rates(100, 100, 100).is_slow(1), "of three others nothing is known"
+    assert known.give_up(39)
+    assert not known.give_up(40)
+    assert not rates(100, 100, 100).give_up(1), "of three others nothing is known"
 
 
 def test_number_of_connections_given_up_is_limited() -> None:
@@ -135,16 +159,16 @@ def test_only_recent_windows_count() -> None:
     assert pace.is_given_up(300, 1, left=1000)
 
 
-def test_rate_of_a_whole_part_is_compared_and_noted() -> None:
-    known = rates(*[1000] * 4)
-    for size, slow in ((399, True), (400, False)):
-        pace = begun(known)
-        assert not pace.is_slow(), "one piece has no rate"
-        pace.is_given_up(size, 1, left=0)
-        assert pace.is_slow() is slow
-    quick = begun(known)
-    quick.is_given_up(1, 0.02, left=0)
-    assert quick.is_slow(), "50 bytes a second, in less than a window"
+@pytest.mark.parametrize(("size", "seconds"), [(10, 1), (1, 0.02)], ids=["windows", "less than a window"])
+def test_rate_of_a_received_part_is_noted(size: int, seconds: float) -> None:
+    known = rates(1000, 1000, 1000)
+    assert not known.give_up(1)
+    pace = begun(known)
+    pace.end()
+    assert not known.give_up(1), "one piece has no rate"
+    pace.is_given_up(size, seconds, left=0)
+    pace.end()
+    assert known.give_up(1)
     for _ in range(9):
-        quick.is_slow()
-    assert not quick.is_slow(), "by now most connections are as slow"
+        pace.end()
+    assert not known.give_up(25), "by now most connections are as slow"

@@ -73,6 +73,7 @@ def no_thread_left() -> Iterator[None]:
     yield
     for thread in threads():
         thread.join(10)
+    assert [thread for thread in threading.enumerate() if isinstance(thread, threading._DummyThread)] == []
     assert threads() == []
 
 
@@ -295,6 +296,33 @@ def test_error_of_the_file_ends_the_read(payload: Payload, tmp_path: Path, monke
     with pytest.raises(OSError, match="No space left"):
         payload.download_to(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_read_goes_on_with_the_threads_that_start(
+    read: Callable[[Payload], bytes], payload: Payload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "claim-check-read" and any(each.name == thread.name for each in threads()):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    assert read(payload) == DATA
+
+
+def test_read_without_threads_fails(payload: Payload, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "claim-check-read":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        payload.read()
 
 
 def test_rest_of_a_slow_part_is_requested_again(
