@@ -16,6 +16,8 @@ _PAYS = 1.2  # twice the connections must give that much more
 _GROWS = 1.2  # from one window to the next
 _SLOW = 0.4  # of the median of other connections
 _MINIMUM_RATES = 4
+STALL_SECONDS = 0.5
+_STALLED_PIECES = 20  # that others have received meanwhile
 
 
 class Network:
@@ -52,6 +54,7 @@ class Growth:
         self._network = network
         self._since: float | None = None
         self._bytes = 0
+        self._is_begun = False
         self._last_rate = 0.0
         self.connections = min(network.connections, maximum)
         self._is_settled = self.connections == maximum
@@ -75,9 +78,11 @@ class Growth:
         seconds = now - self._since
         if seconds >= FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
             self._settle(self._maximum)
-        elif seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
+        elif self._is_begun and seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
             self._judge(self._bytes / seconds)
             self._since, self._bytes = now + WINDOW_SECONDS, 0  # new connections begin slowly
+        elif not self._is_begun and seconds >= WINDOW_SECONDS / 2:
+            self._since, self._bytes, self._is_begun = now, 0, True
 
     def _judge(self, rate: float) -> None:
         if rate < _PAYS * self._last_rate:
@@ -115,6 +120,12 @@ class Rates:
         self._limit -= 1
         return True
 
+    def is_stalled(self, seconds: float) -> bool:
+        """Return whether a connection is silent, which has received no piece for some time. Counts it as given up."""
+        if seconds < STALL_SECONDS or len(self._rates) < _MINIMUM_RATES:
+            return False
+        return seconds * self._median > _STALLED_PIECES * PIECE_BYTES and self.give_up(0)
+
     @property
     def _median(self) -> float:
         return sorted(self._rates)[len(self._rates) // 2]
@@ -124,8 +135,8 @@ class Pace:
     """The rate of one connection while it receives a part.
 
     A new connection begins slowly, so what counts is its rate in the last two windows, once it grows no more. A window
-    of 25 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
-    milliseconds.
+    of 25 ms and two pieces, and 50 ms of work that is left, are the least: on a busy processor every connection stops
+    for some milliseconds.
     """
 
     def __init__(self, rates: Rates) -> None:
@@ -142,7 +153,7 @@ class Pace:
             self._has_begun = True
             return False
         self._size, self._seconds = self._size + size, self._seconds + seconds
-        if self._seconds < WINDOW_SECONDS / 2:
+        if self._seconds < WINDOW_SECONDS / 2 or self._size < 2 * PIECE_BYTES:
             return False
         rate, last = self._size / self._seconds, self._last
         self._size, self._seconds, self._last = 0, 0.0, rate

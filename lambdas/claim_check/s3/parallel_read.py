@@ -17,10 +17,12 @@ from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.exceptions import ResponseStreamingError
+
 from claim_check.errors import PayloadUnavailable
 from claim_check.memory import MIB, PIECE_BYTES, Memory
 from claim_check.s3.connection import is_stall, read_into, wake
-from claim_check.s3.pace import Growth, Pace, Rates
+from claim_check.s3.pace import STALL_SECONDS, Growth, Pace, Rates
 from claim_check.s3.parts import Part, Piece, parts_for_target, parts_in_order
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ class ParallelRead:
         self._error: BaseException | None = None
         self._is_stopped = False
         self._bodies: set[StreamingBody] = set()
+        self._reading: dict[StreamingBody, float] = {}  # the time when the read of a piece began
         self._workers: list[Thread] = []
         self._running = 0
         self._received = 0
@@ -176,7 +179,9 @@ class ParallelRead:
                     raise self._error
                 if not part.missing:
                     return None
-            self._note(self._inbox.get())
+            with suppress(Empty):
+                self._note(self._inbox.get(timeout=STALL_SECONDS))
+            self._end_stalled()
 
     def _take_back(self) -> None:
         with suppress(Empty):
@@ -190,6 +195,16 @@ class ParallelRead:
             with self._changed:
                 self._share.recycle(item)
                 self._changed.notify_all()
+
+    def _end_stalled(self) -> None:
+        """End connections that are silent while others receive. Their workers resume on other ones."""
+        with self._changed:
+            now = time.monotonic()
+            stalled = [body for body, begun in self._reading.items() if self._rates.is_stalled(now - begun)]
+            for body in stalled:
+                del self._reading[body]
+        for body in stalled:
+            wake(body)
 
     def _end_workers(self) -> None:
         with self._changed:
@@ -273,11 +288,18 @@ class ParallelRead:
             if space is None:
                 return
             size, begun = 0, time.monotonic()
+            with self._changed:
+                self._reading[body] = begun
             try:
                 while size < len(space):
                     size += read_into(body, space[size : size + most])
             finally:
-                self._keep(part, space, size)
+                with self._changed:
+                    # After a TLS connection was ended, its last bytes can be those of the protocol.
+                    is_ended = self._reading.pop(body, None) is None
+                self._keep(part, space, 0 if is_ended else size)
+            if is_ended:
+                raise ResponseStreamingError(error="the connection was silent")
             with self._changed:
                 if pace.is_given_up(size, time.monotonic() - begun, left=part.missing):
                     return

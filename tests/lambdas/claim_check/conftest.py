@@ -45,7 +45,7 @@ def fake_s3(server: FakeS3) -> FakeS3:
     """The fake S3, empty and without failures."""
     for state in (server.objects, server.uploads):
         state.clear()
-    for plan in (server.requests, server.headers, server.failures, server.drops, server.lost):
+    for plan in (server.requests, server.headers, server.failures, server.drops, server.pauses, server.lost):
         plan.clear()
     server.before_get = None
     server.hook = lambda _: None

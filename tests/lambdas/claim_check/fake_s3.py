@@ -112,6 +112,7 @@ class FakeS3:
         self.headers: list[dict[str, str]] = []
         self.failures: list[Failure] = []
         self.drops: list[int] = []
+        self.pauses: list[tuple[int, threading.Event]] = []
         self.lost: list[str] = []
         self.before_get: Callable[[int], object] | None = None
         self.hook: Callable[[str], object] = lambda _: None
@@ -162,6 +163,10 @@ class FakeS3:
     def fail(self, method: str, status: int, code: str, *, times: int = 1, on: str = "") -> None:
         """Fail the next `times` requests with this method and `on` in their path and query."""
         self.failures.append(Failure(method, status, code, times, on))
+
+    def pause(self, after: int, until: threading.Event) -> None:
+        """Send no more of the next GET's body after a number of bytes, until an event is set."""
+        self.pauses.append((after, until))
 
     def drop(self, *after: int) -> None:
         """Drop the connections of the next GETs after these numbers of bytes of the body."""
@@ -280,6 +285,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(data)
 
     def _send_body(self, data: Blob) -> None:
+        if self.s3.pauses:
+            after, until = self.s3.pauses.pop()
+            for piece in pieces(data[:after]):
+                self.wfile.write(piece)
+            until.wait(30)
+            data = data[after:]
         allowed = self.s3.drops.pop(0) if self.s3.drops else None
         for piece in pieces(data):
             if allowed is not None and len(piece) > allowed:

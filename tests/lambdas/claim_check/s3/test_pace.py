@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from claim_check.memory import MIB
+from claim_check.memory import MIB, PIECE_BYTES
 from claim_check.s3.pace import Growth, Network, Pace, Rates
 
 
@@ -32,7 +32,7 @@ def test_transfer_begins_with_four_connections() -> None:
 def test_function_with_a_small_network_keeps_four() -> None:
     growth = Growth(16, Network())
     link = Link(growth, host=72, each=86)
-    link.run(0.06)
+    link.run(0.1)
     assert growth.connections == 8, "the first window has nothing to compare with"
     link.run(2)
     assert growth.connections == 4
@@ -41,7 +41,7 @@ def test_function_with_a_small_network_keeps_four() -> None:
 def test_connections_double_while_the_rate_grows() -> None:
     growth = Growth(16, Network())
     link = Link(growth, host=1000, each=8)
-    link.run(0.1)
+    link.run(0.15)
     assert growth.connections == 8
     link.run(0.15)
     assert growth.connections == 16
@@ -52,7 +52,7 @@ def test_connections_double_while_the_rate_grows() -> None:
 def test_connections_that_do_not_pay_end() -> None:
     growth = Growth(16, Network())
     link = Link(growth, host=70, each=9)
-    link.run(0.3)
+    link.run(0.25)
     assert growth.connections == 16
     link.run(2)
     assert growth.connections == 8
@@ -127,48 +127,64 @@ def test_number_of_connections_given_up_is_limited() -> None:
 def begun(known: Rates) -> Pace:
     """Return the pace of a connection whose first piece has arrived."""
     pace = Pace(known)
-    assert not pace.is_given_up(1, 9, left=1000), "the first piece waits for the response"
+    assert not pace.is_given_up(PIECE_BYTES, 9, left=MIB), "the first piece waits for the response"
     return pace
 
 
 def test_slow_connection_is_given_up_after_two_windows() -> None:
-    pace = begun(rates(*[1000] * 4))
+    pace = begun(rates(*[300 * PIECE_BYTES] * 4))
     for _ in range(3):
-        assert not pace.is_given_up(1, 0.0125, left=1000)
-    assert pace.is_given_up(1, 0.0125, left=1000)
+        assert not pace.is_given_up(PIECE_BYTES, 0.0125, left=100 * MIB)
+    assert pace.is_given_up(PIECE_BYTES, 0.0125, left=100 * MIB)
+
+
+def test_window_has_at_least_two_pieces() -> None:
+    pace = begun(rates(*[300 * PIECE_BYTES] * 4))
+    for _ in range(3):
+        assert not pace.is_given_up(PIECE_BYTES, 0.1, left=100 * MIB)
+    assert pace.is_given_up(PIECE_BYTES, 0.1, left=100 * MIB)
 
 
 def test_connection_that_still_grows_is_not_given_up() -> None:
-    pace = begun(rates(*[1000] * 4))
-    for size in (1, 2, 3, 4):
-        assert not pace.is_given_up(size, 0.1, left=1000)
-    assert pace.is_given_up(4, 0.1, left=1000)
+    pace = begun(rates(*[1000 * PIECE_BYTES] * 4))
+    for size in (2, 3, 4, 5):
+        assert not pace.is_given_up(size * PIECE_BYTES, 0.1, left=100 * MIB)
+    assert pace.is_given_up(5 * PIECE_BYTES, 0.1, left=100 * MIB)
 
 
 def test_connection_with_little_left_is_not_given_up() -> None:
-    pace = begun(rates(*[9000] * 4))
-    pace.is_given_up(1000, 1, left=1000)
-    assert not pace.is_given_up(1000, 1, left=49), "49 ms at this rate"
-    assert pace.is_given_up(1000, 1, left=50)
+    pace = begun(rates(*[9 * MIB] * 4))
+    pace.is_given_up(MIB, 1, left=MIB)
+    assert not pace.is_given_up(MIB, 1, left=MIB // 20 - 1), "49 ms at this rate"
+    assert pace.is_given_up(MIB, 1, left=MIB // 20 + 1)
 
 
 def test_only_recent_windows_count() -> None:
-    pace = begun(rates(*[1000] * 4))
-    for size in (1000, 1000, 300):
-        assert not pace.is_given_up(size, 1, left=1000), "650 bytes a second in the last two"
-    assert pace.is_given_up(300, 1, left=1000)
+    pace = begun(rates(*[10 * MIB] * 4))
+    for size in (10, 10, 3):
+        assert not pace.is_given_up(size * MIB, 1, left=10 * MIB), "6.5 MiB a second in the last two"
+    assert pace.is_given_up(3 * MIB, 1, left=10 * MIB)
 
 
-@pytest.mark.parametrize(("size", "seconds"), [(10, 1), (1, 0.02)], ids=["windows", "less than a window"])
+@pytest.mark.parametrize(("size", "seconds"), [(2, 1), (1, 0.02)], ids=["a window", "less than a window"])
 def test_rate_of_a_received_part_is_noted(size: int, seconds: float) -> None:
-    known = rates(1000, 1000, 1000)
+    known = rates(*[1000 * PIECE_BYTES] * 3)
     assert not known.give_up(1)
     pace = begun(known)
     pace.end()
     assert not known.give_up(1), "one piece has no rate"
-    pace.is_given_up(size, seconds, left=0)
+    pace.is_given_up(size * PIECE_BYTES, seconds, left=0)
     pace.end()
     assert known.give_up(1)
     for _ in range(9):
         pace.end()
-    assert not known.give_up(25), "by now most connections are as slow"
+    assert not known.give_up(25 * PIECE_BYTES), "by now most connections are as slow"
+
+
+def test_silent_connection_is_stalled() -> None:
+    known = rates(*[100 * PIECE_BYTES] * 4, limit=1)
+    assert not known.is_stalled(0.49)
+    assert known.is_stalled(0.5), "others have received 50 pieces"
+    assert not known.is_stalled(9), "the limit"
+    assert not rates(*[10 * PIECE_BYTES] * 4).is_stalled(1), "the others have received 10 pieces"
+    assert not rates(*[100 * PIECE_BYTES] * 3).is_stalled(1)

@@ -335,6 +335,21 @@ def test_rest_of_a_slow_part_is_requested_again(
     assert len({last for _, last in ranges(fake_s3)}) == len(fake_s3.requests) - 1
 
 
+def test_silent_connection_is_replaced(
+    read: Callable[[Payload], bytes], payload: Payload, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While other connections receive, a read does not wait for the time-out of 10 seconds."""
+    monkeypatch.setattr(parallel_read, "STALL_SECONDS", 0.01)
+    monkeypatch.setattr(pace.Rates, "is_stalled", lambda rates, _: rates.give_up(0))
+    ended = threading.Event()
+    fake_s3.pause(1, ended)
+    try:
+        assert read(payload) == DATA
+    finally:
+        ended.set()
+    assert len({last for _, last in ranges(fake_s3)}) < len(fake_s3.requests)
+
+
 def test_forked_process_does_not_wait_for_the_threads_of_its_parent(payload: Payload) -> None:
     with closing(payload.iter_chunks(1000)) as chunks:
         next(chunks)
