@@ -165,7 +165,7 @@ class FakeS3:
         self.failures.append(Failure(method, status, code, times, on))
 
     def pause(self, after: int, until: threading.Event) -> None:
-        """Send no more of the next GET's body after a number of bytes, until an event is set."""
+        """Send no more of the body of the next GET after a number of bytes, until an event is set."""
         self.pauses.append((after, until))
 
     def drop(self, *after: int) -> None:
