@@ -66,8 +66,12 @@ class FileBlob:
 
     @classmethod
     def of(cls, file: object) -> FileBlob | None:
-        """Return the blob of a regular file, or None for any other object."""
-        if type(file) not in _FILE_TYPES or not hasattr(os, "pread"):
+        """Return the blob of a regular file, or None for any other object.
+
+        A buffer over another raw stream, such as GzipFile, can have the number of a file with other bytes.
+        """
+        is_file = type(file) in _FILE_TYPES and type(getattr(file, "raw", file)) is io.FileIO
+        if not is_file or not hasattr(os, "pread"):
             return None
         assert isinstance(file, _FILE_TYPES)
         return cls(file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.readable() else None

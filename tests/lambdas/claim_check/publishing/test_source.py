@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import gzip
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -48,6 +49,28 @@ def test_all_types_give_the_same_payload(publisher: Publisher, tmp_path: Path) -
     ]
     for payload in payloads:
         assert publisher.publish(payload).sha256 == hashlib.sha256(data).hexdigest(), type(payload)
+
+
+def test_buffered_reader_publishes_what_it_returns(publisher: Publisher, tmp_path: Path) -> None:
+    """It can have no file, or a file with other bytes."""
+
+    class Raw(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            size = source.readinto(buffer)
+            assert size is not None
+            return size
+
+    data = b"payload" * 100_000
+    path = tmp_path / "payload.gz"
+    path.write_bytes(gzip.compress(data))
+    source = io.BytesIO(data)
+    with gzip.open(path) as unzipped:
+        # GzipFile has the number of its compressed file.
+        for reader in (io.BufferedReader(Raw()), io.BufferedReader(cast(Any, unzipped))):
+            assert publisher.publish(reader).sha256 == hashlib.sha256(data).hexdigest()
 
 
 def filled(source: SourceReader, size: int) -> bytes:
