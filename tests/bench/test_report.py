@@ -1,11 +1,17 @@
 """Ratios, tables and the chart of results."""
 
+import re
+from argparse import Namespace
+from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from bench.report import chart, render, rows, size_of
+from bench.__main__ import WAYS, plan
+from bench.clients import CLIENTS
+from bench.network import PROFILES
+from bench.report import PAGE, chart, render, rows, size_of
 
 MIB = 2**20
 
@@ -58,6 +64,16 @@ def test_page_names_the_conditions_of_the_run() -> None:
     once = render("<!-- run -->\n", {"run": run, "results": RESULTS})
     assert "2026-11-28 at commit abc1234: 3 turns" in once
     assert render(once, {"run": run, "results": RESULTS}) == once
+
+
+def test_tables_of_the_page_are_measured() -> None:
+    everything = Namespace(profile=PROFILES, way=WAYS, size=None, client=CLIENTS)
+    planned = {(case.way, case.size, case.profile) for case in plan(everything)}
+    markers = re.findall(r"<!-- (?:time|memory|cpu) (\S+) (\S+) (\S+) -->", PAGE.read_text())
+    tables = [product(*(names.split(",") for names in marker)) for marker in markers]
+    columns = {(way, size_of(size), profile) for table in tables for way, size, profile in table}
+    assert columns - planned == set()
+    assert planned - columns == set()
 
 
 def test_chart_has_a_bar_for_each_client() -> None:

@@ -1,7 +1,6 @@
 """The server, over TLS, with boto3 as its client."""
 
 import io
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +13,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
 from bench import pattern
-from bench.network import PROFILES, Network, Profile
-from bench.server import Server
+from bench.network import Profile
 from bench.services import BUCKET, Services, key_of
+from tests.bench.conftest import Serve
 
 MIB = 1024 * 1024
 
@@ -24,24 +23,13 @@ Start = Callable[..., tuple[Any, Services]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(serve: Serve) -> Iterator[Start]:
     """Start a server, and return a client of it and its state."""
     with ExitStack() as stack:
 
-        def started(profile: Profile = PROFILES["memory"]) -> tuple[Any, Services]:
-            certificate = tmp_path / "certificate.pem"
-            server = stack.enter_context(Server(certificate, Network(profile)))
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-            stack.callback(server.shutdown)
-            client = boto3.client(
-                "s3",
-                endpoint_url=server.url,
-                verify=str(certificate),
-                region_name="eu-west-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}),
-            )
+        def started(*profiles: Profile) -> tuple[Any, Services]:
+            server = serve(*profiles)
+            client = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
             stack.callback(client.close)
             return client, server.services
 
