@@ -29,7 +29,9 @@ UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 REFERENCE = "claim_check"
 SIZE = 64 * 2**20  # of the chart
 CHARTED = ("instance", "instance-far", "task", "function", "function-512", "function-far")
-_MARKER = re.compile(r"(<!-- ((?:run|profiles|sources|time|memory|cpu)\b[^>]*) -->\n)(?:(?:\||Measured).*\n)*")
+_MARKER = re.compile(
+    r"(<!-- ((?:run|profiles|sources|time|memory|cpu)\b[^>]*) -->\n)(?:(?:\||Measured|Not measured).*\n)*"
+)
 
 
 class Row(NamedTuple):
@@ -97,7 +99,8 @@ def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
         case ["sources"]:
             yield from _table([("figure", "source"), *SOURCES.items()])
         case [kind, *names]:
-            yield from _table(_cases(report["results"], kind, *(name.split(",") for name in names)))
+            table = list(_table(_cases(report["results"], kind, *(name.split(",") for name in names))))
+            yield from table if table[2:] else ["Not measured in this run."]
 
 
 def _profiles() -> Iterator[tuple[str, ...]]:

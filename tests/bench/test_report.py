@@ -59,6 +59,13 @@ def test_table_replaces_the_previous_one(kind: str, own: str, other: str) -> Non
     assert render(rendered, {"results": RESULTS}) == rendered
 
 
+def test_table_without_results_says_so() -> None:
+    page = "<!-- time publish_file 1GiB task -->\n"
+    once = render(page, {"results": RESULTS})
+    assert once == page + "Not measured in this run.\n"
+    assert render(once, {"results": RESULTS}) == once
+
+
 def test_page_names_the_conditions_of_the_run() -> None:
     run = {"date": "2026-11-28", "commit": "abc1234", "load": 0.1, "machine": "2", "python": "3.11.7", "boto3": "1.43"}
     once = render("<!-- run -->\n", {"run": run, "results": RESULTS})
