@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     record_processing_time(started)
     logger.info(
         "published",
-        sns_message_id=published.sns_message_id,
+        sns_message_id=published.service_message_id,
         bytes=published.size,
         sha256=published.sha256,
         offloaded=published.pointer is not None,

@@ -80,7 +80,13 @@ def their_sqs_to_us(name: str, *, legacy: bool) -> dict[str, Any]:
 
 def us_to_their_sqs(name: str, *, legacy: bool, text: str = LARGE) -> dict[str, Any]:
     place = Place(name, raw=True)
-    publisher = Publisher(topic_arn=place.topic, store=STORE, legacy_marker=legacy, sns=place.sns, s3=place.s3)
+    publisher = Publisher(
+        topic_arn=place.topic,
+        store=STORE,
+        pointer_form="python-legacy" if legacy else "sns-java",
+        sns=place.sns,
+        s3=place.s3,
+    )
     published = publisher.publish(text, message_id=name, attributes={"kind": "scan"})
     sqs: Any = SQSExtendedClientSession(region_name=REGION).client("sqs")
     sqs.use_legacy_attribute = legacy

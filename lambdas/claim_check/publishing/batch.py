@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from claim_check.publishing.outgoing_message import OutgoingMessage, Published
 from claim_check.publishing.source import PayloadSource
 from claim_check.s3.object_options import ObjectOptions
-from claim_check.wire.attribute import Attribute
-
-if TYPE_CHECKING:
-    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
+from claim_check.wire.attribute import AttributeValue
 
 MAXIMUM_ENTRIES = 10
 
@@ -25,7 +22,7 @@ class Entry:
 
     payload: PayloadSource
     message_id: str | None = None
-    attributes: Mapping[str, str | float | bytes | Attribute] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     subject: str | None = None
     group_id: str | None = None
     deduplication_id: str | None = None
@@ -61,12 +58,12 @@ class Batch:
         self.messages[index] = message
         self._bytes_left -= message.total_bytes
 
-    def request(self) -> list[PublishBatchRequestEntryTypeDef]:
-        """Return the parameter PublishBatchRequestEntries."""
+    def request(self) -> list[dict[str, Any]]:
+        """Return the entries of the request, with SNS's names of parameters."""
         return [message.batch_entry(str(index)) for index, message in self.messages.items()]
 
     def results(self, response: Mapping[str, Any]) -> dict[int, str | ClientError]:
-        """Return SNS's id or error for each message."""
+        """Return the service's id or error for each message."""
         accepted = {int(entry["Id"]): entry["MessageId"] for entry in response.get("Successful", [])}
         rejected = {int(entry["Id"]): _error(entry, response) for entry in response.get("Failed", [])}
         return {index: accepted.get(index) or rejected.get(index) or _error({}, response) for index in self.messages}
@@ -76,6 +73,6 @@ def _error(entry: Mapping[str, Any], response: Mapping[str, Any]) -> ClientError
     """Return the error that boto would have raised for this entry in a separate call."""
     status = 400 if entry.get("SenderFault") else 500
     metadata = {**response.get("ResponseMetadata", {}), "HTTPStatusCode": status}
-    reason = {"Code": entry.get("Code", "NoResult"), "Message": entry.get("Message", "SNS returned no result")}
+    reason = {"Code": entry.get("Code", "NoResult"), "Message": entry.get("Message", "no result")}
     error: Any = {"Error": reason, "ResponseMetadata": metadata}
     return ClientError(error, "PublishBatch")

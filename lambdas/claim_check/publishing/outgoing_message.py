@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Never
+from typing import Any, NamedTuple, Never
 
 from claim_check.errors import InvalidMessage
 from claim_check.wire import claim
-from claim_check.wire.attribute import Attribute, checked_attributes, total_size
+from claim_check.wire.attribute import Attribute, AttributeValue, checked_attributes, total_size
 from claim_check.wire.claim import Claim, checked_id, fresh_id
-from claim_check.wire.pointer import Pointer
+from claim_check.wire.pointer import FORMS, Pointer, PointerForm
 from claim_check.wire.text import is_publishable
-
-if TYPE_CHECKING:
-    from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef
 
 _MAXIMUM_ATTRIBUTES = 10  # SQS's limit; SNS does not deliver a raw message with more
 _MAXIMUM_SUBJECT_CHARACTERS = 100
@@ -34,13 +31,13 @@ def group_id_of(name: str) -> str:
 
 
 class Published(NamedTuple):
-    """A published message: its id, SNS's id, and the payload's size in bytes and SHA-256 (hex).
+    """A published message: its id, the id of SNS or SQS, and the payload's size in bytes and SHA-256 (hex).
 
     `sha256` is None if only S3 has read the whole payload. `pointer` is None for an inline payload.
     """
 
     message_id: str
-    sns_message_id: str
+    service_message_id: str
     size: int
     sha256: str | None
     pointer: Pointer | None
@@ -68,8 +65,9 @@ class MessageFields(NamedTuple):
         cls,
         *,
         is_fifo: bool,
+        has_subject: bool = True,
         message_id: str | None = None,
-        attributes: Mapping[str, str | float | bytes | Attribute] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
@@ -82,6 +80,8 @@ class MessageFields(NamedTuple):
         Raises TypeError for unknown arguments.
         """
         _reject_unsupported(unsupported)
+        if subject is not None and not has_subject:
+            raise InvalidMessage("subject: a message of a queue has none: pass it as an attribute")
         if subject is not None and not (
             0 < len(subject) <= _MAXIMUM_SUBJECT_CHARACTERS and subject.isprintable() and is_publishable(subject)
         ):
@@ -89,9 +89,9 @@ class MessageFields(NamedTuple):
                 f"subject: must be 1 to {_MAXIMUM_SUBJECT_CHARACTERS} printable characters on one line"
             )
         if is_fifo and group_id is None:
-            raise InvalidMessage("group_id: a FIFO topic needs one; messages of the same group stay in order")
+            raise InvalidMessage("group_id: a FIFO topic or queue needs one; messages of the same group stay in order")
         if deduplication_id is not None and not is_fifo:
-            raise InvalidMessage("deduplication_id: only a FIFO topic accepts one: omit it")
+            raise InvalidMessage("deduplication_id: only a FIFO topic or queue accepts one: omit it")
         _require_token("group_id", group_id)
         _require_token("deduplication_id", deduplication_id)
         fields = cls(
@@ -113,14 +113,14 @@ class MessageFields(NamedTuple):
         """The size in bytes of an inline message and what is reserved, not counting its payload."""
         return total_size(self.attributes) + _CLAIM_BYTES + len(self.id) + self.reserved_bytes
 
-    def require_space_for(self, pointer: Pointer, marker: str, maximum: int) -> None:
+    def require_space_for(self, pointer: Pointer, form: PointerForm, maximum: int) -> None:
         """Raise InvalidMessage if a message with this pointer would have more than `maximum` bytes.
 
         Called before the payload is stored.
         """
         self._require_attributes_up_to(_MAXIMUM_ATTRIBUTES - 2, "an offloaded payload adds two")
-        attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32), marker)
-        size = len(pointer.body().encode()) + total_size(attributes) + self.reserved_bytes
+        attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32), form)
+        size = len(pointer.body(form).encode()) + total_size(attributes) + self.reserved_bytes
         if size > maximum:
             raise InvalidMessage(
                 f"attributes: with a pointer they make {size} bytes, more than {maximum}: move some into the payload",
@@ -179,12 +179,12 @@ class OutgoingMessage(NamedTuple):
         *,
         size: int,
         declared: Claim,
-        marker: str,
+        form: PointerForm,
         is_deletable: bool = False,
     ) -> OutgoingMessage:
         """Return the message whose body is a pointer to a payload of `size` bytes."""
-        attributes = _pointing(fields.attributes, size, declared, marker)
-        return cls(fields, pointer.body(), attributes, size, declared.sha256, pointer, is_deletable)
+        attributes = _pointing(fields.attributes, size, declared, form)
+        return cls(fields, pointer.body(form), attributes, size, declared.sha256, pointer, is_deletable)
 
     @property
     def total_bytes(self) -> int:
@@ -200,17 +200,19 @@ class OutgoingMessage(NamedTuple):
             **self.fields.parameters(),
         }
 
-    def batch_entry(self, name: str) -> PublishBatchRequestEntryTypeDef:
+    def batch_entry(self, name: str) -> dict[str, Any]:
         """Return the entry `name` of SNS's PublishBatch."""
-        return {"Id": name, **self.request()}  # type: ignore[typeddict-item]
+        return {"Id": name, **self.request()}
 
-    def published(self, sns_message_id: str) -> Published:
-        """Return the caller's result, after SNS has accepted the message."""
-        return Published(self.fields.id, sns_message_id, self.size, self.sha256, self.pointer)
+    def published(self, service_message_id: str) -> Published:
+        """Return the caller's result, after the service has accepted the message."""
+        return Published(self.fields.id, service_message_id, self.size, self.sha256, self.pointer)
 
 
-def _pointing(attributes: Mapping[str, Attribute], size: int, declared: Claim, marker: str) -> dict[str, Attribute]:
-    return {**attributes, marker: Attribute("Number", str(size)), claim.NAME: declared.attribute()}
+def _pointing(
+    attributes: Mapping[str, Attribute], size: int, declared: Claim, form: PointerForm
+) -> dict[str, Attribute]:
+    return {**attributes, FORMS[form].marker: Attribute("Number", str(size)), claim.NAME: declared.attribute()}
 
 
 def _require_token(name: str, value: str | None) -> None:

@@ -1,16 +1,14 @@
 """The publisher: a small payload is the message's body, and a larger payload is offloaded.
 
-If SNS rejects a message, the object that was stored for it is deleted only if the message id was generated here. Under
-a caller's id, another call may publish the same payload at the same time. Its message then points to the same object,
-and S3 does not show that. Such an object stays: a retry reuses it, or its lifetime expires.
+If SNS or SQS rejects a message, the object that was stored for it is deleted only if the message id was generated here.
+Under a caller's id, another call may publish the same payload at the same time. Its message then points to the same
+object, and S3 does not show that. Such an object stays: a retry reuses it, or its lifetime expires.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,22 +16,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 from claim_check.errors import ClaimCheckError, InvalidMessage, PayloadTooLarge
 from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, Memory
 from claim_check.publishing.batch import Batch, Entry, EntryOutcome
+from claim_check.publishing.destination import Destination, Queue, Topic, is_certain, sending_error
 from claim_check.publishing.offload import ObjectWriter, Offloaded, ParallelWriter
 from claim_check.publishing.outgoing_message import MessageFields, OutgoingMessage, Published
 from claim_check.publishing.s3_object import copy_into_store
 from claim_check.publishing.source import PayloadSource, SourceReader
-from claim_check.s3.client import S3Clients, boto_client, code
+from claim_check.s3.client import S3Clients, S3Source
 from claim_check.s3.multipart import Progress
 from claim_check.s3.object_options import ObjectOptions
 from claim_check.s3.workers import Call
-from claim_check.wire.attribute import Attribute
+from claim_check.service_errors import is_service_error
+from claim_check.wire.attribute import AttributeValue
 from claim_check.wire.claim import Claim
-from claim_check.wire.pointer import LEGACY_MARKER, MARKER, Pointer
+from claim_check.wire.pointer import FORMS, Pointer, PointerForm
 from claim_check.wire.text import publishable_text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sns.client import SNSClient
+    from mypy_boto3_sqs.client import SQSClient
 
     from claim_check.store import S3Object, Store
 
@@ -44,18 +45,6 @@ _MAXIMUM_RESERVED_ATTRIBUTES = 8  # two of ten are the pointer's
 _AHEAD = 2 * MAXIMUM_CONNECTIONS  # entries of a batch that are prepared before the first of them is sent
 
 Offload = Literal["over-threshold", "always", "never"]
-
-_topic = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
-_INVALID = frozenset(
-    {
-        "InvalidParameter",
-        "ParameterValueInvalid",
-        "InvalidParameterValue",
-        "ValidationException",
-        "BatchRequestTooLong",
-        "AWS.SimpleNotificationService.BatchRequestTooLong",
-    }
-)
 # Errors of an entry, and not of a signal handler. Errors of the caller's file or iterable are others.
 _ENTRY_ERRORS = (ClaimCheckError, BotoCoreError, ClientError, TypeError, ValueError)
 
@@ -64,11 +53,11 @@ _Begun: TypeAlias = tuple[MessageFields, Call[Offloaded]]
 
 
 class Publisher:
-    """A publisher of payloads of any size to one topic. Threads may share it.
+    """A publisher of payloads of any size to one topic or to one queue. Threads may share it.
 
     `threshold` is in bytes, up to the topic's MaximumMessageSize. A message (body and attributes, including the claim)
     that is larger is offloaded to `store`. With `offload="always"` every payload is offloaded. With `"never"` a larger
-    message is rejected. `legacy_marker` marks pointers for readers that support only `SQSLargePayloadSize`. `sns` and
+    message is rejected. `pointer_form` writes pointers as another of AWS's libraries does, for old readers. `sns` and
     `s3` are clients of the topic's and the store's Regions, made on first use if None.
 
     `memory` limits the bytes that all calls of this publisher buffer at a time. `object_options` are the properties of
@@ -82,53 +71,52 @@ class Publisher:
     def __init__(
         self,
         *,
-        topic_arn: str,
+        topic_arn: str | None = None,
+        queue_url: str | None = None,
         store: Store,
         threshold: int = DEFAULT_THRESHOLD_BYTES,
         offload: Offload = "over-threshold",
-        legacy_marker: bool = False,
+        pointer_form: PointerForm = "sns-java",
         memory: int = DEFAULT_MEMORY_BYTES,
         object_options: ObjectOptions | None = None,
         reserved_bytes: int = 0,
         reserved_attributes: int = 0,
         sns: SNSClient | None = None,
-        s3: S3Client | None = None,
+        sqs: SQSClient | None = None,
+        s3: S3Source | None = None,
     ) -> None:
-        topic = _topic.fullmatch(topic_arn)
-        if not topic:
-            raise ValueError(f"topic_arn = {topic_arn!r}: must be an SNS topic's ARN")
         if not 0 < threshold <= MAXIMUM_THRESHOLD_BYTES:
             raise ValueError(f"threshold = {threshold!r}: must be from 1 to {MAXIMUM_THRESHOLD_BYTES} bytes")
-        if offload not in get_args(Offload):
-            raise ValueError(f"offload = {offload!r}: must be one of {', '.join(get_args(Offload))}")
+        for name, value, allowed in (("offload", offload, get_args(Offload)), ("pointer_form", pointer_form, FORMS)):
+            if value not in allowed:
+                raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
         if not 0 <= reserved_bytes < threshold:
             raise ValueError(f"reserved_bytes = {reserved_bytes!r}: must be from 0 to less than the threshold")
         if not 0 <= reserved_attributes <= _MAXIMUM_RESERVED_ATTRIBUTES:
             raise ValueError(
                 f"reserved_attributes = {reserved_attributes!r}: must be from 0 to {_MAXIMUM_RESERVED_ATTRIBUTES}"
             )
+        self._destination = _destination(topic_arn, queue_url, sns=sns, sqs=sqs)
         self.topic_arn = topic_arn
-        self.fifo = topic["fifo"] is not None
+        self.queue_url = queue_url
+        self.fifo = self._destination.fifo
         self.store = store
         self.threshold = threshold
         self._maximum_bytes = max(threshold, EVERY_TOPIC_BYTES)
-        self._region = topic["region"]
         self._offload = offload
-        self._marker = LEGACY_MARKER if legacy_marker else MARKER
+        self._form = pointer_form
         self._memory = Memory(memory)
         self._object_options = object_options
         self._reserved_bytes = reserved_bytes
         self._reserved_attributes = reserved_attributes
-        self._sns_client = sns
         self._clients = S3Clients(s3)
-        self._making_client = Lock()
 
     def publish(
         self,
         payload: PayloadSource,
         *,
         message_id: str | None = None,
-        attributes: Mapping[str, str | float | bytes | Attribute] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
@@ -155,7 +143,9 @@ class Publisher:
             PayloadConflict: Another payload is stored under the same id.
             PayloadTooLarge: The payload exceeds S3's limits, or the threshold if this publisher never offloads.
             PayloadUnavailable: S3 failed.
-            Exception: Boto's errors for SNS, and the errors of the caller's file or iterable.
+            MessagingDenied: SNS or SQS refused the message.
+            MessagingUnavailable: SNS or SQS failed, or was not reached. The message may have been sent.
+            Exception: The errors of the caller's file or iterable.
         """
         fields = self._fields(
             message_id=message_id,
@@ -200,7 +190,7 @@ class Publisher:
         *,
         size: int,
         message_id: str,
-        attributes: Mapping[str, str | float | bytes | Attribute] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
         subject: str | None = None,
         group_id: str | None = None,
         deduplication_id: str | None = None,
@@ -237,11 +227,12 @@ class Publisher:
             progress=progress,
         )
         declared = Claim(fields.id, copied.sha256, None if copied.sha256 else copied.crc64nvme)
-        return self._send(OutgoingMessage.pointing(fields, pointer, size=size, declared=declared, marker=self._marker))
+        return self._send(OutgoingMessage.pointing(fields, pointer, size=size, declared=declared, form=self._form))
 
     def _fields(self, **arguments: Any) -> MessageFields:
         return MessageFields.of(
             is_fifo=self.fifo,
+            has_subject=self.topic_arn is not None,
             reserved_bytes=self._reserved_bytes,
             reserved_attributes=self._reserved_attributes,
             **arguments,
@@ -344,61 +335,48 @@ class Publisher:
             offloaded.pointer,
             size=offloaded.size,
             declared=Claim(fields.id, offloaded.sha256, crc32=offloaded.crc32),
-            marker=self._marker,
+            form=self._form,
             is_deletable=fields.is_fresh,
         )
 
     def _reserved_pointer(self, fields: MessageFields) -> Pointer:
         """Return the pointer to the message's payload. Raises InvalidMessage if the message has no space for it."""
         pointer = self.store.object_of(fields.id).pointer
-        fields.require_space_for(pointer, self._marker, self._maximum_bytes)
+        fields.require_space_for(pointer, self._form, self._maximum_bytes)
         return pointer
 
     def _send(self, message: OutgoingMessage) -> Published:
         try:
-            response = self._sns.publish(TopicArn=self.topic_arn, **message.request())
-        except ClientError as error:
-            raise self._rejection(message, error)  # noqa: B904 - usually it is this error itself
-        return message.published(response["MessageId"])
+            service_message_id = self._destination.send(message.request())
+        except Exception as error:
+            if not is_service_error(error):
+                raise
+            raise self._rejection(message, error) from error
+        return message.published(service_message_id)
 
     def _send_batch(self, batch: Batch, entries: Mapping[int, Entry]) -> dict[int, EntryOutcome]:
-        results: Mapping[int, str | ClientError | BotoCoreError]
+        results: Mapping[int, str | Exception]
         try:
-            response = self._sns.publish_batch(TopicArn=self.topic_arn, PublishBatchRequestEntries=batch.request())
-        except (ClientError, BotoCoreError) as error:
+            results = batch.results(self._destination.send_batch(batch.request()))
+        except Exception as error:
+            if not is_service_error(error):
+                raise
             results = dict.fromkeys(batch.messages, error)
-        else:
-            results = batch.results(response)
         return {
             index: self._outcome(entries[index], message, results[index]) for index, message in batch.messages.items()
         }
 
-    def _outcome(
-        self, entry: Entry, message: OutgoingMessage, result: str | ClientError | BotoCoreError
-    ) -> EntryOutcome:
+    def _outcome(self, entry: Entry, message: OutgoingMessage, result: str | Exception) -> EntryOutcome:
         if isinstance(result, str):
             return EntryOutcome(entry, message.fields.id, message.published(result), None)
-        error = self._rejection(message, result) if isinstance(result, ClientError) else result
-        return EntryOutcome(entry, message.fields.id, None, error)
+        return EntryOutcome(entry, message.fields.id, None, self._rejection(message, result))
 
-    def _rejection(self, message: OutgoingMessage, error: ClientError) -> ClientError | InvalidMessage:
-        """Return the error to raise for SNS's error, after deleting the object that this call stored."""
-        reason = self._translated(message, error)
-        if message.pointer and message.is_deletable and _is_final(error):
+    def _rejection(self, message: OutgoingMessage, error: Exception) -> ClaimCheckError:
+        """Return the error to raise for the service's error, after deleting the object that this call stored."""
+        reason = sending_error(error, message, destination=self._destination)
+        if message.pointer and message.is_deletable and is_certain(error):
             self._delete(message.pointer, reason)
         return reason
-
-    def _translated(self, message: OutgoingMessage, error: ClientError) -> ClientError | InvalidMessage:
-        if code(error) not in _INVALID:
-            return error
-        invalid = InvalidMessage(
-            f"SNS rejected the message ({code(error)}); if it is too long, set the threshold of {self.threshold} to "
-            "the topic's MaximumMessageSize",
-            message_id=message.fields.id,
-            pointer=message.pointer,
-        )
-        invalid.__cause__ = error
-        return invalid
 
     def _delete(self, pointer: Pointer, reason: Exception) -> None:
         try:
@@ -409,12 +387,6 @@ class Publisher:
     @property
     def _s3(self) -> S3Client:
         return self._clients.client(self.store.region)
-
-    @property
-    def _sns(self) -> SNSClient:
-        with self._making_client:
-            self._sns_client = self._sns_client or boto_client("sns", self._region)
-            return self._sns_client
 
 
 def _is_ready(message: OutgoingMessage | _Begun) -> bool:
@@ -431,9 +403,11 @@ def _not_offloaded(
     )
 
 
-def _is_final(error: ClientError) -> bool:
-    """Return whether SNS has certainly not sent the message, and will reject the same call again."""
-    metadata = error.response.get("ResponseMetadata", {})
-    status, retries = metadata.get("HTTPStatusCode", 0), metadata.get("RetryAttempts", 0)
-    # After a retry, an earlier attempt may have succeeded, and only its response was lost.
-    return 400 <= status < 500 and status not in {408, 429} and "Throttl" not in code(error) and not retries
+def _destination(
+    topic_arn: str | None, queue_url: str | None, *, sns: SNSClient | None, sqs: SQSClient | None
+) -> Destination:
+    if topic_arn is not None and queue_url is None:
+        return Topic(topic_arn, sns)
+    if queue_url is not None and topic_arn is None:
+        return Queue(queue_url, sqs)
+    raise ValueError("topic_arn, queue_url: pass one of them")

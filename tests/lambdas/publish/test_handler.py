@@ -8,9 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
-from claim_check import Dereferencer, InvalidMessage, PayloadTooLarge
+from claim_check import Dereferencer, InvalidMessage, MessagingDenied, PayloadTooLarge
 from publish.settings import Settings
 from tests.lambdas.conftest import STORE, Listen, Load, create_queue, received, subscribed_topic
 from tests.lambdas.publish.publishing import KEY, SENDER, keys, upload
@@ -84,7 +83,7 @@ def test_retry_after_a_crash_publishes_the_same_message(
 ) -> None:
     body = b"precious" * 100
     event = upload(body)
-    client = publish.publisher._sns if operation == "Publish" else publish.s3
+    client = publish.publisher._destination._sns if operation == "Publish" else publish.s3
     service = client.meta.service_model.service_name
     died: list[bool] = []
 
@@ -114,7 +113,7 @@ def test_failed_publication_is_raised_and_logged(publish: ModuleType, context: S
     """Lambda retries the event, then writes it to the dead-letter queue."""
     telemetry = listen(publish)
     boto3.client("sns").delete_topic(TopicArn=publish.publisher.topic_arn)
-    with pytest.raises(ClientError) as error:
+    with pytest.raises(MessagingDenied) as error:
         publish.handler(upload(b"stays"), context)
     assert keys("outbox/") == [KEY]
     (line,) = telemetry.lines()

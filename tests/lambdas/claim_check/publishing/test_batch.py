@@ -12,7 +12,18 @@ from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claim_check import Dereferencer, Entry, InvalidMessage, PayloadConflict, Pointer, Publisher, Store
+from claim_check import (
+    Dereferencer,
+    Entry,
+    EntryOutcome,
+    InvalidMessage,
+    MessagingDenied,
+    MessagingUnavailable,
+    PayloadConflict,
+    Pointer,
+    Publisher,
+    Store,
+)
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.lambdas.claim_check.fake_s3 import FakeS3
@@ -159,6 +170,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claim_check.publishing.outgoing_message.fresh_id", lambda: next(ids))
 
 
+def causes(outcomes: list[EntryOutcome]) -> list[ClientError]:
+    """Return boto's errors of the outcomes."""
+    found = [outcome.error.__cause__ for outcome in outcomes if outcome.error]
+    return [cause for cause in found if isinstance(cause, ClientError)]
+
+
 def failed(index: int, code: str, *, sender: bool) -> dict[str, Any]:
     return {"Id": str(index), "Code": code, "Message": "no", "SenderFault": sender}
 
@@ -178,13 +195,13 @@ def test_rejected_entries_have_their_errors(
     }
     stubbed[1].add_response("publish_batch", response)
     outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00")] * 6)
-    assert [outcome.published and outcome.published.sns_message_id for outcome in outcomes] == ["s-0"] + [None] * 5
-    assert [type(outcome.error).__name__ for outcome in outcomes] == ["NoneType", "InvalidMessage"] + [
-        "ClientError"
-    ] * 4
+    assert [outcome.published and outcome.published.service_message_id for outcome in outcomes] == ["s-0"] + [None] * 5
+    unavailable, denied = MessagingUnavailable, MessagingDenied
+    kinds = [type(None), InvalidMessage, unavailable, unavailable, denied, unavailable]
+    assert [type(outcome.error) for outcome in outcomes] == kinds
     assert [outcome.message_id for outcome in outcomes] == [f"m-{number}" for number in range(6)]
-    codes = [outcome.error.response["Error"]["Code"] for outcome in outcomes if isinstance(outcome.error, ClientError)]
-    assert codes == ["InternalError", "Throttled", "AuthorizationError", "NoResult"]
+    codes = ["InvalidParameter", "InternalError", "Throttled", "AuthorizationError", "NoResult"]
+    assert [error.response["Error"]["Code"] for error in causes(outcomes)] == codes
     assert isinstance(outcomes[1].error, InvalidMessage)
     assert (outcomes[1].error.message_id, outcomes[1].error.pointer) == ("m-1", Pointer("payloads-one", "payloads/m-1"))
     assert isinstance(outcomes[1].error.__cause__, ClientError)
@@ -194,11 +211,13 @@ def test_rejected_entries_have_their_errors(
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize(
-    ("code", "status", "left"), [("AuthorizationError", 403, []), ("InternalError", 500, ["m-0", "m-1"])]
+    ("code", "status", "kind", "left"),
+    [("AuthorizationError", 403, MessagingDenied, []), ("InternalError", 500, MessagingUnavailable, ["m-0", "m-1"])],
 )
 def test_failed_call_is_the_error_of_all_its_entries(
     code: str,
     status: int,
+    kind: type[Exception],
     left: list[str],
     stubbed: tuple[SNSClient, Stubber],
     stubbed_publisher: Publisher,
@@ -206,7 +225,7 @@ def test_failed_call_is_the_error_of_all_its_entries(
 ) -> None:
     stubbed[1].add_client_error("publish_batch", code, http_status_code=status)
     outcomes = stubbed_publisher.publish_batch([Entry(payload=b"\x00")] * 2)
-    assert all(isinstance(outcome.error, ClientError) for outcome in outcomes)
+    assert [type(outcome.error) for outcome in outcomes] == [kind, kind]
     assert sorted(key.removeprefix("payloads/") for _, key in fake_s3.objects) == left
 
 
@@ -217,11 +236,11 @@ def test_entry_error_has_the_form_of_boto(stubbed: tuple[SNSClient, Stubber], st
     }
     stubbed[1].add_response("publish_batch", response)
     outcomes = stubbed_publisher.publish_batch(entries(3))
-    errors = [outcome.error for outcome in outcomes if isinstance(outcome.error, ClientError)]
+    errors = causes(outcomes)
     assert [str(error) for error in errors] == [
         "An error occurred (AuthorizationError) when calling the PublishBatch operation: no",
         "An error occurred (InternalError) when calling the PublishBatch operation: no",
-        "An error occurred (NoResult) when calling the PublishBatch operation: SNS returned no result",
+        "An error occurred (NoResult) when calling the PublishBatch operation: no result",
     ]
     assert [error.response["ResponseMetadata"]["HTTPStatusCode"] for error in errors] == [400, 500, 500]
     assert {error.response["ResponseMetadata"]["RequestId"] for error in errors} == {"r-1"}
@@ -239,7 +258,7 @@ def test_batch_objects_stay_after_retry_by_boto(
 def test_too_long_batch_names_the_threshold(stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher) -> None:
     stubbed[1].add_client_error("publish_batch", "BatchRequestTooLong", http_status_code=400)
     (outcome,) = stubbed_publisher.publish_batch(entries(1))
-    with pytest.raises(InvalidMessage, match=r"threshold of 262144 .* MaximumMessageSize"):
+    with pytest.raises(InvalidMessage, match=r"set the threshold to the topic's MaximumMessageSize"):
         raise outcome.error or AssertionError
 
 
@@ -250,7 +269,9 @@ def test_lost_connection_is_an_outcome(s3: S3Client, store: Store, fake_s3: Fake
 
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=Lost().client(), s3=s3)
     (outcome,) = publisher.publish_batch([Entry(payload=b"\x00", message_id="m-0")])
-    assert isinstance(outcome.error, ReadTimeoutError)
+    assert isinstance(outcome.error, MessagingUnavailable)
+    assert isinstance(outcome.error.__cause__, ReadTimeoutError)
+    assert (outcome.error.message_id, outcome.error.pointer) == ("m-0", ("payloads-one", "payloads/m-0"))
     assert ("payloads-one", "payloads/m-0") in fake_s3.objects
 
 
@@ -270,4 +291,4 @@ def test_batch_request_is_valid_for_boto(stubbed: tuple[SNSClient, Stubber], stu
     stubbed[1].add_response("publish_batch", {"Successful": [{"Id": "0", "MessageId": "s-0"}]}, expected)
     (outcome,) = stubbed_publisher.publish_batch([Entry(payload="abc", message_id="m-0", subject="a scan")])
     assert outcome.published
-    assert outcome.published.sns_message_id == "s-0"
+    assert outcome.published.service_message_id == "s-0"

@@ -77,7 +77,7 @@ def test_fifo_topic_deduplicates_by_message_id(s3: S3Client, store: Store, sns: 
     first, second = sns.published
     assert (first["MessageGroupId"], first["MessageDeduplicationId"]) == ("g", "m-1")
     assert (second["MessageGroupId"], second["MessageDeduplicationId"]) == ("g", "d")
-    with pytest.raises(InvalidMessage, match="group_id: a FIFO topic needs one"):
+    with pytest.raises(InvalidMessage, match="group_id: a FIFO topic or queue needs one"):
         publisher.publish(b"x")
     invalid: dict[str, Any] = {"group_id": "a b", "deduplication_id": ""}
     for name, value in invalid.items():

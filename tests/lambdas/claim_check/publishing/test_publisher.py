@@ -15,6 +15,8 @@ from claim_check import (
     Dereferencer,
     Entry,
     InvalidMessage,
+    MessagingDenied,
+    MessagingUnavailable,
     PayloadTooLarge,
     Publisher,
     S3Object,
@@ -92,7 +94,9 @@ def test_clients_have_the_regions_of_topic_and_store(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     store = Store("payloads-one", "payloads/", OWNER, "us-east-2")
     publisher = Publisher(topic_arn=TOPIC, store=store)
-    assert (publisher._sns.meta.region_name, publisher._s3.meta.region_name) == ("eu-west-1", "us-east-2")
+    topic: Any = publisher._destination
+    assert topic._sns is topic._sns
+    assert (topic._sns.meta.region_name, publisher._s3.meta.region_name) == ("eu-west-1", "us-east-2")
     assert publisher._s3 is publisher._s3
     assert (publisher.store, publisher.fifo, publisher.threshold) == (store, False, 262_144)
 
@@ -101,14 +105,14 @@ def test_clients_have_the_regions_of_topic_and_store(monkeypatch: pytest.MonkeyP
     ("status", "code", "raised", "stays"),
     [
         (400, "InvalidParameter", InvalidMessage, False),
-        (403, "AuthorizationError", ClientError, False),
-        (404, "NotFound", ClientError, False),
-        (400, "Throttling", ClientError, True),
-        (400, "KMSThrottling", ClientError, True),
-        (429, "TooManyRequests", ClientError, True),
-        (408, "RequestTimeout", ClientError, True),
-        (500, "InternalError", ClientError, True),
-        (503, "ServiceUnavailable", ClientError, True),
+        (403, "AuthorizationError", MessagingDenied, False),
+        (404, "NotFound", MessagingDenied, False),
+        (400, "Throttling", MessagingUnavailable, True),
+        (400, "KMSThrottling", MessagingUnavailable, True),
+        (429, "TooManyRequests", MessagingUnavailable, True),
+        (408, "RequestTimeout", MessagingUnavailable, True),
+        (500, "InternalError", MessagingUnavailable, True),
+        (503, "ServiceUnavailable", MessagingUnavailable, True),
     ],
 )
 def test_offloaded_payload_is_deleted_only_on_rejection(
@@ -124,9 +128,12 @@ def test_offloaded_payload_is_deleted_only_on_rejection(
     sns, stub = stubbed
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3)
     stub.add_client_error("publish", code, http_status_code=status)
-    with pytest.raises(raised):
+    with pytest.raises(raised) as caught:
         publisher.publish(b"\x00")
     assert bool(fake_s3.objects) is stays
+    assert type(caught.value) is raised
+    assert isinstance(caught.value.__cause__, ClientError)
+    assert code in str(caught.value)
 
 
 def test_deletion_expects_the_bucket_owner(
@@ -134,7 +141,7 @@ def test_deletion_expects_the_bucket_owner(
 ) -> None:
     sns, stub = stubbed
     stub.add_client_error("publish", "NotFound", http_status_code=404)
-    with pytest.raises(ClientError):
+    with pytest.raises(MessagingDenied):
         Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00")
     stored, deleted = fake_s3.requests
     assert (stored, deleted) == (f"PUT {stored.partition(' ')[2]}", f"DELETE {stored.partition(' ')[2]}")
@@ -155,7 +162,7 @@ def test_object_of_concurrent_call_with_the_same_id_stays(
             return sns.publish(**message)
 
     stub.add_client_error("publish", "AuthorizationError", http_status_code=403)
-    with pytest.raises(ClientError):
+    with pytest.raises(MessagingDenied):
         Publisher(topic_arn=TOPIC, store=store, sns=Slow(), s3=s3).publish(b"\x00", message_id="m-1")  # type: ignore[arg-type]
     (message,) = noted  # both messages are equal
     assert dereferencer.message(DELIVERIES["SNS event"](message)).payload.read() == b"\x00"
@@ -181,7 +188,7 @@ def test_object_stays_after_retry_by_boto(
     sns, stub = stubbed
     publisher = Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3)
     stub.add_client_error("publish", "AuthorizationError", http_status_code=403, response_meta={"RetryAttempts": 1})
-    with pytest.raises(ClientError):
+    with pytest.raises(MessagingDenied):
         publisher.publish(b"\x00")
     assert len(fake_s3.objects) == 1
 
@@ -192,7 +199,7 @@ def test_failed_deletion_is_a_note_on_the_error(
     sns, stub = stubbed
     stub.add_client_error("publish", "NotFound", http_status_code=404)
     fake_s3.fail("DELETE", 403, "AccessDenied")
-    with pytest.raises(ClientError, match="NotFound") as caught:
+    with pytest.raises(MessagingDenied, match="NotFound") as caught:
         Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish(b"\x00")
     ((bucket, key),) = fake_s3.objects
     assert caught.value.__notes__ == [
@@ -206,7 +213,7 @@ def test_copy_stays_on_rejection(
     sns, stub = stubbed
     stub.add_client_error("publish", "NotFound", http_status_code=404)
     fake_s3.put("uploads-one", "outbox/a", b"abc")
-    with pytest.raises(ClientError):
+    with pytest.raises(MessagingDenied):
         Publisher(topic_arn=TOPIC, store=store, sns=sns, s3=s3).publish_object(UPLOAD, size=3, message_id="u-1")
     assert ("payloads-one", "payloads/u-1") in fake_s3.objects
 

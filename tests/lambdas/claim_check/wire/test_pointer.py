@@ -96,17 +96,23 @@ def test_pointer_message_has_the_form_of_java_for_sns(s3: S3Client, store: Store
         published = publisher.publish(b"abc", message_id="m-1", attributes={"kind": "scan"}, subject="a scan")
         stub.assert_no_pending_responses()
     assert published.pointer == Pointer("payloads-one", "payloads/m-1")
-    assert (published.message_id, published.sns_message_id, published.size) == ("m-1", "s-1", 3)
+    assert (published.message_id, published.service_message_id, published.size) == ("m-1", "s-1", 3)
 
 
-def test_legacy_marker_has_the_form_of_java_for_sqs(s3: S3Client, store: Store, sns: NotedSns) -> None:
-    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", legacy_marker=True, sns=sns.client(), s3=s3)
+@pytest.mark.parametrize("form", FORMS)
+def test_pointer_message_has_the_chosen_form(form: PointerForm, s3: S3Client, store: Store, sns: NotedSns) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", pointer_form=form, sns=sns.client(), s3=s3)
     publisher.publish(b"abc", message_id="m-1")
     (published,) = sns.published
-    body, marker = READ["G2 SQS Java 1.1"]
+    body, marker = READ[WRITTEN[form]]
     assert published["Message"] == body.replace("payloads/k", "payloads/m-1")
     assert set(published["MessageAttributes"]) == {marker, "ClaimCheck"}
     assert published["MessageAttributes"][marker] == {"DataType": "Number", "StringValue": "3"}
+
+
+def test_unknown_pointer_form_is_rejected(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"pointer_form = 'G1': must be one of sns-java, sqs-java, sqs"):
+        Publisher(topic_arn=TOPIC, store=store, pointer_form="G1")  # type: ignore[arg-type]
 
 
 def test_key_is_not_escaped() -> None:
