@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 import claim_check
-from claim_check import Payload
+from claim_check import Dereferencer, Payload, Publisher, Store
 from claim_check.https.endpoint import WINDOW
 from claim_check.memory import DEFAULT_MEMORY_BYTES
 from claim_check.publishing.offload import PART_BYTES, PUT_BYTES, stream_part_bytes
@@ -21,7 +22,8 @@ from claim_check.publishing.publisher import DEFAULT_THRESHOLD_BYTES
 from claim_check.receiving.payload import READ_LIMIT_BYTES
 from claim_check.service_errors import CODES
 from tests.lambdas.claim_check.conftest import TOPIC
-from tests.lambdas.claim_check.deliveries import DELIVERIES
+from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
+from tests.lambdas.claim_check.fake_s3 import FakeS3
 from tests.lambdas.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, posted
 
 README = (Path(claim_check.__file__).parent / "README.md").read_text()
@@ -92,6 +94,40 @@ class TestSnippets:
         exec(next(snippet for snippet in ALL_SNIPPETS if "ObjectOptions" in snippet), names)
         assert capsys.readouterr().out.splitlines()[-1] == "10240000"
 
+    def test_publish_to_a_queue(self, aws: None) -> None:
+        sqs = boto3.client("sqs", region_name="us-east-1")
+        url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+        store = executed("Publish to a queue")["store"]
+        (record,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+        message = Dereferencer(stores=[store]).message(record)
+        assert (message.id, message.payload.read()) == ("job-1", b"x" * 2_000_000)
+
+    def test_asyncio(self, publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:
+        names = executed("Use from asyncio")
+        publisher.publish(bytes(3_000_000), message_id="m-2")
+        record = DELIVERIES["SNS event"](sns.published[0])
+        assert asyncio.run(names["main"](publisher, dereferencer, record)) == [2**20, 2**20, 3_000_000 - 2**21]
+        assert sns.published[1]["Message"] == "a payload"
+
+    def test_cancelled_stream_closes_its_connection(
+        self, publisher: Publisher, sns: NotedSns, fake_s3: FakeS3, store: Store
+    ) -> None:
+        publisher.publish(bytes(3_000_000), message_id="m-2")
+        bodies: list[Any] = []
+        s3 = fake_s3.client()
+        s3.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
+        message = Dereferencer(stores=[store], s3=s3).message(DELIVERIES["SNS event"](sns.published[0]))
+        names = executed("Use from asyncio")
+
+        async def main() -> None:
+            stream = names["chunks"](message.payload)
+            await anext(stream)
+            await stream.aclose()
+            while not bodies[0]._raw_stream.closed:
+                await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(main(), 10))
+
     def test_put_event(self, aws: None) -> None:
         events = boto3.client("events", region_name="us-east-1")
         events.create_event_bus(Name="coatcheck")
@@ -160,7 +196,7 @@ def test_replicas() -> None:
 
 
 def test_all_snippets_are_run_and_short() -> None:
-    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 2 == 10
+    assert len(ALL_SNIPPETS) == len(SNIPPETS) + 2 == 12
     for title, snippet in SNIPPETS.items():
         lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith(("from ", "import "))]
         assert len(lines) <= 15, title
