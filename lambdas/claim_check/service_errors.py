@@ -17,6 +17,8 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from claim_check.errors import MessagingDenied, MessagingUnavailable
+
 _PERMISSION = "the caller lacks permission"
 _CREDENTIALS = "the caller's credentials are not valid"
 _PLACE = "the bucket, topic or queue does not exist, or is in another Region"
@@ -33,6 +35,8 @@ _BY_REMEDY: Mapping[str, tuple[str, ...]] = {
         "AccountProblem",
         "AllAccessDisabled",
         "AuthorizationError",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
         "NotSignedUp",
         "OptInRequired",
         "UnauthorizedAccess",
@@ -138,6 +142,26 @@ def refusal(error: Exception) -> str | None:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     is_retried = status in _RETRIED_STATUSES or "Throttl" in name
     return _OTHER if 400 <= status < 500 and not is_retried else None
+
+
+def messaging_error(
+    error: Exception,
+    action: str,
+    *,
+    service: str,
+    message_id: str | None = None,
+    pointer: tuple[str, str] | None = None,
+) -> MessagingUnavailable:
+    """Return MessagingDenied for a refusal that stays, otherwise MessagingUnavailable. Its cause is `error`.
+
+    `action` is the verb phrase of the error's text.
+    """
+    name = f"{service} returned {code(error)}" if isinstance(error, ClientError) else type(error).__name__
+    reason = refusal(error)
+    kind, hint = (MessagingDenied, f"; {reason}") if reason else (MessagingUnavailable, "")
+    result = kind(f"cannot {action}: {name}{hint}", message_id=message_id, pointer=pointer)
+    result.__cause__ = error
+    return result
 
 
 def is_service_error(error: Exception) -> bool:

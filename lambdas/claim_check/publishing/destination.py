@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from claim_check.errors import ClaimCheckError, InvalidMessage, MessagingDenied, MessagingUnavailable
-from claim_check.service_errors import code, refusal
+from claim_check.errors import ClaimCheckError, InvalidMessage
+from claim_check.service_errors import code, messaging_error
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.client import SNSClient
@@ -115,21 +115,15 @@ class Queue:
 def sending_error(error: Exception, message: OutgoingMessage, *, destination: Destination) -> ClaimCheckError:
     """Return the library's error for boto's, which becomes its cause."""
     known: Any = {"message_id": message.fields.id, "pointer": message.pointer}
-    name = code(error) if isinstance(error, ClientError) else None
-    problem = "cannot send the message: " + (
-        type(error).__name__ if name is None else f"{destination.service} returned {name}"
+    if not isinstance(error, ClientError) or code(error) not in _INVALID:
+        return messaging_error(error, "send the message", service=destination.service, **known)
+    invalid = InvalidMessage(
+        f"{destination.service} rejected the message ({code(error)}); if it is too long, set the threshold to the "
+        f"{destination.kind}'s MaximumMessageSize",
+        **known,
     )
-    reason = refusal(error)
-    result: ClaimCheckError
-    if name in _INVALID:
-        hint = f"if it is too long, set the threshold to the {destination.kind}'s MaximumMessageSize"
-        result = InvalidMessage(f"{destination.service} rejected the message ({name}); {hint}", **known)
-    elif reason:
-        result = MessagingDenied(f"{problem}; {reason}", **known)
-    else:
-        result = MessagingUnavailable(problem, **known)
-    result.__cause__ = error
-    return result
+    invalid.__cause__ = error
+    return invalid
 
 
 def is_certain(error: Exception) -> bool:

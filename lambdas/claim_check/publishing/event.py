@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import InvalidMessage, PayloadTooLarge
 from claim_check.s3.client import boto_client
+from claim_check.service_errors import is_service_error, messaging_error
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -42,7 +43,8 @@ def put_event(
         ValueError: `bus` is not an event bus's ARN.
         InvalidMessage: `detail` is not a JSON object. Nothing was sent.
         PayloadTooLarge: The event exceeds EventBridge's limit. Nothing was sent.
-        ClientError: Boto's error; also if EventBridge accepted the request but rejected the event.
+        MessagingDenied: EventBridge refused the event. It can do so in a response with status 200.
+        MessagingUnavailable: EventBridge failed, or was not reached. The event may have been put.
     """
     place = _bus.fullmatch(bus)
     if not place:
@@ -58,7 +60,16 @@ def put_event(
     entry: Any = {"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": text}
     if resources:
         entry["Resources"] = list(resources)
-    response = (events or _client(place["region"])).put_events(Entries=[entry])
+    try:
+        return _put(events or _client(place["region"]), entry)
+    except Exception as error:
+        if not is_service_error(error):
+            raise
+        raise messaging_error(error, "put the event", service="EventBridge") from error
+
+
+def _put(events: EventBridgeClient, entry: Any) -> str:
+    response = events.put_events(Entries=[entry])
     (result,) = response["Entries"]
     if "EventId" not in result:
         reason = {"Code": result.get("ErrorCode", "NoResult"), "Message": result.get("ErrorMessage", "no reason given")}

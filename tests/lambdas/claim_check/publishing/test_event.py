@@ -7,10 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import ANY, Stubber
 
-from claim_check import InvalidMessage, PayloadTooLarge, put_event
+from claim_check import InvalidMessage, MessagingDenied, MessagingUnavailable, PayloadTooLarge, put_event
 from claim_check.publishing.event import MAXIMUM_ENTRY_BYTES
 
 BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/coatcheck"
@@ -54,19 +54,43 @@ def test_event_is_put_and_its_id_returned(stub: Any, detail: Any) -> None:
 def test_rejected_event_is_an_error(stub: Any) -> None:
     refusal = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [refusal]}, {"Entries": ANY})
-    with pytest.raises(ClientError, match="Not authorized for the source") as caught:
+    with pytest.raises(MessagingDenied, match="EventBridge returned NotAuthorizedForSourceException; the ") as caught:
         put_event(**EVENT, detail={}, events=stub.client)
-    assert caught.value.response["Error"]["Code"] == "NotAuthorizedForSourceException"
+    assert isinstance(caught.value.__cause__, ClientError)
+    assert "Not authorized for the source" in str(caught.value.__cause__)
+
+
+def test_failed_request_is_an_error_of_the_library(stub: Any) -> None:
+    stub.add_client_error("put_events", "InternalFailure", http_status_code=500)
+    with pytest.raises(MessagingUnavailable, match="^cannot put the event: EventBridge returned InternalFailure$"):
+        put_event(**EVENT, detail={}, events=stub.client)
+    with pytest.raises(MessagingUnavailable, match="ConnectTimeoutError") as caught:
+        put_event(**EVENT, detail={}, events=Unreachable())  # type: ignore[arg-type]
+    assert isinstance(caught.value.__cause__, ConnectTimeoutError)
+    with pytest.raises(ZeroDivisionError):
+        put_event(**EVENT, detail={}, events=Broken())  # type: ignore[arg-type]
+
+
+class Unreachable:
+    def put_events(self, **_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="x")
+
+
+class Broken:
+    def put_events(self, **_: Any) -> None:
+        raise ZeroDivisionError
 
 
 def test_event_without_result_is_an_error(stub: Any) -> None:
     response = {"FailedEntryCount": 1, "Entries": [{}], "ResponseMetadata": {"HTTPStatusCode": 200}}
     stub.add_response("put_events", response, {"Entries": ANY})
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(MessagingUnavailable, match="NoResult") as caught:
         put_event(**EVENT, detail={}, events=stub.client)
-    assert caught.value.operation_name == "PutEvents"
-    assert caught.value.response["Error"] == {"Code": "NoResult", "Message": "no reason given"}
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 200
+    cause = caught.value.__cause__
+    assert isinstance(cause, ClientError)
+    assert cause.operation_name == "PutEvents"
+    assert cause.response["Error"] == {"Code": "NoResult", "Message": "no reason given"}
+    assert cause.response["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 @pytest.mark.parametrize(
