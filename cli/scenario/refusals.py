@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from claim_check import Pointer, put_event
+from claim_check import MessagingDenied, Pointer, put_event
 from local.accounts import Accounts
 from stacks.deployment import Names, Place, PublisherNames, SenderNames, SubscriberNames
 from stacks.deployment.names import OUTBOX, PAYLOADS
@@ -207,8 +207,10 @@ def _try(
     name, pattern = policy
     try:
         request(**parameters)
-    except ClientError as error:
-        response = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    except (ClientError, MessagingDenied) as error:
+        cause = error.__cause__ if isinstance(error, MessagingDenied) else error
+        reason = cause.response["Error"] if isinstance(cause, ClientError) else {}
+        response = f"{reason.get('Code')}: {reason.get('Message')}"
         # Another error means that the request was invalid, or that another policy denied it.
         return RefusedAttempt(attempt, caller, name, response, bool(re.search(pattern, response, re.IGNORECASE)))
     return RefusedAttempt(attempt, caller, name, "allowed", denied=False)

@@ -27,8 +27,8 @@ _LOWER = {name.lower() for name in NAMES}
 # Values in the text: quoted, numbers and times, addresses, error codes of services, and texts of other libraries.
 _VALUES = re.compile(
     r"(?<!\w)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\w+://[^\s,)]+[^\s,):]|(?<![\w-])\d[\w:.+-]*|is not JSON: .*"
-    r"|(?:S3|SNS|SQS|EventBridge) returned [\w.]+|\w+Error\b|NoneType|cannot be True|SHA-256 None|and None$|subscription to \S+"
-    r"|rejected the message \([\w.]+\)|hashlib\.\S+|open\([^)]*\)",
+    r"|(?:S3|SNS|SQS|EventBridge) returned [\w.]+|\w+Error\b|NoneType|cannot be True|SHA-256 None|and None$"
+    r"|subscription to \S+|rejected the message \([\w.]+\)|hashlib\.\S+|open\([^)]*\)",
     re.DOTALL,
 )
 

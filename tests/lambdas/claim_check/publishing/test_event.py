@@ -62,7 +62,7 @@ def test_rejected_event_is_an_error(stub: Any) -> None:
 
 def test_failed_request_is_an_error_of_the_library(stub: Any) -> None:
     stub.add_client_error("put_events", "InternalFailure", http_status_code=500)
-    with pytest.raises(MessagingUnavailable, match="^cannot put the event: EventBridge returned InternalFailure$"):
+    with pytest.raises(MessagingUnavailable, match=r"^cannot put the event: EventBridge returned InternalFailure$"):
         put_event(**EVENT, detail={}, events=stub.client)
     with pytest.raises(MessagingUnavailable, match="ConnectTimeoutError") as caught:
         put_event(**EVENT, detail={}, events=Unreachable())  # type: ignore[arg-type]
