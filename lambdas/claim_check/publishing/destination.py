@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
 from claim_check.errors import ClaimCheckError, InvalidMessage
+from claim_check.s3.client import boto_client
 from claim_check.service_errors import code, messaging_error
 
 if TYPE_CHECKING:
@@ -36,21 +39,40 @@ _INVALID = frozenset(
 )
 
 
-class Destination(Protocol):
-    """A topic or a queue. `kind` and `service` name it in errors. Its calls raise boto's errors."""
+class Destination(ABC):
+    """A topic or a queue. `kind` and `service` name it in errors. Its calls raise boto's errors.
 
-    kind: str
-    service: str
-    fifo: bool
+    `client` is the given one, or one of the Region, made on first use and again in a forked process.
+    """
 
+    kind: ClassVar[str]
+    service: ClassVar[str]
+
+    def __init__(self, *, region: str, fifo: bool, client: Any) -> None:
+        self.fifo = fifo
+        self._region = region
+        self._given = client
+        self._made: dict[int, Any] = {}
+
+    @abstractmethod
     def send(self, request: Mapping[str, Any]) -> str:
         """Send one message, in the parameters of SNS's Publish except the topic. Returns the service's id."""
 
+    @abstractmethod
     def send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Send up to ten messages with their `Id`, and return the response: `Successful` and `Failed`."""
 
+    @property
+    def client(self) -> Any:
+        """The client of this process."""
+        if self._given is not None:
+            return self._given
+        process = os.getpid()
+        self._made[process] = self._made.get(process) or boto_client(self.service.lower(), self._region)
+        return self._made[process]
 
-class Topic:
+
+class Topic(Destination):
     """A topic of SNS. Raises ValueError if `arn` is not a topic's."""
 
     kind, service = "topic", "SNS"
@@ -59,28 +81,21 @@ class Topic:
         topic = _topic.fullmatch(arn)
         if not topic:
             raise ValueError(f"topic_arn = {arn!r}: must be an SNS topic's ARN")
-        self.arn = arn
-        self.fifo = topic["fifo"] is not None
-        self._region = topic["region"]
-        self._made = sns
+        super().__init__(region=topic["region"], fifo=topic["fifo"] is not None, client=sns)
+        self._arn = arn
 
     def send(self, request: Mapping[str, Any]) -> str:
         """Publish one message."""
-        return self._sns.publish(TopicArn=self.arn, **request)["MessageId"]
+        message_id: str = self.client.publish(TopicArn=self._arn, **request)["MessageId"]
+        return message_id
 
     def send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Publish up to ten messages."""
-        batch: Any = entries
-        return self._sns.publish_batch(TopicArn=self.arn, PublishBatchRequestEntries=batch)
-
-    @property
-    def _sns(self) -> SNSClient:
-        if self._made is None:
-            self._made = _client("sns", self._region)
-        return self._made
+        response: Mapping[str, Any] = self.client.publish_batch(TopicArn=self._arn, PublishBatchRequestEntries=entries)
+        return response
 
 
-class Queue:
+class Queue(Destination):
     """A queue of SQS. Raises ValueError if `url` is not a queue's, or has no Region and `sqs` is None."""
 
     kind, service = "queue", "SQS"
@@ -91,25 +106,19 @@ class Queue:
             raise ValueError(f"queue_url = {url!r}: must be the URL of an SQS queue")
         if sqs is None and region is None:
             raise ValueError(f"queue_url = {url!r}: does not name a Region, so pass a client of SQS as sqs")
-        self.url = url
-        self.fifo = queue["fifo"] is not None
-        self._region = region["region"] if region else ""
-        self._made = sqs
+        super().__init__(region=region["region"] if region else "", fifo=queue["fifo"] is not None, client=sqs)
+        self._url = url
 
     def send(self, request: Mapping[str, Any]) -> str:
         """Send one message."""
-        return self._sqs.send_message(QueueUrl=self.url, **_sqs_names(request))["MessageId"]
+        message_id: str = self.client.send_message(QueueUrl=self._url, **_sqs_names(request))["MessageId"]
+        return message_id
 
     def send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Send up to ten messages."""
-        batch: Any = [_sqs_names(entry) for entry in entries]
-        return self._sqs.send_message_batch(QueueUrl=self.url, Entries=batch)
-
-    @property
-    def _sqs(self) -> SQSClient:
-        if self._made is None:
-            self._made = _client("sqs", self._region)
-        return self._made
+        batch = [_sqs_names(entry) for entry in entries]
+        response: Mapping[str, Any] = self.client.send_message_batch(QueueUrl=self._url, Entries=batch)
+        return response
 
 
 def sending_error(error: Exception, message: OutgoingMessage, *, destination: Destination) -> ClaimCheckError:
@@ -138,9 +147,3 @@ def is_certain(error: Exception) -> bool:
 
 def _sqs_names(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"MessageBody" if name == "Message" else name: value for name, value in request.items()}
-
-
-def _client(service: str, region: str) -> Any:
-    import boto3  # imported late, as in s3_client
-
-    return boto3.client(service, region_name=region)  # type: ignore[call-overload]

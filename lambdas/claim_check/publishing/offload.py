@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
 from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share
 from claim_check.publishing.source import BytesBlob, FileBlob, PayloadSource, SourceReader, changed
-from claim_check.s3.client import MIB, MISSING, S3Clients, code, s3_client, s3_errors
+from claim_check.s3.client import MIB, MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.crc32 import base64_crc32
 from claim_check.s3.multipart import MAXIMUM_PART_BYTES, MAXIMUM_PARTS, MultipartUpload, Part, Progress, pieces_of
 from claim_check.s3.object_options import ObjectOptions
@@ -74,7 +74,7 @@ def offload(
     *,
     store: Store,
     message_id: str,
-    s3: S3Client | None = None,
+    s3: S3Source | None = None,
     memory: int = DEFAULT_MEMORY_BYTES,
     options: ObjectOptions | None = None,
     progress: Progress = lambda _: None,
@@ -90,8 +90,8 @@ def offload(
     `options` are properties of the object. `progress` is called in the caller's thread with the bytes that S3 has
     stored, at least once a second while the call waits for S3; its errors end the call.
 
-    `s3` is a client of the store's Region, made if None. It needs s3:PutObject, s3:AbortMultipartUpload, and
-    s3:GetObject to recognise a retry.
+    `s3` is a client, a session of boto3, or a function that returns the client of a Region. It needs s3:PutObject,
+    s3:AbortMultipartUpload, and s3:GetObject to recognise a retry.
 
     Raises:
         InvalidMessage: `message_id` or `payload` is invalid, or the payload changed while it was sent.
@@ -104,7 +104,7 @@ def offload(
     limit = Memory(memory)
     with SourceReader(payload) as source:
         writer = ObjectWriter(
-            s3 or s3_client(store.region),
+            S3Clients(s3).client(store.region),
             target=store.object_of(message_id),
             message_id=message_id,
             memory=limit,

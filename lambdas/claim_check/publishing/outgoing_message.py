@@ -11,7 +11,7 @@ from claim_check.errors import InvalidMessage
 from claim_check.wire import claim
 from claim_check.wire.attribute import Attribute, AttributeValue, checked_attributes, total_size
 from claim_check.wire.claim import Claim, checked_id, fresh_id
-from claim_check.wire.pointer import FORMS, Pointer, PointerForm
+from claim_check.wire.pointer import COMPRESSED_MARKER, FORMS, Pointer, PointerForm
 from claim_check.wire.text import is_publishable
 
 _MAXIMUM_ATTRIBUTES = 10  # SQS's limit; SNS does not deliver a raw message with more
@@ -33,7 +33,8 @@ def group_id_of(name: str) -> str:
 class Published(NamedTuple):
     """A published message: its id, the id of SNS or SQS, and the payload's size in bytes and SHA-256 (hex).
 
-    `sha256` is None if only S3 has read the whole payload. `pointer` is None for an inline payload.
+    `sha256` is None if only S3 has read the whole payload, and of the stored bytes if they are compressed. `pointer` is
+    None for an inline payload.
     """
 
     message_id: str
@@ -113,13 +114,18 @@ class MessageFields(NamedTuple):
         """The size in bytes of an inline message and what is reserved, not counting its payload."""
         return total_size(self.attributes) + _CLAIM_BYTES + len(self.id) + self.reserved_bytes
 
-    def require_space_for(self, pointer: Pointer, form: PointerForm, maximum: int) -> None:
+    def require_space_for(
+        self, pointer: Pointer, form: PointerForm, maximum: int, *, is_compressed: bool = False
+    ) -> None:
         """Raise InvalidMessage if a message with this pointer would have more than `maximum` bytes.
 
         Called before the payload is stored.
         """
         self._require_attributes_up_to(_MAXIMUM_ATTRIBUTES - 2, "an offloaded payload adds two")
-        attributes = _pointing(self.attributes, _ANY_SIZE, Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32), form)
+        declared = Claim(self.id, _ANY_SHA256, crc32=_ANY_CRC32)
+        if is_compressed:
+            declared = declared._replace(encoding="gzip", expanded=_ANY_SIZE)
+        attributes = _pointing(self.attributes, _ANY_SIZE, declared, form)
         size = len(pointer.body(form).encode()) + total_size(attributes) + self.reserved_bytes
         if size > maximum:
             raise InvalidMessage(
@@ -182,9 +188,10 @@ class OutgoingMessage(NamedTuple):
         form: PointerForm,
         is_deletable: bool = False,
     ) -> OutgoingMessage:
-        """Return the message whose body is a pointer to a payload of `size` bytes."""
+        """Return the message whose body is a pointer to an object of `size` bytes."""
         attributes = _pointing(fields.attributes, size, declared, form)
-        return cls(fields, pointer.body(form), attributes, size, declared.sha256, pointer, is_deletable)
+        expanded = size if declared.expanded is None else declared.expanded
+        return cls(fields, pointer.body(form), attributes, expanded, declared.sha256, pointer, is_deletable)
 
     @property
     def total_bytes(self) -> int:
@@ -212,7 +219,8 @@ class OutgoingMessage(NamedTuple):
 def _pointing(
     attributes: Mapping[str, Attribute], size: int, declared: Claim, form: PointerForm
 ) -> dict[str, Attribute]:
-    return {**attributes, FORMS[form].marker: Attribute("Number", str(size)), claim.NAME: declared.attribute()}
+    marker = FORMS[form].marker if declared.encoding is None else COMPRESSED_MARKER
+    return {**attributes, marker: Attribute("Number", str(size)), claim.NAME: declared.attribute()}
 
 
 def _require_token(name: str, value: str | None) -> None:

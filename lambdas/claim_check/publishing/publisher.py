@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from claim_check.compression import Compression, Compressor
 from claim_check.errors import ClaimCheckError, InvalidMessage, PayloadTooLarge
 from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, Memory
 from claim_check.publishing.batch import Batch, Entry, EntryOutcome
@@ -49,7 +50,7 @@ Offload = Literal["over-threshold", "always", "never"]
 _ENTRY_ERRORS = (ClaimCheckError, BotoCoreError, ClientError, TypeError, ValueError)
 
 # A message whose payload is being stored.
-_Begun: TypeAlias = tuple[MessageFields, Call[Offloaded]]
+_Begun: TypeAlias = tuple[MessageFields, Call[Offloaded], Compressor | None]
 
 
 class Publisher:
@@ -57,15 +58,18 @@ class Publisher:
 
     `threshold` is in bytes, up to the topic's MaximumMessageSize. A message (body and attributes, including the claim)
     that is larger is offloaded to `store`. With `offload="always"` every payload is offloaded. With `"never"` a larger
-    message is rejected. `pointer_form` writes pointers as another of AWS's libraries does, for old readers. `sns` and
-    `s3` are clients of the topic's and the store's Regions, made on first use if None.
+    message is rejected. `pointer_form` writes pointers as another of AWS's libraries does, for old readers. With
+    `compression="gzip"`, offloaded payloads are stored compressed: readers need this library, not AWS's.
+
+    Pass either `topic_arn` or `queue_url`. `sns` and `sqs` are clients of its Region. `s3` is a client, a session of
+    boto3, or a function that returns the client of a Region. What is None is made on first use.
 
     `memory` limits the bytes that all calls of this publisher buffer at a time. `object_options` are the properties of
     objects for calls that pass none. `reserved_bytes` and `reserved_attributes` of each message are kept free, also in
     batches, for what tracing libraries add to it when boto sends it.
 
-    `topic_arn`, `store`, `threshold` and `fifo` (whether it is a FIFO topic) are attributes. Raises ValueError for an
-    invalid argument.
+    `topic_arn`, `queue_url`, `store`, `threshold` and `fifo` (whether topic or queue is FIFO) are attributes. Raises
+    ValueError for an invalid argument.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Publisher:
         threshold: int = DEFAULT_THRESHOLD_BYTES,
         offload: Offload = "over-threshold",
         pointer_form: PointerForm = "sns-java",
+        compression: Compression | None = None,
         memory: int = DEFAULT_MEMORY_BYTES,
         object_options: ObjectOptions | None = None,
         reserved_bytes: int = 0,
@@ -90,6 +95,10 @@ class Publisher:
         for name, value, allowed in (("offload", offload, get_args(Offload)), ("pointer_form", pointer_form, FORMS)):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
+        if compression not in {None, "gzip"}:
+            raise ValueError(f"compression = {compression!r}: must be None or 'gzip'")
+        if compression and pointer_form != "sns-java":
+            raise ValueError(f"pointer_form = {pointer_form!r}: its readers cannot expand payloads; omit compression")
         if not 0 <= reserved_bytes < threshold:
             raise ValueError(f"reserved_bytes = {reserved_bytes!r}: must be from 0 to less than the threshold")
         if not 0 <= reserved_attributes <= _MAXIMUM_RESERVED_ATTRIBUTES:
@@ -105,6 +114,7 @@ class Publisher:
         self._maximum_bytes = max(threshold, EVERY_TOPIC_BYTES)
         self._offload = offload
         self._form = pointer_form
+        self._compression = compression
         self._memory = Memory(memory)
         self._object_options = object_options
         self._reserved_bytes = reserved_bytes
@@ -159,7 +169,8 @@ class Publisher:
             message = self._inline(fields, source)
             if message is None:
                 writer = self._writer(fields, object_options, progress)
-                message = self._pointing(fields, writer.write(source, may_exist=not fields.is_fresh))
+                stored, compressor = self._encoded(source)
+                message = self._pointing(fields, writer.write(stored, may_exist=not fields.is_fresh), compressor)
         return self._send(message)
 
     def publish_batch(self, entries: Iterable[Entry]) -> list[EntryOutcome]:
@@ -279,8 +290,11 @@ class Publisher:
         if message := self._inline(fields, source):
             return message
         writer = self._writer(fields, entry.object_options)
-        stored = writers.begin(writer, source, may_exist=not fields.is_fresh)
-        return self._pointing(fields, stored) if isinstance(stored, Offloaded) else (fields, stored)
+        encoded, compressor = self._encoded(source)
+        stored = writers.begin(writer, encoded, may_exist=not fields.is_fresh)
+        if isinstance(stored, Offloaded):
+            return self._pointing(fields, stored, compressor)
+        return fields, stored, compressor
 
     def _finished(
         self,
@@ -294,14 +308,14 @@ class Publisher:
         if isinstance(message, OutgoingMessage):
             yield index, message
             return
-        fields, call = message
+        fields, call, compressor = message
         writers.wait_for(call)
         try:
             offloaded = call.result()
         except Exception as error:
             outcomes[index] = EntryOutcome(entries[index], fields.id, None, error)
         else:
-            yield index, self._pointing(fields, offloaded)
+            yield index, self._pointing(fields, offloaded, compressor)
 
     def _inline(self, fields: MessageFields, source: SourceReader) -> OutgoingMessage | None:
         """Return the message with the payload as its body, or None if the payload has to be offloaded."""
@@ -329,12 +343,22 @@ class Publisher:
             progress=progress,
         )
 
-    def _pointing(self, fields: MessageFields, offloaded: Offloaded) -> OutgoingMessage:
+    def _encoded(self, source: SourceReader) -> tuple[SourceReader, Compressor | None]:
+        """Return the bytes to store. The compressor is done when they have been read."""
+        if self._compression is None:
+            return source, None
+        compressor = Compressor(source.chunks())
+        return SourceReader(compressor.compressed()), compressor
+
+    def _pointing(self, fields: MessageFields, offloaded: Offloaded, compressor: Compressor | None) -> OutgoingMessage:
+        declared = Claim(fields.id, offloaded.sha256, crc32=offloaded.crc32)
+        if compressor:
+            declared = declared._replace(encoding=self._compression, expanded=compressor.expanded)
         return OutgoingMessage.pointing(
             fields,
             offloaded.pointer,
             size=offloaded.size,
-            declared=Claim(fields.id, offloaded.sha256, crc32=offloaded.crc32),
+            declared=declared,
             form=self._form,
             is_deletable=fields.is_fresh,
         )
@@ -342,7 +366,7 @@ class Publisher:
     def _reserved_pointer(self, fields: MessageFields) -> Pointer:
         """Return the pointer to the message's payload. Raises InvalidMessage if the message has no space for it."""
         pointer = self.store.object_of(fields.id).pointer
-        fields.require_space_for(pointer, self._form, self._maximum_bytes)
+        fields.require_space_for(pointer, self._form, self._maximum_bytes, is_compressed=self._compression is not None)
         return pointer
 
     def _send(self, message: OutgoingMessage) -> Published:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from claim_check.errors import InvalidMessage, PayloadConflict, PayloadMissing
-from claim_check.s3.client import MISSING, code, s3_errors
+from claim_check.s3.client import MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.copy import Copied, copy_object, hex_sha256
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def copy_into_store(
     return find_copy(s3, source=source, size=size, store=store, message_id=message_id)
 
 
-def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, message_id: str) -> Copied:
+def find_copy(s3: S3Source, *, source: S3Object, size: int, store: Store, message_id: str) -> Copied:
     """Return the copy that an earlier `copy_into_store` made of this object.
 
     Raises:
@@ -69,10 +69,10 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
         PayloadConflict: The key holds another payload.
         PayloadUnavailable: S3 failed.
     """
-    target = store.object_of(message_id)
+    target, client = store.object_of(message_id), S3Clients(s3).client(store.region)
     try:
         with s3_errors("look for an earlier copy", pointer=target.pointer, message_id=message_id):
-            existing = s3.head_object(
+            existing = client.head_object(
                 Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
             )
     except PayloadMissing:
@@ -91,7 +91,7 @@ def find_copy(s3: S3Client, *, source: S3Object, size: int, store: Store, messag
     return Copied(size, hex_sha256(existing), existing.get("ChecksumCRC64NVME"))
 
 
-def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
+def metadata_of(s3: S3Source, source: S3Object) -> dict[str, str] | None:
     """Return the user metadata of an uploaded object, or None if the object does not exist.
 
     S3 returns names in lower case and values in ASCII; other values are encoded as in RFC 2047.
@@ -103,7 +103,11 @@ def metadata_of(s3: S3Client, source: S3Object) -> dict[str, str] | None:
     try:
         with s3_errors("look at the uploaded object", pointer=source.pointer, message_id=None):
             version: Any = {"VersionId": source.version_id} if source.version_id else {}
-            head = s3.head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
+            head = (
+                S3Clients(s3)
+                .client(source.region)
+                .head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
+            )
     except PayloadMissing:
         return None
     if head.get("MissingMeta"):

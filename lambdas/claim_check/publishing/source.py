@@ -167,6 +167,15 @@ class SourceReader:
             self._rest = self._rest[len(piece) :]
         return filled
 
+    def chunks(self) -> Generator[bytes]:
+        """Yield all bytes of the payload, after `whole` was called."""
+        if self._whole is not None:
+            yield self._whole
+            return
+        buffer = memoryview(bytearray(CHUNK_BYTES))
+        while filled := self.fill(buffer):
+            yield bytes(buffer[:filled])
+
     def _next(self) -> bytes | None:
         assert self._chunks
         with self._noted():

@@ -83,7 +83,7 @@ def test_retry_after_a_crash_publishes_the_same_message(
 ) -> None:
     body = b"precious" * 100
     event = upload(body)
-    client = publish.publisher._destination._sns if operation == "Publish" else publish.s3
+    client = publish.publisher._destination.client if operation == "Publish" else publish.s3
     service = client.meta.service_model.service_name
     died: list[bool] = []
 

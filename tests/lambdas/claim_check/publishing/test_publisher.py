@@ -95,8 +95,8 @@ def test_clients_have_the_regions_of_topic_and_store(monkeypatch: pytest.MonkeyP
     store = Store("payloads-one", "payloads/", OWNER, "us-east-2")
     publisher = Publisher(topic_arn=TOPIC, store=store)
     topic: Any = publisher._destination
-    assert topic._sns is topic._sns
-    assert (topic._sns.meta.region_name, publisher._s3.meta.region_name) == ("eu-west-1", "us-east-2")
+    assert topic.client is topic.client
+    assert (topic.client.meta.region_name, publisher._s3.meta.region_name) == ("eu-west-1", "us-east-2")
     assert publisher._s3 is publisher._s3
     assert (publisher.store, publisher.fifo, publisher.threshold) == (store, False, 262_144)
 

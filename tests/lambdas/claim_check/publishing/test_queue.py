@@ -133,8 +133,11 @@ def test_client_has_the_region_of_the_queue(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     if region:
         queue: Any = Publisher(queue_url=url, store=store)._destination
-        assert queue._sqs.meta.region_name == region
-        assert queue._sqs is queue._sqs
+        assert queue.client.meta.region_name == region
+        client = queue.client
+        assert queue.client is client
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        assert queue.client is not client  # of a forked process
     else:
         with pytest.raises(ValueError, match="does not name a Region, so pass a client"):
             Publisher(queue_url=url, store=store)
