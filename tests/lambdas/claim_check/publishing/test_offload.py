@@ -121,9 +121,8 @@ def test_position_of_a_file_does_not_move(s3: S3Client, store: Store, tmp_path: 
     assert fake_s3.objects[KEY].data == LARGE[3:]
 
 
-def test_client_has_the_region_of_the_store(s3: S3Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offloading_module, "s3_client", {store.region: s3}.__getitem__)
-    assert offload(SMALL, store=store, message_id="m-1").created
+def test_client_has_the_region_of_the_store(s3: S3Client, store: Store) -> None:
+    assert offload(SMALL, store=store, message_id="m-1", s3={store.region: s3}.__getitem__).created
 
 
 def test_same_large_payload_is_not_sent_again(
