@@ -4,13 +4,15 @@
 does not depend on the stacks' code.
 """
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ class SynthError(RuntimeError):
     """The stacks could not be synthesized. The message is the error output of `app.py`."""
 
 
+class AssemblyError(ValueError):
+    """A cloud assembly has something that is not read. The message names the place."""
+
+
 @dataclass(frozen=True)
 class StackTemplate:
     """A stack of a cloud assembly, with its CloudFormation template."""
@@ -33,6 +39,18 @@ class StackTemplate:
     account: str
     region: str
     template: dict[str, Any]
+    assets: Mapping[str, "Asset"] = field(default_factory=dict)
+    """Files and folders that are uploaded for the stack, by key in CDK's bucket."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file or a folder that `cdk deploy` uploads."""
+
+    construct: str
+    """The construct's path without separators."""
+    sha256: str
+    """Of a file's content. Empty text for a folder."""
 
 
 def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
@@ -74,24 +92,54 @@ def write(deployment_file: Path, folder: Path) -> Path:
     return folder
 
 
+# Artifacts without resources.
+_NOT_DEPLOYED = ("cdk:tree", "cdk:feature-flag-report")
+
+
 def read(assembly: Path) -> tuple[StackTemplate, ...]:
     """Return the stacks of a cloud assembly, such as `cdk.out`.
 
     Raises:
-        ValueError: a stack has no account or no Region.
+        AssemblyError: a stack has no account or no Region, or an artifact has a type that is not read, such as a stage.
     """
-    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    try:
+        manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AssemblyError(f"{assembly} is not a cloud assembly: {error}") from None
+    stacks: dict[str, Mapping[str, Any]] = {}
+    assets: dict[str, Mapping[str, Asset]] = {}
+    for identifier, artifact in manifest["artifacts"].items():
+        match artifact["type"]:
+            case "aws:cloudformation:stack":
+                stacks[identifier] = artifact
+            case "cdk:asset-manifest":
+                assets[identifier] = _assets(assembly, identifier, artifact["properties"]["file"])
+            case kind if kind not in _NOT_DEPLOYED:
+                raise AssemblyError(f"Artifact {identifier} has the type {kind!r}, which is not read.")
     return tuple(
-        _stack(assembly, identifier, artifact)
-        for identifier, artifact in manifest["artifacts"].items()
-        if artifact["type"] == "aws:cloudformation:stack"
+        _stack(assembly, identifier, artifact, assets.get(f"{identifier}.assets", {}))
+        for identifier, artifact in stacks.items()
     )
 
 
-def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any]) -> StackTemplate:
+def _assets(assembly: Path, identifier: str, file: str) -> dict[str, Asset]:
+    """Return the assets of an asset manifest, by key in CDK's bucket."""
+    content = json.loads((assembly / file).read_text(encoding="utf-8"))
+    if content.get("dockerImages"):
+        raise AssemblyError(f"Artifact {identifier} has container images, which are not read.")
+    assets: dict[str, Asset] = {}
+    for asset in content["files"].values():
+        source = assembly / asset["source"].get("path", "")
+        digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+        construct = re.sub(r"[^A-Za-z0-9]", "", asset.get("displayName", ""))
+        assets |= {place["objectKey"]: Asset(construct, digest) for place in asset["destinations"].values()}
+    return assets
+
+
+def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any], assets: Mapping[str, Asset]) -> StackTemplate:
     account, _, region = artifact["environment"].removeprefix("aws://").partition("/")
     if not account.isdigit() or region.startswith("unknown"):
-        raise ValueError(
+        raise AssemblyError(
             f"Stack {identifier} has the environment {artifact['environment']!r}. Give it an account and a Region."
         )
     return StackTemplate(
@@ -100,4 +148,5 @@ def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any]) -> Stac
         account=account,
         region=region,
         template=json.loads((assembly / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")),
+        assets=assets,
     )

@@ -1,6 +1,7 @@
 """Policies of a deployment, read from its templates: every statement at the role or resource where AWS evaluates it.
 
-An unknown resource type, or a policy in an unknown place, is an error: a skipped policy would not be checked.
+All stacks are read first, then each document is attached to its roles or its resource, which may be in another stack.
+A document in an unknown place, or for a role or resource of no template, is an error: it would not be checked.
 """
 
 import re
@@ -11,54 +12,26 @@ from access.assembly import StackTemplate
 from access.inventory import Inventory, OtherResource, Policy, ResourcePolicy, Role, Statement
 from access.template import NAMED, Properties, Resources, UnresolvedError
 
+VERSION = "2012-10-17"
+"""The version of the policy language that has variables. Policies without a version have an older language."""
 _WITH_POLICY = ("bucket", "key", "topic", "queue", "function", "bus", "role", "repository", "endpoint")
+_OWN_DOCUMENT = {
+    "key": "KeyPolicy",
+    "role": "AssumeRolePolicyDocument",
+    "repository": "RepositoryPolicyText",
+    "endpoint": "PolicyDocument",
+}
+"""The property in which a resource declares its policy."""
 # The policy of an endpoint that declares none. (VPC guide, "Default endpoint policy".)
 _DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-
-# Types without a policy, to which no policy of this project refers.
-_WITHOUT_POLICY = {
-    "AWS::Budgets::Budget",
-    "AWS::CloudWatch::Alarm",
-    "AWS::CloudWatch::Dashboard",
-    "AWS::EC2::FlowLog",
-    "AWS::EC2::InternetGateway",
-    "AWS::EC2::Route",
-    "AWS::EC2::RouteTable",
-    "AWS::EC2::SecurityGroupIngress",
-    "AWS::EC2::SubnetRouteTableAssociation",
-    "AWS::EC2::VPC",
-    "AWS::EC2::VPCGatewayAttachment",
-    "AWS::ECS::ClusterCapacityProviderAssociations",
-    "AWS::Events::Archive",
-    "AWS::IdentityStore::Group",
-    "AWS::IdentityStore::GroupMembership",
-    "AWS::IdentityStore::User",
-    "AWS::KMS::Alias",
-    "AWS::Lambda::EventInvokeConfig",
-    "AWS::Lambda::EventSourceMapping",
-    "AWS::SNS::Subscription",
-    "AWS::SSM::Parameter",
-    "AWS::SSO::ApplicationAssignment",
-    "AWS::SageMaker::AppImageConfig",
-    "AWS::SageMaker::Image",
-    "AWS::SageMaker::ImageVersion",
-    "AWS::SageMaker::NotebookInstance",
-    "AWS::SageMaker::Pipeline",
-    "AWS::SageMaker::Space",
-    "AWS::SageMaker::UserProfile",
-    "AWS::Scheduler::Schedule",
-    "Custom::ContainerImage",
-    "Custom::DomainCleanUp",
-    "Custom::DomainGuard",
-    "Custom::S3AutoDeleteObjects",
-}
 # Managed policies of AWS that CDK attaches.
 _LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-_MANAGED: dict[str, Policy] = {
-    "service-role/AWSLambdaBasicExecutionRole": {
-        "Version": "2012-10-17",
+_AWS_MANAGED: dict[str, Policy] = {
+    f"arn:{partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": {
+        "Version": VERSION,
         "Statement": [{"Effect": "Allow", "Action": _LOG, "Resource": "*"}],
-    },
+    }
+    for partition in ("aws", "aws-cn", "aws-us-gov")
 }
 
 
@@ -68,121 +41,155 @@ def read_inventory(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy
     `managed`: by ARN, the managed policies that the stacks use and do not contain, such as permissions boundaries.
 
     Raises:
-        UnresolvedError: a value or a resource type is unknown.
+        UnresolvedError: a value, a policy or a part of a template is unknown.
     """
+    try:
+        return _read(stacks, managed or {})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UnresolvedError(f"A template has an unknown form: {error!r}") from error
+
+
+def _read(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy]) -> Inventory:
+    readers = [_Reader(stack) for stack in stacks]
+    known = {**_AWS_MANAGED, **managed}
+    of_roles: dict[str, list[Policy]] = {}
+    of_resources: dict[str, list[Statement]] = {}
+    single: set[tuple[str, str]] = set()
+    for reader in readers:
+        reader.check()
+        known |= reader.managed_policies()
+    for reader in readers:
+        for arn, document in reader.identity_policies():
+            of_roles.setdefault(arn, []).append(document)
+        for kind, logical, arn, statements in reader.resource_policies():
+            # A bucket, a topic or a queue has one document: the one deployed later would replace the other.
+            if kind in _ONE_DOCUMENT and (kind, arn) in single:
+                raise reader.unresolved(logical, f"a second {kind} for {arn}")
+            single.add((kind, arn))
+            of_resources.setdefault(arn, []).extend(statements)
     inventory = Inventory()
-    for stack in stacks:
-        inventory.regions[stack.name] = stack.region
-        inventory.accounts[stack.name] = stack.account
-        _Policies(stack, managed or {}).read_into(inventory)
+    for reader in readers:
+        reader.add_to(inventory, known, of_roles, of_resources)
+    for arns, found in ((of_roles, inventory.roles), (of_resources, inventory.resource_policies)):
+        for arn in arns:
+            if arn not in found:
+                raise UnresolvedError(f"A policy is for {arn}, which is in no stack.")
     return inventory
 
 
-class _Policies(Resources):
-    """The policies of a stack's resources. `managed`: managed policies that it uses and does not contain."""
+class _Reader(Resources):
+    """The resources and policy documents of a stack."""
 
-    def __init__(self, stack: StackTemplate, managed: Mapping[str, Policy]) -> None:
+    def __init__(self, stack: StackTemplate) -> None:
         super().__init__(stack)
-        self._managed = dict(managed)
-        self._read: set[int] = set()
-        """Statements of the template that have been read, by identity."""
-        self._of_resources = self._resource_policies()
-        self._managed |= {
-            self.arn(logical): self._document(logical, self.properties(logical)["PolicyDocument"])
-            for logical in self.of_type("AWS::IAM::ManagedPolicy")
-        }
-        self._of_roles = self._identity_policies()
+        self._read: dict[int, object] = {}
+        """Documents and statements of the template that have been read, by identity."""
+        self._documents = 0
 
-    def read_into(self, inventory: Inventory) -> None:
+    def add_to(
+        self,
+        inventory: Inventory,
+        managed: Mapping[str, Policy],
+        of_roles: Mapping[str, list[Policy]],
+        of_resources: Mapping[str, list[Statement]],
+    ) -> None:
         """Add the roles and resources of the stack to an inventory."""
+        if self.stack.name in inventory.stacks:
+            raise UnresolvedError(f"{self.stack.name} is the name of two stacks")
+        inventory.stacks[self.stack.name] = self
+        account, region = self.stack.account, self.stack.region
         for logical, resource in self.all.items():
-            kind = resource["Type"]
-            if "Condition" in resource:
-                raise self.unresolved(logical, "has a Condition, so it is unknown whether it is deployed")
-            if kind in NAMED:
-                self._read_named(logical, kind, inventory)
-            elif kind not in _WITHOUT_POLICY and kind not in _POLICIES and kind != "AWS::IAM::Policy":
-                problem = f"{kind} is an unknown type. Add it to access/template.py or access/policies.py."
-                raise self.unresolved(logical, problem)
+            if resource["Type"] not in NAMED:
+                continue
+            name, arn, where = NAMED[resource["Type"]][0], self.arn(logical), f"{self.stack.name}/{logical}"
+            if arn in inventory.resource_policies or arn in inventory.other_resources:
+                raise self.unresolved(logical, f"{arn} is the ARN of two resources")
+            if name not in _WITH_POLICY:
+                inventory.other_resources[arn] = OtherResource(name, arn, account, region, where)
+                continue
+            if name == "role":
+                inventory.roles[arn] = self._role(logical, arn, managed, of_roles.get(arn, []))
+            statements = [*of_resources.get(arn, []), *self._own_statements(name, logical)]
+            for statement in statements:
+                self._check_resource(name, logical, arn, statement)
+            policy = {"Version": VERSION, "Statement": statements}
+            properties = self.properties(logical)
+            inventory.resource_policies[arn] = ResourcePolicy(name, arn, account, region, where, policy, properties)
         for logical, resource in self.all.items():
             self._refuse_unread(logical, resource.get("Properties", {}))
-        for arn in self._of_resources:
-            if arn not in inventory.resource_policies:
-                raise UnresolvedError(f"{self.stack.name}: the resource {arn} of a policy is in no stack")
+        inventory.documents += self._documents
 
-    def _read_named(self, logical: str, kind: str, inventory: Inventory) -> None:
-        name = NAMED[kind][0]
-        arn, where, properties = self.arn(logical), f"{self.stack.name}/{logical}", self.properties(logical)
-        account, region = self.stack.account, self.stack.region
-        if name not in _WITH_POLICY:
-            inventory.other_resources[arn] = OtherResource(name, arn, account, region, where)
-            return
-        statements = list(self._of_resources.get(arn, []))
-        if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
-            statements += self._document(logical, properties[_OWN_DOCUMENT[name]])["Statement"]
-        elif name == "endpoint":
-            statements.append(_DEFAULT_ENDPOINT_STATEMENT)
-        if name == "role":
-            inventory.roles[arn] = self._role(logical, arn)
-        if arn in inventory.resource_policies:
-            raise self.unresolved(logical, f"{arn} is in two stacks")
-        policy = {"Version": "2012-10-17", "Statement": statements}
-        inventory.resource_policies[arn] = ResourcePolicy(name, arn, account, region, where, policy, properties)
-
-    def _role(self, logical: str, arn: str) -> Role:
+    def _own_statements(self, name: str, logical: str) -> list[Statement]:
         properties = self.properties(logical)
-        policies = [self._document(logical, policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
-        policies += self._of_roles.get(arn, [])
-        for reference in properties.get("ManagedPolicyArns", []):
-            managed = str(self.resolve(reference, logical))
-            document = self._managed.get(managed) or _MANAGED.get(managed.partition(":policy/")[2])
-            if document is None:
-                raise self.unresolved(logical, f"the managed policy {managed!r} is unknown")
-            policies.append(document)
-        boundary = properties.get("PermissionsBoundary") and str(
-            self.resolve(properties["PermissionsBoundary"], logical)
-        )
-        where, bounds = f"{self.stack.name}/{logical}", self._managed.get(boundary or "")
-        return Role(arn, self.stack.account, where, tuple(policies), boundary, bounds)
+        if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
+            return self._statements(logical, _OWN_DOCUMENT[name])
+        return [_DEFAULT_ENDPOINT_STATEMENT] if name == "endpoint" else []
 
-    def _identity_policies(self) -> dict[str, list[Policy]]:
-        """Return the documents of policies that name their roles, by the role's ARN."""
-        by_arn: dict[str, list[Policy]] = {}
+    def _check_resource(self, name: str, logical: str, arn: str, statement: Statement) -> None:
+        """Check that a statement is about the resource itself, or what is below it.
+
+        A key's policy names all resources, which means the key. An endpoint's policy is about all services.
+        """
+        if "NotResource" in statement and name != "endpoint":
+            raise self.unresolved(logical, "a statement of its policy has NotResource")
+        for resource in map(str, _as_list(statement.get("Resource", []))):
+            own = resource == arn or resource.startswith((f"{arn}/", f"{arn}:")) or (name, resource) == ("key", "*")
+            if not own and name != "endpoint":
+                raise self.unresolved(logical, f"a statement of its policy is about {resource}")
+
+    def _role(self, logical: str, arn: str, managed: Mapping[str, Policy], policies: list[Policy]) -> Role:
+        properties = self.properties(logical)
+        documents = [self._document(logical, policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
+        documents += policies
+        for reference in properties.get("ManagedPolicyArns", []):
+            name = str(self.resolve(reference, logical))
+            if name not in managed:
+                raise self.unresolved(logical, f"the managed policy {name!r} is unknown")
+            documents.append(managed[name])
+        boundary = self.resolve(properties.get("PermissionsBoundary"), logical)
+        where = f"{self.stack.name}/{logical}"
+        return Role(arn, self.stack.account, where, tuple(documents), boundary, managed.get(boundary or ""))
+
+    def managed_policies(self) -> dict[str, Policy]:
+        """Return the managed policies of the stack, by ARN."""
+        return {
+            self.arn(logical): self._document(logical, self.properties(logical).get("PolicyDocument"))
+            for logical in self.of_type("AWS::IAM::ManagedPolicy")
+        }
+
+    def identity_policies(self) -> Iterator[tuple[str, Policy]]:
+        """Yield the documents that name their roles, each with a role's ARN."""
         for logical in [*self.of_type("AWS::IAM::Policy"), *self.of_type("AWS::IAM::ManagedPolicy")]:
             properties = self.properties(logical)
-            document = self._document(logical, properties["PolicyDocument"])
-            for attached in {"Users", "Groups"} & set(properties):
-                raise self.unresolved(logical, f"{attached} have policies. Only roles are supported.")
-            for role in properties.get("Roles", []):
-                name = self.resolve(role, logical)
-                by_arn.setdefault(f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", []).append(document)
-        return by_arn
+            if {"Users", "Groups"} & set(properties):
+                raise self.unresolved(logical, "is for users or groups. Only policies of roles are supported.")
+            roles = properties.get("Roles", [])
+            if not roles and self.all[logical]["Type"] == "AWS::IAM::Policy":
+                raise self.unresolved(logical, "is for no role")
+            if roles:
+                document = self._document(logical, properties.get("PolicyDocument"))
+                for role in roles:
+                    name = self.resolve(role, logical)
+                    yield f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", document
 
-    def _resource_policies(self) -> dict[str, list[Statement]]:
-        """Return the statements of resource policies by the resource's ARN."""
-        by_arn: dict[str, list[Statement]] = {}
-        documents: set[tuple[str, str]] = set()
+    def resource_policies(self) -> Iterator[tuple[str, str, str, list[Statement]]]:
+        """Yield the statements of separate resource policies: type, logical id, the resource's ARN, statements."""
         for kind, read in _POLICIES.items():
             for logical in self.of_type(kind):
                 for arn, statements in read(self, logical):
-                    # A bucket, a topic or a queue has one document: the one deployed later would replace the other.
-                    if kind in _ONE_DOCUMENT and (kind, arn) in documents:
-                        raise self.unresolved(logical, f"a second {kind} for {arn}")
-                    documents.add((kind, arn))
-                    by_arn.setdefault(arn, []).extend(statements)
-        return by_arn
+                    yield kind, logical, arn, statements
 
     def bucket_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::S3::BucketPolicy`."""
-        properties = self.properties(logical)
-        bucket = self.resolve(properties["Bucket"], logical)
+        bucket = self.resolve(self.properties(logical)["Bucket"], logical)
         yield f"arn:{self.partition}:s3:::{bucket}", self._statements(logical)
 
     def queue_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::SQS::QueuePolicy`."""
         for url in self.properties(logical)["Queues"]:
-            account, name = str(self.resolve(url, logical)).rsplit("/", 2)[1:]
-            yield self.arn_here("sqs", name, account), self._statements(logical)
+            host, account, name = str(self.resolve(url, logical)).rsplit("/", 2)
+            region = host.removeprefix("https://sqs.").partition(".")[0]
+            yield f"arn:{self.partition}:sqs:{region}:{account}:{name}", self._statements(logical)
 
     def topic_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::SNS::TopicPolicy`."""
@@ -192,12 +199,11 @@ class _Policies(Resources):
     def bus_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::Events::EventBusPolicy`."""
         properties = self.properties(logical)
-        bus = self.resolve(properties["EventBusName"], logical)
-        if set(properties) - {"EventBusName", "Statement", "StatementId"}:
+        if set(properties) != {"EventBusName", "Statement", "StatementId"}:
             raise self.unresolved(logical, "only an EventBusPolicy with a Statement is supported")
-        document = self._document(logical, {"Statement": [properties["Statement"]]})
-        self._read.add(id(properties["Statement"]))
-        yield self.arn_here("events", f"event-bus/{bus}"), document["Statement"]
+        bus = self.resolve(properties["EventBusName"], logical)
+        self._count(properties["Statement"], [properties["Statement"]])
+        yield self.arn_here("events", f"event-bus/{bus}"), [self.resolve(properties["Statement"], logical)]
 
     def permission(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::Lambda::Permission` as the statement that Lambda makes of it."""
@@ -222,25 +228,35 @@ class _Policies(Resources):
         for key, (operator, condition) in conditions.items():
             if key in properties:
                 statement.setdefault("Condition", {}).setdefault(operator, {})[condition] = properties[key]
+        self._count(self.properties(logical), [self.properties(logical)])
         yield arn, [statement]
 
-    def _statements(self, logical: str) -> list[Statement]:
-        statements: list[Statement] = self._document(logical, self.properties(logical)["PolicyDocument"])["Statement"]
+    def _statements(self, logical: str, name: str = "PolicyDocument") -> list[Statement]:
+        statements: list[Statement] = self._document(logical, self.properties(logical).get(name))["Statement"]
         return statements
 
-    def _document(self, logical: str, document: Policy) -> Policy:
-        if not isinstance(document, dict) or not isinstance(document.get("Statement"), list):
-            raise self.unresolved(logical, "a policy document without a list of statements")
-        self._read |= {id(statement) for statement in document["Statement"]}
-        resolved: Policy = self.resolve(document, logical)
-        return resolved
+    def _document(self, logical: str, document: Any) -> Policy:
+        match document:
+            case {"Statement": [*statements], "Version": str(version)} if set(document) <= {"Statement", "Version"}:
+                if version != VERSION:
+                    raise self.unresolved(logical, f"has a policy document of version {version}, not {VERSION}")
+                self._count(document, statements)
+                resolved: Policy = self.resolve(document, logical)
+                return resolved
+        raise self.unresolved(logical, f"a policy document needs a list of statements and Version {VERSION} only")
+
+    def _count(self, document: object, statements: Iterable[object]) -> None:
+        self._documents += id(document) not in self._read
+        self._read |= {id(node): node for node in (document, *statements)}
 
     def _refuse_unread(self, logical: str, node: Any) -> None:
         """Raise an error for a statement of the template that was not read."""
         if isinstance(node, dict):
-            is_statement = {"Effect", "Principal"} & set(node) and {"Action", "NotAction"} & set(node)
-            is_permission = self.all[logical]["Type"] == "AWS::Lambda::Permission"
-            if is_statement and not is_permission and id(node) not in self._read:
+            if (
+                {"Effect", "Principal"} & set(node)
+                and {"Action", "NotAction"} & set(node)
+                and id(node) not in self._read
+            ):
                 raise self.unresolved(logical, "has a policy statement in an unknown place")
             for item in node.values():
                 self._refuse_unread(logical, item)
@@ -249,20 +265,13 @@ class _Policies(Resources):
                 self._refuse_unread(logical, item)
 
 
-_POLICIES: dict[str, Callable[[_Policies, str], Iterator[tuple[str, list[Statement]]]]] = {
-    "AWS::S3::BucketPolicy": _Policies.bucket_policy,
-    "AWS::SQS::QueuePolicy": _Policies.queue_policy,
-    "AWS::SNS::TopicPolicy": _Policies.topic_policy,
-    "AWS::Events::EventBusPolicy": _Policies.bus_policy,
-    "AWS::Lambda::Permission": _Policies.permission,
+_POLICIES: dict[str, Callable[[_Reader, str], Iterator[tuple[str, list[Statement]]]]] = {
+    "AWS::S3::BucketPolicy": _Reader.bucket_policy,
+    "AWS::SQS::QueuePolicy": _Reader.queue_policy,
+    "AWS::SNS::TopicPolicy": _Reader.topic_policy,
+    "AWS::Events::EventBusPolicy": _Reader.bus_policy,
+    "AWS::Lambda::Permission": _Reader.permission,
 }
-_OWN_DOCUMENT = {
-    "key": "KeyPolicy",
-    "role": "AssumeRolePolicyDocument",
-    "repository": "RepositoryPolicyText",
-    "endpoint": "PolicyDocument",
-}
-"""The property in which a resource declares its policy."""
 _ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
 
 
@@ -274,3 +283,7 @@ def _lambda_principal(principal: str, partition_name: str) -> object:
     if principal.startswith("arn:"):
         return {"AWS": principal}
     return {"Service": principal}
+
+
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]

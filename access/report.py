@@ -38,6 +38,7 @@ _ROLES = """\
 
 The policies of each role, and the principals that assume it. **Bold** resources are in another account.
 """
+_ALL_EXCEPT = "all principals except"
 _OTHERS = "| all other principals, and anonymous requests |"
 
 
@@ -98,7 +99,7 @@ def _grant(resource: ResourcePolicy, statement: Statement, kind: str, principal:
     conditions = {operator: dict(keys) for operator, keys in statement.get("Condition", {}).items()}
     account = (re.findall(r"[0-9]{12}", principal) or ["*"])[0] if kind == "AWS" else None
     roles = conditions.get("ArnEquals", {}).pop("aws:PrincipalArn", None)
-    if kind != "AWS":
+    if kind != "AWS" or principal.startswith(_ALL_EXCEPT):
         text = f"`{principal}`"
     elif roles:
         text = " and ".join(f"role `{_last(arn)}`" for arn in _list(roles)) + f" of {account}"
@@ -124,7 +125,7 @@ def _values(statement: Statement, element: str) -> list[str]:
 
 def _principals(statement: Statement) -> Iterator[tuple[str, str]]:
     if "NotPrincipal" in statement:
-        yield "AWS", f"all principals except {statement['NotPrincipal']}"
+        yield "AWS", f"{_ALL_EXCEPT} {statement['NotPrincipal']}"
         return
     principal = statement["Principal"]
     for kind, values in (principal if isinstance(principal, dict) else {"AWS": principal}).items():

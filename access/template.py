@@ -1,18 +1,19 @@
 """The resources of a template: their ARNs, and values with their intrinsic functions resolved.
 
-An unknown intrinsic function is an error.
+An unknown intrinsic function, section of a template or attribute of a resource is an error.
 """
 
 import re
+from functools import cached_property
 from typing import Any
 
-from access.assembly import StackTemplate
+from access.assembly import AssemblyError, StackTemplate
 from stacks.deployment.regions import dns_suffix, partition
 
 Properties = dict[str, Any]
 
 
-class UnresolvedError(ValueError):
+class UnresolvedError(AssemblyError):
     """A template has a value that cannot be resolved. The message names stack and resource."""
 
 
@@ -52,12 +53,16 @@ _REF_IS_ARN = (
     "AWS::ECS::TaskDefinition",
     "AWS::IAM::ManagedPolicy",
 )
-# Attributes other than `Arn` that policies use, and the value in place of the one that AWS generates.
+# Attributes other than `Arn` with a known form. All others stand for themselves: `stack/logical id.attribute`.
 _ATTRIBUTES = {
     ("AWS::EC2::SecurityGroup", "GroupId"): "{name}",
     ("AWS::SageMaker::Domain", "DomainId"): "{name}",
     ("AWS::SageMaker::Domain", "DomainArn"): "{arn}",
 }
+_SECTIONS = {"Description", "Resources", "Outputs", "Parameters", "Rules"}
+_RESOURCE_KEYS = {"Type", "Properties", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
+_BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
+"""The SSM parameter with the version of CDK's bootstrap stack."""
 
 
 class Resources:
@@ -74,6 +79,58 @@ class Resources:
             "AWS::URLSuffix": dns_suffix(stack.region),
             "AWS::StackName": stack.name,
         }
+
+    def check(self) -> None:
+        """Check that the whole template is read.
+
+        Raises:
+            UnresolvedError: a section, an attribute of a resource, a parameter or an intrinsic function is unknown.
+        """
+        template = self.stack.template
+        if sections := set(template) - _SECTIONS:
+            raise UnresolvedError(
+                f"{self.stack.name}: section {', '.join(sorted(sections))} of the template is unknown"
+            )
+        for name, parameter in template.get("Parameters", {}).items():
+            if (name, parameter.get("Default")) != ("BootstrapVersion", _BOOTSTRAP):
+                raise UnresolvedError(f"{self.stack.name}: parameter {name} has a value that is not in the template")
+        for logical, resource in self.all.items():
+            unknown = sorted(set(resource) - _RESOURCE_KEYS) if isinstance(resource, dict) else [logical]
+            if unknown or "Type" not in resource:
+                raise self.unresolved(logical, f"{', '.join(unknown) or 'its type'} is unknown")
+            self.resolve(resource.get("Properties", {}), logical)
+            self.resolve(resource.get("Metadata", {}), logical)
+        for name, output in template.get("Outputs", {}).items():
+            if set(output) - {"Value", "Description"}:
+                raise self.unresolved(name, f"an output has {', '.join(sorted(output))}")
+            self.resolve(output, name)
+
+    @cached_property
+    def by_construct(self) -> dict[str, str]:
+        """The logical ids by construct path without separators: `TaskRole` is the path of `Task/Role`.
+
+        CDK appends a hash, except to resources directly below the stack.
+
+        Raises:
+            UnresolvedError: two resources have one path.
+        """
+        ids: dict[str, str] = {}
+        for logical in self.all:
+            construct = re.sub(r"[0-9A-F]{8}$", "", logical)
+            if construct in ids:
+                raise self.unresolved(logical, f"is a second resource for the construct {construct}")
+            ids[construct] = logical
+        return ids
+
+    def logical(self, construct: str) -> str:
+        """Return the logical id of a construct.
+
+        Raises:
+            UnresolvedError: there is none.
+        """
+        if construct not in self.by_construct:
+            raise UnresolvedError(f"{self.stack.name}: the template has no resource {construct}")
+        return self.by_construct[construct]
 
     def resolve(self, value: Any, logical: str) -> Any:
         """Return a value of the resource `logical` with its intrinsic functions resolved.
@@ -92,8 +149,10 @@ class Resources:
                 return separator.join(str(self.resolve(part, logical)) for part in parts)
             case {"Fn::Split": [str(separator), text]} if len(value) == 1:
                 return str(self.resolve(text, logical)).split(separator)
+            case {"Fn::Select": [int(index), {"Fn::GetAZs": ""}]} if len(value) == 1:
+                return f"zone {index} of {self.stack.region}"
             case {"Fn::Select": [int(index), parts]} if len(value) == 1:
-                return self.resolve(parts, logical)[index]
+                return self._select(index, self.resolve(parts, logical), logical)
             case {"Fn::Sub": str(text)} if len(value) == 1:
                 return re.sub(r"\$\{([^}]*)\}", lambda match: str(self._ref(match[1], logical)), text)
             case dict():
@@ -104,32 +163,47 @@ class Resources:
             case _:
                 return value
 
+    def _select(self, index: int, parts: Any, logical: str) -> Any:
+        if not isinstance(parts, list) or not 0 <= index < len(parts):
+            raise self.unresolved(logical, f"Fn::Select {index} of {parts} cannot be resolved")
+        return parts[index]
+
     def _ref(self, target: str, logical: str) -> str:
         if target in self._pseudo:
             return self._pseudo[target]
-        kind = self.all.get(target, {}).get("Type")
-        if kind not in NAMED:
+        if target not in self.all:
             raise self.unresolved(logical, f"Ref {target} cannot be resolved")
+        kind = self.all[target]["Type"]
         if kind == "AWS::SQS::Queue":
             suffix = self._pseudo["AWS::URLSuffix"]
             return f"https://sqs.{self.stack.region}.{suffix}/{self.stack.account}/{self._name(target)}"
         return self.arn(target) if kind in _REF_IS_ARN else self._name(target)
 
     def _attribute(self, target: str, attribute: str, logical: str) -> str:
-        kind = self.all.get(target, {}).get("Type", "")
-        form = _ATTRIBUTES.get((kind, attribute), "{arn}" if attribute == "Arn" and kind in NAMED else None)
-        if form is None:
+        if target not in self.all:
             raise self.unresolved(logical, f"Fn::GetAtt {target}.{attribute} cannot be resolved")
-        return form.format(name=self._name(target), arn=self.arn(target))
+        kind = self.all[target]["Type"]
+        if attribute == "Arn" and kind in NAMED:
+            return self.arn(target)
+        if attribute == NAMED.get(kind, ("", ""))[1]:
+            return self._name(target)
+        form = _ATTRIBUTES.get((kind, attribute))
+        return (
+            form.format(name=self._name(target), arn=self.arn(target))
+            if form
+            else f"{self.stack.name}/{target}.{attribute}"
+        )
 
     def _name(self, logical: str) -> str:
-        kind = self.all[logical]["Type"]
-        name = self.properties(logical).get(NAMED[kind][1])
+        name = self.properties(logical).get(NAMED.get(self.all[logical]["Type"], ("", ""))[1])
         return str(self.resolve(name, logical)) if name else f"{self.stack.name}-{logical}"
 
     def arn(self, logical: str) -> str:
         """Return the ARN of a resource whose type is in `NAMED`."""
-        bus = self.resolve(self.properties(logical).get("EventBusName", "default"), logical)
+        properties = self.properties(logical)
+        if properties.get("Path", "/") != "/":
+            raise self.unresolved(logical, f"has the path {properties['Path']}, which is a part of its ARN")
+        bus = self.resolve(properties.get("EventBusName", "default"), logical)
         resource = NAMED[self.all[logical]["Type"]][2].format(
             region=self.stack.region,
             account=self.stack.account,

@@ -13,15 +13,29 @@ import pytest
 from aws_cdk import App
 
 from access.assembly import read
+from access.findings import Case
 from app import add_stacks
-from tests.policies.checks import Case
-from tests.policies.mutants import Mutant, assign, drop
+from tests.policies.cases import Mutant, Node
 from tests.templates import CONTEXT, ROOT
 
 pytestmark = pytest.mark.exhaustive
 
-FOUND = Mutant("bucket: no role condition", lambda t: drop(t.bucket(), "Condition", "ArnEquals"))
-NOT_FOUND = Mutant("bus: any principal", lambda t: assign(t.bus(), "Principal", "*"))
+PUBLISHER = "coatcheck-publisher"
+
+
+def _without_role(resources: Node) -> None:
+    (policy,) = (r["Properties"]["PolicyDocument"] for r in resources.values() if r["Type"] == "AWS::S3::BucketPolicy")
+    (statement,) = (s for s in policy["Statement"] if s.get("Sid") == "ReadPayloadsOrders")
+    del statement["Condition"]["ArnEquals"]
+
+
+def _any_principal(resources: Node) -> None:
+    (policy,) = (r["Properties"] for r in resources.values() if r["Type"] == "AWS::Events::EventBusPolicy")
+    policy["Statement"]["Principal"] = "*"
+
+
+FOUND = Mutant("bucket: no role condition", PUBLISHER, _without_role)
+NOT_FOUND = Mutant("bus: any principal", PUBLISHER, _any_principal)
 
 
 @pytest.mark.parametrize(("mutant", "exit_code"), [(FOUND, 1), (NOT_FOUND, 0)], ids=["bucket", "bus"])

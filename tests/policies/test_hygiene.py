@@ -12,9 +12,10 @@ from aws_cdk import App, Stack, Validations
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 
+from access.findings import Case
 from app import add_stacks
 from stacks.deployment import load
-from tests.policies.checks import Case, read_case
+from tests.policies.cases import case_of
 from tests.templates import CONTEXT, EXAMPLES, ROOT
 
 IGNORED = "W3005"
@@ -29,7 +30,7 @@ IGNORED = "W3005"
 )
 def case(request: pytest.FixtureRequest) -> Case:
     if isinstance(request.param, Path):
-        return read_case(load(request.param))
+        return case_of(load(request.param))
     found: Case = request.getfixturevalue(request.param)
     return found
 
@@ -50,7 +51,7 @@ def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 def test_cfn_lint_has_no_finding(in_organization: Case, tmp_path: Path) -> None:
     """One run for each Region, with the templates of all examples."""
-    cases = [in_organization, *(read_case(load(file)) for file in EXAMPLES)]
+    cases = [in_organization, *(case_of(load(file)) for file in EXAMPLES)]
     for number, case in enumerate(cases):
         for stack in case.stacks:
             folder = tmp_path / stack.region

@@ -1,40 +1,100 @@
-"""The mutants of the example deployment. The test fails with the names of mutants that no check finds."""
+"""Mutants of templates: each is found. The tests fail with the names of mutants without a finding."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from stacks.deployment import load
-from tests.policies.checks import Case, findings, read_case
-from tests.policies.mutants import MUTANTS, Mutant, drop, generated_mutants
-from tests.policies.simulator import Simulator
-from tests.templates import ROOT
+from access.findings import Case
+from access.table import PROVED, TABLE, Expected, Free, Lifecycle, differences, resource_problems
+from tests.policies.cases import VARIANTS, first_finding
+from tests.policies.mutants import property_mutants, statement_mutants
 
-pytestmark = pytest.mark.exhaustive
-
-
-def test_mutants_are_found(in_organization: Case, simulator: Simulator) -> None:
-    stacks = in_organization.stacks
-    found = {mutant.name: findings(in_organization, mutant.apply(stacks), simulator) for mutant in MUTANTS}
-    survivors = [name for name, by_check in found.items() if not by_check]
-    assert not survivors
-    assert len(found) == len(MUTANTS) > 150
-    # Each engine finds most of them without the other.
-    assert sum("prover" in by_check for by_check in found.values()) > 90
-    assert sum("matrix" in by_check for by_check in found.values()) > 70
+EQUIVALENT = ("any action", "value of sns:Endpoint", "values of sns:Endpoint")
+"""Mutants that change no decision: all actions of the key's service, and endpoints that another statement denies."""
 
 
-def test_generated_mutants_are_found(in_organization: Case) -> None:
-    stacks = in_organization.stacks
-    mutants = list(generated_mutants(stacks))
-    survivors = [mutant.name for mutant in mutants if not findings(in_organization, mutant.apply(stacks), None)]
-    assert not survivors
-    assert len(mutants) > 700
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", VARIANTS)
+def test_statement_mutants_are_found(name: str) -> None:
+    case, seen = VARIANTS[name](), set[str]()
+    mutants = [mutant for stack in case.stacks for mutant in statement_mutants(stack, seen)]
+    survivors = [mutant.name for mutant in mutants if not first_finding(case, mutant.apply(case.stacks))]
+    assert not [name for name in survivors if not name.endswith(EQUIVALENT)]
+    assert len(mutants) > 100
 
 
-def test_mutant_of_pipeline_rule_is_found() -> None:
-    """The rule of the pipeline trigger, which the example does not have."""
-    case = read_case(load(ROOT / "deployments" / "research-messages.toml"))
-    (stack,) = {stack.name for stack in case.stacks if "PipelineTrigger" in str(stack.template)}
-    mutant = Mutant(
-        "another bus", lambda t: drop(t.find(stack, "AWS::Events::Rule", "PipelineTriggerProcessed"), "EventBusName")
-    )
-    assert findings(case, mutant.apply(case.stacks), None)
+def test_property_mutants_are_found(variant: Case) -> None:
+    """Each property, and each value in it, is dropped and replaced by somebody else's."""
+    mutants = 0
+    for name, resources in variant.intent.resources.items():
+        stack = variant.inventory.stacks[name]
+        for construct, expected in resources.items():
+            logical = stack.logical(construct)
+            resource = stack.all[logical]
+            properties = stack.resolve(resource.get("Properties", {}), logical)
+            for path, changed in property_mutants(properties):
+                if not _is_free(expected, path):
+                    mutants += 1
+                    found = resource_problems(stack, logical, {**resource, "Properties": changed}, expected)
+                    assert next(found, None), f"{name}/{logical}: {path}"
+    assert mutants > 500
+
+
+def _is_free(expected: Expected, path: tuple[Any, ...]) -> bool:
+    """Return whether the table leaves a value free, or to the prover."""
+    node: Any = expected.properties
+    for step in path:
+        if isinstance(node, Free | Lifecycle):
+            return True
+        node = node[step] if isinstance(node, dict | list) else None
+    return isinstance(node, Free)
+
+
+def test_removal_policies_are_checked(variant: Case) -> None:
+    for name, resources in variant.intent.resources.items():
+        stack = variant.inventory.stacks[name]
+        for construct, expected in resources.items():
+            logical = stack.logical(construct)
+            for key, value in expected.removal.items():
+                other = {"Retain": "Delete", "Delete": "Retain"}.get(value, "Delete")
+                assert list(resource_problems(stack, logical, stack.all[logical] | {key: other}, expected))
+
+
+def _unused() -> Iterator[tuple[str, str]]:
+    for kind in TABLE:
+        if not kind.startswith("Custom::"):
+            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+            yield from ((kind, name) for name in schema["properties"].keys() - TABLE[kind].keys())
+
+
+def test_unused_properties_are_found() -> None:
+    """Every property of CloudFormation's schema that no template has."""
+    unused = list(_unused())
+    for kind, name in unused:
+        assert any(name in problem for problem in differences(dict(TABLE[kind]), {name: "any"}, ""))
+    assert len(unused) > 300
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"Id": "ExpirePayloads", "ExpirationInDays": 100, "Status": "Enabled"},
+        {"Id": "ExpirePayloads", "ExpirationDate": "2030-01-01T00:00:00Z", "Status": "Enabled"},
+        {
+            "Id": "Archive",
+            "Transitions": [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": 1}],
+            "Status": "Enabled",
+        },
+    ],
+)
+def test_lifecycle_keeps_payloads(rule: dict[str, object]) -> None:
+    assert list(Lifecycle(101).problems({"Rules": [rule]}, "LifecycleConfiguration"))
+    assert not list(Lifecycle(100).problems({"Rules": [{"Id": "x", "ExpirationInDays": 100}]}, ""))
+
+
+def test_free_values_have_a_reason() -> None:
+    free = {rule.reason for rows in TABLE.values() for rule in rows.values() if isinstance(rule, Free)}
+    assert PROVED.reason in free
+    assert all(len(reason) > 10 for reason in free)

@@ -8,7 +8,7 @@ proof rests on no assumption about them. ARNs are compared component by componen
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
-from access.inventory import Policy, ResourcePolicy, Role, Statement
-from tests.policies.actions import matches, regex, representatives
-from tests.policies.terms import (
+from access.actions import matches, regex, representatives
+from access.inventory import ResourcePolicy, Role, Statement
+from access.terms import (
     Account,
     AnyPrincipal,
     Conditions,
@@ -82,9 +82,8 @@ def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> I
         root=None if resource.kind == "endpoint" else resource.arn,
         has_parts=resource.kind == "bucket",
     )
-    for action in representatives(patterns, services):
-        if services and action.partition(":")[0] not in services:
-            continue  # AWS does not evaluate this policy for another service's action
+    # AWS does not evaluate this policy for another service's action.
+    for action in representatives(patterns, services, others=not services):
         request = _Request(action, resources)
         actual = _allowed_by_resource(request, statements, intent)
         intended = _intended(request, intent)
@@ -95,17 +94,20 @@ _SERVICES: dict[str, tuple[str, ...]] = {"role": ("sts",), "endpoint": ()}
 """The services whose actions a policy decides, if not the service in the ARN. A VPC endpoint's policy decides all."""
 
 
-def prove_role(role: Role, permissions: Iterable[Permission]) -> Iterator[Counterexample]:
+def prove_role(
+    role: Role, permissions: Iterable[Permission], stated: Sequence[Statement] = ()
+) -> Iterator[Counterexample]:
     """Yield the requests on which a role's policies and the intent differ. None: they are proved equal.
 
-    With its permissions boundary, the role must have the same permissions: the boundary must not reduce them.
+    `stated` are statements of the deployment file, which are a part of the intent. With its permissions boundary, the
+    role must have the same permissions: the boundary must not reduce them.
     """
     permissions = tuple(permissions)
     if role.boundary and not role.bounds:
         raise Unmodelled(f"{role.arn}: the policy of the permissions boundary {role.boundary} is not known")
     statements = [s for policy in role.policies for s in policy["Statement"]]
     bounds = list(role.bounds["Statement"]) if role.bounds else None
-    all_statements = [*statements, *(bounds or ())]
+    all_statements = [*statements, *stated, *(bounds or ())]
     patterns = [pattern for statement in all_statements for pattern in _action_patterns(statement)]
     patterns += [pattern for permission in permissions for pattern in permission.actions]
     for action in representatives(patterns, ("iam", "sts")):
@@ -120,40 +122,49 @@ def prove_role(role: Role, permissions: Iterable[Permission]) -> Iterator[Counte
         )
         request = _Request(action, resources)
         actual = _decide(request, statements, resource_policy=False)
-        intended = z3.Or(
-            [
-                z3.And(
-                    request.resource_matches(permission.resources),
-                    _conditions(request, permission.conditions),
-                    _conditions_if_present(request, permission.conditions_if_present),
-                )
-                for permission in own_permissions
-            ]
-        )
+        granted = [
+            z3.And(
+                request.resource_matches(permission.resources),
+                _conditions(request, permission.conditions),
+                _conditions_if_present(request, permission.conditions_if_present),
+            )
+            for permission in own_permissions
+        ]
+        allowed = z3.Or(*granted, _any(request, stated, "Allow", resource_policy=False))
+        intended = z3.And(allowed, z3.Not(_any(request, stated, "Deny", resource_policy=False)))
         yield from _differences(role.arn, request, actual, intended)
         if bounds is not None:
             bounded = z3.And(actual, _decide(request, bounds, resource_policy=False))
             yield from _differences(role.arn, request, bounded, intended)
 
 
-def prove_boundary(arn: str, policy: Policy, permissions: Iterable[Permission]) -> Iterator[Counterexample]:
-    """Yield the requests on which a permissions boundary and the intent differ. None: they are proved equal."""
-    return prove_role(Role(arn, arn.split(":")[4], arn, (policy,)), permissions)
-
-
 def _differences(arn: str, request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef) -> Iterator[Counterexample]:
     differ = z3.simplify(z3.Xor(actual, intended))
     if z3.is_false(differ):
         return
+    question = z3.And(request.facts(), differ)
+    answer, model = _solve(question)
+    if answer == z3.unknown:
+        # Single resources and values of variables are easier. They cannot prove that there is no difference.
+        for values in request.examples():
+            answer, model = _solve(z3.simplify(z3.substitute(question, *values)))
+            if answer == z3.sat:
+                request.assume(values)
+                break
+        else:
+            raise Undecided(f"{arn}, {request.action}: the solver's time is over")
+    if answer == z3.sat:
+        allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
+        yield Counterexample(arn, allowed, request.describe(model))
+
+
+def _solve(question: z3.BoolRef) -> tuple[Any, Any]:
+    """Return the solver's answer, and its model for `sat`."""
     solver = z3.Solver()
     solver.set("timeout", _timeout_ms.get())
-    solver.add(request.facts(), differ)
+    solver.add(question)
     answer = solver.check()
-    if answer == z3.unknown:
-        raise Undecided(f"{arn}, {request.action}: {solver.reason_unknown()}")
-    if answer == z3.sat:
-        allowed = z3.is_true(solver.model().eval(actual, model_completion=True))
-        yield Counterexample(arn, allowed, request.describe(solver.model()))
+    return answer, solver.model() if answer == z3.sat else None
 
 
 # A request -----------------------------------------------------------------------------------------------------------
@@ -184,6 +195,7 @@ class _Key:
         # One value for each test of the key suffices to satisfy or violate all tests. `_count_use` checks the number.
         self.values = [z3.String(f"{name} {n}") for n in range(5)] if name.lower() in _MULTIVALUED_KEYS else None
         self.uses = 0
+        self.is_variable = False
         self._joined = False
 
     @property
@@ -215,7 +227,7 @@ class _Resources:
     def __init__(self, patterns: Iterable[str], *, root: str | None = None, has_parts: bool = False) -> None:
         self._root = root
         self._has_parts = has_parts
-        patterns = set(patterns)
+        patterns = self._patterns = set(patterns)
         heads = {pattern.removesuffix("*") for pattern in patterns}
         self._plain = not any(special in head for head in heads for special in ("*", "?", "${"))
         heads |= {"", f"{root}/"} if root else {""}
@@ -248,11 +260,18 @@ class _Resources:
             ]
         )
 
-    def describe(self, model: z3.ModelRef) -> str:
+    def examples(self, value: str) -> Iterator[tuple[Any, Any]]:
+        """Yield the unknown resource with resources that match one of the patterns each, with a value for variables."""
+        for pattern in sorted(self._patterns):
+            example = _VARIABLE.sub(value, pattern).replace("*", "any-other").replace("?", "x")
+            yield self._any, z3.StringVal(example)
+
+    def describe(self, model: z3.ModelRef, assumed: Sequence[tuple[Any, Any]] = ()) -> str:
+        """Return the resource of a model."""
         if self._plain:
             index: int = model.eval(self._which, model_completion=True).as_long()
             return self._candidates[index]
-        return str(model.eval(self._any, model_completion=True)).strip('"')
+        return str(model.eval(z3.substitute(self._any, *assumed), model_completion=True)).strip('"')
 
 
 class _Request:
@@ -264,6 +283,7 @@ class _Request:
         self.account = z3.String("account")
         self.name = z3.String("name of service or identity provider")
         self._resources = resources
+        self.assumed: list[tuple[Any, Any]] = []
         self._keys: dict[str, _Key] = {}
 
     def key(self, name: str) -> _Key:
@@ -278,6 +298,8 @@ class _Request:
         if any(wildcard in piece for piece in (*pieces[::2][:-1], last.removesuffix("*")) for wildcard in "*?"):
             raise Unmodelled(f"wildcards before a variable in {pattern!r}")
         keys = [self.key(name) for name in pieces[1::2]]
+        for key in keys:
+            key.is_variable = True
         pieces[-1] = last.removesuffix("*")
         terms = [
             keys[n // 2].value if n % 2 else z3.StringVal(piece) for n, piece in enumerate(pieces) if n % 2 or piece
@@ -301,6 +323,22 @@ class _Request:
                 facts.append(key.present)
         return z3.And(facts)
 
+    def examples(self) -> Iterator[list[tuple[Any, Any]]]:
+        """Yield single resources, with one value for all variables: that of the resource, or another one."""
+        one = z3.StringVal("one")
+        variables = [
+            (unknown, value)
+            for key in self._keys.values()
+            if key.is_variable and key.parts is None and key.values is None
+            for unknown, value in ((key.present, z3.BoolVal(True)), (key.value, one))
+        ]
+        for resource in (*self._resources.examples("one"), *self._resources.examples("two")):
+            yield [resource, *variables]
+
+    def assume(self, values: list[tuple[Any, Any]]) -> None:
+        """Set unknowns to the values with which the solver found a difference."""
+        self.assumed = values
+
     def resource_matches(self, patterns: Iterable[str]) -> z3.BoolRef:
         return z3.Or([self._resources.like(pattern, self) for pattern in patterns])
 
@@ -308,16 +346,20 @@ class _Request:
         """Return the request that the solver found."""
 
         def text(term: Any) -> str:
-            return str(model.eval(term, model_completion=True)).strip('"')
+            return str(model.eval(z3.substitute(term, *self.assumed), model_completion=True)).strip('"')
 
         kind = model.eval(self.kind, model_completion=True).as_long()
-        values = {"action": self.action, "resource": self._resources.describe(model), "caller": _KINDS[kind]}
+        values = {
+            "action": self.action,
+            "resource": self._resources.describe(model, self.assumed),
+            "caller": _KINDS[kind],
+        }
         if kind == PRINCIPAL:
             values["account"] = text(self.account)
         if kind in (SERVICE, FEDERATED):
             values["name"] = text(self.name)
         for key in self._keys.values():
-            values[key.name] = text(key.value) if z3.is_true(model.eval(key.present)) else "(absent)"
+            values[key.name] = text(key.value) if text(key.present) == "True" else "(absent)"
         return values
 
 
@@ -341,7 +383,7 @@ _ELEMENTS = {
 }
 
 
-def _allowed_by_resource(request: _Request, statements: list[Statement], intent: ResourceIntent) -> z3.BoolRef:
+def _allowed_by_resource(request: _Request, statements: Sequence[Statement], intent: ResourceIntent) -> z3.BoolRef:
     """Return whether a resource's policy allows a request, if the caller's own policies allow all requests."""
     granted = _any(request, statements, "Allow", resource_policy=True)
     if intent.owner_decides:
@@ -349,14 +391,14 @@ def _allowed_by_resource(request: _Request, statements: list[Statement], intent:
     return z3.And(granted, z3.Not(_any(request, statements, "Deny", resource_policy=True)))
 
 
-def _decide(request: _Request, statements: list[Statement], *, resource_policy: bool) -> z3.BoolRef:
+def _decide(request: _Request, statements: Sequence[Statement], *, resource_policy: bool) -> z3.BoolRef:
     return z3.And(
         _any(request, statements, "Allow", resource_policy=resource_policy),
         z3.Not(_any(request, statements, "Deny", resource_policy=resource_policy)),
     )
 
 
-def _any(request: _Request, statements: list[Statement], effect: str, *, resource_policy: bool) -> z3.BoolRef:
+def _any(request: _Request, statements: Sequence[Statement], effect: str, *, resource_policy: bool) -> z3.BoolRef:
     return z3.Or(
         [_applies(request, statement, resource_policy) for statement in statements if _effect(statement) == effect]
     )
@@ -446,7 +488,7 @@ def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3
     if operator == "Null":
         return z3.And([key.present == z3.BoolVal(value == "false") for value in values])
     if key.values is not None or ":" in operator:
-        return _tests_list(request, operator, key, values)
+        return _tests_list(operator, key, values)
     base = operator.removesuffix("IfExists")
     negative = "Not" in base
     matched = z3.Or([_value_matches(request, base.replace("Not", ""), key, value) for value in values])
@@ -456,7 +498,7 @@ def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3
     return z3.Or(z3.Not(key.present), matched) if base != operator else z3.And(key.present, matched)
 
 
-def _tests_list(request: _Request, operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
+def _tests_list(operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
     """Return `ForAnyValue:` or `ForAllValues:` of a multivalued key. An absent key has no values."""
     quantifier, _, base = operator.partition(":")
     if key.values is None or base not in ("StringEquals", "StringNotEquals") or any("${" in value for value in values):

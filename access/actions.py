@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby
+from pathlib import Path
 
-from tests.templates import ROOT
-
-_DATA = ROOT / "node_modules" / "@cloud-copilot" / "iam-data" / "data" / "actions"
+_DATA = Path(__file__).parents[1] / "node_modules" / "@cloud-copilot" / "iam-data" / "data" / "actions"
 SENSITIVE = (
     "iam",
     "sts",
@@ -47,40 +46,25 @@ def regex(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(pieces), re.DOTALL)
 
 
-def matches_in_context(pattern: str, text: str, context: Mapping[str, object]) -> bool:
-    """Return whether a pattern matches a text, with its variables replaced by values of a request's context.
-
-    Values are literal. A variable without a value matches nothing.
-    """
-    for name in _VARIABLE.findall(pattern):
-        value = context.get(name)
-        if not isinstance(value, str) or "*" in value or "?" in value:
-            return False
-        pattern = pattern.replace(f"${{{name}}}", value)
-    return regex(pattern).fullmatch(text) is not None
-
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
 @cache
 def matches(pattern: str, action: str) -> bool:
     """Return whether an action pattern matches an action. AWS ignores case."""
     return regex(pattern.lower()).fullmatch(action.lower()) is not None
 
 
-def representatives(patterns: Iterable[str], services: Iterable[str] = ()) -> list[str]:
+def representatives(patterns: Iterable[str], services: Iterable[str] = (), *, others: bool = True) -> list[str]:
     """Return one action of each set of actions that no pattern distinguishes. A proof for these is a proof for all.
 
-    The actions are those of the patterns' services and of `services`. For each pattern with a wildcard there is also an
-    action that does not exist. It distinguishes patterns that happen to match the same actions today.
+    The actions are those of `services` and, with `others`, of the patterns' services. For each pattern with a wildcard
+    there is also an action that does not exist. It distinguishes patterns that happen to match the same actions today.
     """
-    patterns = sorted(set(patterns))
+    patterns, services = sorted(set(patterns)), set(services)
     prefixes = {pattern.partition(":")[0].lower() for pattern in patterns}
     wild = {prefix for prefix in prefixes if "*" in prefix or "?" in prefix}
-    checked = (prefixes - wild) | set(services) | (set(SENSITIVE) if wild else set())
+    checked = services | ((prefixes - wild) | (set(SENSITIVE) if wild else set()) if others else set())
     actions = [action for service in sorted(checked) for action in actions_of(service)]
-    actions += [pattern.replace("*", "NotInventedYet").replace("?", "X") for pattern in patterns if ":" in pattern]
+    invented = [pattern.replace("*", "NotInventedYet").replace("?", "X") for pattern in patterns if ":" in pattern]
+    actions += [action for action in invented if others or action.partition(":")[0] in services]
 
     def signature(action: str) -> tuple[bool, ...]:
         return tuple(matches(pattern, action) for pattern in patterns)

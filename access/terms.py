@@ -1,0 +1,192 @@
+"""Terms of the statement of intent, and the parts that several stacks share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from access.inventory import Statement
+from access.table import Expected
+from stacks.deployment.regions import dns_suffix, partition
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def arn(service: str, region: str, account: str, resource: str) -> str:
+    """Return an ARN in the Region's partition."""
+    return f"arn:{partition(region)}:{service}:{region}:{account}:{resource}"
+
+
+def log_group(region: str, account: str, name: str) -> str:
+    """Return the ARN of a log group, as policies name it."""
+    return arn("logs", region, account, f"log-group:{name}:*")
+
+
+def asset_bucket(region: str, account: str) -> str:
+    """Return the name of CDK's bucket, which has code, build contexts and scripts."""
+    return f"cdk-hnb659fds-assets-{account}-{region}"
+
+
+# Principals ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Account:
+    """All principals of an account, as far as the account's own policies allow it."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Roles of an account, as far as the account's own policies allow it."""
+
+    account: str
+    arns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NamedRole:
+    """A role that the policy names as principal. In its own account it needs no other permission."""
+
+    arn: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """An AWS service, for one of these sources or for this account. Without both: see SERVICES_WITHOUT_SOURCE."""
+
+    name: str
+    sources: tuple[str, ...] = ()
+    account: str | None = None
+
+
+SERVICES_WITHOUT_SOURCE = {
+    # Lambda sends no source when it assumes an execution role, so a condition would disable the function. Lambda
+    # assumes only roles of the function's own account, passed by a caller with `iam:PassRole`.
+    "lambda.amazonaws.com",
+    # It is not documented that S3 sends a source when it replicates. S3 assumes only roles of the bucket's own account,
+    # passed by a caller with `iam:PassRole`.
+    "s3.amazonaws.com",
+}
+
+
+@dataclass(frozen=True)
+class AnyPrincipal:
+    """All principals, and anonymous requests. For VPC endpoints only, whose policies give no access by themselves."""
+
+
+Principal = Account | Roles | NamedRole | Service | AnyPrincipal
+
+
+# Permissions ---------------------------------------------------------------------------------------------------------
+
+
+class Like(str):
+    """A pattern as in StringLike: `*`, `?`, and variables such as `${aws:SourceIdentity}`."""
+
+
+Conditions = Mapping[str, tuple[str, ...]]
+"""Context keys, each with its accepted values. A key must be present, and all values of a multivalued key accepted."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An intended permission of a resource policy. Actions and resources are patterns, as in a policy."""
+
+    principal: Principal
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Conditions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResourceIntent:
+    """The intended policy of a resource. It is independent of the callers' own policies."""
+
+    kind: str
+    arn: str
+    account: str
+    grants: tuple[Grant, ...] = ()
+    tls_actions: tuple[str, ...] = ()
+    """Actions that are denied without TLS, also to the owner's administrators."""
+    restrictions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """Action, context key, values: the action is denied to all principals unless the key has one of the values."""
+
+    @property
+    def owner_decides(self) -> bool:
+        """Whether policies of the owning account suffice. Keys, roles and VPC endpoints must allow each request."""
+        return self.kind not in ("key", "role", "endpoint")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """An intended permission of a role's own policies."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Conditions = field(default_factory=dict)
+    conditions_if_present: Conditions = field(default_factory=dict)
+    """Conditions on keys that may be absent."""
+
+
+@dataclass
+class Intent:
+    """All intended resources and permissions of a deployment, by the ARN of the resource or the role."""
+
+    resources: dict[str, dict[str, Expected]] = field(default_factory=dict)
+    """The intended resources, by stack and construct path without separators."""
+    resource_policies: dict[str, ResourceIntent] = field(default_factory=dict)
+    role_permissions: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
+
+    stated: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
+    """Statements of the deployment file, by the role's ARN. They are a part of the role's permissions."""
+
+    def add(self, *resources: ResourceIntent) -> None:
+        """Add resources with a policy."""
+        for resource in resources:
+            assert resource.arn not in self.resource_policies, f"{resource.arn} is added twice"
+            self.resource_policies[resource.arn] = resource
+
+    def allow(self, role: str, *permissions: Permission) -> None:
+        """Add permissions to a role."""
+        self.role_permissions[role] += permissions
+
+
+S3_READ = ("s3:GetObject*", "s3:GetBucket*", "s3:List*")
+S3_WRITE = (
+    "s3:PutObject",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionTagging",
+    "s3:Abort*",
+)
+S3_DELETE = ("s3:DeleteObject*",)
+S3_UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
+SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
+SQS_CONSUME = (
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+)
+KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
+LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
+# The managed policy for functions that CDK attaches to its own.
+LOG_ANYWHERE = Permission(("logs:CreateLogGroup", *LOG), ("*",))
+TRACE = Permission(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
+ECR_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+ECR_PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
+ECR_LOGIN = Permission(("ecr:GetAuthorizationToken",), ("*",))
+# State machines need these for log delivery, which has no narrower resource.
+LOG_DELIVERY = (
+    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
+    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+)
+LAMBDA = Service("lambda.amazonaws.com")
+
+
+def via_s3(region: str) -> Conditions:
+    """Return the condition of a key's use by S3 in a Region."""
+    return {"kms:ViaService": (f"s3.{region}.{dns_suffix(region)}",)}

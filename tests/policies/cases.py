@@ -1,0 +1,129 @@
+"""Deployments whose templates are read, judged and proved, and mutants of their templates."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from access.assembly import AssemblyError, StackTemplate
+from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched
+from access.prover import Unmodelled
+from access.table import property_findings
+from stacks.deployment import Deployment, ResearchDeployment, load, parse
+from tests.templates import ROOT, synthesize
+
+BOUNDARIES = {
+    "arn:aws:iam::555555555555:policy/research-boundary": json.loads(
+        (ROOT / "deployments" / "research-boundary.json").read_text(encoding="utf-8")
+    )
+}
+"""The policies of the examples' permissions boundaries, which administrators create before they deploy."""
+OTHER_ACCOUNT = "999999999999"
+Node = dict[str, Any]
+Stacks = tuple[StackTemplate, ...]
+
+
+def case_of(deployment: Deployment | ResearchDeployment, stacks: Stacks | None = None) -> Case:
+    """Read a deployment's templates, by default those that it is synthesized to."""
+    return read_case(deployment, stacks or synthesize(deployment), BOUNDARIES)
+
+
+@cache
+def example(name: str, **changes: Any) -> Case:
+    """Read an example deployment. `changes`: keys of the file, by a path with `__`: `research__budget`."""
+    deployment = load(ROOT / "deployments" / f"{name}.toml")
+    if changes:
+        table = deployment.model_dump(mode="json", exclude_none=True)
+        for path, text in changes.items():
+            *parents, key = path.split("__")
+            node: Any = table
+            for parent in parents:
+                node = node[int(parent)] if parent.isdigit() else node[parent]
+            node[key] = json.loads(text)
+        deployment = parse({key: value for key, value in table.items() if value is not None})
+    return case_of(deployment)
+
+
+def organization() -> Case:
+    """The example in an organisation and with a landing bucket, so that it has every condition."""
+    return example("example", organization='"o-a1b2c3d4e5"', subscribers__0__landing="{}")
+
+
+VARIANTS: dict[str, Callable[[], Case]] = {
+    "organization": organization,
+    "everywhere": lambda: example(
+        "everywhere", organization='"o-a1b2c3d4e5"', operations='{"emails": ["a@b.example"]}'
+    ),
+    "research": lambda: example("research"),
+    "research-images": lambda: example("research-images"),
+    "research-messages": lambda: example("research-messages"),
+    "research-ephemeral": lambda: example(
+        "research",
+        ephemeral="true",
+        research__network='"internet"',
+        research__readable_buckets='["example-cell-atlas"]',
+        research__pipelines='[{"name": "qc", "schedule": "rate(1 day)"}, {"name": "by-hand"}]',
+    ),
+    "research-china": lambda: example(
+        "research-images",
+        research__region='"cn-north-1"',
+        research__permissions_boundary="null",
+        research__budget="null",
+        research__spaces="[]",
+        **{f"research__{key}": "[]" for key in ("users", "images")},
+    ),
+}
+"""Deployments that together have each part of the templates."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A named change of one template. `change` works in place on its resources."""
+
+    name: str
+    stack: str
+    change: Callable[[Node], object]
+
+    def apply(self, stacks: Stacks) -> Stacks:
+        """Return the stacks with a changed copy of one."""
+        return mutate(stacks, self.stack, lambda template: self.change(template["Resources"]))
+
+
+def mutate(stacks: Stacks, name: str, change: Callable[[Node], object]) -> Stacks:
+    """Return the stacks with a changed copy of one template.
+
+    Raises:
+        ValueError: nothing was changed.
+    """
+    (stack,) = (stack for stack in stacks if stack.name == name)
+    template = copy.deepcopy(stack.template)
+    change(template)
+    if template == stack.template:
+        raise ValueError(f"nothing is changed in {name}")
+    return tuple(replace(other, template=template) if other is stack else other for other in stacks)
+
+
+def first_finding(sound: Case, stacks: Stacks) -> str | None:
+    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only."""
+    try:
+        case = case_of(sound.deployment, stacks)
+    except AssemblyError as error:
+        return str(error)
+    before, after = sound.inventory, case.inventory
+    arns = {
+        *(arn for arn, found in after.resource_policies.items() if found != before.resource_policies.get(arn)),
+        *(arn for arn, role in after.roles.items() if role != before.roles.get(arn)),
+    }
+    checks = (
+        unmatched(case),
+        unintended_principals(case),
+        map(str, counterexamples(case, arns)),
+        property_findings(case.inventory, case.intent.resources),
+    )
+    try:
+        return next(chain.from_iterable(checks), None)
+    except (AssemblyError, Unmodelled) as error:
+        return str(error)

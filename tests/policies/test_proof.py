@@ -1,0 +1,226 @@
+"""Examples, variants and generated deployments have no finding: everything is read, intended and proved."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from access.findings import Case, findings
+from access.inventory import Role
+from access.prover import prove_role
+from access.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Permission, Service
+from stacks.deployment import Deployment, load, parse_messaging
+from stacks.deployment.regions import is_opt_in, partition
+from tests.policies.cases import BOUNDARIES, case_of
+from tests.policies.cases import example as example_case
+from tests.templates import EXAMPLES
+
+ACCOUNTS = [str(digit) * 12 for digit in range(1, 7)]
+REGIONS = {
+    "aws": ["us-east-1", "us-west-2", "eu-central-1", "ap-east-1", "me-south-1"],
+    "aws-cn": ["cn-north-1", "cn-northwest-1"],
+    "aws-us-gov": ["us-gov-west-1", "us-gov-east-1"],
+}
+
+
+@st.composite
+def deployments(draw: st.DrawFn, most: int) -> Deployment:
+    regions = REGIONS[draw(st.sampled_from(["aws", "aws", "aws", "aws-cn", "aws-us-gov"]))]
+    account, region = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(regions))
+    fifo = draw(st.booleans())
+    subscribers: list[dict[str, Any]] = []
+    for index in range(draw(st.integers(1, most))):
+        own_region = draw(st.sampled_from(regions))
+        # The deployment file rejects functions where SNS does not invoke them: tests/stacks/deployment/test_checks.py.
+        function_possible = not fifo and (own_region == region or not is_opt_in(own_region))
+        kinds = ["sqs", *(["lambda"] if function_possible else []), *([] if fifo else ["https"])]
+        home, kind = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(kinds))
+        https = {"endpoint": f"https://{index}.example/in", "reader_principals": draw(_roles_of(home, region))}
+        subscribers.append(
+            {"name": f"team-s{index}", "kind": kind, "account": home, "region": own_region}
+            | (https if kind == "https" else {})
+            | (draw(st.sampled_from([{}, {"landing": {}}])) if kind == "sqs" else {})
+            | ({"network": draw(_networks())} if kind == "lambda" and draw(st.booleans()) else {})
+        )
+    senders = [
+        {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}
+        for index in range(draw(st.integers(0, 3)))
+    ]
+    return _deployment(
+        subscribers,
+        senders=senders,
+        publisher={
+            "account": account,
+            "region": region,
+            "replicas": draw(st.sampled_from([[], sorted({table["region"] for table in subscribers} - {region})])),
+            "fifo": fifo,
+            "detail_types": draw(st.sampled_from([[], ["order.placed"], ["order.placed", "Order cancelled"]])),
+        },
+        organization=draw(st.sampled_from([None, "o-a1b2c3d4e5"])),
+        ephemeral=draw(st.booleans()),
+    )
+
+
+def _networks() -> st.SearchStrategy[dict[str, Any]]:
+    network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
+    return st.sampled_from(
+        [network, network | {"security_group_ids": ["sg-0123456789abcdef0"], "assign_public_ip": True}]
+    )
+
+
+def _roles_of(account: str, region: str) -> st.SearchStrategy[list[str]]:
+    role = f"arn:{partition(region)}:iam::{account}:role/web"
+    return st.sampled_from([[], [role], [role, f"{role}/server"]])
+
+
+def _deployment(subscribers: list[dict[str, Any]], **table: Any) -> Deployment:
+    values = {key: value for key, value in table.items() if value is not None}
+    return parse_messaging({"name": "big-coat", **values, "subscribers": subscribers})
+
+
+TWENTY = _deployment(
+    [
+        {
+            "name": f"s{index}",
+            "kind": ("sqs", "lambda")[index % 2],
+            "account": ACCOUNTS[index % 6],
+            "region": REGIONS["aws"][index % 3],
+        }
+        for index in range(20)
+    ],
+    publisher={"account": ACCOUNTS[0], "region": "us-east-1"},
+    senders=[{"name": f"t{index}", "account": account} for index, account in enumerate(ACCOUNTS[:3])],
+    organization="o-a1b2c3d4e5",
+)
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def test_variant_has_no_finding(variant: Case) -> None:
+    assert not list(findings(variant))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: path.stem)
+def test_example_has_no_finding(file: Path) -> None:
+    assert not list(findings(case_of(load(file))))
+
+
+@settings(SLOW, max_examples=3)
+@given(deployment=deployments(most=4))
+def test_generated_deployment_has_no_finding(deployment: Deployment) -> None:
+    assert not list(findings(case_of(deployment)))
+
+
+@pytest.mark.exhaustive
+@settings(SLOW, max_examples=4)
+@example(deployment=TWENTY)
+@given(deployment=deployments(most=20))
+def test_large_deployment_has_no_finding(deployment: Deployment) -> None:
+    assert not list(findings(case_of(deployment)))
+
+
+def test_every_document_is_judged(variant: Case) -> None:
+    """The documents of the templates, counted without the reader's knowledge, are those of the inventory."""
+    kinds = ("AWS::Lambda::Permission", "AWS::Events::EventBusPolicy")
+    documents = sum(
+        resource["Type"] in kinds or _documents(resource.get("Properties", {}))
+        for stack in variant.stacks
+        for resource in stack.template["Resources"].values()
+    )
+    assert variant.inventory.documents == documents > 10
+
+
+def _documents(node: Any) -> int:
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return (isinstance(node, dict) and "Statement" in node) + sum(map(_documents, items))
+
+
+def test_cross_account_grants_are_the_contract(in_organization: Case) -> None:
+    """The statement of intent has no other grant to a principal of another account."""
+    grants = [
+        (resource.kind, grant.actions)
+        for resource in in_organization.intent.resource_policies.values()
+        for grant in resource.grants
+        if getattr(grant.principal, "account", getattr(grant.principal, "id", None)) not in (resource.account, None)
+    ]
+    assert Counter(grants) == {
+        ("bucket", ("s3:GetObject",)): 2,
+        ("bucket", ("s3:PutObject", "s3:AbortMultipartUpload")): 1,
+        ("key", ("kms:Decrypt",)): 2,
+        ("key", ("kms:GenerateDataKey", "kms:Decrypt")): 1,
+        ("topic", ("sns:Subscribe",)): 2,
+        ("bus", ("events:PutEvents",)): 1,
+    }
+
+
+def test_services_have_a_source_condition(variant: Case) -> None:
+    """Protection against confused deputies. Lambda and S3 cannot have a source condition."""
+    for resource in variant.intent.resource_policies.values():
+        for grant in resource.grants:
+            if isinstance(grant.principal, Service) and not (grant.principal.sources or grant.principal.account):
+                assert resource.kind == "role"
+                assert grant.principal.name in SERVICES_WITHOUT_SOURCE
+
+
+RESEARCH = ("research", "research-images")
+
+
+@pytest.mark.parametrize("name", RESEARCH)
+def test_research_allows_own_account_only(name: str) -> None:
+    principals = [
+        grant.principal
+        for resource in example_case(name).intent.resource_policies.values()
+        if resource.kind != "endpoint"
+        for grant in resource.grants
+    ]
+    assert {type(principal) for principal in principals} <= {Account, NamedRole, Service}
+    assert {principal.id for principal in principals if isinstance(principal, Account)} == {"555555555555"}
+
+
+WITHOUT_RESOURCE = {
+    *("ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "logs:PutResourcePolicy"),
+    *("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+}
+"""Actions on `*`, in the caller's account. AWS accepts no resource for them, or CDK names none."""
+
+
+@pytest.mark.parametrize("name", RESEARCH)
+def test_research_roles_act_in_own_account(name: str) -> None:
+    """The statement of intent has permissions for resources of the account, and `*` for harmless actions only."""
+    case = example_case(name)
+    research = case.deployment.research
+    assert research
+    own = f"-{research.account}-{research.region}"
+    for role, permissions in case.intent.role_permissions.items():
+        for permission in permissions:
+            for resource in permission.resources:
+                if resource == "*":
+                    verbs = {action.partition(":")[2] for action in set(permission.actions) - WITHOUT_RESOURCE}
+                    assert all(verb.startswith(("List", "Describe")) or "LogDelivery" in verb for verb in verbs), role
+                else:
+                    account, bucket = resource.split(":")[4], resource.partition(":::")[2].partition("/")[0]
+                    assert account == research.account or bucket.endswith(own) or bucket in research.readable_buckets
+
+
+def test_boundary_allows_permissions_of_roles() -> None:
+    """The example's permissions boundary: the environment's services, and of IAM only passing its own roles."""
+    ((arn, policy),) = BOUNDARIES.items()
+    services = (
+        *("sagemaker:*", "s3:*", "kms:*", "ecr:*", "logs:*", "codebuild:*", "xray:*", "states:StartExecution"),
+        *("lambda:GetFunction", "lambda:InvokeFunction", "cloudwatch:PutMetricData", "ec2:Describe*"),
+        *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
+        *("ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission"),
+    )
+    passed = Permission(
+        ("iam:PassRole",),
+        tuple(
+            f"arn:aws:iam::555555555555:role/coatcheck-lab-{role}"
+            for role in ("processing", "studio", "research-Roles*")
+        ),
+        {"iam:PassedToService": ("sagemaker.amazonaws.com",)},
+    )
+    assert not list(prove_role(Role(arn, "555555555555", arn, (policy,)), (Permission(services, ("*",)), passed)))
