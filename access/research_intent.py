@@ -419,8 +419,8 @@ class _Environment:
             group_id = group.principal_id or self._stack.att(f"{construct}Create", "GroupId")
             store: dict[str, Any] = {"IdentityStoreId": center.identity_store_id}
             if not group.principal_id:
-                created: dict[str, Any] = {"removal": RETAINED, "DisplayName": group.name, **store}
-                self._stack.add(f"{construct}Create", "AWS::IdentityStore::Group", **created)
+                given: dict[str, Any] = {"removal": RETAINED, "DisplayName": group.name, **store}
+                self._stack.add(f"{construct}Create", "AWS::IdentityStore::Group", **given)
             for member in group.members:
                 self._stack.add(
                     _id(f"{construct}Member", member),
