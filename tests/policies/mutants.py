@@ -148,7 +148,7 @@ def _widened(pattern: str) -> str:
 
 
 def property_mutants(properties: Node) -> Iterator[tuple[tuple[Any, ...], Node]]:
-    """Yield copies of properties with one value dropped, or replaced by somebody else's, and the value's path."""
+    """Yield copies of properties with one value dropped, or replaced by another account's, and the value's path."""
     for path, value in _values(properties, ()):
         changed = copy.deepcopy(properties)
         parent = _at(changed, path[:-1])
@@ -161,7 +161,7 @@ def property_mutants(properties: Node) -> Iterator[tuple[tuple[Any, ...], Node]]
 
 
 def _others(value: Any) -> Any:
-    """Return a value of the same type that is somebody else's."""
+    """Return a value of the same type that is another account's."""
     match value:
         case bool():
             return not value

@@ -26,7 +26,7 @@ def test_statement_mutants_are_found(name: str) -> None:
 
 
 def test_property_mutants_are_found(variant: Case) -> None:
-    """Each property, and each value in it, is dropped and replaced by somebody else's."""
+    """Each property, and each value in it, is dropped and replaced by another account's."""
     mutants = 0
     for name, resources in variant.intent.resources.items():
         stack = variant.inventory.stacks[name]
