@@ -1,11 +1,14 @@
 # The first target that needs an installation installs all requirements below this folder.
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-export CDK_DISABLE_CLI_TELEMETRY := true
-export CDK_DISABLE_VERSION_CHECK := true
-# Values given as NAME=value go to commands through the environment, where no shell expands them.
-export FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE OPTIONS
+# Values given as NAME=value go to commands through the environment, where no shell expands them. Variables of the user's
+# shell with these names are not meant for this project.
+values := FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE OPTIONS
+$(foreach name,$(values),$(if $(findstring environment,$(origin $(name))),$(eval $(name) :=)))
+export $(values)
 installed := .venv/installed
+# Runs a command without the user's AWS settings, proxies, and options of Python, Node and CDK.
+isolated := .venv/bin/python -I local/environment.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo local job synth test check lint spelling types imports image faults bench docs wheel format lock clean
@@ -14,54 +17,54 @@ help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB, DEPLOYMENT=file)
-	@exec coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+	@exec $(isolated) coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
 local: $(installed) ## Run emulated accounts, to try a deployment locally
-	@exec coatcheck local
+	@exec $(isolated) coatcheck local
 
 job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5")
 	@exec coatcheck job "$$FILE" -- $$ARGUMENTS
 
 synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)
-	@rm -rf cdk.out && cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
+	@rm -rf cdk.out && $(isolated) env HOME="$(CURDIR)/build/home" cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
 
 test: $(installed) ## Run the tests, emulated accounts included, without those that take minutes
-	@python -m pytest -n 2 --dist loadfile
+	@$(isolated) python -m pytest -n 2 --dist loadfile
 
 check: lint spelling types imports ## Run all checks of CI: style, spelling, types, imports, all tests
-	@python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
+	@$(isolated) python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
 
 lint: $(installed) ## Check style and common mistakes
-	@ruff check . && ruff format --check .
+	@$(isolated) ruff check . && $(isolated) ruff format --check .
 
 spelling: $(installed) ## Check spelling and the project's words (tools/words.txt)
-	@codespell
+	@$(isolated) codespell
 
 types: $(installed) ## Check types
-	@mypy
+	@$(isolated) mypy
 
 imports: $(installed) ## Check the import contracts
-	@lint-imports
+	@$(isolated) lint-imports
 
 image: $(installed) ## Install the packages of the research image and run jobs with them (minutes, 900 MB)
 	@python -m pytest tests/research -m image
 
 faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED, MESSAGES, RATE; writes build/faults.json)
-	@exec python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
+	@exec $(isolated) python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
 
 bench: $(installed) ## Measure the library side by side with other clients (OPTIONS="--size 64MiB", see docs/bench.md)
 	@exec python -m bench $$OPTIONS
 
 docs: $(installed) ## Write the generated pages: docs/access-matrix.md and the tables of docs/deployment-file.md
-	@coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
-	@python tools/deployment_reference.py
+	@$(isolated) coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
+	@$(isolated) python tools/deployment_reference.py
 
 wheel: $(installed) ## Build the library's wheel into build/wheel
 	@uv build --quiet --wheel --no-build-isolation --offline --out-dir build/wheel lambdas
 	@ls build/wheel/*.whl
 
 format: $(installed) ## Format the code
-	@ruff check --fix-only . ; ruff format .
+	@$(isolated) ruff check --fix-only . ; $(isolated) ruff format .
 
 lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json again
 	uv pip compile pyproject.toml --group local --group test --group check --generate-hashes --no-emit-index-url \

@@ -63,6 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _exit(2, error)
 
 
+def _isolate() -> None:
+    """Ignore the user's AWS settings. For commands that do not act on the user's accounts."""
+    from local.environment import isolate
+
+    isolate()
+
+
 def _exit(code: int, error: Exception) -> NoReturn:
     print(error, file=sys.stderr)
     sys.exit(code)
@@ -94,6 +101,7 @@ def _access(
     deployment: _DeploymentFile = None,
     output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
 ) -> None:
+    _isolate()
     from access.assembly import SynthError, synthesize
     from access.policies import read_inventory
     from access.report import render
@@ -169,6 +177,7 @@ def _demo(
     size: Annotated[str | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB")] = None,
     report: Annotated[Path | None, _option("FILE", "JSON report (default: build/demo/report.json)")] = None,
 ) -> None:
+    _isolate()
     from cli import demo
     from cli.scenario.payloads import parse_size
 
@@ -187,6 +196,7 @@ def _demo(
     epilog="Exit codes: 0 stopped; 1 the emulator did not start.",
 )
 def _local() -> None:
+    _isolate()
     from cli import local_accounts
 
     sys.exit(local_accounts.run())

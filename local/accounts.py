@@ -20,14 +20,7 @@ _CONFIG = Config(
     connect_timeout=5,
     read_timeout=120,
     retries={"total_max_attempts": 2, "mode": "standard"},
-    proxies={},
 )
-# Ignore the user's AWS profile and files. Otherwise a profile that the environment names would have to exist.
-_NO_PROFILE = {
-    "profile": (None, None, None, None),
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-}
 
 
 def credentials(emulator: Emulator, account: str, region: str) -> dict[str, str]:
@@ -91,7 +84,7 @@ class Accounts:
                 "aws_secret_access_key": issued["SecretAccessKey"],
                 "aws_session_token": issued["SessionToken"],
             }
-        core = botocore.session.Session(session_vars=_NO_PROFILE)
+        core = botocore.session.get_session()
         core.register_component("data_loader", self._loader)
         session: Any = boto3.session.Session(botocore_session=core, region_name=region, **keys)
         return session.client(

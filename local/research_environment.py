@@ -1,10 +1,11 @@
 """A virtual environment with the packages of the research image, for jobs without Docker."""
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from local import environment
 
 ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "research" / "image" / "pegasus"
@@ -55,7 +56,7 @@ def install() -> Path:
 
 
 def _run(command: list[str]) -> None:
-    environment = {**os.environ, **VARIABLES}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    variables = {**environment.users(), **VARIABLES}
+    process = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if process.returncode:
         raise NotInstalled(f"{' '.join(command)}\n{process.stderr}")

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.accounts import Accounts
-from local.emulator import Emulator
+from local import environment
 
+environment.isolate()
 os.environ["CDK_VALIDATION"] = "false"
+
+from local.accounts import Accounts  # noqa: E402
+from local.emulator import Emulator  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

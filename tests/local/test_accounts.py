@@ -4,7 +4,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
-from local.emulator import Emulator
 from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, root
 
 pytestmark = pytest.mark.system
@@ -38,13 +37,6 @@ def test_client_is_created_once(accounts: Accounts) -> None:
 
     assert first is second
     assert first is not accounts.client("sqs", account=SUBSCRIBER, region=NEAR)
-
-
-def test_users_profile_and_proxy_are_ignored(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "missing")
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-
-    assert _identity(Accounts(emulator), PUBLISHER)
 
 
 @pytest.mark.parametrize("account", ["", "publisher", "1234", "1111111111111"])
