@@ -44,8 +44,7 @@ _LIST_VARIABLES = "import os\n\ndef handler(event, context):\n    return sorted(
 @pytest.mark.system
 @linux
 def test_emulator_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "missing")
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere")
+    monkeypatch.setenv("OF_THE_USER", "value")
     with Emulator() as emulator:
         account = Account(Accounts(emulator), PUBLISHER)
         account.client("s3").put_object(Bucket=account.bucket(), Key="key", Body=b"x" * (5 << 20))
@@ -54,7 +53,7 @@ def test_emulator_opens_one_socket_and_leaves_nothing(monkeypatch: pytest.Monkey
 
         assert len(processes(group)) == 2  # the emulator and the function's warm process
         assert _listening(processes(group)) == {(_LOOPBACK, emulator.port)}
-        assert "AWS_PROFILE" not in environment
+        assert "OF_THE_USER" not in environment
 
     assert processes(group) == set()
     assert not folder.exists()

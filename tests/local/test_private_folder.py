@@ -46,7 +46,7 @@ def test_folder_of_a_killed_process_is_removed() -> None:
         used.kill()
 
 
-def test_lock_that_is_a_link_is_ignored(temporary: Path) -> None:
+def test_linked_lock_is_ignored(temporary: Path) -> None:
     """Another user can make it, in a temporary folder for all users."""
     target = temporary / "file"
     target.write_text("content")
