@@ -52,9 +52,10 @@ class Growth:
     def __init__(self, maximum: int, network: Network) -> None:
         self._maximum = maximum
         self._network = network
+        self._begun: float | None = None
+        self._not_before = 0.0
         self._since: float | None = None
         self._bytes = 0
-        self._is_begun = False
         self._last_rate = 0.0
         self.connections = min(network.connections, maximum)
         self._is_settled = self.connections == maximum
@@ -62,27 +63,30 @@ class Growth:
 
     def responded(self, *, now: float) -> None:
         """Note a response. `now` is in seconds of a monotonic clock."""
-        if self._since is None:
-            self._since = now
+        if self._begun is None:
+            self._begun, self._not_before = now, now + WINDOW_SECONDS / 2
         self._look()
+
+    def received(self, size: int, *, now: float) -> None:
+        """Note bytes that have arrived on any connection."""
+        if self._is_settled or self._begun is None:
+            return
+        self._bytes += size
+        if now < self._not_before:
+            seconds = now - self._begun
+            if seconds >= FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
+                self._settle(self._maximum)
+        elif self._since is None:
+            # At an arrival: connections that share the network receive their pieces at the same time.
+            self._since, self._bytes = now, 0
+        elif now - self._since >= WINDOW_SECONDS and self._bytes >= 4 * self.connections * PIECE_BYTES:
+            self._judge(self._bytes / (now - self._since))
+            self._begun, self._bytes = now, 0
+            self._since, self._not_before = None, now + WINDOW_SECONDS  # new connections begin slowly
 
     def _look(self) -> None:
         if self._network.is_far and not self._is_settled:
             self._settle(self._maximum)
-
-    def received(self, size: int, *, now: float) -> None:
-        """Note bytes that have arrived on any connection."""
-        if self._is_settled or self._since is None or now < self._since:
-            return
-        self._bytes += size
-        seconds = now - self._since
-        if seconds >= FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
-            self._settle(self._maximum)
-        elif self._is_begun and seconds >= WINDOW_SECONDS and self._bytes >= 2 * self.connections * PIECE_BYTES:
-            self._judge(self._bytes / seconds)
-            self._since, self._bytes = now + WINDOW_SECONDS, 0  # new connections begin slowly
-        elif not self._is_begun and seconds >= WINDOW_SECONDS / 2:
-            self._since, self._bytes, self._is_begun = now, 0, True
 
     def _judge(self, rate: float) -> None:
         if rate < _PAYS * self._last_rate:

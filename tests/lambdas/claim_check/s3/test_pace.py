@@ -38,12 +38,28 @@ def test_function_with_a_small_network_keeps_four() -> None:
     assert growth.connections == 4
 
 
+@pytest.mark.parametrize("shift", [0, 0.007, 0.02, 0.033, 0.045])
+def test_pieces_that_arrive_together_look_not_faster(shift: float) -> None:
+    """Connections that share a small network get their pieces at the same time."""
+    growth, now = Growth(16, Network()), 100.0
+    growth.responded(now=now)
+    now += shift
+    most = 0
+    for _ in range(60):
+        count = growth.connections
+        now += count * PIECE_BYTES / (72 * MIB)
+        for _ in range(count):
+            growth.received(PIECE_BYTES, now=now)
+        most = max(most, growth.connections)
+    assert (most, growth.connections) == (8, 4)
+
+
 def test_connections_double_while_the_rate_grows() -> None:
     growth = Growth(16, Network())
-    link = Link(growth, host=1000, each=8)
-    link.run(0.15)
+    link = Link(growth, host=1000, each=15)
+    link.run(0.1)
     assert growth.connections == 8
-    link.run(0.15)
+    link.run(0.13)
     assert growth.connections == 16
     link.run(5)
     assert growth.connections == 16
@@ -51,7 +67,7 @@ def test_connections_double_while_the_rate_grows() -> None:
 
 def test_connections_that_do_not_pay_end() -> None:
     growth = Growth(16, Network())
-    link = Link(growth, host=70, each=9)
+    link = Link(growth, host=130, each=18)
     link.run(0.25)
     assert growth.connections == 16
     link.run(2)
