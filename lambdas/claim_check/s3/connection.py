@@ -10,6 +10,8 @@ from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseS
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
+_SOME_BYTES = 16 * 1024
+
 
 def read_into(body: StreamingBody, space: memoryview) -> int:
     """Read into the space, and return the number of bytes. Raises an error of the connection at the body's end."""
@@ -17,6 +19,24 @@ def read_into(body: StreamingBody, space: memoryview) -> int:
     if not size:
         raise ResponseStreamingError(error="the body ended early")
     return size
+
+
+def read_fully(body: StreamingBody, size: int) -> bytes:
+    """Return `size` bytes, or fewer at the body's end."""
+    return body.read(size)
+
+
+def read_some(body: StreamingBody, size: int) -> bytes:
+    """Return up to `size` bytes as soon as some have arrived, and none at the body's end."""
+    stream = _stream(body)
+    data: bytes = stream.read1(size) if hasattr(stream, "read1") else stream.read(min(size, _SOME_BYTES))
+    return data
+
+
+def require_end(offset: int, size: int) -> None:
+    """Raise an error of the connection if a body ended before `size`."""
+    if offset < size:
+        raise ResponseStreamingError(error="the body ended early")
 
 
 def wake(body: StreamingBody) -> None:
@@ -36,7 +56,9 @@ def is_drop(error: Exception) -> bool:
 
 def is_stall(error: Exception) -> bool:
     """Return whether the connection was silent until its time-out."""
-    return isinstance(error, ReadTimeoutError)
+    from urllib3.exceptions import ReadTimeoutError as UntranslatedError
+
+    return isinstance(error, ReadTimeoutError | UntranslatedError)
 
 
 def _stream(body: StreamingBody) -> Any:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from claim_check.errors import ClaimCheckError, PayloadCorrupt, PayloadUnavailable
 from claim_check.s3.client import MIB, code, s3_errors
-from claim_check.s3.connection import is_drop, is_stall
+from claim_check.s3.connection import is_drop, is_stall, read_fully, read_some, require_end
 from claim_check.s3.copy import Copied, copy_object
 from claim_check.s3.parallel_read import ParallelRead, Target
 from claim_check.s3.reported import Reported
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MAXIMUM_RESUMES = 5  # in a row, without a byte between them
 _FIRST_PAUSE_SECONDS = 0.05  # doubled before each further resume
 _MAXIMUM_STALLS = 2  # of a replica, in one read
+_REPLICA_SECONDS = 10
+_REPLICA_BYTES_PER_SECOND = 64 * 1024
 _content_range = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
 
 
@@ -87,14 +89,18 @@ class ObjectReader:
         """
         offset, in_a_row, stalls = 0, 0, 0
         etag: str | None = None
+        begun = time.monotonic()
+        read = read_some if self._is_replica else read_fully
         while etag is None or offset < self._size:
             body, etag = self.open(offset, None, etag)
             before = offset
             try:
                 with closing(body):
-                    while chunk := body.read(size):
+                    while chunk := read(body, size):
                         offset += len(chunk)
                         yield chunk
+                        self.require_progress(offset, seconds=time.monotonic() - begun)
+                require_end(offset, self._size)
             except FlexibleChecksumError as error:
                 raise PayloadCorrupt(
                     f"{self.label}: the received bytes differ from S3's checksum", **self._known
@@ -155,6 +161,11 @@ class ObjectReader:
     def network(self) -> Network:
         """What is known of the network to the object's Region."""
         return self._clients.network(self._source.region)
+
+    def require_progress(self, size: int, *, seconds: float) -> None:
+        """Raise PayloadUnavailable if a replica has sent `size` bytes, or fewer, in an unreasonable time."""
+        if self._is_replica and seconds > _REPLICA_SECONDS + size / _REPLICA_BYTES_PER_SECOND:
+            raise PayloadUnavailable(f"{self.label} is too slow: {size} bytes in {seconds:.0f} s", **self._known)
 
     def replaced(self) -> PayloadUnavailable:
         """Return the error of an object that changed between two requests."""

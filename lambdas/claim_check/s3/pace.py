@@ -117,6 +117,10 @@ class Rates:
         """Note the rate of a connection that has received its part."""
         self._rates.append(rate)
 
+    def forget(self) -> None:
+        """Forget the rates: with more connections, each of them can have less."""
+        self._rates.clear()
+
     def give_up(self, rate: float) -> bool:
         """Return whether a connection is far below the others, and count it."""
         if not self._limit or len(self._rates) < _MINIMUM_RATES or rate >= _SLOW * self._median:
@@ -139,8 +143,8 @@ class Pace:
     """The rate of one connection while it receives a part.
 
     A new connection begins slowly, so what counts is its rate in the last two windows, once it grows no more. A window
-    of 25 ms and two pieces, and 50 ms of work that is left, are the least: on a busy processor every connection stops
-    for some milliseconds.
+    of 12 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
+    milliseconds.
     """
 
     def __init__(self, rates: Rates) -> None:
@@ -157,7 +161,7 @@ class Pace:
             self._has_begun = True
             return False
         self._size, self._seconds = self._size + size, self._seconds + seconds
-        if self._seconds < WINDOW_SECONDS / 2 or self._size < 2 * PIECE_BYTES:
+        if self._seconds < WINDOW_SECONDS / 4:
             return False
         rate, last = self._size / self._seconds, self._last
         self._size, self._seconds, self._last = 0, 0.0, rate

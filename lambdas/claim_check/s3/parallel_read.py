@@ -200,6 +200,8 @@ class ParallelRead:
         """End connections that are silent while others receive. Their workers resume on other ones."""
         with self._changed:
             now = time.monotonic()
+            for begun in self._reading.values():
+                self._source.require_progress(PIECE_BYTES, seconds=now - begun)
             stalled = [body for body, begun in self._reading.items() if self._rates.is_stalled(now - begun)]
             for body in stalled:
                 del self._reading[body]
@@ -231,6 +233,7 @@ class ParallelRead:
                     return  # a limit of threads or memory: those that run go on
                 self._workers.append(worker)
                 self._running += 1
+                self._rates.forget()
 
     def _work(self) -> None:
         buffer = memoryview(bytearray(PIECE_BYTES)) if self._target else None

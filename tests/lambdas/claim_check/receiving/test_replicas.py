@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -293,6 +294,57 @@ def test_failed_copy_of_replica_is_made_from_the_store(message: Message, fake_s3
     fake_s3.fail("PUT", 403, "AccessDenied", on="/landing/")
     message.payload.copy_to(S3Object("landing", "k", OWNER, "eu-west-1"), s3=s3)
     assert fake_s3.headers[-1]["x-amz-copy-source"] == "payloads-one/payloads/m-1"
+
+
+@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
+@pytest.mark.parametrize("silent", [1, 2])
+def test_replica_that_falls_silent_twice_is_left(
+    silent: int,
+    memory: int,
+    publisher: Publisher,
+    sns: NotedSns,
+    store: Store,
+    fake_s3: FakeS3,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("claim_check.s3.object_reader._FIRST_PAUSE_SECONDS", 0)
+    publisher.publish(DATA, message_id="m-1")
+    replicate(fake_s3, NEAR)
+    near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))
+    dereferencer = Dereferencer(stores=[near], s3=fake_s3.client(read_timeout=0.3), memory=memory)
+    message = dereferencer.message(DELIVERIES["SNS event"](sns.published[0]))
+    ended = threading.Event()
+    for _ in range(silent):
+        fake_s3.pause(1000, ended)
+    try:
+        assert message.payload.read() == DATA
+    finally:
+        ended.set()
+    assert ("payloads-one" in gets(fake_s3)) is (silent == 2)
+
+
+@pytest.mark.parametrize("fixture", ["message", "large"])
+def test_slow_replica_is_left(
+    fixture: str, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A byte now and then is no time-out."""
+    monkeypatch.setattr("claim_check.s3.object_reader._REPLICA_SECONDS", 0.1)
+    monkeypatch.setattr("claim_check.s3.object_reader._REPLICA_BYTES_PER_SECOND", 2**40)
+    monkeypatch.setattr("claim_check.s3.parallel_read.STALL_SECONDS", 0.01)
+    found: Message = request.getfixturevalue(fixture)
+    replicate(fake_s3, NEAR)
+    ended = threading.Event()
+    fake_s3.pause(1000, ended)
+    fake_s3.before_get = lambda number: ended.set() if number > 1 else None
+    if fixture == "message":
+        threading.Timer(0.2, ended.set).start()
+    assert found.payload.read() == DATA
+    assert gets(fake_s3)[-1] == "payloads-one"
+
+
+def test_store_may_be_slow(message: Message, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claim_check.s3.object_reader._REPLICA_SECONDS", -1)
+    assert message.payload.read() == DATA
 
 
 def test_pointer_into_replica_is_untrusted(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
