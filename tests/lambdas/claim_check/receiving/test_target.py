@@ -51,7 +51,7 @@ def test_owner_of_earlier_file_is_kept(tmp_path: Path) -> None:
     assert (target.stat().st_uid, target.stat().st_gid) == (1234, 1235)
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "\N{SNOWMAN}" * 85, "." * 3])
+@pytest.mark.parametrize("name", ["x" * 255, "\N{SNOWMAN}" * 85, "." * 3], ids=["ASCII", "snowmen", "dots"])
 def test_longest_name_is_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     replace(tmp_path / name)
@@ -83,7 +83,7 @@ def test_device_is_special() -> None:
     assert Path(os.devnull).is_char_device()
 
 
-@pytest.mark.parametrize("name", ["", "x" * 256])
+@pytest.mark.parametrize("name", ["", "x" * 256], ids=["a folder", "too long"])
 def test_impossible_path_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(OSError), special_file(tmp_path / name):
         pass
