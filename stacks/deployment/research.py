@@ -33,14 +33,21 @@ TARGETS: dict[App, str] = {"JupyterLab": "studio", "CodeEditor": "code-editor", 
 PROCESSING_TARGET = "processing"
 """Dockerfile stage of processing jobs."""
 QC_PARAMETERS: dict[str, int | float | str] = {
+    "data_set": "none",
     "sample": "none",
-    "transpose": "no",
+    "sample_by": "none",
+    "matrix": "none",
+    "genome": "none",
+    "transpose": "auto",
+    "fractions": "no",
+    "min_genes_before": "none",
     "min_genes": 500,
     "max_genes": 6000,
     "min_umis": "none",
     "max_umis": "none",
     "mito_prefix": "MT-",
     "percent_mito": 10.0,
+    "mads": "none",
 }
 """Parameters of research/jobs/qc_metrics.py with their defaults."""
 

@@ -1,0 +1,781 @@
+"""The job qc_metrics.py on data of many forms: the right table, or a refusal with a reason. Never another table."""
+
+import csv
+import json
+import shutil
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytest.importorskip("anndata", reason="needs anndata, h5py, scipy")
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tests.research.jobs.data_sets import (
+    Cells,
+    adata,
+    cells,
+    droplets,
+    h5ad,
+    joined,
+    lines,
+    log_normalised,
+    loom,
+    matrix_market_of,
+    normalised,
+    old_h5,
+    scaled,
+    table,
+    tenx,
+    tenx_h5,
+    with_others,
+    write,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that write the data
+
+C, A, B = cells(1), cells(2, good=15, poor=3, dying=2), cells(3, good=4, poor=9, dying=7)
+MOUSE = replace(cells(4, prefix="mt-"), ids=[name.replace("ENSG", "ENSMUSG") for name in C.ids])
+ZERO = replace(droplets(1, 0), barcodes=["G" * 16 + "-1"])
+CITE, GUIDES, PEAKS = [(25, "Antibody Capture")], [(60, "CRISPR Guide Capture"), (4, "Custom")], [(90, "Peaks")]
+UNKNOWN = [(30, "Spatial Capture")]
+COUNTS = sparse.csr_matrix(C.counts)
+NO_MITO = "--mito-prefix none"
+Right = list[dict[str, Any]] | str
+FORMS: list[Any] = []
+
+
+def form(
+    name: str, make: Callable[[Path], object], right: Cells | Right, *, arguments: str = "", says: str = ""
+) -> None:
+    """Add a case. right: the cells of the one sample, rows, or a text that the refusal has. says: a text of the log."""
+    rows = [right.row()] if isinstance(right, Cells) else right
+    FORMS.append(pytest.param(make, rows, arguments.split(), says, id=name))
+
+
+def two(first: str, second: str) -> list[dict[str, Any]]:
+    """Return the rows of A and B."""
+    return [{"Channel": first, **A.row()}, {"Channel": second, **B.row()}]
+
+
+def many(*steps: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Return a function that calls all."""
+    return lambda to: [step(to) for step in steps]
+
+
+def named(data: Cells, prefix: str) -> Cells:
+    """Return the cells with a prefix of their genes' names."""
+    return replace(data, symbols=[prefix + name for name in data.symbols])
+
+
+def mixture(first: str, second: str) -> Cells:
+    """Return cells of two species, with prefixes of the genes' names."""
+    nothing = np.zeros((len(A.barcodes), 640), int)
+    counts = np.block([[A.counts, nothing], [np.zeros((len(MOUSE.barcodes), 640), int), MOUSE.counts]])
+    symbols = named(A, first).symbols + named(MOUSE, second).symbols
+    return Cells(counts, symbols, A.ids + MOUSE.ids, A.barcodes + MOUSE.barcodes)
+
+
+# How the cases are made ----------------------------------------------------------------------------------------------
+
+SAMPLES = {"donor": ["x"] * 20 + ["y"] * 20, "batch": ["1"] * 10 + ["2"] * 30}
+
+
+def tenx_bz2(folder: Path) -> None:
+    import bz2
+    import lzma
+
+    tenx(folder, C, end="")
+    for file in sorted(folder.iterdir()):
+        pack, end = (bz2, ".bz2") if "matrix" in file.name else (lzma, ".xz")
+        (folder / f"{file.name}{end}").write_bytes(pack.compress(file.read_bytes()))
+        file.unlink()
+
+
+def no_genes() -> Cells:
+    return replace(C, counts=C.counts[:, :0], symbols=[], ids=[])
+
+
+def nothing() -> Cells:
+    return replace(C, counts=C.counts[:0], barcodes=[])
+
+
+def square() -> Cells:
+    """Return as many cells as genes."""
+    return cells(11, good=400, poor=140, dying=100)
+
+
+def renamed(folder: Path) -> list[Path]:
+    names = {
+        "matrix.mtx.gz": "GSE1_counts.mtx.gz",
+        "barcodes.tsv.gz": "GSE1_cells.tsv.gz",
+        "features.tsv.gz": "GSE1_g.tsv.gz",
+    }
+    return [(folder / old).rename(folder / new) for old, new in names.items()]
+
+
+def kb(to: Path) -> None:
+    folder = to / "counts_unfiltered"
+    write(folder / "cells_x_genes.mtx", matrix_market_of(C.counts))
+    write(folder / "cells_x_genes.barcodes.txt", lines(name[:16] for name in C.barcodes))
+    write(folder / "cells_x_genes.genes.txt", lines(f"{name}.2" for name in C.ids))
+    write(folder / "cells_x_genes.genes.names.txt", lines(C.symbols))
+
+
+def alevin(to: Path) -> None:
+    write(to / "quants_mat.mtx.gz", matrix_market_of(C.counts))
+    write(to / "quants_mat_rows.txt", lines(C.barcodes))
+    write(to / "quants_mat_cols.txt", lines(C.symbols))
+
+
+def parse(to: Path) -> None:
+    both = joined(A, B)
+    write(to / "DGE.mtx", matrix_market_of(both.counts))
+    genes = ("gene_id,gene_name,genome", *(f"{i},{name},hg38" for i, name in zip(C.ids, C.symbols, strict=True)))
+    write(to / "all_genes.csv", "\n".join(genes) + "\n")
+    wells = ("bc_wells,sample,gene_count", *(f"{i:02d}_01_0{i % 9},s{1 + i // 20},{500 + i}" for i in range(40)))
+    write(to / "cell_metadata.csv", "\n".join(wells) + "\n")
+
+
+def lists_of_r(to: Path) -> None:
+    tenx(to, C)
+    write(to / "barcodes.tsv.gz", '"x"\n' + "".join(f'"{i + 1}" "{name}"\n' for i, name in enumerate(C.barcodes)))
+
+
+def truncated(to: Path, name: str) -> None:
+    tenx(to / "m", C, end=".gz" if name.endswith(".gz") else "")
+    cut(to / name)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def packed(path: Path) -> None:
+    write(path.with_name(f"{path.name}.gz"), path.read_bytes())
+    path.unlink()
+
+
+def with_mtor() -> Cells:
+    return replace(C, symbols=["MTOR", "MT1X", *C.symbols[2:]])
+
+
+def estimates() -> Cells:
+    """Fractions that are no multiples of one number."""
+    random = np.random.default_rng(8).uniform(0.4, 1, C.counts.shape)
+    return replace(C, counts=np.round(C.counts * random, 3))
+
+
+def logs() -> Cells:
+    return replace(C, counts=np.round(log_normalised(C).toarray(), 4))
+
+
+def corrected() -> Cells:
+    """The same cells, with some counts less."""
+    return replace(C, counts=np.maximum(C.counts - (np.arange(640) % 3 == 0), 0))
+
+
+def velocity(to: Path) -> None:
+    tenx(to / "Gene" / "filtered", C)
+    tenx(to / "Velocyto" / "filtered", C)
+    for name in ("spliced", "unspliced"):
+        shutil.copy(to / "Velocyto" / "filtered" / "matrix.mtx.gz", to / "Velocyto" / "filtered" / f"{name}.mtx.gz")
+    (to / "Velocyto" / "filtered" / "matrix.mtx.gz").unlink()
+
+
+def outs(to: Path) -> None:
+    whole = joined(C, droplets(200, 3))
+    tenx(to / "outs" / "filtered_feature_bc_matrix", C)
+    tenx(to / "outs" / "raw_feature_bc_matrix", whole)
+    tenx_h5(to / "outs" / "filtered_feature_bc_matrix.h5", C)
+    tenx_h5(to / "outs" / "raw_feature_bc_matrix.h5", whole)
+    hdf5(to / "outs" / "molecule_info.h5", "umi")
+    write(to / "outs" / "web_summary.html", "<html></html>")
+    write(to / "outs" / "analysis" / "clusters.csv", "Barcode,Cluster\nA,1\n")
+
+
+def hdf5(path: Path, name: str) -> None:
+    with h5py.File(path, "w") as file:
+        file[name] = np.arange(9)
+
+
+def some_genes(number: int) -> Cells:
+    return replace(C, counts=C.counts[:, -number:], symbols=C.symbols[-number:], ids=C.ids[-number:])
+
+
+def no_x(path: Path) -> None:
+    index = {"obs": pd.DataFrame(index=C.barcodes), "var": pd.DataFrame(index=C.symbols)}
+    anndata.AnnData(**index, layers={"counts": COUNTS}).write_h5ad(path)
+
+
+def cellxgene(path: Path) -> None:
+    names = pd.Categorical(C.symbols)
+    raw = adata(C, names=C.ids, var={"feature_name": names})
+    var = {"feature_name": names, "feature_biotype": pd.Categorical(["gene"] * 640)}
+    h5ad(path, C, log_normalised(C), names=C.ids, var=var, raw=raw, obs={"donor_id": pd.Categorical(["d"] * 30)})
+
+
+def stored_zeros() -> Any:
+    matrix = sparse.coo_matrix(np.where(np.arange(640) % 5 == 0, C.counts + 1, C.counts))
+    matrix.data[matrix.col % 5 == 0] -= 1
+    return matrix.tocsr()
+
+
+def typed(path: Path, column: str) -> None:
+    both = replace(C, counts=with_others(C, CITE), symbols=C.symbols + [f"CD{i}" for i in range(25)])
+    kinds = pd.Categorical(["Gene Expression"] * 640 + ["Antibody Capture"] * 25)
+    h5ad(path, both, names=both.symbols, var={column: kinds})
+
+
+def spike_ins() -> Cells:
+    return replace(C, counts=with_others(C, CITE), symbols=C.symbols + [f"ERCC-{i:05d}" for i in range(25)])
+
+
+def begun(data: Cells, begin: str) -> Cells:
+    return replace(data, barcodes=[begin + name for name in data.barcodes])
+
+
+def mudata(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for name in ("rna", "prot"):
+            anndata.io.write_elem(file, f"mod/{name}", adata(C))
+
+
+def plain() -> Cells:
+    """Names that are neither genes' nor barcodes' by any sign."""
+    return replace(C, symbols=[f"n{i}" for i in range(640)], barcodes=[f"c{i}" for i in range(30)])
+
+
+def quoted(data: Cells) -> str:
+    return "".join(",".join(f'"{field}"' for field in line.split(",")) + "\n" for line in table(data).splitlines())
+
+
+def two_names() -> str:
+    heading, *body = table(C, corner="id,symbol").splitlines()
+    return "\n".join([heading, *(f"{i},{line}" for i, line in zip(C.ids, body, strict=True))]) + "\n"
+
+
+def with_metadata() -> str:
+    heading, *body = table(joined(A, B), by_cell=True, corner="barcode,sample,n_genes").splitlines()
+    parts = (line.partition(",") for line in body)
+    return (
+        "\n".join([heading, *(f"{name},d{1 + i // 20},900,{rest}" for i, (name, _, rest) in enumerate(parts))]) + "\n"
+    )
+
+
+def with_lengths() -> str:
+    heading, *body = table(C, corner="Geneid").splitlines()
+    lengths = (line.replace(",", f",{1000 + i},", 1) for i, line in enumerate(body))
+    return "\n".join([heading.replace(",", ",Length,", 1), *lengths]) + "\n"
+
+
+def summed() -> Cells:
+    total = C.counts.sum(axis=1, keepdims=True)
+    return replace(C, counts=np.hstack([C.counts, total, total]), symbols=[*C.symbols, "__no_feature", "Total"])
+
+
+def short_row() -> str:
+    content = table(C).splitlines()
+    return "\n".join([*content[:5], content[5].rpartition(",")[0], *content[6:]]) + "\n"
+
+
+def tarred(to: Path, name: str, make: Callable[[Path], object]) -> Path:
+    folder = to / "packed"
+    folder.mkdir(parents=True)
+    make(folder)
+    with tarfile.open(to / name, "w" if name.endswith(".tar") else "w:gz") as archive:
+        for entry in sorted(folder.iterdir()):
+            archive.add(entry, entry.name)
+    shutil.rmtree(folder)
+    return to / name
+
+
+def zipped(to: Path, name: str, make: Callable[[Path], object]) -> Path:
+    folder = to.parent / "packed"
+    folder.mkdir(exist_ok=True)
+    make(folder)
+    with zipfile.ZipFile(to / name, "w") as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            archive.write(file, file.relative_to(folder))
+    shutil.rmtree(folder)
+    return to / name
+
+
+def leads_out(path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        archive.add(write(path.with_name("x"), "x"), "../../x")
+    path.with_name("x").unlink()
+
+
+# Matrix Market and its lists -----------------------------------------------------------------------------------------
+
+form("mtx", lambda to: tenx(to / "m", C), C, says="13 mitochondrial genes: MT-ATP6")
+form("mtx_unpacked", lambda to: tenx(to, C, end=""), C)
+form("mtx_packed_otherwise", lambda to: tenx_bz2(to / "m"), C)
+form("mtx_antibodies", lambda to: tenx(to, C, CITE), C, says="25 features of type Antibody Capture")
+form("mtx_guides_and_custom", lambda to: tenx(to, C, GUIDES), C, says="60 features of type CRISPR Guide Capture")
+form("mtx_unknown_type", lambda to: tenx(to, C, UNKNOWN), C, says="Spatial Capture")
+form("mtx_antibodies_alone", lambda to: tenx(to, no_genes(), CITE), "Antibody Capture")
+form(
+    "mtx_two_genomes",
+    lambda to: tenx(to, mixture("GRCh38_", "mm10___")),
+    "GRCh38, mm10. Pass one of them with --genome",
+)
+form("mtx_other_two_genomes", lambda to: tenx(to, mixture("hg19_", "mm10_")), "--genome")
+form("mtx_two_species_by_ids", lambda to: tenx(to, mixture("", "")), "ENSG, ENSMUSG. Pass one of them with --genome")
+form(
+    "mtx_one_genome_chosen",
+    lambda to: tenx(to, mixture("hg19_", "mm10_")),
+    [{**A.row(), "dropped": 30}],
+    arguments="--genome hg19",
+)
+form(
+    "mtx_other_genome_chosen",
+    lambda to: tenx(to, mixture("hg19_", "mm10_")),
+    [{**MOUSE.row(), "dropped": 20}],
+    arguments="--genome mm10",
+)
+form("mtx_genome_unknown", lambda to: tenx(to, mixture("hg19_", "mm10_")), "hg19, mm10", arguments="--genome mm39")
+form("mtx_one_genome_as_prefix", lambda to: tenx(to, named(C, "GRCh38_")), C)
+form("mtx_names_with_prefix", lambda to: tenx(to, C, prefix="GSM7_donor_"), [{"Channel": "GSM7_donor", **C.row()}])
+form(
+    "mtx_two_prefixes",
+    many(lambda to: tenx(to, A, prefix="G1_a_"), lambda to: tenx(to, B, prefix="G2_b_")),
+    two("G1_a", "G2_b"),
+)
+form(
+    "mtx_two_suffixes",
+    many(lambda to: tenx(to, A, suffix="_a"), lambda to: tenx(to, B, suffix="_b")),
+    two("matrix_a", "matrix_b"),
+)
+form("mtx_folders", many(lambda to: tenx(to / "d1" / "m", A), lambda to: tenx(to / "d2" / "m", B)), two("d1", "d2"))
+form("mtx_same_number_of_both", lambda to: tenx(to / "m", square()), square())
+form("mtx_other_names", many(lambda to: tenx(to, C), renamed), C)
+form("mtx_kb", kb, C, says="genes.names")
+form("mtx_alevin", alevin, C)
+form("mtx_parse", parse, two("s1", "s2"), says="Samples: sample")
+form("mtx_alone", lambda to: write(to / "a.mtx", matrix_market_of(C.counts.T)), "a list of barcodes")
+form(
+    "mtx_list_too_short",
+    many(lambda to: tenx(to, C), lambda to: write(to / "barcodes.tsv.gz", lines(C.barcodes[:-4]))),
+    "26",
+)
+form("mtx_lists_of_R", lists_of_r, C)
+form("mtx_truncated", lambda to: truncated(to, "m/matrix.mtx"), "incomplete")
+form("mtx_truncated_packed", lambda to: truncated(to, "m/matrix.mtx.gz"), "incomplete")
+form("mtx_ids_alone", lambda to: tenx(to, replace(C, symbols=C.ids)), "no mitochondrial genes")
+form(
+    "mtx_ids_none",
+    lambda to: tenx(to, replace(C, symbols=C.ids)),
+    [C.row(mito=False)],
+    arguments=NO_MITO,
+    says="not measured",
+)
+form("mtx_mouse", lambda to: tenx(to, MOUSE), MOUSE, says="mt-Nd1")
+form("mtx_rat", lambda to: tenx(to, cells(5, prefix="Mt-")), cells(5, prefix="Mt-"), says="Mt-Nd1")
+form("mtx_R_names", lambda to: tenx(to, cells(5, prefix="MT.")), cells(5))
+form("mtx_prefix_without_hyphen", lambda to: tenx(to, with_mtor()), C, arguments="--mito-prefix mt")
+form("mtx_no_such_prefix", lambda to: tenx(to, C), "begins with 'mito:'", arguments="--mito-prefix mito:")
+form("mtx_fractions", lambda to: tenx(to, replace(C, counts=C.counts * 0.9)), "--fractions")
+form("mtx_estimates", lambda to: tenx(to, estimates()), estimates(), arguments="--fractions", says="not whole numbers")
+form("mtx_logs_as_fractions", lambda to: tenx(to, logs()), "logarithms", arguments="--fractions yes")
+form("mtx_no_cells", lambda to: tenx(to, nothing()), "0 cells")
+form("mtx_zeros", lambda to: tenx(to, replace(C, counts=C.counts * 0)), "only zeros")
+form("mtx_empty_barcodes", lambda to: tenx(to, joined(C, ZERO, droplets(9, 40))), joined(C, ZERO, droplets(9, 40)))
+form("mtx_droplets", lambda to: tenx(to, joined(C, droplets(90, 2))), "90 of 120 barcodes")
+form("mtx_raw", lambda to: tenx(to / "raw_feature_bc_matrix", joined(C, ZERO)), "--min-genes-before")
+form(
+    "mtx_droplets_dropped",
+    lambda to: tenx(to, joined(C, droplets(90, 2))),
+    [{**C.row(), "dropped": 90}],
+    arguments="--min-genes-before 100",
+)
+form(
+    "mtx_droplets_counted",
+    lambda to: tenx(to, joined(C, droplets(90, 2))),
+    joined(C, droplets(90, 2)),
+    arguments="--min-genes-before 0",
+)
+form("mtx_none_kept", lambda to: tenx(to, C), [C.row(min_genes=5000)], arguments="--min-genes 5000")
+form("mtx_aggregated", lambda to: tenx(to, joined(A, B.ending("-2"))), two("1", "2"))
+form("mtx_one_sample_asked", lambda to: tenx(to, joined(A, B.ending("-2"))), joined(A, B), arguments="--sample-by one")
+form("mtx_velocity_parts", velocity, C, says="a part of the counts")
+form("mtx_velocity_alone", many(velocity, lambda to: shutil.rmtree(to / "Gene")), "a part of the counts")
+form("mtx_raw_beside_filtered", outs, C, says="all barcodes")
+form("mtx_two_versions", many(lambda to: tenx(to / "a", C), lambda to: tenx(to / "b", corrected())), "--data-set")
+form(
+    "mtx_version_chosen",
+    many(lambda to: tenx(to / "a", C), lambda to: tenx(to / "b", corrected())),
+    C,
+    arguments="--data-set a",
+)
+form("mtx_no_such_data_set", lambda to: tenx(to / "a", C), "Data sets: a.", arguments="--data-set b")
+form(
+    "mtx_packed_and_unpacked",
+    many(lambda to: tenx(to, C), lambda to: tenx(to, C, end="")),
+    C,
+    says="has the same counts",
+)
+
+# HDF5 of Cell Ranger -------------------------------------------------------------------------------------------------
+
+form("h5", lambda to: tenx_h5(to / "a.h5", C), C)
+form("h5_other_name", lambda to: tenx_h5(to / "0f9c", C), C)
+form("h5_packed", lambda to: packed(tenx_h5(to / "a.h5", C)), C)
+form("h5_antibodies", lambda to: tenx_h5(to / "a.h5", C, CITE), C, says="Antibody Capture")
+form("h5_peaks", lambda to: tenx_h5(to / "a.h5", C, PEAKS), C, says="90 features of type Peaks")
+form("h5_antibodies_alone", lambda to: tenx_h5(to / "a.h5", no_genes(), CITE), "Antibody Capture")
+form("h5_two_genomes", lambda to: tenx_h5(to / "a.h5", C, genomes=["hg"] * 320 + ["mm"] * 320), "hg, mm")
+form("h5_old", lambda to: old_h5(to / "a.h5", {"hg19": C}), C)
+form(
+    "h5_old_two_genomes",
+    lambda to: old_h5(to / "a.h5", {"hg19": C, "mm10": MOUSE}),
+    "hg19, mm10. Pass one of them with --genome",
+)
+form(
+    "h5_old_genome_chosen", lambda to: old_h5(to / "a.h5", {"hg19": C, "mm10": MOUSE}), MOUSE, arguments="--genome mm10"
+)
+form("h5_molecules", lambda to: hdf5(to / "molecule_info.h5", "umi"), "molecules")
+form("h5_unknown", lambda to: hdf5(to / "a.h5", "something"), "unknown form, with something")
+form("h5_truncated", lambda to: cut(tenx_h5(to / "a.h5", C)), "incomplete")
+form("h5_two", many(lambda to: tenx_h5(to / "a.h5", A), lambda to: tenx_h5(to / "b.h5", B)), two("a", "b"))
+form(
+    "h5_broken_beside",
+    many(lambda to: tenx_h5(to / "a.h5", A), lambda to: write(to / "b.h5", "")),
+    "b.h5: an empty file",
+)
+
+# AnnData -------------------------------------------------------------------------------------------------------------
+
+form("h5ad", lambda to: h5ad(to / "a.h5ad", C), C)
+form("h5ad_dense", lambda to: h5ad(to / "a.h5ad", C, C.counts.astype("f8")), C)
+form("h5ad_by_column", lambda to: h5ad(to / "a.h5ad", C, sparse.csc_matrix(C.counts)), C)
+form(
+    "h5ad_layer",
+    lambda to: h5ad(to / "a.h5ad", C, log_normalised(C), layers={"counts": COUNTS}),
+    C,
+    says="X has logarithms",
+)
+form(
+    "h5ad_layer_of_any_name", lambda to: h5ad(to / "a.h5ad", C, scaled(C), layers={"umi": COUNTS}), C, says="layers/umi"
+)
+form("h5ad_raw", lambda to: h5ad(to / "a.h5ad", C, scaled(C), raw=adata(C)), C, says="Counts: raw.X")
+form(
+    "h5ad_raw_of_all_genes",
+    lambda to: h5ad(to / "a.h5ad", some_genes(300), raw=adata(C)),
+    C,
+    says="X has 300 of 640 genes",
+)
+form("h5ad_variable_genes", lambda to: h5ad(to / "a.h5ad", some_genes(300)), "only 300 genes")
+form(
+    "h5ad_layer_chosen",
+    lambda to: h5ad(to / "a.h5ad", corrected(), layers={"raw": COUNTS}),
+    C,
+    arguments="--matrix raw",
+)
+form(
+    "h5ad_two_counts",
+    lambda to: h5ad(to / "a.h5ad", corrected(), layers={"raw": COUNTS}),
+    "layers/raw both have counts",
+)
+form("h5ad_no_such_layer", lambda to: h5ad(to / "a.h5ad", C), "a.h5ad has X", arguments="--matrix counts")
+form("h5ad_velocity", lambda to: h5ad(to / "a.h5ad", C, layers={"spliced": COUNTS, "unspliced": COUNTS * 2}), C)
+form(
+    "h5ad_spliced_alone",
+    lambda to: h5ad(to / "a.h5ad", C, scaled(C), layers={"spliced": COUNTS}),
+    "a part of the counts",
+)
+form("h5ad_no_X", lambda to: no_x(to / "a.h5ad"), C)
+for _name, _values, _reason in (
+    ("logs", log_normalised(C), "logarithms"),
+    ("logs_of_base_2", np.log2(1 + normalised(C)), "logarithms"),
+    ("roots", np.sqrt(C.counts), "square roots"),
+    ("normalised", normalised(C), "normalised"),
+    ("rounded", np.rint(normalised(C)), "the least value"),
+    ("scaled", scaled(C), "negative values"),
+    ("presence", (C.counts > 0).astype("f4"), "presence"),
+    ("missing", np.where(C.counts > 7, np.nan, C.counts), "missing"),
+    ("one_negative", np.where(np.arange(30)[:, None] == 3, -C.counts, C.counts), f"in cell {C.barcodes[3]}"),
+    ("equal_sums", np.full((30, 640), 5) + np.eye(30, 640), "a sum of"),
+):
+    form(f"h5ad_{_name}", partial(lambda values, to: h5ad(to / "a.h5ad", C, values), _values), _reason)
+form(
+    "h5ad_symbols_beside",
+    lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"gene_symbols": C.symbols}),
+    C,
+    says="gene_symbols",
+)
+form("h5ad_symbols_anywhere", lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"label": C.symbols}), C, says="label")
+form(
+    "h5ad_numbers_as_names",
+    lambda to: h5ad(to / "a.h5ad", C, names=[str(i) for i in range(640)], var={"g": C.symbols}),
+    C,
+)
+form(
+    "h5ad_id_beside_symbol",
+    lambda to: h5ad(to / "a.h5ad", C, names=["_".join(pair) for pair in zip(C.ids, C.symbols, strict=True)]),
+    C,
+)
+form("h5ad_cellxgene", lambda to: cellxgene(to / "a.h5ad"), C, says="feature_name")
+form("h5ad_ids_alone", lambda to: h5ad(to / "a.h5ad", C, names=C.ids), "no mitochondrial genes")
+form(
+    "h5ad_stale_columns",
+    lambda to: h5ad(to / "a.h5ad", C, obs={"n_genes": [9000] * 30, "percent_mito": [0.9] * 30}),
+    C,
+    says="Measured anew: n_genes",
+)
+form("h5ad_stored_zeros", lambda to: h5ad(to / "a.h5ad", C, stored_zeros()), C)
+form("h5ad_antibodies", lambda to: typed(to / "a.h5ad", "feature_types"), C, says="Antibody Capture")
+form("h5ad_spike_ins", lambda to: h5ad(to / "a.h5ad", spike_ins()), C, says="spike-in")
+for _column in ("sample", "batch", "orig.ident", "library_id", "Channel"):
+    form(
+        f"h5ad_{_column}",
+        partial(lambda column, to: h5ad(to / "a.h5ad", joined(A, B), obs={column: ["d1"] * 20 + ["d2"] * 20}), _column),
+        two("d1", "d2"),
+        says=_column,
+    )
+form("h5ad_endings", lambda to: h5ad(to / "a.h5ad", joined(A, B.ending("-2"))), two("1", "2"))
+form("h5ad_more_endings", lambda to: h5ad(to / "a.h5ad", joined(A.ending("-1-0"), B.ending("-1-1"))), two("0", "1"))
+form("h5ad_beginnings", lambda to: h5ad(to / "a.h5ad", joined(begun(A, "d1_"), begun(B, "d2_"))), two("d1", "d2"))
+form(
+    "h5ad_two_columns",
+    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs=SAMPLES),
+    "donor, batch could each be the sample",
+)
+form(
+    "h5ad_column_asked",
+    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs=SAMPLES),
+    two("x", "y"),
+    arguments="--sample-by donor",
+)
+form("h5ad_no_such_column", lambda to: h5ad(to / "a.h5ad", C), "--sample-by lane", arguments="--sample-by lane")
+form(
+    "h5ad_cells_without_sample",
+    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs={"sample": [None] * 20 + ["b"] * 20}),
+    two("(no sample)", "b"),
+    arguments="--sample-by sample",
+)
+form(
+    "h5ad_unused_category",
+    lambda to: h5ad(to / "a.h5ad", A, obs={"Channel": pd.Categorical(["a"] * 20, ["a", "b"])}),
+    [{"Channel": "a", **A.row()}],
+)
+form(
+    "h5ad_sample_of_none_kept",
+    lambda to: h5ad(to / "a.h5ad", joined(A, cells(9, good=0, dying=0)), obs={"batch": ["a"] * 20 + ["b"] * 8}),
+    [A.row(), cells(9, good=0, dying=0).row()],
+)
+form(
+    "h5ad_named_sample",
+    lambda to: h5ad(to / "a.h5ad", A, obs={"Channel": ["old"] * 20}),
+    [{"Channel": "x", **A.row()}],
+    arguments="--sample x",
+)
+form(
+    "h5ad_named_samples",
+    lambda to: h5ad(to / "a.h5ad", joined(A, B.ending("-2"))),
+    "2 samples by barcode",
+    arguments="--sample x",
+)
+form("h5ad_as_h5", lambda to: h5ad(to / "a.h5", C), C)
+form("h5ad_packed", lambda to: packed(h5ad(to / "a.h5ad", C)), C)
+form("h5ad_truncated", lambda to: cut(h5ad(to / "a.h5ad", C)), "incomplete")
+form("h5ad_no_cells", lambda to: h5ad(to / "a.h5ad", replace(C, counts=C.counts[:0], barcodes=[])), "0 cells")
+form("h5ad_name_of_other_letters", lambda to: h5ad(to / "матрица.h5ad", C), [{"Channel": "матрица", **C.row()}])
+form("h5mu", lambda to: mudata(to / "a.h5mu"), C)
+form("zarr", lambda to: adata(C, scaled(C), layers={"counts": COUNTS}).write_zarr(to / "a.zarr"), C)
+form("zarr_in_zip", lambda to: zipped(to, "a.zarr.zip", lambda folder: adata(C).write_zarr(folder)), C)
+form("loom", lambda to: loom(to / "a.loom", C), C)
+form("loom_of_logs", lambda to: loom(to / "a.loom", C, values=normalised(C), layers={"counts": C.counts}), C)
+form("loom_other_names", lambda to: loom(to / "a.loom", C, gene="symbol", cell="well"), C)
+form("loom_without_counts", lambda to: loom(to / "a.loom", C, values=normalised(C)), "no matrix of counts")
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+form("csv", lambda to: write(to / "a.csv", table(C)), C)
+form("csv_of_cells", lambda to: write(to / "a.csv", table(C, by_cell=True)), C, says="Rows are cells")
+form("csv_of_cells_told", lambda to: write(to / "a.csv", table(C, by_cell=True)), C, arguments="--transpose")
+form("csv_told_wrong", lambda to: write(to / "a.csv", table(C)), "--transpose yes", arguments="--transpose")
+form(
+    "csv_of_cells_told_wrong",
+    lambda to: write(to / "a.csv", table(C, by_cell=True)),
+    "--transpose no",
+    arguments="--transpose no",
+)
+form("csv_without_signs", lambda to: write(to / "a.csv", table(plain())), "--transpose")
+form(
+    "csv_without_signs_told",
+    lambda to: write(to / "a.csv", table(plain(), by_cell=True)),
+    [C.row(mito=False)],
+    arguments=f"--transpose {NO_MITO}",
+)
+form("csv_short_heading", lambda to: write(to / "a.csv", table(C, corner=None)), C)
+form("tsv", lambda to: write(to / "a.tsv", table(C, sep="\t", corner="GENE")), C)
+form("txt_packed", lambda to: write(to / "a.dge.txt.gz", table(C, sep="\t")), C)
+form("txt_with_blanks", lambda to: write(to / "a.txt", table(C, sep=" ", corner=None)), C)
+form("csv_of_a_message", lambda to: write(to / "data" / "0f9c", table(C)), C)
+form("csv_with_semicolons", lambda to: write(to / "a.csv", table(C, sep=";", number=lambda n: f"{n},0")), C)
+form("csv_with_quotes", lambda to: write(to / "a.csv", quoted(C)), C)
+form("csv_windows", lambda to: write(to / "a.csv", b"\xef\xbb\xbf" + table(C).replace("\n", "\r\n").encode()), C)
+form("csv_exponents", lambda to: write(to / "a.csv", table(C, number=lambda n: f"{n:.2e}")), C)
+form("csv_comment", lambda to: write(to / "a.csv", "# made by x\n" + table(C)), C)
+form("csv_packed_in_secret", lambda to: write(to / "a.csv", table(C), packed=True), C)
+form("csv_gz_in_name_only", lambda to: write(to / "a.csv.gz", table(C), packed=False), C)
+form("csv_two_columns_of_names", lambda to: write(to / "a.csv", two_names()), C)
+form("csv_with_metadata", lambda to: write(to / "a.csv", with_metadata()), two("d1", "d2"), says="n_genes")
+form("csv_gene_lengths", lambda to: write(to / "a.csv", with_lengths()), C, says="Length")
+form("csv_summary_rows", lambda to: write(to / "a.csv", table(summed())), C, says="summary")
+form("csv_short_row", lambda to: write(to / "a.csv", short_row()), "line 6")
+form(
+    "csv_empty_field",
+    lambda to: write(to / "a.csv", table(C, number=lambda n: str(n) if n else "")),
+    "is empty or not a number",
+)
+form(
+    "csv_not_available",
+    lambda to: write(to / "a.csv", table(C, number=lambda n: str(n) if n != 9 else "NA")),
+    "'NA' is empty or not a number",
+)
+form("csv_logs", lambda to: write(to / "a.csv", table(logs())), "logarithms")
+form("csv_truncated", lambda to: cut(write(to / "a.csv", table(C))), "incomplete")
+form("csv_truncated_packed", lambda to: cut(write(to / "a.csv.gz", table(C))), "incomplete")
+form("csv_without_heading", lambda to: write(to / "a.csv", table(C).partition("\n")[2]), "Add a heading")
+form(
+    "csv_beside_metadata",
+    many(lambda to: write(to / "a.csv", table(C)), lambda to: write(to / "m.csv", "cell,x,y\na,1,2\n")),
+    C,
+    says="Not read: m.csv",
+)
+form("csv_two", many(lambda to: write(to / "a.csv", table(A)), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
+form(
+    "csv_beside_matrix",
+    many(lambda to: tenx(to / "m", C), lambda to: write(to / "metrics_summary.csv", 'Cells,Reads\n60,"21,000"\n')),
+    C,
+)
+
+# Archives, and what is no data set -----------------------------------------------------------------------------------
+
+form("tar", lambda to: tarred(to, "a.tar.gz", lambda folder: tenx(folder / "m", C)), C)
+form(
+    "tar_of_two",
+    lambda to: tarred(to, "a.tar", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B))),
+    two("a", "b"),
+)
+form(
+    "tar_of_archives",
+    lambda to: tarred(to, "a.tar", lambda folder: tarred(folder, "b.tgz", lambda f: tenx(f / "m", C))),
+    C,
+)
+form("tar_that_leads_out", lambda to: leads_out(to / "a.tar"), "leads out of the archive")
+form("tar_truncated", lambda to: cut(tarred(to, "a.tar.gz", lambda folder: tenx(folder / "m", C))), "incomplete")
+form("zip", lambda to: zipped(to, "a.zip", lambda folder: write(folder / "a.csv", table(C))), C)
+form("zip_truncated", lambda to: cut(zipped(to, "a.zip", lambda folder: tenx(folder, C))), "incomplete")
+form(
+    "spreadsheet", lambda to: zipped(to, "a.csv", lambda folder: write(folder / "xl" / "s.xml", "<x/>")), "spreadsheet"
+)
+form(
+    "left_by_a_mac",
+    many(
+        lambda to: tenx(to / "m", C),
+        lambda to: write(to / "m" / "._matrix.mtx.gz", "x", packed=False),
+        lambda to: write(to / "__MACOSX" / "x.csv", table(A)),
+    ),
+    C,
+)
+form(
+    "linked",
+    many(lambda to: tenx(to.parent / "elsewhere", C), lambda to: (to / "a").symlink_to(to.parent / "elsewhere")),
+    C,
+)
+for _file, _content, _reason in (
+    ("a.rds", b"X\n\0\0\0\3\0\4", "an R object"),
+    ("a.rds.gz", b"X\n\0\0\0\3\0\4", "an R object"),
+    ("a.fastq.gz", b"@A\nACGT\n+\nIIII\n", "FASTQ"),
+    ("a.h5", b"<!DOCTYPE html><html>", "a web page"),
+    ("a.h5ad", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    ("a.h5ad", b"", "0 bytes"),
+    ("a.csv", table(C).encode("utf-16"), "UTF-16"),
+    ("a.bin", b"\1\2\0\4", "unknown form"),
+    ("README", b"from the core facility", "README: text that is no table"),
+):
+    form(
+        f"other_{_file}_{_reason[:6]}",
+        partial(lambda file, content, to: write(to / file, content), _file, _content),
+        _reason,
+    )
+form("nothing", lambda to: None, "Files: none")
+
+
+# The tests -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(job: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The job without its picture, which takes most of the time."""
+    monkeypatch.setattr(job, "draw", lambda *_: None)
+    return job
+
+
+@pytest.mark.parametrize(("make", "right", "arguments", "says"), FORMS)
+def test_form_has_the_right_table_or_a_reason(
+    quick: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], object],
+    right: Right,
+    arguments: list[str],
+    says: str,
+) -> None:
+    (tmp_path / "input").mkdir()
+    make(tmp_path / "input")
+    status = quick.main(["--base-dir", str(tmp_path), *arguments])
+    log = capsys.readouterr().out
+    if isinstance(right, str):
+        assert status == 3, log
+        assert right in log.splitlines()[-1]
+        assert not (tmp_path / "output").exists()
+        return
+    assert status == 0, log
+    assert says in log
+    rows = list(csv.DictReader((tmp_path / "output" / "qc_metrics.csv").read_text().splitlines()))
+    assert len(rows) == len(right), rows
+    for row, expected in zip(rows, right, strict=True):
+        for name, value in {"dropped": 0, "median_percent_mito": None, **expected}.items():
+            same = row[name] == ("" if value is None else value)
+            assert same or float(row[name]) == pytest.approx(value, rel=1e-6), (name, row)
+    manifest = json.loads((tmp_path / "output" / "manifest.json").read_text())
+    for row, written in zip(rows, manifest["rows"], strict=True):
+        assert row == {name: "" if written.get(name) is None else str(written[name]) for name in row}
+    assert manifest["kept"] == sum(row["kept"] for row in right)
+    for note in (note for data in manifest["inputs"] for note in data["notes"]):
+        assert note in log
+
+
+def test_two_readers_at_once_do_not_meet(job: ModuleType, tmp_path: Path) -> None:
+    """Data sets whose files have the same names."""
+    for name, data in (("a", A), ("b", B)):
+        tenx(tmp_path / name, data)
+    found: dict[str, list[list[int]]] = {"a": [], "b": []}
+
+    def read(name: str) -> None:
+        for _ in range(5):
+            (data,) = job.read(tmp_path / name)
+            found[name].append(data.cells["n_umis"].tolist())
+
+    threads = [threading.Thread(target=read, args=name) for name in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {name: [data.counts.sum(axis=1).tolist()] * 5 for name, data in (("a", A), ("b", B))}
