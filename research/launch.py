@@ -2,11 +2,12 @@
 
     python -m research.launch DATA [options] [-- arguments of the script]
 
-DATA is a file or a folder, which is uploaded, or an s3:// address. In Studio, the job environment (RESEARCH_BUCKET and
-so on) is in the app's environment. Elsewhere, `--deployment NAME` reads it from the stack's SSM parameter.
+DATA is a file or a folder, which is uploaded, or the s3:// address of an object or a folder. Of a folder with several
+data sets, the job makes one table. In Studio, the job environment (RESEARCH_BUCKET and so on) is in the app's
+environment. Elsewhere, `--deployment NAME` reads it from the stack's SSM parameter.
 
-Ctrl-C does not stop the job; `--follow JOB` follows it again. Exit status: 0; 1 if the job failed or was stopped; 2 if
-it could not be started.
+Ctrl-C does not stop the job; `--follow JOB` follows it again, and `--stop JOB` stops it. Exit status: 0; 1 if the job
+failed or was stopped; 2 if it could not be started.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from research import follow, processing_job
-from research.transfer import fetch, is_s3, upload
+from research.transfer import NoSuchData, copy, fetch, is_s3, locate, upload
 
 SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics.py"
 JOBS = "shared/jobs/"
@@ -75,7 +76,11 @@ def request(
     """Return the request for a job with a local script. `data` is a local path or an s3:// address.
 
     `options` are keyword arguments of `processing_job.request`.
+
+    Raises:
+        CannotStart: SageMaker does not accept an argument.
     """
+    check_arguments(arguments)
     base = f"s3://{environment.bucket}/{JOBS}{name}"
     return processing_job.request(
         environment,
@@ -89,14 +94,47 @@ def request(
     )
 
 
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Check a script's arguments by SageMaker's limits (API reference, AppSpecification).
+
+    Raises:
+        CannotStart: There are more than 100, or one is empty, longer than 256 characters, or has a line end.
+    """
+    if len(arguments) > 100:
+        raise CannotStart(f"{len(arguments)} arguments: SageMaker allows at most 100.")
+    for argument in arguments:
+        if len(argument) > 256 or len(argument.splitlines()) != 1:
+            raise CannotStart(f"Argument {argument[:60]!r}: must have 1 to 256 characters, without line ends.")
+
+
+def address_of(s3: Any, data: str, *, own: str) -> str:
+    """Return the address in S3 that a job reads: of the data alone, or `own`, for data to upload or to copy there.
+
+    Raises:
+        NoSuchData: There is no such object or folder.
+    """
+    if not is_s3(data):
+        return own
+    address, alone = locate(s3, data)
+    return address if alone else own
+
+
+def provide(s3: Any, data: str, address: str, *, key: str, report: Callable[[str], None]) -> None:
+    """Upload local data to the address that `address_of` returned, or copy an object that has neighbours."""
+    if not is_s3(data):
+        upload(s3, Path(data), address, key=key, report=report)
+    elif address.rstrip("/") != data.rstrip("/"):
+        report(f"Copying {data}: other keys begin like it, and SageMaker would read them too")
+        copy(s3, data, address, key=key)
+
+
 def start_job(
     clients: Clients, request: dict[str, Any], *, script: Path, data: str, report: Callable[[str], None]
 ) -> None:
-    """Upload the script, and the data unless it is in S3, then start the job."""
+    """Upload the script, and provide the data unless it is in S3 already, then start the job."""
     data_uri, code_uri = (entry["S3Input"]["S3Uri"] for entry in request["ProcessingInputs"])
     key = request["ProcessingOutputConfig"]["KmsKeyId"]
-    if not is_s3(data):
-        upload(clients.s3, Path(data), data_uri, key=key, report=report)
+    provide(clients.s3, data, data_uri, key=key, report=report)
     upload(clients.s3, script, code_uri.rpartition("/")[0], key=key, report=report)
     clients.sagemaker.create_processing_job(**request)
     instance_type = request["ProcessingResources"]["ClusterConfig"]["InstanceType"]
@@ -170,29 +208,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(options, boto3.Session(region_name=options.region), _print)
-    except (processing_job.NotConfigured, CannotStart, BotoCoreError, ClientError) as error:
+    except (processing_job.NotConfigured, CannotStart, NoSuchData, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 2
 
 
 def _run(options: argparse.Namespace, session: Any, report: Callable[[str], None]) -> int:
     clients = Clients.of(session)
+    if options.stop:
+        clients.sagemaker.stop_processing_job(ProcessingJobName=options.stop)
+        report(f"Stopping {options.stop}")
+        return 0
     if options.follow:
         return finish(clients, options.follow, options.results, report)
     if not options.data:
         raise CannotStart("DATA is missing: a file, a folder or an s3:// address.")
     if not is_s3(options.data) and not Path(options.data).exists():
         raise CannotStart(f"{options.data}: there is no such file or folder.")
+    if options.pipeline and options.arguments:
+        raise CannotStart("A pipeline has parameters instead of arguments: --parameter PercentMito=5")
     environment = read_environment(session, options.deployment)
     name = job_name(environment.job_prefix, options.script)
+    address = address_of(clients.s3, options.data, own=f"s3://{environment.bucket}/{JOBS}{name}/data")
     if options.pipeline:
-        name = _start_pipeline(clients, environment, options, name, report)
+        name = _start_pipeline(clients, environment, options, name, address, report)
         return finish(clients, name, options.results, report)
     body = request(
         environment,
         name=name,
         script=options.script,
-        data=options.data,
+        data=address,
         arguments=options.arguments,
         instance_type=options.instance_type,
         volume_gb=options.volume_gb,
@@ -212,18 +257,14 @@ def _start_pipeline(
     environment: processing_job.Environment,
     options: argparse.Namespace,
     name: str,
+    address: str,
     report: Callable[[str], None],
 ) -> str:
-    if options.arguments:
-        raise CannotStart("A pipeline has parameters instead of arguments: --parameter PercentMito=5")
-    data = options.data
-    if not is_s3(data):
-        data = f"s3://{environment.bucket}/{JOBS}{name}/data"
-        upload(clients.s3, Path(options.data), data, key=environment.key, report=report)
+    provide(clients.s3, options.data, address, key=environment.key, report=report)
     execution = start_execution(
         clients,
         f"{environment.job_prefix}{options.pipeline}",
-        {"Input": data, **dict(parameter.split("=", 1) for parameter in options.parameter)},
+        {"Input": address, **dict(parameter.split("=", 1) for parameter in options.parameter)},
         token=name.ljust(32, "-"),
     )
     report(f"Started {execution}")
@@ -236,7 +277,7 @@ def finish(clients: Clients, name: str, results: Path | None, report: Callable[[
         job = follow.follow_job(clients.sagemaker, clients.logs, name, report=report)
     except KeyboardInterrupt:
         report(f"The job continues. To follow it again: python -m research.launch --follow {name}")
-        report(f"To stop it: aws sagemaker stop-processing-job --processing-job-name {name}")
+        report(f"To stop it: python -m research.launch --stop {name}")
         return 0
     status = job["ProcessingJobStatus"]
     reasons = [job[key] for key in ("ExitMessage", "FailureReason") if job.get(key)]
@@ -279,6 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, metavar="DIR", help="folder for the results (default: the job's name)")
     parser.add_argument("--dry-run", action="store_true", help="print the request and exit")
     parser.add_argument("--follow", metavar="JOB", help="follow a job that was started earlier")
+    parser.add_argument("--stop", metavar="JOB", help="stop a job that was started earlier")
     parser.add_argument("--pipeline", metavar="NAME", help="start a pipeline of the deployment file with DATA")
     parser.add_argument(
         "--parameter", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="pipeline parameter"

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 
 def is_s3(data: str) -> bool:
@@ -16,8 +15,42 @@ def is_s3(data: str) -> bool:
 
 def split(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of `s3://bucket/prefix/`."""
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.strip("/")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key.strip("/")
+
+
+class NoSuchData(Exception):
+    """There is no object at an address. The message has the keys that begin like it."""
+
+
+def locate(s3: Any, uri: str) -> tuple[str, bool]:
+    """Return the address of an object, or of a folder with its slash, and whether nothing else begins so.
+
+    SageMaker reads all objects whose key begins with the address: `donor1` would also bring `donor10`.
+
+    Raises:
+        NoSuchData: There is neither an object nor a folder.
+    """
+    bucket, key = split(uri)
+    folder = f"{key}/" if key else ""
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", [])]
+    if key in keys and not uri.endswith("/"):
+        return uri, len(keys) == 1
+    if s3.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=1).get("Contents"):
+        return f"s3://{bucket}/{folder}", True
+    others = ", ".join(keys[:5]) or "none"
+    raise NoSuchData(f"{uri}: there is no such object or folder. Keys that begin so: {others}.")
+
+
+def copy(s3: Any, source: str, target: str, *, key: str) -> None:
+    """Copy an object, with its name, below the s3:// address `target`, encrypted with the KMS key `key`. S3 copies."""
+    (from_bucket, from_key), (bucket, prefix) = split(source), split(target)
+    place = f"{prefix}/{from_key.rpartition('/')[2]}"
+    s3.copy({"Bucket": from_bucket, "Key": from_key}, bucket, place, ExtraArgs=_encryption(key))
+
+
+def _encryption(key: str) -> dict[str, str]:
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
 
 
 def upload(s3: Any, source: Path, target: str, *, key: str, report: Callable[[str], None]) -> None:
@@ -28,10 +61,9 @@ def upload(s3: Any, source: Path, target: str, *, key: str, report: Callable[[st
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     bucket, prefix = split(target)
     progress = _Progress(sum(file.stat().st_size for file in files), f"Uploading {source.name}", report)
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     for file in files:
         name = file.relative_to(source.parent).as_posix()
-        s3.upload_file(str(file), bucket, f"{prefix}/{name}", ExtraArgs=encryption, Callback=progress)
+        s3.upload_file(str(file), bucket, f"{prefix}/{name}", ExtraArgs=_encryption(key), Callback=progress)
 
 
 def fetch(s3: Any, job: dict[str, Any], target: Path) -> list[Path]:

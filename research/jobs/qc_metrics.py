@@ -532,7 +532,7 @@ def read_text(source: Source, choices: Choices) -> Stored:
 
 DESCRIPTION = re.compile(
     r"n_?(genes?|counts?|umis?)(_by_counts|_rna)?|ncount_rna|nfeature_rna|(log1p_)?total(_counts|_umis)?|sum|(pct|percent|frac)[_.].*|"
-    r"clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)[_.-]?\d+|(s|g2m)\.score|chr(om(osome)?)?|start|end|"
+    r"clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)_\d+|(s|g2m)\.score|chr(om(osome)?)?|start|end|"
     r"strand|width|(gene_?)?length|entrez(_?gene)?(_?id)?",
     re.IGNORECASE,
 )
@@ -894,7 +894,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
             cell = int(numpy.searchsorted(matrix.indptr, at, side="right")) - 1
             gene = next(iter(text_columns(features).values()))[matrix.indices[at]]
             return f"{what} values: {values[at]:g} for gene {gene} in cell {cells[cell]}"
-    if values.min() == values.max():
+    if values.min() == values.max() and len(values) > 100 * matrix.shape[0]:
         return f"no other value than {values[0]:g}, which tells presence"
     whole = numpy.abs(values - numpy.rint(values)) <= 1e-6 * numpy.maximum(1, values)
     if not whole.all() and (scale := scale_of(matrix)):

@@ -72,6 +72,20 @@ def test_request_names_a_prefix_for_each_job(data: str, uri: str) -> None:
     assert validate(body) == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--n", "1"] * 51, "102 arguments: SageMaker allows at most 100"),
+        (["--sample", "é" * 257], "must have 1 to 256 characters"),
+        (["--sample", ""], "must have 1 to 256 characters"),
+        (["--sample", "a\nb"], "without line ends"),
+    ],
+)
+def test_arguments_outside_of_sagemakers_limits_are_refused(arguments: list[str], error: str) -> None:
+    with pytest.raises(launch.CannotStart, match=error):
+        launch.request(ENVIRONMENT, name="n", script=launch.SCRIPT, data="cells.h5", arguments=arguments)
+
+
 @pytest.mark.parametrize("prefix", ["coatcheck-", "a" * 32 + "-"])
 @pytest.mark.parametrize("script", ["qc_metrics.py", "my own (1).py", "é" * 50 + ".py", f"{'long-' * 20}.py"])
 def test_job_name_is_valid(prefix: str, script: str) -> None:
@@ -201,6 +215,16 @@ def test_ctrl_c_does_not_stop_the_job(
     lines: list[str] = []
     assert launch.finish(clients, "coatcheck-qc-1", tmp_path, lines.append) == 0
     assert any("--follow coatcheck-qc-1" in line for line in lines)
+    assert any("--stop coatcheck-qc-1" in line for line in lines)
+
+
+def test_job_is_stopped(
+    clients: launch.Clients, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch.Clients, "of", lambda session: clients)
+    sagemaker.add_response("stop_processing_job", {}, {"ProcessingJobName": "coatcheck-qc-1"})
+    assert launch.main(["--stop", "coatcheck-qc-1"]) == 0
+    assert capsys.readouterr().out == "Stopping coatcheck-qc-1\n"
 
 
 # Pipelines -----------------------------------------------------------------------------------------------------------
@@ -230,6 +254,26 @@ def test_execution_is_started_and_its_job_found(clients: launch.Clients, sagemak
 
 
 @pytest.mark.usefixtures("studio")
+def test_object_with_neighbours_is_copied_for_its_pipeline(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline reads the copy: by the address of a.h5, SageMaker would read a.h5ad, too."""
+    for name in ("a.h5", "a.h5ad"):
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"shared/{name}", Body=name.encode())
+    inputs: list[str] = []
+
+    def start(_: Any, pipeline: str, parameters: dict[str, str], **__: Any) -> str:
+        inputs.append(parameters["Input"])
+        raise launch.CannotStart(pipeline)
+
+    monkeypatch.setattr(launch, "start_execution", start)
+    assert launch.main([f"s3://{BUCKET}/shared/a.h5", "--pipeline", "qc"]) == 2
+    prefix = inputs[0].removeprefix(f"s3://{BUCKET}/")
+    (copied,) = aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    assert copied["Key"] == f"{prefix}/a.h5"
+    assert launch.main([f"s3://{BUCKET}/shared", "--pipeline", "qc"]) == 2
+    assert inputs[1] == f"s3://{BUCKET}/shared/"
+
+
+@pytest.mark.usefixtures("studio")
 def test_execution_without_a_job_exits_with_2(
     clients: launch.Clients,
     sagemaker: Stubber,
@@ -238,6 +282,7 @@ def test_execution_without_a_job_exits_with_2(
 ) -> None:
     """The stub also validates the length of the token."""
     monkeypatch.setattr(launch.Clients, "of", lambda session: clients)
+    monkeypatch.setattr(launch, "locate", lambda s3, uri: (uri, True))
     sagemaker.add_response("start_pipeline_execution", {"PipelineExecutionArn": EXECUTION})
     sagemaker.add_response("list_pipeline_execution_steps", {"PipelineExecutionSteps": [{"StepName": "Run"}]})
     failed = {"PipelineExecutionStatus": "Failed", "FailureReason": "AccessDenied"}

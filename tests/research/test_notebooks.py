@@ -72,6 +72,27 @@ def test_quality_notebook_runs_on_simulated_cells(environment: Path, home: Path)
 
 
 @pytest.mark.image
+def test_runs_notebook_gathers_samples_and_differences(environment: Path, home: Path) -> None:
+    """Two runs of the job on simulated tables, with other thresholds."""
+    table = ["," + ",".join(f"{'ACGT' * 4}-{i + 1}" for i in range(30))]
+    table += [f"MT-{i}" + ",1" * 30 for i in range(3)]
+    table += [f"G{i}" + "".join(f",{1 + i % (2 + cell % 5)}" for cell in range(30)) for i in range(600)]
+    for name, limit in (("a", "10"), ("b", "5")):
+        base = home / name
+        (base / "input").mkdir(parents=True)
+        (base / "input" / f"{name}.csv").write_text("\n".join(table) + "\n")
+        script = home / "research" / "jobs" / "qc_metrics.py"
+        command = [str(environment / "bin" / "python"), str(script), "--base-dir", str(base), "--percent-mito", limit]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout
+    outputs = execute(environment, home / "research" / "notebooks" / "compare_runs.ipynb")
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    texts = "".join("".join(output.get("data", {}).get("text/plain", "")) for output in outputs)
+    assert "a/output" in texts
+    assert "percent_mito" in texts.rpartition("dropped")[2], "the only setting that differs"
+
+
+@pytest.mark.image
 def test_launch_notebook_starts_the_same_job_twice(environment: Path, home: Path) -> None:
     """With boto3 and with SageMaker's library. The emulator has S3 and logs; SageMaker is a stub."""
     (home / "cells.csv").write_text(",A\nc1,1\n")

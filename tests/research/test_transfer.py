@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from research.transfer import fetch, split, upload
+from research.transfer import NoSuchData, copy, fetch, locate, split, upload
 
 KEY = "arn:aws:kms:us-east-1:555555555555:key/1"
 
@@ -23,8 +23,40 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-def test_uri_is_split_into_bucket_and_prefix() -> None:
-    assert split("s3://bucket/some/prefix/") == ("bucket", "some/prefix")
+@pytest.mark.parametrize("key", ["some/prefix", "run #1/a?b.h5", ""])
+def test_uri_is_split_into_bucket_and_prefix(key: str) -> None:
+    assert split(f"s3://bucket/{key}/") == ("bucket", key)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address", "alone"),
+    [
+        ("s3://data/runs/donor1", "s3://data/runs/donor1/", True),
+        ("s3://data/runs/donor1/", "s3://data/runs/donor1/", True),
+        ("s3://data/runs/donor10/b.h5", "s3://data/runs/donor10/b.h5", True),
+        ("s3://data/runs/donor1/a.h5", "s3://data/runs/donor1/a.h5", False),
+        ("s3://data", "s3://data/", True),
+    ],
+)
+def test_address_is_of_an_object_or_a_folder_alone(s3: Any, uri: str, address: str, alone: bool) -> None:
+    """A neighbour is an object whose key begins with the address: of another donor, or a.h5ad beside a.h5."""
+    for name in ("donor1/a.h5", "donor1/a.h5ad", "donor10/b.h5"):
+        s3.put_object(Bucket="data", Key=f"runs/{name}", Body=b"")
+    assert locate(s3, uri) == (address, alone)
+
+
+@pytest.mark.parametrize("uri", ["s3://data/runs/donor", "s3://data/runs/donor/", "s3://data/runs/donor10/b"])
+def test_address_without_data_is_refused_with_its_neighbours(s3: Any, uri: str) -> None:
+    s3.put_object(Bucket="data", Key="runs/donor10/b.h5", Body=b"")
+    with pytest.raises(NoSuchData, match=r"no such object or folder\. Keys that begin so: runs/donor10/b\.h5"):
+        locate(s3, uri)
+
+
+def test_object_is_copied_encrypted(s3: Any) -> None:
+    s3.put_object(Bucket="data", Key="runs/a.h5", Body=b"cells")
+    copy(s3, "s3://data/runs/a.h5", "s3://data/job/data", key=KEY)
+    stored = s3.get_object(Bucket="data", Key="job/data/a.h5")
+    assert (stored["Body"].read(), stored["SSEKMSKeyId"]) == (b"cells", KEY)
 
 
 def test_file_or_folder_is_uploaded_encrypted(s3: Any, tmp_path: Path) -> None:

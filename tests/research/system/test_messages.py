@@ -122,4 +122,4 @@ def test_job_of_the_execution_runs(laboratory: Laboratory, environment: Path, re
     (row,) = csv.DictReader((ended.output / "qc_metrics.csv").read_text().splitlines())
     assert (row["Channel"], row["kept"], row["total"]) == ("cells", "404", "559")
     manifest = json.loads((ended.output / "manifest.json").read_text())
-    assert manifest["input"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["inputs"][0]["files"] == {"data/cells.csv": hashlib.sha256(content).hexdigest()}
