@@ -905,7 +905,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
         )
     starts = matrix.indptr[:-1][numpy.diff(matrix.indptr) > 0]
     sums, least = numpy.add.reduceat(values, starts), numpy.minimum.reduceat(values, starts)
-    if len(sums) >= 5 and sums.max() - sums.min() < 0.01 * sums.mean():
+    if len(sums) >= 5 and sums.max() - sums.min() < 0.01 * sums.mean() and not (whole.all() and sums.mean() < 50):
         return f"a sum of {sums[0]:g} in every cell, as normalised values have"
     if whole.all() and numpy.median(least) > 1:
         return f"{numpy.median(least):g} as the least value in most cells, where counts have 1"

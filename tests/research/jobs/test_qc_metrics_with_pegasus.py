@@ -144,7 +144,7 @@ for name, file in files.items():
 result["old"] = [row["kept"], row["total"]]
 """,
     )
-    assert counts.pop("old") == 12
+    assert counts.pop("old") == [12, 12]
     assert len(counts) == 10
     assert {tuple(count) for count in counts.values()} == {tuple(counts["a.h5"])}
     assert counts["a.h5"][1] == 1107
