@@ -824,6 +824,8 @@ def counts_of(stored: Stored, *, label: str, choices: Choices) -> tuple[str, Any
             f"{label}: no matrix of counts: {'; '.join(flaws)}. Write the counts as X or as a layer, or name their "
             "matrix with --matrix."
         )
+    if whole_numbers(best[1].data).all():
+        best[1].data = best[1].data.round()
     others = Counter(kind for kind in types_of(stored.matrices[best[0]][1]) if not GENE_TYPE.fullmatch(kind))
     stored.notes += [
         f"Counts: {best[0]}, of {', '.join(stored.matrices)}.",
@@ -896,7 +898,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
             return f"{what} values: {values[at]:g} for gene {gene} in cell {cells[cell]}"
     if values.min() == values.max() and len(values) > 100 * matrix.shape[0]:
         return f"no other value than {values[0]:g}, which tells presence"
-    whole = numpy.abs(values - numpy.rint(values)) <= 1e-6 * numpy.maximum(1, values)
+    whole = whole_numbers(values)
     if not whole.all() and (scale := scale_of(matrix)):
         return scale
     if not whole.all() and not fractions:
@@ -910,6 +912,13 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
     if whole.all() and numpy.median(least) > 1:
         return f"{numpy.median(least):g} as the least value in most cells, where counts have 1"
     return None
+
+
+def whole_numbers(values: Any) -> Any:
+    """Return a mask of values that are whole numbers, but for the error of a calculation with them."""
+    import numpy
+
+    return numpy.abs(values - numpy.rint(values)) <= 1e-6 * numpy.maximum(1, values)
 
 
 def scale_of(matrix: Any) -> str | None:
