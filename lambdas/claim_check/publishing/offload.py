@@ -146,8 +146,7 @@ class ObjectWriter:
 
     def put(self, body: bytes) -> Offloaded:
         """Write a payload in one request. Call it in a worker."""
-        digest = hashlib.sha256(body)
-        sha256 = digest.hexdigest()
+        sha256 = hashlib.sha256(body)
         for attempt in range(_PUT_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE_SECONDS * attempt)
@@ -157,7 +156,7 @@ class ObjectWriter:
                         **self._place,
                         Body=body,
                         IfNoneMatch="*",
-                        ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                        ChecksumSHA256=base64.b64encode(sha256.digest()).decode(),
                         **self._properties,
                     )
                     required(response, "ETag")
@@ -165,46 +164,63 @@ class ObjectWriter:
                     if code(error) not in _EXISTS:
                         raise
                 else:
-                    return Offloaded(self._target, len(body), sha256)
+                    return Offloaded(self._target, len(body), sha256.hexdigest())
             if existing := self._existing():
-                return self._same(existing, len(body), sha256, zlib.crc32(body))
+                digest = _Digest(needs_crc32=True)
+                digest.update(body)
+                return self._same(existing, digest)
         raise self._contended()
 
     def upload(self, source: SourceReader, *, may_exist: bool) -> Offloaded:
         """Write a payload in parts."""
-        blob = source.blob
-        with self._memory.share() as share:
-            with (
-                MultipartUpload(
-                    self._s3,
-                    self._target,
-                    algorithm="CRC32",
-                    limit=_connections(share) if blob else MAXIMUM_CONNECTIONS,
-                    parameters=self._properties,
-                    progress=self._progress,
-                    errors=self._part_errors,
-                ) as upload,
-                upload,
-            ):
-                existing = upload.create(self._look if may_exist else lambda: None)
-                if existing is None:
-                    digest = self._send_blob(upload, blob) if blob else self._send_stream(upload, source, share)
-                    upload.wait_for_all()
-                    if digest.crc32 is not None and digest.crc32 != upload.crc32:
-                        raise changed()
-                    if upload.complete(only_if_new=True, codes=_EXISTS):
-                        crc32 = base64_crc32(upload.crc32)
-                        return Offloaded(self._target, upload.size, digest.sha256, crc32=crc32)
-                    digest.crc32 = upload.crc32
+        with self._memory.share() as share, share, self._multipart(source, share) as upload, upload:
+            existing = upload.create(self._look if may_exist else lambda: None)
             if existing is None:
-                existing = run_in_worker(self._existing)
-            elif blob and existing.size != blob.size:
-                raise self._conflict()
-            else:
-                digest = _digest(blob, source)
+                digest = self._send(upload, source, share)
+                if upload.complete(only_if_new=True, codes=_EXISTS):
+                    return Offloaded(self._target, digest.size, digest.sha256, crc32=base64_crc32(upload.crc32))
+        if existing is None:
+            existing = run_in_worker(self._existing)
+        else:
+            digest = self._digest(source, existing)
         if existing is None:
             raise self._contended()
-        return run_in_worker(self._same, existing, digest.size, digest.sha256, digest.crc32 or 0)
+        return run_in_worker(self._same, existing, digest)
+
+    def _multipart(self, source: SourceReader, share: Share) -> MultipartUpload:
+        return MultipartUpload(
+            self._s3,
+            self._target,
+            algorithm="CRC32",
+            limit=_connections(share) if source.blob else MAXIMUM_CONNECTIONS,
+            parameters=self._properties,
+            progress=self._progress,
+            errors=self._part_errors,
+        )
+
+    def _send(self, upload: MultipartUpload, source: SourceReader, share: Share) -> _Digest:
+        """Send all parts, and return the digest of the bytes that were sent."""
+        digest = self._send_blob(upload, source.blob) if source.blob else self._send_stream(upload, source, share)
+        upload.wait_for_all()
+        if digest.crc32 not in (None, upload.crc32):
+            raise changed()
+        digest.crc32 = upload.crc32
+        return digest
+
+    def _digest(self, source: SourceReader, existing: Reported) -> _Digest:
+        """Return the digest of a payload that is not sent. Raises PayloadConflict if the object has another size."""
+        digest, blob = _Digest(needs_crc32=True), source.blob
+        if blob is None:
+            buffer = memoryview(bytearray(MIB))
+            while filled := source.fill(buffer):
+                digest.update(buffer[:filled])
+            return digest
+        if existing.size != blob.size:
+            raise self._conflict()
+        for piece in pieces_of(blob, blob.size):
+            digest.update(piece)
+        blob.require_end()
+        return digest
 
     def _send_blob(self, upload: MultipartUpload, blob: BytesBlob | FileBlob) -> _Digest:
         """Send a blob's parts. Workers read them, while this thread reads all bytes again for the digest."""
@@ -255,17 +271,17 @@ class ObjectWriter:
     def _reported(self) -> Reported:
         return Reported.of(self._s3.head_object(**self._place, ChecksumMode="ENABLED"))
 
-    def _same(self, existing: Reported, size: int, sha256: str, crc32: int) -> Offloaded:
+    def _same(self, existing: Reported, digest: _Digest) -> Offloaded:
         """Return the payload that is stored already. Raises PayloadConflict if the object has other content."""
-        if existing.size != size:
+        if existing.size != digest.size:
             raise self._conflict()
         if existing.crc32 and not existing.sha256:
-            is_same = existing.crc32 == base64_crc32(crc32)
+            is_same = existing.crc32 == base64_crc32(digest.crc32 or 0)
         else:
-            is_same = (existing.sha256 or self._read_back(size)) == sha256
+            is_same = (existing.sha256 or self._read_back(existing.size)) == digest.sha256
         if not is_same:
             raise self._conflict()
-        return Offloaded(self._target, size, sha256, created=False, crc32=existing.crc32)
+        return Offloaded(self._target, digest.size, digest.sha256, created=False, crc32=existing.crc32)
 
     def _read_back(self, size: int) -> str:
         reader = ObjectReader(
@@ -437,17 +453,3 @@ def _connections(share: Share) -> int:
     while connections < MAXIMUM_CONNECTIONS and share.take(_REQUEST_BYTES, needed_next=not connections):
         connections += 1
     return connections
-
-
-def _digest(blob: BytesBlob | FileBlob | None, source: SourceReader) -> _Digest:
-    """Return the digest of a payload that is not sent."""
-    digest = _Digest(needs_crc32=True)
-    if blob:
-        for piece in pieces_of(blob, blob.size):
-            digest.update(piece)
-        blob.require_end()
-        return digest
-    buffer = memoryview(bytearray(MIB))
-    while filled := source.fill(buffer):
-        digest.update(buffer[:filled])
-    return digest

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from _thread import start_new_thread
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -130,6 +131,8 @@ class MultipartUpload:
         self._upload: Any = {}
         self._parts: dict[int, Part] = {}
         self._aborting = Lock()
+        # One checksum for each processor at a time: otherwise all would be done at the same time, and late.
+        self._digesting = Semaphore(os.cpu_count() or 1)
         self._is_closed = False
         self._failure: Exception | None = None
         self.size = 0
@@ -227,7 +230,8 @@ class MultipartUpload:
         body: Any = PartBody(blob, first, size, self._workers)
         # The checksum is computed here and sent as a header. boto3 would send it after the body, and would copy the
         # body several times, in pieces of 16 KiB.
-        crc32 = body.crc32()
+        with self._digesting:
+            crc32 = body.crc32()
         checksum: Any = {"ChecksumCRC32": base64_crc32(crc32)}
         response = self._s3.upload_part(**self._upload, PartNumber=number, Body=body, **checksum)
         request: Any = {"PartNumber": number, "ETag": required(response, "ETag"), **checksum}

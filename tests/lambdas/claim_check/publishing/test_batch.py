@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +24,7 @@ from claim_check import (
     MessagingDenied,
     MessagingUnavailable,
     PayloadConflict,
+    PayloadDenied,
     Pointer,
     Publisher,
     Store,
@@ -28,6 +33,8 @@ from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
 from tests.lambdas.claim_check.fake_s3 import FakeS3
 
+MIB = 2**20
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sns.client import SNSClient
@@ -35,6 +42,10 @@ if TYPE_CHECKING:
 
 def entries(count: int, **more: Any) -> list[Entry]:
     return [Entry(payload=f"payload {number}", message_id=f"m-{number}", **more) for number in range(count)]
+
+
+def numbered(payloads: Iterable[Any]) -> list[Entry]:
+    return [Entry(payload=payload, message_id=f"m-{number}") for number, payload in enumerate(payloads)]
 
 
 def weight(published: dict[str, Any]) -> int:
@@ -112,6 +123,103 @@ def test_large_entries_are_offloaded_one_by_one(
     messages = [dereferencer.message(DELIVERIES["SQS event, raw"](published)) for published in sns.published]
     assert [message.payload.read() for message in messages] == payloads
     assert [message.id for message in messages] == [outcome.message_id for outcome in outcomes]
+
+
+def test_payloads_are_stored_16_at_a_time(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:
+    running: list[str] = []
+    counts: list[int] = []
+    full = threading.Event()
+
+    def hook(request: str) -> None:
+        running.append(request)
+        counts.append(len(running))
+        if len(running) == 16:
+            full.set()
+        full.wait(10)
+        time.sleep(0.02)
+        running.remove(request)
+
+    fake_s3.hook = hook
+    outcomes = publisher.publish_batch([Entry(payload=b"\0" * 300_000, message_id=f"m-{n}") for n in range(40)])
+    assert max(counts) == 16
+    assert [outcome.published and outcome.published.message_id for outcome in outcomes] == [f"m-{n}" for n in range(40)]
+    assert [
+        json.loads(message["MessageAttributes"]["ClaimCheck"]["StringValue"])["id"] for message in sns.published
+    ] == [f"m-{n}" for n in range(40)]
+
+
+def test_messages_are_sent_while_later_payloads_are_stored(
+    publisher: Publisher, sns: NotedSns, fake_s3: FakeS3
+) -> None:
+    def hook(request: str) -> None:
+        if request.endswith("/last"):
+            deadline = time.monotonic() + 10
+            while not sns.batches and time.monotonic() < deadline:
+                time.sleep(0.01)
+            sent.append(len(sns.batches))
+
+    sent: list[int] = []
+    fake_s3.hook = hook
+    publisher.publish_batch([*entries(12), Entry(payload=b"\0", message_id="last")])
+    assert sent == [1]
+
+
+@pytest.mark.parametrize("kind", ["stream", "path", "text"])
+def test_payloads_read_at_a_time_are_within_the_memory_limit(
+    kind: str, store: Store, sns: NotedSns, s3: S3Client, fake_s3: FakeS3, tmp_path: Path
+) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, memory=20 * MIB, sns=sns.client(), s3=s3)
+    path = tmp_path / "payload"
+    path.write_bytes(bytes(4 * MIB))
+    payloads: dict[str, Any] = {"stream": [bytes(4 * MIB)], "path": path, "text": "\0" * (4 * MIB)}
+    held: list[int] = []
+    fake_s3.hook = lambda _: held.append(publisher._memory.held)
+    outcomes = publisher.publish_batch([Entry(payload=payloads[kind]) for _ in range(12)])
+    assert [outcome.error for outcome in outcomes] == [None] * 12
+    assert max(held) <= 20 * MIB
+    assert publisher._memory.held == 0
+
+
+def test_bytes_of_the_caller_need_no_memory(store: Store, sns: NotedSns, s3: S3Client, fake_s3: FakeS3) -> None:
+    publisher = Publisher(topic_arn=TOPIC, store=store, memory=8 * MIB, sns=sns.client(), s3=s3)
+    waiting = threading.Barrier(4)
+    fake_s3.hook = lambda _: waiting.wait(10)  # four at a time, or an error
+    outcomes = publisher.publish_batch([Entry(payload=b"\0" * (4 * MIB)) for _ in range(4)])
+    assert [outcome.error for outcome in outcomes] == [None] * 4
+
+
+def test_large_entries_are_stored_alone_and_in_order(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:
+    large, small = b"\0" * (9 * MIB), b"\0"
+    payloads: list[Any] = [small, large, small, iter([large]), small]
+    outcomes = publisher.publish_batch(numbered(payloads))
+    assert [outcome.published and outcome.published.size for outcome in outcomes] == [1, 9 * MIB, 1, 9 * MIB, 1]
+    assert [len(batch) for batch in sns.batches] == [5]
+    requests = [request for request in fake_s3.requests if "uploads" in request or request.startswith("PUT")]
+    assert requests[0] == "PUT /payloads-one/payloads/m-0"
+    assert requests[1] == "POST /payloads-one/payloads/m-1?uploads"
+
+
+@pytest.mark.parametrize(("index", "method"), [(1, "PUT"), (2, "POST")], ids=["small", "large"])
+def test_failed_store_is_the_error_of_its_entry(
+    index: int, method: str, publisher: Publisher, sns: NotedSns, fake_s3: FakeS3
+) -> None:
+    fake_s3.fail(method, 403, "AccessDenied", on=f"m-{index}")
+    payloads = [b"\0", b"\0", b"\0" * (9 * MIB), b"\0"]
+    outcomes = publisher.publish_batch(numbered(payloads))
+    assert [type(outcome.error) for outcome in outcomes].index(PayloadDenied) == index
+    assert [outcome.message_id for outcome in outcomes] == ["m-0", "m-1", "m-2", "m-3"]
+    assert len(sns.published) == 3
+
+
+def test_payloads_are_read_in_the_callers_thread(publisher: Publisher) -> None:
+    threads: list[int] = []
+
+    def payload() -> Iterator[bytes]:
+        threads.append(threading.get_ident())
+        yield b"\0" * 300_000
+
+    publisher.publish_batch([Entry(payload=payload()) for _ in range(5)])
+    assert threads == [threading.get_ident()] * 5
 
 
 def test_failed_entry_affects_no_other(publisher: Publisher, sns: NotedSns, fake_s3: FakeS3) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from claim_check import (
     InvalidMessage,
     MessagingDenied,
     MessagingUnavailable,
+    ObjectOptions,
     PayloadTooLarge,
     Publisher,
     S3Object,
@@ -256,3 +260,122 @@ def test_requests_use_given_clients_and_set_no_acl(
     assert dereferencer.message(DELIVERIES["SNS event"](sns.published[0])).payload.read() == b"\x00"
     sent = {name for headers in fake_s3.headers for name in headers}
     assert not [name for name in sent if "acl" in name or "server-side-encryption" in name]
+
+
+class TestReservedSpace:
+    """Bytes and attributes that are kept free for tracing libraries."""
+
+    def publisher(self, store: Store, sns: NotedSns, s3: S3Client, **reserved: Any) -> Publisher:
+        return Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3, **reserved)
+
+    def test_reserved_bytes_lower_the_threshold(self, store: Store, sns: NotedSns, s3: S3Client) -> None:
+        publisher = self.publisher(store, sns, s3, reserved_bytes=1_000)
+        space = 262_144 - 1_000 - CLAIM
+        assert publisher.publish(b"x" * space, message_id="m-1").pointer is None
+        assert publisher.publish(b"x" * (space + 1), message_id="m-2").pointer is not None
+
+    def test_reserved_bytes_are_free_in_each_entry_of_a_batch(self, store: Store, sns: NotedSns, s3: S3Client) -> None:
+        publisher = self.publisher(store, sns, s3, reserved_bytes=1_024)
+        size = 262_144 // 10 - 1_024 - CLAIM
+        publisher.publish_batch([Entry(payload="x" * size, message_id=f"m-{n}") for n in range(10)])
+        assert [len(batch) for batch in sns.batches] == [10]
+        publisher.publish_batch([Entry(payload="x" * (size + 1), message_id=f"m-{n}") for n in range(10)])
+        assert [len(batch) for batch in sns.batches[1:]] == [9, 1]
+
+    def test_reserved_bytes_are_free_beside_a_pointer(self, store: Store, sns: NotedSns, s3: S3Client) -> None:
+        attributes = {"a": "x" * 261_000}
+        self.publisher(store, sns, s3, reserved_bytes=10).publish(b"\0", attributes=attributes)
+        with pytest.raises(InvalidMessage, match="more than 262144"):
+            self.publisher(store, sns, s3, reserved_bytes=1_000).publish(b"\0", attributes=attributes)
+
+    @pytest.mark.parametrize("payload", [b"x", b"\0"], ids=["inline", "offloaded"])
+    def test_reserved_attributes_are_free(self, payload: bytes, store: Store, sns: NotedSns, s3: S3Client) -> None:
+        publisher = self.publisher(store, sns, s3, reserved_attributes=2)
+        allowed = 7 if payload == b"x" else 6
+        publisher.publish(payload, attributes={str(number): 1 for number in range(allowed)})
+        assert len(sns.published[0]["MessageAttributes"]) == 8
+        with pytest.raises(InvalidMessage, match=f"{allowed + 1} are more than {allowed} .*, 2 are reserved;"):
+            publisher.publish(payload, attributes={str(number): 1 for number in range(allowed + 1)})
+
+    @pytest.mark.parametrize(
+        ("reserved", "problem"),
+        [
+            ({"reserved_bytes": -1}, "reserved_bytes = -1: must be from 0 to less than the threshold"),
+            ({"reserved_bytes": 262_144}, "reserved_bytes = 262144"),
+            ({"reserved_attributes": -1}, "reserved_attributes = -1: must be from 0 to 8"),
+            ({"reserved_attributes": 9}, "reserved_attributes = 9"),
+        ],
+    )
+    def test_invalid_reserve_is_rejected(
+        self, reserved: dict[str, int], problem: str, store: Store, sns: NotedSns, s3: S3Client
+    ) -> None:
+        with pytest.raises(ValueError, match=problem):
+            self.publisher(store, sns, s3, **reserved)
+        self.publisher(store, sns, s3, reserved_bytes=262_143, reserved_attributes=8)
+
+
+def storage_classes(fake_s3: FakeS3) -> list[str | None]:
+    return [headers.get("x-amz-storage-class") for headers in fake_s3.headers]
+
+
+def test_options_of_the_publisher_are_the_default(store: Store, sns: NotedSns, s3: S3Client, fake_s3: FakeS3) -> None:
+    of_publisher, of_call = (ObjectOptions(storage_class=name) for name in ("STANDARD_IA", "GLACIER_IR"))
+    publisher = Publisher(topic_arn=TOPIC, store=store, object_options=of_publisher, sns=sns.client(), s3=s3)
+    fake_s3.put("uploads-one", "outbox/a", b"abc")
+    publisher.publish(b"\0")
+    publisher.publish(b"\0", object_options=of_call)
+    publisher.publish_object(UPLOAD, size=3, message_id="u-1")
+    publisher.publish_object(UPLOAD, size=3, message_id="u-2", object_options=of_call)
+    publisher.publish_batch([Entry(payload=b"\0")])
+    publisher.publish_batch([Entry(payload=b"\0", object_options=of_call)])
+    assert storage_classes(fake_s3) == ["STANDARD_IA", "GLACIER_IR"] * 3
+
+
+def test_progress_is_called_for_payload_and_copy(publisher: Publisher, fake_s3: FakeS3) -> None:
+    counts: list[int] = []
+    fake_s3.put("uploads-one", "outbox/a", b"abc")
+    publisher.publish(b"\0" * 7, progress=counts.append)
+    publisher.publish_object(UPLOAD, size=3, message_id="u-1", progress=counts.append)
+    publisher.publish("inline", progress=counts.append)
+    assert counts == [7, 3]
+
+
+def test_message_declares_the_checksum_of_s3(publisher: Publisher, sns: NotedSns, dereferencer: Dereferencer) -> None:
+    for data, checksum in ((b"\0", "sha256"), (b"\0" * 9_000_000, "crc32")):
+        publisher.publish(data)
+        message = dereferencer.message(DELIVERIES["SNS event"](sns.published[-1]))
+        assert message.payload.verify().checksum == checksum
+        assert message.sha256
+
+
+def test_object_under_a_generated_id_is_not_looked_for(publisher: Publisher, fake_s3: FakeS3) -> None:
+    publisher.publish(b"\0" * 9_000_000)
+    assert fake_s3.requests_of("HEAD") == []
+    publisher.publish(b"\0" * 9_000_000, message_id="m-1")
+    assert len(fake_s3.requests_of("HEAD")) == 1
+
+
+@pytest.mark.parametrize("memory", [0, 2**20 - 1, True, 1.5])
+def test_invalid_memory_is_rejected(memory: Any, store: Store) -> None:
+    with pytest.raises(ValueError, match="memory = "):
+        Publisher(topic_arn=TOPIC, store=store, memory=memory)
+
+
+def test_threads_share_one_client_of_each_service(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    barrier, made = threading.Barrier(4), []
+
+    def client(service: str, *_: object, **__: object) -> object:
+        made.append(service)
+        time.sleep(0.05)
+        return object()
+
+    def use() -> tuple[object, object]:
+        barrier.wait(10)
+        return publisher._s3, publisher._sns
+
+    monkeypatch.setattr("boto3.client", client)
+    publisher = Publisher(topic_arn=TOPIC, store=store)
+    with ThreadPoolExecutor(4) as pool:
+        clients = {future.result() for future in [pool.submit(use) for _ in range(4)]}
+    assert len(clients) == 1
+    assert sorted(made) == ["s3", "sns"]

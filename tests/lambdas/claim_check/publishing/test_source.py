@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from claim_check import InvalidMessage, Publisher
-from claim_check.publishing.source import SourceReader
+from claim_check.publishing.source import BytesBlob, FileBlob, SourceReader
 from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:
     pass
+import gzip
 import hashlib
 import io
+import os
+import tracemalloc
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,3 +165,141 @@ def test_reader_closes_its_file_only(tmp_path: Path) -> None:
         with SourceReader(file) as source:
             assert source.whole(1) is None
         assert not file.closed
+
+
+def test_bytes_in_memory_are_not_copied() -> None:
+    data = b"x" * 1_000
+    with SourceReader(data) as source:
+        assert source.whole(999) is None
+        assert source.whole(1_000) is data
+        assert source.blob
+        assert source.blob.size == 1_000
+        assert memoryview(source.blob.read(10, 5)).obj is data
+
+
+@pytest.mark.parametrize(
+    ("payload", "can_change"),
+    [(b"ab", False), (memoryview(b"ab"), False), (bytearray(b"ab"), True), (memoryview(bytearray(b"ab")), True)],
+)
+def test_bytes_in_memory_are_a_blob(payload: Any, can_change: bool) -> None:
+    blob = BytesBlob(payload)
+    assert (blob.size, bytes(blob.read(1, 1)), blob.can_change) == (2, b"b", can_change)
+
+
+def test_size_of_a_memoryview_is_in_bytes() -> None:
+    view = memoryview(array("I", [1, 2, 3]))
+    assert BytesBlob(view).size == view.nbytes == 12
+
+
+class TestFiles:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "payload"
+        path.write_bytes(bytes(range(100)))
+        return path
+
+    def blob(self, payload: Any) -> Any:
+        with SourceReader(payload) as source:
+            source.whole(1)
+            return source.blob
+
+    @pytest.mark.skipif(not hasattr(os, "pread"), reason="Windows has no pread: files are streams there")
+    def test_regular_files_are_blobs(self, path: Path) -> None:
+        assert self.blob(path).size == 100
+        for mode, buffering in (("rb", 0), ("rb", -1), ("r+b", -1)):
+            with path.open(mode, buffering=buffering) as file:
+                file.seek(40)
+                assert self.blob(file).size == 60
+                assert self.blob(file).read(10, 5) == bytes(range(50, 55))
+                assert file.tell() == 40
+
+    def test_other_file_objects_are_streams(self, path: Path) -> None:
+        packed = path.with_suffix(".gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+
+        class Doubled(io.FileIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return super().read(size) * 2
+
+        read, write = os.pipe()
+        os.write(write, b"piped")
+        os.close(write)
+        with gzip.open(packed) as unpacked, Doubled(path) as doubled, open(read, "rb") as pipe:  # noqa: PTH123
+            for file, size in ((unpacked, 100), (doubled, 200), (pipe, 5), (io.BytesIO(b"abc"), 3)):
+                with SourceReader(file) as source:
+                    assert len(source.whole(1_000) or b"") == size
+                    assert source.blob is None
+
+    def test_file_without_a_size_is_a_stream(self) -> None:
+        version = Path("/proc/version")
+        if not version.exists():
+            pytest.skip("Linux has files of size 0 with bytes")
+        with SourceReader(version) as source:
+            assert source.whole(10_000) == version.read_bytes()
+
+    def test_position_behind_the_end_is_an_empty_payload(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(500)
+            with SourceReader(file) as source:
+                assert source.whole(10) == b""
+
+    def test_file_not_opened_for_reading_is_the_callers_error(self, path: Path) -> None:
+        with path.open("wb") as file, SourceReader(file) as source, pytest.raises(OSError, match="read") as caught:
+            source.whole(10)
+        assert source.error is caught.value
+
+    def test_small_file_is_read_to_its_present_end(self, path: Path) -> None:
+        with path.open("rb") as file, SourceReader(file) as source:
+            assert source.whole(1) is None
+            with path.open("ab") as longer:
+                longer.write(b"more")
+            assert source.whole(1_000) == bytes(range(100)) + b"more"
+
+    def test_changed_length_is_an_error(self, path: Path) -> None:
+        with path.open("rb") as file:
+            blob = FileBlob(file)
+            blob.require_end()
+            os.truncate(path, 101)
+            with pytest.raises(InvalidMessage, match="changed while it was sent"):
+                blob.require_end()
+            os.truncate(path, 50)
+            assert blob.read(0, 0) == b""
+            with pytest.raises(InvalidMessage, match="changed while it was sent"):
+                blob.read(60, 10)
+
+
+def test_error_of_the_payload_is_noted() -> None:
+    failure = OSError("disk")
+
+    def failing() -> Iterator[bytes]:
+        yield b"x" * 10
+        raise failure
+
+    with SourceReader(failing()) as source:
+        assert (source.whole(5), source.error) == (None, None)
+        with pytest.raises(OSError, match="disk"):
+            source.fill(memoryview(bytearray(20)))
+        assert source.error is failure
+
+
+def chunks(count: int) -> list[Any]:
+    return [memoryview(b"x")] * count
+
+
+@pytest.mark.parametrize("payload", [chunks(60_000), [bytearray(b"x")] * 60_000, [b"", b"x"] * 60_000])
+def test_tiny_chunks_need_little_memory(payload: Any) -> None:
+    tracemalloc.start()
+    try:
+        with SourceReader(payload) as source:
+            assert source.whole(50_000) is None
+            assert len(source.whole(60_000) or b"") == 60_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 60_000
+
+
+def test_stream_of_tiny_chunks_is_read_into_buffers() -> None:
+    with SourceReader(chunks(30_000)) as source:
+        assert source.whole(10_000) is None
+        assert filled(source, 1_000) == b"x" * 30_000

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from claim_check import (
-    S3Object,
-)
+from claim_check import ObjectOptions, S3Object
 from claim_check.s3 import copy as copying_module
+from claim_check.s3.response import NotFromS3
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
@@ -79,3 +78,51 @@ def test_copy_has_metadata_and_no_tags(s3: S3Client, fake_s3: FakeS3) -> None:
 
 def test_unsupported_parameters_are_omitted(s3: S3Client) -> None:
     assert copying_module._supported(s3, IfNoneMatch="*", NotYetInvented="x") == {"IfNoneMatch": "*"}
+
+
+@pytest.mark.parametrize("size", [3, 6 * GIB], ids=["one request", "parts"])
+def test_copy_has_its_options(size: int, s3: S3Client, fake_s3: FakeS3) -> None:
+    fake_s3.put("uploads-one", "a", Zeros(size))
+    options = ObjectOptions(
+        kms_key="alias/a", tags={"team": "x"}, storage_class="GLACIER_IR", content_type="image/tiff"
+    )
+    copy_object(s3, source=SOURCE, target=TARGET, size=size, metadata={}, options=options)
+    headers = fake_s3.headers[0]
+    assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/a"
+    assert headers["x-amz-tagging"] == "team=x"
+    assert headers["x-amz-storage-class"] == "GLACIER_IR"
+    assert headers["content-type"] == "image/tiff"
+
+
+@pytest.mark.parametrize(("size", "parts"), [(3, 1), (6 * GIB, 12)], ids=["one request", "parts"])
+def test_progress_counts_copied_bytes(size: int, parts: int, s3: S3Client, fake_s3: FakeS3) -> None:
+    fake_s3.put("uploads-one", "a", Zeros(size))
+    counts: list[int] = []
+    copy_object(s3, source=SOURCE, target=TARGET, size=size, progress=counts.append)
+    assert (len(set(counts) - {0}), counts[-1]) == (parts, size)
+    assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize(
+    ("size", "method", "on"),
+    [(3, "PUT", ""), (6 * GIB, "POST", "uploads"), (6 * GIB, "PUT", "partNumber=2"), (6 * GIB, "POST", "uploadId")],
+)
+@pytest.mark.parametrize("body", [b"", b"<Result/>"], ids=["empty", "xml"])
+def test_response_of_another_server_is_an_error(
+    size: int, method: str, on: str, body: bytes, s3: S3Client, fake_s3: FakeS3
+) -> None:
+    fake_s3.put("uploads-one", "a", Zeros(size))
+    for _ in range(2):
+        fake_s3.answer(method, body, on=on)
+    with pytest.raises((NotFromS3, ClientError)):
+        copy_object(s3, source=SOURCE, target=TARGET, size=size)
+
+
+@pytest.mark.parametrize("size", [3, 6 * GIB], ids=["one request", "parts"])
+def test_error_in_a_response_of_success_is_raised(size: int, s3: S3Client, fake_s3: FakeS3) -> None:
+    fake_s3.put("uploads-one", "a", Zeros(size))
+    for _ in range(2):
+        fake_s3.answer("PUT", b"<Error><Code>SlowDown</Code></Error>", on="partNumber=2" if size > 3 else "")
+    with pytest.raises(ClientError, match="SlowDown"):
+        copy_object(s3, source=SOURCE, target=TARGET, size=size)
+    assert fake_s3.uploads == {}
