@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from botocore.exceptions import ClientError
 
 from claim_check.errors import ClaimCheckError, InvalidMessage
-from claim_check.s3.client import boto_client
+from claim_check.s3.client import boto_client, made_once
 from claim_check.service_errors import code, messaging_error
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ class Destination(ABC):
         """The client of this process."""
         if self._given is not None:
             return self._given
-        process = os.getpid()
-        self._made[process] = self._made.get(process) or boto_client(self.service.lower(), self._region)
-        return self._made[process]
+        return made_once(self._made, os.getpid(), lambda: boto_client(self.service.lower(), self._region))
 
 
 class Topic(Destination):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 S3Source: TypeAlias = Union["S3Client", "Session", "Callable[[str], S3Client]"]
 """A client of S3, a session of boto3, or a function that returns the client of a Region."""
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -82,6 +85,14 @@ def boto_client(service: str, region: str | None, *, session: Session | None = N
         return (session or boto3).client(service, region_name=region, **options)  # type: ignore[call-overload]
 
 
+def made_once(made: dict[K, T], key: K, make: Callable[[], T]) -> T:
+    """Return the client with this key, after making it if no thread has made it."""
+    if key not in made:
+        with _making_client:
+            made[key] = made.get(key) or make()
+    return made[key]
+
+
 class S3Clients:
     """One S3 client for each Region, made on first use. Threads share it.
 
@@ -103,10 +114,7 @@ class S3Clients:
         if self._client is not None:
             return self._client
         key = (os.getpid(), region, patient)
-        if key not in self._made:
-            with _making_client:
-                self._made[key] = self._made.get(key) or self._make(region, patient=patient)
-        return self._made[key]
+        return made_once(self._made, key, lambda: self._make(region, patient=patient))
 
     def network(self, region: str) -> Network:
         """Return what is known of the network to a Region."""

@@ -371,7 +371,7 @@ def test_threads_share_one_client_of_each_service(monkeypatch: pytest.MonkeyPatc
 
     def use() -> tuple[object, object]:
         barrier.wait(10)
-        return publisher._s3, publisher._sns
+        return publisher._s3, publisher._destination.client
 
     monkeypatch.setattr("boto3.client", client)
     publisher = Publisher(topic_arn=TOPIC, store=store)

@@ -13,7 +13,6 @@ from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 if TYPE_CHECKING:
     pass
-import gzip
 import hashlib
 import io
 import os
