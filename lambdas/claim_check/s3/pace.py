@@ -86,7 +86,7 @@ class Growth:
 
     def _look(self) -> None:
         if self._network.is_far and not self._is_settled:
-            self._settle(self._maximum)
+            self.connections, self._is_settled = self._maximum, True
 
     def _judge(self, rate: float) -> None:
         if rate < _PAYS * self._last_rate:
