@@ -136,7 +136,9 @@ class _Environment:
             processing_role=self._processing,
             subnets=self._subnets,
             security_group=self._jobs_group,
-            processing_image=self._image_uri(images[0], PROCESSING_TARGET) if images else "",
+            processing_image=self._image_uri(images[0], PROCESSING_TARGET)
+            if images
+            else self._research.job_image or "",
         )
 
     def _image_uri(self, image: ImageConfig, target: str) -> str:
@@ -277,7 +279,8 @@ class _Environment:
         uri = self._image_uri(image, TARGETS[app])
         removal = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Retain"}
         stack.add(f"{construct}Version", "AWS::SageMaker::ImageVersion", removal=removal, BaseImage=uri, ImageName=name)
-        variables = [{"Key": key, "Value": value} for key, value in sorted(self._variables.items())]
+        index = {"PIP_INDEX_URL": self._research.package_index} if self._research.package_index else {}
+        variables = [{"Key": key, "Value": value} for key, value in sorted({**self._variables, **index}.items())]
         config: dict[str, Any] = (
             {
                 f"{app}AppImageConfig": {
@@ -529,6 +532,8 @@ class _Environment:
             {"sagemaker:TaggingAction": ANY_VALUE},
         )
         yield Permission((*LOG, "logs:CreateLogGroup"), (f"{self._log_group('/aws/sagemaker/studio')}:*",))
+        parameter = self._stack.arn("ssm", f"parameter{processing_job.parameter_name(self._deployment.name)}")
+        yield Permission(("ssm:GetParameter",), (parameter,))
         yield from self._encrypt_volumes()
         if self._pipelines:
             yield Permission(
@@ -586,6 +591,12 @@ class _Environment:
         yield Permission(tuple(f"ec2:Describe{resource}" for resource in described), ("*",))
         if self._research.images:
             yield Permission(ECR_PULL, self._repositories)
+        if self._research.job_image:
+            registry, _, image = self._research.job_image.partition("/")
+            repository = re.split("[:@]", image)[0]
+            place = Place(registry[:12], self._region)
+            yield Permission(ECR_PULL, (place.named("ecr", repository, "repository/").arn,))
+        if self._research.has_job_image or self._research.images:
             yield ECR_LOGIN
 
     # Pipelines -------------------------------------------------------------------------------------------------------

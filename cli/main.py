@@ -122,6 +122,23 @@ def _access(
 
 
 @app.command(
+    "needs",
+    help="list quotas and fixed costs of a research environment",
+    epilog="Exit codes: 0 done; 2 invalid arguments or deployment file.",
+)
+def _needs(deployment: _DeploymentFile = None) -> None:
+    from stacks.deployment import DeploymentError, load
+    from stacks.deployment.cdk_json import deployment_file
+    from stacks.deployment.research_needs import report
+
+    file = deployment_file(deployment)
+    research = load(file).research
+    if not research:
+        _exit(2, DeploymentError(file, ["research: is missing. Name a file with [research]."]))
+    print(report(research))
+
+
+@app.command(
     "redrive",
     help="send dead letters back after their cause is fixed\n\nLists the messages, asks for confirmation, and sends "
     "one after the other.",

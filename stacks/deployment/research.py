@@ -21,6 +21,7 @@ from stacks.deployment.types import (
     Table,
     Unique,
     VpcId,
+    WebAddress,
     pattern,
 )
 
@@ -102,6 +103,15 @@ ImageName = Annotated[
         "must be lower-case words and numbers, joined by hyphens. It begins with a letter.",
     ),
     Doc("lower-case words and numbers, joined by hyphens"),
+]
+RegistryImage = Annotated[
+    str,
+    pattern(
+        r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9][a-z0-9._/-]*(:[\w.-]+|@sha256:[0-9a-f]{64})",
+        "must be an image of an ECR registry with tag or digest, such as "
+        "111111111111.dkr.ecr.us-east-1.amazonaws.com/name:1.0.",
+    ),
+    Doc("image of an ECR registry"),
 ]
 PinnedImage = Annotated[
     str,
@@ -328,6 +338,14 @@ class ResearchConfig(Table):
     """Maximum size of a space's volume in GB."""
     hidden_apps: Array[str] = ("JupyterServer", "TensorBoard", "Canvas")
     """Apps that Studio does not show."""
+    job_image: RegistryImage | None = None
+    """Existing image of an ECR registry for processing jobs, if no image of the file has `processing = true`. Its
+    registry must allow this account.
+    """
+    package_index: WebAddress | None = None
+    """Index of Python packages for `pip install` in apps, such as your organisation's mirror. The network must reach
+    it. Without it, pip asks the public index, which apps reach with `network = "internet"` only.
+    """
     readable_buckets: Array[BucketName] = ()
     """Other buckets that researchers and their jobs may read. Another account's bucket must allow it too."""
     permissions_boundary: PolicyArn | None = None
@@ -340,6 +358,11 @@ class ResearchConfig(Table):
     """A budget."""
     workstation: WorkstationConfig | None = None
     """A notebook instance for the administrator. Needs `vpc_id`: a created VPC reaches no registry to build from."""
+
+    @property
+    def has_job_image(self) -> bool:
+        """Whether jobs have an image, built or existing."""
+        return bool(self.job_image) or any(image.processing for image in self.images)
 
     @property
     def pipeline_instance_types(self) -> tuple[str, ...]:

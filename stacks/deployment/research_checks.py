@@ -94,6 +94,13 @@ def _check_images(research: ResearchConfig) -> Iterator[Problem]:
         text = 'an image with the app "KernelGateway" (Studio Classic) needs it, to mount homes. Use home_efs = true.'
         yield Problem("research.home_efs", False, text)
     processing = [image.name for image in research.images if image.processing]
+    if research.job_image:
+        if processing:
+            text = f"{processing[0]} has processing = true. Remove one of them: jobs run one image."
+            yield Problem("research.job_image", research.job_image, text)
+        if research.job_image.split(".")[3] != research.region:
+            text = f"SageMaker requires an image of the Region {research.region}. Use the registry of that Region."
+            yield Problem("research.job_image", research.job_image, text)
     if len(processing) > 1:
         text = f"{', '.join(processing)} have processing = true. Jobs run one image: choose one."
         yield Problem("research.images", None, text)
@@ -209,7 +216,7 @@ def _check_hidden_apps(research: ResearchConfig) -> Iterator[Problem]:
 
 def _check_pipelines(research: ResearchConfig) -> Iterator[Problem]:
     yield from _check_unique("research.pipelines", "name", [pipeline.name for pipeline in research.pipelines])
-    if research.pipelines and not any(image.processing for image in research.images):
+    if research.pipelines and not research.has_job_image:
         text = "need an image. Set processing = true for one of [[research.images]]."
         yield Problem("research.pipelines", None, text)
     for index, pipeline in enumerate(research.pipelines):

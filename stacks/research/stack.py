@@ -79,8 +79,9 @@ class ResearchStack(Stack):
         variables = {name: value for name, value in environment.variables().items() if value}
         parameter = self._add_parameter(variables)
         pipelines = self._add_pipelines(environment)
+        index = {"PIP_INDEX_URL": settings.package_index} if settings.package_index else {}
         for image in images:
-            image.attach(role=self._roles.image, environment=variables)
+            image.attach(role=self._roles.image, environment={**variables, **index})
         domain = StudioDomain(
             self,
             "Domain",
@@ -145,7 +146,7 @@ class ResearchStack(Stack):
         ]
 
     def _job_environment(self, bucket: DataBucket, images: Sequence[StudioImage]) -> processing_job.Environment:
-        """Return the job environment. Its image is "" if no image of the file is for jobs."""
+        """Return the job environment. Its image is "" if the file has none for jobs."""
         return processing_job.Environment(
             bucket=bucket.bucket_name,
             key=self._key.key_arn,
@@ -153,7 +154,9 @@ class ResearchStack(Stack):
             processing_role=self._roles.processing.role_arn,
             subnets=self._network.subnet_ids,
             security_group=self._network.jobs.security_group_id,
-            processing_image=next((image.processing_uri for image in images if image.processing_uri), ""),
+            processing_image=next(
+                (image.processing_uri for image in images if image.processing_uri), self._settings.job_image or ""
+            ),
         )
 
     def _add_parameter(self, variables: Mapping[str, str]) -> ssm.StringParameter:

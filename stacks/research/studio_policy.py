@@ -6,6 +6,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from research import processing_job
 from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import ResearchNames
 from stacks.deployment.research import ResearchConfig
@@ -37,6 +38,9 @@ class StudioPolicy(iam.ManagedPolicy):
                 *_pipelines(arns.pipelines),
                 *volume_key_statements(key),
                 _app_log(arns),
+                iam.PolicyStatement(
+                    sid="ReadJobEnvironment", actions=["ssm:GetParameter"], resources=[arns.environment_parameter]
+                ),
                 *_limits(settings, network),
             ],
         )
@@ -73,6 +77,7 @@ class _Arns:
         self.job_log_streams = named("logs", f"{log_group}:log-stream:{names.job_prefix}*", "log-group:").arn
         self.job_logs = named("logs", f"{log_group}:*", "log-group:").arn
         self.app_logs = named("logs", "/aws/sagemaker/studio:*", "log-group:").arn
+        self.environment_parameter = named("ssm", processing_job.parameter_name(names.prefix), "parameter").arn
         self.pipelines = [names.pipeline(pipeline.name).arn for pipeline in settings.pipelines]
 
 

@@ -59,6 +59,7 @@ VARIANTS: dict[str, Callable[[], Case]] = {
     ),
     "research": lambda: example("research"),
     "research-images": lambda: example("research-images"),
+    "research-trial": lambda: example("research-trial"),
     "research-messages": lambda: example("research-messages"),
     "research-ephemeral": lambda: example(
         "research",

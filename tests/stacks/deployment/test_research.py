@@ -51,6 +51,11 @@ LIN = {"name": "lin", "given_name": "Lin", "family_name": "Li", "email": "lin@ex
             research("images", 0, "base", to="python:3.11"),
             '"python:3.11": must be the name of an image with its digest',
         ),
+        (
+            research("job_image", to="python:3.11"),
+            'job_image = "python:3.11": must be an image of an ECR registry with tag',
+        ),
+        (research("package_index", to="mirror"), 'research.package_index = "mirror": must be a URL without fragment'),
         (research("images", 0, "apps", to=["RStudio"]), 'apps[0] = "RStudio": must be "JupyterLab", "CodeEditor" or'),
         (research("budget", "monthly_usd", to=0), "research.budget.monthly_usd = 0: must be at least 1"),
         (research("budget", "emails", to=[]), "research.budget.emails = []: must have 1 or more members."),

@@ -11,6 +11,7 @@ from tests.templates import ROOT
 
 MESSAGES: dict[str, Any] = tomllib.loads((ROOT / "deployments" / "research-messages.toml").read_text())
 PIPELINE = {"name": "qc"}
+SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
 
 
@@ -67,6 +68,14 @@ GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
             'research.region = "ca-west-1": ca-west-1 has no AWS::SageMaker::Domain in',
         ),
         (research("region", to="us-gov-west-1"), "research.budget: us-gov-west-1 has no AWS::Budgets::Budget in Cloud"),
+        (
+            research("job_image", to=SKLEARN),
+            f'research.job_image = "{SKLEARN}": pegasus has processing = true. Remove on',
+        ),
+        (
+            research("job_image", to=SKLEARN, table=RESEARCH_IMAGES),
+            "SageMaker requires an image of the Region eu-central-1. Use the registry of that Region.",
+        ),
         (research("default_instance_type", to="ml.g5.xlarge"), '"ml.g5.xlarge": is not in instance_types (ml.t3.medi'),
         (
             research("hidden_apps", to=["Excel"]),

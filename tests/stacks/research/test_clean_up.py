@@ -105,7 +105,7 @@ def test_changed_key_changes_a_guarded_value(
     assert before[key] != after.get(key)
 
 
-def test_guard_comes_before_what_it_guards(template: Template) -> None:
+def test_guard_comes_before_guarded_resources(template: Template) -> None:
     guarded = ("AWS::SageMaker::Domain", "AWS::SageMaker::UserProfile", "AWS::SageMaker::Space")
     for kind in (*guarded, "AWS::IdentityStore::User", "AWS::IdentityStore::Group"):
         for resource in resources(template, kind).values():

@@ -1,6 +1,10 @@
 """Images: repository, SageMaker's image versions, and the configuration of apps."""
 
+import json
+
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template, only, resources
+from tests.stacks.research.environments import research_template, with_changes
 
 
 def configurations(template: Template) -> dict[str, dict[str, object]]:
@@ -73,3 +77,12 @@ def test_several_images_have_their_own_repositories(several_template: Template) 
         "coatcheck-lab-pegasus-1-kernel",
     }
     assert len(resources(several_template, "AWS::ECR::Repository")) == 3
+
+
+def test_apps_use_the_files_package_index(example: ResearchDeployment) -> None:
+    index = {"Key": "PIP_INDEX_URL", "Value": "https://pypi.example.com/simple"}
+    template = research_template(with_changes(example, {"package_index": index["Value"]}))
+    configs = configurations(template)
+    assert len(configs) == 2
+    for config in configs.values():
+        assert json.dumps(index) in json.dumps(config)

@@ -1,0 +1,42 @@
+"""The example for a trial: no build, no endpoint that is paid for, nothing that remains."""
+
+import json
+
+from access.assembly import StackTemplate
+from tests.stacks.policies import only, resources
+from tests.stacks.research.environments import load_example
+from tests.templates import synthesize
+
+
+def trial() -> StackTemplate:
+    (stack,) = synthesize(load_example("research-trial.toml"))
+    return stack
+
+
+def test_trial_builds_nothing_and_pays_for_no_endpoint() -> None:
+    template = trial().template
+    for kind in ("Custom::ContainerImage", "AWS::CodeBuild::Project", "AWS::ECR::Repository", "AWS::Budgets::Budget"):
+        assert not resources(template, kind), kind
+    endpoints = resources(template, "AWS::EC2::VPCEndpoint").values()
+    assert [endpoint["Properties"]["VpcEndpointType"] for endpoint in endpoints] == ["Gateway"]
+    assert only(template, "AWS::SageMaker::Domain")["Properties"]["AuthMode"] == "IAM"
+    assert len(resources(template, "AWS::SageMaker::UserProfile")) == 2
+
+
+def test_trial_is_deleted_with_its_data() -> None:
+    policies = {
+        name: resource.get("DeletionPolicy", "Delete")
+        for name, resource in trial().template["Resources"].items()
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+    }
+    assert not policies
+
+
+def test_trial_runs_jobs_in_an_existing_image() -> None:
+    template, image = trial().template, load_example("research-trial.toml").research.job_image
+    assert image
+    assert image in json.dumps(only(template, "AWS::SSM::Parameter"))
+    repository = f"arn:aws:ecr:us-east-1:{image[:12]}:repository/sagemaker-scikit-learn"
+    assert repository in json.dumps(
+        [policy["Properties"] for policy in resources(template, "AWS::IAM::Policy").values()]
+    )
