@@ -24,7 +24,7 @@ class Quota(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """A cost of each month in which nobody works."""
+    """A cost of each month, without any use."""
 
     resource: str
     usd: float
