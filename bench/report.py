@@ -91,8 +91,9 @@ def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
             run = report["run"]
             turns = 1 + max(result["turn"] for result in report["results"])
             yield (
-                f"Measured on {run['date']} at commit {run['commit']}: {turns} turns, {run['machine']}, load average "
-                f"{run['load']:.1f} before the run, Python {run['python']}, boto3 {run['boto3']}."
+                f"Measured on {run['date']} at commit {run['commit']}: {turns} turns, {run['machine']}, Python "
+                f"{run['python']}, boto3 {run['boto3']}. The load average before the run was {run['load']:.1f}"
+                f"{': the machine was busy.' if run['load'] > 1 else '.'}"
             )
         case ["profiles"]:
             yield from _table(_profiles())

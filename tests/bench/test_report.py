@@ -66,10 +66,12 @@ def test_table_without_results_says_so() -> None:
     assert render(once, {"results": RESULTS}) == once
 
 
-def test_page_names_the_conditions_of_the_run() -> None:
-    run = {"date": "2026-11-28", "commit": "abc1234", "load": 0.1, "machine": "2", "python": "3.11.7", "boto3": "1.43"}
+@pytest.mark.parametrize("load", [0.1, 5.0])
+def test_page_names_the_conditions_of_the_run(load: float) -> None:
+    run = {"date": "2026-11-28", "commit": "abc1234", "load": load, "machine": "2", "python": "3.11.7", "boto3": "1.43"}
     once = render("<!-- run -->\n", {"run": run, "results": RESULTS})
     assert "2026-11-28 at commit abc1234: 3 turns" in once
+    assert ("busy" in once) == (load > 1)
     assert render(once, {"run": run, "results": RESULTS}) == once
 
 
