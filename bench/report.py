@@ -91,8 +91,8 @@ def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
             run = report["run"]
             turns = 1 + max(result["turn"] for result in report["results"])
             yield (
-                f"Measured on {run['date']} at commit {run['commit']}: {turns} turns, {run['machine']}, Python "
-                f"{run['python']}, boto3 {run['boto3']}. The load average before the run was {run['load']:.1f}"
+                f"Measured on {run['date']} at commit {run['commit']}: {turns} turn{'s' * (turns > 1)}, {run['machine']}, "
+                f"Python {run['python']}, boto3 {run['boto3']}. The load average before the run was {run['load']:.1f}"
                 f"{': the machine was busy.' if run['load'] > 1 else '.'}"
             )
         case ["profiles"]:
@@ -173,8 +173,11 @@ def _table(lines: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def ratio(row: Row) -> str:
-    """Format the ratio as `1.20 (1.10-1.30)`."""
-    return "" if row.ratio is None else "{:.2f} ({:.2f}-{:.2f})".format(*row.ratio)
+    """Format the ratio as `1.20 (1.10-1.30)`, without the range if there is none."""
+    if row.ratio is None:
+        return ""
+    median, least, most = (f"{value:.2f}" for value in row.ratio)
+    return median if least == most else f"{median} ({least}-{most})"
 
 
 def time(row: Row) -> str:
