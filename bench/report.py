@@ -90,10 +90,11 @@ def _lines(marker: str, report: dict[str, Any]) -> Iterator[str]:
         case ["run"]:
             run = report["run"]
             turns = 1 + max(result["turn"] for result in report["results"])
+            busy = ": the machine was busy" if run["load"] > 1 else ""
             yield (
-                f"Measured on {run['date']} at commit {run['commit']}: {turns} turn{'s' * (turns > 1)}, {run['machine']}, "
-                f"Python {run['python']}, boto3 {run['boto3']}. The load average before the run was {run['load']:.1f}"
-                f"{': the machine was busy.' if run['load'] > 1 else '.'}"
+                f"Measured on {run['date']} at commit {run['commit']}: {turns} turn{'s' * (turns > 1)}, "
+                f"{run['machine']}, Python {run['python']}, boto3 {run['boto3']}. "
+                f"The load average before the run was {run['load']:.1f}{busy}."
             )
         case ["profiles"]:
             yield from _table(_profiles())
