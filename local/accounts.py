@@ -13,9 +13,6 @@ from botocore.loaders import create_loader
 
 from local.emulator import Emulator
 
-OVERRIDING_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
-"""Variables that a user's shell may have set and that would override `credentials`."""
-
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=120,
@@ -37,6 +34,7 @@ def credentials(emulator: Emulator, account: str, region: str) -> dict[str, str]
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
         "AWS_SECRET_ACCESS_KEY": emulator.secret,
         "AWS_ACCESS_KEY_ID": account,
         "AWS_REGION": region,

@@ -1,10 +1,9 @@
 """Clients of the emulated accounts."""
 
 import pytest
-from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
-from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, root
+from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account
 
 pytestmark = pytest.mark.system
 
@@ -20,16 +19,6 @@ def test_client_is_root_or_role(accounts: Accounts, publisher: Account) -> None:
     assert _identity(accounts, PUBLISHER) == f"arn:aws:iam::{PUBLISHER}:root"
     for name in (role, publisher.role_arn(role)):
         assert _identity(accounts, PUBLISHER, name) == f"arn:aws:sts::{PUBLISHER}:assumed-role/{role}/local"
-
-
-def test_trust_policy_of_role_is_checked(accounts: Accounts, publisher: Account) -> None:
-    trust = document({"Action": "sts:AssumeRole", "Principal": root(PUBLISHER)})
-    publisher.client("iam").create_role(RoleName="trusts-publisher", AssumeRolePolicyDocument=trust)
-    arn = publisher.role_arn("trusts-publisher")
-
-    assert _identity(accounts, PUBLISHER, arn).endswith("/trusts-publisher/local")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        _identity(accounts, SUBSCRIBER, arn)
 
 
 def test_client_is_created_once(accounts: Accounts) -> None:

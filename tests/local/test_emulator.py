@@ -1,5 +1,6 @@
 """The emulator's process: its sockets, its certificates, and its end without remains."""
 
+import itertools
 import os
 import signal
 import socket
@@ -99,13 +100,18 @@ def test_local_accounts_end_with_the_emulator(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True) as local:
         assert local.stdout is not None
-        assert any("NO_PROXY" in line for line in local.stdout)
+        lines = itertools.takewhile(lambda line: "no_proxy" not in line, local.stdout)
+        (unset,) = (line for line in lines if line.startswith("unset"))
         emulator = Path(f"/proc/{local.pid}/task/{local.pid}/children").read_text().strip()
         os.kill(int(emulator), signal.SIGKILL)
         _, errors = local.communicate(timeout=20)
 
     assert local.returncode == 1
     assert "The emulator ended" in errors
+    users = {"PATH": os.environ["PATH"], "AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": "https://a.example/x=y"}
+    assert (
+        "AWS" not in subprocess.run(["sh", "-c", f"{unset}\nenv"], env=users, stdout=-1, text=True, check=True).stdout
+    )
     assert not processes(int(emulator))
     assert not list(tmp_path.iterdir())
 

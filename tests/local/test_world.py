@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +14,12 @@ import pytest
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
 from local.world import World
-from tests.local.support import FAR, NEAR, PUBLISHER, SUBSCRIBER, eventually, interruptible, root
+from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, eventually, interruptible
 
 pytestmark = pytest.mark.system
 
-_TOPIC = f"arn:aws:sns:{NEAR}:{PUBLISHER}:test"
-_SUBSCRIBE = {"Effect": "Allow", "Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
 _STACKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "near": (
-        f"aws://{PUBLISHER}/{NEAR}",
-        {
-            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "test"}},
-            "Policy": {
-                "Type": "AWS::SNS::TopicPolicy",
-                "Properties": {"Topics": [{"Ref": "Topic"}], "PolicyDocument": {"Statement": [_SUBSCRIBE]}},
-            },
-        },
-    ),
-    "far": (
-        f"aws://{SUBSCRIBER}/{FAR}",
-        {
-            "Queue": {"Type": "AWS::SQS::Queue"},
-            "Subscription": {
-                "Type": "AWS::SNS::Subscription",
-                "Properties": {
-                    "TopicArn": _TOPIC,
-                    "Region": NEAR,
-                    "Protocol": "sqs",
-                    "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]},
-                },
-            },
-        },
-    ),
+    "near": (f"aws://{PUBLISHER}/{NEAR}", {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "test"}}})
 }
 
 
@@ -64,49 +37,6 @@ def _write_assembly(folder: Path, stacks: dict[str, tuple[str, dict[str, Any]]])
         }
     (folder / "manifest.json").write_text(json.dumps({"version": "55.0.0", "artifacts": artifacts}))
     return folder
-
-
-@pytest.fixture(scope="module")
-def lines() -> list[tuple[str, str]]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]]) -> Iterator[World]:
-    assembly = _write_assembly(tmp_path_factory.mktemp("assembly"), _STACKS)
-    with World.start(assembly, publisher=PUBLISHER, progress=lambda *line: lines.append(line)) as started:
-        yield started
-
-
-def test_stacks_are_deployed_in_their_environments(world: World) -> None:
-    environments = {(stack.name, stack.account, stack.region) for stack in world.stacks}
-    assert environments == {("test-near", PUBLISHER, NEAR), ("test-far", SUBSCRIBER, FAR)}
-    for stack in world.stacks:
-        client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
-        assert client.describe_stacks(StackName=stack.name)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
-        assert world.outputs(stack) == {"Resources": ", ".join(stack.template["Resources"])}
-
-
-def test_environments_have_cdks_bootstrap_stack(world: World) -> None:
-    for stack in world.stacks:
-        client = world.accounts.client("cloudformation", account=stack.account, region=stack.region)
-        resources = client.describe_stack_resources(StackName="CDKToolkit")["StackResources"]
-        assert {"StagingBucket", "DeploymentActionRole", "CloudFormationExecutionRole"} <= {
-            resource["LogicalResourceId"] for resource in resources
-        }
-
-
-def test_progress_names_the_account_of_each_line(world: World, lines: list[tuple[str, str]]) -> None:
-    for stack in world.stacks:
-        printed = [line for account, line in lines if account == stack.account]
-        assert any("bootstrapped" in line for line in printed)
-        assert any("✅" in line for line in printed)
-        assert not any("\x1b" in line for line in printed)
-
-
-def test_subscribed_account_is_deployed_last(world: World, lines: list[tuple[str, str]]) -> None:
-    deployed = [account for account, line in lines if "✅" in line and "bootstrapped" not in line]
-    assert deployed == [PUBLISHER, SUBSCRIBER]
 
 
 def test_publisher_without_stack_is_rejected(tmp_path: Path) -> None:

@@ -93,11 +93,13 @@ def test_runs_notebook_gathers_samples_and_differences(environment: Path, home: 
 
 
 @pytest.mark.image
-def test_launch_notebook_starts_the_same_job_twice(environment: Path, home: Path) -> None:
+def test_launch_notebook_starts_the_same_job_twice(
+    environment: Path, home: Path, emulator: Emulator, accounts: Accounts
+) -> None:
     """With boto3 and with SageMaker's library. The emulator has S3 and logs; SageMaker is a stub."""
     (home / "cells.csv").write_text(",A\nc1,1\n")
-    with Emulator() as emulator, sagemaker_stub(ACCOUNT) as stub:
-        Accounts(emulator).client("s3", account=ACCOUNT, region=REGION).create_bucket(Bucket=BUCKET)
+    with sagemaker_stub(ACCOUNT) as stub:
+        accounts.client("s3", account=ACCOUNT, region=REGION).create_bucket(Bucket=BUCKET)
         execute(
             environment,
             home / "research" / "notebooks" / "launch_a_job.ipynb",

@@ -14,7 +14,7 @@ import pytest
 import cli.demo
 from claim_check import Entry, Publisher
 from cli.main import main
-from local.accounts import OVERRIDING_VARIABLES, credentials
+from local.accounts import credentials
 from local.world import World
 from stacks.deployment import Names, Place, load_messaging
 from tests.local.support import Account, eventually
@@ -181,8 +181,6 @@ def redrive(
     """A function that runs `coatcheck redrive` with an account's credentials. Returns its exit code and output."""
 
     def run(account: str, subscriber: str, *options: str) -> tuple[int, str]:
-        for name in OVERRIDING_VARIABLES:
-            monkeypatch.delenv(name, raising=False)
         for name, value in credentials(demo.world.emulator, account, "us-east-1").items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)

@@ -17,7 +17,7 @@ from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.templates import CONTEXT
 
 pytestmark = pytest.mark.system
-ACCOUNT, REGION = "555555555555", "us-east-1"
+ACCOUNT, REGION = "666666666666", "us-east-1"
 REPOSITORY = "research/pegasus"
 
 
@@ -39,44 +39,43 @@ def synthesize(folder: Path, context: Path) -> str:
     return image.tag
 
 
-def test_deployment_waits_for_the_image_build(tmp_path: Path) -> None:
+def test_deployment_waits_for_the_image_build(emulator: Emulator, accounts: Accounts, tmp_path: Path) -> None:
     """One sequence: a build that fails, a build that succeeds, a second image, deletion."""
     lines: list[str] = []
-    with Emulator() as emulator:
-        cdk = Cdk(emulator, lambda _, line: lines.append(line))
-        cdk.bootstrap(ACCOUNT, [REGION])
-        client = Accounts(emulator).client
-        registry = client("ecr", account=ACCOUNT, region=REGION)
-        codebuild = client("codebuild", account=ACCOUNT, region=REGION)
-        cloudformation = client("cloudformation", account=ACCOUNT, region=REGION)
-        registry.create_repository(repositoryName=REPOSITORY)
+    cdk = Cdk(emulator, lambda _, line: lines.append(line))
+    cdk.bootstrap(ACCOUNT, [REGION])
+    client = accounts.client
+    registry = client("ecr", account=ACCOUNT, region=REGION)
+    codebuild = client("codebuild", account=ACCOUNT, region=REGION)
+    cloudformation = client("cloudformation", account=ACCOUNT, region=REGION)
+    registry.create_repository(repositoryName=REPOSITORY)
 
-        def deploy(name: str, dockerfile: str, ignored: str = "") -> str:
-            context = tmp_path / f"{name}-context"
-            context.mkdir()
-            (context / "Dockerfile").write_text(dockerfile)
-            (context / "Dockerfile.dockerignore").write_text(ignored)
-            tag = synthesize(tmp_path / name, context)
-            cdk.deploy(ACCOUNT, REGION, ["image"], tmp_path / name)
-            return tag
+    def deploy(name: str, dockerfile: str, ignored: str = "") -> str:
+        context = tmp_path / f"{name}-context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(dockerfile)
+        (context / "Dockerfile.dockerignore").write_text(ignored)
+        tag = synthesize(tmp_path / name, context)
+        cdk.deploy(ACCOUNT, REGION, ["image"], tmp_path / name)
+        return tag
 
-        with pytest.raises(CdkError):
-            deploy("first", "FROM scratch AS studio", ignored="Dockerfile")
-        output = "\n".join(lines)
-        assert [line for line in lines if "CodeBuild FAILED in BUILD" in line and "has no Dockerfile" in line], output
+    with pytest.raises(CdkError):
+        deploy("first", "FROM scratch AS studio", ignored="Dockerfile")
+    output = "\n".join(lines)
+    assert [line for line in lines if "CodeBuild FAILED in BUILD" in line and "has no Dockerfile" in line], output
 
-        tag = deploy("second", "FROM scratch AS studio")
-        (image,) = registry.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])["imageDetails"]
-        (stack,) = cloudformation.describe_stacks(StackName="image")["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        assert outputs["Uri"].endswith(f"{REPOSITORY}@{image['imageDigest']}")
+    tag = deploy("second", "FROM scratch AS studio")
+    (image,) = registry.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])["imageDetails"]
+    (stack,) = cloudformation.describe_stacks(StackName="image")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert outputs["Uri"].endswith(f"{REPOSITORY}@{image['imageDigest']}")
 
-        before = len(codebuild.list_builds()["ids"])
-        assert deploy("third", "FROM scratch AS studio\nLABEL changed=yes") != tag
-        assert len(codebuild.list_builds()["ids"]) == before + 1
+    before = len(codebuild.list_builds()["ids"])
+    assert deploy("third", "FROM scratch AS studio\nLABEL changed=yes") != tag
+    assert len(codebuild.list_builds()["ids"]) == before + 1
 
-        cloudformation.delete_stack(StackName="image")
-        cloudformation.get_waiter("stack_delete_complete").wait(
-            StackName="image", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
-        assert registry.list_images(repositoryName=REPOSITORY)["imageIds"]
+    cloudformation.delete_stack(StackName="image")
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName="image", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    assert registry.list_images(repositoryName=REPOSITORY)["imageIds"]

@@ -54,15 +54,17 @@ class Laboratory:
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+def laboratory(
+    emulator: Emulator, accounts: Accounts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Laboratory]:
     deployment = parse_messaging(tomllib.loads(EXAMPLE.replace("schedule =", f"{THRESHOLDS}schedule =")))
     folder = assembly(deployment, tmp_path_factory.mktemp("laboratory"))
-    with Emulator() as emulator, sagemaker_stub(RESEARCH) as stub:
+    with sagemaker_stub(RESEARCH) as stub:
         cdk = Cdk(emulator, lambda _, line: None)
         for account, stack in ((PUBLISHER, "coatcheck-publisher"), (RESEARCH, "coatcheck-datasets")):
             cdk.bootstrap(account, [REGION])
             cdk.deploy(account, REGION, [stack], folder)
-        deployed = Laboratory(Accounts(emulator), stub, folder)
+        deployed = Laboratory(accounts, stub, folder)
         deployed.client("s3").create_bucket(Bucket=DATA)
         function = deployed.client("lambda").get_function_configuration(FunctionName=FUNCTION)
         variables = {**function["Environment"]["Variables"], "AWS_ENDPOINT_URL_SAGEMAKER": stub.url}
