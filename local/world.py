@@ -81,12 +81,6 @@ class World:
             raise
         return cls(emulator, stacks)
 
-    def outputs(self, stack: StackTemplate) -> dict[str, str]:
-        """Return the outputs of a deployed stack."""
-        client = self.accounts.client("cloudformation", account=stack.account, region=stack.region)
-        described = client.describe_stacks(StackName=stack.name)["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-
     def stop(self) -> None:
         """Stop the emulator and every process that it started."""
         self.emulator.stop()
