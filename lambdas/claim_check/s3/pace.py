@@ -73,16 +73,21 @@ class Growth:
             return
         self._bytes += size
         if now < self._not_before:
-            seconds = now - self._begun
-            if seconds >= FAST_SECONDS and self._bytes >= max(8 * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds):
+            if self._is_fast(now - self._begun, pieces=8):
                 self._settle(self._maximum)
         elif self._since is None:
             # At an arrival: connections that share the network receive their pieces at the same time.
             self._since, self._bytes = now, 0
+        elif self._is_fast(now - self._since, pieces=16):
+            self._settle(self._maximum)
         elif now - self._since >= WINDOW_SECONDS and self._bytes >= 4 * self.connections * PIECE_BYTES:
             self._judge(self._bytes / (now - self._since))
             self._begun, self._bytes = now, 0
             self._since, self._not_before = None, now + WINDOW_SECONDS  # new connections begin slowly
+
+    def _is_fast(self, seconds: float, *, pieces: int) -> bool:
+        enough = max(pieces * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds)
+        return seconds >= FAST_SECONDS and self._bytes >= enough
 
     def _look(self) -> None:
         if self._network.is_far and not self._is_settled:
@@ -106,37 +111,46 @@ class Growth:
 class Rates:
     """The rates of a transfer's connections, in bytes per second, to find one that is far below the others.
 
-    At most `limit` connections are given up.
+    The present rates count, with the last ones of a few parts that have ended: a busy processor slows down all
+    connections. At most `limit` connections are given up.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rates: deque[float] = deque(maxlen=64)
+        self._present: dict[Pace, float] = {}
+        self._ended: deque[float] = deque(maxlen=_MINIMUM_RATES)
 
-    def add(self, rate: float) -> None:
-        """Note the rate of a connection that has received its part."""
-        self._rates.append(rate)
+    def note(self, pace: Pace, rate: float) -> None:
+        """Note the present rate of a connection."""
+        self._present[pace] = rate
+
+    def end(self, pace: Pace, rate: float | None) -> None:
+        """Note the last rate of a connection that has received its part. None if it was given up."""
+        self._present.pop(pace, None)
+        if rate is not None:
+            self._ended.append(rate)
 
     def forget(self) -> None:
         """Forget the rates: with more connections, each of them can have less."""
-        self._rates.clear()
+        self._ended.clear()
 
     def give_up(self, rate: float) -> bool:
         """Return whether a connection is far below the others, and count it."""
-        if not self._limit or len(self._rates) < _MINIMUM_RATES or rate >= _SLOW * self._median:
+        if not self._limit or rate >= _SLOW * self._median:
             return False
         self._limit -= 1
         return True
 
     def is_stalled(self, seconds: float) -> bool:
         """Return whether a connection is silent, which has received no piece for some time. Counts it as given up."""
-        if seconds < STALL_SECONDS or len(self._rates) < _MINIMUM_RATES:
+        if seconds < STALL_SECONDS:
             return False
         return seconds * self._median > _STALLED_PIECES * PIECE_BYTES and self.give_up(0)
 
     @property
     def _median(self) -> float:
-        return sorted(self._rates)[len(self._rates) // 2]
+        rates = sorted([*self._present.values(), *self._ended])
+        return rates[len(rates) // 2] if len(rates) >= _MINIMUM_RATES else 0
 
 
 class Pace:
@@ -166,11 +180,13 @@ class Pace:
         rate, last = self._size / self._seconds, self._last
         self._size, self._seconds, self._last = 0, 0.0, rate
         self._rate = (rate + last) / 2 if last else rate
+        self._rates.note(self, self._rate)
         is_growing = rate > _GROWS * last
-        return not is_growing and left >= self._rate * WINDOW_SECONDS and self._rates.give_up(self._rate)
+        if is_growing or left < self._rate * WINDOW_SECONDS or not self._rates.give_up(self._rate):
+            return False
+        self._rate, self._size, self._seconds = None, 0, 0.0
+        return True
 
     def end(self) -> None:
-        """Note the rate of the connection, which has received its part."""
-        rate = self._rate or (self._size / self._seconds if self._seconds else None)
-        if rate is not None:
-            self._rates.add(rate)
+        """Note that the connection has ended, or has received its part."""
+        self._rates.end(self, self._rate or (self._size / self._seconds if self._seconds else None))

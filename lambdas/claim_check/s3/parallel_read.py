@@ -286,28 +286,33 @@ class ParallelRead:
 
     def _read_body(self, part: Part, body: StreamingBody, buffer: memoryview | None, *, most: int) -> None:
         pace = Pace(self._rates)
-        while part.missing:
-            space = self._space(part, buffer)
-            if space is None:
-                return
-            size, begun = 0, time.monotonic()
-            with self._changed:
-                self._reading[body] = begun
-            try:
-                while size < len(space):
-                    size += read_into(body, space[size : size + most])
-            finally:
+        try:
+            while part.missing and (space := self._space(part, buffer)):
+                seconds = self._read_piece(part, body, space, most)
                 with self._changed:
-                    # After a TLS connection was ended, its last bytes can be those of the protocol.
-                    is_ended = self._reading.pop(body, None) is None
-                self._keep(part, space, 0 if is_ended else size)
-            if is_ended:
-                raise ResponseStreamingError(error="the connection was silent")
+                    if pace.is_given_up(len(space), seconds, left=part.missing):
+                        return
+        finally:
             with self._changed:
-                if pace.is_given_up(size, time.monotonic() - begun, left=part.missing):
-                    return
+                pace.end()
+
+    def _read_piece(self, part: Part, body: StreamingBody, space: memoryview, most: int) -> float:
+        """Fill the space, and return the seconds that it took."""
+        size, begun = 0, time.monotonic()
         with self._changed:
-            pace.end()
+            self._reading[body] = begun
+        try:
+            while size < len(space):
+                size += read_into(body, space[size : size + most])
+        finally:
+            seconds = time.monotonic() - begun
+            with self._changed:
+                # After a TLS connection was ended, its last bytes can be those of the protocol.
+                is_ended = self._reading.pop(body, None) is None
+            self._keep(part, space, 0 if is_ended else size)
+        if is_ended:
+            raise ResponseStreamingError(error="the connection was silent")
+        return seconds
 
     def _space(self, part: Part, buffer: memoryview | None) -> memoryview | None:
         """Return the place of the next piece, or None if the read has ended."""

@@ -38,7 +38,7 @@ def test_function_with_a_small_network_keeps_four() -> None:
     assert growth.connections == 4
 
 
-@pytest.mark.parametrize("shift", [0, 0.007, 0.02, 0.033, 0.045])
+@pytest.mark.parametrize("shift", [0, 0.007, 0.012, 0.02, 0.033, 0.045])
 def test_pieces_that_arrive_together_look_not_faster(shift: float) -> None:
     """Connections that share a small network get their pieces at the same time."""
     growth, now = Growth(16, Network()), 100.0
@@ -83,6 +83,15 @@ def test_fast_host_gets_all_connections_at_once() -> None:
     assert growth.connections == 16, "2 MiB in 6 ms"
 
 
+def test_fast_host_is_noticed_after_a_slow_begin() -> None:
+    growth = Growth(16, Network())
+    Link(growth, host=50, each=50).run(0.03)
+    assert growth.connections == 4
+    for arrival in range(16):
+        growth.received(PIECE_BYTES, now=100.031 + arrival / 1200)
+    assert growth.connections == 16
+
+
 @pytest.mark.parametrize(("seconds", "connections"), [(0.099, 4), (0.1, 16)])
 def test_distant_region_gets_all_connections_at_once(seconds: float, connections: int) -> None:
     network = Network()
@@ -124,9 +133,10 @@ def test_settled_growth_stays() -> None:
 
 
 def rates(*values: float, limit: int = 9) -> Rates:
+    """Return rates of parts that have ended."""
     found = Rates(limit)
     for value in values:
-        found.add(value)
+        found.end(Pace(found), value)
     return found
 
 
@@ -140,6 +150,24 @@ def test_slow_is_below_four_tenths_of_the_median() -> None:
 def test_number_of_connections_given_up_is_limited() -> None:
     known = rates(100, 100, 100, 100, limit=2)
     assert [known.give_up(rate) for rate in (50, 1, 1, 1)] == [False, True, True, False]
+
+
+def test_connection_is_compared_with_the_present_rates() -> None:
+    """A busy processor slows down all of them."""
+    known = rates(*[100] * 9)
+    present = [Pace(known) for _ in range(5)]
+    for pace in present:
+        known.note(pace, 20)
+    assert not known.give_up(10), "of five present rates and the last four"
+    for pace in present:
+        known.end(pace, None)
+    assert known.give_up(10), "of the last four"
+
+
+def test_rates_of_fewer_connections_are_forgotten() -> None:
+    known = rates(*[100] * 9)
+    known.forget()
+    assert not known.give_up(1)
 
 
 def begun(known: Rates) -> Pace:
