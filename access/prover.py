@@ -17,7 +17,7 @@ from typing import Any
 import z3  # type: ignore[import-untyped]
 
 from access.actions import matches, regex, representatives
-from access.inventory import ResourcePolicy, Role, Statement
+from access.inventory import Inventory, ResourcePolicy, Role, Statement
 from access.terms import (
     Account,
     AnyPrincipal,
@@ -73,12 +73,11 @@ def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> I
     """Yield the requests on which a resource's policy and the intent differ. None: they are proved equal."""
     statements = resource.policy["Statement"]
     services = _SERVICES.get(resource.kind, (resource.arn.split(":")[2],))
-    patterns = [pattern for statement in statements for pattern in _action_patterns(statement)]
+    patterns = _all_actions(statements)
     patterns += [pattern for grant in intent.grants for pattern in grant.actions]
     patterns += [*intent.tls_actions, *(action for action, _, _ in intent.restrictions)]
     resources = _Resources(
-        [pattern for statement in statements for pattern in _resource_patterns(statement)]
-        + [pattern for grant in intent.grants for pattern in grant.resources],
+        _all_resources(statements) + [pattern for grant in intent.grants for pattern in grant.resources],
         root=None if resource.kind == "endpoint" else resource.arn,
         has_parts=resource.kind == "bucket",
     )
@@ -104,11 +103,11 @@ def prove_role(
     """
     permissions = tuple(permissions)
     if role.boundary and not role.bounds:
-        raise Unmodelled(f"{role.arn}: the policy of the permissions boundary {role.boundary} is not known")
-    statements = [s for policy in role.policies for s in policy["Statement"]]
+        raise Unmodelled(f"the permissions boundary {role.boundary} is not known. Give its policy: --boundary FILE")
+    statements = _statements_of(role)
     bounds = list(role.bounds["Statement"]) if role.bounds else None
     all_statements = [*statements, *stated, *(bounds or ())]
-    patterns = [pattern for statement in all_statements for pattern in _action_patterns(statement)]
+    patterns = _all_actions(all_statements)
     patterns += [pattern for permission in permissions for pattern in permission.actions]
     for action in representatives(patterns, ("iam", "sts")):
         # Only the statements and permissions with this action: with fewer patterns, more resources are plain.
@@ -117,10 +116,10 @@ def prove_role(
             permission for permission in permissions if any(matches(pattern, action) for pattern in permission.actions)
         ]
         resources = _Resources(
-            [pattern for statement in own_statements for pattern in _resource_patterns(statement)]
+            _all_resources(own_statements)
             + [pattern for permission in own_permissions for pattern in permission.resources]
         )
-        request = _Request(action, resources)
+        request = _Request(action, resources, caller=role.arn)
         actual = _decide(request, statements, resource_policy=False)
         granted = [
             z3.And(
@@ -136,6 +135,46 @@ def prove_role(
         if bounds is not None:
             bounded = z3.And(actual, _decide(request, bounds, resource_policy=False))
             yield from _differences(role.arn, request, bounded, intended)
+
+
+def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexample]:
+    """Yield requests that policies allow and that the earlier ones did not: one for each set of like actions.
+
+    Policies of resources are compared for callers whose own policies allow all requests, and policies of roles for
+    resources whose policies do.
+    """
+    for arn, resource in sorted(after.resource_policies.items()):
+        earlier = before.resource_policies.get(arn)
+        old, new = (earlier.policy["Statement"] if earlier else []), resource.policy["Statement"]
+        if old != new:
+            services = _SERVICES.get(resource.kind, (arn.split(":")[2],))
+            root = None if resource.kind == "endpoint" else arn
+            resources = _Resources(_all_resources([*old, *new]), root=root, has_parts=resource.kind == "bucket")
+            intent = ResourceIntent(resource.kind, arn, resource.account)
+            for action in representatives(_all_actions([*old, *new]), services, others=not services):
+                request = _Request(action, resources)
+                allowed, was = (_allowed_by_resource(request, statements, intent) for statements in (new, old))
+                yield from _differences(arn, request, allowed, z3.And(allowed, was))
+    for arn, role in sorted(after.roles.items()):
+        previous = before.roles.get(arn)
+        old, new = _statements_of(previous), _statements_of(role)
+        if old != new:
+            for action in representatives(_all_actions([*old, *new]), ("iam", "sts")):
+                request = _Request(action, _Resources(_all_resources([*old, *new])), caller=arn)
+                allowed, was = (_decide(request, statements, resource_policy=False) for statements in (new, old))
+                yield from _differences(arn, request, allowed, z3.And(allowed, was))
+
+
+def _statements_of(role: Role | None) -> list[Statement]:
+    return [statement for policy in (role.policies if role else ()) for statement in policy["Statement"]]
+
+
+def _all_actions(statements: Iterable[Statement]) -> list[str]:
+    return [pattern for statement in statements for pattern in _action_patterns(statement)]
+
+
+def _all_resources(statements: Iterable[Statement]) -> list[str]:
+    return [pattern for statement in statements for pattern in _resource_patterns(statement)]
 
 
 def _differences(arn: str, request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef) -> Iterator[Counterexample]:
@@ -275,10 +314,11 @@ class _Resources:
 
 
 class _Request:
-    """All requests for one action."""
+    """All requests for one action. `caller`: the role whose own policies are decided."""
 
-    def __init__(self, action: str, resources: _Resources) -> None:
+    def __init__(self, action: str, resources: _Resources, *, caller: str | None = None) -> None:
         self.action = action
+        self._caller = caller
         self.kind = z3.Int("who")
         self.account = z3.String("account")
         self.name = z3.String("name of service or identity provider")
@@ -352,11 +392,11 @@ class _Request:
         values = {
             "action": self.action,
             "resource": self._resources.describe(model, self.assumed),
-            "caller": _KINDS[kind],
+            "caller": self._caller or _KINDS[kind],
         }
-        if kind == PRINCIPAL:
+        if kind == PRINCIPAL and not self._caller:
             values["account"] = text(self.account)
-        if kind in (SERVICE, FEDERATED):
+        if kind in (SERVICE, FEDERATED) and not self._caller:
             values["name"] = text(self.name)
         for key in self._keys.values():
             values[key.name] = text(key.value) if text(key.present) == "True" else "(absent)"

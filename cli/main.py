@@ -93,32 +93,44 @@ def _options(
 
 @app.command(
     "access",
-    help="report every policy statement of a deployment, as Markdown\n\nReads the statements from its synthesized "
-    "templates.",
-    epilog="Exit codes: 0 done; 1 the templates cannot be synthesized or read; 2 invalid arguments or deployment file.",
+    help="report and judge the access of a deployment\n\nReads every template, compares policies and settings with the "
+    "intended ones, and writes a report in Markdown. Findings go to the standard error.",
+    epilog="Exit codes: 0 everything was read and proved, and with --since nothing is permitted that was not before; 1 "
+    "findings, or the templates cannot be synthesized or read; 2 invalid arguments or deployment file.",
 )
 def _access(
     deployment: _DeploymentFile = None,
+    assembly: Annotated[
+        Path | None, _option("DIR", "cloud assembly to judge (default: synthesize the deployment)", parser=_existing)
+    ] = None,
+    boundary: Annotated[
+        Path | None, _option("FILE", "policy of research.permissions_boundary, as JSON", parser=_existing_file)
+    ] = None,
+    since: Annotated[
+        Path | None,
+        _option("PATH", "only what is permitted more than in this deployment file or assembly", parser=_existing),
+    ] = None,
+    resource: Annotated[str | None, _option("NAME", "only who can reach resources whose ARN contains NAME")] = None,
     output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
 ) -> None:
     _isolate()
-    from access.assembly import SynthError, synthesize
-    from access.policies import read_inventory
-    from access.report import render
-    from access.template import UnresolvedError
-    from stacks.deployment import load
+    from access.assembly import AssemblyError, SynthError
+    from access.command import run
     from stacks.deployment.cdk_json import deployment_file
 
-    file = deployment_file(deployment)
-    load(file)  # reports an invalid file before CDK starts
+    if since and resource:
+        raise typer.BadParameter("give either --since or --resource")
     try:
-        text = render(read_inventory(synthesize(file)), file.as_posix())
-    except (SynthError, UnresolvedError) as error:
+        result = run(deployment_file(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
+    except (AssemblyError, SynthError) as error:
         _exit(1, error)
     if output:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(result.text, encoding="utf-8")
     else:
-        print(text, end="")
+        print(result.text, end="")
+    for finding in result.findings:
+        print(finding, file=sys.stderr)
+    sys.exit(result.exit_code)
 
 
 @app.command(
