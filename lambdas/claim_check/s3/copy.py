@@ -72,6 +72,7 @@ def copy_object(
         "TaggingDirective": "REPLACE",
         **({"MetadataDirective": "REPLACE", "Metadata": dict(metadata)} if metadata is not None else {}),
         **properties,
+        **properties,
         **_supported(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
     }
     result: Any = run_in_worker(s3.copy_object, **request).get("CopyObjectResult", {})

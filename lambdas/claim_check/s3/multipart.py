@@ -45,10 +45,9 @@ class Blob(Protocol):
 
 
 class PartBody:
-    """A part of a blob, as boto reads and repeats a file's bytes.
+    """A part of a blob, as a file for boto. `read` raises Stopped when the upload is stopped.
 
-    `read` with any size returns up to 256 KiB, since urllib3 requests 16 KiB at a time. Without a size, it returns all.
-    It raises Stopped when the upload is stopped.
+    urllib3 requests 16 KiB at a time. `send_in_pieces` makes `read` return up to 256 KiB then, until `seek` is called.
     """
 
     def __init__(self, blob: Blob, first: int, size: int, workers: Workers) -> None:
@@ -57,6 +56,7 @@ class PartBody:
         self._size = size
         self._workers = workers
         self._position = 0
+        self._in_pieces = False
 
     def __len__(self) -> int:
         return self._size
@@ -67,9 +67,14 @@ class PartBody:
             raise Stopped
         if size < 0:
             return b"".join(iter(partial(self.read, PIECE_BYTES), b""))
-        piece = self._blob.read(self._first + self._position, min(PIECE_BYTES, self._size - self._position))
+        limit = PIECE_BYTES if self._in_pieces else min(size, PIECE_BYTES)
+        piece = self._blob.read(self._first + self._position, min(limit, self._size - self._position))
         self._position += len(piece)
         return piece
+
+    def send_in_pieces(self) -> None:
+        """Return whole pieces from `read`, for any requested size."""
+        self._in_pieces = True
 
     def tell(self) -> int:
         """Return the number of bytes read."""
@@ -78,6 +83,7 @@ class PartBody:
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to a position, to send the part again or to digest it."""
         self._position = (offset, self._position + offset, self._size + offset)[whence]
+        self._in_pieces = False
         return self._position
 
     def crc32(self) -> int:
@@ -166,10 +172,7 @@ class MultipartUpload:
 
     def create(self, look: Callable[[], Reported | None] = lambda: None) -> Reported | None:
         """Begin the upload. Return the value of `look`, another request, which is made at the same time."""
-        # boto sends "Expect: 100-continue" before the body of a file, and waits for the answer: a round trip a part.
-        self._s3.meta.events.register(
-            "request-created.s3.UploadPart", _without_expect, unique_id="claim-check-without-expect"
-        )
+        self._s3.meta.events.register("before-send.s3.UploadPart", _before_send, unique_id="claim-check-part")
         looked, created = self._workers.submit(look), self._submit(self._create)
         self._result(created)
         return self._result(looked)
@@ -284,6 +287,8 @@ def pieces_of(blob: Blob, size: int) -> Iterator[bytes | memoryview]:
         yield blob.read(first, min(PIECE_BYTES, size - first))
 
 
-def _without_expect(request: Any, **_: object) -> None:
-    if isinstance(request.data, PartBody):
-        del request.headers["Expect"]
+def _before_send(request: Any, **_: object) -> None:
+    if isinstance(request.body, PartBody):
+        # boto would wait for the response to "Expect: 100-continue" before it sends a file: a round trip for each part.
+        request.headers.pop("Expect", None)
+        request.body.send_in_pieces()

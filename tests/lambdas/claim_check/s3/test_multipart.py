@@ -39,9 +39,34 @@ class TestPartBody:
         assert body.read() == DATA[1_000:601_000]
         assert (body.read(), body.read(1), body.tell()) == (b"", b"", 600_000)
 
-    def test_read_with_a_size_returns_a_piece(self, body: PartBody) -> None:
-        sizes = [len(body.read(16_384)) for _ in range(4)]
-        assert sizes == [PIECE_BYTES, PIECE_BYTES, 600_000 - 2 * PIECE_BYTES, 0]
+    def test_read_returns_up_to_the_requested_size(self, body: PartBody) -> None:
+        """awscrt, which boto uses if it is installed, accepts no more."""
+        assert [len(body.read(size)) for size in (16_384, 10 * PIECE_BYTES, 0)] == [16_384, PIECE_BYTES, 0]
+
+    def test_body_is_sent_in_pieces_until_it_is_sent_again(self, body: PartBody) -> None:
+        for _ in range(2):
+            body.send_in_pieces()
+            sizes = [len(body.read(16_384)) for _ in range(4)]
+            assert sizes == [PIECE_BYTES, PIECE_BYTES, 600_000 - 2 * PIECE_BYTES, 0]
+            body.seek(0)
+            assert len(body.read(16_384)) == 16_384
+            body.seek(0)
+
+    def test_requests_of_boto_read_pieces(self, fake_s3: FakeS3) -> None:
+        client = fake_s3.client(s3={"addressing_style": "path", "payload_signing_enabled": False})
+        sizes: list[int] = []
+
+        class Blob(BytesBlob):
+            def read(self, first: int, size: int) -> memoryview:
+                sizes.append(size)
+                return super().read(first, size)
+
+        with MultipartUpload(client, TARGET, algorithm="CRC32") as upload, upload:
+            upload.create()
+            upload.send(1, Blob(DATA), 0, len(DATA))
+            upload.complete(only_if_new=True)
+        whole = [PIECE_BYTES, PIECE_BYTES, len(DATA) - 2 * PIECE_BYTES, 0]
+        assert sizes[:4] == sizes[-4:] == whole
 
     @pytest.mark.parametrize(
         ("offset", "whence", "position"), [(7, io.SEEK_SET, 7), (-7, io.SEEK_CUR, 93), (-7, io.SEEK_END, 599_993)]
