@@ -339,8 +339,9 @@ def test_silent_connection_is_replaced(
     read: Callable[[Payload], bytes], payload: Payload, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While other connections receive, a read does not wait for the time-out of 10 seconds."""
-    monkeypatch.setattr(parallel_read, "STALL_SECONDS", 0.01)
-    monkeypatch.setattr(pace.Rates, "is_stalled", lambda rates, _: rates.give_up(0))
+    monkeypatch.setattr(parallel_read, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(pace, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(pace, "_STALLED_PIECES", 0)
     ended = threading.Event()
     fake_s3.pause(1, ended)
     try:
