@@ -335,7 +335,8 @@ def find(folder: Path, unpacked: Path, *, chosen: str | None = None) -> tuple[li
     sources = [
         _source(file, texts) for file in files if file.form in READABLE and file.form != "text" and file not in parts
     ]
-    sources = sources or _tables(texts)
+    lists = {file for source in sources for file in source.lists}
+    sources += _tables([file for file in texts if file not in lists], alone=not sources)
     count = Counter(source.label for source in sources)
     sources = [replace(source, label=source.file.label) if count[source.label] > 1 else source for source in sources]
     if chosen:
@@ -381,11 +382,14 @@ def _source(file: File, texts: Sequence[File]) -> Source:
     return Source(file=file, label="/".join(part for part in (file.folder, prefix) if part) or file.name, lists=lists)
 
 
-def _tables(texts: Sequence[File]) -> list[Source]:
-    """Return the tables of numbers. Beside a wide one, those with few columns describe cells or runs."""
-    widths = {file.label: _width(file.path) for file in texts}
-    wide = max(widths.values(), default=0) >= 20
-    return [Source(file=file, label=file.label) for file in texts if widths[file.label] >= (20 if wide else 1)]
+def _tables(texts: Sequence[File], *, alone: bool) -> list[Source]:
+    """Return the tables of counts. Beside other data, those with few columns or fractions describe cells or runs."""
+    rows = {file: _numbers(file.path) for file in texts}
+    wide = [file for file in texts if len(rows[file]) >= 20]
+    if not alone:
+        wide = [file for file in wide if all(value.replace(".0", "").isdigit() for value in rows[file])]
+    tables = wide or [file for file in texts if rows[file] and alone]
+    return [Source(file=file, label=file.label) for file in tables]
 
 
 def digest(path: Path) -> str:
@@ -558,14 +562,12 @@ def lines_of(file: Path) -> Iterator[list[str]]:
         yield from filter(None, csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
 
 
-def _width(file: Path) -> int:
-    """Return the number of columns with numbers, 0 if the text is no table."""
+def _numbers(file: Path) -> list[str]:
+    """Return the numbers of the first line below the heading, none if the text is no table."""
     lines = list(itertools.islice(lines_of(file), 2))
     heading, line = lines if len(lines) == 2 else ([], [])
-    if not line or len(heading) not in (len(line), len(line) - 1):
-        return 0
-    numbers = line[_texts(line) :]
-    return len(numbers) if 2 * sum(map(_is_number, numbers)) > len(numbers) else 0
+    numbers = line[_texts(line) :] if len(heading) in (len(line), len(line) - 1) else []
+    return numbers if 2 * sum(map(_is_number, numbers)) > len(numbers) else []
 
 
 def _texts(line: Sequence[str]) -> int:
@@ -693,7 +695,10 @@ def _of_anndata(data: Any) -> Stored:
     matrices = {"X": (data.X, data.var)} if data.X is not None else {}
     matrices |= {f"layers/{name}": (data.layers[name], data.var) for name in layers}
     if data.raw is not None:
-        matrices["raw.X"] = (data.raw.X, data.raw.var)
+        features = data.raw.var
+        if features.index.isin(data.var.index).all() and data.var.index.is_unique:
+            features = features.join(data.var[data.var.columns.difference(features.columns)])
+        matrices["raw.X"] = (data.raw.X, features)
     return Stored(cells=data.obs, matrices=matrices)
 
 
@@ -777,7 +782,11 @@ COMMON_GENE = re.compile(
     "(ACTB|GAPDH|B2M|MALAT1|EEF1A1|TPT1|FTL|FTH1|RP[LS][0-9]+[AXY]?|TMSB4X|CD3E|CD8A|LYZ|PTPRC|VIM|NEAT1|HBB)$",
     re.IGNORECASE,
 )
-SAMPLE_COLUMN = re.compile(r"channel|sample([_.]?id)?|library_id|orig\.ident|batch|donor([_.]?id)?", re.IGNORECASE)
+SAMPLE_COLUMN = re.compile(
+    r"(channel|sample|library|batch|donor|patient|subject|individual|animal|mouse|replicate|experiment|dataset|run|lane|gsm|"
+    r"gem[_. ]?(group|well)|orig[_.]ident)([_. ]?(id|name|number))?",
+    re.IGNORECASE,
+)
 NO_SAMPLE = "(no sample)"
 
 
@@ -918,6 +927,8 @@ def whole_numbers(values: Any) -> Any:
     """Return a mask of values that are whole numbers, but for the error of a calculation with them."""
     import numpy
 
+    if values.dtype.kind in "iub":
+        return numpy.ones(len(values), dtype=bool)
     return numpy.abs(values - numpy.rint(values)) <= 1e-6 * numpy.maximum(1, values)
 
 
@@ -972,7 +983,7 @@ def genes_of(
         genome = one_of(found, choices.genome, "--genome", f"{label}: genes of {len(found)} genomes")
         own = numpy.array([each == genome for each in genomes])
         notes.append(f"Genome {genome}: {own.sum()} of {len(own)} genes of {', '.join(found)}.")
-    names = {name: [_bare(value) for value in distinct[name]] for name in order}
+    names = {name: _bare(distinct[name]) for name in order}
     column, mitochondrial = order[0], None
     if thresholds.mito_prefix:
         column, mitochondrial = _mitochondrial(names, own, thresholds.mito_prefix, label)
@@ -981,6 +992,12 @@ def genes_of(
     else:
         notes.append("Mitochondrial counts are not measured (--mito-prefix none).")
     notes.append(f"Names of genes: {column}, of {', '.join(order)}.")
+    known = set(names[column])
+    parts = [name for name in names[column] if name[-2:] in ("-U", "-A", "-I") and name[:-2] in known]
+    if len(parts) > 0.2 * len(own):
+        raise InputError(
+            f"{label}: {len(parts)} features such as {parts[0]} are parts of the counts. Add them to their genes'."
+        )
     if ("highly_variable" in features and all(features["highly_variable"])) or own.sum() < min(
         thresholds.min_genes or 0, 500
     ):
@@ -993,19 +1010,25 @@ def genes_of(
     return names[column], own, mitochondrial
 
 
-def _bare(name: str) -> str:
-    """Return a gene's name without a genome, and without an id before or after it."""
-    beside = ID_BESIDE_NAME.fullmatch(name)
-    return GENOME.sub("", (beside[1] or beside[2]) if beside else name, count=1)
+def _bare(values: Sequence[str]) -> list[str]:
+    """Return names of genes without the genome before them, and without an id before or after them."""
+    matches = [ID_BESIDE_NAME.fullmatch(value) for value in values]
+    names = [match[1] or match[2] if match else value for match, value in zip(matches, values, strict=True)]
+    return [GENOME.sub("", name, count=1) for name in names] if _prefixes(values) else names
+
+
+def _prefixes(values: Sequence[str]) -> list[str] | None:
+    """Return the genome before each name of a gene, if (nearly) all names have one, and each is of several genes."""
+    prefixes = _first_groups(GENOME, values)
+    count = Counter(prefixes)
+    common = count[""] <= 0.1 * len(prefixes) and len(count) <= 6 and min(count.values()) > 1
+    return prefixes if common else None
 
 
 def _genomes(columns: Mapping[str, list[str]], distinct: Mapping[str, list[str]]) -> list[str]:
     """Return each gene's genome: of a column, of a prefix that the names have, or of the species in ids and names."""
     sources = [columns["genome"]] if "genome" in columns else []
-    for prefixes in (_first_groups(GENOME, values) for values in distinct.values()):
-        count = Counter(prefixes)
-        if count[""] <= 0.1 * len(prefixes) and len(count) <= 6 and min(count.values()) > 1:
-            sources.append(prefixes)
+    sources += [prefixes for values in distinct.values() if (prefixes := _prefixes(values))]
     for pattern, values in itertools.product((r".*?(ENS[A-Z]*G)\d{6,}", "_*(MT-|mt-)"), distinct.values()):
         species = _first_groups(re.compile(pattern), values)
         least = max(1, 0.01 * sum(map(bool, species)))

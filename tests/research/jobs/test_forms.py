@@ -61,7 +61,9 @@ def form(
 ) -> None:
     """Add a case. right: the cells of the one sample, rows, or a text that the refusal has. says: a text of the log."""
     rows = [right.row()] if isinstance(right, Cells) else right
-    FORMS.append(pytest.param(make, rows, arguments.split(), says, id=name))
+    # A third of the cases runs by default, spread over all forms.
+    marks = [] if len(FORMS) % 3 == 0 else [pytest.mark.exhaustive]
+    FORMS.append(pytest.param(make, rows, arguments.split(), says, id=name, marks=marks))
 
 
 def two(first: str, second: str) -> list[dict[str, Any]]:
@@ -137,6 +139,12 @@ def alevin(to: Path) -> None:
     write(to / "quants_mat.mtx.gz", matrix_market_of(C.counts))
     write(to / "quants_mat_rows.txt", lines(C.barcodes))
     write(to / "quants_mat_cols.txt", lines(C.symbols))
+
+
+def alevin_in_parts(to: Path) -> None:
+    write(to / "quants_mat.mtx.gz", matrix_market_of(np.hstack([C.counts] * 3)))
+    write(to / "quants_mat_rows.txt", lines(C.barcodes))
+    write(to / "quants_mat_cols.txt", lines(name + part for part in ("", "-U", "-A") for name in C.symbols))
 
 
 def parse(to: Path) -> None:
@@ -224,6 +232,11 @@ def cellxgene(path: Path) -> None:
     raw = adata(C, names=C.ids, var={"feature_name": names})
     var = {"feature_name": names, "feature_biotype": pd.Categorical(["gene"] * 640)}
     h5ad(path, C, log_normalised(C), names=C.ids, var=var, raw=raw, obs={"donor_id": pd.Categorical(["d"] * 30)})
+
+
+def raw_without_symbols(to: Path) -> None:
+    names = {"feature_name": C.symbols}
+    h5ad(to / "a.h5ad", C, log_normalised(C), names=C.ids, var=names, raw=adata(C, names=C.ids))
 
 
 def stored_zeros() -> Any:
@@ -364,6 +377,7 @@ form("mtx_same_number_of_both", lambda to: tenx(to / "m", square()), square())
 form("mtx_other_names", many(lambda to: tenx(to, C), renamed), C)
 form("mtx_kb", kb, C, says="genes.names")
 form("mtx_alevin", alevin, C)
+form("mtx_alevin_in_parts", alevin_in_parts, "parts of the counts")
 form("mtx_parse", parse, two("s1", "s2"), says="Samples: sample")
 form("mtx_alone", lambda to: write(to / "a.mtx", matrix_market_of(C.counts.T)), "a list of barcodes")
 form(
@@ -657,6 +671,14 @@ form(
     C,
     says="Not read: m.csv",
 )
+form("csv_beside_h5", many(lambda to: tenx_h5(to / "a.h5", A), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
+form(
+    "csv_of_fractions_beside",
+    many(lambda to: tenx_h5(to / "a.h5", C), lambda to: write(to / "p.csv", table(estimates()))),
+    C,
+)
+form("h5ad_raw_without_symbols", raw_without_symbols, C)
+form("h5ad_names_like_genomes", lambda to: h5ad(to / "a.h5ad", replace(C, symbols=["H2-K1", *C.symbols[1:]])), C)
 form("csv_two", many(lambda to: write(to / "a.csv", table(A)), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
 form(
     "csv_beside_matrix",
