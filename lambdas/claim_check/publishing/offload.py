@@ -140,7 +140,8 @@ class ObjectWriter:
         body = source.whole(put_bytes(self._memory))
         if body is None:
             return self.upload(source, may_exist=may_exist)
-        offloaded = run_in_worker(self.put, body)
+        with Workers(1) as workers, workers:
+            offloaded = workers.result(workers.submit(self.put, body), lambda: self._progress(0))
         self._progress(offloaded.size)
         return offloaded
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from claim_check.s3.client import GIB, MIB
 from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload, Progress
 from claim_check.s3.response import required
-from claim_check.s3.workers import run_in_worker
+from claim_check.s3.workers import Workers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -51,7 +51,7 @@ def copy_object(
     With `etag`, S3 copies only if the source still has it. With `only_if_new`, S3 copies only if the target does not
     exist (otherwise status 412). `metadata` replaces the source's, and its content type. Tags and annotations are not
     copied: they require further permissions. `options` are properties of the copy. `progress` is called in the caller's
-    thread with the bytes copied so far.
+    thread with the bytes copied so far, at least once a second.
     """
     properties = options.parameters() if options else {}
     request: dict[str, Any] = {
@@ -75,7 +75,9 @@ def copy_object(
         **properties,
         **_supported(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
     }
-    result: Any = run_in_worker(s3.copy_object, **request).get("CopyObjectResult", {})
+    with Workers(1) as workers, workers:
+        response = workers.result(workers.submit(s3.copy_object, **request), lambda: progress(0))
+    result: Any = response.get("CopyObjectResult", {})
     required(result, "ETag")
     progress(size)
     return Copied(size, hex_sha256(result))

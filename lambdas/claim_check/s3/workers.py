@@ -110,10 +110,11 @@ class Workers:
         self.running -= 1
         return call
 
-    def result(self, call: Call[T]) -> T:
-        """Wait for a call and return its value. Raises its error."""
+    def result(self, call: Call[T], meanwhile: Callable[[], object] = lambda: None) -> T:
+        """Wait for a call and return its value. Raises its error. `meanwhile` is called twice a second."""
         while not call.is_done:
-            self.wait()
+            if not self.wait():
+                meanwhile()
         return call.result()
 
     def _work(self) -> None:

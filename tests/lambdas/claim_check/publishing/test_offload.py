@@ -509,20 +509,23 @@ class TestProgress:
         offload(SMALL, store=store, message_id="m-1", s3=s3, progress=counts.append)
         assert counts == [3]
 
+    @pytest.mark.parametrize(
+        ("data", "on"), [(SMALL, "m-1"), (LARGE, "?uploads"), (LARGE, "partNumber=1&"), (LARGE, "m-1?uploadId")]
+    )
     def test_progress_is_called_while_s3_is_slow(
-        self, s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+        self, data: bytes, on: str, s3: S3Client, store: Store, fake_s3: FakeS3
     ) -> None:
-        released = threading.Event()
-
-        def progress(_: int) -> None:
-            counts.append(fake_s3.requests_of("PUT"))
-            if len(counts) > 3:
+        def progress(count: int) -> None:
+            counts.append(count)
+            if counts.count(count) == 2:
                 released.set()
 
-        counts: list[Any] = []
-        fake_s3.hook = lambda request: released.wait(20) if "partNumber=1&" in request else None
-        offload(LARGE, store=store, message_id="m-1", s3=s3, progress=progress)
+        counts: list[int] = []
+        released = threading.Event()
+        fake_s3.hook = lambda request: released.wait(20) if on in request else None
+        offload(data, store=store, message_id="m-1", s3=s3, progress=progress)
         assert released.is_set()
+        assert (counts == sorted(counts), counts[-1]) == (True, len(data))
 
     @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
     def test_error_of_progress_ends_the_call(self, data: bytes, s3: S3Client, store: Store, fake_s3: FakeS3) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,3 +127,18 @@ def test_error_in_a_response_of_success_is_raised(size: int, s3: S3Client, fake_
     with pytest.raises(ClientError, match="SlowDown"):
         copy_object(s3, source=SOURCE, target=TARGET, size=size)
     assert fake_s3.uploads == {}
+
+
+def test_progress_is_called_while_a_copy_lasts(s3: S3Client, fake_s3: FakeS3) -> None:
+    counts: list[int] = []
+    released = threading.Event()
+    fake_s3.put("uploads-one", "a", b"abc")
+    fake_s3.hook = lambda _: released.wait(20)
+
+    def progress(count: int) -> None:
+        counts.append(count)
+        if len(counts) == 2:
+            released.set()
+
+    copy_object(s3, source=SOURCE, target=TARGET, size=3, progress=progress)
+    assert (set(counts[:-1]), counts[-1]) == ({0}, 3)
