@@ -12,7 +12,7 @@ from functools import partial
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from claim_check.memory import MAXIMUM_CONNECTIONS, PIECE_BYTES
 from claim_check.s3.client import code
@@ -139,7 +139,9 @@ class MultipartUpload:
         self._aborting = Lock()
         # One checksum for each processor at a time: otherwise all would be done at the same time, and late.
         self._digesting = Semaphore(os.cpu_count() or 1)
+        self._deadline: float | None = None
         self._is_closed = False
+        self._is_noted = False
         self._failure: Exception | None = None
         self.size = 0
 
@@ -148,14 +150,15 @@ class MultipartUpload:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._workers.__exit__()
-        deadline = time.monotonic() + _END_SECONDS
+        self._deadline = self._deadline or time.monotonic() + _END_SECONDS
         if not self._is_closed:
             start_new_thread(self._abort, ())
-        while not self._is_closed and time.monotonic() < deadline:
+        while not self._is_closed and time.monotonic() < self._deadline:
             time.sleep(_POLL_SECONDS)
-        if error and (self._failure or not self._is_closed):
+        if error and (self._failure or not self._is_closed) and not self._is_noted:
             # The first error matters more. The bucket's lifecycle rule for incomplete uploads deletes the parts later.
             error.add_note(f"upload {self._upload.get('UploadId')} was not aborted: {self._failure or 'S3 is slow'}")
+            self._is_noted = True
 
     @property
     def running(self) -> int:
@@ -276,7 +279,7 @@ class MultipartUpload:
         try:
             if self._upload and not self._is_closed:
                 self._s3.abort_multipart_upload(**self._upload)
-        except (ClientError, BotoCoreError) as failure:
+        except Exception as failure:
             self._failure = failure
         self._is_closed = True
 
