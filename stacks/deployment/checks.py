@@ -10,6 +10,7 @@ from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
 from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.names import Names, ResearchNames
+from stacks.deployment.permissions import excessive_permissions
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
 from stacks.deployment.regions import is_opt_in_for_sns, partition
@@ -56,7 +57,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
         match subscriber:
             case SqsSubscriberConfig():
                 yield from _check_sqs(key, subscriber)
-                yield from _check_state_machine(key, subscriber)
+                yield from _check_state_machine(key, subscriber, names)
                 yield from _check_pipeline(key, subscriber, deployment.research)
             case LambdaSubscriberConfig():
                 yield from _check_lambda(key, subscriber, publisher)
@@ -191,13 +192,16 @@ def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
         )
 
 
-def _check_state_machine(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
+def _check_state_machine(key: str, subscriber: SqsSubscriberConfig, names: Names) -> Iterator[Problem]:
     for name, file in subscriber.state_machine or ():
         for placeholder in unknown_placeholders(file, landing=bool(subscriber.landing)) if file else ():
             known = ", ".join(f"${{{known}}}" for known in PLACEHOLDERS)
             remedy = "Add [subscribers.landing]" if placeholder in LANDING_PLACEHOLDERS else f"Use one of {known}"
             text = f"the placeholder ${{{placeholder}}} has no value. {remedy}."
             yield Problem(f"{key}.state_machine.{name}", file, text)
+    if file := subscriber.state_machine and subscriber.state_machine.permissions:
+        for text in excessive_permissions(file, names):
+            yield Problem(f"{key}.state_machine.permissions", file, text)
 
 
 def _check_pipeline(key: str, subscriber: SqsSubscriberConfig, research: ResearchConfig | None) -> Iterator[Problem]:

@@ -77,8 +77,10 @@ class StateMachineConfig(Table):
     definition: DefinitionFile
     """JSON file with the definition, in Amazon States Language."""
     permissions: PermissionsFile | None = None
-    """JSON file with a list of IAM statements for the state machine's role. Each action is named without wildcards. The
-    role may always publish events to the subscriber's event bus and, with `landing`, invoke the copy function.
+    """JSON file with a list of IAM statements for the state machine's role. Each action is named without wildcards. Of
+    IAM and STS, only `iam:PassRole` and `sts:AssumeRole` on complete ARNs are accepted. A resource of the deployment
+    needs a placeholder, and actions that change the resource itself are rejected. The role may always publish events to
+    the subscriber's event bus and, with `landing`, invoke the copy function.
     """
 
 

@@ -1,5 +1,6 @@
 """Examples, variants and generated deployments have no finding: everything is read, intended and proved."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from stacks.deployment import Deployment, load, parse_messaging
 from stacks.deployment.regions import is_opt_in, partition
 from tests.policies.cases import BOUNDARIES, case_of
 from tests.policies.cases import example as example_case
-from tests.templates import EXAMPLES
+from tests.templates import EXAMPLES, ROOT
 
 ACCOUNTS = [str(digit) * 12 for digit in range(1, 7)]
 REGIONS = {
@@ -122,6 +123,39 @@ def test_large_deployment_has_no_finding(deployment: Deployment) -> None:
     assert not list(findings(case_of(deployment)))
 
 
+PERMISSIONS: list[dict[str, Any]] = [
+    {"Effect": "Allow", "Action": ["ssm:GetParameter", "ssm:GetParameters"], "Resource": "*"},
+    {"Effect": "Deny", "Action": "ssm:GetParameter", "Resource": "arn:aws:ssm:*:*:parameter/secret/*"},
+    {
+        "Effect": "Allow",
+        "Action": "dynamodb:PutItem",
+        "Resource": "arn:aws:dynamodb:us-west-2:222222222222:table/o",
+        "Condition": {"StringEquals": {"aws:PrincipalTag/team": "orders"}, "Null": {"aws:SourceIdentity": "true"}},
+    },
+]
+
+
+def with_permissions(folder: Path, permissions: list[dict[str, Any]]) -> Deployment:
+    (folder / "a.json").write_text('{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}')
+    (folder / "b.json").write_text(json.dumps(permissions))
+    table = json.loads(load(ROOT / "deployments" / "example.toml").model_dump_json(exclude_none=True))
+    table["subscribers"][0]["state_machine"] = {
+        "definition": str(folder / "a.json"),
+        "permissions": str(folder / "b.json"),
+    }
+    return parse_messaging(table)
+
+
+def test_permissions_of_file_are_intended(tmp_path: Path) -> None:
+    """With Deny and Condition. The intent without one of these statements differs."""
+    case = case_of(with_permissions(tmp_path, PERMISSIONS))
+    assert not list(findings(case))
+    ((role, stated),) = case.intent.stated.items()
+    for index in range(len(stated)):
+        case.intent.stated[role] = (*stated[:index], *stated[index + 1 :])
+        assert any(finding.startswith(role) for finding in findings(case))
+
+
 def test_every_document_is_judged(variant: Case) -> None:
     """The documents of the templates, counted without the reader's knowledge, are those of the inventory."""
     kinds = ("AWS::Lambda::Permission", "AWS::Events::EventBusPolicy")
@@ -211,7 +245,13 @@ def test_boundary_allows_permissions_of_roles() -> None:
     ((arn, policy),) = BOUNDARIES.items()
     services = (
         *("sagemaker:*", "s3:*", "kms:*", "ecr:*", "logs:*", "codebuild:*", "xray:*", "states:StartExecution"),
-        *("lambda:GetFunction", "lambda:InvokeFunction", "cloudwatch:PutMetricData", "ec2:Describe*"),
+        *(
+            "lambda:GetFunction",
+            "lambda:InvokeFunction",
+            "cloudwatch:PutMetricData",
+            "ssm:GetParameter",
+            "ec2:Describe*",
+        ),
         *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
         *("ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterfacePermission"),
     )

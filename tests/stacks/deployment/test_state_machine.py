@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from stacks.deployment import Deployment, parse
 from stacks.deployment.state_machine import fill_placeholders
 from tests.stacks.deployment.samples import orders, problem
 
 DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}
-ALLOW = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+ALLOW = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
 WILDCARD = {**ALLOW, "Action": ["s3:GetObject", "s3:*"]}
 NOT_ACTION = {"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}
 NO_EFFECT = {**ALLOW, "Effect": "Permit"}
@@ -41,6 +42,76 @@ def test_invalid_file_is_reported(tmp_path: Path, definition: Any, permissions: 
             (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
     table = orders(state_machine={"definition": "definition.json", "permissions": "permissions.json"})
     assert expected in problem(table, tmp_path / "deployment.toml")
+
+
+ROLE = "arn:aws:iam::222222222222:role/task"
+PASSED = "allows more than one role. Give the role's complete ARN."
+IDENTITIES = "a state machine may not change or assume identities. Only iam:PassRole and sts:AssumeRole are allowed."
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "reason"),
+    [
+        ("iam:PassRole", "*", PASSED),
+        ("iam:PassRole", "arn:aws:iam::222222222222:role/*", PASSED),
+        ("sts:AssumeRole", "*", PASSED),
+        ("iam:PutRolePolicy", ROLE, IDENTITIES),
+        ("iam:CreateUser", "*", IDENTITIES),
+        ("sts:GetFederationToken", "*", IDENTITIES),
+        (
+            "iam:PassRole",
+            "arn:aws:iam::222222222222:role/coatcheck-orders-reader",
+            "role/coatcheck-orders-reader of the",
+        ),
+        ("sns:Publish", "*", "matches arn:aws:sns:us-east-1:111111111111:coatcheck-messages of the deployment."),
+        (
+            "s3:PutBucketPolicy",
+            "*",
+            "matches arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1 of the",
+        ),
+        ("s3:GetObject", "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1/outbox/*", "coatcheck-payloads"),
+        ("s3:GetObject", "arn:aws:s3:::coat*", "matches arn:aws:s3:::coatcheck-"),
+        ("kms:PutKeyPolicy", "*", "matches arn:aws:kms:us-east-1:111111111111:key/0000"),
+        ("kms:Decrypt", "arn:aws:kms:*:222222222222:key/*", "matches arn:aws:kms:"),
+        ("events:PutRule", "arn:aws:events:us-east-1:111111111111:event-bus/coatcheck", "event-bus/coatcheck of the"),
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:*:*:function:coatcheck-*", "function:coatcheck-"),
+        ("s3:PutBucketPolicy", "${LandingBucketArn}", "changes a resource of the deployment. Remove the action."),
+        ("lambda:UpdateFunctionCode", "${CopyFunctionArn}", "changes a resource of the deployment."),
+        ("kms:CreateGrant", "${LandingKeyArn}", "changes a resource of the deployment."),
+        ("states:UpdateStateMachine", "${StateMachineArn}", "changes a resource of the deployment."),
+    ],
+)
+def test_excessive_permission_is_rejected(tmp_path: Path, action: str, resource: str, reason: str) -> None:
+    statement = {"Effect": "Allow", "Action": [action], "Resource": [resource]}
+    text = problem(with_permissions([statement], tmp_path), tmp_path / "deployment.toml")
+    assert text.startswith('subscribers[0].state_machine.permissions = "')
+    assert f"statement 0, {action} on {resource}: " in text
+    assert reason in text
+
+
+def with_permissions(permissions: Any, folder: Path) -> dict[str, Any]:
+    (folder / "definition.json").write_text(json.dumps(DEFINITION))
+    (folder / "permissions.json").write_text(json.dumps(permissions))
+    files = {"definition": "definition.json", "permissions": "permissions.json"}
+    return orders(state_machine=files, landing={})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": ROLE},
+        {"Effect": "Allow", "Action": "textract:DetectDocumentText", "Resource": "*"},
+        {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["${LandingBucketArn}/results/*"]},
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:PutItem",
+            "Resource": "arn:aws:dynamodb:*:222222222222:table/o",
+        },
+        {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*"},
+    ],
+)
+def test_permission_below_the_ceiling_is_accepted(tmp_path: Path, statement: dict[str, Any]) -> None:
+    assert isinstance(parse(with_permissions([statement], tmp_path), tmp_path / "deployment.toml"), Deployment)
 
 
 def test_definition_is_required() -> None:
