@@ -60,8 +60,8 @@ def start_pipeline(
 
 
 def file_name(outbox_key: str) -> str:
-    """Return the upload's file name, reduced to letters, digits and `._-`. Its suffix names the file format."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", outbox_key.rpartition("/")[2])[-200:].lstrip(".-")
+    """Return the upload's file name, reduced to letters and digits of any script, and `._-`. It names a sample."""
+    name = re.sub(r"[^\w.-]+", "-", outbox_key.rpartition("/")[2])[-200:].lstrip(".-")
     return name or DEFAULT_FILE_NAME
 
 

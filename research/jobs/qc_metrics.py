@@ -1221,13 +1221,22 @@ def _drop_droplets(cells: Any, label: str, choices: Choices, notes: list[str]) -
         )
 
 
+GENERIC = re.compile(
+    r"((sample_)?(filtered|raw)(_(feature|gene)_bc_matri(x|ces))?(_h5|_mex)?|outs|counts?(_(un)?filtered)?|gene(full)?|matrix|"
+    r"solo\.out|data|(hg|mm|rn|grc[hm])\d+\w*)",
+    re.IGNORECASE,
+)
+"""Names of files and folders that tell nothing about a sample."""
+
+
 def names_of(sources: Sequence[Source]) -> list[str]:
-    """Return a name for each data set: what differs in their paths, without the file's ending."""
+    """Return a name for each data set: what differs in their paths, or what is not the same for every sample."""
     paths = [source.label.split("/") for source in sources]
     if len(paths) == 1:
-        lists = sources[0].lists
-        last = paths[0][-1]
-        return [("sample" if lists and "/" not in sources[0].label and last == sources[0].file.name else _stem(last))]
+        if paths[0] == [sources[0].file.name] and sources[0].lists:
+            return ["sample"]
+        stems = [_stem(part) for part in reversed(paths[0])]
+        return [next((stem for stem in stems if not GENERIC.fullmatch(stem)), stems[0])]
     for end in (-1, 0):
         while len({path[end] for path in paths}) == 1 and all(len(path) > 1 for path in paths):
             paths = [path[:-1] if end else path[1:] for path in paths]

@@ -688,7 +688,11 @@ form(
 
 # Archives, and what is no data set -----------------------------------------------------------------------------------
 
-form("tar", lambda to: tarred(to, "a.tar.gz", lambda folder: tenx(folder / "m", C)), C)
+form(
+    "tar",
+    lambda to: tarred(to, "pbmc.tar.gz", lambda folder: tenx(folder / "filtered_feature_bc_matrix", C)),
+    [{"Channel": "pbmc", **C.row()}],
+)
 form(
     "tar_of_two",
     lambda to: tarred(to, "a.tar", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B))),
