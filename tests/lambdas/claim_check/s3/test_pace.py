@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from claim_check.memory import MIB, PIECE_BYTES
+from claim_check.s3 import pace as pace_module
 from claim_check.s3.pace import Growth, Network, Pace, Rates
 
 
@@ -227,3 +228,104 @@ def test_silent_connection_is_stalled() -> None:
     assert not known.is_stalled(9), "the limit"
     assert not rates(*[10 * PIECE_BYTES] * 4).is_stalled(1), "the others have received 10 pieces"
     assert not rates(*[100 * PIECE_BYTES] * 3).is_stalled(1)
+
+
+@pytest.fixture
+def whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of four seconds, to test their limits exactly. No host is fast."""
+    monkeypatch.setattr(pace_module, "WINDOW_SECONDS", 4)
+    monkeypatch.setattr(pace_module, "FAST_BYTES_PER_SECOND", 2**60)
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        # Second, bytes, and the connections afterwards. The first response is at second 10.
+        [(12, PIECE_BYTES, 4), (16, 16 * PIECE_BYTES, 8)],
+        [(12, PIECE_BYTES, 4), (16, 16 * PIECE_BYTES - 1, 4), (17, 1, 8)],
+        [(12, PIECE_BYTES, 4), (15, 99 * PIECE_BYTES, 4), (16, 1, 8)],
+        [(11, 99 * PIECE_BYTES, 4), (12, 1, 4), (16, 16 * PIECE_BYTES - 1, 4)],
+    ],
+    ids=["least", "a byte is missing", "a second is missing", "before the window"],
+)
+def test_window_has_limits(arrivals: list[tuple[int, int, int]], whole_seconds: None) -> None:
+    growth = Growth(16, Network())
+    growth.responded(now=10)
+    for now, size, connections in arrivals:
+        growth.received(size, now=now)
+        assert growth.connections == connections
+
+
+def test_second_window_begins_after_a_pause(whole_seconds: None) -> None:
+    network = Network()
+    growth = Growth(16, network)
+    growth.responded(now=10)
+    seen = []
+    for now, pieces in [(12, 1), (16, 16), (19, 99), (20, 1), (23, 32), (24, 1), (28, 1), (32, 99)]:
+        growth.received(pieces * PIECE_BYTES, now=now)
+        seen.append(growth.connections)
+    assert seen == [4, 8, 8, 8, 8, 16, 16, 16]
+    growth.responded(now=33)
+    growth.received(999 * PIECE_BYTES, now=40)
+    assert network.connections == 16
+
+
+def test_fast_host_needs_a_time_and_a_number_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace_module, "WINDOW_SECONDS", 8)
+    monkeypatch.setattr(pace_module, "FAST_SECONDS", 2)
+    monkeypatch.setattr(pace_module, "FAST_BYTES_PER_SECOND", 4 * PIECE_BYTES)
+    for arrivals, connections in {
+        ((1, 99),): 4,
+        ((2, 8),): 16,
+        ((2, 7),): 4,
+        ((3, 11),): 4,
+        ((3, 12),): 16,
+        ((4, 1), (6, 15)): 4,
+        ((4, 1), (6, 16)): 16,
+        ((4, 1), (5, 16)): 4,
+    }.items():
+        growth = Growth(16, Network())
+        growth.responded(now=0)
+        for now, pieces in arrivals:
+            growth.received(pieces * PIECE_BYTES, now=now)
+        assert growth.connections == connections, arrivals
+
+
+@pytest.mark.parametrize(
+    ("windows", "left", "given_up"),
+    [
+        ([39, 40], 1000, True),
+        ([40, 40], 1000, False),
+        ([10, 12], 1000, True),
+        ([10, 13], 1000, False),
+        ([30, 30], 120, True),
+        ([30, 30], 119, False),
+    ],
+    ids=["below", "not below", "grew by a fifth", "grows", "enough left", "little left"],
+)
+def test_connection_is_given_up_below_limits(
+    windows: list[int], left: int, given_up: bool, whole_seconds: None
+) -> None:
+    known = rates(100, 100, 100, 100)
+    pace = begun(known)
+    first, second = windows
+    assert not pace.is_given_up(2 * first, 2, left=left)
+    assert known._present == {pace: first}
+    assert pace.is_given_up(second, 1, left=left) is given_up
+    pace.end()
+    assert known._present == {}
+    assert list(known._ended) == [100, 100, 100, 100 if given_up else (first + second) / 2]
+
+
+@pytest.mark.parametrize(("size", "seconds", "rate"), [(78, 2, 39), (20, 0.5, 40)])
+def test_rate_of_a_part_is_of_its_time(size: int, seconds: float, rate: float, whole_seconds: None) -> None:
+    known = rates()
+    pace = begun(known)
+    pace.is_given_up(size, seconds, left=0)
+    pace.end()
+    assert list(known._ended) == [rate]
+
+
+def test_silence_has_a_limit() -> None:
+    assert not rates(*[40 * PIECE_BYTES] * 4).is_stalled(0.5), "twenty pieces of the others"
+    assert rates(*[41 * PIECE_BYTES] * 4).is_stalled(0.5)
