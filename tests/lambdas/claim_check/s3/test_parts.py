@@ -28,6 +28,7 @@ def test_parts_in_order_have_each_byte_once(size: int, limit: int) -> None:
     parts = parts_in_order(size, connections=memory.connections, largest=memory.part_bytes, memory=memory.limit)
     assert_each_byte_once(parts, size)
     assert max(part.size for part in parts) <= memory.part_bytes
+    assert all(part.size >= MIB for part in parts[:-1])
     assert len(parts) <= size // MIB + 1
 
 
@@ -48,6 +49,7 @@ def test_first_parts_grow_and_the_last_compensate() -> None:
     sizes = [part.size / MIB for part in parts]
     assert sizes[:16] == sorted(sizes[:16])
     assert (sizes[0], sizes[15]) == (1.0, 4.0)
+    assert 3.0 in sizes, "a MiB is left for its last part"
     assert set(sizes[16:32]) == {4.0}
     rest = [4 - first for first in sizes if first < 4]
     assert sizes[32:] == rest[: len(sizes) - 32]
