@@ -18,6 +18,7 @@ def install() -> None:
         iam,
         lambda_,
         s3,
+        s3_checksums,
         s3_encryption,
         s3_large_objects,
         s3_replication,
@@ -29,7 +30,17 @@ def install() -> None:
     from local.patches.patch import apply_patches
 
     # The order matters within a service: a later patch wraps the functions of an earlier one.
-    for module in (iam, s3, s3_large_objects, s3_encryption, s3_replication, sns, sns_delivery, sns_https):
+    for module in (
+        iam,
+        s3,
+        s3_large_objects,
+        s3_checksums,
+        s3_encryption,
+        s3_replication,
+        sns,
+        sns_delivery,
+        sns_https,
+    ):
         apply_patches(module)
     for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, cloudformation):
         apply_patches(module)
