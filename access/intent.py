@@ -273,6 +273,22 @@ class _Messaging:
         for name, metric in (("NotDelivered", "Redriven"), ("DeliveryLost", "FailedToRedrive")):
             topic = {"TopicName": self._publisher.topic.name}
             stack.alarm(name, "AWS/SNS", f"NumberOfNotifications{metric}ToDlq", topic)
+        if subscribed := [subscriber for subscriber in self._deployment.subscribers if subscriber.subscribed]:
+            counts = {"filtered": "FilteredOut", "delivered": "Delivered", "failed": "Failed"}
+            attempts = " + ".join(f"FILL({count}, 0)" for count in counts)
+            metrics = {"published": "NumberOfMessagesPublished"} | {
+                count: f"NumberOfNotifications{metric}" for count, metric in counts.items()
+            }
+            stack.expression_alarm(
+                "SubscriptionMissing",
+                f"IF(published > 0 AND {attempts} <= published * {len(subscribed) - 0.5}, 1, 0)",
+                {
+                    id: ("AWS/SNS", metric, "TopicName", self._publisher.topic.name, "Sum")
+                    for id, metric in metrics.items()
+                },
+                period=3600,
+                DatapointsToAlarm=2,
+            )
         stack.function_alarms("Publish", "Publish", ["PayloadCorrupt"], asynchronous=True)
         lost = "InvocationsFailedToBeSentToDlq"
         stack.rule_alarm("EventsLost", "EventBusRule", lost, self._publisher.event_bus.name)
@@ -442,6 +458,17 @@ class _Messaging:
             throttled=not options.get("concurrency"),
         )
         stack.queue_alarm("DeadLetters", "ConsumerDeadLetterQueue")
+        function = ("FunctionName", stack.ref("ConsumerFunction"), "Sum")
+        invocations = {"invocations": ("AWS/Lambda", "Invocations", *function)}
+        waiting, metrics = "throttles > 0", {"throttles": ("AWS/Lambda", "Throttles", *function)}
+        if subscriber.kind == "sqs":
+            waiting, own_queue = "visible > 0 AND hidden < 1", ("QueueName", names.queue.name, "Maximum")
+            metrics = {
+                "visible": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", *own_queue),
+                "hidden": ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", *own_queue),
+            }
+        expression = f"IF({waiting} AND FILL(invocations, 0) < 1, 1, 0)"
+        stack.expression_alarm("ConsumeStopped", expression, metrics | invocations)
         return stack.function(
             "ConsumerFunction",
             names.consume_function,

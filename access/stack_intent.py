@@ -594,6 +594,45 @@ class StackIntent:
             Threshold=threshold,
         )
 
+    def expression_alarm(
+        self,
+        name: str,
+        expression: str,
+        metrics: Mapping[str, tuple[str, str, str, str, str]],
+        *,
+        period: int = 300,
+        **properties: int,
+    ) -> None:
+        """Add an alarm on an expression of metrics: namespace, name, dimension, its value, and statistic of each."""
+        self.add(
+            f"Alarms{name}",
+            "AWS::CloudWatch::Alarm",
+            AlarmActions=[self.ref("AlarmsTopic")],
+            AlarmName=f"{self.name}-{name}",
+            EvaluationPeriods=3,
+            Threshold=1,
+            Metrics=[
+                {"Expression": expression, "Id": "expr_1", "ReturnData": True},
+                *(
+                    {
+                        "Id": id,
+                        "MetricStat": {
+                            "Metric": {
+                                "Dimensions": [{"Name": dimension, "Value": value}],
+                                "MetricName": metric,
+                                "Namespace": namespace,
+                            },
+                            "Period": period,
+                            "Stat": statistic,
+                        },
+                        "ReturnData": False,
+                    }
+                    for id, (namespace, metric, dimension, value, statistic) in metrics.items()
+                ),
+            ],
+            **properties,  # type: ignore[arg-type]
+        )
+
     def queue_alarm(self, name: str, queue: str) -> None:
         """Add the alarm on messages in a dead-letter queue."""
         metric = "ApproximateNumberOfMessagesVisible"

@@ -111,8 +111,9 @@ Row = Mapping[str, Any]
 TABLE: Mapping[str, Row] = {
     "AWS::Budgets::Budget": {"Budget": GIVEN, "NotificationsWithSubscribers": GIVEN, "ResourceTags": TAGS},
     "AWS::CloudWatch::Alarm": {
-        **dict.fromkeys(("AlarmActions", "AlarmName", "Dimensions", "EvaluationPeriods", "MetricName"), GIVEN),
-        **dict.fromkeys(("Namespace", "Period", "Statistic", "Threshold"), GIVEN),
+        **dict.fromkeys(("AlarmActions", "AlarmName", "EvaluationPeriods", "Threshold"), GIVEN),
+        **dict.fromkeys(("Dimensions", "MetricName", "Namespace", "Period", "Statistic"), SOMETIMES),
+        **dict.fromkeys(("DatapointsToAlarm", "Metrics"), SOMETIMES),
         "AlarmDescription": TEXT,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "TreatMissingData": "notBreaching",

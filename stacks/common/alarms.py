@@ -101,6 +101,51 @@ class Alarms(Construct):
         )
         self._add_alarm("Lost", lost, prefix=name, queue=dead_letters.literal_name)
 
+    def add_stopped_alarm(self, function: Function, *, queue: sqs.IQueue | None = None) -> None:
+        """Add `ConsumeStopped`: for 15 minutes the function was not invoked, although its input waits.
+
+        Input waits if `queue` has visible messages and none in flight, or, without a queue, if Lambda throttles events.
+        An idle function raises no alarm.
+        """
+        invocations = {"invocations": function.metric_invocations()}
+        self._add_expression(
+            "ConsumeStopped",
+            "IF(visible > 0 AND hidden < 1 AND FILL(invocations, 0) < 1, 1, 0)"
+            if queue
+            else "IF(throttles > 0 AND FILL(invocations, 0) < 1, 1, 0)",
+            {
+                "visible": queue.metric_approximate_number_of_messages_visible(),
+                "hidden": queue.metric_approximate_number_of_messages_not_visible(),
+                **invocations,
+            }
+            if queue
+            else {"throttles": function.metric_throttles(), **invocations},
+            periods=3,
+            function=function.service,
+        )
+
+    def add_subscription_alarm(self, topic: sns.ITopic, subscriptions: int) -> None:
+        """Add `SubscriptionMissing`: in two of three hours SNS sent each message to fewer than `subscriptions`.
+
+        Half a subscription is tolerated: the last messages of an hour are delivered in the next one.
+        """
+        counts = {"filtered": "FilteredOut", "delivered": "Delivered", "failed": "Failed"}
+        attempts = " + ".join(f"FILL({name}, 0)" for name in counts)
+        self._add_expression(
+            "SubscriptionMissing",
+            f"IF(published > 0 AND {attempts} <= published * {subscriptions - 0.5}, 1, 0)",
+            {
+                "published": topic.metric_number_of_messages_published(),
+                **{
+                    name: topic.metric(f"NumberOfNotifications{metric}", statistic="Sum")
+                    for name, metric in counts.items()
+                },
+            },
+            period=Duration.hours(1),
+            periods=3,
+            datapoints=2,
+        )
+
     def add_error_alarms(self, function: Function, errors: Sequence[str] = ERRORS) -> None:
         """Add an alarm for each of the errors, by the metric in which the function counts it."""
         self._add("Rejected messages by error", {error: function.own_metric(error) for error in errors})
@@ -182,6 +227,24 @@ class Alarms(Construct):
         alarms = [self._add_alarm(name, metric, **options) for name, metric in metrics.items()]
         self.add_graph(graph(title, left or [*metrics.values()], alarms, right))
 
+    def _add_expression(
+        self,
+        name: str,
+        expression: str,
+        metrics: Mapping[str, cloudwatch.IMetric],
+        *,
+        period: Duration | None = None,
+        **options: Any,
+    ) -> None:
+        """Add an alarm on an expression that is 1 in a period with a problem. Other graphs have its metrics."""
+        self._add_alarm(
+            name,
+            cloudwatch.MathExpression(
+                expression=expression, using_metrics=metrics, period=period or Duration.minutes(5)
+            ),
+            **options,
+        )
+
     def _add_alarm(
         self,
         name: str,
@@ -190,6 +253,7 @@ class Alarms(Construct):
         prefix: str = "",
         threshold: float = 1,
         periods: int = 1,
+        datapoints: int | None = None,
         **values: object,
     ) -> cloudwatch.Alarm:
         """Return a new alarm `<prefix><name>`, with the text of that name, otherwise of `name`."""
@@ -203,6 +267,7 @@ class Alarms(Construct):
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
+            datapoints_to_alarm=datapoints,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             # These metrics count failures or waiting messages. Without data there are none.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

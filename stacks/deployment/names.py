@@ -170,6 +170,7 @@ class SubscriberNames:
         self.publisher = publisher
         self.name = name
         self.kind = subscriber.kind
+        self.subscribed = subscriber.subscribed
         self.place = place
         self.stack = prefix
         self.undelivered_stack = f"{prefix}-undelivered"

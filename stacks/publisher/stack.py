@@ -71,6 +71,8 @@ class PublisherStack(Stack):
         alarms = Alarms(self, "Alarms", defaults=defaults)
         alarms.add_dead_letter_alarm("PublishDeadLetters", publish.dead_letters)
         alarms.add_topic_alarms(topic)
+        if subscribed := [subscriber for subscriber in names.subscribers.values() if subscriber.subscribed]:
+            alarms.add_subscription_alarm(topic, len(subscribed))
         alarms.add_function_alarms("Publish", publish, dead_letters=publish.dead_letters)
         alarms.add_error_alarms(publish, ["PayloadCorrupt"])
         alarms.add_rule_alarms(

@@ -113,6 +113,7 @@ class LambdaSubscriberStack(Stack):
             dead_letters=consumer.dead_letters,
             throttled_on_purpose=settings.maximum_concurrency is not None,
         )
+        alarms.add_stopped_alarm(consume)
         alarms.add_error_alarms(consume)
         failed_tasks = task.add_failed_tasks_rule(consumer.dead_letters)
         alarms.add_rule_alarms({"TaskFailuresLost": failed_tasks}, queue=consumer.dead_letters.literal_name)

@@ -92,6 +92,7 @@ class SqsSubscriberStack(Stack):
         all_receives = Duration.seconds(settings.maximum_receives * settings.visibility_timeout)
         alarms.add_queue_alarm(queue, queue_name=names.queue.name, threshold=all_receives)
         alarms.add_function_alarms("Consume", consume)
+        alarms.add_stopped_alarm(consume, queue=queue)
         alarms.add_error_alarms(consume)
         alarms.add_execution_alarms(state_machine)
         CfnOutput(self, "EventBusArn", value=bus.event_bus_arn, description="The bus for events about each payload.")

@@ -26,12 +26,19 @@ def short(alarm: Alarm) -> str:
 
 
 @pytest.fixture(scope="module")
-def alarms(everything: dict[str, StackTemplate]) -> dict[str, Alarm]:
+def all_alarms(everything: dict[str, StackTemplate]) -> dict[str, Alarm]:
     """All alarms by name."""
     return {alarm["AlarmName"]: alarm for stack in everything.values() for alarm in alarms_of(stack.template)}
 
 
-def test_alarm_text_has_three_parts_and_a_runbook_section(alarms: dict[str, Alarm]) -> None:
+@pytest.fixture(scope="module")
+def alarms(all_alarms: dict[str, Alarm]) -> dict[str, Alarm]:
+    """Alarms on one metric, by name."""
+    return {name: alarm for name, alarm in all_alarms.items() if "MetricName" in alarm}
+
+
+def test_alarm_text_has_three_parts_and_a_runbook_section(all_alarms: dict[str, Alarm]) -> None:
+    alarms = all_alarms
     runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
     sections = re.findall(r"^### (\w+)$", runbook, flags=re.MULTILINE)
     assert sorted(sections) == sorted({short(alarm) for alarm in alarms.values()})
@@ -168,7 +175,7 @@ def test_rule_alarms_name_the_bus_of_a_custom_rule(everything: dict[str, StackTe
     dimensions = {
         short(alarm): {each["Name"]: each["Value"] for each in reader.resolve(alarm["Dimensions"], "alarm")}
         for alarm in alarms_of(publisher.template)
-        if alarm["Namespace"] == EVENTS
+        if alarm.get("Namespace") == EVENTS
     }
     assert dimensions["EventsLost"]["EventBusName"] == "coatcheck"
     assert dimensions["EventsLost"]["RuleName"].startswith("coatcheck-publisher-EventBusRule")
@@ -189,3 +196,50 @@ def test_replication_alarms_are_in_the_region_of_their_metric(alarms: dict[str, 
         ]
     )
     assert "us-west-2" in failed["AlarmDescription"]
+
+
+def test_consumer_that_is_not_invoked_is_noticed(all_alarms: dict[str, Alarm]) -> None:
+    """Waiting messages without an invocation. Without waiting messages there is no value, and no alarm."""
+    stopped = {name: alarm for name, alarm in all_alarms.items() if name.endswith("-ConsumeStopped")}
+    assert {name: (metrics_of(alarm), alarm["EvaluationPeriods"]) for name, alarm in stopped.items()} == {
+        **{
+            f"coatcheck-{name}-ConsumeStopped": (
+                {
+                    "IF(visible > 0 AND hidden < 1 AND FILL(invocations, 0) < 1, 1, 0)",
+                    (SQS, "ApproximateNumberOfMessagesVisible", "Maximum", 300),
+                    (SQS, "ApproximateNumberOfMessagesNotVisible", "Maximum", 300),
+                    (LAMBDA, "Invocations", "Sum", 300),
+                },
+                3,
+            )
+            for name in ("orders", "datasets")
+        },
+        "coatcheck-billing-ConsumeStopped": (
+            {
+                "IF(throttles > 0 AND FILL(invocations, 0) < 1, 1, 0)",
+                (LAMBDA, "Throttles", "Sum", 300),
+                (LAMBDA, "Invocations", "Sum", 300),
+            },
+            3,
+        ),
+    }
+
+
+def test_missing_subscription_is_noticed_in_two_of_three_hours(all_alarms: dict[str, Alarm]) -> None:
+    alarm = all_alarms["coatcheck-publisher-SubscriptionMissing"]
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 3)
+    attempts = "FILL(filtered, 0) + FILL(delivered, 0) + FILL(failed, 0)"
+    assert metrics_of(alarm) == {
+        f"IF(published > 0 AND {attempts} <= published * 3.5, 1, 0)",
+        (SNS, "NumberOfMessagesPublished", "Sum", 3600),
+        *((SNS, f"NumberOfNotifications{end}", "Sum", 3600) for end in ("FilteredOut", "Delivered", "Failed")),
+    }
+
+
+def metrics_of(alarm: Alarm) -> set[Any]:
+    """Return the expression of an alarm, and namespace, name, statistic and period of each of its metrics."""
+    stats = [metric["MetricStat"] for metric in alarm["Metrics"] if "MetricStat" in metric]
+    expressions = {metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric}
+    return expressions | {
+        (stat["Metric"]["Namespace"], stat["Metric"]["MetricName"], stat["Stat"], stat["Period"]) for stat in stats
+    }
