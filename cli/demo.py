@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from botocore.exceptions import ClientError
 from rich.console import Console
@@ -24,6 +23,7 @@ from cli.scenario.report import Report
 from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
+from local.private_folder import PrivateFolder
 from local.world import World, interrupt_on_signals
 from stacks.deployment import Deployment, Names, SubscriberConfig, load_messaging
 
@@ -116,8 +116,8 @@ class _Demo:
 
     def _deploy(self, endpoints: Endpoints) -> World:
         with self._stage("synthesize the stacks"):
-            folder = Path(self._resources.enter_context(TemporaryDirectory(prefix="coatcheck-")))
-            assembly = write(self._file, folder)
+            folder = self._resources.enter_context(PrivateFolder())
+            assembly = write(self._file, folder.path / "assembly")
         with self._stage("deploy into emulated accounts") as show:
             world = self._resources.enter_context(
                 World.start(

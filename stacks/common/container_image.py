@@ -210,8 +210,8 @@ def _ignored(file: Path) -> list[str]:
     """
     lines = file.read_text().splitlines() if file.exists() else []
     generated = ["**/__pycache__", "**/.ipynb_checkpoints", "**/.DS_Store"]
-    credentials = ["**/.git", "**/.env", "**/.env.*", "**/.aws", "**/.netrc", "**/*.pem", "**/*.key"]
-    return [*generated, *credentials, *(line for line in lines if line[:1] not in "#")]
+    credentials = [".git", ".env", ".env.*", ".aws", ".netrc", "*.pem", "*.key", "id_rsa*", "id_ed25519*"]
+    return [*generated, *(f"**/{name}" for name in credentials), *(line for line in lines if line[:1] not in "#")]
 
 
 def _grant_build(

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.console import Console
 from access.assembly import SynthError
 from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
+from local.private_folder import PrivateFolder
 from local.world import interrupt_on_signals
 from stacks.deployment import DeploymentError
 from tests.faults import deployed, report
@@ -71,10 +71,10 @@ def main() -> int:
 
 def run(*, messages: int, rate: float, seed: int, progress: Callable[[CampaignOutcome], None]) -> CampaignResult:
     """Execute all runs in a new emulator."""
-    with TemporaryDirectory(prefix="coatcheck-faults-") as folder, Proxy(seed=seed) as proxy, Emulator() as emulator:
-        environment = Environment(emulator, Path(folder))
+    with PrivateFolder() as folder, Proxy(seed=seed) as proxy, Emulator() as emulator:
+        environment = Environment(emulator, folder.path)
         proxy.start(emulator)
-        with Functions(environment, endpoint=proxy.endpoint, folder=Path(folder)) as functions:
+        with Functions(environment, endpoint=proxy.endpoint, folder=folder.path) as functions:
             campaign = Campaign(environment, functions, proxy, seed=seed, progress=progress)
             campaign.kill_at_every_request()
             campaign.execute(plan_runs(count=messages, rate=rate, seed=seed))

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
 from local.emulator import SERVICES, Emulator
-from tests.local.support import NEAR, PRINT_EVENT, PUBLISHER, SUBSCRIBER, Account, processes
+from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, processes
 
 pytestmark = pytest.mark.system
 
@@ -106,8 +106,10 @@ def test_unsigned_request_is_rejected(emulator: Emulator, service: str) -> None:
 
 def test_function_credentials_cannot_be_computed(emulator: Emulator, publisher: Account) -> None:
     """The emulator computes them from the function's and the role's names."""
-    function = publisher.function(PRINT_EVENT)
-    publisher.invoke(function)
+    function = publisher.function("import os\n\ndef handler(event, context):\n    return dict(os.environ)\n")
+    environment = publisher.invoke(function)
+    assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert emulator.secret not in environment.values()
     role = publisher.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
     digest = hashlib.sha256(f"{function}:{role}".encode()).hexdigest()
     secret, token = (hashlib.sha256(f"{name}:{digest}".encode()).hexdigest() for name in ("secret", "token"))

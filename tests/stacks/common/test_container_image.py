@@ -10,6 +10,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 from aws_cdk.assertions import Template as Assertions
+from aws_cdk.aws_s3_assets import Asset
 
 from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.stacks.policies import Template, only
@@ -137,15 +138,24 @@ def test_builds_follow_one_another() -> None:
     assert second in resources[third]["DependsOn"]
 
 
-@pytest.mark.parametrize("name", [".env", "notes/.env.production", "notes/key.pem", "id.key", ".git/config", ".netrc"])
+@pytest.mark.parametrize(
+    "name", [".env", "notes/.env.production", "notes/key.pem", "id.key", "id_rsa", ".git/config", ".netrc"]
+)
 def test_context_has_no_credentials(context: Path, name: str) -> None:
-    tag = build(context).tag
+    dockerfile = "image/pegasus/Dockerfile"
+
+    def asset_hash() -> str:
+        asset = build(context, dockerfile=dockerfile).node.find_child("Context")
+        assert isinstance(asset, Asset)
+        return asset.asset_hash
+
+    before = asset_hash()
     (context / name).parent.mkdir(exist_ok=True)
     (context / name).write_text("secret")
-    assert build(context).tag == tag
-    with (context / "Dockerfile.dockerignore").open("a") as patterns:
+    assert asset_hash() == before
+    with (context / f"{dockerfile}.dockerignore").open("a") as patterns:
         patterns.write(f"!{name}\n")
-    assert build(context).tag != tag
+    assert asset_hash() != before
 
 
 def commands(template: Template) -> str:
