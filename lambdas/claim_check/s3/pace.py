@@ -46,7 +46,7 @@ class Growth:
 
     It begins with four, or with as many as paid in the last transfer, and doubles while the rate grows. In a small
     Lambda function one connection fills the network, and more of them only cost processor time. A distant Region or a
-    fast host needs all of them, at once.
+    fast host needs all of them, at once. They end if they do not pay: the processor can be the limit.
     """
 
     def __init__(self, maximum: int, network: Network) -> None:
@@ -57,6 +57,7 @@ class Growth:
         self._since: float | None = None
         self._bytes = 0
         self._last_rate = 0.0
+        self._before = BEGIN_WITH
         self.connections = min(network.connections, maximum)
         self._is_settled = self.connections == maximum
         self._look()
@@ -74,33 +75,40 @@ class Growth:
         self._bytes += size
         if now < self._not_before:
             if self._is_fast(now - self._begun, pieces=8):
-                self._settle(self._maximum)
+                self._add_all(self._bytes / (now - self._begun), now=now)
         elif self._since is None:
             # At an arrival: connections that share the network receive their pieces at the same time.
             self._since, self._bytes = now, 0
         elif self._is_fast(now - self._since, pieces=16):
-            self._settle(self._maximum)
+            self._add_all(self._bytes / (now - self._since), now=now)
         elif now - self._since >= WINDOW_SECONDS and self._bytes >= 4 * self.connections * PIECE_BYTES:
-            self._judge(self._bytes / (now - self._since))
-            self._begun, self._bytes = now, 0
-            self._since, self._not_before = None, now + WINDOW_SECONDS  # new connections begin slowly
+            self._judge(self._bytes / (now - self._since), now=now)
 
     def _is_fast(self, seconds: float, *, pieces: int) -> bool:
         enough = max(pieces * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds)
-        return seconds >= FAST_SECONDS and self._bytes >= enough
+        return self.connections < self._maximum and seconds >= FAST_SECONDS and self._bytes >= enough
+
+    def _judge(self, rate: float, *, now: float) -> None:
+        if rate < _PAYS * self._last_rate:
+            self._settle(self._before)
+        elif self.connections == self._maximum:
+            self._settle(self._maximum)
+        else:
+            self._add(min(2 * self.connections, self._maximum), rate=rate, now=now)
+
+    def _add_all(self, rate: float, *, now: float) -> None:
+        self._network.connections = self._maximum  # the transfer can end before they are judged
+        self._add(self._maximum, rate=rate, now=now)
+
+    def _add(self, connections: int, *, rate: float, now: float) -> None:
+        self._before, self._last_rate = self.connections, rate
+        self.connections = connections
+        self._begun, self._bytes = now, 0
+        self._since, self._not_before = None, now + WINDOW_SECONDS  # new connections begin slowly
 
     def _look(self) -> None:
         if self._network.is_far and not self._is_settled:
             self.connections, self._is_settled = self._maximum, True
-
-    def _judge(self, rate: float) -> None:
-        if rate < _PAYS * self._last_rate:
-            self._settle(max(self.connections // 2, BEGIN_WITH))
-        elif self.connections == self._maximum:
-            self._settle(self._maximum)
-        else:
-            self._last_rate = rate
-            self.connections = min(2 * self.connections, self._maximum)
 
     def _settle(self, connections: int) -> None:
         self.connections = connections
@@ -157,7 +165,7 @@ class Pace:
     """The rate of one connection while it receives a part.
 
     A new connection begins slowly, so what counts is its rate in the last two windows, once it grows no more. A window
-    of 12 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
+    of 25 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
     milliseconds.
     """
 
@@ -175,7 +183,7 @@ class Pace:
             self._has_begun = True
             return False
         self._size, self._seconds = self._size + size, self._seconds + seconds
-        if self._seconds < WINDOW_SECONDS / 4:
+        if self._seconds < WINDOW_SECONDS / 2:
             return False
         rate, last = self._size / self._seconds, self._last
         self._size, self._seconds, self._last = 0, 0.0, rate

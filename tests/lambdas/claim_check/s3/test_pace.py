@@ -84,6 +84,17 @@ def test_fast_host_gets_all_connections_at_once() -> None:
     assert growth.connections == 16, "2 MiB in 6 ms"
 
 
+def test_connections_of_a_busy_processor_end() -> None:
+    """Four of them seem fast, and sixteen give no more."""
+    network = Network()
+    growth = Growth(16, network)
+    link = Link(growth, host=200, each=50)
+    link.run(0.02)
+    assert growth.connections == network.connections == 16
+    link.run(0.2)
+    assert growth.connections == network.connections == 4
+
+
 def test_fast_host_is_noticed_after_a_slow_begin() -> None:
     growth = Growth(16, Network())
     Link(growth, host=50, each=50).run(0.03)
@@ -181,8 +192,8 @@ def begun(known: Rates) -> Pace:
 def test_slow_connection_is_given_up_after_two_windows() -> None:
     pace = begun(rates(*[300 * PIECE_BYTES] * 4))
     for _ in range(3):
-        assert not pace.is_given_up(PIECE_BYTES // 2, 0.00625, left=100 * MIB)
-    assert pace.is_given_up(PIECE_BYTES // 2, 0.00625, left=100 * MIB)
+        assert not pace.is_given_up(PIECE_BYTES, 0.0125, left=100 * MIB)
+    assert pace.is_given_up(PIECE_BYTES, 0.0125, left=100 * MIB)
 
 
 def test_connection_that_still_grows_is_not_given_up() -> None:
@@ -311,7 +322,7 @@ def test_connection_is_given_up_below_limits(
     first, second = windows
     assert not pace.is_given_up(2 * first, 2, left=left)
     assert known._present == {pace: first}
-    assert pace.is_given_up(second, 1, left=left) is given_up
+    assert pace.is_given_up(2 * second, 2, left=left) is given_up
     pace.end()
     assert known._present == {}
     assert list(known._ended) == [100, 100, 100, 100 if given_up else (first + second) / 2]
