@@ -15,6 +15,7 @@ import boto3
 from moto import mock_aws
 
 from claim_check import Dereferencer, Publisher, Store
+from claim_check.wire.pointer import FORMS
 
 Plain = boto3.session.Session  # before AWS's clients replace it
 
@@ -100,6 +101,18 @@ def us_to_their_sqs(name: str, *, legacy: bool, text: str = LARGE) -> dict[str, 
     }
 
 
+def queue_to_their_sqs(name: str, **options: Any) -> dict[str, Any]:
+    """Return what their client hears of a message that our publisher sent to its queue."""
+    place = Place(name, raw=True)
+    publisher = Publisher(queue_url=place.queue, store=STORE, sqs=place.sqs, s3=place.s3, **options)
+    published = publisher.publish(LARGE, message_id=name, attributes={"kind": "scan"})
+    sqs: Any = SQSExtendedClientSession(region_name=REGION).client("sqs")
+    sqs.use_legacy_attribute = options.get("pointer_form") in {"sqs-java", "sqs-java-1.0", "python-legacy"}
+    (message,) = sqs.receive_message(QueueUrl=place.queue, MessageAttributeNames=["All"])["Messages"]
+    pointer = published.pointer.body() if published.pointer else None
+    return {"payload": _digest(message["Body"]), "is_pointer": message["Body"] == pointer}
+
+
 def ours_beside_theirs(name: str) -> dict[str, Any]:
     """With boto3's Session replaced: binary attributes, which their SNS client cannot send, through a client of one's
     own."""
@@ -131,6 +144,8 @@ def main() -> None:
             "to sqs, legacy": us_to_their_sqs("i", legacy=True),
             "to sqs inline": us_to_their_sqs("j", legacy=False, text="small"),
             "beside": ours_beside_theirs("k"),
+            "forms": {form: queue_to_their_sqs(f"l{index}", pointer_form=form) for index, form in enumerate(FORMS)},
+            "compressed": queue_to_their_sqs("m", compression="gzip"),
         }
     json.dump(heard, sys.stdout)
 

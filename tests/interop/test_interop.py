@@ -15,6 +15,7 @@ import pytest
 
 import claim_check
 from claim_check import Dereferencer, Pointer, Store
+from claim_check.wire.pointer import FORMS
 
 ROOT = Path(__file__).parents[2]
 VECTORS = {
@@ -35,7 +36,7 @@ def heard() -> dict[str, Any]:
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     command = [sys.executable, "-m", "tests.interop.conversation"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -73,6 +74,16 @@ def test_aws_client_dereferences_offloaded_payload(way: str, heard: dict[str, An
     assert message["attributes"] == ["ClaimCheck", "kind"]
     assert message["offloaded"]
     assert message["read_again"][1:] == [heard["sent"], heard["sent"]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_aws_client_reads_each_form_from_a_queue(form: str, heard: dict[str, Any]) -> None:
+    assert heard["forms"][form] == {"payload": heard["sent"], "is_pointer": False}
+
+
+def test_aws_client_does_not_expand_or_hide_compression(heard: dict[str, Any]) -> None:
+    """Its user gets the pointer, and not compressed bytes in place of the payload."""
+    assert heard["compressed"]["is_pointer"]
 
 
 def test_aws_client_receives_inline_payload(heard: dict[str, Any]) -> None:
