@@ -384,7 +384,7 @@ def _source(file: File, texts: Sequence[File]) -> Source:
 
 def _tables(texts: Sequence[File], *, alone: bool) -> list[Source]:
     """Return the tables of counts. Beside other data, those with few columns or fractions describe cells or runs."""
-    rows = {file: _numbers(file.path) for file in texts}
+    rows = {file: _numbers(file) for file in texts}
     wide = [file for file in texts if len(rows[file]) >= 20]
     if not alone:
         wide = [file for file in wide if all(value.replace(".0", "").isdigit() for value in rows[file])]
@@ -424,7 +424,8 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
 
     with opened(source.file.path) as content:
         matrix = sparse.csr_array(scipy_io.mmread(content, spmatrix=False))
-    contents = {file: list(lines_of(file.path)) for file in source.lists}
+    most_lines = max(matrix.shape) + 2
+    contents = {file: list(itertools.islice(lines_of(file.path), most_lines)) for file in source.lists}
     words = {file: _words(file) & _words(source.file) for file in contents}
     sides = []
     for sign, count in zip((1, -1), matrix.shape, strict=True):
@@ -562,10 +563,15 @@ def lines_of(file: Path) -> Iterator[list[str]]:
         yield from filter(None, csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
 
 
-def _numbers(file: Path) -> list[str]:
+def _numbers(file: File) -> list[str]:
     """Return the numbers of the first line below the heading, none if the text is no table."""
-    lines = list(itertools.islice(lines_of(file), 2))
-    heading, line = lines if len(lines) == 2 else ([], [])
+    try:
+        with readable(file.label):
+            heading, line = itertools.islice(lines_of(file.path), 2)
+    except InputError as error:
+        if isinstance(error.__cause__, EOFError):
+            raise
+        return []  # less than two lines, or fields that no table has
     numbers = line[_texts(line) :] if len(heading) in (len(line), len(line) - 1) else []
     return numbers if 2 * sum(map(_is_number, numbers)) > len(numbers) else []
 
@@ -873,8 +879,8 @@ def types_of(features: Any) -> list[str]:
         known = len(kinds) <= 30 and any(map(CELL_RANGER_TYPE.fullmatch, kinds))
         if known or (TYPE_COLUMN.fullmatch(name) and kinds and "protein_coding" not in kinds):
             return values
-    names = next(iter(columns.values()), [""] * len(features))
-    return [next((kind for pattern, kind in OTHER_NAMES if pattern.match(name)), "gene") for name in names]
+    names = zip(*columns.values(), strict=True) if columns else [("",)] * len(features)
+    return [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]
 
 
 def text_columns(features: Any) -> dict[str, list[str]]:
@@ -1170,7 +1176,7 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
     names, own, mitochondrial = genes_of(
         features, label=source.label, choices=choices, thresholds=thresholds, notes=notes
     )
-    counts, others = values[:, own], values[:, ~own].sum(axis=1)
+    counts, others = values if own.all() else values[:, own], values[:, ~own].sum(axis=1)
     umis = counts.sum(axis=1)
     cells = pandas.DataFrame(
         {

@@ -255,6 +255,13 @@ def spike_ins() -> Cells:
     return replace(C, counts=with_others(C, CITE), symbols=C.symbols + [f"ERCC-{i:05d}" for i in range(25)])
 
 
+def tags_by_name(to: Path) -> None:
+    """A list of features without types, as Cell Ranger 2 wrote it."""
+    tenx(to, C, CITE)
+    names = [f"HTO_{i}" for i in range(25)]
+    write(to / "features.tsv.gz", lines([*C.ids, *names], [*C.symbols, *names]))
+
+
 def begun(data: Cells, begin: str) -> Cells:
     return replace(data, barcodes=[begin + name for name in data.barcodes])
 
@@ -740,6 +747,14 @@ for _file, _content, _reason in (
         partial(lambda file, content, to: write(to / file, content), _file, _content),
         _reason,
     )
+form(
+    "other_long_field",
+    lambda to: write(to / "a.svg", "<svg>" + "a" * 200_000 + "\n" + "b" * 200_000),
+    "no table of counts",
+)
+form("other_beside", many(lambda to: tenx(to / "m", C), lambda to: write(to / "a.svg", "<svg>" + "a" * 200_000)), C)
+form("csv_truncated_at_once", lambda to: cut(write(to / "a.csv.gz", "a,b,c")), "incomplete")
+form("mtx_tags_by_name", tags_by_name, C, says="antibody or tag")
 form("nothing", lambda to: None, "Files: none")
 
 
