@@ -82,15 +82,21 @@ class CleanUp:
     def _stop_executions(self, settings: CleanUpSettings) -> Iterator[str]:
         """Stop the pipelines' executions: SageMaker does not delete a running pipeline, which would start jobs."""
         for pipeline in settings.pipelines:
-            for execution in self._list(
-                "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=pipeline, SortOrder="Descending"
-            ):
+            try:
+                executions = list(self._list_executions(pipeline))
+            except self.sagemaker.exceptions.ResourceNotFound:
+                continue  # the pipeline was deleted by hand
+            for execution in executions:
                 arn, status = execution["PipelineExecutionArn"], execution["PipelineExecutionStatus"]
                 if status in ("Executing", "Stopping"):
                     # A request with the same token stops the execution once.
                     token = arn.rpartition("/")[2].rjust(32, "0")
                     arguments = {"PipelineExecutionArn": arn, "ClientRequestToken": token}
                     yield self._remove(f"execution {arn}", status, "stop_pipeline_execution", **arguments)
+
+    def _list_executions(self, pipeline: str) -> Iterator[dict[str, Any]]:
+        arguments = {"PipelineName": pipeline, "SortOrder": "Descending"}
+        return self._list("list_pipeline_executions", "PipelineExecutionSummaries", **arguments)
 
     def _stop_jobs(self, settings: CleanUpSettings) -> Iterator[str]:
         """Stop the jobs: their network interfaces would block the deletion of the VPC."""

@@ -300,7 +300,7 @@ class ResearchConfig(Table):
     """
     network: Literal["vpc-only", "internet"] = "vpc-only"
     """`"vpc-only"`: apps reach AWS services only. `"internet"`: apps also reach the internet, through SageMaker's
-    network.
+    network. A created VPC then has no interface endpoints, so that jobs with a network reach S3 only.
     """
     vpc_id: VpcId | None = None
     """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created. Cannot be changed after

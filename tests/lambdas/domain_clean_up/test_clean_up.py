@@ -152,6 +152,16 @@ def test_running_executions_are_stopped(clean_up: CleanUp, sagemaker: Stubber, s
     assert remaining == ([f"execution {arn} {status}"] if status in ("Executing", "Stopping") else [])
 
 
+def test_pipeline_deleted_by_hand_has_no_executions(clean_up: CleanUp, sagemaker: Stubber) -> None:
+    sagemaker.add_response("list_spaces", {"Spaces": []})
+    sagemaker.add_client_error("list_pipeline_executions", "ResourceNotFound")
+    for _ in range(2):
+        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
+    sagemaker.add_response("list_apps", {"Apps": []})
+    add_profiles(sagemaker)
+    assert clean_up.step(replace(SETTINGS, pipelines=("coatcheck--qc",))) == []
+
+
 def test_jobs_of_the_environment_are_stopped(clean_up: CleanUp, sagemaker: Stubber) -> None:
     """SageMaker also lists jobs whose names contain the prefix elsewhere, which the function may not describe."""
     sagemaker.add_response("list_spaces", {"Spaces": []})
