@@ -181,8 +181,8 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
     ),
     Limitation(
         "Alarms",
-        "an alarm on a queue's length changes its state.",
-        "queues send no metrics. An alarm can be described and stays in its first state.",
+        "an alarm on a queue's length or on an expression changes its state.",
+        "queues send no metrics, and expressions are not evaluated. Such an alarm stays in its first state.",
     ),
     Limitation(
         "Traces",

@@ -11,6 +11,7 @@ def install() -> None:
     """Apply all patches in this process. Call it before the emulator serves its first request."""
     from local.patches import (
         cloudformation,
+        cloudwatch,
         codebuild,
         dynamodb,
         ecs,
@@ -42,5 +43,5 @@ def install() -> None:
         sns_https,
     ):
         apply_patches(module)
-    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, cloudformation):
+    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, cloudformation, cloudwatch):
         apply_patches(module)
