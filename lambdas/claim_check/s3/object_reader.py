@@ -74,12 +74,18 @@ class ObjectReader:
         """
         if self.is_whole:
             yield from _written(self._whole(check), target)
-        elif self._claim.sha256 is None and (etag := self._proved_etag()) is None:
-            yield from _written(self._on_one_connection(check), target)
-        else:
-            etag = None if self._claim.sha256 else etag
+            return
+        try:
+            etag = None if self._claim.sha256 else self._proved_etag()
+        except ClaimCheckError:
+            if target:
+                target.close()
+            raise
+        if etag or self._claim.sha256:
             read = ParallelRead(self, size=self._size, etag=etag, memory=self._memory, check=check, target=target)
             yield from read.pieces()
+        else:
+            yield from _written(self._on_one_connection(check), target)
 
     def chunks(self, size: int) -> Generator[bytes]:
         """Yield all bytes by one GET, `size` at a time.

@@ -114,7 +114,7 @@ class ParallelRead:
         process = os.getpid()
         joiner = Thread(target=self._join, name="claim-check-join", daemon=True)
         try:
-            start_new_thread(joiner.start, ())
+            start_new_thread(self._start, (joiner,))
             while (piece := self._receive(process)) is not None:
                 yield piece
                 self._inbox.put(piece)
@@ -123,7 +123,8 @@ class ParallelRead:
             self._inbox.put(False)
             with suppress(Empty):
                 self._ended.get(timeout=_END_SECONDS if os.getpid() == process else 0)
-                joiner.join(_END_SECONDS)
+                if joiner.is_alive():
+                    joiner.join(_END_SECONDS)
 
     def _receive(self, process: int) -> memoryview | None:
         while True:
@@ -138,6 +139,19 @@ class ParallelRead:
             return item
 
     # The joining thread.
+
+    def _start(self, joiner: Thread) -> None:
+        try:
+            joiner.start()
+        except BaseException as error:  # a limit of threads or memory
+            self._ready.put(error)
+            self._end()
+
+    def _end(self) -> None:
+        self._share.close()
+        if self._target:
+            self._target.close()
+        self._ended.put(None)
 
     def _join(self) -> None:
         digest, done = hashlib.sha256(), 0
@@ -158,10 +172,7 @@ class ParallelRead:
             self._ready.put(error)
         finally:
             self._end_workers()
-            self._share.close()
-            if self._target:
-                self._target.close()
-            self._ended.put(None)
+            self._end()
 
     def _begin(self, part: Part) -> None:
         with self._changed:

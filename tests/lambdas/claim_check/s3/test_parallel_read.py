@@ -26,6 +26,7 @@ from claim_check import (
     Store,
 )
 from claim_check.memory import MIB, RESERVE_BYTES
+from claim_check.receiving.target import FileTarget
 from claim_check.s3 import object_reader, pace, parallel_read
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 
@@ -312,17 +313,39 @@ def test_read_goes_on_with_the_threads_that_start(
     assert read(payload) == DATA
 
 
-def test_read_without_threads_fails(payload: Payload, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["claim-check-join", "claim-check-read"])
+def test_read_without_threads_fails(
+    name: str, read: Callable[[Payload], bytes], payload: Payload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = threading.Thread.start
 
     def limited(thread: threading.Thread) -> None:
-        if thread.name == "claim-check-read":
+        if thread.name == name:
             raise RuntimeError("can't start new thread")
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(RuntimeError, match="start new thread"):
-        payload.read()
+        read(payload)
+
+
+@pytest.mark.parametrize("members", [{"sha256": SHA256}, {"crc32": "AAAAAQ=="}, {}], ids=["SHA-256", "CRC32", "none"])
+def test_failed_download_closes_its_file_once(
+    members: Any, payload: Payload, s3: S3Client, fake_s3: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[FileTarget] = []
+    close = FileTarget.close
+
+    def note(target: FileTarget) -> None:
+        closed.append(target)
+        close(target)
+
+    monkeypatch.setattr(FileTarget, "close", note)
+    found = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=len(DATA), message_id="m-1", **members)
+    del fake_s3.objects[KEY]
+    with pytest.raises(PayloadMissing):
+        found.download_to(tmp_path / "file")
+    assert len(closed) == 1
 
 
 def test_rest_of_a_slow_part_is_requested_again(
