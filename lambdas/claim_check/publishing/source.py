@@ -19,6 +19,7 @@ from claim_check.s3.client import MIB
 
 CHUNK_BYTES = MIB
 _CHUNK_CHARACTERS = CHUNK_BYTES // 4  # UTF-8 needs up to four bytes for a character
+_NOTHING = memoryview(b"")
 # The exact types: a subclass may read other bytes than its file has, as gzip.GzipFile does.
 _FILE_TYPES = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 
@@ -115,7 +116,7 @@ class SourceReader:
         self._chunks: Generator[bytes] | None = None
         self._whole: bytes | None = None
         self._head = bytearray()
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         self.blob: BytesBlob | FileBlob | None = None
         self.error: Exception | None = None
 
