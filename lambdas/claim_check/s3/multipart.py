@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from _thread import start_new_thread
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -18,7 +17,7 @@ from claim_check.memory import MAXIMUM_CONNECTIONS, PIECE_BYTES
 from claim_check.s3.client import code
 from claim_check.s3.crc32 import base64_crc32, combined_crc32
 from claim_check.s3.response import required
-from claim_check.s3.workers import WAIT_SECONDS, Call, Stopped, Workers
+from claim_check.s3.workers import WAIT_SECONDS, Call, Stopped, Workers, start_thread
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -152,7 +151,7 @@ class MultipartUpload:
         self._workers.__exit__()
         self._deadline = self._deadline or time.monotonic() + _END_SECONDS
         if not self._is_closed:
-            start_new_thread(self._abort, ())
+            start_thread(self._abort)
         while not self._is_closed and time.monotonic() < self._deadline:
             time.sleep(_POLL_SECONDS)
         if error and (self._failure or not self._is_closed) and not self._is_noted:

@@ -7,11 +7,11 @@ Therefore requests run in workers. The caller's thread uses SimpleQueue, whose m
 
 from __future__ import annotations
 
-# Not threading.Thread: its `start` waits for an event, which an exception of a signal handler breaks.
 from _thread import start_new_thread
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from claim_check.errors import ClaimCheckError
@@ -98,7 +98,7 @@ class Workers:
         self._calls.put(call)
         if self._threads < min(self._limit, self.running):
             self._threads += 1
-            start_new_thread(self._work, ())
+            start_thread(self._work)
         return call
 
     def wait(self, seconds: float = WAIT_SECONDS) -> Call[Any] | None:
@@ -126,6 +126,13 @@ class Workers:
             self._active.discard(call)
             self._done.put(call)
             del call  # otherwise its body stays in memory while this thread waits
+
+
+def start_thread(target: Callable[[], object]) -> None:
+    """Run a function in a thread that does not keep the process alive."""
+    thread = Thread(target=target, name="claim-check", daemon=True)
+    # `Thread.start` waits for an event, which an exception of a signal handler would break. So another thread calls it.
+    start_new_thread(thread.start, ())
 
 
 def run_in_worker(function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:

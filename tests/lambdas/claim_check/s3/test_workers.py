@@ -107,6 +107,13 @@ def test_thread_ends_with_its_workers() -> None:
     assert ended.wait(10)
 
 
+def test_thread_is_known_to_threading_while_it_lives() -> None:
+    thread = run_in_worker(threading.current_thread)
+    assert (thread.name, thread.daemon) == ("claim-check", True)
+    thread.join(10)
+    assert thread not in threading.enumerate()
+
+
 def test_body_of_a_call_is_not_kept() -> None:
     freed = threading.Event()
 
