@@ -414,6 +414,8 @@ class Stored:
     """Table with a row for each cell; the index has the barcodes."""
     matrices: dict[str, tuple[Any, Any]]
     """By name: a matrix of cells by features, and the table of its features."""
+    lists: list[File] = field(default_factory=list)
+    """The lists of names that belong to a Matrix Market file."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -450,7 +452,10 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
     frames = [
         _frame({file: contents[file] for file in side}, count) for side, count in zip(sides, matrix.shape, strict=True)
     ]
-    return oriented(matrix, *frames, hint=hint, label=source.file.label, choices=choices)
+    stored = oriented(matrix, *frames, hint=hint, label=source.file.label, choices=choices)
+    stored.lists = sides[0] + sides[1]
+    stored.notes.append(f"Lists of names: {', '.join(file.label for file in stored.lists)}.")
+    return stored
 
 
 def _words(file: File) -> Counter[str]:
@@ -624,7 +629,11 @@ def oriented(
         )
     genes_in_rows = (signs or asked or 1) > 0
     features, cells = (rows, columns) if genes_in_rows else (columns, rows)
-    note = f"Rows are {'genes' if genes_in_rows else 'cells (--transpose yes)'}, columns are the other."
+    note = (
+        "Rows are genes, columns are cells."
+        if genes_in_rows
+        else "Rows are cells (--transpose yes), columns are genes."
+    )
     barcodes = max(
         cells, key=lambda name: (like_barcodes(cells[name]), bool(re.search("barcode|cell", name))), default=None
     )
@@ -843,7 +852,7 @@ def counts_of(stored: Stored, *, label: str, choices: Choices) -> tuple[str, Any
         best[1].data = best[1].data.round()
     others = Counter(kind for kind in types_of(stored.matrices[best[0]][1]) if not GENE_TYPE.fullmatch(kind))
     stored.notes += [
-        f"Counts: {best[0]}, of {', '.join(stored.matrices)}.",
+        f"Counts: {best[0]}. Matrices: {', '.join(stored.matrices)}.",
         *(f"Not measured: {flaw}." for flaw in flaws),
     ]
     stored.notes += [f"Not measured: {count} features of type {kind}." for kind, count in others.items()]
@@ -997,7 +1006,7 @@ def genes_of(
         notes.append(f"{len(matched)} mitochondrial genes: {', '.join(matched[:40])}.")
     else:
         notes.append("Mitochondrial counts are not measured (--mito-prefix none).")
-    notes.append(f"Names of genes: {column}, of {', '.join(order)}.")
+    notes.append(f"Names of genes: {column}. Columns of names: {', '.join(order)}.")
     known = set(names[column])
     parts = [name for name in names[column] if name[-2:] in ("-U", "-A", "-I") and name[:-2] in known]
     if len(parts) > 0.2 * len(own):
@@ -1202,7 +1211,7 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
     return DataSet(
         label=source.label,
         form=source.file.form,
-        files={file.label: digest(file.path) for file in (source.file, *source.lists)},
+        files={file.label: digest(file.path) for file in (source.file, *stored.lists)},
         counts=counts,
         genes=list(itertools.compress(names, own)),
         cells=cells,
@@ -1328,7 +1337,7 @@ def without_repeats(data_sets: Sequence[DataSet], notes: list[str]) -> list[Data
 MEASURES = {"n_genes": "genes", "n_umis": "UMIs", "percent_mito": "mitochondrial UMIs, %"}
 
 
-def mark(cells: Any, thresholds: Thresholds) -> dict[str, dict[str, list[float]]]:
+def mark(cells: Any, thresholds: Thresholds) -> dict[str, dict[str, list[float | None]]]:
     """Add the column `passed_qc`. Return the limits by deviations, for each sample and measure: lowest and highest.
 
     A value is away from its sample's median by a number of median absolute deviations (times 1.4826, the factor to a
@@ -1344,7 +1353,7 @@ def mark(cells: Any, thresholds: Thresholds) -> dict[str, dict[str, list[float]]
             passed &= (measured[name] >= (0 if low is None else low)) & (
                 measured[name] < (numpy.inf if high is None else high)
             )
-    limits: dict[str, dict[str, list[float]]] = {}
+    limits: dict[str, dict[str, list[float | None]]] = {}
     for sample in sorted(set(samples[counted])) if thresholds.mads else ():
         at = numpy.flatnonzero(counted & (samples == sample))
         for name, all_values in measured.items():
@@ -1355,7 +1364,7 @@ def mark(cells: Any, thresholds: Thresholds) -> dict[str, dict[str, list[float]]
             low, high = -numpy.inf if percent else middle - away, middle + away
             passed[at] &= (values >= low - 1e-9) & (values <= high + 1e-9)
             limits.setdefault(sample, {})[name] = (
-                [0.0, float(high)] if percent else [float(numpy.expm1(end)) for end in (low, high)]
+                [None, float(high)] if percent else [float(numpy.expm1(end)) for end in (low, high)]
             )
     cells["passed_qc"] = passed
     return limits

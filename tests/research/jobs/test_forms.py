@@ -388,6 +388,12 @@ form("mtx_alevin_in_parts", alevin_in_parts, "parts of the counts")
 form("mtx_parse", parse, two("s1", "s2"), says="Samples: sample")
 form("mtx_alone", lambda to: write(to / "a.mtx", matrix_market_of(C.counts.T)), "a list of barcodes")
 form(
+    "mtx_beside_other_lists",
+    many(lambda to: tenx(to, C), lambda to: write(to / "notes.tsv", "a\nb\n")),
+    C,
+    says="Lists of names: features.tsv.gz, barcodes.tsv.gz.",
+)
+form(
     "mtx_list_too_short",
     many(lambda to: tenx(to, C), lambda to: write(to / "barcodes.tsv.gz", lines(C.barcodes[:-4]))),
     "26",
