@@ -205,7 +205,7 @@ def install(clients: Iterable[str]) -> None:
 
 def main() -> None:
     """Run the benchmark, and write its results."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Without options, all cases in three turns: two hours.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="A complete run needs two hours.")
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--way", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--size", nargs="+", type=size_of, help="such as 64MiB")
