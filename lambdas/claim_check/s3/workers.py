@@ -130,9 +130,12 @@ class Workers:
 
 def start_thread(target: Callable[[], object]) -> None:
     """Run a function in a thread that does not keep the process alive."""
-    thread = Thread(target=target, name="claim-check", daemon=True)
     # `Thread.start` waits for an event, which an exception of a signal handler would break. So another thread calls it.
-    start_new_thread(thread.start, ())
+    start_new_thread(_start_thread, (target,))
+
+
+def _start_thread(target: Callable[[], object]) -> None:
+    Thread(target=target, name="claim-check", daemon=True).start()
 
 
 def run_in_worker(function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
