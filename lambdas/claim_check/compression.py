@@ -41,8 +41,7 @@ def expand(pieces: Iterable[bytes | memoryview], *, expanded: int, message_id: s
     stream, left = zlib.decompressobj(wbits=_GZIP), expanded
     for piece in pieces:
         rest: bytes | memoryview = piece
-        data = b""
-        while rest or len(data) == MIB:  # zlib can hold more output than it returned
+        while rest:  # the stream's end follows all output, so zlib holds none without further input
             try:
                 data = stream.decompress(rest, MIB)
             except zlib.error as error:
