@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -86,3 +87,48 @@ def test_closed_share_holds_nothing() -> None:
     with memory.share() as share:
         assert share.take(MIB, needed_next=False)
     assert (memory.held, share.held) == (0, 0)
+
+
+@pytest.mark.parametrize(("limit", "whole"), [(MIB + 1, MIB // 2), (10 * MIB, 5 * MIB), (40 * MIB, 8 * MIB)])
+def test_small_payloads_need_half_of_the_limit_at_most(limit: int, whole: int) -> None:
+    assert Memory(limit).whole_bytes == whole
+    assert isinstance(Memory(limit).whole_bytes, int)
+
+
+def test_buffers_are_used_again() -> None:
+    memory = Memory(2 * MIB)
+    share = memory.share()
+    pieces = [share.buffer(needed_next=False) for _ in range(8)]
+    assert all(piece is not None and len(piece) == PIECE_BYTES for piece in pieces)
+    assert share.buffer(needed_next=False) is None
+    first = pieces[0]
+    assert first is not None
+    share.recycle(first[:5])
+    assert share.held == 2 * MIB - PIECE_BYTES
+    again = share.buffer(needed_next=False)
+    assert again is not None
+    assert again.obj is first.obj
+    assert len(again) == PIECE_BYTES
+
+
+def test_spare_buffers_count_towards_the_limit() -> None:
+    memory = Memory(2 * MIB)
+    one, two = memory.share(), memory.share()
+    pieces = [one.buffer(needed_next=False) for _ in range(8)]
+    for piece in pieces:
+        assert piece
+        one.recycle(piece)
+    assert len(memory._buffers) == 8
+    assert two.take(MIB, needed_next=False)
+    assert len(memory._buffers) == 4
+    one.close()
+    assert len(memory._buffers) == 4, "the other transfer can use them"
+    two.close()
+    assert memory._buffers == []
+
+
+def test_another_process_has_its_own_memory() -> None:
+    memory = Memory(3 * MIB)
+    memory.share().take(MIB, needed_next=False)
+    copy = pickle.loads(pickle.dumps(memory))
+    assert (copy.limit, copy.held, memory.held) == (3 * MIB, 0, MIB)

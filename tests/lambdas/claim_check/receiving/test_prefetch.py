@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+from collections.abc import Iterator
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -88,15 +89,35 @@ def test_errors_are_those_of_a_read_without_prefetch(
 
 
 def test_prefetch_stays_within_the_memory_limit(
-    records: list[Record], store: Store, s3: S3Client, fake_s3: FakeS3
+    publisher: Publisher, sns: NotedSns, store: Store, s3: S3Client, fake_s3: FakeS3
 ) -> None:
-    dereferencer = Dereferencer(stores=[store], s3=s3, memory=MIB)
-    asked: list[int] = []
-    for outcome in dereferencer.outcomes(records, prefetch=True):
-        asked.append(dereferencer._memory.held)
-        assert read(outcome) in PAYLOADS
-    assert all(0 < held <= MIB + 300_000 for held in asked)
-    assert len(fake_s3.requests) == len(PAYLOADS)
+    """Two payloads of three fit, and the window has three records."""
+    payloads = [bytes([number]) * 1_900_000 for number in range(4)]
+    for number, data in enumerate(payloads):
+        publisher.publish(data, message_id=f"m-{number}")
+    fake_s3.requests.clear()
+    dereferencer = Dereferencer(stores=[store], s3=s3, memory=4 * MIB)
+    together = Barrier(2)
+    fake_s3.before_get = lambda _: together.wait(10)
+    outcomes = dereferencer.outcomes(map(DELIVERIES["SQS event, raw"], sns.published), prefetch=True)
+    assert read(next(outcomes)) == payloads[0]
+    assert len(fake_s3.requests) == 2
+    fake_s3.before_get = None
+    assert [read(outcome) for outcome in outcomes] == payloads[1:]
+    assert dereferencer._memory.held == 0
+
+
+def test_window_has_as_many_records_as_connections(records: list[Record], store: Store, s3: S3Client) -> None:
+    looked_at: list[Record] = []
+
+    def watched() -> Iterator[Record]:
+        for record in records:
+            looked_at.append(record)
+            yield record
+
+    outcomes = Dereferencer(stores=[store], s3=s3, memory=4 * MIB).outcomes(watched(), prefetch=True)
+    read(next(outcomes))
+    assert looked_at == records[:3]
 
 
 def test_large_and_inline_payloads_are_not_read_in_advance(
@@ -108,6 +129,7 @@ def test_large_and_inline_payloads_are_not_read_in_advance(
     fake_s3.requests.clear()
     outcomes = dereferencer.outcomes(map(DELIVERIES["SQS event, raw"], sns.published), prefetch=True)
     first = next(outcomes)
+    assert message_of(first).payload.fetched is None
     assert fake_s3.requests == []
     assert read(first) == data["large"]
     assert read(next(outcomes)) == b"text"
