@@ -95,6 +95,7 @@ def test_access_to_resource_is_listed(sound: Path, capsys: pytest.CaptureFixture
     assert "xray" not in output
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("boundary", [None, DEPLOYMENTS / "research-boundary.json"], ids=["without", "with"])
 def test_permissions_boundary_is_judged(boundary: Path | None, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--boundary", boundary] if boundary else []

