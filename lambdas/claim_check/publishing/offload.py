@@ -82,7 +82,7 @@ def offload(
     """Write a payload to `store.object_of(message_id)`, unless it is stored already.
 
     A payload of up to 8 MiB is one request. A larger one is sent in parts, up to 16 at a time. `memory` limits the
-    bytes that are buffered: a file or bytes in memory need less than 10 MiB for any size, a stream needs all of it. S3
+    bytes that are buffered: a file or bytes in memory need about 10 MiB for any size, a stream needs all of it. S3
     verifies a checksum of every request. Nothing is overwritten: the same content under the same id is a retry and
     succeeds, and other content raises PayloadConflict. A large payload that is stored already is not sent again. After
     a failure no incomplete upload remains.
