@@ -55,7 +55,7 @@ def test_all_types_give_the_same_payload(publisher: Publisher, tmp_path: Path) -
         assert publisher.publish(payload).sha256 == hashlib.sha256(data).hexdigest(), type(payload)
 
 
-def test_buffered_reader_publishes_what_it_returns(publisher: Publisher, tmp_path: Path) -> None:
+def test_buffered_reader_publishes_the_bytes_it_returns(publisher: Publisher, tmp_path: Path) -> None:
     """It can have no file, or a file with other bytes."""
 
     class Raw(io.RawIOBase):

@@ -13,7 +13,7 @@ from claim_check.s3.crc32 import base64_crc32, combined_crc32
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
-def test_combined_crc32_is_that_of_the_whole(parts: list[bytes]) -> None:
+def test_combined_crc32_equals_the_crc32_of_the_whole(parts: list[bytes]) -> None:
     whole = 0
     for part in parts:
         whole = combined_crc32(whole, zlib.crc32(part), len(part))

@@ -71,7 +71,7 @@ class TestPartBody:
     @pytest.mark.parametrize(
         ("offset", "whence", "position"), [(7, io.SEEK_SET, 7), (-7, io.SEEK_CUR, 93), (-7, io.SEEK_END, 599_993)]
     )
-    def test_seek_is_that_of_a_file(self, offset: int, whence: int, position: int, body: PartBody) -> None:
+    def test_seek_is_as_in_a_file(self, offset: int, whence: int, position: int, body: PartBody) -> None:
         body.seek(100)
         assert body.seek(offset, whence) == body.tell() == position
         assert body.read() == DATA[1_000 + position : 601_000]
