@@ -1,5 +1,6 @@
 """Mutants of templates: each is found. The tests fail with the names of mutants without a finding."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,8 @@ from access.table import PROVED, TABLE, Expected, Free, Lifecycle, differences, 
 from tests.policies.cases import VARIANTS, first_finding
 from tests.policies.mutants import property_mutants, statement_mutants
 
-EQUIVALENT = ("any action", "value of sns:Endpoint", "values of sns:Endpoint")
-"""Mutants that change no decision: all actions of the key's service, and endpoints that another statement denies."""
+EQUIVALENT = re.compile(r"KeyPolicy.*: any action|.*: (an additional value|more values|any value) of sns:Endpoint")
+"""Mutants that change no decision: all actions of a key's service, and endpoints that another statement denies."""
 
 
 @pytest.mark.exhaustive
@@ -21,7 +22,7 @@ def test_statement_mutants_are_found(name: str) -> None:
     case, seen = VARIANTS[name](), set[str]()
     mutants = [mutant for stack in case.stacks for mutant in statement_mutants(stack, seen)]
     survivors = [mutant.name for mutant in mutants if not first_finding(case, mutant.apply(case.stacks))]
-    assert not [name for name in survivors if not name.endswith(EQUIVALENT)]
+    assert not [name for name in survivors if not EQUIVALENT.search(name)]
     assert len(mutants) > 100
 
 
