@@ -34,7 +34,8 @@ GIB = 1024 * MIB
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "404"})
 _DENIED = frozenset({"AccessDenied", "403"})
 
-_PATIENT_SECONDS = 10  # until a connection, or the next byte; boto3's default is 60
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60  # without a byte, as boto3's default: S3 can take long to begin its response to a copy
 _IMPATIENT_SECONDS = 3
 _POOL = 2 * MAXIMUM_CONNECTIONS  # a connection that has no place in the pool is closed after its request
 
@@ -64,11 +65,10 @@ def s3_client(region: str, *, patient: bool = True, session: Session | None = No
     # Imported late: a process that receives no pointer, or passes its client, starts without boto3.
     from botocore.config import Config
 
-    seconds = _PATIENT_SECONDS if patient else _IMPATIENT_SECONDS
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5 if patient else 2},
-        connect_timeout=seconds,
-        read_timeout=seconds,
+        connect_timeout=_CONNECT_SECONDS if patient else _IMPATIENT_SECONDS,
+        read_timeout=_READ_SECONDS if patient else _IMPATIENT_SECONDS,
         max_pool_connections=_POOL,
         response_checksum_validation="when_required",
         s3={"payload_signing_enabled": False},

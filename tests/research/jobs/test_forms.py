@@ -13,13 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
-pytest.importorskip("anndata", reason="needs anndata, h5py, scipy")
 import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import sparse
 
 from tests.research.jobs.data_sets import (

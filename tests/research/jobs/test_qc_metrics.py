@@ -164,7 +164,8 @@ def test_archives_have_limits(
 
 def marked(job: ModuleType, **thresholds: Any) -> tuple[Any, dict[str, Any]]:
     """Return cells of two samples, marked: values around 100 and 1000 genes, and an outlier in each."""
-    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    import pandas
+
     genes = [90, 95, 100, 105, 110, 400, 900, 950, 1000, 1050, 1100, 400]
     cells = pandas.DataFrame({"Channel": ["a"] * 6 + ["b"] * 6, "n_genes": genes, "n_umis": genes, "dropped": False})
     limits = job.mark(cells, job.Thresholds(min_genes=None, **thresholds))
@@ -196,7 +197,6 @@ def test_rows_have_all_cells_and_no_median_of_none(job: ModuleType) -> None:
 
 
 def test_picture_has_a_row_of_panels_for_each_sample(job: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs matplotlib")
     cells, limits = marked(job, mads=3.0)
     sizes = []
     for name, some in (("two", cells), ("one", cells[cells["Channel"] == "a"])):
