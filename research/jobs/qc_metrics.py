@@ -993,7 +993,7 @@ def genes_of(
     found = sorted(set(genomes) - {""})
     if choices.genome and choices.genome not in found:
         raise InputError(f"--genome {choices.genome}: {label} has {', '.join(found) or 'no names of genomes'}.")
-    own = numpy.ones(len(features), dtype=bool)
+    own: Any = numpy.ones(len(features), dtype=bool)
     if len(found) > 1:
         genome = one_of(found, choices.genome, "--genome", f"{label}: genes of {len(found)} genomes")
         own = numpy.array([each == genome for each in genomes])

@@ -51,7 +51,7 @@ def cells(seed: int, *, good: int = 12, poor: int = 8, dying: int = 10, prefix: 
     rows = []
     for number, expressed, rate in ((good, 540, 5), (poor, 300, 3), (dying, 520, 45)):
         for _ in range(number):
-            row = np.zeros(genes, dtype=np.int64)
+            row: Any = np.zeros(genes, dtype=np.int64)
             chosen = random.choice(nuclear, expressed + random.integers(-9, 9), replace=False)
             row[chosen] = 1 + random.poisson(1.5, len(chosen))
             row[nuclear:] = 1 + random.poisson(rate, len(MITOCHONDRIAL))
@@ -74,7 +74,7 @@ def joined(*parts: Cells) -> Cells:
 
 def droplets(number: int, genes: int, *, of: int = 640) -> Cells:
     """Return barcodes with few genes."""
-    counts = np.zeros((number, of), dtype=np.int64)
+    counts: Any = np.zeros((number, of), dtype=np.int64)
     counts[:, :genes] = 1
     names = [f"ABC{i}" for i in range(of)]
     return Cells(

@@ -81,7 +81,7 @@ def named(data: Cells, prefix: str) -> Cells:
 
 def mixture(first: str, second: str) -> Cells:
     """Return cells of two species, with prefixes of the genes' names."""
-    nothing = np.zeros((len(A.barcodes), 640), int)
+    nothing: Any = np.zeros((len(A.barcodes), 640), int)
     counts = np.block([[A.counts, nothing], [np.zeros((len(MOUSE.barcodes), 640), int), MOUSE.counts]])
     symbols = named(A, first).symbols + named(MOUSE, second).symbols
     return Cells(counts, symbols, A.ids + MOUSE.ids, A.barcodes + MOUSE.barcodes)
