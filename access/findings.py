@@ -52,6 +52,7 @@ def findings(case: Case, *, prove: bool = True) -> Iterator[str]:
     yield from unmatched(case)
     yield from property_findings(case.inventory, case.intent.resources)
     yield from unintended_principals(case)
+    yield from unnamed_sessions(case)
     if prove:
         yield from _proof_findings(case)
 
@@ -77,6 +78,18 @@ def unintended_principals(case: Case) -> Iterator[str]:
             for principal in _principals(statement) if statement.get("Effect") == "Allow" else ():
                 if principal not in intended:
                     yield f"{resource.where}: allows {principal}, a principal that is not in the intent"
+
+
+def unnamed_sessions(case: Case) -> Iterator[str]:
+    """Yield the statements for a researcher's own prefix that do not require the session to name the researcher.
+
+    A variable without a value matches nothing. The condition does not rely on this.
+    """
+    for role in case.inventory.roles.values():
+        for statement in (statement for policy in role.policies for statement in policy["Statement"]):
+            required = statement.get("Condition", {}).get("Null", {}).get("aws:SourceIdentity") == "false"
+            if "${aws:SourceIdentity}" in str(statement) and not required:
+                yield f"{role.where}: statement {statement.get('Sid')} does not require a source identity"
 
 
 def _principals(statement: Statement) -> Iterator[str]:

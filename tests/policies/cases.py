@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
-from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched
+from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched, unnamed_sessions
 from access.prover import Unmodelled
 from access.table import property_findings
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
@@ -121,6 +121,7 @@ def first_finding(sound: Case, stacks: Stacks) -> str | None:
     checks = (
         unmatched(case),
         unintended_principals(case),
+        unnamed_sessions(case),
         map(str, counterexamples(case, arns)),
         property_findings(case.inventory, case.intent.resources),
     )

