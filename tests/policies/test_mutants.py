@@ -12,8 +12,11 @@ from access.table import PROVED, TABLE, Expected, Free, Lifecycle, differences, 
 from tests.policies.cases import VARIANTS, first_finding
 from tests.policies.mutants import property_mutants, statement_mutants
 
-EQUIVALENT = re.compile(r"KeyPolicy.*: any action|.*: (an additional value|more values|any value) of sns:Endpoint")
-"""Mutants that change no decision: all actions of a key's service, and endpoints that another statement denies."""
+EQUIVALENT = re.compile(
+    "KeyPolicy.*: any action|(an additional value|more values|any value) of sns:Endpoint|an additional value of s3:prefix"
+)
+"""Mutants that change no decision: all actions of a key's service, endpoints that another statement denies, and a
+prefix that an allowed one contains."""
 
 
 @pytest.mark.exhaustive
