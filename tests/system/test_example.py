@@ -205,7 +205,8 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
 
     orders.set_polling(False)  # until all messages are in the queue, so that one batch has them
     sns: Any = _CorruptingSns(
-        publisher.client("sns"), lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000)
+        publisher.client("sns"),
+        lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"y" * 300_000, ChecksumAlgorithm="SHA256"),
     )
     published = Publisher(topic_arn=names.topic.arn, store=names.store, s3=s3, sns=sns).publish_batch(
         [Entry(payload=payload, message_id=message_id) for message_id, payload in PAYLOADS.items()]

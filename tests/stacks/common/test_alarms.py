@@ -198,7 +198,7 @@ def test_replication_alarms_are_in_the_region_of_their_metric(alarms: dict[str, 
     assert "us-west-2" in failed["AlarmDescription"]
 
 
-def test_consumer_that_is_not_invoked_is_noticed(all_alarms: dict[str, Alarm]) -> None:
+def test_idle_consumer_with_waiting_messages_is_noticed(all_alarms: dict[str, Alarm]) -> None:
     """Waiting messages without an invocation. Without waiting messages there is no value, and no alarm."""
     stopped = {name: alarm for name, alarm in all_alarms.items() if name.endswith("-ConsumeStopped")}
     assert {name: (metrics_of(alarm), alarm["EvaluationPeriods"]) for name, alarm in stopped.items()} == {

@@ -9,7 +9,7 @@ from tests.stacks.policies import Template, resources
 from tests.stacks.subscriber.support import DEPLOYMENTS, find_one, template
 
 DEPLOYMENT = load_messaging(DEPLOYMENTS / "research-messages.toml")
-PIPELINE = "arn:aws:sagemaker:us-east-1:555555555555:pipeline/coatcheck-qc"
+PIPELINE = "arn:aws:sagemaker:us-east-1:555555555555:pipeline/coatcheck--qc"
 ROLE = "coatcheck-datasets-pipeline-trigger"
 
 
@@ -30,7 +30,7 @@ def test_trigger_is_invoked_for_each_processed_payload(datasets: Template) -> No
     assert rule["EventBusName"] == {"Ref": bus}
     assert rule["EventPattern"] == {"source": ["coatcheck"], "detail-type": ["Payload processed"]}
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": [function, "Arn"]}]
-    assert properties["Environment"]["Variables"]["PIPELINE"] == "coatcheck-qc"
+    assert properties["Environment"]["Variables"]["PIPELINE"] == "coatcheck--qc"
 
 
 def test_pipeline_results_are_forwarded_to_the_bus(datasets: Template) -> None:

@@ -298,7 +298,7 @@ def test_failed_copy_of_replica_is_made_from_the_store(message: Message, fake_s3
 
 @pytest.mark.parametrize("memory", [MIB, 40 * MIB])
 @pytest.mark.parametrize("silent", [1, 2])
-def test_replica_that_falls_silent_twice_is_left(
+def test_replica_is_left_after_its_second_silence(
     silent: int,
     memory: int,
     publisher: Publisher,

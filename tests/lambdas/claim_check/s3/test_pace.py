@@ -40,7 +40,7 @@ def test_function_with_a_small_network_keeps_four() -> None:
 
 
 @pytest.mark.parametrize("shift", [0, 0.007, 0.012, 0.02, 0.033, 0.045])
-def test_pieces_that_arrive_together_look_not_faster(shift: float) -> None:
+def test_pieces_of_one_arrival_do_not_look_faster(shift: float) -> None:
     """Connections that share a small network get their pieces at the same time."""
     growth, now = Growth(16, Network()), 100.0
     growth.responded(now=now)
@@ -66,7 +66,7 @@ def test_connections_double_while_the_rate_grows() -> None:
     assert growth.connections == 16
 
 
-def test_connections_that_do_not_pay_end() -> None:
+def test_unprofitable_connections_end() -> None:
     growth = Growth(16, Network())
     link = Link(growth, host=130, each=18)
     link.run(0.25)
@@ -123,7 +123,7 @@ def test_shortest_response_time_counts() -> None:
     assert Growth(16, network).connections == 4
 
 
-def test_next_transfer_begins_with_what_paid() -> None:
+def test_next_transfer_begins_with_the_paying_connections() -> None:
     network = Network()
     Link(Growth(16, network), host=1200, each=86).run(0.1)
     assert Growth(16, network).connections == 16
@@ -196,7 +196,7 @@ def test_slow_connection_is_given_up_after_two_windows() -> None:
     assert pace.is_given_up(PIECE_BYTES, 0.0125, left=100 * MIB)
 
 
-def test_connection_that_still_grows_is_not_given_up() -> None:
+def test_growing_connection_is_not_given_up() -> None:
     pace = begun(rates(*[1000 * PIECE_BYTES] * 4))
     for size in (2, 3, 4, 5):
         assert not pace.is_given_up(size * PIECE_BYTES, 0.1, left=100 * MIB)

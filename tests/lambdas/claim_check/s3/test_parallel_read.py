@@ -132,7 +132,7 @@ def test_verification_calls_meanwhile_after_each_mib(payload: Payload) -> None:
     assert len(calls) == 12
 
 
-def test_drops_are_resumed_where_they_happened(
+def test_dropped_range_resumes_at_its_offset(
     read: Callable[[Payload], bytes], payload: Payload, fake_s3: FakeS3
 ) -> None:
     fake_s3.drop(300_000, 1, 0, 700_000, 100_000)
@@ -299,7 +299,7 @@ def test_error_of_the_file_ends_the_read(payload: Payload, tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_read_goes_on_with_the_threads_that_start(
+def test_read_continues_with_fewer_threads(
     read: Callable[[Payload], bytes], payload: Payload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -374,7 +374,7 @@ def test_silent_connection_is_replaced(
     assert len({last for _, last in ranges(fake_s3)}) < len(fake_s3.requests)
 
 
-def test_forked_process_does_not_wait_for_the_threads_of_its_parent(payload: Payload) -> None:
+def test_forked_process_does_not_wait_for_its_parents_threads(payload: Payload) -> None:
     with closing(payload.iter_chunks(1000)) as chunks:
         next(chunks)
         child = os.fork()
