@@ -58,7 +58,9 @@ def process(record: SQSRecord) -> None:
             consume(record)
     except Exception as error:
         last = int(record.attributes.approximate_receive_count or 0) >= settings.maximum_receives
-        if not last and disposition(error) != Disposition.DEAD_LETTER:
+        # In a FIFO queue, later messages of the group would overtake a message that waits for a permission.
+        denied = Disposition.RETRY if record.event_source_arn.endswith(".fifo") else Disposition.DEAD_LETTER
+        if not last and disposition(error, denied=denied) != Disposition.DEAD_LETTER:
             raise
         send_to_dead_letters(record.raw_event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
 

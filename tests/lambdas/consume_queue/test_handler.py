@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import boto3
 import pytest
 
-from claim_check import Dereferencer, PayloadCorrupt, Publisher
+from claim_check import Dereferencer, PayloadCorrupt, PayloadDenied, Publisher
 from consume_queue.settings import Settings
 from shared.handoff import HandOff
 from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
@@ -207,6 +207,25 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
         messages[1]["MessageId"],
     ]
     assert list(executions(consume)) == ["third"]
+
+
+@pytest.mark.parametrize(("queue", "receives", "retried"), [("q", 1, False), ("q.fifo", 1, True), ("q.fifo", 5, False)])
+def test_denied_payload_is_retried_in_a_fifo_queue_only(
+    consume: ModuleType,
+    publish: Publish,
+    context: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    queue: str,
+    receives: int,
+    retried: bool,
+) -> None:
+    """Later messages of its group must not overtake it. Elsewhere the operators hear of it at once."""
+    message = publish(b"x" * 300_000, message_id="large")
+
+    monkeypatch.setattr(consume, "prepare_handoff", Mock(side_effect=PayloadDenied("AccessDenied")))
+    failed = consume.handler({"Records": [sqs_record(message, queue=queue, receives=receives)]}, context)
+    assert bool(failed["batchItemFailures"]) is retried
+    assert bool(dead_letters(consume)) is not retried
 
 
 def test_no_byte_of_a_payload_is_read(
