@@ -18,7 +18,7 @@ class LogRetention:
         """Visit one construct of the tree."""
         if isinstance(node, logs.CfnLogGroup):
             node.retention_in_days = self._days
-        elif isinstance(node, CfnResource) and _is_bare_function(node):
+        elif isinstance(node, CfnResource) and _is_bare_function(node) and not node.node.try_find_child("Logs"):
             # The group has a generated name. CDK's groups have the function's name, and CloudFormation creates them
             # after the function, when Lambda may have created a group of that name already.
             group = logs.CfnLogGroup(node, "Logs", retention_in_days=self._days)

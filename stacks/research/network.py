@@ -64,7 +64,7 @@ class ResearchNetwork(Construct):
         self.shared_spaces = _security_group(self, "SharedSpaces", vpc, "Apps of shared spaces.")
         self.jobs = _security_group(self, "Jobs", vpc, "Processing jobs.")
         self.workstation = (
-            _security_group(self, "Workstation", vpc, "The administrator's workstation.")
+            _security_group(self, "Workstation", vpc, "The workstation of the administrator.")
             if settings.workstation
             else None
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
 from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched, unnamed_sessions
-from access.prover import Unmodelled
+from access.prover import Undecided, Unmodelled
 from access.table import property_findings
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
 from tests.templates import ROOT, synthesize
@@ -127,5 +127,5 @@ def first_finding(sound: Case, stacks: Stacks) -> str | None:
     )
     try:
         return next(chain.from_iterable(checks), None)
-    except (AssemblyError, Unmodelled) as error:
+    except (AssemblyError, Undecided, Unmodelled) as error:  # what is not proved is a finding
         return str(error)

@@ -14,6 +14,7 @@ from access.inventory import Role
 from access.prover import prove_role
 from access.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Permission, Service
 from stacks.deployment import Deployment, load, parse_messaging
+from stacks.deployment.checks import FARGATE_ZONES
 from stacks.deployment.regions import is_opt_in, partition
 from tests.policies.cases import BOUNDARIES, case_of
 from tests.policies.cases import example as example_case
@@ -34,7 +35,10 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
     fifo = draw(st.booleans())
     subscribers: list[dict[str, Any]] = []
     for index in range(draw(st.integers(1, most))):
-        own_region = draw(st.sampled_from(regions))
+        # The deployment file rejects Regions between which SNS does not deliver.
+        own_region = draw(
+            st.sampled_from([r for r in regions if r == region or not (is_opt_in(r) and is_opt_in(region))])
+        )
         # The deployment file rejects functions where SNS does not invoke them: tests/stacks/deployment/test_checks.py.
         function_possible = not fifo and (own_region == region or not is_opt_in(own_region))
         kinds = ["sqs", *(["lambda"] if function_possible else []), *([] if fifo else ["https"])]
@@ -44,7 +48,11 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": own_region}
             | (https if kind == "https" else {})
             | (draw(st.sampled_from([{}, {"landing": {}}])) if kind == "sqs" else {})
-            | ({"network": draw(_networks())} if kind == "lambda" and draw(st.booleans()) else {})
+            | (
+                {"network": draw(_networks())}
+                if kind == "lambda" and (own_region in FARGATE_ZONES or draw(st.booleans()))
+                else {}
+            )
         )
     senders = [
         {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}
