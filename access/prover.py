@@ -9,8 +9,6 @@ proof rests on no assumption about them. ARNs are compared component by componen
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,17 +30,7 @@ from access.terms import (
     Service,
 )
 
-_timeout_ms: ContextVar[int] = ContextVar("timeout", default=20_000)
-
-
-@contextmanager
-def solver_timeout(seconds: float) -> Iterator[None]:
-    """Limit the time of each question to the solver."""
-    token = _timeout_ms.set(int(seconds * 1000))
-    try:
-        yield
-    finally:
-        _timeout_ms.reset(token)
+_TIMEOUT_MS = 20_000  # of one question to the solver
 
 
 class Undecided(AssertionError):
@@ -200,7 +188,7 @@ def _differences(arn: str, request: "_Request", actual: z3.BoolRef, intended: z3
 def _solve(question: z3.BoolRef) -> tuple[Any, Any]:
     """Return the solver's answer, and its model for `sat`."""
     solver = z3.Solver()
-    solver.set("timeout", _timeout_ms.get())
+    solver.set("timeout", _TIMEOUT_MS)
     solver.add(question)
     answer = solver.check()
     return answer, solver.model() if answer == z3.sat else None

@@ -1,4 +1,4 @@
-"""Compressed payloads: the reader is told, and gets the expanded bytes, up to its limit."""
+"""Compressed payloads: the message names the encoding, and a reader gets the expanded bytes up to its limit."""
 
 from __future__ import annotations
 
