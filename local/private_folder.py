@@ -23,6 +23,13 @@ class PrivateFolder:
 
     def __init__(self) -> None:
         _remove_abandoned()
+        self._make()
+        # Another process removes a folder that it finds between its lock file and the lock.
+        while not os.fstat(self._lock.fileno()).st_nlink:
+            self._lock.close()
+            self._make()
+
+    def _make(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = (self.path / _LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)

@@ -1,9 +1,12 @@
 """The private folder of a run: its mode, and its end."""
 
+import fcntl
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +47,23 @@ def test_folder_of_a_killed_process_is_removed() -> None:
             assert in_use.exists()
             assert folder.path.exists()
         used.kill()
+
+
+def test_folder_is_made_again_when_removed_before_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run starts between the lock file and the lock."""
+    lock, removed = fcntl.flock, list[Path]()
+
+    def late(file: Any, operation: int) -> None:
+        if not removed:
+            removed.append(Path(file.name).parent)
+            shutil.rmtree(removed[0])
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with PrivateFolder() as folder:
+        assert folder.path.exists()
+        assert folder.path not in removed
+        assert removed
 
 
 def test_linked_lock_is_ignored(temporary: Path) -> None:
