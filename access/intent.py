@@ -5,18 +5,19 @@ It is written from the contract between accounts, not from the templates. `prove
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from access.inventory import Inventory
 from access.research_intent import add_research
-from access.stack_intent import ANYWHERE, DELETED, TOPIC_ACTIONS, StackIntent, any_principal
+from access.stack_intent import DELETED, TOPIC_ACTIONS, StackIntent, any_principal
 from access.table import Free, Json
 from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
     KEY_UPLOAD,
     KEY_USE,
+    KEY_WRITE,
     LOG,
     LOG_DELIVERY,
     S3_DELETE,
@@ -30,11 +31,12 @@ from access.terms import (
     Grant,
     Intent,
     Permission,
-    ResourceIntent,
     Roles,
     Service,
     arn,
+    let,
     log_group,
+    may,
     via_s3,
 )
 from claim_check import Store
@@ -52,7 +54,7 @@ from stacks.deployment import (
     SubscriberConfig,
     SubscriberNames,
 )
-from stacks.deployment.names import OUTBOX, PAYLOADS, Place, Resource
+from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.deployment.state_machine import fill_placeholders
@@ -86,20 +88,15 @@ def build_intent(deployment: Deployment | ResearchDeployment, inventory: Invento
     return intent
 
 
-def via_s3_for(bucket: PayloadBucketNames, *copiers: SqsSubscriberConfig) -> Conditions:
+def via_s3_for(bucket: PayloadBucketNames, subscriber: SubscriberConfig | None = None) -> Conditions:
     """Return the conditions of a key's use by S3 for the payload bucket or a replica.
 
     A copy to another Region uses the key through S3 of either Region.
     """
-    regions = dict.fromkeys([bucket.place.region, *(subscriber.region for subscriber in copiers)])
+    copies = isinstance(subscriber, SqsSubscriberConfig) and (subscriber.landing or subscriber.pipeline)
+    regions = dict.fromkeys([bucket.place.region, *([subscriber.region] if subscriber and copies else [])])
     services = tuple(value for region in regions for value in via_s3(region)["kms:ViaService"])
     return {"kms:ViaService": services, "kms:EncryptionContext:aws:s3:arn": (bucket.bucket.arn,)}
-
-
-def _copier(subscriber: SubscriberConfig) -> Iterator[SqsSubscriberConfig]:
-    """Yield the subscriber if it copies payloads."""
-    if isinstance(subscriber, SqsSubscriberConfig) and (subscriber.landing or subscriber.pipeline):
-        yield subscriber
 
 
 def _rules(*rules: str) -> Service:
@@ -115,26 +112,18 @@ class _Messaging:
         self._deployment, self._inventory, self._intent = deployment, inventory, intent
         self._names = Names(deployment)
         self._publisher = self._names.publisher
-        self._home, self._region = deployment.publisher.account, deployment.publisher.region
-        self._days = deployment.publisher.payload_lifetime_days
-        self._in_organization: Conditions = (
-            {"aws:PrincipalOrgID": (deployment.organization,)} if deployment.organization else {}
-        )
+        self._bucket, self._topic = self._publisher.payload_bucket, self._publisher.topic
+        self._region, self._days = deployment.publisher.region, deployment.publisher.payload_lifetime_days
+        organization = deployment.organization
+        self._in_organization: Conditions = {"aws:PrincipalOrgID": (organization,)} if organization else {}
 
     def add(self) -> None:
-        deployment = self._deployment
         self._add_publisher()
         for replica in self._publisher.replicas.values():
-            stack = self._stack(replica.stack, replica.place)
-            near = [subscriber for subscriber in deployment.subscribers if subscriber.region == replica.place.region]
-            self._add_payload_bucket(stack, "ReplicaBucket", replica, near, ())
-            alias: dict[str, Any] = {"AliasName": replica.key_alias.name, "TargetKeyId": stack.att("Key")}
-            stack.add("KeyAlias", "AWS::KMS::Alias", **alias)
-            self._add_alarms(stack, dashboard=False)
-            self._add_replication_alarm(stack, "ReplicaLate", "ReplicationLatency", replica.place.region)
-        for sender in deployment.senders:
+            self._add_replica(replica)
+        for sender in self._deployment.senders:
             self._add_sender(sender)
-        for subscriber in deployment.subscribers:
+        for subscriber in self._deployment.subscribers:
             if isinstance(subscriber, HttpsSubscriberConfig):
                 self._add_https_subscriber(subscriber)
             else:
@@ -143,19 +132,16 @@ class _Messaging:
     def _stack(self, name: str, place: Place) -> StackIntent:
         return StackIntent(self._intent, self._inventory, self._deployment, name, place)
 
-    def _add_alarms(self, stack: StackIntent, *, dashboard: bool = True) -> None:
-        stack.alarms(self._deployment.operations.emails, dashboard=dashboard)
-
     # The publisher's account -----------------------------------------------------------------------------------------
 
     def _add_publisher(self) -> None:
-        intent, names, home, settings = self._intent, self._publisher, self._home, self._deployment.publisher
-        stack, bucket = self._stack(names.stack, names.place), names.payload_bucket.bucket
-        queue, function = "PublishDeadLetters", "Publish"
+        names, settings = self._publisher, self._deployment.publisher
+        stack, bucket = self._stack(names.stack, names.place), self._bucket.bucket
+        queue, function, dead_letters = "PublishDeadLetters", "Publish", names.dead_letter_queue
         key = self._add_payload_bucket(
             stack,
             "PayloadBucket",
-            names.payload_bucket,
+            self._bucket,
             self._deployment.subscribers,
             self._deployment.senders,
             NotificationConfiguration={"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
@@ -163,26 +149,21 @@ class _Messaging:
         )
         self._add_topic(stack)
         self._add_event_bus(stack)
-        uploads = {
-            "source": ["aws.s3"],
-            "detail-type": ["Object Created"],
-            "detail": {"bucket": {"name": [bucket.name]}, "object": {"key": [{"prefix": OUTBOX}]}},
-        }
+        detail = {"bucket": {"name": [bucket.name]}, "object": {"key": [{"prefix": OUTBOX}]}}
+        uploads = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
         types = {"detail-type": list(settings.detail_types)} if settings.detail_types else {}
         rules = _rules(
             stack.invoking_rule("EventBusRule", {**_OF_APPLICATIONS, **types}, function, queue, names.event_bus.name),
             stack.invoking_rule("OutboxRule", uploads, function, queue),
         )
-        dead_letters = names.dead_letter_queue
-        lost = Grant(rules, ("sqs:SendMessage",), (dead_letters.arn,))
-        stack.queue(queue, dead_letters, lost, days=PUBLISH_DEAD_LETTER_DAYS)
+        stack.queue(queue, dead_letters, let(rules, "sqs:SendMessage"), days=PUBLISH_DEAD_LETTER_DAYS)
         publish_role = stack.function(
             function,
             names.publish_function,
             "publish",
-            Grant(rules, ("lambda:InvokeFunction",), (names.publish_function.arn,)),
+            let(rules, "lambda:InvokeFunction"),
             environment={
-                "TOPIC_ARN": names.topic.arn,
+                "TOPIC_ARN": self._topic.arn,
                 "PAYLOAD_STORE": Json(names.store.to_dict()),
                 "OUTBOX_PREFIX": OUTBOX,
                 "SENDERS": Json({sender.name: sender.account for sender in self._deployment.senders}),
@@ -192,72 +173,49 @@ class _Messaging:
             },
             on_failure=queue,
         )
+        payloads, outbox = f"{bucket.arn}/{PAYLOADS}*", f"{bucket.arn}/{OUTBOX}*"
         publish = (
-            Permission(("sns:Publish",), (names.topic.arn,)),
-            Permission(S3_WRITE, (f"{bucket.arn}/{PAYLOADS}*",)),
-            Permission(S3_READ, (bucket.arn, f"{bucket.arn}/{PAYLOADS}*")),
-            Permission(KEY_USE, (key,)),
+            may("sns:Publish", self._topic.arn),
+            may(S3_WRITE, payloads),
+            may(S3_READ, bucket.arn, payloads),
+            may(KEY_USE, key),
         )
-        intent.allow(
-            publish_role,
-            *publish,
-            Permission((*S3_READ, *S3_DELETE), (f"{bucket.arn}/{OUTBOX}*",)),
-            Permission(SQS_SEND, (dead_letters.arn,)),
-        )
-        role = stack.role("PublisherRole", Account(home), name=names.role.name)
-        intent.allow(
-            role,
-            *publish,
-            # Without s3:DeleteObjectVersion: the library deletes a payload that SNS rejected, but a published payload
-            # can be restored.
-            Permission(("s3:DeleteObject",), (f"{bucket.arn}/{PAYLOADS}*",)),
-            Permission(S3_WRITE, (f"{bucket.arn}/{OUTBOX}*",)),
-        )
+        stack.allow(publish_role, *publish, may(f"{S3_READ} {S3_DELETE}", outbox), may(SQS_SEND, dead_letters.arn))
+        # Without s3:DeleteObjectVersion: the library deletes a payload that SNS rejected, but a published payload can
+        # be restored.
+        library = (*publish, may("s3:DeleteObject", payloads), may(S3_WRITE, outbox))
+        stack.role("PublisherRole", Account(stack.account), *library, name=names.role.name)
         if names.replicas:
-            intent.allow(stack.role("ReplicationRole", Service("s3.amazonaws.com")), *self._replicate(key))
+            stack.role("ReplicationRole", Service("s3.amazonaws.com"), *self._replicate(key))
         self._add_publisher_alarms(stack)
 
     def _add_topic(self, stack: StackIntent) -> None:
-        names, settings, subscribers = self._publisher, self._deployment.publisher, self._deployment.subscribers
-        endpoints = tuple(self._of(subscriber).endpoint for subscriber in subscribers)
+        settings, subscribers = self._deployment.publisher, self._deployment.subscribers
+        endpoints = {subscriber.name: self._of(subscriber).endpoint for subscriber in subscribers}
         stack.add(
             "Topic",
             "AWS::SNS::Topic",
             FifoTopic=settings.fifo or None,
             KmsMasterKeyId=stack.att("Key"),
             MaximumMessageSize=max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES),
-            TopicName=names.topic.name,
+            TopicName=self._topic.name,
         )
         stack.add("TopicPolicy", "AWS::SNS::TopicPolicy")
-        self._intent.add(
-            ResourceIntent(
-                "topic",
-                names.topic.arn,
-                self._home,
-                tuple(self._subscribe(subscriber) for subscriber in subscribers),
-                tls_actions=TOPIC_ACTIONS,
-                restrictions=(("sns:Subscribe", "sns:Endpoint", endpoints),),
-            )
-        )
-
-    def _subscribe(self, subscriber: SubscriberConfig) -> Grant:
-        conditions = {
-            "sns:Protocol": (subscriber.kind,),
-            "sns:Endpoint": (self._of(subscriber).endpoint,),
-            **self._in_organization,
-        }
-        return Grant(Account(subscriber.account), ("sns:Subscribe",), (self._publisher.topic.arn,), conditions)
+        subscriptions = []
+        for subscriber in subscribers:
+            own = {"sns:Protocol": (subscriber.kind,), "sns:Endpoint": (endpoints[subscriber.name],)}
+            grant = let(Account(subscriber.account), "sns:Subscribe", when={**own, **self._in_organization})
+            subscriptions.append(grant)
+        only = (("sns:Subscribe", "sns:Endpoint", tuple(endpoints.values())),)
+        stack.protect("topic", self._topic.arn, *subscriptions, tls=TOPIC_ACTIONS, restrictions=only)
 
     def _add_event_bus(self, stack: StackIntent) -> None:
-        bus, settings = self._publisher.event_bus, self._deployment.publisher
+        bus, types = self._publisher.event_bus, list(self._deployment.publisher.detail_types)
         senders = sorted({sender.account for sender in self._deployment.senders})
-        put = ("events:PutEvents",)
-        grants = tuple(Grant(Account(account), put, (bus.arn,), self._in_organization) for account in senders)
-        self._intent.add(ResourceIntent("bus", bus.arn, self._home, grants))
-        stack.add("EventBus", "AWS::Events::EventBus", removal=stack.stateful, Name=bus.name)
+        stack.event_bus(bus, *(let(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
         for account in senders:
             stack.add(f"EventBusPutEventsFrom{account}", "AWS::Events::EventBusPolicy")
-        unpublished = {"anything-but": list(settings.detail_types)} if settings.detail_types else {"exists": False}
+        unpublished = {"anything-but": types} if types else {"exists": False}
         stack.add(
             "EventBusArchive",
             "AWS::Events::Archive",
@@ -268,43 +226,39 @@ class _Messaging:
         )
 
     def _add_publisher_alarms(self, stack: StackIntent) -> None:
-        self._add_alarms(stack)
+        topic = {"TopicName": self._topic.name}
+        stack.alarms()
         stack.queue_alarm("PublishDeadLetters", "PublishDeadLetters")
+        stack.function_alarms("Publish", "Publish", ["PayloadCorrupt"], asynchronous=True)
         for name, metric in (("NotDelivered", "Redriven"), ("DeliveryLost", "FailedToRedrive")):
-            topic = {"TopicName": self._publisher.topic.name}
-            stack.alarm(name, "AWS/SNS", f"NumberOfNotifications{metric}ToDlq", topic)
-        if subscribed := [subscriber for subscriber in self._deployment.subscribers if subscriber.subscribed]:
+            stack.alarm(name, f"AWS/SNS NumberOfNotifications{metric}ToDlq", topic)
+        if subscribed := sum(subscriber.subscribed for subscriber in self._deployment.subscribers):
             counts = {"filtered": "FilteredOut", "delivered": "Delivered", "failed": "Failed"}
             attempts = " + ".join(f"FILL({count}, 0)" for count in counts)
-            metrics = {"published": "NumberOfMessagesPublished"} | {
-                count: f"NumberOfNotifications{metric}" for count, metric in counts.items()
-            }
-            stack.expression_alarm(
-                "SubscriptionMissing",
-                f"IF(published > 0 AND {attempts} <= published * {len(subscribed) - 0.5}, 1, 0)",
-                {
-                    id: ("AWS/SNS", metric, "TopicName", self._publisher.topic.name, "Sum")
-                    for id, metric in metrics.items()
-                },
-                period=3600,
-                DatapointsToAlarm=2,
-            )
-        stack.function_alarms("Publish", "Publish", ["PayloadCorrupt"], asynchronous=True)
+            missing = f"IF(published > 0 AND {attempts} <= published * {subscribed - 0.5}, 1, 0)"
+            metrics = {"published": "MessagesPublished"} | {id: f"Notifications{counts[id]}" for id in counts}
+            sums = {id: (f"AWS/SNS NumberOf{metric}", "Sum", topic) for id, metric in metrics.items()}
+            stack.expression_alarm("SubscriptionMissing", missing, sums, period=3600, DatapointsToAlarm=2)
         lost = "InvocationsFailedToBeSentToDlq"
         stack.rule_alarm("EventsLost", "EventBusRule", lost, self._publisher.event_bus.name)
         stack.rule_alarm("UploadsLost", "OutboxRule", lost)
-        for region in self._publisher.replicas:
-            self._add_replication_alarm(stack, f"{region}-NotReplicated", "OperationsFailedReplication", region)
+        for region, replica in self._publisher.replicas.items():
+            failed = "AWS/S3 OperationsFailedReplication"
+            stack.alarm(f"{region}-NotReplicated", failed, self._replication_dimensions(replica))
 
-    def _add_replication_alarm(self, stack: StackIntent, name: str, metric: str, region: str) -> None:
-        replica = self._publisher.replicas[region]
-        dimensions = {
-            "DestinationBucket": replica.bucket.name,
-            "RuleId": replica.replication_rule,
-            "SourceBucket": self._publisher.payload_bucket.bucket.name,
-        }
-        late: dict[str, Any] = {"statistic": "Maximum", "threshold": 3600} if metric == "ReplicationLatency" else {}
-        stack.alarm(name, "AWS/S3", metric, dimensions, **late)
+    def _add_replica(self, replica: ReplicaNames) -> None:
+        """Add the stack with the replica of a Region, for the subscribers in this Region."""
+        stack = self._stack(replica.stack, replica.place)
+        near = [subscriber for subscriber in self._deployment.subscribers if subscriber.region == replica.place.region]
+        key = self._add_payload_bucket(stack, "ReplicaBucket", replica, near, ())
+        stack.add("KeyAlias", "AWS::KMS::Alias", AliasName=replica.key_alias.name, TargetKeyId=key)
+        stack.alarms(dashboard=False)
+        latency, dimensions = "AWS/S3 ReplicationLatency", self._replication_dimensions(replica)
+        stack.alarm("ReplicaLate", latency, dimensions, statistic="Maximum", threshold=3600)
+
+    def _replication_dimensions(self, replica: ReplicaNames) -> dict[str, str]:
+        source, destination = self._bucket.bucket.name, replica.bucket.name
+        return {"DestinationBucket": destination, "RuleId": replica.replication_rule, "SourceBucket": source}
 
     def _add_payload_bucket(
         self,
@@ -316,23 +270,18 @@ class _Messaging:
         **given: Any,
     ) -> str:
         """Add the payload bucket or a replica, and its key. Return the key's ARN."""
-        key, bucket_arn = stack.att("Key"), bucket.bucket.arn
-        in_organization = self._in_organization
-        bucket_grants, key_grants = [], []
+        objects, key_grants, members = [], [], self._in_organization
         for subscriber in subscribers:
             roles = Roles(subscriber.account, tuple(role.arn for role in self._of(subscriber).reader_roles))
-            bucket_grants.append(Grant(roles, ("s3:GetObject",), (f"{bucket_arn}/{PAYLOADS}*",), in_organization))
-            via_s3 = {**via_s3_for(bucket, *_copier(subscriber)), **in_organization}
-            key_grants.append(Grant(roles, ("kms:Decrypt",), (key,), via_s3))
+            objects.append(let(roles, "s3:GetObject", f"{bucket.bucket.arn}/{PAYLOADS}*", when=members))
+            key_grants.append(let(roles, "kms:Decrypt", when={**via_s3_for(bucket, subscriber), **members}))
         for sender in senders:
-            roles = Roles(sender.account, (self._names.senders[sender.name].role.arn,))
-            outbox = f"{bucket_arn}/{self._names.senders[sender.name].outbox}*"
-            bucket_grants.append(Grant(roles, S3_UPLOAD, (outbox,), in_organization))
-            key_grants.append(Grant(roles, KEY_UPLOAD, (key,), {**via_s3_for(bucket), **in_organization}))
-        stack.key("Key", *key_grants)
-        options: dict[str, Any] = {"key": "Key", "days": self._days, "versioned": True, "grants": bucket_grants}
-        stack.bucket(construct, bucket.bucket.name, **options, **given)
-        return key
+            names = self._names.senders[sender.name]
+            roles = Roles(sender.account, (names.role.arn,))
+            objects.append(let(roles, S3_UPLOAD, f"{bucket.bucket.arn}/{names.outbox}*", when=members))
+            key_grants.append(let(roles, KEY_UPLOAD, when={**via_s3_for(bucket), **members}))
+        stack.bucket(construct, bucket.bucket.name, *objects, key="Key", days=self._days, versioned=True, **given)
+        return stack.key("Key", *key_grants)
 
     def _replication(self, stack: StackIntent) -> dict[str, Any]:
         """Return the replication of payloads, and of nothing else, to the replicas, with their keys."""
@@ -356,28 +305,25 @@ class _Messaging:
 
     def _replicate(self, key: str) -> Iterator[Permission]:
         """Yield the replication role's permissions: payloads without the outbox, and no deletion in a replica."""
-        bucket = self._publisher.payload_bucket
-        yield Permission(("s3:GetReplicationConfiguration", "s3:ListBucket"), (bucket.bucket.arn,))
-        yield Permission(
-            ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
-            (f"{bucket.bucket.arn}/{PAYLOADS}*",),
-        )
-        yield Permission(("kms:Decrypt",), (key,), via_s3_for(bucket))
+        source, read = self._bucket.bucket.arn, "s3:GetObjectVersion"
+        yield may("s3:GetReplicationConfiguration s3:ListBucket", source)
+        yield may(f"{read}ForReplication {read}Acl {read}Tagging", f"{source}/{PAYLOADS}*")
+        yield may("kms:Decrypt", key, when=via_s3_for(self._bucket))
         for replica in self._publisher.replicas.values():
-            yield Permission(("s3:ReplicateObject", "s3:ReplicateTags"), (f"{replica.bucket.arn}/{PAYLOADS}*",))
-            yield Permission(("kms:Encrypt", "kms:GenerateDataKey"), (replica.key_arn_pattern,), via_s3_for(replica))
+            yield may("s3:ReplicateObject s3:ReplicateTags", f"{replica.bucket.arn}/{PAYLOADS}*")
+            yield may("kms:Encrypt kms:GenerateDataKey", replica.key_arn_pattern, when=via_s3_for(replica))
 
     # A sender's account ----------------------------------------------------------------------------------------------
 
     def _add_sender(self, sender: SenderConfig) -> None:
-        names, bucket = self._names.senders[sender.name], self._publisher.payload_bucket
-        stack = self._stack(names.stack, names.place)
-        role = stack.role("Role", Account(sender.account), name=names.role.name)
-        self._intent.allow(
-            role,
-            Permission(("events:PutEvents",), (self._publisher.event_bus.arn,)),
-            Permission(S3_UPLOAD, (f"{bucket.bucket.arn}/{names.outbox}*",)),
-            Permission(KEY_UPLOAD, (bucket.key_arn_pattern,), via_s3_for(bucket)),
+        names = self._names.senders[sender.name]
+        self._stack(names.stack, names.place).role(
+            "Role",
+            Account(sender.account),
+            may("events:PutEvents", self._publisher.event_bus.arn),
+            may(S3_UPLOAD, f"{self._bucket.bucket.arn}/{names.outbox}*"),
+            may(KEY_UPLOAD, self._bucket.key_arn_pattern, when=via_s3_for(self._bucket)),
+            name=names.role.name,
         )
 
     # A subscriber's account ------------------------------------------------------------------------------------------
@@ -387,15 +333,14 @@ class _Messaging:
 
     def _add_subscription(self, subscriber: SubscriberConfig, region: str) -> StackIntent:
         """Add the subscription, and the queue for undelivered messages in the topic's Region. Return the stack."""
-        names, topic = self._of(subscriber), self._publisher.topic
+        names = self._of(subscriber)
         stack = self._stack(names.stack, Place(subscriber.account, region))
-        self._add_alarms(stack)
-        scope = {"attributes": "MessageAttributes", "body": "MessageBody"}[subscriber.filter_policy_scope]
+        stack.alarms()
         if subscriber.subscribed:
             stack.add(
                 "Subscription",
                 "AWS::SNS::Subscription",
-                TopicArn=topic.arn,
+                TopicArn=self._topic.arn,
                 Region=self._region,
                 Protocol=subscriber.kind,
                 Endpoint=names.endpoint,
@@ -403,26 +348,26 @@ class _Messaging:
                 RawMessageDelivery=True if subscriber.kind == "sqs" else None,
                 DeliveryPolicy=_DELIVERY_POLICY if subscriber.kind == "https" else None,
                 FilterPolicy=json.loads(subscriber.filter_policy) if subscriber.filter_policy else None,
-                FilterPolicyScope=scope,
+                FilterPolicyScope={"attributes": "MessageAttributes", "body": "MessageBody"}[
+                    subscriber.filter_policy_scope
+                ],
                 RedrivePolicy={"deadLetterTargetArn": names.undelivered_queue.arn},
             )
-        owner, construct = stack, "SubscriptionUndeliveredQueue"
+        owner, construct, queue = stack, "SubscriptionUndeliveredQueue", names.undelivered_queue
         if region != self._region:
             owner = self._stack(names.undelivered_stack, Place(subscriber.account, self._region))
             construct = "UndeliveredQueue"
-            self._add_alarms(owner, dashboard=False)
-        queue = names.undelivered_queue
-        owner.queue(construct, queue, *self._send(queue, self._region), days=subscriber.dead_letter_retention_days)
+            owner.alarms(dashboard=False)
+        owner.queue(construct, queue, *self._sns(self._region), days=subscriber.dead_letter_retention_days)
         owner.queue_alarm("Undelivered", construct)
         return stack
 
     def _add_https_subscriber(self, subscriber: HttpsSubscriberConfig) -> None:
         home, names = subscriber.account, self._of(subscriber)
-        stack = self._add_subscription(subscriber, self._region)
         principals = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
-        reader = stack.role("Reader", principals, name=names.reader_role.name)
-        undelivered = Permission(SQS_CONSUME, (names.undelivered_queue.arn,))
-        self._intent.allow(reader, *self._read(subscriber), undelivered)
+        own = may(SQS_CONSUME, names.undelivered_queue.arn)
+        stack = self._add_subscription(subscriber, self._region)
+        stack.role("Reader", principals, *self._read(subscriber), own, name=names.reader_role.name)
 
     def _add_consumer(self, subscriber: FunctionSubscriberConfig) -> None:
         names = self._of(subscriber)
@@ -432,56 +377,48 @@ class _Messaging:
             reader = self._add_sqs_subscriber(stack, subscriber)
         else:
             reader = self._add_lambda_subscriber(stack, subscriber)
-        self._intent.allow(
+        stack.allow(
             reader,
             *self._read(subscriber),
-            Permission((*S3_WRITE, *S3_READ), (f"{staging}/inline/*",)),
-            Permission(S3_READ, (staging,)),
-            Permission(SQS_SEND, (names.dead_letter_queue.arn,)),
+            may(f"{S3_WRITE} {S3_READ}", f"{staging}/inline/*"),
+            may(S3_READ, staging),
+            may(SQS_SEND, names.dead_letter_queue.arn),
         )
 
     def _consume_function(
-        self, stack: StackIntent, subscriber: FunctionSubscriberConfig, package: str, *grants: Grant, **options: Any
+        self,
+        stack: StackIntent,
+        subscriber: FunctionSubscriberConfig,
+        package: str,
+        *grants: Grant,
+        environment: Mapping[str, Any],
+        **options: Any,
     ) -> str:
         """Add the consume function and its alarms. Return its role's ARN."""
-        names = self._of(subscriber)
+        names, construct = self._of(subscriber), "ConsumerFunction"
         stores = {
             "TRUSTED_STORES": _stores(names.trusted_stores),
             "STAGING_STORE": Json(names.staging_store.to_dict()),
         }
-        environment = stores | options.pop("environment")
-        stack.function_alarms(
-            "Consume",
-            "ConsumerFunction",
-            _ERRORS,
-            asynchronous="on_failure" in options,
-            throttled=not options.get("concurrency"),
-        )
+        throttled = not options.get("concurrency")
+        stack.function_alarms("Consume", construct, _ERRORS, asynchronous="on_failure" in options, throttled=throttled)
         stack.queue_alarm("DeadLetters", "ConsumerDeadLetterQueue")
-        function = ("FunctionName", stack.ref("ConsumerFunction"), "Sum")
-        invocations = {"invocations": ("AWS/Lambda", "Invocations", *function)}
-        waiting, metrics = "throttles > 0", {"throttles": ("AWS/Lambda", "Throttles", *function)}
+        own = ("Sum", {"FunctionName": stack.ref(construct)})
+        waiting, metrics = "throttles > 0", {"throttles": ("AWS/Lambda Throttles", *own)}
         if subscriber.kind == "sqs":
-            waiting, own_queue = "visible > 0 AND hidden < 1", ("QueueName", names.queue.name, "Maximum")
-            metrics = {
-                "visible": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", *own_queue),
-                "hidden": ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", *own_queue),
-            }
+            waiting, queue = "visible > 0 AND hidden < 1", ("Maximum", {"QueueName": names.queue.name})
+            states = {"visible": "Visible", "hidden": "NotVisible"}
+            metrics = {id: (f"AWS/SQS ApproximateNumberOfMessages{states[id]}", *queue) for id in states}
         expression = f"IF({waiting} AND FILL(invocations, 0) < 1, 1, 0)"
-        stack.expression_alarm("ConsumeStopped", expression, metrics | invocations)
-        return stack.function(
-            "ConsumerFunction",
-            names.consume_function,
-            package,
-            *grants,
-            role_name=names.reader_role.name,
-            environment=environment,
-            **options,
+        stack.expression_alarm(
+            "ConsumeStopped", expression, metrics | {"invocations": ("AWS/Lambda Invocations", *own)}
         )
+        options |= {"role_name": names.reader_role.name, "environment": {**stores, **environment}}
+        return stack.function(construct, names.consume_function, package, *grants, **options)
 
     def _add_sqs_subscriber(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> str:
-        intent, names = self._intent, self._of(subscriber)
-        queue, machine, bus = names.queue.arn, names.state_machine.arn, names.event_bus
+        names, receives = self._of(subscriber), subscriber.maximum_receives
+        queue, machine, bus = names.queue, names.state_machine.arn, names.event_bus
         reader = self._consume_function(
             stack,
             subscriber,
@@ -489,48 +426,37 @@ class _Messaging:
             environment={
                 "STATE_MACHINE_ARN": machine,
                 "DEAD_LETTER_QUEUE_URL": stack.ref("ConsumerDeadLetterQueue"),
-                "MAXIMUM_RECEIVES": str(subscriber.maximum_receives),
+                "MAXIMUM_RECEIVES": str(receives),
             },
         )
-        intent.allow(
+        executions = machine.replace(":stateMachine:", ":execution:")
+        stack.allow(
             reader,
-            Permission(SQS_CONSUME, (queue,)),
-            Permission(("states:StartExecution",), (machine,)),
-            Permission(("states:DescribeExecution",), (f"{machine.replace(':stateMachine:', ':execution:')}:*",)),
+            may(SQS_CONSUME, queue.arn),
+            may("states:StartExecution", machine),
+            may("states:DescribeExecution", f"{executions}:*"),
         )
         stack.queue("ConsumerDeadLetterQueue", names.dead_letter_queue, days=subscriber.dead_letter_retention_days)
         stack.queue(
             "Queue",
-            names.queue,
-            *self._send(names.queue, subscriber.region),
+            queue,
+            *self._sns(subscriber.region),
             days=subscriber.queue_retention_days,
             VisibilityTimeout=subscriber.visibility_timeout,
-            RedrivePolicy={
-                "deadLetterTargetArn": names.dead_letter_queue.arn,
-                "maxReceiveCount": subscriber.maximum_receives,
-            },
+            RedrivePolicy={"deadLetterTargetArn": names.dead_letter_queue.arn, "maxReceiveCount": receives},
         )
         stack.add(
             stack.find(r"ConsumerFunctionSqsEventSource\w+Queue[0-9A-F]{8}"),
             "AWS::Lambda::EventSourceMapping",
             BatchSize=subscriber.batch_size,
-            EventSourceArn=queue,
+            EventSourceArn=queue.arn,
             FunctionName=names.consume_function.name,
             ScalingConfig={"MaximumConcurrency": subscriber.maximum_concurrency},
         )
-        late = subscriber.maximum_receives * subscriber.visibility_timeout
-        stack.alarm(
-            "QueueLate",
-            "AWS/SQS",
-            "ApproximateAgeOfOldestMessage",
-            {"QueueName": names.queue.name},
-            statistic="Maximum",
-            threshold=late,
-        )
-        stack.add("EventBus", "AWS::Events::EventBus", removal=stack.stateful, Name=bus.name)
-        intent.add(ResourceIntent("bus", bus.arn, stack.account))
-        forward = stack.service_role("EventBusForwardRole", "events")
-        intent.allow(forward, Permission(("events:PutEvents",), (bus.arn,)))
+        age, late = "AWS/SQS ApproximateAgeOfOldestMessage", receives * subscriber.visibility_timeout
+        stack.alarm("QueueLate", age, {"QueueName": queue.name}, statistic="Maximum", threshold=late)
+        stack.event_bus(bus)
+        stack.service_role("EventBusForwardRole", "events", may("events:PutEvents", bus.arn))
         unsuccessful = {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [machine]}
         self._forward(stack, "Failed", "states", "Step Functions Execution Status Change", unsuccessful)
         stack.rule_alarm("ExecutionEventsLost", "EventBusFailedRule")
@@ -546,21 +472,24 @@ class _Messaging:
         stack.rule(f"EventBus{name}Rule", pattern, target)
 
     def _add_state_machine(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
-        intent, names = self._intent, self._of(subscriber)
-        bus, settings = names.event_bus, subscriber.state_machine
-        role = stack.service_role("StateMachineRole", "states")
-        intent.allow(
-            role,
-            Permission(("events:PutEvents",), (bus.arn,)),
-            # Log delivery and traces have no narrower resource.
-            Permission((*LOG_DELIVERY, *_TRACE_STATE_MACHINE), ("*",)),
-        )
+        names, settings = self._of(subscriber), subscriber.state_machine
+        bus, machine = names.event_bus, names.state_machine
+        trace = "xray:PutTraceSegments xray:PutTelemetryRecords xray:GetSamplingRules xray:GetSamplingTargets"
+        # Log delivery and traces have no narrower resource.
+        own = may("events:PutEvents", bus.arn), may(f"{LOG_DELIVERY} {trace}", "*")
+        role = stack.service_role("StateMachineRole", "states", *own)
         values = {
-            "StateMachineArn": names.state_machine.arn,
-            "ExecutionArnPrefix": names.state_machine.arn.replace(":stateMachine:", ":execution:"),
+            "StateMachineArn": machine.arn,
+            "ExecutionArnPrefix": machine.arn.replace(":stateMachine:", ":execution:"),
             "EventBusName": bus.name,
             "EventBusArn": bus.arn,
             "StagingBucketArn": names.staging_bucket.arn,
+        }
+        entry = {
+            "Detail.$": "$",
+            "DetailType": "Payload processed",
+            "EventBusName": bus.arn,
+            "Source": self._deployment.name,
         }
         states: dict[str, Any] = {
             "PublishResult": {
@@ -569,21 +498,12 @@ class _Messaging:
                 "Type": "Task",
                 "ResultPath": None,
                 "Resource": f"arn:{stack.partition}:states:::events:putEvents",
-                "Parameters": {
-                    "Entries": [
-                        {
-                            "Detail.$": "$",
-                            "DetailType": "Payload processed",
-                            "EventBusName": bus.arn,
-                            "Source": self._deployment.name,
-                        }
-                    ]
-                },
+                "Parameters": {"Entries": [entry]},
             }
         }
         if subscriber.landing:
             copy_function = self._add_landing_bucket(stack, subscriber, subscriber.landing.retention_days)
-            intent.allow(role, Permission(("lambda:InvokeFunction",), (copy_function, f"{copy_function}:*")))
+            stack.allow(role, may("lambda:InvokeFunction", copy_function, f"{copy_function}:*"))
             values |= {
                 "CopyFunctionArn": copy_function,
                 "LandingBucket": names.landing_bucket.name,
@@ -601,167 +521,140 @@ class _Messaging:
         if settings:
             definition = json.loads(fill_placeholders(settings.definition, values))
             if settings.permissions:
-                intent.stated[role] = tuple(json.loads(fill_placeholders(settings.permissions, values)))
-        stack.log_group("StateMachineLogs", f"/aws/vendedlogs/states/{names.state_machine.name}")
+                self._intent.stated[role] = tuple(json.loads(fill_placeholders(settings.permissions, values)))
+        stack.log_group("StateMachineLogs", f"/aws/vendedlogs/states/{machine.name}")
         stack.state_machine(
             "StateMachine",
             "StateMachineLogs",
             role,
             Json(definition),
             removal=DELETED,
-            StateMachineName=names.state_machine.name,
+            StateMachineName=machine.name,
             StateMachineType="STANDARD",
             TracingConfiguration={"Enabled": True},
         )
-        for name, metric in (("Failed", "ExecutionsFailed"), ("TimedOut", "ExecutionsTimedOut")):
-            stack.alarm(f"Executions{name}", "AWS/States", metric, {"StateMachineArn": names.state_machine.arn})
+        for end in ("Failed", "TimedOut"):
+            stack.alarm(f"Executions{end}", f"AWS/States Executions{end}", {"StateMachineArn": machine.arn})
 
     def _add_pipeline_trigger(
         self, stack: StackIntent, subscriber: SqsSubscriberConfig, pipeline: str, research: ResearchNames
     ) -> None:
         """Add the function that copies payloads to the pipeline's prefix of the data bucket and starts the pipeline."""
-        intent, names = self._intent, self._of(subscriber)
-        function, queue, store = names.pipeline_trigger_function, "PipelineTriggerDeadLetterQueue", research.data_store
-        target = research.pipeline(pipeline)
+        names, function, queue = self._of(subscriber), "PipelineTriggerFunction", "PipelineTriggerDeadLetterQueue"
+        bus, target, store = names.event_bus, research.pipeline(pipeline), research.data_store(pipeline)
         processed = {"source": [self._deployment.name], "detail-type": ["Payload processed"]}
-        rule = stack.invoking_rule(
-            "PipelineTriggerProcessedRule", processed, "PipelineTriggerFunction", queue, names.event_bus.name
-        )
-        dead_letters = stack.queue(
-            queue,
-            names.pipeline_trigger_dead_letter_queue,
-            Grant(_rules(rule), ("sqs:SendMessage",), (names.pipeline_trigger_dead_letter_queue.arn,)),
-            days=subscriber.dead_letter_retention_days,
-        )
+        rule = _rules(stack.invoking_rule("PipelineTriggerProcessedRule", processed, function, queue, bus.name))
+        days = subscriber.dead_letter_retention_days
+        dead_letters = names.pipeline_trigger_dead_letter_queue
+        stack.queue(queue, dead_letters, let(rule, "sqs:SendMessage"), days=days)
         role = stack.function(
-            "PipelineTriggerFunction",
             function,
+            names.pipeline_trigger_function,
             "start_pipeline",
-            Grant(_rules(rule), ("lambda:InvokeFunction",), (function.arn,)),
+            let(rule, "lambda:InvokeFunction"),
             role_name=names.pipeline_trigger_role.name,
             environment={
                 "TRUSTED_STORES": _stores(names.handoff_stores),
-                "DATA_STORE": Json(store(pipeline).to_dict()),
+                "DATA_STORE": Json(store.to_dict()),
                 "PIPELINE": target.name,
-                "EVENT_BUS": names.event_bus.name,
+                "EVENT_BUS": bus.name,
             },
             on_failure=queue,
         )
-        stack.function_alarms("PipelineTrigger", "PipelineTriggerFunction", asynchronous=True)
+        stack.function_alarms("PipelineTrigger", function, asynchronous=True)
         stack.queue_alarm("PipelineTriggerDeadLetters", queue)
-        finished = {
-            "pipelineArn": [target.arn],
-            "currentPipelineExecutionStatus": ["Succeeded", "Failed", "Stopped"],
-        }
+        ends = ["Succeeded", "Failed", "Stopped"]
+        finished = {"pipelineArn": [target.arn], "currentPipelineExecutionStatus": ends}
         status = "SageMaker Model Building Pipeline Execution Status Change"
         self._forward(stack, "Execution", "sagemaker", status, finished)
         stack.rule_alarm("PipelineEventsLost", "EventBusExecutionRule")
         data = research.data_bucket.arn
-        intent.allow(
+        for_data = {**via_s3(stack.region), "kms:EncryptionContext:aws:s3:arn": (data,)}
+        stack.allow(
             role,
             *self._read(subscriber),
-            *self._read_staged(subscriber),
-            Permission(S3_UPLOAD, (f"{data}/{store(pipeline).prefix}*",)),
+            self._read_staged(subscriber),
+            may(S3_UPLOAD, f"{data}/{store.prefix}*"),
             # The key is in the research stack. This stack does not know its ARN.
-            Permission(
-                KEY_UPLOAD,
-                (stack.arn("kms", "key/*"),),
-                {**via_s3(stack.region), "kms:EncryptionContext:aws:s3:arn": (data,)},
-            ),
-            Permission(("sagemaker:StartPipelineExecution",), (target.arn,)),
-            Permission(("events:PutEvents",), (names.event_bus.arn,)),
-            Permission(SQS_SEND, (dead_letters,)),
+            may(KEY_UPLOAD, stack.arn("kms", "key/*"), when=for_data),
+            may("sagemaker:StartPipelineExecution", target.arn),
+            may("events:PutEvents", bus.arn),
+            may(SQS_SEND, dead_letters.arn),
         )
 
     def _add_landing_bucket(self, stack: StackIntent, subscriber: SqsSubscriberConfig, days: int) -> str:
         """Add the landing bucket, its key, and the function that copies payloads. Return the function's ARN."""
-        names = self._of(subscriber)
+        names, function = self._of(subscriber), "LandingCopyFunction"
+        stores = {
+            "TRUSTED_STORES": _stores(names.handoff_stores),
+            "LANDING_STORE": Json(names.landing_store.to_dict()),
+        }
         key = stack.key("LandingKey")
         bucket = stack.bucket("LandingBucket", names.landing_bucket.name, key="LandingKey", days=days)
-        role = stack.function(
-            "LandingCopyFunction",
-            names.copy_function,
-            "copy_payload",
-            role_name=names.copy_role.name,
-            environment={
-                "TRUSTED_STORES": _stores(names.handoff_stores),
-                "LANDING_STORE": Json(names.landing_store.to_dict()),
-            },
-        )
-        stack.function_alarms("Copy", "LandingCopyFunction")
-        self._intent.allow(
+        options: dict[str, Any] = {"role_name": names.copy_role.name, "environment": stores}
+        role = stack.function(function, names.copy_function, "copy_payload", **options)
+        stack.function_alarms("Copy", function)
+        stack.allow(
             role,
             *self._read(subscriber),
-            *self._read_staged(subscriber),
-            Permission(S3_WRITE, (f"{bucket}/landed/*",)),
-            Permission(("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"), (key,)),
+            self._read_staged(subscriber),
+            may(S3_WRITE, f"{bucket}/landed/*"),
+            may(KEY_WRITE, key),
         )
         return names.copy_function.arn
 
     def _add_lambda_subscriber(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> str:
-        intent, home, names = self._intent, subscriber.account, self._of(subscriber)
-        region, cluster = subscriber.region, names.cluster.name
+        names, region = self._of(subscriber), subscriber.region
+        cluster, table = names.cluster, names.idempotency_table
         forgotten = days_until_forgotten(subscriber, payload_lifetime_days=self._days)
-        function, services = names.consume_function.arn, self._sns(subscriber.region)
-        for number, _ in enumerate(services):
+        invocations = self._sns(region, "lambda:InvokeFunction")
+        for number, _ in enumerate(invocations):
             stack.add(f"InvokeFromTopic{number or ''}", "AWS::Lambda::Permission")
         reader = self._consume_function(
             stack,
             subscriber,
             "consume_topic",
-            *(Grant(service, ("lambda:InvokeFunction",), (function,)) for service in services),
+            *invocations,
             environment={
-                "CLUSTER_ARN": names.cluster.arn,
+                "CLUSTER_ARN": cluster.arn,
                 "TASK_DEFINITION_ARN": stack.ref("TaskDefinition"),
                 "CONTAINER": "application",
                 "NETWORK": Json(self._add_task_network(stack, subscriber)),
-                "IDEMPOTENCY_TABLE": names.idempotency_table.name,
+                "IDEMPOTENCY_TABLE": table.name,
                 "IDEMPOTENCY_SECONDS": str(forgotten * 86_400),
             },
             on_failure="ConsumerDeadLetterQueue",
             concurrency=subscriber.maximum_concurrency,
         )
-        stack.add(
-            "IdempotencyTable",
-            "AWS::DynamoDB::GlobalTable",
-            removal=stack.stateful,
-            Replicas=[{"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}, "Region": region}],
-            TableName=names.idempotency_table.name,
-        )
+        replicas = [{"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}, "Region": region}]
+        given: dict[str, Any] = {"removal": stack.stateful, "Replicas": replicas, "TableName": table.name}
+        stack.add("IdempotencyTable", "AWS::DynamoDB::GlobalTable", **given)
         self._add_failed_tasks_rule(stack, subscriber)
-        task_role = stack.service_role("TaskRole", "ecs-tasks", name=names.task_role.name)
-        execution_role = stack.service_role("TaskExecutionRole", "ecs-tasks")
-        intent.allow(
-            reader,
-            Permission(("dynamodb:GetItem", "dynamodb:PutItem"), (names.idempotency_table.arn,)),
-            Permission(("ecs:DescribeTasks",), (names.tasks_arn,)),
-            Permission(("ecs:RunTask",), (stack.arn("ecs", f"task-definition/{cluster}:1"),)),
-            Permission(
-                ("iam:PassRole",),
-                (task_role, execution_role),
-                {"iam:PassedToService": ("ecs-tasks.amazonaws.com",)},
-            ),
-        )
-        intent.allow(task_role, *self._read(subscriber), *self._read_staged(subscriber))
-        intent.allow(execution_role, Permission(LOG, (log_group(region, home, f"/aws/ecs/{cluster}"),)))
+        staged = self._read_staged(subscriber)
+        task = stack.service_role("TaskRole", "ecs-tasks", *self._read(subscriber), staged, name=names.task_role.name)
+        log = may(LOG, log_group(region, stack.account, f"/aws/ecs/{cluster.name}"))
+        execution = stack.service_role("TaskExecutionRole", "ecs-tasks", log)
         if repository := self._task_repository(subscriber):
-            intent.allow(execution_role, Permission(ECR_PULL, (repository,)), ECR_LOGIN)
+            stack.allow(execution, may(ECR_PULL, repository), ECR_LOGIN)
+        stack.allow(
+            reader,
+            may("dynamodb:GetItem dynamodb:PutItem", table.arn),
+            may("ecs:DescribeTasks", names.tasks_arn),
+            may("ecs:RunTask", stack.arn("ecs", f"task-definition/{cluster.name}:1")),
+            may("iam:PassRole", task, execution, when={"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
+        )
         if not subscriber.task.image:
             self._add_task_image(stack, names)
-        self._add_task(stack, subscriber, task_role, execution_role)
+        self._add_task(stack, subscriber, task, execution)
         return reader
 
-    def _add_task(
-        self, stack: StackIntent, subscriber: LambdaSubscriberConfig, task_role: str, execution_role: str
-    ) -> None:
+    def _add_task(self, stack: StackIntent, subscriber: LambdaSubscriberConfig, role: str, execution_role: str) -> None:
         names, task = self._of(subscriber), subscriber.task
-        stack.add("TaskCluster", "AWS::ECS::Cluster", ClusterName=names.cluster.name)
-        stack.log_group("TaskLogs", f"/aws/ecs/{names.cluster.name}")
-        logs = {
-            "awslogs-group": f"/aws/ecs/{names.cluster.name}",
-            "awslogs-region": stack.region,
-            "awslogs-stream-prefix": Free("a part of the log stream's name"),
-        }
+        cluster, group = names.cluster.name, f"/aws/ecs/{names.cluster.name}"
+        stack.add("TaskCluster", "AWS::ECS::Cluster", ClusterName=cluster)
+        stack.log_group("TaskLogs", group)
+        prefix = Free("a part of the log stream's name")
+        logs = {"awslogs-group": group, "awslogs-region": stack.region, "awslogs-stream-prefix": prefix}
         container = {
             "Environment": [{"Name": "TRUSTED_STORES", "Value": _stores(names.handoff_stores)}],
             "Essential": True,
@@ -777,27 +670,18 @@ class _Messaging:
             Cpu=str(task.cpu),
             Memory=str(task.memory_mib),
             ExecutionRoleArn=execution_role,
-            Family=names.cluster.name,
-            TaskRoleArn=task_role,
+            Family=cluster,
+            TaskRoleArn=role,
         )
 
     def _add_failed_tasks_rule(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> None:
         """Add the dead-letter queue, and the rule that writes each failed task to it."""
-        names = self._of(subscriber)
-        failed = {
-            "source": ["aws.ecs"],
-            "detail-type": ["ECS Task State Change"],
-            "detail": {
-                "clusterArn": [names.cluster.arn],
-                "lastStatus": ["STOPPED"],
-                "$or": _FAILURE,
-            },
-        }
-        queue = names.dead_letter_queue.arn
-        rule = stack.rule("TaskFailedRule", failed, {"Arn": queue, "InputPath": "$.detail"})
-        written = Grant(_rules(rule), SQS_SEND, (queue,))
+        names, queue = self._of(subscriber), self._of(subscriber).dead_letter_queue
+        detail = {"clusterArn": [names.cluster.arn], "lastStatus": ["STOPPED"], "$or": _FAILURE}
+        failed = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"], "detail": detail}
+        rule = _rules(stack.rule("TaskFailedRule", failed, {"Arn": queue.arn, "InputPath": "$.detail"}))
         days = subscriber.dead_letter_retention_days
-        stack.queue("ConsumerDeadLetterQueue", names.dead_letter_queue, written, days=days)
+        stack.queue("ConsumerDeadLetterQueue", queue, let(rule, SQS_SEND), days=days)
         stack.rule_alarm("TaskFailuresLost", "TaskFailedRule")
 
     def _add_task_network(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> dict[str, Any]:
@@ -811,10 +695,7 @@ class _Messaging:
             stack.vpc(construct, "Public", zones, any_principal())
             vpc, groups = stack.ref(f"{construct}Vpc"), []
             subnets = [stack.ref(f"{construct}VpcPublicSubnet{number}Subnet") for number in (1, 2)]
-        if not groups:
-            group = f"{construct}SecurityGroup"
-            stack.add(group, "AWS::EC2::SecurityGroup", SecurityGroupEgress=ANYWHERE, VpcId=vpc)
-            groups = [stack.att(group, "GroupId")]
+        groups = groups or [stack.security_group(f"{construct}SecurityGroup", vpc)]
         public = "DISABLED" if network and not network.assign_public_ip else "ENABLED"
         return {"subnets": subnets, "securityGroups": groups, "assignPublicIp": public}
 
@@ -829,13 +710,13 @@ class _Messaging:
         return ""
 
     def _add_task_image(self, stack: StackIntent, names: SubscriberNames) -> None:
-        repository, build = "TaskImageRepository", "TaskImageBuild"
+        repository, build, builder = "TaskImageRepository", "TaskImageBuild", "TaskImageBuilder"
         stack.repository(repository, names.task_repository)
-        stack.image_builder("TaskImageBuilder", names.task_build_function, [(build, repository)])
+        stack.image_builder(builder, names.task_build_function, [(build, repository)])
         stack.image_build(
             build,
             repository,
-            "TaskImageBuilder",
+            builder,
             contexts="TaskImageBuildContext",
             options=["--file", "Dockerfile"],
             machine="ARM_CONTAINER",
@@ -845,27 +726,16 @@ class _Messaging:
     def _read(self, subscriber: SubscriberConfig) -> Iterator[Permission]:
         """Yield the permissions to read payloads, also from the replica in the subscriber's Region."""
         near = [names for region, names in self._publisher.replicas.items() if region == subscriber.region]
-        for bucket in (self._publisher.payload_bucket, *near):
-            yield Permission(("s3:GetObject",), (f"{bucket.bucket.arn}/{PAYLOADS}*",))
+        for bucket in (self._bucket, *near):
+            yield may("s3:GetObject", f"{bucket.bucket.arn}/{PAYLOADS}*")
             # Another account does not know the key's ARN. The key's own policy decides.
-            via_s3 = via_s3_for(bucket, *_copier(subscriber))
-            yield Permission(("kms:Decrypt",), (bucket.key_arn_pattern,), via_s3)
+            yield may("kms:Decrypt", bucket.key_arn_pattern, when=via_s3_for(bucket, subscriber))
 
-    def _read_staged(self, subscriber: FunctionSubscriberConfig) -> Iterator[Permission]:
+    def _read_staged(self, subscriber: FunctionSubscriberConfig) -> Permission:
         staging = self._of(subscriber).staging_bucket.arn
-        yield Permission(S3_READ, (staging, f"{staging}/inline/*"))
+        return may(S3_READ, staging, f"{staging}/inline/*")
 
-    def _sns(self, endpoint_region: str) -> list[Service]:
+    def _sns(self, endpoint_region: str, actions: str = "sqs:SendMessage") -> list[Grant]:
+        """Return the grants to SNS to deliver to a queue or a function in a Region."""
         principals = self._publisher.sns_principals(endpoint_region)
-        return [Service(principal, sources=(self._publisher.topic.arn,)) for principal in principals]
-
-    def _send(self, queue: Resource, region: str) -> Iterator[Grant]:
-        """Yield the grants to SNS to deliver to a queue in a Region."""
-        for service in self._sns(region):
-            yield Grant(service, ("sqs:SendMessage",), (queue.arn,))
-
-
-_TRACE_STATE_MACHINE = (
-    *("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
-    *("xray:GetSamplingRules", "xray:GetSamplingTargets"),
-)
+        return [let(Service(name, sources=(self._topic.arn,)), actions) for name in principals]

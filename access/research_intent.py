@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from access.inventory import Inventory
-from access.stack_intent import ANYWHERE, DELETED, RETAINED, StackIntent, any_principal
+from access.stack_intent import DELETED, RETAINED, StackIntent, any_principal, words
 from access.table import PROVED, Free, Json
 from access.terms import (
     ECR_LOGIN,
@@ -21,6 +21,7 @@ from access.terms import (
     Intent,
     Like,
     Permission,
+    may,
     via_s3,
 )
 from research import processing_job
@@ -44,23 +45,17 @@ from stacks.deployment.research_checks import hidden_instance_types
 LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
 """SageMaker's log groups of apps, jobs and notebook instances."""
 ANY_VALUE = (Like("*"),)
-NAMED_SESSION = ("sts:AssumeRole", "sts:SetSourceIdentity")
+NAMED_SESSION = "sts:AssumeRole sts:SetSourceIdentity"
 """SageMaker sets the researcher as source identity, which the session cannot change."""
 # CDK's rule for no outbound connection: an address that nothing has.
 _NOWHERE = [
-    {
-        "CidrIp": "255.255.255.255/32",
-        "Description": Free("shown to people only"),
-        "FromPort": 252,
-        "IpProtocol": "icmp",
-        "ToPort": 86,
-    }
+    {"Description": Free("shown to people only"), "CidrIp": "255.255.255.255/32", "IpProtocol": "icmp"}
+    | {"FromPort": 252, "ToPort": 86}
 ]
 _READ_AND_WRITE = (
-    *("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"),
-    *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+    "s3:GetObject s3:GetObjectVersion s3:PutObject s3:DeleteObject s3:AbortMultipartUpload s3:ListMultipartUploadParts"
 )
-S3_READ_BUCKET = ("s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation")
+S3_READ_BUCKET = "s3:GetObject s3:ListBucket s3:GetBucketLocation"
 
 
 def add_research(
@@ -84,7 +79,7 @@ def add_research(
 
 
 def _pass_to_sagemaker(*roles: str) -> Permission:
-    return Permission(("iam:PassRole",), roles, {"iam:PassedToService": ("sagemaker.amazonaws.com",)})
+    return may("iam:PassRole", *roles, when={"iam:PassedToService": ("sagemaker.amazonaws.com",)})
 
 
 _ENDPOINTS = {
@@ -124,22 +119,19 @@ class _Environment:
         self._subnets = list(research.subnet_ids) or [
             stack.ref(f"NetworkVpcPrivateSubnet{number}Subnet") for number, _ in enumerate(self._zones, start=1)
         ]
-        self._variables = {name: value for name, value in self._job_environment.variables().items() if value}
-
-    @property
-    def _job_environment(self) -> processing_job.Environment:
-        images = [image for image in self._research.images if image.processing]
-        return processing_job.Environment(
-            bucket=self._names.data_bucket.name,
+        images = [image for image in research.images if image.processing]
+        self._job_environment = processing_job.Environment(
+            bucket=names.data_bucket.name,
             key=self._key,
-            job_prefix=self._names.job_prefix,
+            job_prefix=names.job_prefix,
             processing_role=self._processing,
             subnets=self._subnets,
             security_group=self._jobs_group,
-            processing_image=self._image_uri(images[0], PROCESSING_TARGET)
-            if images
-            else self._research.job_image or "",
+            processing_image=self._image_uri(images[0], PROCESSING_TARGET) if images else research.job_image or "",
         )
+        self._variables = {name: value for name, value in self._job_environment.variables().items() if value}
+        self._own_jobs = self._in_sagemaker(f"processing-job/{names.job_prefix}*")
+        self._job_logs = self._log_group("/aws/sagemaker/ProcessingJobs")
 
     def _image_uri(self, image: ImageConfig, target: str) -> str:
         construct = _id("Image", image.name)
@@ -163,7 +155,7 @@ class _Environment:
         clients = [f"Network{name}" for name in ("Apps", "SharedSpaces", "Jobs", *workstation)]
         profiles = [_id("NetworkProfile", user.profile) for user in self._research.users if self._research.classic]
         for group in (*clients, *profiles):
-            stack.add(group, "AWS::EC2::SecurityGroup", SecurityGroupEgress=ANYWHERE, VpcId=self._vpc)
+            stack.security_group(group, self._vpc)
         for group in profiles:
             self._add_ingress(group, group, 8192, 65_535)  # a researcher's own apps of Studio Classic
         if self._research.vpc_id:
@@ -172,28 +164,25 @@ class _Environment:
         # ECR stores the layers of images there.
         layers = f"arn:{stack.partition}:s3:::prod-{self._region}-starport-layer-bucket/*"
         to_s3 = [
-            any_principal(("s3:*",), **own, ResourceAccount=self._home),
-            any_principal(("s3:GetObject",), (layers,)),
-            *([any_principal(S3_READ_BUCKET, self._readable, **own)] if self._readable else ()),
+            any_principal("s3:*", **own, ResourceAccount=self._home),
+            any_principal("s3:GetObject", layers),
+            *([any_principal(S3_READ_BUCKET, *self._readable, **own)] if self._readable else ()),
         ]
         subnets = {zone: f"10.0.{16 * index}.0/20" for index, zone in enumerate(self._zones)}
         stack.vpc("Network", "Private", subnets, *to_s3, policy=PROVED)
         if self._research.network == "vpc-only":
             self._add_interface_endpoints(clients, any_principal(**own))
-        logs, role = "NetworkFlowLogs", stack.service_role("NetworkFlowLogRole", "vpc-flow-logs")
-        stack.log_group(logs, removal=stack.stateful)
-        self._intent.allow(role, Permission((*LOG, "logs:DescribeLogStreams"), (stack.att(logs),)))
-        stack.add(
-            "NetworkVpcFlowLog",
-            "AWS::EC2::FlowLog",
-            DeliverLogsPermissionArn=role,
-            LogGroupName=stack.ref(logs),
-            ResourceId=self._vpc,
+        logs = "NetworkFlowLogs"
+        role = stack.service_role(
+            "NetworkFlowLogRole", "vpc-flow-logs", may(f"{LOG} logs:DescribeLogStreams", stack.att(logs))
         )
+        stack.log_group(logs, removal=stack.stateful)
+        given: dict[str, Any] = {"LogGroupName": stack.ref(logs), "ResourceId": self._vpc}
+        stack.add("NetworkVpcFlowLog", "AWS::EC2::FlowLog", DeliverLogsPermissionArn=role, **given)
 
     def _add_interface_endpoints(self, clients: Iterable[str], own_principals: Grant) -> None:
         stack, endpoints = self._stack, "NetworkEndpoints"
-        stack.add(endpoints, "AWS::EC2::SecurityGroup", SecurityGroupEgress=_NOWHERE, VpcId=self._vpc)
+        stack.security_group(endpoints, self._vpc, _NOWHERE)
         for client in clients:
             self._add_ingress(endpoints, client, 443, 443)
         for name, service in _ENDPOINTS.items():
@@ -206,13 +195,13 @@ class _Environment:
     def _add_ingress(self, group: str, client: str, first: int, last: int) -> None:
         """Add a rule that lets one security group connect to another."""
         ports = f"{first}{last}" if first != last else str(first)
-        stack = re.sub(r"[^A-Za-z0-9]", "", self._names.stack)
-        self._stack.add(
-            self._stack.find(rf"{group}from{stack}{client}[0-9A-F]{{8}}{ports}"),
+        stack = self._stack
+        stack.add(
+            stack.find(rf"{group}from{words(stack.name)}{client}[0-9A-F]{{8}}{ports}"),
             "AWS::EC2::SecurityGroupIngress",
             FromPort=first,
-            GroupId=self._stack.att(group, "GroupId"),
-            SourceSecurityGroupId=self._stack.att(client, "GroupId"),
+            GroupId=stack.att(group, "GroupId"),
+            SourceSecurityGroupId=stack.att(client, "GroupId"),
             ToPort=last,
         )
 
@@ -256,7 +245,7 @@ class _Environment:
             for app in image.apps:
                 self._attach(image, app, f"{construct}{app}", pulling)
         if images:
-            self._intent.allow(pulling, Permission((*ECR_PULL, "ecr:DescribeImages"), self._repositories), ECR_LOGIN)
+            stack.allow(pulling, may(f"{ECR_PULL} ecr:DescribeImages", *self._repositories), ECR_LOGIN)
             stack.image_builder("ImageBuilder", self._names.image_build_function, builds)
 
     def _build_arguments(self, image: ImageConfig, target: str) -> dict[str, str]:
@@ -281,22 +270,15 @@ class _Environment:
         stack.add(f"{construct}Version", "AWS::SageMaker::ImageVersion", removal=removal, BaseImage=uri, ImageName=name)
         index = {"PIP_INDEX_URL": self._research.package_index} if self._research.package_index else {}
         variables = [{"Key": key, "Value": value} for key, value in sorted({**self._variables, **index}.items())]
+        container = {"ContainerEntrypoint": [_ENTRYPOINTS.get(app)], "ContainerEnvironmentVariables": variables}
+        kernel = {
+            "FileSystemConfig": {"DefaultGid": 0, "DefaultUid": 0, "MountPath": "/root"},
+            "KernelSpecs": [{"DisplayName": image.display_name, "Name": "python3"}],
+        }
         config: dict[str, Any] = (
-            {
-                f"{app}AppImageConfig": {
-                    "ContainerConfig": {
-                        "ContainerEntrypoint": [_ENTRYPOINTS[app]],
-                        "ContainerEnvironmentVariables": variables,
-                    }
-                }
-            }
+            {f"{app}AppImageConfig": {"ContainerConfig": container}}
             if app in _ENTRYPOINTS
-            else {
-                "KernelGatewayImageConfig": {
-                    "FileSystemConfig": {"DefaultGid": 0, "DefaultUid": 0, "MountPath": "/root"},
-                    "KernelSpecs": [{"DisplayName": image.display_name, "Name": "python3"}],
-                }
-            }
+            else {"KernelGatewayImageConfig": kernel}
         )
         config_name = self._names.app_image_config(image, app).name
         stack.add(f"{construct}Config", "AWS::SageMaker::AppImageConfig", AppImageConfigName=config_name, **config)
@@ -362,12 +344,8 @@ class _Environment:
 
     def _app_settings(self, app: App) -> dict[str, Any]:
         minutes = self._research.idle_minutes
-        idle = {
-            "IdleTimeoutInMinutes": minutes,
-            "LifecycleManagement": "ENABLED",
-            "MaxIdleTimeoutInMinutes": minutes,
-            "MinIdleTimeoutInMinutes": 60,
-        }
+        idle = {"IdleTimeoutInMinutes": minutes, "MaxIdleTimeoutInMinutes": minutes, "MinIdleTimeoutInMinutes": 60}
+        settings = {**idle, "LifecycleManagement": "ENABLED"}
         default = {"InstanceType": self._research.default_instance_type}
         for image in self._images_of(app)[:1]:
             construct = f"{_id('Image', image.name)}{app}"
@@ -376,7 +354,7 @@ class _Environment:
                 "SageMakerImageVersionArn": self._stack.att(f"{construct}Version", "ImageVersionArn"),
             }
         return {
-            "AppLifecycleManagement": {"IdleSettings": idle},
+            "AppLifecycleManagement": {"IdleSettings": settings},
             "CustomImages": self._custom_images(app),
             "DefaultResourceSpec": default,
         }
@@ -468,36 +446,32 @@ class _Environment:
             },
         }
         for construct, (name, prefixes) in roles.items():
-            role = self._stack.service_role(construct, "sagemaker", name=name, actions=NAMED_SESSION, managed=studio)
-            self._intent.allow(
-                role,
-                *self._read_and_write(SHARED, *prefixes),
-                *self._use_studio(),
-                *self._start_jobs(),
-            )
+            may_do = (*self._read_and_write(SHARED, *prefixes), *self._use_studio(), *self._start_jobs())
+            options: dict[str, Any] = {"name": name, "actions": NAMED_SESSION, "managed": studio}
+            self._stack.service_role(construct, "sagemaker", *may_do, **options)
         # Researchers without a user profile in the deployment file are distinguished by the source identity.
         private, named = f"{USERS}${{aws:SourceIdentity}}/*", {"aws:SourceIdentity": ANY_VALUE}
-        self._intent.allow(
+        self._stack.allow(
             self._names.default_studio_role.arn,
-            Permission(("s3:ListBucket",), (self._bucket,), {**named, "s3:prefix": (Like(private),)}),
-            Permission(_READ_AND_WRITE, (f"{self._bucket}/{private}",), named),
+            may("s3:ListBucket", self._bucket, when={**named, "s3:prefix": (Like(private),)}),
+            may(_READ_AND_WRITE, f"{self._bucket}/{private}", when=named),
         )
 
     def add_processing_role(self) -> None:
         """Add the role of jobs."""
+        may_do = (*self._read_and_write(SHARED), *self._run_jobs(), *self._read_scripts())
         name = self._names.processing_role.name
-        role = self._stack.service_role("RolesProcessing", "sagemaker", name=name, actions=NAMED_SESSION)
-        self._intent.allow(role, *self._read_and_write(SHARED), *self._run_jobs(), *self._read_scripts())
+        self._stack.service_role("RolesProcessing", "sagemaker", *may_do, name=name, actions=NAMED_SESSION)
 
     def _read_and_write(self, *prefixes: str) -> Iterator[Permission]:
         """Yield access to these prefixes of the data bucket, and read access to the readable buckets."""
         s3_prefix = {"s3:prefix": tuple(Like(f"{prefix}*") for prefix in prefixes)}
-        yield Permission(("s3:ListBucket",), (self._bucket,), s3_prefix)
-        yield Permission(_READ_AND_WRITE, tuple(f"{self._bucket}/{prefix}*" for prefix in prefixes))
-        yield Permission(("s3:GetBucketLocation",), (self._bucket,))
-        yield Permission(("kms:Decrypt", "kms:GenerateDataKey"), (self._key,), via_s3(self._region))
+        yield may("s3:ListBucket", self._bucket, when=s3_prefix)
+        yield may(_READ_AND_WRITE, *(f"{self._bucket}/{prefix}*" for prefix in prefixes))
+        yield may("s3:GetBucketLocation", self._bucket)
+        yield may("kms:Decrypt kms:GenerateDataKey", self._key, when=via_s3(self._region))
         if self._readable:
-            yield Permission(S3_READ_BUCKET, self._readable)
+            yield may(S3_READ_BUCKET, *self._readable)
 
     def _use_studio(self) -> Iterator[Permission]:
         """Yield the permissions in Studio: the own sign-on, own private and shared spaces, and the instance types."""
@@ -505,97 +479,71 @@ class _Environment:
         spaces, apps = (self._in_sagemaker(f"{kind}/${{sagemaker:DomainId}}/*") for kind in ("space", "app"))
         own = {"sagemaker:OwnerUserProfileArn": (Like(profile),)}
         sizes = {"sagemaker:InstanceTypes": (*self._research.instance_types, "system")}
-        yield Permission(("sagemaker:CreatePresignedDomainUrl",), (profile,))
-        yield Permission(
-            _actions(
-                *("ListApps", "ListDomains", "ListSpaces", "ListUserProfiles", "ListImages", "ListImageVersions"),
-                *("DescribeApp", "DescribeDomain", "DescribeSpace", "DescribeUserProfile"),
-                *("DescribeImage", "DescribeImageVersion", "DescribeAppImageConfig"),
-            ),
-            ("*",),
-        )
-        yield Permission(
-            _actions("CreateSpace", "UpdateSpace", "DeleteSpace"),
-            (spaces,),
-            {**own, "sagemaker:SpaceSharingType": ("Private", "Shared")},
-        )
+        yield may("sagemaker:CreatePresignedDomainUrl", profile)
+        lists = "ListApps ListDomains ListSpaces ListUserProfiles ListImages ListImageVersions"
+        describes = "DescribeApp DescribeDomain DescribeSpace DescribeUserProfile"
+        images = "DescribeImage DescribeImageVersion DescribeAppImageConfig"
+        yield may(_actions(f"{lists} {describes} {images}"), "*")
+        shared = {"sagemaker:SpaceSharingType": ("Private", "Shared")}
+        yield may(_actions("CreateSpace UpdateSpace DeleteSpace"), spaces, when={**own, **shared})
         for space in (
             {**own, "sagemaker:SpaceSharingType": ("Private",)},
             {"sagemaker:SpaceSharingType": ("Shared",)},
         ):
-            yield Permission(("sagemaker:CreateApp",), (apps,), space, conditions_if_present=sizes)
-            yield Permission(("sagemaker:DeleteApp",), (apps,), space)
+            yield may("sagemaker:CreateApp", apps, when=space, if_present=sizes)
+            yield may("sagemaker:DeleteApp", apps, when=space)
         # Tags are added during the creation of a resource only.
-        yield Permission(
-            ("sagemaker:AddTags",),
-            (self._in_sagemaker("app/*"), self._in_sagemaker("space/*"), self._own_jobs),
-            {"sagemaker:TaggingAction": ANY_VALUE},
-        )
-        yield Permission((*LOG, "logs:CreateLogGroup"), (f"{self._log_group('/aws/sagemaker/studio')}:*",))
+        tagged = (self._in_sagemaker("app/*"), self._in_sagemaker("space/*"), self._own_jobs)
+        yield may("sagemaker:AddTags", *tagged, when={"sagemaker:TaggingAction": ANY_VALUE})
+        yield may(f"{LOG} logs:CreateLogGroup", f"{self._log_group('/aws/sagemaker/studio')}:*")
         parameter = self._stack.arn("ssm", f"parameter{processing_job.parameter_name(self._deployment.name)}")
-        yield Permission(("ssm:GetParameter",), (parameter,))
+        yield may("ssm:GetParameter", parameter)
         yield from self._encrypt_volumes()
         if self._pipelines:
-            yield Permission(
-                _actions(
-                    *("StartPipelineExecution", "StopPipelineExecution", "DescribePipeline"),
-                    *("DescribePipelineExecution", "ListPipelineExecutions", "ListPipelineExecutionSteps"),
-                    "ListPipelineParametersForExecution",
-                ),
-                tuple(resource for arn in self._pipelines for resource in (arn, f"{arn}/execution/*")),
-            )
-            yield Permission(("sagemaker:ListPipelines",), ("*",))
+            control = "StartPipelineExecution StopPipelineExecution DescribePipeline DescribePipelineExecution"
+            look = "ListPipelineExecutions ListPipelineExecutionSteps ListPipelineParametersForExecution"
+            executions = (f"{arn}/execution/*" for arn in self._pipelines)
+            yield may(_actions(f"{control} {look}"), *self._pipelines, *executions)
+            yield may("sagemaker:ListPipelines", "*")
 
     def _encrypt_volumes(self) -> Iterator[Permission]:
         """Yield the permissions with which SageMaker creates a grant, as the caller that starts an app or a job."""
-        yield Permission(("kms:DescribeKey",), (self._key,))
-        yield Permission(("kms:CreateGrant",), (self._key,), {"kms:GrantIsForAWSResource": ("true",)})
+        yield may("kms:DescribeKey", self._key)
+        yield may("kms:CreateGrant", self._key, when={"kms:GrantIsForAWSResource": ("true",)})
 
     def _start_jobs(self) -> Iterator[Permission]:
         """Yield the permissions for jobs with the deployment's name, the processing role, and the network."""
-        yield Permission(
-            ("sagemaker:CreateProcessingJob",),
-            (self._own_jobs,),
-            {"sagemaker:VpcSubnets": tuple(self._subnets)} if self._research.network == "vpc-only" else {},
-            conditions_if_present={
-                "sagemaker:InstanceTypes": self._research.job_instance_types,
-                "sagemaker:VpcSecurityGroupIds": (self._jobs_group,),
-            },
+        sizes, groups = self._research.job_instance_types, (self._jobs_group,)
+        yield may(
+            "sagemaker:CreateProcessingJob",
+            self._own_jobs,
+            when={"sagemaker:VpcSubnets": tuple(self._subnets)} if self._research.network == "vpc-only" else {},
+            if_present={"sagemaker:InstanceTypes": sizes, "sagemaker:VpcSecurityGroupIds": groups},
         )
-        yield Permission(_actions("DescribeProcessingJob", "StopProcessingJob"), (self._own_jobs,))
-        yield Permission(("sagemaker:ListProcessingJobs",), ("*",))
+        yield may(_actions("DescribeProcessingJob StopProcessingJob"), self._own_jobs)
+        yield may("sagemaker:ListProcessingJobs", "*")
         yield _pass_to_sagemaker(self._processing)
-        group = self._job_logs
-        yield Permission(("logs:GetLogEvents",), (f"{group}:log-stream:{self._names.job_prefix}*",))
-        yield Permission(("logs:DescribeLogStreams",), (f"{group}:*",))
+        yield may("logs:GetLogEvents", f"{self._job_logs}:log-stream:{self._names.job_prefix}*")
+        yield may("logs:DescribeLogStreams", f"{self._job_logs}:*")
 
     def _run_jobs(self) -> Iterator[Permission]:
         """Yield the permissions with which SageMaker runs a job as the processing role."""
-        yield Permission((*LOG, "logs:CreateLogGroup", "logs:DescribeLogStreams"), (f"{self._job_logs}*",))
+        yield may(f"{LOG} logs:CreateLogGroup logs:DescribeLogStreams", f"{self._job_logs}*")
         namespace = {"cloudwatch:namespace": ("/aws/sagemaker/ProcessingJobs",)}
-        yield Permission(("cloudwatch:PutMetricData",), ("*",), namespace)
-        interfaces = self._in_ec2("network-interface/*")
+        yield may("cloudwatch:PutMetricData", "*", when=namespace)
+        interfaces, group = self._in_ec2("network-interface/*"), self._in_ec2(f"security-group/{self._jobs_group}")
         subnets = tuple(self._in_ec2(f"subnet/{subnet}") for subnet in self._subnets)
-        yield Permission(
-            ("ec2:CreateNetworkInterface",), (interfaces, self._in_ec2(f"security-group/{self._jobs_group}"), *subnets)
-        )
-        yield Permission(
-            (
-                *("ec2:DeleteNetworkInterface", "ec2:CreateNetworkInterfacePermission"),
-                "ec2:DeleteNetworkInterfacePermission",
-            ),
-            (interfaces,),
-            {"ec2:Subnet": subnets},
-        )
+        permission = "ec2:CreateNetworkInterfacePermission ec2:DeleteNetworkInterfacePermission"
+        yield may("ec2:CreateNetworkInterface", interfaces, group, *subnets)
+        yield may(f"ec2:DeleteNetworkInterface {permission}", interfaces, when={"ec2:Subnet": subnets})
         described = ("DhcpOptions", "NetworkInterfaces", "SecurityGroups", "Subnets", "Vpcs")
-        yield Permission(tuple(f"ec2:Describe{resource}" for resource in described), ("*",))
+        yield may(" ".join(f"ec2:Describe{resource}" for resource in described), "*")
         if self._research.images:
-            yield Permission(ECR_PULL, self._repositories)
+            yield may(ECR_PULL, *self._repositories)
         if self._research.job_image:
             registry, _, image = self._research.job_image.partition("/")
-            repository = re.split("[:@]", image)[0]
             place = Place(registry[:12], self._region)
-            yield Permission(ECR_PULL, (place.named("ecr", repository, "repository/").arn,))
+            yield may(ECR_PULL, place.named("ecr", re.split("[:@]", image)[0], "repository/").arn)
         if self._research.has_job_image or self._research.images:
             yield ECR_LOGIN
 
@@ -605,16 +553,15 @@ class _Environment:
         """Add the pipelines, with their roles and schedules."""
         for pipeline, pipeline_arn in zip(self._research.pipelines, self._pipelines, strict=True):
             construct = _id("Pipeline", pipeline.name)
-            role = self._stack.service_role(f"{construct}Role", "sagemaker", actions=NAMED_SESSION)
-            jobs = (self._in_sagemaker(f"processing-job/{self._names.pipeline_job(pipeline.name)}-*"),)
+            jobs = self._in_sagemaker(f"processing-job/{self._names.pipeline_job(pipeline.name)}-*")
             sizes = {"sagemaker:InstanceTypes": self._research.pipeline_instance_types}
-            self._intent.allow(
-                role,
-                Permission(("sagemaker:CreateProcessingJob",), jobs, sizes),
-                Permission(_actions("AddTags", "DescribeProcessingJob", "StopProcessingJob"), jobs),
+            may_do = (
+                may("sagemaker:CreateProcessingJob", jobs, when=sizes),
+                may(_actions("AddTags DescribeProcessingJob StopProcessingJob"), jobs),
                 _pass_to_sagemaker(self._processing),
                 *self._encrypt_volumes(),
             )
+            role = self._stack.service_role(f"{construct}Role", "sagemaker", *may_do, actions=NAMED_SESSION)
             self._stack.add(
                 f"{construct}Pipeline",
                 "AWS::SageMaker::Pipeline",
@@ -624,7 +571,7 @@ class _Environment:
             )
             if pipeline.schedule:
                 target = {"Arn": pipeline_arn}
-                start = Permission(("sagemaker:StartPipelineExecution",), (pipeline_arn,))
+                start = may("sagemaker:StartPipelineExecution", pipeline_arn)
                 self._add_schedule(f"{construct}Schedule", pipeline.schedule, target, start)
 
     def _definition(self, pipeline: PipelineConfig) -> dict[str, Any]:
@@ -673,8 +620,7 @@ class _Environment:
 
     def _add_schedule(self, construct: str, expression: str, target: dict[str, Any], permission: Permission) -> None:
         """Add a schedule, which is encrypted with the environment's key, and its role."""
-        role = self._stack.service_role(f"{construct}Role", "scheduler")
-        self._intent.allow(role, permission, Permission(("kms:Decrypt",), (self._key,)))
+        role = self._stack.service_role(f"{construct}Role", "scheduler", permission, may("kms:Decrypt", self._key))
         retries = Free("retries delay a start, and give no access", dict)
         self._stack.add(
             construct,
@@ -688,8 +634,8 @@ class _Environment:
         """Yield access to the pipelines' scripts. Each is one asset."""
         assets = f"arn:{self._stack.partition}:s3:::{self._stack.assets}"
         for script in map(self._script, self._research.pipelines):
-            yield Permission(("s3:GetObject",), (f"{assets}/{script}",))
-            yield Permission(("s3:ListBucket",), (assets,), {"s3:prefix": (script,)})
+            yield may("s3:GetObject", f"{assets}/{script}")
+            yield may("s3:ListBucket", assets, when={"s3:prefix": (script,)})
 
     # Clean-up --------------------------------------------------------------------------------------------------------
 
@@ -699,31 +645,23 @@ class _Environment:
         domain = stack.att("Domain", "DomainId")
         role = stack.function("CleanUpFunction", names.clean_up_function, "domain_clean_up")
         stack.add("CleanUpPermissions", "AWS::IAM::Policy")
-        executions = tuple(f"{pipeline}/execution/*" for pipeline in self._pipelines)
-        self._intent.allow(
+        groups = (f"{group}{end}" for group in map(self._log_group, LOG_GROUPS) for end in ("", ":*"))
+        stack.allow(
             role,
-            Permission(_actions("ListApps", "ListSpaces", "ListUserProfiles", "ListProcessingJobs"), ("*",)),
-            Permission(("sagemaker:DeleteApp",), (self._in_sagemaker(f"app/{domain}/*"),)),
-            Permission(("sagemaker:DeleteSpace",), (self._in_sagemaker(f"space/{domain}/*"),)),
-            Permission(("sagemaker:DeleteUserProfile",), (self._in_sagemaker(f"user-profile/{domain}/*"),)),
-            Permission(("sagemaker:StopProcessingJob",), (self._own_jobs,)),
-            Permission(
-                ("logs:CreateLogGroup", "logs:PutRetentionPolicy"),
-                tuple(f"{group}{end}" for group in map(self._log_group, LOG_GROUPS) for end in ("", ":*")),
-            ),
-            Permission(("logs:DescribeLogGroups",), ("*",)),
-            Permission(("sagemaker:ListPipelineExecutions",), self._pipelines),
-            Permission(("sagemaker:StopPipelineExecution",), executions),
+            may(_actions("ListApps ListSpaces ListUserProfiles ListProcessingJobs"), "*"),
+            may("sagemaker:DeleteApp", self._in_sagemaker(f"app/{domain}/*")),
+            may("sagemaker:DeleteSpace", self._in_sagemaker(f"space/{domain}/*")),
+            may("sagemaker:DeleteUserProfile", self._in_sagemaker(f"user-profile/{domain}/*")),
+            may("sagemaker:StopProcessingJob", self._own_jobs),
+            may("logs:CreateLogGroup logs:PutRetentionPolicy", *groups),
+            may("logs:DescribeLogGroups", "*"),
+            may("sagemaker:ListPipelineExecutions", *self._pipelines),
+            may("sagemaker:StopPipelineExecution", *(f"{pipeline}/execution/*" for pipeline in self._pipelines)),
         )
         stack.async_provider("CleanUpProvider", "CleanUpFunction")
         token = stack.att("CleanUpProviderframeworkonEvent")
-        stack.add(
-            "CleanUpGuard",
-            "Custom::DomainGuard",
-            removal=DELETED,
-            ServiceToken=token,
-            Fixed=Free("a value that is not fixed can be changed by an update of the stack"),
-        )
+        fixed = Free("a value that is not fixed can be changed by an update of the stack")
+        stack.add("CleanUpGuard", "Custom::DomainGuard", removal=DELETED, ServiceToken=token, Fixed=fixed)
         repositories = [stack.image_uri(f"{_id('Image', image.name)}Repository") for image in research.images]
         retained = [f"s3://{names.data_bucket.name}", self._key, *repositories]
         stack.add(
@@ -777,8 +715,10 @@ class _Environment:
     def add_workstation(self, workstation: WorkstationConfig) -> None:
         """Add the workstation, its role, and the schedule that stops it."""
         stack, names = self._stack, self._names
-        role = stack.service_role("WorkstationRole", "sagemaker", actions=NAMED_SESSION)
         passed = (stack.att("RolesImage"), names.default_studio_role.arn, stack.att("RolesSharedSpaces"))
+        domain = may(_actions("UpdateDomain DescribeDomain"), stack.att("Domain", "DomainArn"))
+        may_do = (domain, _pass_to_sagemaker(*passed))
+        role = stack.service_role("WorkstationRole", "sagemaker", *may_do, actions=NAMED_SESSION)
         stack.add(
             "WorkstationInstance",
             "AWS::SageMaker::NotebookInstance",
@@ -789,29 +729,20 @@ class _Environment:
             SecurityGroupIds=[stack.att("NetworkWorkstation", "GroupId")],
             SubnetId=self._subnets[0],
         )
-        self._intent.allow(
-            role,
-            Permission(_actions("UpdateDomain", "DescribeDomain"), (stack.att("Domain", "DomainArn"),)),
-            _pass_to_sagemaker(*passed),
-        )
         apps = [(image, app) for image in self._research.images for app in image.apps]
         if apps:
             images = [names.sagemaker_image(image, app).name for image, app in apps]
             resources = (name for image in images for name in (f"image/{image}", f"image-version/{image}/*"))
-            configs = tuple(names.app_image_config(image, app).arn for image, app in apps)
-            self._intent.allow(
+            configs = (names.app_image_config(image, app).arn for image, app in apps)
+            version = "CreateImage CreateImageVersion DescribeImage DescribeImageVersion"
+            stack.allow(
                 role,
-                Permission((*ECR_PULL, *ECR_PUSH), self._repositories),
+                may(f"{ECR_PULL} {ECR_PUSH}", *self._repositories),
                 ECR_LOGIN,
-                Permission(
-                    _actions("CreateImage", "CreateImageVersion", "DescribeImage", "DescribeImageVersion"),
-                    tuple(map(self._in_sagemaker, resources)),
-                ),
-                Permission(_actions("CreateAppImageConfig", "UpdateAppImageConfig", "DescribeAppImageConfig"), configs),
+                may(_actions(version), *map(self._in_sagemaker, resources)),
+                may(_actions("CreateAppImageConfig UpdateAppImageConfig DescribeAppImageConfig"), *configs),
             )
-        stop = Permission(
-            ("sagemaker:StopNotebookInstance",), (self._in_sagemaker(f"notebook-instance/{names.workstation}"),)
-        )
+        stop = may("sagemaker:StopNotebookInstance", self._in_sagemaker(f"notebook-instance/{names.workstation}"))
         target = {
             "Arn": f"arn:{stack.partition}:scheduler:::aws-sdk:sagemaker:stopNotebookInstance",
             "Input": Json({"NotebookInstanceName": names.workstation}),
@@ -826,22 +757,14 @@ class _Environment:
     def _in_ec2(self, resource: str) -> str:
         return self._stack.arn("ec2", resource)
 
-    @property
-    def _own_jobs(self) -> str:
-        return self._in_sagemaker(f"processing-job/{self._names.job_prefix}*")
-
-    @property
-    def _job_logs(self) -> str:
-        return self._log_group("/aws/sagemaker/ProcessingJobs")
-
     def _log_group(self, name: str) -> str:
         return self._stack.arn("logs", f"log-group:{name}")
 
 
-def _actions(*names: str) -> tuple[str, ...]:
-    return tuple(f"sagemaker:{name}" for name in names)
+def _actions(names: str) -> str:
+    return " ".join(f"sagemaker:{name}" for name in names.split())
 
 
 def _id(prefix: str, name: str) -> str:
     """Return the construct path of a construct that is named after something in the deployment file."""
-    return prefix + re.sub(r"[^A-Za-z0-9]", "", name)
+    return prefix + words(name)

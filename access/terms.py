@@ -1,7 +1,7 @@
 """Terms of the statement of intent, and the parts that several stacks share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from access.inventory import Statement
 from access.table import Expected
@@ -128,6 +128,18 @@ class Permission:
     """Conditions on keys that may be absent."""
 
 
+def may(
+    actions: str, *resources: str, when: Conditions | None = None, if_present: Conditions | None = None
+) -> Permission:
+    """Return a permission. Spaces separate the actions."""
+    return Permission(tuple(actions.split()), resources, when or {}, if_present or {})
+
+
+def let(principal: Principal, actions: str, *resources: str, when: Conditions | None = None) -> Grant:
+    """Return a grant, by default for the resource that has the policy. Spaces separate the actions."""
+    return Grant(principal, tuple(actions.split()), resources, when or {})
+
+
 @dataclass
 class Intent:
     """All intended resources and permissions of a deployment, by the ARN of the resource or the role."""
@@ -140,49 +152,39 @@ class Intent:
     stated: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
     """Statements of the deployment file, by the role's ARN. They are a part of the role's permissions."""
 
-    def add(self, *resources: ResourceIntent) -> None:
-        """Add resources with a policy."""
-        for resource in resources:
-            assert resource.arn not in self.resource_policies, f"{resource.arn} is added twice"
-            self.resource_policies[resource.arn] = resource
+    def protect(self, resource: ResourceIntent) -> None:
+        """Add a resource with a policy. A grant without resources is for the resource itself."""
+        assert resource.arn not in self.resource_policies, f"{resource.arn} is added twice"
+        grants = (replace(grant, resources=grant.resources or (resource.arn,)) for grant in resource.grants)
+        self.resource_policies[resource.arn] = replace(resource, grants=tuple(grants))
 
     def allow(self, role: str, *permissions: Permission) -> None:
         """Add permissions to a role."""
         self.role_permissions[role] += permissions
 
 
-S3_READ = ("s3:GetObject*", "s3:GetBucket*", "s3:List*")
+S3_READ = "s3:GetObject* s3:GetBucket* s3:List*"
 S3_WRITE = (
-    "s3:PutObject",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
-    "s3:PutObjectTagging",
-    "s3:PutObjectVersionTagging",
-    "s3:Abort*",
+    "s3:PutObject s3:PutObjectLegalHold s3:PutObjectRetention s3:PutObjectTagging s3:PutObjectVersionTagging s3:Abort*"
 )
-S3_DELETE = ("s3:DeleteObject*",)
-S3_UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
-SQS_SEND = ("sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl")
-SQS_CONSUME = (
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueAttributes",
-    "sqs:GetQueueUrl",
-)
-KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
-KEY_UPLOAD = ("kms:GenerateDataKey", "kms:Decrypt")
-LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
+S3_DELETE = "s3:DeleteObject*"
+S3_UPLOAD = "s3:PutObject s3:AbortMultipartUpload"
+SQS_SEND = "sqs:SendMessage sqs:GetQueueAttributes sqs:GetQueueUrl"
+SQS_CONSUME = "sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes sqs:GetQueueUrl"
+KEY_WRITE = "kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey*"
+KEY_USE = f"{KEY_WRITE} kms:DescribeKey"
+KEY_UPLOAD = "kms:GenerateDataKey kms:Decrypt"
+LOG = "logs:CreateLogStream logs:PutLogEvents"
 # The managed policy for functions that CDK attaches to its own.
-LOG_ANYWHERE = Permission(("logs:CreateLogGroup", *LOG), ("*",))
-TRACE = Permission(("xray:PutTraceSegments", "xray:PutTelemetryRecords"), ("*",))
-ECR_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-ECR_PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
-ECR_LOGIN = Permission(("ecr:GetAuthorizationToken",), ("*",))
+LOG_ANYWHERE = may(f"logs:CreateLogGroup {LOG}", "*")
+TRACE = may("xray:PutTraceSegments xray:PutTelemetryRecords", "*")
+ECR_PULL = "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer"
+ECR_PUSH = "ecr:CompleteLayerUpload ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart"
+ECR_LOGIN = may("ecr:GetAuthorizationToken", "*")
 # State machines need these for log delivery, which has no narrower resource.
 LOG_DELIVERY = (
-    *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
-    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+    "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery logs:ListLogDeliveries"
+    " logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups"
 )
 LAMBDA = Service("lambda.amazonaws.com")
 
