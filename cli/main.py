@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from cli.cost import Route
 from cli.redrive import Origin
 
 
@@ -148,6 +149,45 @@ def _needs(deployment: _DeploymentFile = None) -> None:
     if not research:
         _exit(2, DeploymentError(file, ["research: is missing. Name a file with [research]."]))
     print(report(research))
+
+
+@app.command(
+    "cost",
+    help="estimate a deployment's costs and limits\n\nWithout messages, of a million messages, and the first quotas "
+    "that limit messages per second. By a dated table of list prices; nothing is asked of AWS.",
+    epilog="Exit codes: 0 done; 1 the stacks cannot be synthesized; 2 invalid arguments, deployment file or prices.",
+)
+def _cost(
+    deployment: _DeploymentFile = None,
+    size: Annotated[str, _option("SIZE", "size of a payload, such as 300KiB or 2GiB (default: 300KiB)")] = "300KiB",
+    route: Annotated[
+        Route | None, _option(None, "how messages are sent (default: bus, or outbox if too large for an event)")
+    ] = None,
+    reads: Annotated[float, _option("N", "times that each application reads a payload (default: 1)", min=0)] = 1,
+    prices: Annotated[
+        Path | None, _option("FILE", "your prices, a changed copy of cli/cost/prices.toml", parser=_existing_file)
+    ] = None,
+    details: Annotated[bool, _option(None, "show every billed quantity", "--details")] = False,
+    as_json: Annotated[bool, _option(None, "write JSON", "--json")] = False,
+) -> None:
+    _isolate()
+    from access.assembly import SynthError
+    from cli.cost.command import render, report
+    from cli.scenario.payloads import parse_size
+    from stacks.deployment import DeploymentError
+    from stacks.deployment.cdk_json import deployment_file
+
+    try:
+        result = report(
+            deployment_file(deployment), size=parse_size(size), route=route, reads=reads, price_table=prices
+        )
+    except SynthError as error:
+        _exit(1, error)
+    except DeploymentError:
+        raise
+    except ValueError as error:
+        _exit(2, error)
+    print(result.to_json() if as_json else render(result, details=details), end="\n" if as_json else "")
 
 
 @app.command(

@@ -1,0 +1,14 @@
+"""The cost model: what a deployment costs without messages, and what a million messages cost.
+
+prices.py     the price table, prices.toml or a file of the same form
+fixed.py      the resources of a template that cost money without messages
+traffic.py    one message -> the billed requests and bytes, hop by hop
+storage.py    a payload's storage over its lifetime: storage classes and replicas
+limits.py     messages per second until the first quota of AWS, quotas.toml
+command.py    `coatcheck cost`
+"""
+
+from typing import Literal
+
+Route = Literal["bus", "outbox", "library"]
+"""How a message is sent."""

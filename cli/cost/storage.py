@@ -1,0 +1,44 @@
+"""The storage of one payload over its lifetime, and what is cheaper: a colder storage class, a replica."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cli.cost.prices import Prices
+from cli.cost.traffic import GB, MONTH_DAYS
+
+GLACIER_IR_DAYS = 90
+"""S3 bills an object in Glacier Instant Retrieval for at least 90 days. (S3 user guide, "Storage classes".)"""
+
+
+class Storage(NamedTuple):
+    """USD for one GB of payloads over their lifetime, and where Glacier Instant Retrieval begins to pay."""
+
+    standard: float
+    glacier_ir: float
+    """After the first days in Standard, without transitions."""
+    pays_from_bytes: float | None
+    """Size of a payload over which the saving exceeds the transition. None if it never does."""
+
+
+def storage(*, days: int, standard_days: int, region: str, prices: Prices) -> Storage:
+    """Compare a lifetime in Standard with some days in Standard and the rest in Glacier Instant Retrieval.
+
+    Each late read of a payload in Glacier Instant Retrieval costs `s3_glacier_ir_retrieved_gb` more.
+    """
+
+    def month(name: str, time: float) -> float:
+        return prices.usd(name, time / MONTH_DAYS, region)
+
+    standard = month("s3_standard_gb_month", days)
+    cold = max(days - standard_days, GLACIER_IR_DAYS)
+    glacier_ir = month("s3_standard_gb_month", standard_days) + month("s3_glacier_ir_gb_month", cold)
+    saving = standard - glacier_ir
+    transition = prices.usd("s3_glacier_ir_transition", 1, region)
+    return Storage(standard, glacier_ir, transition / saving * GB if saving > 0 else None)
+
+
+def reads_until_replica_pays(*, days: int, region: str, publisher_region: str, prices: Prices) -> float:
+    """Return the number of reads of each payload from another Region over which a replica there is cheaper."""
+    transfer = prices.usd("transfer_gb", 1, publisher_region)
+    return (transfer + prices.usd("s3_standard_gb_month", days / MONTH_DAYS, region)) / transfer
