@@ -50,11 +50,9 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
     """Add the stacks of the publisher, its senders and its subscribers."""
     publisher = PublisherStack(app, names, settings=deployment.publisher, defaults=defaults)
     for replica in names.publisher.replicas.values():
-        days = deployment.publisher.payload_lifetime_days
-        replica_stack = ReplicaStack(app, replica, names=names, lifetime_days=days, defaults=defaults)
-        publisher.add_stack_dependency(
-            replica_stack
-        )  # S3 requires the replica's bucket before it is configured to replicate
+        replica_stack = ReplicaStack(app, replica, names=names, settings=deployment.publisher, defaults=defaults)
+        # S3 requires the replica's bucket before it is configured to replicate.
+        publisher.add_stack_dependency(replica_stack)
     for sender in names.senders.values():
         SenderStack(app, sender, publisher=names.publisher)
     for subscriber in deployment.subscribers:

@@ -83,14 +83,15 @@ class Lifecycle:
         rules: Any = value["Rules"] if isinstance(value, dict) and set(value) == {"Rules"} else [None]
         for rule in rules:
             known = isinstance(rule, dict) and set(rule) <= _LIFECYCLE_KEYS
-            if not known or rule.get("ExpirationInDays", _NEVER) < (self.days or _NEVER):
+            at_once = known and all(to.get("StorageClass") == "GLACIER_IR" for to in rule.get("Transitions", ()))
+            if not at_once or rule.get("ExpirationInDays", _NEVER) < (self.days or _NEVER):
                 yield f"{path} has the rule {_short(rule)}"
 
 
 _NEVER = 10**9
 _LIFECYCLE_KEYS = {
     *("Id", "Status", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"),
-    *("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"),
+    *("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "Transitions", "ObjectSizeGreaterThan"),
 }
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cli.cost.prices import Prices
-from cli.cost.traffic import GB, MONTH_DAYS
-
-GLACIER_IR_DAYS = 90
-"""S3 bills an object in Glacier Instant Retrieval for at least 90 days. (S3 user guide, "Storage classes".)"""
+from cli.cost.traffic import GB, GLACIER_IR_DAYS, MONTH_DAYS
 
 
 class Storage(NamedTuple):

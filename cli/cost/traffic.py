@@ -16,6 +16,7 @@ from stacks.deployment import (
     SqsSubscriberConfig,
     SubscriberConfig,
 )
+from stacks.deployment.publisher import ARCHIVED_OVER_BYTES
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 GB = 1000**3
@@ -33,6 +34,8 @@ SMALLEST_PART_BYTES = 5 * MIB
 """Of an upload to S3. The library's parts have at least this size."""
 COPY_PART_BYTES, SINGLE_COPY_BYTES = 512 * MIB, 5 * GIB
 FUNCTION_GB = 1.0
+GLACIER_IR_DAYS = 90
+"""S3 bills an object in Glacier Instant Retrieval for at least 90 days. (S3 user guide, "Storage classes".)"""
 MONTH_DAYS = 365 / 12
 
 
@@ -114,7 +117,7 @@ class Traffic:
         if self.offloaded:
             if self.route != "outbox":
                 yield Charge(hop, region, "s3_put", _parts(self.size, SMALLEST_PART_BYTES, single=SMALLEST_PART_BYTES))
-            yield self._storage(hop, region, publisher.payload_lifetime_days)
+            yield from self._payload_storage(hop, region)
         if publisher.fifo:
             yield Charge(hop, region, "sns_fifo_publish", 1)
             yield Charge(hop, region, "sns_fifo_gb", self.message_bytes / GB)
@@ -126,7 +129,7 @@ class Traffic:
             hop = f"replica in {region}"
             yield Charge(hop, region, "s3_put", 1)
             yield Charge(hop, self.deployment.publisher.region, "transfer_gb", self.size / GB)
-            yield self._storage(hop, region, self.deployment.publisher.payload_lifetime_days)
+            yield from self._payload_storage(hop, region)
 
     def _deliver(self, subscriber: SubscriberConfig) -> Iterator[Charge]:
         publisher, hop = self.deployment.publisher, subscriber.name
@@ -186,6 +189,17 @@ class Traffic:
         yield Charge(hop, region, "function_request", 1 + max(0, math.ceil((event - ASYNCHRONOUS_BYTES) / CHUNK_BYTES)))
         yield Charge(hop, region, "function_gb_second", FUNCTION_GB * seconds, assumed=True)
         yield Charge(hop, region, "log_gb", self.assumed.log_bytes / GB, assumed=True)
+
+    def _payload_storage(self, hop: str, region: str) -> Iterator[Charge]:
+        publisher = self.deployment.publisher
+        days, archived = publisher.payload_lifetime_days, publisher.glacier_after_days
+        if archived is None or self.size <= ARCHIVED_OVER_BYTES:
+            yield self._storage(hop, region, days)
+        else:
+            yield self._storage(hop, region, archived)
+            months = max(days - archived, GLACIER_IR_DAYS) / MONTH_DAYS
+            yield Charge(hop, region, "s3_glacier_ir_gb_month", self.size / GB * months)
+            yield Charge(hop, region, "s3_glacier_ir_transition", 1)
 
     def _storage(self, hop: str, region: str, days: int) -> Charge:
         return Charge(hop, region, "s3_standard_gb_month", self.size / GB * days / MONTH_DAYS)

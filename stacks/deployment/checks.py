@@ -68,6 +68,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
         if subscriber.kind != "https":
             yield from _check_delivery(key, subscriber, publisher)
         yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
+    yield from payload_lifetime.check_archive(publisher)
     yield from quotas.check_messaging(deployment, names)
 
 

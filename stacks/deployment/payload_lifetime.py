@@ -65,3 +65,14 @@ def check_lifetime(key: str, subscriber: SubscriberConfig, publisher: PublisherC
             f'a pointer can be delivered to {key} ("{subscriber.name}") up to {minimum} days late ({stages}), after '
             f"its payload has expired. Use at least {minimum}, or set accept_expired_pointers = true.",
         )
+
+
+def check_archive(publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that payloads move to Glacier before they expire. S3 rejects other rules."""
+    if publisher.glacier_after_days and publisher.glacier_after_days >= publisher.payload_lifetime_days:
+        yield Problem(
+            "publisher.glacier_after_days",
+            publisher.glacier_after_days,
+            f"payloads expire after publisher.payload_lifetime_days = {publisher.payload_lifetime_days}. Use less, or "
+            "remove the key.",
+        )

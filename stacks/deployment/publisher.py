@@ -11,6 +11,8 @@ from stacks.deployment.types import Account, Array, Region, Table, Unique
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 """Maximum message size of an SNS topic that sets none."""
 SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
+ARCHIVED_OVER_BYTES = 1_048_576
+"""Size over which payloads move to Glacier. The transition of a smaller one can cost more than it saves."""
 
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -54,6 +56,10 @@ class PublisherConfig(Table):
     """Retention of archived events. Also applies to earlier events after `detail_types` is removed."""
     payload_lifetime_days: int = Field(default=101, ge=1, le=3650)
     """Retention of offloaded payloads. See [minimum payload lifetime](#minimum-payload-lifetime)."""
+    glacier_after_days: int | None = Field(default=None, ge=1, le=3650)
+    """Days after which a payload over 1 MiB moves to Glacier Instant Retrieval. It is read as fast as before, and each
+    read costs more. Without it, payloads stay in S3 Standard. See [storage classes](scale.md#storage-classes).
+    """
     accept_expired_pointers: bool = False
     """Allows a `payload_lifetime_days` below the minimum."""
     outbox: OutboxConfig = OutboxConfig()

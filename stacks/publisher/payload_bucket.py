@@ -10,7 +10,9 @@ from constructs import Construct
 from stacks import cross_account
 from stacks.common.bucket import PrivateBucket
 from stacks.common.defaults import Defaults
+from stacks.deployment import PublisherConfig
 from stacks.deployment.names import PAYLOADS, PayloadBucketNames, SubscriberNames
+from stacks.deployment.publisher import ARCHIVED_OVER_BYTES
 
 
 class PayloadBucket(PrivateBucket):
@@ -29,7 +31,7 @@ class PayloadBucket(PrivateBucket):
         subscribers: Iterable[SubscriberNames],
         key_description: str,
         key_alias: str | None = None,
-        lifetime_days: int,
+        settings: PublisherConfig,
         defaults: Defaults,
     ) -> None:
         self.key = kms.Key(
@@ -50,9 +52,10 @@ class PayloadBucket(PrivateBucket):
                 s3.LifecycleRule(
                     id="ExpirePayloads",
                     prefix=PAYLOADS,
-                    expiration=Duration.days(lifetime_days),
+                    expiration=Duration.days(settings.payload_lifetime_days),
                     noncurrent_version_expiration=Duration.days(1),
                 ),
+                *([_archive(settings.glacier_after_days)] if settings.glacier_after_days else []),
                 s3.LifecycleRule(id="RemoveDeleteMarkers", expired_object_delete_marker=True),
                 s3.LifecycleRule(id="AbortUnfinishedUploads", abort_incomplete_multipart_upload_after=Duration.days(2)),
             ],
@@ -64,3 +67,15 @@ class PayloadBucket(PrivateBucket):
             self.key.add_to_resource_policy(
                 cross_account.decrypt_payloads(names, subscriber, organization=organization)
             )
+
+
+def _archive(days: int) -> s3.LifecycleRule:
+    """Return the rule that moves large payloads to Glacier Instant Retrieval, which answers GetObject at once."""
+    return s3.LifecycleRule(
+        id="ArchivePayloads",
+        prefix=PAYLOADS,
+        object_size_greater_than=ARCHIVED_OVER_BYTES,
+        transitions=[
+            s3.Transition(storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(days))
+        ],
+    )

@@ -5,6 +5,7 @@ from constructs import Construct
 
 from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
+from stacks.deployment import PublisherConfig
 from stacks.deployment.names import Names, ReplicaNames
 from stacks.publisher.payload_bucket import PayloadBucket
 
@@ -16,7 +17,7 @@ class ReplicaStack(Stack):
     """
 
     def __init__(
-        self, scope: Construct, replica: ReplicaNames, *, names: Names, lifetime_days: int, defaults: Defaults
+        self, scope: Construct, replica: ReplicaNames, *, names: Names, settings: PublisherConfig, defaults: Defaults
     ) -> None:
         super().__init__(
             scope,
@@ -32,7 +33,7 @@ class ReplicaStack(Stack):
             key_description="replicated payloads",
             key_alias=replica.key_alias.name,
             subscribers=[subscriber for subscriber in names.subscribers.values() if replica in subscriber.replicas],
-            lifetime_days=lifetime_days,
+            settings=settings,
             defaults=defaults,
         )
         # S3 reports the lag in this Region, so the alarm is here. The publisher's dashboard shows the metrics.

@@ -42,7 +42,7 @@ class PublisherStack(Stack):
             names=publisher.payload_bucket,
             subscribers=names.subscribers.values(),
             key_description="payloads and messages",
-            lifetime_days=lifetime_days,
+            settings=settings,
             defaults=defaults,
         )
         outbox = Outbox(

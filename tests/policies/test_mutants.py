@@ -104,6 +104,9 @@ def test_unused_properties_are_found() -> None:
 def test_lifecycle_keeps_payloads(rule: dict[str, object]) -> None:
     assert list(Lifecycle(101).problems({"Rules": [rule]}, "LifecycleConfiguration"))
     assert not list(Lifecycle(100).problems({"Rules": [{"Id": "x", "ExpirationInDays": 100}]}, ""))
+    for name, problems in (("GLACIER_IR", 0), ("GLACIER", 1)):
+        transition = {"Id": "x", "Transitions": [{"StorageClass": name, "TransitionInDays": 1}]}
+        assert len(list(Lifecycle(100).problems({"Rules": [transition]}, ""))) == problems
 
 
 def test_free_values_have_a_reason() -> None:

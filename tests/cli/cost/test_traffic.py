@@ -42,7 +42,7 @@ def million(kind: Traffic) -> dict[str, float]:
         ),
     ],
 )
-def test_million_messages_cost_what_was_calculated_by_hand(kind: Traffic, usd: dict[str, float]) -> None:
+def test_million_messages_cost_as_calculated_by_hand(kind: Traffic, usd: dict[str, float]) -> None:
     assert million(kind) == {hop: pytest.approx(amount, abs=0.01) for hop, amount in usd.items()}
 
 
@@ -54,6 +54,14 @@ def test_replica_saves_transfers_and_adds_storage() -> None:
     assert far["orders"] - near["orders"] == pytest.approx(6 * 21_474.84, abs=0.1)
     assert sum(near.values()) < sum(far.values())
     assert reads_until_replica_pays(days=101, region="us-west-2", publisher_region="us-east-1", prices=PRICES) < 6
+
+
+def test_archive_costs_less_from_a_megabyte_on() -> None:
+    """One day in Standard, 100 in Glacier, and a transition, by hand: 14,952 USD in place of 82,004."""
+    kept, archived = (million(traffic(GIB, "outbox", **key)) for key in ({}, {"glacier_after_days": 1}))
+    assert kept["publisher"] - archived["publisher"] == pytest.approx(67_052.1, abs=0.1)
+    small = traffic(300 * KIB, "bus", glacier_after_days=1)
+    assert million(small) == million(traffic(300 * KIB, "bus"))
 
 
 def test_large_event_is_refused() -> None:

@@ -35,6 +35,12 @@ def test_short_lifetime_is_accepted_with_accept_expired_pointers() -> None:
     assert parse_messaging(publisher(payload_lifetime_days=1, accept_expired_pointers=True))
 
 
+def test_archive_after_the_lifetime_is_reported() -> None:
+    assert problem(publisher(glacier_after_days=101)).startswith(
+        "publisher.glacier_after_days = 101: payloads expire after publisher.payload_lifetime_days = 101. Use less"
+    )
+
+
 @pytest.mark.parametrize(("days", "expected"), [(1, 82), (101, 101)])
 def test_message_is_forgotten_after_lifetime_and_delays(days: int, expected: int) -> None:
     _, billing = parse_messaging(VALID).subscribers

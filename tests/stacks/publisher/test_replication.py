@@ -34,6 +34,13 @@ def test_replica_bucket_has_the_properties_of_its_original(everywhere: dict[str,
     rules = {rule["Id"]: rule for rule in origin["LifecycleConfiguration"]["Rules"]}
     del rules["ExpireOverwrittenUploads"]
     assert {rule["Id"]: rule for rule in replica["LifecycleConfiguration"]["Rules"]} == rules
+    assert rules["ArchivePayloads"] == {
+        "Id": "ArchivePayloads",
+        "Status": "Enabled",
+        "Prefix": "payloads/",
+        "ObjectSizeGreaterThan": 1_048_576,
+        "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 1}],
+    }
     keys = resources(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Key")
     assert len([key for key in keys if not key.startswith("Alarms")]) == 1
     alias = only(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Alias")
