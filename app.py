@@ -7,6 +7,7 @@ from aws_cdk import App, Aspects, Stack
 
 from stacks.common.defaults import Defaults
 from stacks.common.log_retention import LogRetention
+from stacks.common.platform import apply_platform, use_bootstrap
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
 from stacks.deployment.names import Names
@@ -34,6 +35,7 @@ def main() -> None:
 
 def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
     """Add the stacks of a deployment file."""
+    use_bootstrap(app, deployment.platform)
     defaults = Defaults(deployment)
     if isinstance(deployment, Deployment):
         add_messaging(app, deployment, Names(deployment), defaults)
@@ -43,6 +45,7 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
         budget = deployment.research.budget
         if budget and not has_resource_type(names.place.region, BUDGET_TYPE):
             BudgetStack(app, names, settings=budget)
+    apply_platform(app, deployment.platform)
     Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
 
 

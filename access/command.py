@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from access.inventory import Inventory, Policy
 from access.policies import read_inventory
 from access.report import render, render_broader, render_resource
 from access.template import UnresolvedError
-from stacks.deployment import Deployment, ResearchDeployment, load
+from stacks.deployment import BaseDeployment, Deployment, Place, ResearchDeployment, load
 
 _ROOT = Path(__file__).parents[1]
 
@@ -42,7 +42,7 @@ def run(
     Args:
         file: The deployment file.
         assembly: The cloud assembly to judge. By default the deployment file is synthesized.
-        boundary: The JSON file with the policy of `research.permissions_boundary`.
+        boundary: The JSON file with the policy of `platform.permissions_boundary`.
         since: An earlier deployment file or assembly. The text lists what is permitted more.
         resource: A part of an ARN. The text lists who can reach these resources.
 
@@ -52,8 +52,8 @@ def run(
         SynthError: The stacks cannot be synthesized.
     """
     deployment = load(file)  # reports an invalid file before CDK starts
-    managed = _boundary(deployment, boundary)
     stacks = read(assembly) if assembly else synthesize(file)
+    managed = _boundary(deployment, stacks, boundary)
     inventory = read_inventory(stacks, managed)
     if since:
         from access.prover import broader_requests
@@ -84,12 +84,14 @@ def _stacks(path: Path) -> tuple[StackTemplate, ...]:
     return synthesize(path)
 
 
-def _boundary(deployment: Deployment | ResearchDeployment, file: Path | None) -> Mapping[str, Policy]:
-    arn = deployment.research.permissions_boundary if deployment.research else None
-    if not (file and arn):
+def _boundary(deployment: BaseDeployment, stacks: Iterable[StackTemplate], file: Path | None) -> Mapping[str, Policy]:
+    """Return the permissions boundary's policy, by its ARN in each account."""
+    name = deployment.platform.permissions_boundary
+    if not (file and name):
         return {}
     try:
-        return {arn: json.loads(file.read_text(encoding="utf-8"))}
+        policy = json.loads(file.read_text(encoding="utf-8"))
+        return {Place(stack.account, stack.region).policy(name).arn: policy for stack in stacks}
     except (OSError, ValueError) as error:
         raise AssemblyError(f"{file} cannot be read as JSON: {error}") from None
 

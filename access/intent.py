@@ -11,7 +11,7 @@ from typing import Any
 from access.inventory import Inventory
 from access.research_intent import add_research
 from access.stack_intent import DELETED, TOPIC_ACTIONS, StackIntent, any_principal
-from access.table import Free, Json
+from access.table import TAGS, Free, Json
 from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
@@ -626,7 +626,8 @@ class _Messaging:
             on_failure="ConsumerDeadLetterQueue",
             concurrency=subscriber.maximum_concurrency,
         )
-        replicas = [{"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}, "Region": region}]
+        recovery = {"PointInTimeRecoveryEnabled": True}
+        replicas = [{"PointInTimeRecoverySpecification": recovery, "Region": region, "Tags": TAGS}]
         given: dict[str, Any] = {"removal": stack.stateful, "Replicas": replicas, "TableName": table.name}
         stack.add("IdempotencyTable", "AWS::DynamoDB::GlobalTable", **given)
         self._add_failed_tasks_rule(stack, subscriber)

@@ -104,9 +104,7 @@ class _Environment:
     ) -> None:
         self._intent, self._deployment, self._research, self._inventory = intent, deployment, research, inventory
         self._names = names = ResearchNames(deployment.name, research)
-        self._stack = stack = StackIntent(
-            intent, inventory, deployment, names.stack, names.place, boundary=research.permissions_boundary
-        )
+        self._stack = stack = StackIntent(intent, inventory, deployment, names.stack, names.place)
         self._home, self._region = research.account, research.region
         self._bucket, self._key, self._processing = names.data_bucket.arn, stack.att("Key"), names.processing_role.arn
         self._pipelines = tuple(names.pipeline(pipeline.name).arn for pipeline in research.pipelines)

@@ -27,7 +27,6 @@ from access.terms import (
     ResourceIntent,
     Service,
     arn,
-    asset_bucket,
     let,
     log_group,
     may,
@@ -63,14 +62,7 @@ class StackIntent:
     """The intended resources of one stack. Construct paths have no separators: `TaskRole` is `Task/Role`."""
 
     def __init__(
-        self,
-        intent: Intent,
-        inventory: Inventory,
-        deployment: BaseDeployment,
-        name: str,
-        place: Place,
-        *,
-        boundary: str | None = None,
+        self, intent: Intent, inventory: Inventory, deployment: BaseDeployment, name: str, place: Place
     ) -> None:
         if name not in inventory.stacks:
             raise UnresolvedError(f"{name}: the stack is missing")
@@ -80,9 +72,11 @@ class StackIntent:
         if found != (self.account, self.region):
             raise UnresolvedError(f"{name}: is in {' '.join(found)}, not in {self.account} {self.region}")
         self.intent, self.allow = intent, intent.allow
-        self._deployment, self._boundary = deployment, boundary
+        self._deployment, platform = deployment, deployment.platform
+        policy = f"arn:{self.partition}:iam::{self.account}:policy/{platform.permissions_boundary}"
+        self._boundary = policy if platform.permissions_boundary else None
         self.stateful = DELETED if deployment.ephemeral else RETAINED
-        self.assets = asset_bucket(self.region, self.account)
+        self.assets = f"cdk-{platform.bootstrap_qualifier or 'hnb659fds'}-assets-{self.account}-{self.region}"
         self._expected = intent.resources.setdefault(name, {})
 
     def add(self, construct: str, kind: str, *, removal: Mapping[str, str] | None = None, **given: Any) -> None:

@@ -126,7 +126,6 @@ TABLE: Mapping[str, Row] = {
         "Description": TEXT,
         **dict.fromkeys(("EncryptionKey", "Environment", "LogsConfig", "ServiceRole", "Source"), GIVEN),
         "TimeoutInMinutes": LIMIT,
-        "Tags": TAGS,
     },
     "AWS::DynamoDB::GlobalTable": {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
@@ -141,12 +140,11 @@ TABLE: Mapping[str, Row] = {
         "LogDestinationType": "cloud-watch-logs",
         "ResourceType": "VPC",
         "TrafficType": "ALL",
-        "Tags": TAGS,
     },
-    "AWS::EC2::InternetGateway": {"Tags": TAGS},
+    "AWS::EC2::InternetGateway": {},
     "AWS::EC2::Route": {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": GIVEN, "RouteTableId": GIVEN},
-    "AWS::EC2::RouteTable": {"VpcId": GIVEN, "Tags": TAGS},
-    "AWS::EC2::SecurityGroup": {"GroupDescription": TEXT, "SecurityGroupEgress": GIVEN, "VpcId": GIVEN, "Tags": TAGS},
+    "AWS::EC2::RouteTable": {"VpcId": GIVEN},
+    "AWS::EC2::SecurityGroup": {"GroupDescription": TEXT, "SecurityGroupEgress": GIVEN, "VpcId": GIVEN},
     "AWS::EC2::SecurityGroupIngress": {
         **dict.fromkeys(("FromPort", "GroupId", "SourceSecurityGroupId", "ToPort"), GIVEN),
         "Description": TEXT,
@@ -155,7 +153,6 @@ TABLE: Mapping[str, Row] = {
     "AWS::EC2::Subnet": {
         **dict.fromkeys(("AvailabilityZone", "CidrBlock", "VpcId"), GIVEN),
         "MapPublicIpOnLaunch": False,
-        "Tags": TAGS,
     },
     "AWS::EC2::SubnetRouteTableAssociation": {"RouteTableId": GIVEN, "SubnetId": GIVEN},
     "AWS::EC2::VPC": {
@@ -163,14 +160,12 @@ TABLE: Mapping[str, Row] = {
         "EnableDnsHostnames": True,
         "EnableDnsSupport": True,
         "InstanceTenancy": "default",
-        "Tags": TAGS,
     },
     "AWS::EC2::VPCEndpoint": {
         **dict.fromkeys(("ServiceName", "VpcEndpointType", "VpcId"), GIVEN),
         **dict.fromkeys(
             ("PolicyDocument", "PrivateDnsEnabled", "RouteTableIds", "SecurityGroupIds", "SubnetIds"), SOMETIMES
         ),
-        "Tags": TAGS,
     },
     "AWS::EC2::VPCGatewayAttachment": {"InternetGatewayId": GIVEN, "VpcId": GIVEN},
     "AWS::ECR::Repository": {
@@ -180,7 +175,6 @@ TABLE: Mapping[str, Row] = {
         "ImageTagMutability": "IMMUTABLE",
         "LifecyclePolicy": SETTINGS,
         "RepositoryName": GIVEN,
-        "Tags": TAGS,
     },
     "AWS::ECS::Cluster": {
         "ClusterName": GIVEN,
@@ -214,13 +208,12 @@ TABLE: Mapping[str, Row] = {
         "ManagedPolicyArns": SOMETIMES,
         "PermissionsBoundary": SOMETIMES,
         "RoleName": SOMETIMES,
-        "Tags": TAGS,
     },
     "AWS::IdentityStore::Group": {"Description": TEXT, "DisplayName": GIVEN, "IdentityStoreId": GIVEN},
     "AWS::IdentityStore::GroupMembership": {"GroupId": GIVEN, "IdentityStoreId": GIVEN, "MemberId": GIVEN},
     "AWS::IdentityStore::User": dict.fromkeys(("DisplayName", "Emails", "IdentityStoreId", "Name", "UserName"), GIVEN),
     "AWS::KMS::Alias": {"AliasName": GIVEN, "TargetKeyId": GIVEN},
-    "AWS::KMS::Key": {"Description": TEXT, "EnableKeyRotation": True, "KeyPolicy": PROVED, "Tags": TAGS},
+    "AWS::KMS::Key": {"Description": TEXT, "EnableKeyRotation": True, "KeyPolicy": PROVED},
     "AWS::Lambda::EventInvokeConfig": {"DestinationConfig": GIVEN, "FunctionName": GIVEN, "Qualifier": "$LATEST"},
     "AWS::Lambda::EventSourceMapping": {
         **dict.fromkeys(("BatchSize", "EventSourceArn", "FunctionName", "ScalingConfig"), GIVEN),
@@ -234,10 +227,9 @@ TABLE: Mapping[str, Row] = {
         "ReservedConcurrentExecutions": SOMETIMES,
         "Runtime": Free("the runtime's version", pattern=r"python3\.[0-9]+|nodejs[0-9]+\.x"),
         "Timeout": LIMIT,
-        "Tags": TAGS,
     },
     "AWS::Lambda::Permission": dict.fromkeys(("Action", "FunctionName", "Principal", "SourceArn"), PROVED),
-    "AWS::Logs::LogGroup": {"LogGroupName": SOMETIMES, "RetentionInDays": GIVEN, "Tags": TAGS},
+    "AWS::Logs::LogGroup": {"LogGroupName": SOMETIMES, "RetentionInDays": GIVEN},
     "AWS::S3::Bucket": {
         "BucketEncryption": GIVEN,
         "BucketName": GIVEN,
@@ -249,7 +241,6 @@ TABLE: Mapping[str, Row] = {
         "PublicAccessBlockConfiguration": dict.fromkeys(
             ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
         ),
-        "Tags": TAGS,
     },
     "AWS::S3::BucketPolicy": {"Bucket": PROVED, "PolicyDocument": PROVED},
     "AWS::SNS::Subscription": {
@@ -274,14 +265,13 @@ TABLE: Mapping[str, Row] = {
         "SqsManagedSseEnabled": True,
     },
     "AWS::SQS::QueuePolicy": {"PolicyDocument": PROVED, "Queues": PROVED},
-    "AWS::SSM::Parameter": {"Description": TEXT, "Name": GIVEN, "Type": "String", "Value": GIVEN, "Tags": TAGS},
+    "AWS::SSM::Parameter": {"Description": TEXT, "Name": GIVEN, "Type": "String", "Value": GIVEN},
     "AWS::SSO::ApplicationAssignment": dict.fromkeys(("ApplicationArn", "PrincipalId", "PrincipalType"), GIVEN),
     "AWS::SageMaker::AppImageConfig": {
         "AppImageConfigName": GIVEN,
         **dict.fromkeys(
             ("CodeEditorAppImageConfig", "JupyterLabAppImageConfig", "KernelGatewayImageConfig"), SOMETIMES
         ),
-        "Tags": TAGS,
     },
     "AWS::SageMaker::Domain": {
         **dict.fromkeys(("AppNetworkAccessType", "AuthMode", "DefaultSpaceSettings", "DefaultUserSettings"), GIVEN),
@@ -289,9 +279,8 @@ TABLE: Mapping[str, Row] = {
         "SubnetIds": GIVEN,
         "TagPropagation": "ENABLED",
         "VpcId": GIVEN,
-        "Tags": TAGS,
     },
-    "AWS::SageMaker::Image": {"ImageDisplayName": TEXT, "ImageName": GIVEN, "ImageRoleArn": GIVEN, "Tags": TAGS},
+    "AWS::SageMaker::Image": {"ImageDisplayName": TEXT, "ImageName": GIVEN, "ImageRoleArn": GIVEN},
     "AWS::SageMaker::ImageVersion": {"BaseImage": GIVEN, "ImageName": GIVEN},
     "AWS::SageMaker::NotebookInstance": {
         "DirectInternetAccess": "Disabled",
@@ -301,24 +290,20 @@ TABLE: Mapping[str, Row] = {
         "RootAccess": "Disabled",
         "SubnetId": GIVEN,
         "VolumeSizeInGB": LIMIT,
-        "Tags": TAGS,
     },
     "AWS::SageMaker::Pipeline": {
         "PipelineDefinition": GIVEN,
         "PipelineDescription": TEXT,
         "PipelineName": GIVEN,
         "RoleArn": GIVEN,
-        "Tags": TAGS,
     },
     "AWS::SageMaker::Space": {
         **dict.fromkeys(("DomainId", "OwnershipSettings", "SpaceName", "SpaceSettings"), GIVEN),
         "SpaceSharingSettings": {"SharingType": "Shared"},
-        "Tags": TAGS,
     },
     "AWS::SageMaker::UserProfile": {
         **dict.fromkeys(("DomainId", "UserProfileName", "UserSettings"), GIVEN),
         **dict.fromkeys(("SingleSignOnUserIdentifier", "SingleSignOnUserValue"), SOMETIMES),
-        "Tags": TAGS,
     },
     "AWS::Scheduler::Schedule": {
         "Description": TEXT,
@@ -329,7 +314,6 @@ TABLE: Mapping[str, Row] = {
     "AWS::StepFunctions::StateMachine": {
         **dict.fromkeys(("DefinitionString", "LoggingConfiguration", "RoleArn"), GIVEN),
         **dict.fromkeys(("StateMachineName", "StateMachineType", "TracingConfiguration"), SOMETIMES),
-        "Tags": TAGS,
     },
     "Custom::ContainerImage": dict.fromkeys(("Project", "Repository", "ServiceToken", "Source", "Tag"), GIVEN),
     "Custom::DomainCleanUp": {
@@ -359,7 +343,7 @@ class Expected:
     def properties(self) -> dict[str, Any]:
         """The properties with their constants, given values and rules."""
         constants = {name: rule for name, rule in TABLE[self.type].items() if not isinstance(rule, Given)}
-        return {**constants, **self.given}
+        return {"Tags": TAGS, **constants, **self.given}
 
 
 def property_findings(inventory: Inventory, expected: Mapping[str, Mapping[str, Expected]]) -> Iterator[str]:

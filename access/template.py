@@ -61,7 +61,7 @@ _ATTRIBUTES = {
 }
 _SECTIONS = {"Description", "Resources", "Outputs", "Parameters", "Rules"}
 _RESOURCE_KEYS = {"Type", "Properties", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
-_BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
+_BOOTSTRAP = r"/cdk-bootstrap/[a-z0-9]+/version"
 """The SSM parameter with the version of CDK's bootstrap stack."""
 
 
@@ -92,7 +92,7 @@ class Resources:
                 f"{self.stack.name}: section {', '.join(sorted(sections))} of the template is unknown"
             )
         for name, parameter in template.get("Parameters", {}).items():
-            if (name, parameter.get("Default")) != ("BootstrapVersion", _BOOTSTRAP):
+            if name != "BootstrapVersion" or not re.fullmatch(_BOOTSTRAP, str(parameter.get("Default"))):
                 raise UnresolvedError(f"{self.stack.name}: parameter {name} has a value that is not in the template")
         for logical, resource in self.all.items():
             unknown = sorted(set(resource) - _RESOURCE_KEYS) if isinstance(resource, dict) else [logical]

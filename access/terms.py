@@ -20,11 +20,6 @@ def log_group(region: str, account: str, name: str) -> str:
     return arn("logs", region, account, f"log-group:{name}:*")
 
 
-def asset_bucket(region: str, account: str) -> str:
-    """Return the name of CDK's bucket, which has code, build contexts and scripts."""
-    return f"cdk-hnb659fds-assets-{account}-{region}"
-
-
 # Principals ----------------------------------------------------------------------------------------------------------
 
 

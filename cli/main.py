@@ -105,7 +105,7 @@ def _access(
         Path | None, _option("DIR", "cloud assembly to judge (default: synthesize the deployment)", parser=_existing)
     ] = None,
     boundary: Annotated[
-        Path | None, _option("FILE", "policy of research.permissions_boundary, as JSON", parser=_existing_file)
+        Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
     ] = None,
     since: Annotated[
         Path | None,

@@ -26,6 +26,7 @@ _BOOTSTRAP_PARAMETERS = {
     "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
 }
 """The CLI's default parameters."""
+DEFAULT_QUALIFIER = "hnb659fds"
 _LAST_LINES = 40
 _COMMON = ("--no-notices", "--no-version-reporting", "--ci", "--no-color")
 
@@ -44,12 +45,13 @@ class Cdk:
         self._running: set[int] = set()
         self._stopped = False
 
-    def bootstrap(self, account: str, regions: Sequence[str]) -> None:
+    def bootstrap(self, account: str, regions: Sequence[str], *, qualifier: str = DEFAULT_QUALIFIER) -> None:
         """Deploy CDK's bootstrap template to an account's Regions. Raises CdkError.
 
         The CLI is not used, because it needs two seconds for each account. `tests/system` uses it.
         """
-        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in _BOOTSTRAP_PARAMETERS.items()]
+        values = {**_BOOTSTRAP_PARAMETERS, "Qualifier": qualifier}
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
         for region in regions:
             cloudformation = self._accounts.client("cloudformation", account=account, region=region)
             try:

@@ -13,7 +13,7 @@ from typing import Self
 
 from access.assembly import StackTemplate, read
 from local.accounts import Accounts
-from local.cdk import Cdk, Progress
+from local.cdk import DEFAULT_QUALIFIER, Cdk, Progress
 from local.emulator import Emulator
 
 
@@ -98,7 +98,8 @@ def _deploy(cdk: Cdk, stacks: Sequence[StackTemplate], publisher: str, assembly:
         stacks_of[stack.account].append(stack)
 
     def bootstrap(account: str) -> None:
-        cdk.bootstrap(account, list(dict.fromkeys(stack.region for stack in stacks_of[account])))
+        own = stacks_of[account]
+        cdk.bootstrap(account, list(dict.fromkeys(stack.region for stack in own)), qualifier=_qualifier(own[0]))
 
     def deploy(account: str) -> None:
         own = stacks_of[account]
@@ -108,6 +109,14 @@ def _deploy(cdk: Cdk, stacks: Sequence[StackTemplate], publisher: str, assembly:
     _run_in_parallel(bootstrap, stacks_of)
     _run_in_parallel(deploy, [account for account in stacks_of if account not in subscribed])
     _run_in_parallel(deploy, subscribed)
+
+
+def _qualifier(stack: StackTemplate) -> str:
+    """Return the qualifier of the bootstrap stack that the stack requires: `/cdk-bootstrap/<qualifier>/version`."""
+    match stack.template:
+        case {"Parameters": {"BootstrapVersion": {"Default": str(version)}}}:
+            return version.split("/")[2]
+    return DEFAULT_QUALIFIER
 
 
 def _subscribes(stack: StackTemplate) -> bool:

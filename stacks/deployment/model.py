@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import Doc
 
 from stacks.deployment.operations import OperationsConfig
+from stacks.deployment.platform import PlatformConfig
 from stacks.deployment.publisher import PublisherConfig
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import SenderConfig
@@ -40,6 +41,8 @@ class BaseDeployment(Table):
     """
     operations: OperationsConfig = OperationsConfig()
     """Alarms and logs."""
+    platform: PlatformConfig = PlatformConfig()
+    """Settings of an organisation."""
 
 
 class Deployment(BaseDeployment):

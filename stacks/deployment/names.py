@@ -77,6 +77,10 @@ class Place:
         """Return a role. IAM is global: its ARNs have no Region."""
         return Resource(name, f"arn:{self.partition}:iam::{self.account}:role/{name}")
 
+    def policy(self, name: str) -> Resource:
+        """Return a managed policy of the account."""
+        return Resource(name, f"arn:{self.partition}:iam::{self.account}:policy/{name}")
+
     def bucket(self, name: str) -> Resource:
         """Return a bucket. Its ARN has neither Region nor account."""
         return Resource(name, f"arn:{self.partition}:s3:::{name}")

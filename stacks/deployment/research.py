@@ -80,11 +80,6 @@ UserName = Annotated[
     ),
     Doc("user name"),
 ]
-PolicyArn = Annotated[
-    str,
-    pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:policy/.+", "must be the ARN of a managed policy of the account."),
-    Doc("policy ARN"),
-]
 BucketName = Annotated[
     str, pattern(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be the name of an S3 bucket."), Doc("bucket name")
 ]
@@ -348,10 +343,6 @@ class ResearchConfig(Table):
     """
     readable_buckets: Array[BucketName] = ()
     """Other buckets that researchers and their jobs may read. Another account's bucket must allow it too."""
-    permissions_boundary: PolicyArn | None = None
-    """Existing managed policy that is the permissions boundary of every role. `deployments/research-boundary.json` is
-    an example: replace its account and name.
-    """
     pipelines: Array[PipelineConfig] = ()
     """Pipelines."""
     budget: BudgetConfig | None = None

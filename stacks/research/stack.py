@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from aws_cdk import Annotations, CfnOutput, Environment, Fn, Stack, Tags
 from aws_cdk import aws_budgets as budgets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -57,7 +56,6 @@ class ResearchStack(Stack):
             description="coatcheck: a SageMaker Studio environment with custom images.",
         )
         Tags.of(self).add(TAG, defaults.name)
-        self._apply_permissions_boundary()
         self._key = self._add_key()
         bucket = DataBucket(self, "Data", names=names, key=self._key, defaults=defaults)
         self._network = ResearchNetwork(
@@ -109,14 +107,6 @@ class ResearchStack(Stack):
         if settings.classic:
             Annotations.of(self).add_warning_v2("coatcheck:studio-classic", CLASSIC_WARNING)
         self._add_outputs(domain, parameter, variables, retained, kept_spaces)
-
-    def _apply_permissions_boundary(self) -> None:
-        if self._settings.permissions_boundary:
-            iam.PermissionsBoundary.of(self).apply(
-                iam.ManagedPolicy.from_managed_policy_arn(
-                    self, "PermissionsBoundary", self._settings.permissions_boundary
-                )
-            )
 
     def _add_key(self) -> kms.Key:
         return kms.Key(

@@ -71,7 +71,7 @@ VARIANTS: dict[str, Callable[[], Case]] = {
     "research-china": lambda: example(
         "research-images",
         research__region='"cn-north-1"',
-        research__permissions_boundary="null",
+        platform="{}",
         research__budget="null",
         research__spaces="[]",
         **{f"research__{key}": "[]" for key in ("users", "images")},

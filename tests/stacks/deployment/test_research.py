@@ -35,10 +35,6 @@ LIN = {"name": "lin", "given_name": "Lin", "family_name": "Li", "email": "lin@ex
         (research("image_builds_kept", to=1), "research.image_builds_kept = 1: must be at least 2"),
         (research("vpc_id", to="vpc-X"), 'research.vpc_id = "vpc-X": must be a VPC id'),
         (research("readable_buckets", to=["A_b"]), 'research.readable_buckets[0] = "A_b": must be the name of an S3'),
-        (
-            research("permissions_boundary", to="boundary"),
-            'research.permissions_boundary = "boundary": must be the ARN',
-        ),
         (research("images", 0, "name", to="Pegasus"), 'research.images[0].name = "Pegasus": must be lower-case words'),
         (research("images", 0, "apps", to=[]), "research.images[0].apps = []: must have 1 or more members."),
         (research("images", 0, "apps", to=["JupyterLab"] * 2), 'contains "JupyterLab" twice. Remove the duplicate.'),

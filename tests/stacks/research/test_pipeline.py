@@ -179,8 +179,7 @@ def test_jobs_read_no_asset_except_their_script(pipeline_template: Template) -> 
 
 def test_addresses_have_chinas_partition_and_suffix(synth: Synth, several: ResearchDeployment) -> None:
     """CloudFormation provides the suffix of the registry's name."""
-    boundary = f"arn:aws-cn:iam::{ACCOUNT}:policy/research-boundary"
-    changes = {"region": "cn-north-1", "pipelines": [{"name": "qc"}], "permissions_boundary": boundary}
+    changes = {"region": "cn-north-1", "pipelines": [{"name": "qc"}]}
     template = synth(with_changes(several, changes))
     value = only(template, "AWS::SSM::Parameter")["Properties"]["Value"]
     assert {"Ref": "AWS::URLSuffix"} in value["Fn::Join"][1]

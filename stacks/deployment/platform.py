@@ -1,0 +1,51 @@
+"""The table `[platform]` of the deployment file: an organisation's settings for all stacks."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from typing_extensions import Doc
+
+from stacks.deployment.types import Table, pattern
+
+_TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
+PolicyName = Annotated[
+    str,
+    pattern(r"([\w+=,.@-]+/)*[\w+=,.@-]{1,128}", "must be the name of a managed policy, with its path, not its ARN."),
+    Doc("policy name"),
+]
+Qualifier = Annotated[
+    str, pattern(r"[a-z0-9]{1,10}", "must be 1 to 10 lower-case letters and digits."), Doc("1 to 10 letters and digits")
+]
+TagValue = Annotated[
+    str, pattern(r"[\w .:/=+@-]{0,256}", f"must have at most 256 characters: {_TAG_CHARACTERS}."), Doc("text")
+]
+
+
+def _check_tag_keys(tags: dict[str, str]) -> dict[str, str]:
+    for key in tags:
+        if not re.fullmatch(r"[\w .:/=+@-]{1,128}", key):
+            raise ValueError(f'has the key "{key}". Use 1 to 128 characters: {_TAG_CHARACTERS}.')
+        if key.lower().startswith(("aws:", "coatcheck:")):
+            raise ValueError(f'has the key "{key}". Keys that begin with aws: or coatcheck: are reserved.')
+    return tags
+
+
+class PlatformConfig(Table):
+    """`[platform]`: an organisation's settings for all stacks of the deployment."""
+
+    permissions_boundary: PolicyName | None = None
+    """Managed policy that is the permissions boundary of every role. It must exist in each account, under this name.
+    `deployments/research-boundary.json` is an example for a research environment.
+    """
+    bootstrap_qualifier: Qualifier | None = None
+    """Qualifier of the accounts' CDK bootstrap stacks: `cdk bootstrap --qualifier`. Default: CDK's. Cannot be changed
+    after deployment.
+    """
+    tags: Annotated[dict[str, TagValue], AfterValidator(_check_tag_keys), Field(max_length=40)] = Field(default={})
+    """Tags of all resources, for example for costs: `tags = { cost-centre = "4711" }`."""
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # a dictionary has no hash
