@@ -23,7 +23,7 @@ def apply_platform(app: App, platform: PlatformConfig) -> None:
     for key, value in platform.tags.items():
         Tags.of(app).add(key, value)
     for stack in app.node.children:
-        if Stack.is_stack(stack):
+        if isinstance(stack, Stack):
             _apply(stack, platform)
 
 
