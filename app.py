@@ -57,7 +57,7 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
         # S3 requires the replica's bucket before it is configured to replicate.
         publisher.add_stack_dependency(replica_stack)
     for sender in names.senders.values():
-        SenderStack(app, sender, publisher=names.publisher)
+        SenderStack(app, sender, defaults=defaults)
     for subscriber in deployment.subscribers:
         stack = add_subscriber(app, deployment, names, subscriber, defaults)
         if stack.account == publisher.account:

@@ -138,6 +138,7 @@ class _Messaging:
         names, settings = self._publisher, self._deployment.publisher
         stack, bucket = self._stack(names.stack, names.place), self._bucket.bucket
         queue, function, dead_letters = "PublishDeadLetters", "Publish", names.dead_letter_queue
+        prefix, senders = self._deployment.name, self._deployment.senders
         key = self._add_payload_bucket(
             stack,
             "PayloadBucket",
@@ -166,11 +167,17 @@ class _Messaging:
                 "TOPIC_ARN": self._topic.arn,
                 "PAYLOAD_STORE": Json(names.store.to_dict()),
                 "OUTBOX_PREFIX": OUTBOX,
-                "SENDERS": Json({sender.name: sender.account for sender in self._deployment.senders}),
+                "SENDERS": Json(
+                    {sender.name: f"{sender.region or self._region}:{sender.account}" for sender in senders}
+                ),
+                "SENDER_BUS": f"arn:{stack.partition}:events:{{place}}:event-bus/{prefix}-{{name}}-sender",
+                "DEPLOYMENT": prefix,
+                "DEAD_LETTER_QUEUE_URL": stack.ref(queue),
                 "THRESHOLD_BYTES": str(settings.maximum_message_bytes),
                 "OFFLOAD": settings.offload,
                 "MAXIMUM_UPLOAD_BYTES": str(settings.outbox.maximum_bytes),
             },
+            role_name=names.publish_role.name,
             on_failure=queue,
         )
         payloads, outbox = f"{bucket.arn}/{PAYLOADS}*", f"{bucket.arn}/{OUTBOX}*"
@@ -181,6 +188,9 @@ class _Messaging:
             may(KEY_USE, key),
         )
         stack.allow(publish_role, *publish, may(f"{S3_READ} {S3_DELETE}", outbox), may(SQS_SEND, dead_letters.arn))
+        if senders:
+            buses = (self._names.senders[sender.name].event_bus.arn for sender in senders)
+            stack.allow(publish_role, may("events:PutEvents", *buses))
         # Without s3:DeleteObjectVersion: the library deletes a payload that SNS rejected, but a published payload can
         # be restored.
         library = (*publish, may("s3:DeleteObject", payloads), may(S3_WRITE, outbox))
@@ -229,7 +239,7 @@ class _Messaging:
         topic = {"TopicName": self._topic.name}
         stack.alarms()
         stack.queue_alarm("PublishDeadLetters", "PublishDeadLetters")
-        stack.function_alarms("Publish", "Publish", ["PayloadCorrupt"], asynchronous=True)
+        stack.function_alarms("Publish", "Publish", ["PayloadCorrupt", "ReportLost"], asynchronous=True)
         for name, metric in (("NotDelivered", "Redriven"), ("DeliveryLost", "FailedToRedrive")):
             stack.alarm(name, f"AWS/SNS NumberOfNotifications{metric}ToDlq", topic)
         if subscribed := sum(subscriber.subscribed for subscriber in self._deployment.subscribers):
@@ -317,7 +327,8 @@ class _Messaging:
 
     def _add_sender(self, sender: SenderConfig) -> None:
         names = self._names.senders[sender.name]
-        self._stack(names.stack, names.place).role(
+        stack = self._stack(names.stack, names.place)
+        stack.role(
             "Role",
             Account(sender.account),
             may("events:PutEvents", self._publisher.event_bus.arn),
@@ -325,6 +336,10 @@ class _Messaging:
             may(KEY_UPLOAD, self._bucket.key_arn_pattern, when=via_s3_for(self._bucket)),
             name=names.role.name,
         )
+        # Only the publish function puts events about the sender's messages.
+        reporter = Roles(self._publisher.place.account, (self._publisher.publish_role.arn,))
+        stack.bus("EventBus", names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
+        stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy")
 
     # A subscriber's account ------------------------------------------------------------------------------------------
 

@@ -140,6 +140,31 @@ def grant_put_events(role: iam.IRole, bus: Resource) -> None:
     allow(role, sid="PutEvents", actions=["events:PutEvents"], resources=[bus.arn])
 
 
+# Report to a sender --------------------------------------------------------------------------------------------------
+
+
+def report(sender: SenderNames, *, organization: str | None) -> iam.PolicyStatement:
+    """Return the statement of a sender's bus that allows the publish function's role to put events about messages."""
+    publisher = sender.publisher
+    return iam.PolicyStatement(
+        sid="ReportFromPublisher",
+        principals=[_account(publisher.place)],
+        actions=["events:PutEvents"],
+        resources=[sender.event_bus.arn],
+        conditions=with_organization(organization, ArnEquals={"aws:PrincipalArn": publisher.publish_role.arn}),
+    )
+
+
+def grant_report(role: iam.IRole, senders: Iterable[SenderNames]) -> None:
+    """Allow the publish function's role, in its own policy, to put events on the senders' buses."""
+    allow(
+        role,
+        sid="ReportToSenders",
+        actions=["events:PutEvents"],
+        resources=[sender.event_bus.arn for sender in senders],
+    )
+
+
 # Subscribe and deliver -----------------------------------------------------------------------------------------------
 
 

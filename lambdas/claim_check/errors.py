@@ -14,7 +14,8 @@ _SHOWN_CHARACTERS = 100
 class ClaimCheckError(Exception):
     """Base of the library's errors.
 
-    `message_id` and `pointer` (bucket and key) are those known when the error was raised, or None.
+    `message_id` and `pointer` (bucket and key) are those known when the error was raised, or None. `problem` is the
+    error's text without them.
     """
 
     permanent: ClassVar[bool] = True
@@ -32,6 +33,7 @@ class ClaimCheckError(Exception):
         known = [f"message {message_id[:_SHOWN_CHARACTERS]!r}"] if message_id is not None else []
         known += [f"payload {f's3://{pointer[0]}/{pointer[1]}'!r}"] if pointer is not None else []
         super().__init__(f"{problem} ({', '.join(known)})" if known else problem)
+        self.problem = problem
         self.message_id = message_id
         self.pointer = pointer
 

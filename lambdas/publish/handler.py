@@ -1,25 +1,33 @@
 """Lambda handler of the publish function.
 
 EventBridge invokes it asynchronously. Lambda retries a failed event twice, then sends it to the dead-letter queue with
-its reason.
+its reason. Senders get an event about each message.
 """
 
 import os
 import time
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
-from claim_check import Published, Publisher
+from claim_check import ClaimCheckError, MessagingUnavailable, Published, Publisher
+from publish import report
+from publish.dead_letter import send_to_dead_letters
 from publish.event import publish_event
 from publish.settings import Settings
 from publish.upload import publish_upload, upload_id
 from shared.telemetry import counting_errors, logger, metrics, record_processing_time
 
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
 settings = Settings.from_environment(os.environ)
 s3 = boto3.client("s3", region_name=settings.payload_store.region)
+sqs = boto3.client("sqs")
 publisher = Publisher(
     topic_arn=settings.topic_arn,
     store=settings.payload_store,
@@ -32,17 +40,32 @@ publisher = Publisher(
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """Publish one EventBridge event."""
+    """Publish one EventBridge event, and report to its sender.
+
+    An event that every attempt would refuse is dead-lettered at once. Other errors are raised.
+    """
     metrics.add_metric(name="ReceivedEvents", unit=MetricUnit.Count, value=1)
-    logger.append_keys(event_id=event["id"], source=event["source"])
+    message_id = message_id_of(event)
+    logger.append_keys(event_id=event["id"], source=event["source"], message_id=message_id)
     if is_folder(event):
         logger.info("ignored a folder marker")
         return {"message_id": None}
     started = time.monotonic()
-    with counting_errors():
-        published = publish(event)
+    about: dict[str, Any] = {"message_id": message_id, "outbox_prefix": settings.outbox_prefix}
+    try:
+        with counting_errors():
+            published = publish(event)
+    except ClaimCheckError as error:
+        if not error.permanent or error.repairable:
+            raise
+        report_to_senders(event, report.REFUSED, report.refused(event, error, **about))
+        send_to_dead_letters(event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
+        return {"message_id": None}
     if published is None:
         logger.info("already published")
+        size = event["detail"]["object"]["size"]
+        # The earlier attempt can have ended before its report.
+        report_to_senders(event, report.PUBLISHED, report.published(event, size=size, **about))
         return {"message_id": None}
     metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
     record_processing_time(started)
@@ -53,7 +76,17 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         sha256=published.sha256,
         offloaded=published.pointer is not None,
     )
+    report_to_senders(event, report.PUBLISHED, report.published(event, size=published.size, **about))
     return {"message_id": published.message_id}
+
+
+def message_id_of(event: dict[str, Any]) -> str:
+    """Return the message's id: a digest of an upload's key and version, or the event's id."""
+    if event["source"] != "aws.s3":
+        return str(event["id"])
+    uploaded = event["detail"]["object"]
+    logger.append_keys(upload=uploaded["key"])
+    return upload_id(uploaded["key"], uploaded["version-id"])
 
 
 def is_folder(event: dict[str, Any]) -> bool:
@@ -66,15 +99,33 @@ def publish(event: dict[str, Any]) -> Published | None:
     """Publish an upload, or an event of the bus. Returns None for an upload that was published before."""
     # EventBridge rejects senders' events with a source that begins with "aws.", so an event with this source is S3's.
     if event["source"] == "aws.s3":
-        uploaded = event["detail"]["object"]
-        logger.append_keys(upload=uploaded["key"], message_id=upload_id(uploaded["key"], uploaded["version-id"]))
         return publish_upload(
             event,
             publisher=publisher,
             outbox_prefix=settings.outbox_prefix,
             maximum_bytes=settings.maximum_upload_bytes,
-            senders=settings.senders,
+            senders=settings.sender_accounts,
             s3=s3,
         )
-    logger.append_keys(message_id=event["id"])
     return publish_event(event, publisher=publisher)
+
+
+def report_to_senders(event: dict[str, Any], detail_type: str, detail: dict[str, Any]) -> None:
+    """Put an event on the buses of the event's senders. A failure is counted and logged: the message is not affected.
+
+    A retry of the function would publish the message again.
+    """
+    senders = report.senders_of(event, senders=settings.sender_accounts, outbox_prefix=settings.outbox_prefix)
+    try:
+        buses = map(settings.bus_of, senders)
+        report.report(detail_type, detail, source=settings.deployment, buses=buses, client=events_client)
+    except MessagingUnavailable:
+        metrics.add_metric(name="ReportLost", unit=MetricUnit.Count, value=1)
+        logger.exception("report lost", senders=senders, report=detail_type)
+
+
+@cache
+def events_client(region: str) -> "EventBridgeClient":
+    """Return the client of a Region. Its time-outs are short: the message is published, and the function is waiting."""
+    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return boto3.client("events", region_name=region, config=config)

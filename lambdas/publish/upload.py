@@ -75,7 +75,7 @@ def publish_upload(
         find_copy(s3, source=source, size=size, store=publisher.store, message_id=message_id)
         return None
     name, account = key.removeprefix(outbox_prefix), event["detail"]["requester"]
-    folder = name.rpartition("/")[0].partition("/")[0]
+    folder = folder_of(name)
     try:
         published = publisher.publish_object(
             source,
@@ -91,9 +91,14 @@ def publish_upload(
             group_id=group_id_of(folder) if publisher.fifo else None,
         )
     except InvalidMessage as error:
-        raise InvalidMessage(f"the upload stays in the outbox: {error}", pointer=source.pointer) from error
+        raise InvalidMessage(f"the upload stays in the outbox: {error.problem}", pointer=source.pointer) from error
     s3.delete_object(Bucket=bucket, Key=key, VersionId=source.version_id or "", ExpectedBucketOwner=source.owner)
     return published
+
+
+def folder_of(name: str) -> str:
+    """Return the first folder of a key in the outbox, or "" for a key without a folder."""
+    return name.rpartition("/")[0].partition("/")[0]
 
 
 def upload_id(key: str, version: str) -> str:

@@ -31,6 +31,8 @@ TEXTS = {
     "it. Do not redrive it.",
     "PayloadCorrupt": "Size or SHA-256 of a payload differ from its message. It was not passed to the application. "
     "Keep the message and the object, and compare the object's versions.",
+    "ReportLost": "A sender's event bus did not accept the event about a message. The message is not affected, but its "
+    "sender does not know whether it was published. Deploy the sender's stack.",
     "ExecutionsFailed": "An execution failed. Its message will not be delivered again. Fix the cause and redrive the "
     "execution within 14 days.",
     "ExecutionsTimedOut": "An execution timed out. Its message will not be delivered again. Redrive the execution "

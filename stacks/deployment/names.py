@@ -128,6 +128,10 @@ class PublisherNames:
         self.archive = place.named("events", f"{prefix}-unmatched", "archive/")
         """The archive of events that are not published, because of their detail-type."""
         self.publish_function = place.named("lambda", f"{prefix}-publish", "function:")
+        self.publish_role = place.role(f"{prefix}-publish")
+        """The publish function's role. Senders' buses accept events from this role only."""
+        self.sender_bus = f"arn:{place.partition}:events:{{place}}:event-bus/{prefix}-{{name}}-sender"
+        """The ARN of a sender's event bus. `{place}` is Region and account, `{name}` the sender's name."""
         self.dead_letter_queue = place.named("sqs", f"{prefix}-publish-dead-letters")
         self.role = place.role(f"{prefix}-publisher")
         """The role that applications of the publisher's account assume to publish with the library."""
@@ -154,11 +158,15 @@ class PublisherNames:
 class SenderNames:
     """Names in a sender's account."""
 
-    def __init__(self, prefix: str, name: str, place: Place) -> None:
+    def __init__(self, name: str, place: Place, publisher: PublisherNames) -> None:
+        own = f"{publisher.prefix}-{name}-sender"
         self.name = name
         self.place = place
-        self.stack = f"{prefix}-{name}-sender"
-        self.role = place.role(f"{prefix}-{name}-sender")
+        self.publisher = publisher
+        self.stack = own
+        self.event_bus = Resource(own, publisher.sender_bus.format(place=f"{place.region}:{place.account}", name=name))
+        """The bus for events about the sender's messages: published, or refused with the reason."""
+        self.role = place.role(own)
         """The role that applications of the sender's account assume to put events and to upload."""
         self.outbox = f"{OUTBOX}{name}/"
         """Prefix, in the payload bucket, of the sender's uploads. No other sender may write there."""
@@ -309,7 +317,7 @@ class Names:
         place = Place(publisher.account, publisher.region)
         self.publisher = PublisherNames(deployment.name, place, fifo=publisher.fifo, replica_regions=publisher.replicas)
         self.senders = {
-            sender.name: SenderNames(deployment.name, sender.name, Place(sender.account, sender.region or place.region))
+            sender.name: SenderNames(sender.name, Place(sender.account, sender.region or place.region), self.publisher)
             for sender in deployment.senders
         }
         self.subscribers = {

@@ -11,6 +11,7 @@ from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.function import Function
 from stacks.common.grants import grant_delete, grant_encrypt_decrypt, grant_put, grant_read
+from stacks.cross_account import grant_report
 from stacks.deployment import PublisherConfig
 from stacks.deployment.names import OUTBOX, PAYLOADS, Names
 from stacks.publisher.payload_bucket import PayloadBucket
@@ -41,6 +42,7 @@ class PublishFunction(Function):
             scope,
             id,
             function_name=names.publisher.publish_function.name,
+            role_name=names.publisher.publish_role.name,
             package="publish",
             timeout=Duration.minutes(15),  # S3 takes minutes to copy an upload of many gigabytes
             on_failure=destinations.SqsDestination(self.dead_letters),
@@ -48,7 +50,12 @@ class PublishFunction(Function):
                 topic_arn=topic.topic_arn,
                 payload_store=names.publisher.store,
                 outbox_prefix=OUTBOX,
-                senders={sender.name: sender.place.account for sender in names.senders.values()},
+                senders={
+                    sender.name: f"{sender.place.region}:{sender.place.account}" for sender in names.senders.values()
+                },
+                sender_bus=names.publisher.sender_bus,
+                deployment=names.publisher.prefix,
+                dead_letter_queue_url=self.dead_letters.queue_url,
                 threshold_bytes=settings.maximum_message_bytes,
                 offload=settings.offload,
                 maximum_upload_bytes=settings.outbox.maximum_bytes,
@@ -58,6 +65,8 @@ class PublishFunction(Function):
         # The function copies and publishes the uploaded version, then deletes it.
         grant_read(bucket, self.execution_role, OUTBOX)
         grant_delete(bucket, self.execution_role, OUTBOX)
+        if names.senders:
+            grant_report(self.execution_role, names.senders.values())
 
 
 def grant_publish(role: iam.IRole, *, topic: sns.ITopic, bucket: PayloadBucket) -> None:

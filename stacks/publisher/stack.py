@@ -74,7 +74,7 @@ class PublisherStack(Stack):
         if subscribed := [subscriber for subscriber in names.subscribers.values() if subscriber.subscribed]:
             alarms.add_subscription_alarm(topic, len(subscribed))
         alarms.add_function_alarms("Publish", publish, dead_letters=publish.dead_letters)
-        alarms.add_error_alarms(publish, ["PayloadCorrupt"])
+        alarms.add_error_alarms(publish, ["PayloadCorrupt", "ReportLost"])
         alarms.add_rule_alarms(
             rules,
             metric_name="InvocationsFailedToBeSentToDlq",

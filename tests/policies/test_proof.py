@@ -194,7 +194,7 @@ def test_cross_account_grants_are_the_contract(in_organization: Case) -> None:
         ("key", ("kms:Decrypt",)): 2,
         ("key", ("kms:GenerateDataKey", "kms:Decrypt")): 1,
         ("topic", ("sns:Subscribe",)): 2,
-        ("bus", ("events:PutEvents",)): 1,
+        ("bus", ("events:PutEvents",)): 2,
     }
 
 

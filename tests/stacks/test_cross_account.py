@@ -113,6 +113,21 @@ def test_sender_account_puts_events(publisher: Template) -> None:
     assert "Condition" not in statement
 
 
+def test_sender_bus_accepts_reports_of_the_publish_role_alone(templates: dict[str, Template]) -> None:
+    bus = "arn:aws:events:us-east-1:444444444444:event-bus/coatcheck-shop-sender"
+    statement = only(templates["coatcheck-shop-sender"], "AWS::Events::EventBusPolicy")["Properties"]["Statement"]
+    assert statement == {
+        "Sid": "ReportFromPublisher",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+        "Action": "events:PutEvents",
+        "Resource": bus,
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111111111111:role/coatcheck-publish"}},
+    }
+    role = with_sid(statements(templates["coatcheck-publisher"], "AWS::IAM::Policy"), "ReportToSenders")
+    assert (role["Action"], role["Resource"]) == ("events:PutEvents", bus)
+
+
 def test_senders_of_one_account_share_the_bus_statement(example: Deployment) -> None:
     """Each sender has its own folder. A sender in the publisher's account is no exception."""
     accounts = {"shop": "444444444444", "web-shop": "444444444444", "own": example.publisher.account}

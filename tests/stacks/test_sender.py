@@ -1,4 +1,4 @@
-"""A sender's stack: one role, and its outputs."""
+"""A sender's stack: one role, one bus, and its outputs."""
 
 from tests.stacks.policies import Template, only, statements, with_sid
 
@@ -21,11 +21,13 @@ def test_sender_role_puts_events_and_uploads_alone(templates: dict[str, Template
     assert with_sid(policy, "PutEvents")["Resource"] == EVENT_BUS
     assert with_sid(policy, "Upload")["Resource"] == f"{BUCKET}/outbox/shop/*"
     assert with_sid(policy, "EncryptUploads")["Condition"]["StringEquals"]["kms:EncryptionContext:aws:s3:arn"] == BUCKET
-    assert {resource["Type"] for resource in template["Resources"].values()} == {"AWS::IAM::Role", "AWS::IAM::Policy"}
+    kinds = ("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::Events::EventBus", "AWS::Events::EventBusPolicy")
+    assert {resource["Type"] for resource in template["Resources"].values()} == set(kinds)
 
 
-def test_sender_outputs_role_bus_and_folder(templates: dict[str, Template]) -> None:
+def test_sender_outputs_role_buses_and_folder(templates: dict[str, Template]) -> None:
     outputs = templates["coatcheck-shop-sender"]["Outputs"]
     assert outputs["OutboxUri"]["Value"] == "s3://coatcheck-payloads-111111111111-us-east-1/outbox/shop/"
+    assert outputs["ReportBusArn"]["Value"] == {"Fn::GetAtt": ["EventBus7B8748AA", "Arn"]}
     assert outputs["EventBusArn"]["Value"] == EVENT_BUS
     assert "SenderRoleArn" in outputs

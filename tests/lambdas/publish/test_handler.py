@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from claim_check import Dereferencer, InvalidMessage, MessagingDenied, PayloadTooLarge
+from claim_check import Dereferencer, MessagingDenied
+from cli.redrive.dead_letter import parse_rejected_event
 from publish.settings import Settings
 from tests.lambdas.conftest import STORE, Listen, Load, create_queue, received, subscribed_topic
 from tests.lambdas.publish.publishing import KEY, SENDER, keys, upload
@@ -19,7 +21,10 @@ SETTINGS = Settings(
     topic_arn="set by the fixture",
     payload_store=STORE,
     outbox_prefix="outbox/",
-    senders={"shop": SENDER},
+    deployment="coatcheck",
+    senders={"shop": f"us-east-1:{SENDER}"},
+    sender_bus="arn:aws:events:{place}:event-bus/coatcheck-{name}-sender",
+    dead_letter_queue_url="set by the fixture",
     threshold_bytes=262_144,
     offload="over-threshold",
     maximum_upload_bytes=10_000_000,
@@ -32,15 +37,61 @@ def delivered(aws: None) -> str:
 
 
 @pytest.fixture
-def publish(load: Load, delivered: str) -> ModuleType:
-    return load(replace(SETTINGS, topic_arn=subscribed_topic(delivered)))
+def dead_letters(aws: None) -> str:
+    return create_queue("dead-letters")
+
+
+@pytest.fixture
+def settings(delivered: str, dead_letters: str) -> Settings:
+    return replace(SETTINGS, topic_arn=subscribed_topic(delivered), dead_letter_queue_url=dead_letters)
+
+
+@pytest.fixture
+def publish(load: Load, settings: Settings) -> ModuleType:
+    return load(settings)
+
+
+BUS = f"arn:aws:events:us-east-1:{SENDER}:event-bus/coatcheck-shop-sender"
+
+
+class Buses:
+    """A client of EventBridge that records its entries and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.regions: list[str] = []
+        self.entries: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+
+    def __call__(self, region: str) -> "Buses":
+        self.regions.append(region)
+        return self
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        if self.failures:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": self.failures.pop(0), "ErrorMessage": "told"}]}
+        self.entries += request["Entries"]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "report"}]}
+
+    def reports(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return bus, detail-type and detail of each report."""
+        assert {entry["Source"] for entry in self.entries} <= {"coatcheck"}
+        return [(entry["EventBusName"], entry["DetailType"], json.loads(entry["Detail"])) for entry in self.entries]
+
+
+@pytest.fixture
+def buses(publish: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Buses:
+    buses = Buses()
+    monkeypatch.setattr(publish, "events_client", buses)
+    return buses
 
 
 class Died(Exception):
     """The end of the function's process."""
 
 
-def test_event_over_the_threshold_is_offloaded(publish: ModuleType, delivered: str, context: SimpleNamespace) -> None:
+def test_event_over_the_threshold_is_offloaded(
+    publish: ModuleType, buses: Buses, delivered: str, context: SimpleNamespace
+) -> None:
     detail = {"text": "x" * 300_000}
     assert publish.handler(bus_event(detail), context) == {"message_id": EVENT_ID}
     (record,) = received(delivered)
@@ -51,20 +102,22 @@ def test_event_over_the_threshold_is_offloaded(publish: ModuleType, delivered: s
 
 @pytest.mark.parametrize("change", [{"offload": "always"}, {"threshold_bytes": 1024}], ids=str)
 def test_settings_decide_offloading(
-    load: Load, delivered: str, context: SimpleNamespace, change: dict[str, Any]
+    load: Load, settings: Settings, delivered: str, context: SimpleNamespace, change: dict[str, Any]
 ) -> None:
-    publish = load(replace(SETTINGS, topic_arn=subscribed_topic(delivered), **change))
+    publish = load(replace(settings, senders={}, **change))
     publish.handler(bus_event({"text": "x" * 2000}), context)
     (record,) = received(delivered)
     assert Dereferencer(stores=[STORE]).message(record).pointer
 
 
-def test_publisher_without_offloading_rejects_uploads(load: Load, delivered: str, context: SimpleNamespace) -> None:
-    publish = load(replace(SETTINGS, topic_arn=subscribed_topic(delivered), offload="never"))
-    with pytest.raises(InvalidMessage, match="this publisher never offloads"):
-        publish.handler(upload(b"x"), context)
-    with pytest.raises(PayloadTooLarge, match="never offloads"):
-        publish.handler(bus_event({"text": "x" * 300_000}), context)
+def test_publisher_without_offloading_refuses_uploads(
+    load: Load, settings: Settings, delivered: str, dead_letters: str, context: SimpleNamespace
+) -> None:
+    publish = load(replace(settings, senders={}, offload="never"))
+    publish.handler(upload(b"x"), context)
+    publish.handler(bus_event({"text": "x" * 300_000}), context)
+    reasons = [letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] for letter in received(dead_letters)]
+    assert sorted(reasons) == ["InvalidMessage", "PayloadTooLarge"]
     assert keys("outbox/") == [KEY]
     assert received(delivered) == []
 
@@ -79,7 +132,7 @@ def test_folder_marker_is_ignored(publish: ModuleType, delivered: str, context: 
 @pytest.mark.parametrize("operation", ["CopyObject", "Publish", "DeleteObject"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_retry_after_a_crash_publishes_the_same_message(
-    publish: ModuleType, delivered: str, context: SimpleNamespace, operation: str, moment: str
+    publish: ModuleType, buses: Buses, delivered: str, context: SimpleNamespace, operation: str, moment: str
 ) -> None:
     body = b"precious" * 100
     event = upload(body)
@@ -106,6 +159,7 @@ def test_retry_after_a_crash_publishes_the_same_message(
     # After the deletion, the retry has nothing to do.
     twice = (operation, moment) in {("Publish", "after"), ("DeleteObject", "before")}
     assert len(messages) == (2 if twice else 1)
+    assert [(kind, detail["bytes"]) for _, kind, detail in buses.reports()] == [("Message published", len(body))]
     assert keys("outbox/") == []
 
 
@@ -122,7 +176,9 @@ def test_failed_publication_is_raised_and_logged(publish: ModuleType, context: S
     assert telemetry.metrics()[type(error.value).__name__] == [1]
 
 
-def test_log_and_metrics_of_each_event(publish: ModuleType, context: SimpleNamespace, listen: Listen) -> None:
+def test_log_and_metrics_of_each_event(
+    publish: ModuleType, buses: Buses, context: SimpleNamespace, listen: Listen
+) -> None:
     telemetry = listen(publish)
     results = [publish.handler(event, context) for event in (bus_event({"secret": 1}), upload(b"a file"))]
     lines = telemetry.lines()
@@ -136,3 +192,91 @@ def test_log_and_metrics_of_each_event(publish: ModuleType, context: SimpleNames
     assert metrics["PublishedBytes"] == [12, 6]
     assert len(metrics["ProcessingTime"]) == 2
     assert all(value > 0 for value in metrics["ProcessingTime"])
+
+
+# Reports -------------------------------------------------------------------------------------------------------------
+
+
+def test_sender_hears_of_published_messages(publish: ModuleType, buses: Buses, context: SimpleNamespace) -> None:
+    event = upload(b"a file")
+    ids = [publish.handler(each, context)["message_id"] for each in (bus_event({"n": 1}), event)]
+    version = event["detail"]["object"]["version-id"]
+    assert buses.reports() == [
+        (BUS, "Message published", {"message_id": ids[0], "bytes": 7}),
+        (
+            BUS,
+            "Message published",
+            {"message_id": ids[1], "bytes": 6, "outbox_key": "shop/scan.bin", "version_id": version},
+        ),
+    ]
+    assert set(buses.regions) == {"us-east-1"}
+
+
+def test_sender_hears_why_a_message_is_refused(
+    publish: ModuleType, buses: Buses, dead_letters: str, context: SimpleNamespace
+) -> None:
+    event = upload(bytes(10_000_001))
+    assert publish.handler(event, context) == {"message_id": None}
+    ((bus, kind, detail),) = buses.reports()
+    assert (bus, kind) == (BUS, "Message refused")
+    assert (detail["reason"], detail["outbox_key"]) == ("PayloadTooLarge", "shop/scan.bin")
+    assert detail["version_id"] == event["detail"]["object"]["version-id"]
+    assert "it has 10000001 bytes, and publisher.outbox.maximum_bytes is 10000000" in detail["problem"]
+    assert STORE.bucket not in json.dumps(detail)
+    (letter,) = received(dead_letters)
+    parsed = parse_rejected_event(letter)
+    assert parsed
+    assert parsed.event == event
+    assert parsed.reason.startswith("PayloadTooLarge: the upload stays in the outbox")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda: bus_event({"n": 1}, account="999999999999"),
+        lambda: upload(b"x", requester="999999999999"),
+        lambda: upload(b"x", "outbox/other/scan.bin"),
+        lambda: upload(b"x", "outbox/shop"),
+    ],
+    ids=["account", "requester", "folder", "no folder"],
+)
+def test_no_other_party_hears_of_a_message(
+    publish: ModuleType, buses: Buses, context: SimpleNamespace, event: Callable[[], dict[str, Any]]
+) -> None:
+    """What a message claims of its source does not matter."""
+    assert publish.handler(event(), context)["message_id"]
+    assert buses.reports() == []
+
+
+@pytest.mark.parametrize("failures", [["ThrottlingException"] * 2, ["InternalFailure"]], ids=["throttled", "failed"])
+def test_report_is_tried_again(
+    publish: ModuleType,
+    buses: Buses,
+    context: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: list[str],
+) -> None:
+    monkeypatch.setattr("publish.report.time.sleep", lambda _: None)
+    buses.failures = list(failures)
+    publish.handler(bus_event({"n": 1}), context)
+    assert len(buses.reports()) == 1
+
+
+@pytest.mark.parametrize("code", ["NotAuthorizedForSourceException", "InternalFailure"])
+def test_lost_report_is_counted_and_the_message_published(
+    publish: ModuleType,
+    buses: Buses,
+    delivered: str,
+    context: SimpleNamespace,
+    listen: Listen,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+) -> None:
+    telemetry = listen(publish)
+    monkeypatch.setattr("publish.report.time.sleep", lambda _: None)
+    buses.failures = [code] * 3
+    assert publish.handler(bus_event({"n": 1}), context) == {"message_id": EVENT_ID}
+    assert len(received(delivered)) == 1
+    assert telemetry.metrics()["ReportLost"] == [1]
+    line = telemetry.lines()[-1]
+    assert (line["message"], line["senders"], line["message_id"]) == ("report lost", ["shop"], EVENT_ID)

@@ -3,6 +3,7 @@
 import pytest
 
 from publish.settings import Settings
+from stacks.deployment import Deployment, Names
 from tests.stacks.policies import Template, named_functions, only, resources, without_alarms
 
 
@@ -31,10 +32,11 @@ def test_events_and_uploads_invoke_the_publish_function(publisher: Template) -> 
     assert failures == {"OnFailure": {"Destination": {"Fn::GetAtt": [dead_letters, "Arn"]}}}
 
 
-def test_publish_function_can_read_its_settings(publisher: Template) -> None:
+def test_publish_function_can_read_its_settings(publisher: Template, example: Deployment) -> None:
     (function,) = named_functions(publisher)
     environment = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
     settings = Settings.from_environment(environment)
     assert settings.payload_store.bucket == "coatcheck-payloads-111111111111-us-east-1"
-    assert settings.senders == {"shop": "444444444444"}
+    assert settings.sender_accounts == {"shop": "444444444444"}
+    assert settings.bus_of("shop") == Names(example).senders["shop"].event_bus.arn
     assert (settings.threshold_bytes, settings.maximum_upload_bytes) == (262_144, 2 * 1024**3)

@@ -1,0 +1,76 @@
+"""Reports to senders: an event about each of their messages, published or refused, on the bus in their own account.
+
+A message's sender is not what the message claims. It is the account that EventBridge or S3 reports, and for an upload
+also the folder, which the bucket's policy allows to that sender's role only.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from claim_check import ClaimCheckError, MessagingUnavailable, put_event
+from publish.upload import folder_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+PUBLISHED = "Message published"
+REFUSED = "Message refused"
+_PROBLEM_CHARACTERS = 1000
+_ATTEMPTS = 3
+
+
+def senders_of(event: Mapping[str, Any], *, senders: Mapping[str, str], outbox_prefix: str) -> list[str]:
+    """Return the names of an event's senders: one or none for an upload, and all of the account for another event.
+
+    `senders` has the accounts by sender. EventBridge reports the account of an event, and not its role.
+    """
+    if event["source"] != "aws.s3":
+        return [name for name, account in senders.items() if account == event["account"]]
+    folder = folder_of(event["detail"]["object"]["key"].removeprefix(outbox_prefix))
+    return [folder] if senders.get(folder) == event["detail"]["requester"] else []
+
+
+def published(event: Mapping[str, Any], *, message_id: str, size: int, outbox_prefix: str) -> dict[str, Any]:
+    """Return the detail of the report about a published message of `size` bytes. It has no pointer."""
+    return {"message_id": message_id, "bytes": size, **_upload(event, outbox_prefix)}
+
+
+def refused(event: Mapping[str, Any], error: ClaimCheckError, *, message_id: str, outbox_prefix: str) -> dict[str, Any]:
+    """Return the detail of the report about a refused message: the error's class and text, without a pointer."""
+    problem = error.problem[:_PROBLEM_CHARACTERS].encode(errors="replace").decode()
+    reason = {"reason": type(error).__name__, "problem": problem}
+    return {"message_id": message_id, **reason, **_upload(event, outbox_prefix)}
+
+
+def report(
+    detail_type: str,
+    detail: Mapping[str, Any],
+    *,
+    source: str,
+    buses: Iterable[str],
+    client: Callable[[str], "EventBridgeClient"],
+) -> None:
+    """Put an event on each bus, by its ARN. `client` returns the client of a Region.
+
+    Raises:
+        MessagingDenied: A bus does not exist, or its policy does not allow the event.
+        MessagingUnavailable: EventBridge failed three times.
+    """
+    for bus in buses:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                events = client(bus.split(":")[3])
+                put_event(bus=bus, source=source, detail_type=detail_type, detail=detail, events=events)
+                break
+            except MessagingUnavailable as error:
+                if error.permanent or attempt == _ATTEMPTS:
+                    raise
+                time.sleep(attempt)
+
+
+def _upload(event: Mapping[str, Any], outbox_prefix: str) -> dict[str, str]:
+    if event["source"] != "aws.s3":
+        return {}
+    uploaded = event["detail"]["object"]
+    return {"outbox_key": uploaded["key"].removeprefix(outbox_prefix), "version_id": uploaded["version-id"]}
