@@ -338,7 +338,7 @@ class _Messaging:
         )
         # Only the publish function puts events about the sender's messages.
         reporter = Roles(self._publisher.place.account, (self._publisher.publish_role.arn,))
-        stack.bus("EventBus", names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
+        stack.event_bus(names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
         stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy")
 
     # A subscriber's account ------------------------------------------------------------------------------------------

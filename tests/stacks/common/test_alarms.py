@@ -86,7 +86,7 @@ def test_error_alarms_equal_the_librarys(alarms: dict[str, Alarm]) -> None:
     }
     consumers = {"coatcheck-orders-consume", "coatcheck-billing-consume", "coatcheck-datasets-consume"}
     assert counted == {(error, function) for error in ERRORS for function in consumers} | {
-        ("PayloadCorrupt", "coatcheck-publish")
+        (error, "coatcheck-publish") for error in ("PayloadCorrupt", "ReportLost")
     }
 
 
@@ -126,7 +126,7 @@ COUNTED: dict[str, tuple[str, str, str, set[str]]] = {
     },
     **{
         name: ("coatcheck", name, "Sum", {"service"})
-        for name in ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
+        for name in ("UntrustedStore", "MalformedMessage", "PayloadCorrupt", "ReportLost")
     },
 }
 """By alarm: namespace, metric, statistic and dimensions, as in each service's list of metrics. CloudWatch accepts an
