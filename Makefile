@@ -55,7 +55,7 @@ faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail 
 bench: $(installed) ## Measure the library side by side with other clients (OPTIONS="--size 64MiB", see docs/bench.md)
 	@exec python -m bench $$OPTIONS
 
-docs: $(installed) ## Write the generated pages: docs/access-matrix.md and the tables of docs/deployment-file.md
+docs: $(installed) ## Write the generated pages: docs/access-matrix.md, the tables of docs/deployment-file.md, deployments/schema.json
 	@$(isolated) coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
 	@$(isolated) python tools/deployment_reference.py
 

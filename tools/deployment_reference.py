@@ -1,11 +1,13 @@
-"""Write the tables of docs/deployment-file.md from the models of the deployment file.
+"""Write the tables of docs/deployment-file.md, and deployments/schema.json, from the models of the deployment file.
 
+The schema is for editors: they complete and check keys of a file that begins with `#:schema ./schema.json`.
 A comment precedes each table: `<!-- keys: PublisherConfig -->` for the keys that a model adds to its base, and
 `<!-- pointer delays -->` for the delays of pointers.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,10 +15,13 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 from typing_extensions import Doc
 
-from stacks.deployment.model import Deployment
+from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.payload_lifetime import pointer_delays
 from stacks.deployment.subscriber import (
     HttpsSubscriberConfig,
@@ -27,7 +32,9 @@ from stacks.deployment.subscriber import (
 )
 from stacks.deployment.types import Table, as_toml, tables, tables_of
 
-PAGE = Path(__file__).parents[1] / "docs" / "deployment-file.md"
+_ROOT = Path(__file__).parents[1]
+PAGE = _ROOT / "docs" / "deployment-file.md"
+SCHEMA = _ROOT / "deployments" / "schema.json"
 
 _MARKER = re.compile(r"(<!-- (keys: \w+|pointer delays) -->\n)(?:\|.*\n)*")
 _MODELS: dict[str, type[Table]] = {
@@ -125,5 +132,26 @@ def _subscribers() -> dict[str, SubscriberConfig]:
     }
 
 
+def schema() -> str:
+    """Return the JSON schema of the deployment file."""
+    content = TypeAdapter(Deployment | ResearchDeployment).json_schema(schema_generator=_SchemaOfToml)
+    return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **content}, indent=1) + "\n"
+
+
+class _SchemaOfToml(GenerateJsonSchema):
+    """TOML has no null: a key without a default is absent. Titles would repeat the keys."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        content = super().default_schema(schema)
+        return {key: value for key, value in content.items() if key != "default" or isinstance(value, int | str)}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
 if __name__ == "__main__":
+    SCHEMA.write_text(schema(), encoding="utf-8")
     PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

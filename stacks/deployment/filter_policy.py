@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import Doc
 
 from stacks.deployment.types import as_toml
@@ -46,7 +46,12 @@ def _check_policy(value: object) -> str:
     return text
 
 
-FilterPolicy = Annotated[str, BeforeValidator(_check_policy), Doc("table, or JSON in quotes")]
+FilterPolicy = Annotated[
+    str,
+    BeforeValidator(_check_policy),
+    WithJsonSchema({"type": ["object", "string"]}),
+    Doc("table, or JSON in quotes"),
+]
 """The policy as JSON, with its keys in the file's order."""
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import Doc
 
 from stacks.deployment.regions import known_regions
@@ -40,15 +50,22 @@ def resolve_path(path: str, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get(FOLDER, "."), path)
 
 
-def pattern(regex: str, message: str) -> AfterValidator:
-    """Return a validator that requires the whole text to match."""
+class pattern:  # noqa: N801 - used like a function
+    """A validator that requires the whole text to match. Editors know the pattern from the JSON schema."""
 
-    def check(value: str) -> str:
-        if not re.fullmatch(regex, value):
-            raise ValueError(message)
+    def __init__(self, regex: str, message: str) -> None:
+        self._regex, self._message = regex, message
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^({self._regex})$"}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self._regex, value):
+            raise ValueError(self._message)
         return value
-
-    return AfterValidator(check)
 
 
 def as_toml(value: Any) -> str:
