@@ -100,7 +100,10 @@ class _Demo:
         with self._stage("try what must be denied"):
             offloaded = received[1].message_id
             assert offloaded
-            attempts = list(refusals.attempts(world.accounts, self._names, message_id=offloaded))
+            maximum = self._deployment.publisher.outbox.maximum_bytes
+            attempts = list(
+                refusals.attempts(world.accounts, self._names, message_id=offloaded, maximum_upload_bytes=maximum)
+            )
         report = Report(
             deployment=self._deployment.name,
             subscribers=self._deployment.subscribers,
@@ -136,8 +139,12 @@ class _Demo:
         sends: list[Callable[[], routes.Submission]] = [
             lambda: routes.send_event(accounts, names),
             lambda: routes.send_by_library(accounts, names, payload, threshold=threshold),
-            lambda: routes.send_by_outbox(accounts, names, payload),
         ]
+        maximum = self._deployment.publisher.outbox.maximum_bytes
+        if payload.bytes <= maximum:
+            sends.append(lambda: routes.send_by_outbox(accounts, names, payload))
+        else:
+            self._console.print(f"  not uploaded: larger than publisher.outbox.maximum_bytes = {maximum}")
         with self._stage("send payloads, wait for every subscriber"):
             submissions = []
             for send in sends:

@@ -17,6 +17,9 @@ from stacks.deployment.names import OUTBOX, PAYLOADS
 
 OTHER_ACCOUNT = "999999999999"
 DEAD_LETTER_SECONDS = 60
+REPORT_SECONDS = 60
+LARGEST_UPLOAD_BYTES = 128 * 2**20
+"""Maximum size of an upload that is sent only to be refused."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ _Policy = tuple[str, str]
 _BUCKET_POLICY = ("the payload bucket's policy", r"^AccessDenied: (Access Denied$|.*s3:GetObject)")
 
 
-def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[RefusedAttempt]:
-    """Run all attempts. `message_id` names an existing payload, so that no attempt fails with "not found"."""
+def attempts(
+    accounts: Accounts, names: Names, *, message_id: str, maximum_upload_bytes: int
+) -> Iterator[RefusedAttempt]:
+    """Run all attempts. `message_id` names an existing payload, so that no attempt fails with "not found".
+
+    An upload over the maximum is tried if the maximum is low.
+    """
     publisher = names.publisher
     place, topic, bus = publisher.place, publisher.topic.arn, publisher.event_bus.arn
     stranger, other = (
@@ -90,6 +98,8 @@ def attempts(accounts: Accounts, names: Names, *, message_id: str) -> Iterator[R
     for sender in names.senders.values():
         if sender.place.account != place.account:
             yield from _attempts_of_sender(accounts, publisher, sender)
+        if maximum_upload_bytes < LARGEST_UPLOAD_BYTES:
+            yield _upload_over_the_maximum(accounts, sender, maximum_upload_bytes)
     for subscriber in names.subscribers.values():
         if subscriber.kind == "sqs":
             yield from _attempts_at_queue(accounts, publisher, subscriber)
@@ -131,6 +141,51 @@ def _attempts_of_sender(accounts: Accounts, publisher: PublisherNames, sender: S
         **upload,
         Key=f"{sender.outbox}demo",
     )
+
+
+def _upload_over_the_maximum(accounts: Accounts, sender: SenderNames, maximum_bytes: int) -> RefusedAttempt:
+    """Upload one byte too many as the sender, and wait for the event about it on the sender's bus."""
+    publisher, place, name = sender.publisher, sender.place, f"{sender.event_bus.name}-demo"
+    events, sqs = (_client(accounts, place, service) for service in ("events", "sqs"))
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": place.named("sqs", name).arn,
+        "Condition": {
+            "ArnEquals": {"aws:SourceArn": place.named("events", f"{sender.event_bus.name}/{name}", "rule/").arn}
+        },
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    url = sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
+    events.put_rule(
+        Name=name, EventBusName=sender.event_bus.name, EventPattern=json.dumps({"detail-type": ["Message refused"]})
+    )
+    target = {"Id": "queue", "Arn": place.named("sqs", name).arn}
+    events.put_targets(Rule=name, EventBusName=sender.event_bus.name, Targets=[target])
+    upload = _client(accounts, Place(place.account, publisher.place.region), "s3", role=sender.role.name).put_object(
+        Bucket=publisher.payload_bucket.bucket.name, Key=f"{sender.outbox}too-large", Body=bytes(maximum_bytes + 1)
+    )
+    report = _report(sqs, url, upload["VersionId"])
+    response = f"{report['reason']}: {report['problem']}" if report else f"no event after {REPORT_SECONDS} s"
+    return RefusedAttempt(
+        attempt="upload more than publisher.outbox.maximum_bytes",
+        caller=f"{sender.name}'s role, {place.account}",
+        policy=f"the publish function; an event on {sender.name}'s bus has the reason",
+        response=response,
+        denied=response.startswith("PayloadTooLarge"),
+    )
+
+
+def _report(sqs: Any, url: str, version_id: str) -> dict[str, Any] | None:
+    """Wait for the report about an upload. Return its detail, or None after REPORT_SECONDS."""
+    deadline = time.monotonic() + REPORT_SECONDS
+    while time.monotonic() < deadline:
+        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            detail: dict[str, Any] = json.loads(message["Body"])["detail"]
+            if detail.get("version_id") == version_id:
+                return detail
+    return None
 
 
 def _attempts_at_queue(

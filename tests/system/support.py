@@ -4,5 +4,8 @@ from tests.templates import ROOT
 
 _REGION = 'region = "us-west-2"\n'
 EXAMPLE_WITH_LANDING = (
-    (ROOT / "deployments" / "example.toml").read_text().replace(_REGION, f"{_REGION}\n[subscribers.landing]\n")
+    (ROOT / "deployments" / "example.toml")
+    .read_text()
+    .replace(_REGION, f"{_REGION}\n[subscribers.landing]\n")
+    .replace("67_108_864", "16_777_216")
 )

@@ -87,11 +87,16 @@ def test_every_route_reaches_every_subscriber_intact(demo: Demo, report: dict[st
 
 def test_every_attempt_is_denied(report: dict[str, Any]) -> None:
     attempts = report["attempts"]
-    assert len(attempts) == 19
+    assert len(attempts) == 20
     assert all(attempt["denied"] for attempt in attempts)
     pointers = [attempt for attempt in attempts if "pointer" in attempt["attempt"]]
     assert all(attempt["response"].startswith("UntrustedStore: ") for attempt in pointers)
     assert len(pointers) == 2
+
+
+def test_sender_hears_why_an_upload_is_refused(report: dict[str, Any]) -> None:
+    (upload,) = (each for each in report["attempts"] if "maximum_bytes" in each["attempt"])
+    assert upload["response"].startswith("PayloadTooLarge: the upload stays in the outbox: it has 16777217 bytes")
 
 
 def test_memory_of_functions_is_measured(report: dict[str, Any]) -> None:

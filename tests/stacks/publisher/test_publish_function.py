@@ -39,4 +39,4 @@ def test_publish_function_can_read_its_settings(publisher: Template, example: De
     assert settings.payload_store.bucket == "coatcheck-payloads-111111111111-us-east-1"
     assert settings.sender_accounts == {"shop": "444444444444"}
     assert settings.bus_of("shop") == Names(example).senders["shop"].event_bus.arn
-    assert (settings.threshold_bytes, settings.maximum_upload_bytes) == (262_144, 2 * 1024**3)
+    assert (settings.threshold_bytes, settings.maximum_upload_bytes) == (262_144, 64 * 1024**2)
