@@ -13,7 +13,7 @@ from stacks.deployment.names import Names, ResearchNames
 from stacks.deployment.permissions import excessive_permissions
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
-from stacks.deployment.regions import is_opt_in_for_sns, partition
+from stacks.deployment.regions import FARGATE_ZONES, has_resource_type, is_opt_in_for_sns, partition
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
@@ -25,13 +25,6 @@ from stacks.deployment.subscriber import (
 )
 
 DAY_SECONDS = 86_400
-FARGATE_ZONES = {
-    "us-west-1": "usw1-az1 and usw1-az3",
-    "ap-northeast-1": "apne1-az1, apne1-az2 and apne1-az4",
-    "cn-north-1": "cnn1-az1 and cnn1-az2",
-}
-"""The zones with Fargate, by id, in the Regions where Fargate is not in every zone. (ECS developer guide, "Supported
-Regions for Amazon ECS on AWS Fargate".)"""
 
 
 def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
@@ -62,6 +55,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
             case LambdaSubscriberConfig():
                 yield from _check_lambda(key, subscriber, publisher)
                 yield from _check_zones(key, subscriber)
+                yield from _check_build(key, subscriber)
                 yield from _check_task(f"{key}.task", subscriber.task)
             case HttpsSubscriberConfig():
                 yield from _check_https(key, subscriber, publisher)
@@ -292,6 +286,17 @@ def _check_zones(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Probl
             None,
             f"is required in {subscriber.region}: Fargate is only in its zones {FARGATE_ZONES[subscriber.region]}. Add "
             "[subscribers.network] with subnets in them.",
+        )
+
+
+def _check_build(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Problem]:
+    """Check that the task's image can be built in the Region."""
+    if not subscriber.task.image and not has_resource_type(subscriber.region, "AWS::CodeBuild::Project"):
+        yield Problem(
+            f"{key}.task.image",
+            None,
+            f"is required in {subscriber.region}, where CloudFormation has no AWS::CodeBuild::Project to build it. Add "
+            "an existing arm64 image with its digest.",
         )
 
 

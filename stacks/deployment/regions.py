@@ -1,6 +1,9 @@
-"""Partitions and Regions of AWS, from the data in botocore."""
+"""Partitions and Regions of AWS, and what each Region has."""
 
+import json
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from botocore.session import Session
 
@@ -55,32 +58,44 @@ def dns_suffix(region: str) -> str:
     return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"
 
 
-_LACKING = {
-    "AWS::Budgets::Budget": frozenset(
-        {
-            *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-3", "ap-south-2", "ap-southeast-3"),
-            *("ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "eu-central-2"),
-            *("eu-north-1", "eu-south-1", "eu-south-2", "il-central-1", "me-central-1", "mx-central-1"),
-            *("us-gov-east-1", "us-gov-west-1"),
-        }
-    ),
-    "AWS::CodeBuild::Project": frozenset({"ap-east-2", "ca-west-1", "mx-central-1"}),
-    "AWS::SageMaker::AppImageConfig": frozenset({"ap-south-2", "ap-southeast-4", "ca-west-1", "mx-central-1"}),
-    "AWS::SageMaker::Domain": frozenset({"ca-west-1", "mx-central-1"}),
-    "AWS::SageMaker::NotebookInstance": frozenset({"me-central-1", "us-gov-east-1"}),
-    "AWS::SageMaker::Space": frozenset(
-        {
-            *("ap-south-2", "ap-southeast-4", "ca-west-1", "cn-north-1", "cn-northwest-1", "mx-central-1"),
-            *("us-gov-east-1", "us-gov-west-1"),
-        }
-    ),
-    "AWS::SageMaker::UserProfile": frozenset({"ap-south-2", "ap-southeast-4", "ca-west-1", "mx-central-1"}),
-}
-"""Regions without a resource type of the research stack, by CloudFormation's schemas."""
+TABLE_FILE = Path(__file__).with_name("region_table.json")
+"""CloudFormation's resource types by Region, written by `tools/region_table.py` from published schemas."""
+
+
+@lru_cache
+def _table() -> Any:
+    return json.loads(TABLE_FILE.read_text(encoding="utf-8"))
+
+
+def table_date() -> str:
+    """Return the date of the schemas, `YYYY-MM-DD`."""
+    return str(_table()["date"])
+
+
+def has_schemas(region: str) -> bool:
+    """Return whether CloudFormation's schemas of the Region are published. Otherwise its types are not known."""
+    return region in _table()["missing"]
 
 
 def has_resource_type(region: str, resource_type: str) -> bool:
-    """Return whether CloudFormation has the type in the Region. True for a type that all Regions have."""
-    if resource_type == "AWS::IdentityStore::User":
-        return region == "us-east-1"
-    return region not in _LACKING.get(resource_type, ())
+    """Return whether CloudFormation has the type in the Region. True for a Region without published schemas."""
+    return resource_type not in _table()["missing"].get(region, ())
+
+
+FARGATE_ZONES = {
+    "us-west-1": "usw1-az1 and usw1-az3",
+    "ap-northeast-1": "apne1-az1, apne1-az2 and apne1-az4",
+    "cn-north-1": "cnn1-az1 and cnn1-az2",
+}
+"""The zones with Fargate, by id, in the Regions where Fargate is not in every zone. (ECS developer guide, "Supported
+Regions for Amazon ECS on AWS Fargate".)"""
+ARM_BUILDS = frozenset(
+    {
+        *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-west-1", "sa-east-1"),
+        *("us-east-1", "us-east-2", "us-west-2"),
+    }
+)
+"""Regions in which CodeBuild is documented to build on arm64. (CodeBuild API reference, "Fleet", November 2026.) The
+page is about fleets of reserved capacity, and builds on demand could run in more Regions."""
+NEW = frozenset({"ap-east-2", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "mx-central-1"})
+"""Regions launched after 2023, for which no page was found that has arm64 functions with the newest Python."""

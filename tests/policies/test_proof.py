@@ -14,8 +14,7 @@ from access.inventory import Role
 from access.prover import prove_role
 from access.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Permission, Service
 from stacks.deployment import Deployment, load, parse_messaging
-from stacks.deployment.checks import FARGATE_ZONES
-from stacks.deployment.regions import is_opt_in, partition
+from stacks.deployment.regions import FARGATE_ZONES, is_opt_in, partition
 from tests.policies.cases import BOUNDARIES, case_of
 from tests.policies.cases import example as example_case
 from tests.templates import EXAMPLES, ROOT

@@ -1,12 +1,15 @@
 """Regions: which are opt-in, and which lack a resource type."""
 
+from typing import Any
+
+import pytest
 from aws_cdk import region_info
 
-from stacks.deployment import DeploymentError, load, parse, regions
+from stacks.deployment import DeploymentError, load, load_messaging, parse, regions
+from tests.stacks.deployment.samples import BILLING, ORDERS, PARTNER, VALID, problem
 from tests.stacks.schemas import types_by_region
 from tests.templates import ROOT, synthesize
-
-OF_EVERY_REGION = {"AWS::CDK::Metadata"}
+from tools import region_table
 
 
 def test_opt_in_regions_are_those_of_cdk() -> None:
@@ -14,19 +17,48 @@ def test_opt_in_regions_are_those_of_cdk() -> None:
         assert regions.is_opt_in(region) == region_info.RegionInfo.get(region).is_opt_in_region, region
 
 
-def test_missing_resource_types_are_those_of_cloudformation() -> None:
-    """All types of the research stack, in the Regions of the pinned cfn-lint."""
-    deployments = [load(ROOT / "deployments" / file) for file in ("research.toml", "research-images.toml")]
-    templates = [stack.template for deployment in deployments for stack in synthesize(deployment)]
-    used = {resource["Type"] for template in templates for resource in template["Resources"].values()}
-    used = {kind for kind in used if kind.startswith("AWS::")} | {"AWS::SageMaker::Pipeline"}
-    wrong = [
-        (region, kind)
-        for region, types in types_by_region().items()
-        for kind in used - OF_EVERY_REGION
-        if region in regions.known_regions() and regions.has_resource_type(region, kind) != (kind in types)
-    ]
-    assert not wrong
+def test_region_table_is_up_to_date() -> None:
+    assert regions.TABLE_FILE.read_text(encoding="utf-8") == region_table.render(), "run: python tools/region_table.py"
+
+
+def _types(template: dict[str, Any]) -> set[str]:
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    return {kind for kind in kinds if kind.startswith("AWS::")} - {"AWS::CDK::Metadata"}
+
+
+def test_region_without_schemas_is_not_known() -> None:
+    assert {region for region in regions.known_regions() if not regions.has_schemas(region)} == {"me-south-1"}
+
+
+@pytest.mark.parametrize("subscriber", [ORDERS, BILLING, PARTNER], ids=lambda table: table["kind"])
+def test_subscriber_is_refused_where_a_type_is_missing(subscriber: dict[str, Any]) -> None:
+    example = load_messaging(ROOT / "deployments" / "example.toml")
+    table = {**VALID, "subscribers": [subscriber]}
+    used = {kind for stack in synthesize(example) for kind in _types(stack.template)}
+    if subscriber["kind"] != "lambda":
+        used.discard("AWS::CodeBuild::Project")
+    for region, types in types_by_region().items():
+        if regions.has_schemas(region):
+            publisher = {"account": "111111111111", "region": region}
+            network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
+            own = {**subscriber, "region": region} | ({"network": network} if subscriber["kind"] == "lambda" else {})
+            try:
+                parse({**table, "publisher": publisher, "senders": [], "subscribers": [own]})
+            except DeploymentError:
+                assert used - set(types), region
+            else:
+                assert not used - set(types), region
+
+
+@pytest.mark.parametrize("region", ["ap-east-2", "ca-west-1", "mx-central-1"])
+def test_task_image_is_required_without_builds(region: str) -> None:
+    table = {**VALID, "publisher": {"account": "111111111111", "region": region}}
+    billing = {**BILLING, "region": region}
+    assert problem({**table, "subscribers": [billing]}).startswith(
+        f"subscribers[0].task.image: is required in {region}, where CloudFormation has no AWS::CodeBuild::Project"
+    )
+    image = f"public.ecr.aws/example/billing@sha256:{'0' * 64}"
+    parse({**table, "subscribers": [{**billing, "task": {"image": image}}]})
 
 
 def test_research_keys_are_checked_in_every_region() -> None:

@@ -1,0 +1,44 @@
+"""Write stacks/deployment/region_table.json: the resource types that CloudFormation lacks in each Region.
+
+    python tools/region_table.py
+
+The source is CloudFormation's published schemas in the pinned cfn-lint. Run it after an update of cfn-lint, and after
+a new resource type in `access/table.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+
+from access.table import TABLE
+from stacks.deployment.regions import TABLE_FILE, known_regions
+
+_SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
+
+
+def table() -> dict[str, Any]:
+    """Return the table: the schemas' date, and the missing types of each Region that has schemas."""
+    used = [kind for kind in TABLE if kind.startswith("AWS::") and kind != "AWS::CDK::Metadata"]
+    missing = {}
+    for region in sorted(known_regions()):
+        file = _SCHEMAS / "providers" / f"{region}.json"
+        if file.exists():
+            available = json.loads(file.read_text(encoding="utf-8"))
+            missing[region] = [kind for kind in sorted(used) if kind not in available]
+    version = json.loads((_SCHEMAS / "version.json").read_text(encoding="utf-8"))
+    return {"date": version["schema_date"].partition("T")[0], "missing": missing}
+
+
+def render() -> str:
+    """Return the file's text, with a line for each Region."""
+    found = table()
+    lines = [f"    {json.dumps(region)}: {json.dumps(kinds)}" for region, kinds in found["missing"].items()]
+    return f'{{\n  "date": "{found["date"]}",\n  "missing": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
+
+
+if __name__ == "__main__":
+    TABLE_FILE.write_text(render(), encoding="utf-8")
