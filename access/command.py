@@ -53,7 +53,7 @@ def run(
     """
     deployment = load(file)  # reports an invalid file before CDK starts
     stacks = read(assembly) if assembly else synthesize(file)
-    managed = _boundary(deployment, stacks, boundary)
+    managed = boundary_policies(deployment, stacks, boundary)
     inventory = read_inventory(stacks, managed)
     if since:
         from access.prover import broader_requests
@@ -84,8 +84,14 @@ def _stacks(path: Path) -> tuple[StackTemplate, ...]:
     return synthesize(path)
 
 
-def _boundary(deployment: BaseDeployment, stacks: Iterable[StackTemplate], file: Path | None) -> Mapping[str, Policy]:
-    """Return the permissions boundary's policy, by its ARN in each account."""
+def boundary_policies(
+    deployment: BaseDeployment, stacks: Iterable[StackTemplate], file: Path | None
+) -> Mapping[str, Policy]:
+    """Return the permissions boundary's policy, by its ARN in each account. Nothing without file or boundary.
+
+    Raises:
+        AssemblyError: The file cannot be read.
+    """
     name = deployment.platform.permissions_boundary
     if not (file and name):
         return {}

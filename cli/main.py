@@ -35,6 +35,10 @@ def _existing_file(text: str) -> Path:
 
 
 _DeploymentFile = Annotated[Path | None, _option("FILE", "deployment file (default: the one in cdk.json)")]
+_Boundary = Annotated[
+    Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
+]
+_AsJson = Annotated[bool, _option(None, "print JSON", "--json")]
 _ORIGINS = (
     "dead-letters: the consume function failed; undelivered: SNS could not deliver; "
     "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)"
@@ -104,9 +108,7 @@ def _access(
     assembly: Annotated[
         Path | None, _option("DIR", "cloud assembly to judge (default: synthesize the deployment)", parser=_existing)
     ] = None,
-    boundary: Annotated[
-        Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
-    ] = None,
+    boundary: _Boundary = None,
     since: Annotated[
         Path | None,
         _option("PATH", "only what is permitted more than in this deployment file or assembly", parser=_existing),
@@ -135,20 +137,29 @@ def _access(
 
 
 @app.command(
-    "needs",
-    help="list quotas and fixed costs of a research environment",
-    epilog="Exit codes: 0 done; 2 invalid arguments or deployment file.",
+    "check",
+    help="check a deployment file before the first deployment\n\nReports names, Regions, templates (by cfn-lint), "
+    "policies, lifetimes, quotas and fixed costs. Needs no network and no AWS account. Several files are also compared "
+    "with each other: their names must differ if they share accounts.",
+    epilog="Exit codes: 0 no problem; 1 problems, also of the deployment file; 2 invalid arguments.",
 )
-def _needs(deployment: _DeploymentFile = None) -> None:
-    from stacks.deployment import DeploymentError, load
+def _check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", parser=_existing_file, help="deployment files (default: the one in cdk.json)"),
+    ] = None,
+    boundary: _Boundary = None,
+    as_json: _AsJson = False,
+) -> None:
+    _isolate()
+    from access.assembly import AssemblyError
+    from cli.check.command import run
     from stacks.deployment.cdk_json import deployment_file
-    from stacks.deployment.research_needs import report
 
-    file = deployment_file(deployment)
-    research = load(file).research
-    if not research:
-        _exit(2, DeploymentError(file, ["research: is missing. Name a file with [research]."]))
-    print(report(research))
+    try:
+        sys.exit(run(files or [deployment_file(None)], as_json=as_json, boundary=boundary))
+    except AssemblyError as error:
+        _exit(2, error)
 
 
 @app.command(

@@ -11,7 +11,7 @@ import pytest
 from cli.main import main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("access", "needs", "cost", "redrive", "demo", "local", "job")
+COMMANDS = ("access", "check", "cost", "redrive", "demo", "local", "job")
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -30,7 +30,7 @@ def test_help_fits_80_columns(
     code, printed = run(capfd, *command, "--help")
     assert code == 0
     assert max(map(len, printed.splitlines())) <= 80
-    assert "..." not in printed.replace("[ARGS]...", "").replace("[ARGUMENTS]...", "")
+    assert "..." not in printed.replace("[ARGS]...", "").replace("[ARGUMENTS]...", "").replace("[FILE]...", "")
     if command:
         assert "Exit codes: " in printed
     else:
@@ -50,7 +50,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(capfd, "--version") == (0, f"coatcheck {version('coatcheck')}\n")
 
 
-@pytest.mark.parametrize("command", [("access",), ("needs",), ("redrive", "--publisher"), ("demo",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("access",), ("redrive", "--publisher"), ("demo",)], ids=" ".join)
 def test_invalid_deployment_file_exits_with_2(
     command: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,7 @@ def test_region_without_schemas_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("subscriber", [ORDERS, BILLING, PARTNER], ids=lambda table: table["kind"])
-def test_subscriber_is_refused_where_a_type_is_missing(subscriber: dict[str, Any]) -> None:
+def test_region_without_a_type_is_refused(subscriber: dict[str, Any]) -> None:
     example = load_messaging(ROOT / "deployments" / "example.toml")
     table = {**VALID, "subscribers": [subscriber]}
     used = {kind for stack in synthesize(example) for kind in _types(stack.template)}

@@ -1,0 +1,1 @@
+"""The command `coatcheck check`: everything that can be known before the first deployment."""
