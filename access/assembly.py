@@ -41,6 +41,12 @@ class StackTemplate:
     template: dict[str, Any]
     assets: Mapping[str, "Asset"] = field(default_factory=dict)
     """Files and folders that are uploaded for the stack, by key in CDK's bucket."""
+    warnings: tuple[str, ...] = ()
+    """CDK's warnings, each with its id in brackets."""
+    bootstrap: tuple[str, int] | None = None
+    """The SSM parameter with the version of CDK's bootstrap stack, and the version that the deployment requires."""
+    physical_ids: Mapping[str, str] = field(default_factory=dict)
+    """Ids that CloudFormation has given to deployed resources, by logical id. An assembly has none."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +148,22 @@ def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any], assets:
         raise AssemblyError(
             f"Stack {identifier} has the environment {artifact['environment']!r}. Give it an account and a Region."
         )
+    properties = artifact["properties"]
+    parameter = properties.get("bootstrapStackVersionSsmParameter")
     return StackTemplate(
         id=identifier,
-        name=artifact["properties"].get("stackName", identifier),
+        name=properties.get("stackName", identifier),
         account=account,
         region=region,
-        template=json.loads((assembly / artifact["properties"]["templateFile"]).read_text(encoding="utf-8")),
+        template=json.loads((assembly / properties["templateFile"]).read_text(encoding="utf-8")),
         assets=assets,
+        warnings=_warnings(assembly, artifact),
+        bootstrap=(parameter, properties["requiresBootstrapStackVersion"]) if parameter else None,
     )
+
+
+def _warnings(assembly: Path, artifact: Mapping[str, Any]) -> tuple[str, ...]:
+    file = artifact.get("additionalMetadataFile")
+    metadata = json.loads((assembly / file).read_text(encoding="utf-8")) if file else artifact.get("metadata", {})
+    entries = [entry for found in metadata.values() for entry in found]
+    return tuple(dict.fromkeys(str(entry["data"]) for entry in entries if entry["type"] == "aws:cdk:warning"))

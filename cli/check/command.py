@@ -12,8 +12,9 @@ from access.command import boundary_policies
 from access.findings import Case, findings, read_case
 from access.inventory import Policy
 from cli.check import policy_sizes
-from cli.check.monthly_floor import PRICES_DATE, monthly_floor
 from cli.check.templates import lint, name_findings, named_resources, region_findings
+from cli.cost.command import monthly_lines
+from cli.cost.prices import load as load_prices
 from cli.page import Finding, Page, Section, note, output, problem
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load
 from stacks.deployment.payload_lifetime import pointer_delays
@@ -74,11 +75,11 @@ def _sections(
 ) -> Iterator[Section]:
     yield _file(deployment, stacks)
     resources = sum(len(stack.template["Resources"]) for stack in stacks)
-    yield Section("Names", f"{len(stacks)} stacks, {resources} resources", list(names))
+    yield Section("Names", f"stacks: {len(stacks)}, resources: {resources}", list(names))
     regions = ", ".join(sorted({stack.region for stack in stacks}))
     summary = f"{regions} (resource types as of {table_date()})"
     yield Section("Regions", summary, list(region_findings(deployment, stacks)))
-    yield Section("Templates", "by cfn-lint, each with its own Region", list(lint(stacks)))
+    yield Section("Templates", "by cfn-lint, each with its own Region", [*_warnings(stacks), *lint(stacks)])
     yield from _access(deployment, stacks, managed)
     if isinstance(deployment, Deployment):
         yield _lifetimes(deployment)
@@ -94,6 +95,12 @@ def _file(deployment: Deployment | ResearchDeployment, stacks: Sequence[StackTem
         accounts[f"{stack.account} {stack.region}"].append(stack.name)
     facts = [(place, ", ".join(names)) for place, names in accounts.items()]
     return Section("File", f'is valid: deployment "{deployment.name}"', found, facts)
+
+
+def _warnings(stacks: Sequence[StackTemplate]) -> Iterator[Finding]:
+    """Yield CDK's warnings. The build of an image without a digest fails."""
+    for text, _, identifier in dict.fromkeys(each.partition(" [ack: ") for stack in stacks for each in stack.warnings):
+        yield problem(text) if identifier.startswith("coatcheck:refused-build") else note(text)
 
 
 def _access(
@@ -141,18 +148,24 @@ def _lifetimes(deployment: Deployment) -> Section:
 def _quotas(deployment: Deployment | ResearchDeployment) -> Section:
     found, facts = [], []
     for place, quotas in service_quotas(deployment).items():
+        facts.append(("", f"in {place.account} {place.region}"))
         for quota in quotas:
-            text = f"{quota.service}: {quota.name}, {place.account} {place.region}"
-            facts.append((f"{quota.minimum:g} of {quota.default or '?'}", text))
-            if quota.default is not None and quota.minimum > quota.default:
-                found.append(note(f"{text}: {quota.minimum:g} are needed. Request an increase in Service Quotas."))
-    summary = f"needed of AWS's default ({DEFAULTS_DATE}). A new account can have less."
+            text = f"{quota.service}: {quota.name}"
+            of = f" of {quota.default}" if quota.default else ""
+            facts.append((f"{quota.minimum:g}{of}", text))
+            if quota.default and quota.minimum > quota.default:
+                where = f"in {place.account} {place.region}"
+                found.append(note(f"{text} {where}: {quota.minimum:g} are needed. Request it in Service Quotas."))
+    summary = f"needed, of AWS's defaults ({DEFAULTS_DATE}). A new account can have less."
     return Section("Quotas", summary, found, facts)
 
 
 def _costs(stacks: Sequence[StackTemplate]) -> Section:
-    costs = monthly_floor(stacks)
-    facts = [(f"{cost.usd:,.2f} USD", cost.resource) for cost in costs]
-    total = sum(cost.usd for cost in costs)
-    summary = f"{total:,.2f} USD a month without use (list prices of us-east-1, {PRICES_DATE})"
+    """Return the costs without use. `coatcheck cost` has those of messages."""
+    prices = load_prices()
+    usd: dict[str, float] = defaultdict(float)
+    for line in monthly_lines(stacks, prices):
+        usd[f"{line.place}, {line.region}"] += line.usd
+    facts = [(f"{amount:,.2f} USD", place) for place, amount in usd.items()]
+    summary = f"{sum(usd.values()):,.2f} USD a month without use (list prices of {prices.date})"
     return Section("Costs", summary, facts=facts)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from cli.check.command import _warnings
 from cli.main import main
-from tests.templates import ROOT
+from stacks.deployment import load
+from tests.templates import ROOT, synthesize
 
 EXAMPLE = ROOT / "deployments" / "example.toml"
 
@@ -30,7 +32,7 @@ def test_example_has_no_problem(capfd: pytest.CaptureFixture[str]) -> None:
     assert {title for title, section in sections.items() if section["level"] != "ok"} == {"File"}
     assert sections["File"]["findings"][0]["text"].startswith("account 111111111111, 222222222222")
     assert ["82 days", "longest delay of a pointer to billing"] in sections["Lifetimes"]["facts"]
-    assert sections["Costs"]["facts"][0] == ["5.00 USD", "KMS keys: 5"]
+    assert "coatcheck-publisher, us-east-1" in [place for _, place in sections["Costs"]["facts"]]
 
 
 def test_problems_of_the_file_are_those_of_load(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +50,12 @@ def test_missing_file_exits_with_2(capfd: pytest.CaptureFixture[str]) -> None:
         main(("check", "/nowhere.toml"))
     assert exit_.value.code == 2
     assert "'/nowhere.toml' does not exist" in capfd.readouterr().err
+
+
+def test_image_without_digest_is_a_problem() -> None:
+    """Its build ends at once. Each base is reported once."""
+    stacks = synthesize(load(ROOT / "deployments" / "research-images.toml"))
+    found = list(_warnings(stacks))
+    assert [each.level for each in found if "has no digest" in each.text] == ["problem", "problem"]
+    assert [each.level for each in found if "Studio Classic" in each.text] == ["note"]
+    assert not any("[ack" in each.text for each in found)
