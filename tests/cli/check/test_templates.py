@@ -42,7 +42,7 @@ def test_same_name_in_two_regions_is_reported() -> None:
     (found,) = collisions(STACKS, elsewhere)
     assert found.level is Level.PROBLEM
     assert found.text.startswith("1.toml: has the same names: ")
-    assert "AWS::IAM::Role coatcheck-publisher in 111111111111, " in found.text
+    assert "AWS::IAM::Role coatcheck-" in found.text
     assert found.text.endswith("more. Change `name` of one of the two files.")
 
 
