@@ -75,7 +75,9 @@ def add_subscriber(
                 app, own, settings=subscriber, research=names.research, lifetime_days=days, defaults=defaults
             )
         case "lambda":
-            return LambdaSubscriberStack(app, own, settings=subscriber, lifetime_days=days, defaults=defaults)
+            return LambdaSubscriberStack(
+                app, own, settings=subscriber, research=names.research, lifetime_days=days, defaults=defaults
+            )
         case "https":
             return HttpsSubscriberStack(app, own, settings=subscriber, defaults=defaults)
 

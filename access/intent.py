@@ -57,7 +57,7 @@ from stacks.deployment import (
 from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
-from stacks.deployment.state_machine import fill_placeholders
+from stacks.deployment.state_machine import fill_placeholders, read_statements
 
 _OF_APPLICATIONS = {"source": [{"anything-but": {"prefix": "aws."}}, {"prefix": "aws.partner/"}]}
 """Events that applications and partners put on the bus. No event of a sender may pass for an event of S3."""
@@ -93,8 +93,9 @@ def via_s3_for(bucket: PayloadBucketNames, subscriber: SubscriberConfig | None =
 
     A copy to another Region uses the key through S3 of either Region.
     """
-    copies = isinstance(subscriber, SqsSubscriberConfig) and (subscriber.landing or subscriber.pipeline)
-    regions = dict.fromkeys([bucket.place.region, *([subscriber.region] if subscriber and copies else [])])
+    is_https = isinstance(subscriber, HttpsSubscriberConfig)
+    copier = subscriber if subscriber and not is_https and (subscriber.landing or subscriber.pipeline) else None
+    regions = dict.fromkeys([bucket.place.region, *([copier.region] if copier else [])])
     services = tuple(value for region in regions for value in via_s3(region)["kms:ViaService"])
     return {"kms:ViaService": services, "kms:EncryptionContext:aws:s3:arn": (bucket.bucket.arn,)}
 
@@ -378,27 +379,49 @@ class _Messaging:
         return stack
 
     def _add_https_subscriber(self, subscriber: HttpsSubscriberConfig) -> None:
+        stack = self._add_subscription(subscriber, self._region)
+        self._add_reader(stack, subscriber, may(SQS_CONSUME, self._of(subscriber).undelivered_queue.arn))
+
+    def _add_reader(
+        self, stack: StackIntent, subscriber: HttpsSubscriberConfig | SqsSubscriberConfig, *own: Permission
+    ) -> None:
+        """Add the role of the subscriber's own service."""
         home, names = subscriber.account, self._of(subscriber)
         principals = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
-        own = may(SQS_CONSUME, names.undelivered_queue.arn)
-        stack = self._add_subscription(subscriber, self._region)
-        stack.role("Reader", principals, *self._read(subscriber), own, name=names.reader_role.name)
+        stack.role("Reader", principals, *self._read(subscriber), *own, name=names.reader_role.name)
 
     def _add_consumer(self, subscriber: FunctionSubscriberConfig) -> None:
         names = self._of(subscriber)
         stack = self._add_subscription(subscriber, subscriber.region)
-        staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, days=self._days)
+        stack.queue_alarm("DeadLetters", "ConsumerDeadLetterQueue")
         if isinstance(subscriber, SqsSubscriberConfig):
-            reader = self._add_sqs_subscriber(stack, subscriber)
+            self._add_queue(stack, subscriber)
+        own = [*self._read(subscriber), may(SQS_SEND, names.dead_letter_queue.arn)]
+        environment: dict[str, Any] = {"APPLICATION": subscriber.application}
+        match subscriber.application:
+            case "state_machine":
+                environment["STATE_MACHINE_ARN"] = names.state_machine.arn
+                own += self._add_state_machine_application(stack, subscriber)
+            case "ecs_task":
+                variables, permissions = self._add_ecs_task_application(stack, subscriber)
+                environment |= variables
+                own += permissions
+            case "function" | "queue":
+                self._add_dead_letter_queue(stack, subscriber)
+        if subscriber.hands_off:
+            staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, days=self._days)
+            environment["STAGING_STORE"] = Json(names.staging_store.to_dict())
+            own += [may(f"{S3_WRITE} {S3_READ}", f"{staging}/inline/*"), may(S3_READ, staging)]
+        if isinstance(subscriber, LambdaSubscriberConfig):
+            stack.allow(self._add_topic_consumer(stack, subscriber, environment), *own)
+        elif subscriber.is_polled:
+            self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), own[-1])
         else:
-            reader = self._add_lambda_subscriber(stack, subscriber)
-        stack.allow(
-            reader,
-            *self._read(subscriber),
-            may(f"{S3_WRITE} {S3_READ}", f"{staging}/inline/*"),
-            may(S3_READ, staging),
-            may(SQS_SEND, names.dead_letter_queue.arn),
-        )
+            stack.allow(self._add_queue_consumer(stack, subscriber, environment), *own)
+
+    def _add_dead_letter_queue(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, *grants: Grant) -> None:
+        queue, days = self._of(subscriber).dead_letter_queue, subscriber.dead_letter_retention_days
+        stack.queue("ConsumerDeadLetterQueue", queue, *grants, days=days)
 
     def _consume_function(
         self,
@@ -407,69 +430,94 @@ class _Messaging:
         package: str,
         *grants: Grant,
         environment: Mapping[str, Any],
+        waiting: str,
+        metrics: Mapping[str, tuple[str, str, Mapping[str, str]]],
         **options: Any,
     ) -> str:
         """Add the consume function and its alarms. Return its role's ARN."""
-        names, construct = self._of(subscriber), "ConsumerFunction"
-        stores = {
-            "TRUSTED_STORES": _stores(names.trusted_stores),
-            "STAGING_STORE": Json(names.staging_store.to_dict()),
-        }
+        names, construct, code = self._of(subscriber), "ConsumerFunction", subscriber.code
         throttled = not options.get("concurrency")
         stack.function_alarms("Consume", construct, _ERRORS, asynchronous="on_failure" in options, throttled=throttled)
-        stack.queue_alarm("DeadLetters", "ConsumerDeadLetterQueue")
-        own = ("Sum", {"FunctionName": stack.ref(construct)})
-        waiting, metrics = "throttles > 0", {"throttles": ("AWS/Lambda Throttles", *own)}
-        if subscriber.kind == "sqs":
-            waiting, queue = "visible > 0 AND hidden < 1", ("Maximum", {"QueueName": names.queue.name})
-            states = {"visible": "Visible", "hidden": "NotVisible"}
-            metrics = {id: (f"AWS/SQS ApproximateNumberOfMessages{states[id]}", *queue) for id in states}
         expression = f"IF({waiting} AND FILL(invocations, 0) < 1, 1, 0)"
-        stack.expression_alarm(
-            "ConsumeStopped", expression, metrics | {"invocations": ("AWS/Lambda Invocations", *own)}
-        )
-        options |= {"role_name": names.reader_role.name, "environment": {**stores, **environment}}
-        return stack.function(construct, names.consume_function, package, *grants, **options)
+        invocations = ("AWS/Lambda Invocations", "Sum", {"FunctionName": stack.ref(construct)})
+        stack.expression_alarm("ConsumeStopped", expression, {**metrics, "invocations": invocations})
+        options["environment"] = {
+            "TRUSTED_STORES": _stores(names.trusted_stores),
+            "DEAD_LETTER_QUEUE_URL": stack.ref("ConsumerDeadLetterQueue"),
+            **environment,
+            **({"PROCESS_SECONDS": str(code.timeout_seconds), **code.environment} if code else {}),
+        }
+        options["role_name"] = names.reader_role.name
+        role = stack.function(construct, names.consume_function, package, *grants, **options)
+        if code and code.permissions:
+            self._intent.stated[role] = tuple(read_statements(code.permissions))
+        return role
 
-    def _add_sqs_subscriber(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> str:
+    def _add_queue(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
         names, receives = self._of(subscriber), subscriber.maximum_receives
-        queue, machine, bus = names.queue, names.state_machine.arn, names.event_bus
-        reader = self._consume_function(
-            stack,
-            subscriber,
-            "consume_queue",
-            environment={
-                "STATE_MACHINE_ARN": machine,
-                "DEAD_LETTER_QUEUE_URL": stack.ref("ConsumerDeadLetterQueue"),
-                "MAXIMUM_RECEIVES": str(receives),
-            },
-        )
-        executions = machine.replace(":stateMachine:", ":execution:")
-        stack.allow(
-            reader,
-            may(SQS_CONSUME, queue.arn),
-            may("states:StartExecution", machine),
-            may("states:DescribeExecution", f"{executions}:*"),
-        )
-        stack.queue("ConsumerDeadLetterQueue", names.dead_letter_queue, days=subscriber.dead_letter_retention_days)
         stack.queue(
             "Queue",
-            queue,
+            names.queue,
             *self._sns(subscriber.region),
             days=subscriber.queue_retention_days,
             VisibilityTimeout=subscriber.visibility_timeout,
             RedrivePolicy={"deadLetterTargetArn": names.dead_letter_queue.arn, "maxReceiveCount": receives},
         )
+        age, late = "AWS/SQS ApproximateAgeOfOldestMessage", receives * subscriber.visibility_timeout
+        stack.alarm("QueueLate", age, {"QueueName": names.queue.name}, statistic="Maximum", threshold=late)
+
+    def _add_queue_consumer(
+        self, stack: StackIntent, subscriber: SqsSubscriberConfig, environment: Mapping[str, Any]
+    ) -> str:
+        """Add the function that polls the queue. Return its role's ARN."""
+        names = self._of(subscriber)
+        queue, states = ("Maximum", {"QueueName": names.queue.name}), {"visible": "Visible", "hidden": "NotVisible"}
+        reader = self._consume_function(
+            stack,
+            subscriber,
+            "consume_queue",
+            environment={"MAXIMUM_RECEIVES": str(subscriber.maximum_receives), **environment},
+            waiting="visible > 0 AND hidden < 1",
+            metrics={id: (f"AWS/SQS ApproximateNumberOfMessages{states[id]}", *queue) for id in states},
+        )
+        stack.allow(reader, may(SQS_CONSUME, names.queue.arn))
         stack.add(
             stack.find(r"ConsumerFunctionSqsEventSource\w+Queue[0-9A-F]{8}"),
             "AWS::Lambda::EventSourceMapping",
             BatchSize=subscriber.batch_size,
-            EventSourceArn=queue.arn,
+            EventSourceArn=names.queue.arn,
             FunctionName=names.consume_function.name,
             ScalingConfig={"MaximumConcurrency": subscriber.maximum_concurrency},
         )
-        age, late = "AWS/SQS ApproximateAgeOfOldestMessage", receives * subscriber.visibility_timeout
-        stack.alarm("QueueLate", age, {"QueueName": queue.name}, statistic="Maximum", threshold=late)
+        return reader
+
+    def _add_topic_consumer(
+        self, stack: StackIntent, subscriber: LambdaSubscriberConfig, environment: Mapping[str, Any]
+    ) -> str:
+        """Add the function that SNS invokes. Return its role's ARN."""
+        invocations = self._sns(subscriber.region, "lambda:InvokeFunction")
+        for number, _ in enumerate(invocations):
+            stack.add(f"InvokeFromTopic{number or ''}", "AWS::Lambda::Permission")
+        function = {"FunctionName": stack.ref("ConsumerFunction")}
+        return self._consume_function(
+            stack,
+            subscriber,
+            "consume_topic",
+            *invocations,
+            environment=environment,
+            waiting="throttles > 0",
+            metrics={"throttles": ("AWS/Lambda Throttles", "Sum", function)},
+            on_failure="ConsumerDeadLetterQueue",
+            concurrency=subscriber.maximum_concurrency,
+        )
+
+    def _add_state_machine_application(
+        self, stack: StackIntent, subscriber: FunctionSubscriberConfig
+    ) -> Iterator[Permission]:
+        """Add the state machine and the bus. Yield the consume function's permissions for them."""
+        names = self._of(subscriber)
+        machine, bus = names.state_machine.arn, names.event_bus
+        self._add_dead_letter_queue(stack, subscriber)
         stack.event_bus(bus)
         stack.service_role("EventBusForwardRole", "events", may("events:PutEvents", bus.arn))
         unsuccessful = {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [machine]}
@@ -478,7 +526,8 @@ class _Messaging:
         self._add_state_machine(stack, subscriber)
         if subscriber.pipeline and self._names.research:
             self._add_pipeline_trigger(stack, subscriber, subscriber.pipeline, self._names.research)
-        return reader
+        yield may("states:StartExecution", machine)
+        yield may("states:DescribeExecution", f"{machine.replace(':stateMachine:', ':execution:')}:*")
 
     def _forward(self, stack: StackIntent, name: str, source: str, detail_type: str, detail: dict[str, Any]) -> None:
         """Add a rule that forwards events of a service from the account's default bus to the subscriber's."""
@@ -486,7 +535,7 @@ class _Messaging:
         target = {"Arn": stack.att("EventBus"), "RoleArn": stack.att("EventBusForwardRole")}
         stack.rule(f"EventBus{name}Rule", pattern, target)
 
-    def _add_state_machine(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
+    def _add_state_machine(self, stack: StackIntent, subscriber: FunctionSubscriberConfig) -> None:
         names, settings = self._of(subscriber), subscriber.state_machine
         bus, machine = names.event_bus, names.state_machine
         trace = "xray:PutTraceSegments xray:PutTelemetryRecords xray:GetSamplingRules xray:GetSamplingTargets"
@@ -536,7 +585,7 @@ class _Messaging:
         if settings:
             definition = json.loads(fill_placeholders(settings.definition, values))
             if settings.permissions:
-                self._intent.stated[role] = tuple(json.loads(fill_placeholders(settings.permissions, values)))
+                self._intent.stated[role] = tuple(read_statements(settings.permissions, values))
         stack.log_group("StateMachineLogs", f"/aws/vendedlogs/states/{machine.name}")
         stack.state_machine(
             "StateMachine",
@@ -552,7 +601,7 @@ class _Messaging:
             stack.alarm(f"Executions{end}", f"AWS/States Executions{end}", {"StateMachineArn": machine.arn})
 
     def _add_pipeline_trigger(
-        self, stack: StackIntent, subscriber: SqsSubscriberConfig, pipeline: str, research: ResearchNames
+        self, stack: StackIntent, subscriber: FunctionSubscriberConfig, pipeline: str, research: ResearchNames
     ) -> None:
         """Add the function that copies payloads to the pipeline's prefix of the data bucket and starts the pipeline."""
         names, function, queue = self._of(subscriber), "PipelineTriggerFunction", "PipelineTriggerDeadLetterQueue"
@@ -597,7 +646,7 @@ class _Messaging:
             may(SQS_SEND, dead_letters.arn),
         )
 
-    def _add_landing_bucket(self, stack: StackIntent, subscriber: SqsSubscriberConfig, days: int) -> str:
+    def _add_landing_bucket(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, days: int) -> str:
         """Add the landing bucket, its key, and the function that copies payloads. Return the function's ARN."""
         names, function = self._of(subscriber), "LandingCopyFunction"
         stores = {
@@ -618,29 +667,13 @@ class _Messaging:
         )
         return names.copy_function.arn
 
-    def _add_lambda_subscriber(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> str:
+    def _add_ecs_task_application(
+        self, stack: StackIntent, subscriber: FunctionSubscriberConfig
+    ) -> tuple[dict[str, Any], tuple[Permission, ...]]:
+        """Add the task and the table. Return the consume function's variables and permissions for them."""
         names, region = self._of(subscriber), subscriber.region
         cluster, table = names.cluster, names.idempotency_table
         forgotten = days_until_forgotten(subscriber, payload_lifetime_days=self._days)
-        invocations = self._sns(region, "lambda:InvokeFunction")
-        for number, _ in enumerate(invocations):
-            stack.add(f"InvokeFromTopic{number or ''}", "AWS::Lambda::Permission")
-        reader = self._consume_function(
-            stack,
-            subscriber,
-            "consume_topic",
-            *invocations,
-            environment={
-                "CLUSTER_ARN": cluster.arn,
-                "TASK_DEFINITION_ARN": stack.ref("TaskDefinition"),
-                "CONTAINER": "application",
-                "NETWORK": Json(self._add_task_network(stack, subscriber)),
-                "IDEMPOTENCY_TABLE": table.name,
-                "IDEMPOTENCY_SECONDS": str(forgotten * 86_400),
-            },
-            on_failure="ConsumerDeadLetterQueue",
-            concurrency=subscriber.maximum_concurrency,
-        )
         recovery = {"PointInTimeRecoveryEnabled": True}
         replicas = [{"PointInTimeRecoverySpecification": recovery, "Region": region, "Tags": TAGS}]
         given: dict[str, Any] = {"removal": stack.stateful, "Replicas": replicas, "TableName": table.name}
@@ -652,19 +685,25 @@ class _Messaging:
         execution = stack.service_role("TaskExecutionRole", "ecs-tasks", log)
         if repository := self._task_repository(subscriber):
             stack.allow(execution, may(ECR_PULL, repository), ECR_LOGIN)
-        stack.allow(
-            reader,
+        if not subscriber.task.image:
+            self._add_task_image(stack, names)
+        self._add_task(stack, subscriber, task, execution)
+        environment = {
+            "CLUSTER_ARN": cluster.arn,
+            "TASK_DEFINITION_ARN": stack.ref("TaskDefinition"),
+            "CONTAINER": "application",
+            "NETWORK": Json(self._add_task_network(stack, subscriber)),
+            "IDEMPOTENCY_TABLE": table.name,
+            "IDEMPOTENCY_SECONDS": str(forgotten * 86_400),
+        }
+        return environment, (
             may("dynamodb:GetItem dynamodb:PutItem", table.arn),
             may("ecs:DescribeTasks", names.tasks_arn),
             may("ecs:RunTask", stack.arn("ecs", f"task-definition/{cluster.name}:1")),
             may("iam:PassRole", task, execution, when={"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
         )
-        if not subscriber.task.image:
-            self._add_task_image(stack, names)
-        self._add_task(stack, subscriber, task, execution)
-        return reader
 
-    def _add_task(self, stack: StackIntent, subscriber: LambdaSubscriberConfig, role: str, execution_role: str) -> None:
+    def _add_task(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, role: str, execution_role: str) -> None:
         names, task = self._of(subscriber), subscriber.task
         cluster, group = names.cluster.name, f"/aws/ecs/{names.cluster.name}"
         stack.add("TaskCluster", "AWS::ECS::Cluster", ClusterName=cluster)
@@ -690,17 +729,16 @@ class _Messaging:
             TaskRoleArn=role,
         )
 
-    def _add_failed_tasks_rule(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> None:
+    def _add_failed_tasks_rule(self, stack: StackIntent, subscriber: FunctionSubscriberConfig) -> None:
         """Add the dead-letter queue, and the rule that writes each failed task to it."""
         names, queue = self._of(subscriber), self._of(subscriber).dead_letter_queue
         detail = {"clusterArn": [names.cluster.arn], "lastStatus": ["STOPPED"], "$or": _FAILURE}
         failed = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"], "detail": detail}
         rule = _rules(stack.rule("TaskFailedRule", failed, {"Arn": queue.arn, "InputPath": "$.detail"}))
-        days = subscriber.dead_letter_retention_days
-        stack.queue("ConsumerDeadLetterQueue", queue, let(rule, SQS_SEND), days=days)
+        self._add_dead_letter_queue(stack, subscriber, let(rule, SQS_SEND))
         stack.rule_alarm("TaskFailuresLost", "TaskFailedRule")
 
-    def _add_task_network(self, stack: StackIntent, subscriber: LambdaSubscriberConfig) -> dict[str, Any]:
+    def _add_task_network(self, stack: StackIntent, subscriber: FunctionSubscriberConfig) -> dict[str, Any]:
         """Add the task's network, unless it exists. Return its configuration for `ecs:RunTask`."""
         network, construct = subscriber.network, "TaskNetwork"
         if network:
@@ -715,7 +753,7 @@ class _Messaging:
         public = "DISABLED" if network and not network.assign_public_ip else "ENABLED"
         return {"subnets": subnets, "securityGroups": groups, "assignPublicIp": public}
 
-    def _task_repository(self, subscriber: LambdaSubscriberConfig) -> str:
+    def _task_repository(self, subscriber: FunctionSubscriberConfig) -> str:
         """Return the ARN of the image's ECR repository, of any account, or "" for an image in another registry."""
         if not subscriber.task.image:
             return self._of(subscriber).task_repository.arn

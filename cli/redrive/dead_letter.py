@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from claim_check import ClaimCheckError, error_classes
-from shared.handoff import EncodingNotSupported, InputTooLarge
+from shared.handoff import EncodingNotSupported, InputTooLarge, InvalidResult
 
 REASON = "DeadLetterReason"
 """The attribute in which a consume function stores the reason of a dead letter."""
-_ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge, EncodingNotSupported]
+_ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge, EncodingNotSupported, InvalidResult]
 PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent and not error.repairable} | {
     "ABORTED": "The execution was stopped by a user."
 }
@@ -109,9 +109,12 @@ def parse_failed_invocation(message: Mapping[str, Any]) -> Parsed | None:
 
 
 def parse_failed_task(message: Mapping[str, Any]) -> Parsed | None:
-    """Parse a failed task. The consume function has processed its message and would start no second task."""
+    """Parse a failed task. The consume function has processed its message and would start no second task.
+
+    EventBridge sends no attributes. A message of the topic has the attribute `ClaimCheck`, whatever its payload is.
+    """
     body = _json(message)
-    if not isinstance(body.get("taskArn"), str):
+    if not isinstance(body.get("taskArn"), str) or message.get("MessageAttributes"):
         return None
     reason = f"{body.get('stopCode') or 'failed task'}: {body.get('stoppedReason')}"
     return Parsed(reason, kept_because='not sent: run the task again by hand (runbook, "Failed tasks")')

@@ -12,7 +12,7 @@ from typing import Any
 from cli.redrive import Origin, dead_letter
 from cli.redrive.dead_letter import DeadLetter, Parser
 from cli.redrive.targets import Client, FunctionTarget, QueueTarget, StateMachineTarget, Target
-from stacks.deployment import Deployment, Names, Resource, SqsSubscriberConfig
+from stacks.deployment import Deployment, Names, Resource
 
 HELD_SECONDS = 900
 """How long received messages are hidden from other receivers, such as a second redrive."""
@@ -134,7 +134,7 @@ class DeadLetterSource:
 
 _EVENT_PARSERS = (dead_letter.parse_failed_invocation, dead_letter.parse_rejected_event)
 _PARSERS: dict[tuple[str, str], tuple[Parser, ...]] = {
-    ("sqs", "dead-letters"): (dead_letter.parse_queued,),
+    ("sqs", "dead-letters"): (dead_letter.parse_failed_task, dead_letter.parse_queued),
     ("sqs", "undelivered"): (dead_letter.parse_undelivered,),
     ("lambda", "dead-letters"): (dead_letter.parse_failed_invocation, dead_letter.parse_failed_task),
     ("lambda", "undelivered"): (dead_letter.parse_notification,),
@@ -159,13 +159,13 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
         raise NoSuchSource(f"{subscriber!r} is not a subscriber of this deployment. Subscribers: {known}.")
     own = names.subscribers[subscriber]
     if origin == "pipeline":
-        if not isinstance(config, SqsSubscriberConfig) or not config.pipeline:
+        if config.kind == "https" or not config.pipeline:
             raise NoSuchSource(f"{subscriber!r} does not start a pipeline. Remove --from pipeline.")
         trigger = partial(FunctionTarget, own.pipeline_trigger_function)
         return _queue(own.pipeline_trigger_dead_letter_queue, _EVENT_PARSERS, trigger)
     if origin == "executions":
-        if config.kind != "sqs":
-            raise NoSuchSource(f"{subscriber!r} is of kind {config.kind} and has no state machine. Remove --from.")
+        if own.application != "state_machine":
+            raise NoSuchSource(f"{subscriber!r} has no state machine. Remove --from.")
         return DeadLetterSource(
             resource=own.state_machine,
             reader=partial(ExecutionReader, own.state_machine),

@@ -1,12 +1,11 @@
 """Lambda handler of the consume function of a subscriber with a queue."""
 
 import os
-import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
     EventType,
@@ -18,24 +17,14 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from claim_check import Dereferencer, Disposition, disposition
+from consume.consumer import Consumer
 from consume_queue.dead_letter import send_to_dead_letters
-from consume_queue.execution import start_execution
 from consume_queue.settings import Settings
-from shared.handoff import prepare_handoff
-from shared.telemetry import (
-    count_stale_replica,
-    counting_errors,
-    log_handoff,
-    logger,
-    metrics,
-    record_delivery_latency,
-    record_processing_time,
-)
+from shared.telemetry import count_stale_replica, counting_errors, logger, metrics, record_delivery_latency
 
 settings = Settings.from_environment(os.environ)
 dereferencer = Dereferencer(stores=settings.trusted_stores, on_stale=count_stale_replica)
-staging_s3 = boto3.client("s3", region_name=settings.staging_store.region)
-states = boto3.client("stepfunctions")
+consumer = Consumer.from_environment(os.environ)
 sqs = boto3.client("sqs")
 
 
@@ -47,15 +36,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     # In a FIFO queue, records after a failed record of the same group must wait for its retry.
     processor = SqsFifoPartialProcessor(skip_group_on_error=True) if fifo else BatchProcessor(event_type=EventType.SQS)
     processor.raise_on_entire_batch_failure = False
-    return process_partial_response(event, record_handler=process, processor=processor, context=context)
+    shares = _shares(context.get_remaining_time_in_millis, len(event["Records"]))
+
+    def process_record(record: SQSRecord) -> None:
+        process(record, next(shares))
+
+    return process_partial_response(event, record_handler=process_record, processor=processor, context=context)
 
 
-def process(record: SQSRecord) -> None:
+def _shares(remaining_ms: Callable[[], int], records: int) -> Iterator[Callable[[], int]]:
+    """Yield each record's share of the invocation's remaining time: a slow record leaves time for those after it."""
+    for left in range(records, 0, -1):
+        others = remaining_ms() * (left - 1) // left
+        yield lambda others=others: remaining_ms() - others  # type: ignore[misc]
+
+
+def process(record: SQSRecord, remaining_ms: Callable[[], int]) -> None:
     """Process one record. If its error is permanent, or this is its last receive, dead-letter it with its reason."""
     logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # removes the previous record's id
     try:
         with counting_errors():
-            consume(record)
+            consumer.consume(dereferencer.message(record.raw_event), remaining_ms)
     except Exception as error:
         last = int(record.attributes.approximate_receive_count or 0) >= settings.maximum_receives
         # In a FIFO queue, later messages of the group would overtake a message that waits for a permission.
@@ -63,16 +64,5 @@ def process(record: SQSRecord) -> None:
         if not last and disposition(error, denied=denied) != Disposition.DEAD_LETTER:
             raise
         send_to_dead_letters(record.raw_event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
-
-
-def consume(record: SQSRecord) -> None:
-    """Start an execution with the record's message."""
-    message = dereferencer.message(record.raw_event)
-    logger.append_keys(message_id=message.id)
-    started = time.monotonic()
-    handoff = prepare_handoff(message, staging=settings.staging_store, staging_s3=staging_s3)
-    arn = start_execution(handoff, state_machine_arn=settings.state_machine_arn, states=states)
-    metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=handoff.bytes)
-    record_processing_time(started)
-    record_delivery_latency(datetime.fromtimestamp(int(record.attributes["SentTimestamp"]) / 1000, tz=UTC))
-    log_handoff(handoff, arn)
+    else:
+        record_delivery_latency(datetime.fromtimestamp(int(record.attributes["SentTimestamp"]) / 1000, tz=UTC))

@@ -1,4 +1,4 @@
-"""Settings of the consume function of a subscriber with a queue."""
+"""Settings of the consume function of a subscriber with a queue. `consume.settings` has those of its application."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,9 @@ from shared.settings import EnvironmentSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(EnvironmentSettings):
-    """Stores, the state machine, and the dead-letter queue."""
+    """Stores and the dead-letter queue."""
 
     trusted_stores: tuple[Store, ...]
-    staging_store: Store
-    state_machine_arn: str
     dead_letter_queue_url: str
     maximum_receives: int
     """Number of receives after which SQS moves a message to the dead-letter queue."""

@@ -1,7 +1,6 @@
-"""The consume function of a subscriber without a queue. It runs an ECS task with each hand-off.
+"""The consume function of a subscriber without a queue.
 
-handler.py       the event, record by record
+handler.py       the event, record by record, each with `consume.consumer`
 settings.py      the function's settings
-task.py          a hand-off -> a task
-idempotency.py   the tasks that were started, by message id
+dead_letter.py   an event with a permanent error -> the dead-letter queue, with its reason
 """

@@ -1,8 +1,6 @@
-"""Settings of the consume function of a subscriber without a queue."""
+"""Settings of the consume function of a subscriber without a queue. `consume.settings` has those of its application."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from claim_check import Store
 from shared.settings import EnvironmentSettings
@@ -10,16 +8,7 @@ from shared.settings import EnvironmentSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(EnvironmentSettings):
-    """Stores, the ECS task, and the idempotency table."""
+    """Stores and the dead-letter queue."""
 
     trusted_stores: tuple[Store, ...]
-    staging_store: Store
-    cluster_arn: str
-    task_definition_arn: str
-    container: str
-    """Name of the container that gets the hand-off in its environment."""
-    network: Mapping[str, Any]
-    """The `awsvpcConfiguration` of `ecs:RunTask`."""
-    idempotency_table: str
-    idempotency_seconds: int
-    """Time until a record expires."""
+    dead_letter_queue_url: str

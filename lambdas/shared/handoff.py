@@ -1,10 +1,23 @@
 """The hand-off: a pointer to a payload and its summary, which a consume function passes to the application."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from claim_check import ClaimCheckError, Dereferencer, MalformedMessage, Message, Payload, S3Object, Store, offload
+import boto3
+
+from claim_check import (
+    ClaimCheckError,
+    Dereferencer,
+    MalformedMessage,
+    Message,
+    Payload,
+    Proof,
+    S3Object,
+    Store,
+    offload,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,9 +37,16 @@ class _Checksums(Protocol):
 
 
 class InputTooLarge(ClaimCheckError):
-    """Subject and attributes exceed the size of an execution's input."""
+    """Subject, attributes and own code's result exceed the size of an execution's input, or of a task's environment."""
 
-    advice = "Publish the message again with fewer attributes, under another message id."
+    advice = "Return less from own code and redrive, or publish the message again with fewer attributes."
+
+
+class InvalidResult(ClaimCheckError):
+    """Own code returned a value that JSON cannot hold. It may return another after its next deployment."""
+
+    repairable = True
+    advice = "Return numbers, text, lists and dictionaries from own code, then redrive."
 
 
 class EncodingNotSupported(ClaimCheckError):
@@ -56,6 +76,8 @@ class HandOff:
     proved_by: str = "size"
     subject: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    result: Any = None
+    """The JSON-ready result of the consume function's own code."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -76,6 +98,7 @@ class HandOff:
                 "subject": self.subject,
                 "attributes": dict(self.attributes),
             },
+            "result": self.result,
         }
 
     @classmethod
@@ -105,13 +128,14 @@ class HandOff:
                     proved_by=proved_by,
                     subject=subject,
                     attributes={str(name): str(value) for name, value in attributes.items()},
+                    result=content.get("result"),
                 )
         raise MalformedMessage("the input must have message_id, pointer and summary")
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variables of a task. They omit subject and attributes, which can be too large.
 
-        A checksum without a value is omitted.
+        A checksum without a value is omitted, and so is a result of None. `RESULT` is JSON.
         """
         checksums = {f"PAYLOAD_{name.upper()}": getattr(self, name) for name in CHECKSUMS}
         return {
@@ -122,6 +146,7 @@ class HandOff:
             "PAYLOAD_REGION": self.stored.region,
             "PAYLOAD_BYTES": str(self.bytes),
             **{name: value for name, value in checksums.items() if value is not None},
+            **({} if self.result is None else {"RESULT": json.dumps(self.result, ensure_ascii=False)}),
         }
 
     @classmethod
@@ -140,6 +165,7 @@ class HandOff:
             sha256=variables.get("PAYLOAD_SHA256"),
             crc64nvme=variables.get("PAYLOAD_CRC64NVME"),
             crc32=variables.get("PAYLOAD_CRC32"),
+            result=json.loads(variables.get("RESULT", "null")),
         )
 
     def payload(self, dereferencer: Dereferencer) -> Payload:
@@ -159,32 +185,48 @@ class HandOff:
         )
 
 
-def fingerprint(checksums: "_Checksums") -> str | None:
+def fingerprint(checksums: _Checksums) -> str | None:
     """Return the strongest checksum with its name, or None if there is none."""
     values = ((name, getattr(checksums, name)) for name in CHECKSUMS)
     return next((f"{name} {value}" for name, value in values if value), None)
 
 
-def prepare_handoff(message: Message, *, staging: Store, staging_s3: "S3Client") -> HandOff:
-    """Prove the payload by one HeadObject, and return its hand-off.
+@dataclass(frozen=True, kw_only=True)
+class Staging:
+    """The staging bucket, for payloads that came inline."""
 
-    An inline payload is stored in the staging bucket, so that the application always gets a pointer. The call can be
-    repeated.
+    store: Store
+    s3: "S3Client"
 
-    Raises:
-        ClaimCheckError: The payload does not exist, S3 failed, or size or checksum differ from the message.
-    """
+    @classmethod
+    def of(cls, store: Store) -> Self:
+        """Return the bucket of a store, with a client in its Region."""
+        return cls(store=store, s3=boto3.client("s3", region_name=store.region))
+
+
+def reject_compressed(message: Message) -> None:
+    """Raise EncodingNotSupported for a compressed payload."""
     if message.encoding:
         raise EncodingNotSupported(
             f"the payload is compressed ({message.encoding}), and the application could not expand it",
             message_id=message.id,
             pointer=message.pointer,
         )
-    proof = message.payload.verify()
+
+
+def prepare_handoff(message: Message, proof: Proof, *, result: Any = None, staging: Staging) -> HandOff:
+    """Return the hand-off of a proved payload.
+
+    An inline payload is stored in the staging bucket, so that the application always gets a pointer. The call can be
+    repeated.
+
+    Raises:
+        ClaimCheckError: S3 failed.
+    """
     stored = message.stored
     if stored is None:
         body = message.payload.read(limit=message.size)
-        stored = offload(body, store=staging, message_id=message.id, s3=staging_s3).stored
+        stored = offload(body, store=staging.store, message_id=message.id, s3=staging.s3).stored
     checksums: _Checksums = message if fingerprint(message) else proof.reported
     return HandOff(
         message_id=message.id,
@@ -199,4 +241,5 @@ def prepare_handoff(message: Message, *, staging: Store, staging_s3: "S3Client")
         attributes={
             name: attribute.value for name, attribute in message.attributes.items() if isinstance(attribute.value, str)
         },
+        result=result,
     )

@@ -8,8 +8,8 @@ from datetime import datetime
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from claim_check import PayloadCorrupt
-from shared.handoff import HandOff
+from claim_check import Message, PayloadCorrupt, Proof
+from shared.handoff import fingerprint
 
 logger = Logger()
 metrics = Metrics()
@@ -26,12 +26,13 @@ def counting_errors() -> Iterator[None]:
         raise
 
 
-def log_handoff(handoff: HandOff, application: str) -> None:
+def log_handoff(message: Message, proof: Proof, application: str) -> None:
     """Log the hand-off to an execution or a task, by its ARN.
 
     If `proved_by` is "size", S3 and the message have no checksum in common: the application's reading is the proof.
     """
-    summary = {"bytes": handoff.bytes, "checksum": handoff.fingerprint, "proved_by": handoff.proved_by}
+    checksum = fingerprint(message) or fingerprint(proof.reported)
+    summary = {"bytes": message.size, "checksum": checksum, "proved_by": proof.checksum or "size"}
     logger.info("handed off", extra={"application": application, **summary})
 
 

@@ -16,17 +16,19 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from aws_cdk import aws_lambda as lambda_
 
+from stacks.common.own_code import own_code_files
+
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
 LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 
 
-def bundle(*packages: str) -> lambda_.Code:
-    """Return the code of a function that uses these packages of `lambdas/`.
+def bundle(*packages: str, own_code: Path | None = None) -> lambda_.Code:
+    """Return the code of a function that uses these packages of `lambdas/`, and a folder of own code.
 
     It is a zip file: CDK copies one file instead of the 400 files of a folder. It always has the code, also when the
     CDK CLI only lists stacks: a pipeline can deploy every assembly.
     """
-    folder, digest = _zipped(packages)
+    folder, digest = _zipped(packages, own_code)
     return lambda_.Code.from_asset(str(Path(folder.name) / _ZIP), asset_hash=digest)
 
 
@@ -34,7 +36,7 @@ _ZIP = "code.zip"
 
 
 @cache
-def _zipped(packages: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
+def _zipped(packages: tuple[str, ...], own_code: Path | None = None) -> tuple[TemporaryDirectory[str], str]:
     """Return a folder with the zip file, and the digest of its content.
 
     The folder exists until this process ends. The digest of the zip file itself would depend on the version of zlib.
@@ -42,6 +44,7 @@ def _zipped(packages: tuple[str, ...]) -> tuple[TemporaryDirectory[str], str]:
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     atexit.register(folder.cleanup)
     content = {name: path.read_bytes() for name, path in files(packages)}
+    content |= own_code_files(own_code) if own_code else {}
     digest = hashlib.sha256()
     with ZipFile(Path(folder.name) / _ZIP, "w", ZIP_DEFLATED) as archive:
         for name in sorted(content):

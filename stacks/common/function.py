@@ -1,6 +1,7 @@
 """A Lambda function: code, role, log group."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -14,6 +15,8 @@ from stacks.common.findings import acknowledge_wildcards
 
 METRICS = "coatcheck"
 """The namespace of the functions' own metrics. Their one dimension is `service`, the function's name."""
+DEFAULT_MEMORY_MIB = 1024
+"""Lambda allocates CPU and network in proportion to memory. Payloads are streamed, so their size needs none."""
 
 
 class Function(lambda_.Function):
@@ -28,6 +31,8 @@ class Function(lambda_.Function):
         role_name: str | None = None,
         package: str,
         shared: Sequence[str] = ("claim_check", "shared"),
+        own_code: Path | None = None,
+        memory_mib: int = DEFAULT_MEMORY_MIB,
         timeout: Duration,
         environment: Mapping[str, str],
         on_failure: lambda_.IDestination | None = None,
@@ -52,12 +57,11 @@ class Function(lambda_.Function):
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             handler=f"{package}.handler.handler",
-            code=bundle(*shared, package),
+            code=bundle(*shared, package, own_code=own_code),
             role=role,
             log_group=log_group,
             timeout=timeout,
-            # Lambda allocates CPU and network in proportion to memory. Payloads are streamed, so their size needs none.
-            memory_size=1024,
+            memory_size=memory_mib,
             tracing=lambda_.Tracing.ACTIVE,
             on_failure=on_failure,
             reserved_concurrent_executions=reserved_concurrent_executions,

@@ -10,6 +10,7 @@ from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
 from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.names import Names, ResearchNames
+from stacks.deployment.own_code import RESERVE_SECONDS
 from stacks.deployment.permissions import excessive_permissions
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
@@ -18,13 +19,24 @@ from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
 from stacks.deployment.subscriber import (
+    FunctionSubscriberConfig,
     HttpsSubscriberConfig,
     LambdaSubscriberConfig,
     SqsSubscriberConfig,
     SubscriberConfig,
 )
+from stacks.deployment.types import Table
 
 DAY_SECONDS = 86_400
+_WITH_FUNCTION = ("state_machine", "ecs_task", "function")
+_APPLICATIONS_OF = {
+    **dict.fromkeys(("landing", "pipeline", "state_machine"), ("state_machine",)),
+    **dict.fromkeys(("task", "network"), ("ecs_task",)),
+    **dict.fromkeys(("function_timeout_seconds", "batch_size", "maximum_concurrency"), _WITH_FUNCTION),
+    "code": _WITH_FUNCTION,
+    "reader_principals": ("queue",),
+}
+"""The applications to which a key applies. Other keys apply to all."""
 
 
 def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
@@ -50,17 +62,21 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
         match subscriber:
             case SqsSubscriberConfig():
                 yield from _check_sqs(key, subscriber)
-                yield from _check_state_machine(key, subscriber, names)
-                yield from _check_pipeline(key, subscriber, deployment.research)
+                yield from _check_reader_principals(key, subscriber)
             case LambdaSubscriberConfig():
                 yield from _check_lambda(key, subscriber, publisher)
-                yield from _check_zones(key, subscriber)
-                yield from _check_build(key, subscriber)
-                yield from _check_task(f"{key}.task", subscriber.task)
             case HttpsSubscriberConfig():
                 yield from _check_https(key, subscriber, publisher)
         if subscriber.kind != "https":
             yield from _check_delivery(key, subscriber, publisher)
+            yield from _check_application(key, subscriber, publisher)
+            yield from _check_code(key, subscriber, names)
+            yield from _check_state_machine(key, subscriber, names)
+            yield from _check_pipeline(key, subscriber, deployment.research)
+            if subscriber.application == "ecs_task":
+                yield from _check_zones(key, subscriber)
+                yield from _check_build(key, subscriber)
+                yield from _check_task(f"{key}.task", subscriber.task)
         yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
     yield from payload_lifetime.check_archive(publisher)
     yield from quotas.check_messaging(deployment, names)
@@ -162,7 +178,7 @@ def _check_filter(key: str, subscriber: SubscriberConfig, publisher: PublisherCo
 
 def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
     minimum = 6 * subscriber.function_timeout_seconds
-    if subscriber.visibility_timeout < minimum:
+    if subscriber.visibility_timeout < minimum and not subscriber.is_polled:
         yield Problem(
             f"{key}.visibility_timeout_seconds",
             subscriber.visibility_timeout,
@@ -187,9 +203,58 @@ def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
         )
 
 
-def _check_state_machine(key: str, subscriber: SqsSubscriberConfig, names: Names) -> Iterator[Problem]:
+def _check_application(key: str, subscriber: FunctionSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
+    """Check that the kind can deliver to the application, and that no key is for another application."""
+    application = subscriber.application
+    if application == "queue" and subscriber.kind == "lambda":
+        text = 'a service can poll the queue of kind = "sqs" only. Use kind = "sqs", or another application.'
+        yield Problem(f"{key}.application", application, text)
+    if application == "ecs_task" and subscriber.kind == "sqs" and publisher.fifo:
+        yield Problem(
+            f"{key}.application",
+            application,
+            "tasks of a message group run at the same time, so that publisher.fifo = true has no effect on them. Use "
+            'application = "function" or publisher.fifo = false.',
+        )
+    if application == "function" and not subscriber.code:
+        text = "is own code alone, and there is none. Add [subscribers.code] with the folder of the code."
+        yield Problem(f"{key}.application", application, text)
+    for name, field in type(subscriber).model_fields.items():
+        value, needed = getattr(subscriber, name), _APPLICATIONS_OF.get(name, (application,))
+        if application in needed or value == field.default:
+            continue
+        shown = value.model_dump(mode="json", exclude_unset=True) if isinstance(value, Table) else value
+        known = " or ".join(f'"{each}"' for each in needed)
+        text = f'applies with application = {known}, and application is "{application}". Remove {name} or change it.'
+        yield Problem(f"{key}.{name}", shown, text)
+
+
+def _check_code(key: str, subscriber: FunctionSubscriberConfig, names: Names) -> Iterator[Problem]:
+    code = subscriber.code
+    if not code:
+        return
+    batch = subscriber.batch_size if subscriber.kind == "sqs" else 1
+    needed = batch * code.timeout_seconds + RESERVE_SECONDS
+    if subscriber.function_timeout_seconds < needed:
+        of_batch = f"{batch} x " if subscriber.kind == "sqs" else ""
+        yield Problem(
+            f"{key}.function_timeout_seconds",
+            subscriber.function_timeout_seconds,
+            f"own code may take {of_batch}{code.timeout_seconds} s, and the function needs {RESERVE_SECONDS} s more. "
+            f"Use at least {needed}, or lower code.timeout_seconds{' or batch_size' if of_batch else ''}.",
+        )
+    if file := code.permissions:
+        for placeholder in unknown_placeholders(file, known=()):
+            text = f"the placeholder ${{{placeholder}}} has no value. Use an ARN."
+            yield Problem(f"{key}.code.permissions", file, text)
+        for text in excessive_permissions(file, names):
+            yield Problem(f"{key}.code.permissions", file, text)
+
+
+def _check_state_machine(key: str, subscriber: FunctionSubscriberConfig, names: Names) -> Iterator[Problem]:
+    placeholders = (*PLACEHOLDERS, *(LANDING_PLACEHOLDERS if subscriber.landing else ()))
     for name, file in subscriber.state_machine or ():
-        for placeholder in unknown_placeholders(file, landing=bool(subscriber.landing)) if file else ():
+        for placeholder in unknown_placeholders(file, known=placeholders) if file else ():
             known = ", ".join(f"${{{known}}}" for known in PLACEHOLDERS)
             remedy = "Add [subscribers.landing]" if placeholder in LANDING_PLACEHOLDERS else f"Use one of {known}"
             text = f"the placeholder ${{{placeholder}}} has no value. {remedy}."
@@ -199,7 +264,9 @@ def _check_state_machine(key: str, subscriber: SqsSubscriberConfig, names: Names
             yield Problem(f"{key}.state_machine.permissions", file, text)
 
 
-def _check_pipeline(key: str, subscriber: SqsSubscriberConfig, research: ResearchConfig | None) -> Iterator[Problem]:
+def _check_pipeline(
+    key: str, subscriber: FunctionSubscriberConfig, research: ResearchConfig | None
+) -> Iterator[Problem]:
     """Check that the pipeline is in the subscriber's account and Region, so that no cross-account policy is needed."""
     name = subscriber.pipeline
     if name is None:
@@ -256,6 +323,10 @@ def _check_https(key: str, subscriber: HttpsSubscriberConfig, publisher: Publish
             f"SNS does not deliver over HTTPS from a topic with publisher.maximum_message_bytes = "
             f"{publisher.maximum_message_bytes}. Use at most {SNS_DEFAULT_MAXIMUM_BYTES}.",
         )
+    yield from _check_reader_principals(key, subscriber)
+
+
+def _check_reader_principals(key: str, subscriber: SqsSubscriberConfig | HttpsSubscriberConfig) -> Iterator[Problem]:
     for index, arn in enumerate(subscriber.reader_principals):
         _, role_partition, _, _, account, _ = arn.split(":", 5)
         if (role_partition, account) != (partition(subscriber.region), subscriber.account):
@@ -278,7 +349,7 @@ def _check_fifo(
         )
 
 
-def _check_zones(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Problem]:
+def _check_zones(key: str, subscriber: FunctionSubscriberConfig) -> Iterator[Problem]:
     """Check that Fargate is in the zones of a network that the stack creates, which CloudFormation selects."""
     if subscriber.region in FARGATE_ZONES and not subscriber.network:
         yield Problem(
@@ -289,7 +360,7 @@ def _check_zones(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Probl
         )
 
 
-def _check_build(key: str, subscriber: LambdaSubscriberConfig) -> Iterator[Problem]:
+def _check_build(key: str, subscriber: FunctionSubscriberConfig) -> Iterator[Problem]:
     """Check that the task's image can be built in the Region."""
     if not subscriber.task.image and not has_resource_type(subscriber.region, "AWS::CodeBuild::Project"):
         yield Problem(

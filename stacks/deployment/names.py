@@ -12,9 +12,7 @@ from claim_check import Replica, Store
 from stacks.deployment.model import Deployment
 from stacks.deployment.regions import dns_suffix, is_opt_in_for_sns, partition
 from stacks.deployment.research import App, ImageConfig, ResearchConfig, UserConfig
-from stacks.deployment.subscriber import (
-    SubscriberConfig,
-)
+from stacks.deployment.subscriber import SubscriberConfig
 
 PAYLOADS = "payloads/"
 """Prefix of offloaded payloads in the payload bucket."""
@@ -182,6 +180,7 @@ class SubscriberNames:
         self.publisher = publisher
         self.name = name
         self.kind = subscriber.kind
+        self.application = None if subscriber.kind == "https" else subscriber.application
         self.subscribed = subscriber.subscribed
         self.place = place
         self.stack = prefix
@@ -208,15 +207,15 @@ class SubscriberNames:
         self.task_build_function = place.named("lambda", f"{prefix}-image-build", "function:")
         self.idempotency_table = place.named("dynamodb", f"{prefix}-idempotency", "table/")
         self.reader_role = place.role(f"{prefix}-reader")
-        """The consume function's role. For `https`, the role that the endpoint assumes."""
+        """The consume function's role. For `https` and a polled queue, the role of the subscriber's service."""
         self.task_role = place.role(f"{prefix}-task")
         self.copy_role = place.role(f"{prefix}-copy")
         self.pipeline_trigger_role = place.role(f"{prefix}-pipeline-trigger")
         self.reader_roles: tuple[Resource, ...] = (
             self.reader_role,
-            *([self.task_role] if subscriber.kind == "lambda" else []),
-            *([self.copy_role] if subscriber.kind == "sqs" and subscriber.landing else []),
-            *([self.pipeline_trigger_role] if subscriber.kind == "sqs" and subscriber.pipeline else []),
+            *([self.task_role] if subscriber.kind != "https" and subscriber.application == "ecs_task" else []),
+            *([self.copy_role] if subscriber.kind != "https" and subscriber.landing else []),
+            *([self.pipeline_trigger_role] if subscriber.kind != "https" and subscriber.pipeline else []),
         )
         """The roles that may read payloads."""
         self._copies = not {self.copy_role, self.pipeline_trigger_role}.isdisjoint(self.reader_roles)
@@ -233,6 +232,11 @@ class SubscriberNames:
         """
         own = (via_s3(self.place.region),) if self._copies else ()
         return tuple(dict.fromkeys((bucket.via_service, *own)))
+
+    @property
+    def has_consume_function(self) -> bool:
+        """Whether a function of coatcheck consumes the messages."""
+        return self.application not in (None, "queue")
 
     @property
     def staging_store(self) -> Store:

@@ -33,15 +33,19 @@ def pointer_delays(subscriber: SubscriberConfig) -> dict[str, int]:
         "SNS retries": HTTPS_RETRY_DAYS if subscriber.kind == "https" else SNS_RETRY_DAYS,
         "undelivered queue": retention,
     }
-    match subscriber.kind:
-        case "sqs":
-            delays |= {"queue": subscriber.queue_retention_days, "dead-letter queue": retention}
-            if subscriber.landing:
-                delays |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redrive": EXECUTION_REDRIVE_DAYS}
-            if subscriber.pipeline:
-                delays |= {"pipeline trigger retries": LAMBDA_RETRY_DAYS, "pipeline trigger dead letters": retention}
-        case "lambda":
-            delays |= {"Lambda retries": LAMBDA_RETRY_DAYS, "dead-letter queue": retention, "failed task": retention}
+    if subscriber.kind == "https":
+        return delays
+    if subscriber.kind == "sqs":
+        delays |= {"queue": subscriber.queue_retention_days}
+    else:
+        delays |= {"Lambda retries": LAMBDA_RETRY_DAYS}
+    delays |= {"dead-letter queue": retention}
+    if subscriber.application == "ecs_task":
+        delays |= {"failed task": retention}
+    if subscriber.landing:
+        delays |= {"execution retries": EXECUTION_RETRY_DAYS, "execution redrive": EXECUTION_REDRIVE_DAYS}
+    if subscriber.pipeline:
+        delays |= {"pipeline trigger retries": LAMBDA_RETRY_DAYS, "pipeline trigger dead letters": retention}
     return delays
 
 

@@ -1,4 +1,4 @@
-"""The ceiling of `subscribers.state_machine.permissions`: what a file cannot allow the state machine.
+"""The ceiling of a `permissions` file: what it cannot allow a subscriber's state machine or own code.
 
 A file's statements are a part of the intended permissions, so that no proof can find them too wide.
 """
@@ -15,7 +15,7 @@ from stacks.deployment.names import Names, PayloadBucketNames, Resource
 from stacks.deployment.state_machine import as_list
 
 _PASSED = ("iam:PassRole", "sts:AssumeRole")
-"""The actions of IAM and STS that a state machine may need, each on complete ARNs of roles."""
+"""The actions of IAM and STS that an application may need, each on complete ARNs of roles."""
 _CHANGING = re.compile("Add|Attach|Create|Delete|Disable|Enable|Publish|Put|Remove|Retire|Revoke|Schedule|Set|Update")
 _OF_DATA = {
     *("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:DeleteObjectVersion"),
@@ -39,7 +39,7 @@ def excessive_permissions(file: str, names: Names) -> Iterator[str]:
 def _excess(action: str, resource: str, own: list[str]) -> str | None:
     service, _, name = action.partition(":")
     if service in ("iam", "sts") and action not in _PASSED:
-        return f"a state machine may not change or assume identities. Only {' and '.join(_PASSED)} are allowed."
+        return f"an application may not change or assume identities. Only {' and '.join(_PASSED)} are allowed."
     if action in _PASSED and re.search(r"[*?$]", resource):
         return "allows more than one role. Give the role's complete ARN."
     if resource.startswith("${"):

@@ -122,11 +122,13 @@ def _subscriber_names(key: str, subscriber: SubscriberConfig, names: SubscriberN
     yield _Name(key, name, "reader role", names.reader_role.name, ROLE_LENGTH)
     yield _Name(key, name, "undelivered queue", names.undelivered_queue.name, QUEUE_LENGTH)
     if subscriber.kind != "https":
-        yield _Name(key, name, "staging bucket", names.staging_bucket.name, BUCKET_LENGTH)
-        yield _Name(key, name, "consume function", names.consume_function.name, FUNCTION_LENGTH)
         yield _Name(key, name, "dead-letter queue", names.dead_letter_queue.name, QUEUE_LENGTH)
-    if subscriber.kind == "sqs" and subscriber.landing:
-        yield _Name(key, name, "landing bucket", names.landing_bucket.name, BUCKET_LENGTH)
+        if subscriber.hands_off:
+            yield _Name(key, name, "staging bucket", names.staging_bucket.name, BUCKET_LENGTH)
+        if names.has_consume_function:
+            yield _Name(key, name, "consume function", names.consume_function.name, FUNCTION_LENGTH)
+        if subscriber.landing:
+            yield _Name(key, name, "landing bucket", names.landing_bucket.name, BUCKET_LENGTH)
 
 
 def _research_names(research: ResearchConfig, names: ResearchNames) -> Iterator[_Name]:

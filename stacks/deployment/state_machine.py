@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,12 +84,17 @@ class StateMachineConfig(Table):
     """
 
 
-def unknown_placeholders(path: str, *, landing: bool) -> list[str]:
+def unknown_placeholders(path: str, *, known: Collection[str]) -> list[str]:
     """Return the placeholders of a file that have no value."""
-    known = {*PLACEHOLDERS, *(LANDING_PLACEHOLDERS if landing else ())}
-    return sorted(set(_PLACEHOLDER.findall(Path(path).read_text(encoding="utf-8"))) - known)
+    return sorted(set(_PLACEHOLDER.findall(Path(path).read_text(encoding="utf-8"))).difference(known))
 
 
 def fill_placeholders(path: str, values: Mapping[str, str]) -> str:
     """Return a file's text with the placeholders' values."""
     return _PLACEHOLDER.sub(lambda match: values[match[1]], Path(path).read_text(encoding="utf-8"))
+
+
+def read_statements(path: str, values: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return the IAM statements of a file, with the placeholders' values."""
+    statements: list[dict[str, Any]] = json.loads(fill_placeholders(path, values or {}))
+    return statements

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.filter_policy import FilterPolicy
+from stacks.deployment.own_code import CodeConfig
 from stacks.deployment.state_machine import StateMachineConfig
 from stacks.deployment.types import Account, Array, EndpointUrl, Name, Region, RoleArn, Table
 
@@ -47,18 +48,50 @@ class BaseSubscriberConfig(Table):
     """
 
 
-class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
-    """Keys of subscribers with a consume function."""
+Application = Literal["state_machine", "ecs_task", "function", "queue"]
 
+
+class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
+    """Keys of subscribers of kind `sqs` and `lambda`, whose application is chosen apart from the kind."""
+
+    application: Application
+    """What gets each payload: a Step Functions execution, an ECS task, own code alone, or the subscriber's own service,
+    which polls the queue. See [applications](#applications). Default: `"state_machine"` with `sqs`, `"ecs_task"` with
+    `lambda`.
+    """
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
-    """Timeout of the consume function. It reads no payload, so its time does not depend on sizes."""
+    """Timeout of the consume function. Without `code` it reads no payload, so that its time does not depend on sizes.
+    With `code`, it must be enough for a batch: `batch_size` times `code.timeout_seconds`, and 30 seconds.
+    """
+    code: CodeConfig | None = None
+    """Own code that the consume function calls with each message before the hand-off."""
+    landing: LandingConfig | None = None
+    """A copy of each payload in a bucket of the subscriber."""
+    pipeline: Name | None = None
+    """Name of one of `[[research.pipelines]]`, which is started with each payload. Requires `application =
+    "state_machine"`. Subscriber and research environment must share account and Region.
+    """
+    state_machine: StateMachineConfig | None = None
+    """A state machine in place of the built-in one."""
+    task: EcsTaskConfig = EcsTaskConfig()
+    """The ECS task that runs for each message."""
+    network: NetworkConfig | None = None
+    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1, where Fargate is not in
+    every zone.
+    """
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether the application gets a pointer from the consume function."""
+        return self.application in ("state_machine", "ecs_task")
 
 
 class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
-    """`[[subscribers]]` with `kind = "sqs"`: a queue, a function that polls it, and a state machine."""
+    """`[[subscribers]]` with `kind = "sqs"`: a queue, by default with a function that polls it and a state machine."""
 
     kind: Literal["sqs"]
-    """A queue, a function that polls it, and a Step Functions state machine."""
+    """A queue. A function polls it, unless `application = "queue"`."""
+    application: Application = "state_machine"
     batch_size: int = Field(default=5, ge=1, le=10)
     """Maximum number of messages for an invocation of the consume function. They are processed one after another."""
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
@@ -71,37 +104,34 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     """Retention of the queue."""
     visibility_timeout_seconds: int | None = Field(default=None, ge=30, le=43_200)
     """Time a received message is hidden from other receivers. Default and minimum: six times
-    `function_timeout_seconds`. With less, a message could be received again while it is processed.
+    `function_timeout_seconds`. With less, a message could be received again while it is processed. With `application =
+    "queue"` there is no minimum, and the default is 300.
     """
-    landing: LandingConfig | None = None
-    """A copy of each payload in a bucket of the subscriber."""
-    pipeline: Name | None = None
-    """Name of one of `[[research.pipelines]]`, which is started with each payload. Subscriber and research environment
-    must share account and Region.
+    reader_principals: Array[RoleArn] = ()
+    """With `application = "queue"`: roles of the account that may assume the reader role. Without any, the account's
+    own policies decide.
     """
-    state_machine: StateMachineConfig | None = None
-    """A state machine in place of the built-in one."""
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether the subscriber's own service polls the queue."""
+        return self.application == "queue"
 
     @property
     def visibility_timeout(self) -> int:
         """Seconds for which a received message is hidden from other receivers."""
-        return self.visibility_timeout_seconds or 6 * self.function_timeout_seconds
+        return self.visibility_timeout_seconds or (300 if self.is_polled else 6 * self.function_timeout_seconds)
 
 
 class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
-    """`[[subscribers]]` with `kind = "lambda"`: a function subscribed to the topic, and an ECS task."""
+    """`[[subscribers]]` with `kind = "lambda"`: a function subscribed to the topic, by default with an ECS task."""
 
     kind: Literal["lambda"]
-    """A function subscribed to the topic, and an ECS task."""
+    """A function subscribed to the topic."""
+    application: Application = "ecs_task"
     maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
     """Reserved concurrency of the consume function. Lambda queues further messages for up to six hours, then they are
     dead letters. Without it, the account's concurrency is the limit. See [reserved concurrency](#reserved-concurrency).
-    """
-    task: EcsTaskConfig = EcsTaskConfig()
-    """The ECS task that runs for each message."""
-    network: NetworkConfig | None = None
-    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1, where Fargate is not in
-    every zone.
     """
 
 

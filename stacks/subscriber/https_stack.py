@@ -6,14 +6,13 @@ The stack has a role that reads payloads, and the queue for messages that SNS co
 import json
 
 from aws_cdk import CfnOutput, Environment, Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
-from stacks.cross_account import grant_read_payloads
 from stacks.deployment import HttpsSubscriberConfig
 from stacks.deployment.names import SubscriberNames
+from stacks.subscriber.reader import Reader
 from stacks.subscriber.subscription import Subscription
 
 DELIVERY_POLICY = {
@@ -51,21 +50,13 @@ class HttpsSubscriberStack(Stack):
             env=Environment(account=names.place.account, region=names.publisher.place.region),
             description="coatcheck: a role and a queue for an HTTPS endpoint that receives messages of any size.",
         )
-        account: iam.IPrincipal = iam.AccountPrincipal(names.place.account)
-        if settings.reader_principals:
-            # A condition names the roles. As a principal, a role that does not exist, or is created again later, would
-            # break the policy.
-            account = iam.PrincipalWithConditions(
-                account, {"ArnEquals": {"aws:PrincipalArn": list(settings.reader_principals)}}
-            )
-        reader = iam.Role(
+        reader = Reader(
             self,
             "Reader",
-            role_name=names.reader_role.name,
-            description=f"Assumed by the HTTPS endpoint {settings.endpoint} to read payloads."[:1000],
-            assumed_by=account,
+            names=names,
+            principals=settings.reader_principals,
+            description=f"Assumed by the HTTPS endpoint {settings.endpoint} to read payloads.",
         )
-        grant_read_payloads(reader, names)
         alarms = Alarms(self, "Alarms", defaults=defaults)
         subscription = Subscription(
             self,

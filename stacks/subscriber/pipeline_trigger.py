@@ -15,7 +15,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.findings import BELOW_A_PREFIX
 from stacks.common.function import Function
 from stacks.common.grants import allow
-from stacks.deployment import SqsSubscriberConfig
+from stacks.deployment import FunctionSubscriberConfig
 from stacks.deployment.names import ResearchNames, SubscriberNames
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
@@ -35,7 +35,7 @@ class PipelineTrigger(Construct):
         id: str,
         *,
         names: SubscriberNames,
-        settings: SqsSubscriberConfig,
+        settings: FunctionSubscriberConfig,
         pipeline: str,
         research: ResearchNames,
         consumer: Consumer,

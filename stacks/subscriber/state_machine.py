@@ -3,7 +3,6 @@
 CopyPayload (with a landing bucket) -> PublishResult, or the definition that the deployment file names.
 """
 
-import json
 from collections.abc import Sequence
 
 from aws_cdk import Duration, RemovalPolicy
@@ -19,7 +18,7 @@ from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_invoke
 from stacks.common.service_role import ServiceRole
 from stacks.deployment.names import SubscriberNames
-from stacks.deployment.state_machine import StateMachineConfig, fill_placeholders
+from stacks.deployment.state_machine import StateMachineConfig, fill_placeholders, read_statements
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
 
@@ -95,7 +94,7 @@ class StateMachine(sfn.StateMachine):
         if landing:
             grant_invoke(landing.copy_function, role)
         if settings and settings.permissions:
-            for statement in json.loads(fill_placeholders(settings.permissions, values)):
+            for statement in read_statements(settings.permissions, values):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))
 
     def grant_start(self, role: iam.IRole) -> None:

@@ -10,7 +10,13 @@ from aws_cdk import aws_stepfunctions as sfn
 
 import claim_check
 from access.assembly import read
-from stacks.deployment.state_machine import StateMachineConfig, as_list, unknown_placeholders
+from stacks.deployment.state_machine import (
+    LANDING_PLACEHOLDERS,
+    PLACEHOLDERS,
+    StateMachineConfig,
+    as_list,
+    unknown_placeholders,
+)
 from tests.templates import ROOT
 
 FOLDER = ROOT / "applications" / "state_machine"
@@ -22,7 +28,7 @@ def test_sample_is_accepted_by_the_deployment_file(name: str) -> None:
     config = StateMachineConfig.model_validate(files, context={"folder": FOLDER})
     for path in (config.definition, config.permissions):
         assert path
-        assert unknown_placeholders(path, landing=True) == []
+        assert unknown_placeholders(path, known=(*PLACEHOLDERS, *LANDING_PLACEHOLDERS)) == []
 
 
 @pytest.mark.parametrize("name", ["orders", "rows"])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import consume.settings
 import consume_queue.settings
 import consume_topic.settings
 import copy_payload.settings
@@ -134,16 +135,15 @@ class Environment:
             case "publish":
                 return self._publish_settings().to_environment()
             case "orders":
-                return self._queue_settings(function, self._replicated_store).to_environment()
+                return self._queue_settings(function, self._replicated_store)
             case "ledger":
-                return self._queue_settings(function, self._store).to_environment()
+                return self._queue_settings(function, self._store)
             case "copy":
                 return copy_payload.settings.Settings(
                     trusted_stores=(self._replicated_store, self._staging["orders"]), landing_store=self._landing
                 ).to_environment()
             case "billing":
-                return consume_topic.settings.Settings(
-                    trusted_stores=(self._store,),
+                application = consume.settings.EcsTaskSettings(
                     staging_store=self._staging["billing"],
                     cluster_arn=self._cluster,
                     task_definition_arn=self._task_definition,
@@ -151,7 +151,11 @@ class Environment:
                     network={"subnets": ["subnet-1"], "securityGroups": ["sg-1"]},
                     idempotency_table="idempotency",
                     idempotency_seconds=86_400,
-                ).to_environment()
+                )
+                settings = consume_topic.settings.Settings(
+                    trusted_stores=(self._store,), dead_letter_queue_url=self.dead_letters[function]
+                )
+                return settings.to_environment() | application.to_environment()
             case _:
                 return {
                     "TOPIC_ARN": self.topic,
@@ -174,14 +178,16 @@ class Environment:
             maximum_upload_bytes=2**31,
         )
 
-    def _queue_settings(self, name: str, store: Store) -> consume_queue.settings.Settings:
-        return consume_queue.settings.Settings(
+    def _queue_settings(self, name: str, store: Store) -> dict[str, str]:
+        settings = consume_queue.settings.Settings(
             trusted_stores=(store,),
-            staging_store=self._staging[name],
-            state_machine_arn=self.executions[name].state_machine,
             dead_letter_queue_url=self.dead_letters[name],
             maximum_receives=MAXIMUM_RECEIVES,
         )
+        application = consume.settings.StateMachineSettings(
+            staging_store=self._staging[name], state_machine_arn=self.executions[name].state_machine
+        )
+        return settings.to_environment() | application.to_environment()
 
     def _bucket(self, name: str, region: str = REGION) -> str:
         name, s3 = f"{name}-{ACCOUNT}", self.client("s3", region)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import pytest
@@ -69,22 +69,27 @@ def context() -> SimpleNamespace:
     )
 
 
-Load = Callable[[EnvironmentSettings], ModuleType]
+class Load(Protocol):
+    """Imports the handler whose package has the first settings. `variables`: further variables of the environment."""
+
+    def __call__(self, *settings: EnvironmentSettings, **variables: str) -> ModuleType: ...
 
 
 @pytest.fixture
 def load(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Import the handler of a function's settings, as a cold start does."""
-    loaded: set[str] = {"shared.telemetry"}
+    loaded = {"shared.telemetry", "consume.application", "consume.consumer", "consume.own_code", "application"}
 
     def forget() -> None:
         for name in loaded:
             sys.modules.pop(name, None)
 
-    def load(settings: EnvironmentSettings) -> ModuleType:
-        package = type(settings).__module__.partition(".")[0]
-        environment = {"POWERTOOLS_METRICS_NAMESPACE": NAMESPACE, "POWERTOOLS_SERVICE_NAME": package}
-        for name, value in (environment | settings.to_environment()).items():
+    def load(*settings: EnvironmentSettings, **variables: str) -> ModuleType:
+        package = type(settings[0]).__module__.partition(".")[0]
+        variables |= {"POWERTOOLS_METRICS_NAMESPACE": NAMESPACE, "POWERTOOLS_SERVICE_NAME": package}
+        for part in settings:
+            variables |= part.to_environment()
+        for name, value in variables.items():
             monkeypatch.setenv(name, value)
         loaded.add(f"{package}.handler")
         forget()

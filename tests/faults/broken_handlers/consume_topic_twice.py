@@ -5,9 +5,10 @@ from typing import Any
 
 from consume_topic import handler as correct
 
-_run_task = correct.ecs.run_task
-correct.ecs.run_task = lambda **request: _run_task(**{**request, "clientToken": str(uuid.uuid4())})  # type: ignore[method-assign]
-correct.idempotency.find_task = lambda message: None  # type: ignore[method-assign]
+application: Any = correct.consumer.application
+_run_task = application.runner.ecs.run_task
+application.runner.ecs.run_task = lambda **request: _run_task(**{**request, "clientToken": str(uuid.uuid4())})
+application.idempotency.find_task = lambda message: None
 
 
 def handler(event: dict[str, Any], context: Any) -> None:

@@ -10,8 +10,10 @@ from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from claim_check import Dereferencer, PayloadCorrupt, PayloadDenied, Publisher
+from consume.settings import StateMachineSettings
 from consume_queue.settings import Settings
 from shared.handoff import HandOff
 from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
@@ -42,22 +44,19 @@ Publish = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def settings(aws: None) -> Settings:
-    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
-    states = boto3.client("stepfunctions")
-    return Settings(
-        trusted_stores=(STORE,),
-        staging_store=STAGING,
-        state_machine_arn=states.create_state_machine(name="orders", definition=definition, roleArn=ROLE)[
-            "stateMachineArn"
-        ],
-        dead_letter_queue_url=create_queue("dead-letters"),
-        maximum_receives=5,
-    )
+    return Settings(trusted_stores=(STORE,), dead_letter_queue_url=create_queue("dead-letters"), maximum_receives=5)
 
 
 @pytest.fixture
-def consume(load: Load, settings: Settings) -> ModuleType:
-    return load(settings)
+def machine(aws: None) -> StateMachineSettings:
+    definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    created = boto3.client("stepfunctions").create_state_machine(name="orders", definition=definition, roleArn=ROLE)
+    return StateMachineSettings(staging_store=STAGING, state_machine_arn=created["stateMachineArn"])
+
+
+@pytest.fixture
+def consume(load: Load, settings: Settings, machine: StateMachineSettings) -> ModuleType:
+    return load(settings, machine)
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def staged() -> dict[str, bytes]:
 def executions(consume: ModuleType) -> dict[str, dict[str, Any]]:
     """Return the inputs of the executions, by name."""
     states = boto3.client("stepfunctions")
-    listed = states.list_executions(stateMachineArn=consume.settings.state_machine_arn)["executions"]
+    listed = states.list_executions(stateMachineArn=consume.consumer.application.arn)["executions"]
     return {
         execution["name"]: json.loads(states.describe_execution(executionArn=execution["executionArn"])["input"])
         for execution in listed
@@ -118,6 +117,7 @@ def test_offloaded_payload_is_handed_off_as_its_pointer(
             "subject": None,
             "attributes": {"colour": "red"},
         },
+        "result": None,
     }
 
 
@@ -167,7 +167,7 @@ def test_transient_error_is_retried_until_the_last_receive(
     consume: ModuleType, publish: Publish, context: SimpleNamespace
 ) -> None:
     message = publish(b"unlucky", message_id="unlucky")
-    boto3.client("stepfunctions").delete_state_machine(stateMachineArn=consume.settings.state_machine_arn)
+    boto3.client("stepfunctions").delete_state_machine(stateMachineArn=consume.consumer.application.arn)
     failed = consume.handler({"Records": [sqs_record(message, receives=4)]}, context)
     assert failed == {"batchItemFailures": [{"itemIdentifier": message["MessageId"]}]}
     assert dead_letters(consume) == []
@@ -180,7 +180,7 @@ def test_record_without_space_for_a_reason_is_left_to_sqs(
     consume: ModuleType, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQS rejects an eleventh attribute. It moves the record itself after its last receive."""
-    error = consume.sqs.exceptions.ClientError({"Error": {"Code": "InvalidParameterValue"}}, "SendMessage")
+    error = ClientError({"Error": {"Code": "InvalidParameterValue"}}, "SendMessage")
     monkeypatch.setattr(consume.sqs, "send_message", Mock(side_effect=error))
     for receives in (1, 5):
         failed = consume.handler({"Records": [sqs_record(UNTRUSTED, receives=receives)]}, context)
@@ -193,14 +193,15 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
     messages = [publish(name.encode(), message_id=name) for name in ("first", "second", "third")]
     records = [sqs_record(message, queue="queue.fifo") for message in messages]
     records[2]["attributes"]["MessageGroupId"] = "another group"
-    start = consume.states.start_execution
+    states = consume.consumer.application.states
+    start = states.start_execution
 
     def start_except_the_first(**request: Any) -> Any:
         if request["name"] == "first":
-            raise consume.states.exceptions.ClientError({"Error": {"Code": "Throttled"}}, "StartExecution")
+            raise ClientError({"Error": {"Code": "Throttled"}}, "StartExecution")
         return start(**request)
 
-    monkeypatch.setattr(consume.states, "start_execution", start_except_the_first)
+    monkeypatch.setattr(states, "start_execution", start_except_the_first)
     failed = consume.handler({"Records": records}, context)
     assert [item["itemIdentifier"] for item in failed["batchItemFailures"]] == [
         messages[0]["MessageId"],
@@ -221,8 +222,7 @@ def test_denied_payload_is_retried_in_a_fifo_queue_only(
 ) -> None:
     """Later messages of its group must not overtake it. Elsewhere the operators hear of it at once."""
     message = publish(b"x" * 300_000, message_id="large")
-
-    monkeypatch.setattr(consume, "prepare_handoff", Mock(side_effect=PayloadDenied("AccessDenied")))
+    monkeypatch.setattr("consume.state_machine.prepare_handoff", Mock(side_effect=PayloadDenied("AccessDenied")))
     failed = consume.handler({"Records": [sqs_record(message, queue=queue, receives=receives)]}, context)
     assert bool(failed["batchItemFailures"]) is retried
     assert bool(dead_letters(consume)) is not retried
@@ -296,11 +296,16 @@ def test_log_and_metrics_of_each_record(
 
 
 def test_stale_replica_is_counted(
-    load: Load, settings: Settings, publish: Publish, context: SimpleNamespace, listen: Listen
+    load: Load,
+    settings: Settings,
+    machine: StateMachineSettings,
+    publish: Publish,
+    context: SimpleNamespace,
+    listen: Listen,
 ) -> None:
     message = publish(b"\x00", message_id="new")
     store_outdated_replica("new", 1)
-    consume = load(replace(settings, trusted_stores=(REPLICATED,)))
+    consume = load(replace(settings, trusted_stores=(REPLICATED,)), machine)
     telemetry = listen(consume)
     assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
     assert_stale_replica_is_counted(telemetry, "new")

@@ -18,6 +18,7 @@ HANDOFF = HandOff(
     proved_by="sha256",
     subject="New order",
     attributes={"colour": "red"},
+    result={"rows": 3},
 )
 INPUT: dict[str, Any] = {
     "message_id": "order-1",
@@ -36,6 +37,7 @@ INPUT: dict[str, Any] = {
         "subject": "New order",
         "attributes": {"colour": "red"},
     },
+    "result": {"rows": 3},
 }
 
 
@@ -84,12 +86,15 @@ def test_environment_has_its_documented_variables() -> None:
         "PAYLOAD_BYTES": "42",
         "PAYLOAD_SHA256": "ab" * 32,
         "PAYLOAD_CRC32": "AAAAAA==",
+        "RESULT": '{"rows": 3}',
     }
 
 
 def test_task_survives_a_round_trip_without_its_attributes() -> None:
     read = HandOff.from_task(described_task(HANDOFF.to_environment()))
-    assert read == HandOff(message_id="order-1", stored=HANDOFF.stored, bytes=42, sha256="ab" * 32, crc32="AAAAAA==")
+    assert read == HandOff(
+        message_id="order-1", stored=HANDOFF.stored, bytes=42, sha256="ab" * 32, crc32="AAAAAA==", result={"rows": 3}
+    )
 
 
 def test_missing_variable_of_a_task_is_named() -> None:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+import consume.settings
 import consume_queue.settings
-import consume_topic.settings
 import copy_payload.settings
 import publish.settings
 import start_pipeline.settings
@@ -34,13 +34,14 @@ SETTINGS = [
     PUBLISH,
     consume_queue.settings.Settings(
         trusted_stores=(NEAR,),
-        staging_store=OTHER,
-        state_machine_arn="arn:aws:states:us-west-2:222222222222:stateMachine:coatcheck-orders",
         dead_letter_queue_url="https://sqs.us-west-2.amazonaws.com/222222222222/coatcheck-orders-dead-letters",
         maximum_receives=5,
     ),
-    consume_topic.settings.Settings(
-        trusted_stores=(PAYLOADS,),
+    consume.settings.StateMachineSettings(
+        staging_store=OTHER,
+        state_machine_arn="arn:aws:states:us-west-2:222222222222:stateMachine:coatcheck-orders",
+    ),
+    consume.settings.EcsTaskSettings(
         staging_store=OTHER,
         cluster_arn="arn:aws:ecs:us-west-2:222222222222:cluster/coatcheck-billing",
         task_definition_arn="arn:aws:ecs:us-west-2:222222222222:task-definition/coatcheck-billing:1",
@@ -56,13 +57,13 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__module__)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__qualname__)
 def test_settings_survive_a_round_trip(settings: EnvironmentSettings) -> None:
     environment = settings.to_environment()
     assert type(settings).from_environment({**environment, "PATH": "/usr/bin"}) == settings
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__module__)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: type(settings).__qualname__)
 def test_missing_variable_is_named(settings: EnvironmentSettings) -> None:
     environment = settings.to_environment()
     for name in environment:

@@ -46,7 +46,7 @@ def test_invalid_file_is_reported(tmp_path: Path, definition: Any, permissions: 
 
 ROLE = "arn:aws:iam::222222222222:role/task"
 PASSED = "allows more than one role. Give the role's complete ARN."
-IDENTITIES = "a state machine may not change or assume identities. Only iam:PassRole and sts:AssumeRole are allowed."
+IDENTITIES = "an application may not change or assume identities. Only iam:PassRole and sts:AssumeRole are allowed."
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from claim_check import S3Object
-from consume_topic.task import Runner, TaskNotStarted, run_task
+from consume.ecs_task import Runner, TaskNotStarted, run_task
 from shared.handoff import HandOff
 
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
@@ -59,7 +59,7 @@ def runner(stubbed: Any) -> Iterator[tuple[Runner, Stubber]]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses, in seconds. Nothing sleeps."""
     slept: list[float] = []
-    monkeypatch.setattr("consume_topic.task.time.sleep", slept.append)
+    monkeypatch.setattr("consume.ecs_task.time.sleep", slept.append)
     return slept
 
 

@@ -1,12 +1,13 @@
-"""Start of an execution with a hand-off: once for each message id."""
+"""The hand-off to an execution of the state machine: once for each message id."""
 
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from claim_check import PayloadConflict
-from shared.handoff import HandOff, InputTooLarge
+from claim_check import Message, PayloadConflict, Proof
+from shared.handoff import HandOff, InputTooLarge, Staging, prepare_handoff, reject_compressed
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -19,6 +20,24 @@ RESERVED_BYTES = 8_192
 INPUT_BYTES = STATE_BYTES - RESERVED_BYTES
 
 
+@dataclass(frozen=True, kw_only=True)
+class StateMachine:
+    """The state machine as an application."""
+
+    arn: str
+    staging: Staging
+    states: "SFNClient"
+
+    def find_earlier(self, message: Message) -> None:
+        """Return None: Step Functions recognises a repeated message by the execution's name."""
+        reject_compressed(message)
+
+    def hand_off(self, message: Message, *, proof: Proof, result: Any, **_: object) -> str:
+        """Start the message's execution, and return its ARN. Raises InputTooLarge and PayloadConflict."""
+        handoff = prepare_handoff(message, proof, result=result, staging=self.staging)
+        return start_execution(handoff, state_machine_arn=self.arn, states=self.states)
+
+
 def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNClient") -> str:
     """Start an execution with the message's id as its name (`execution_name`), and return its ARN.
 
@@ -27,13 +46,13 @@ def start_execution(handoff: HandOff, *, state_machine_arn: str, states: "SFNCli
 
     Raises:
         PayloadConflict: An execution with another payload has this message id.
-        InputTooLarge: Subject and attributes exceed the size of an input.
+        InputTooLarge: Subject, attributes and own code's result exceed the size of an input.
     """
     # JSON escapes would turn a character of two bytes into six bytes.
     content = json.dumps(handoff.to_input(), ensure_ascii=False)
     if (size := len(content.encode())) > INPUT_BYTES:
         raise InputTooLarge(
-            f"subject and attributes make an execution's input of {size} bytes, more than {INPUT_BYTES}: "
+            f"subject, attributes and result make an execution's input of {size} bytes, more than {INPUT_BYTES}: "
             "move some into the payload",
             message_id=handoff.message_id,
         )

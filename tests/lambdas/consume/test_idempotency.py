@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from claim_check import Dereferencer, Message, PayloadConflict
-from consume_topic.idempotency import IdempotencyTable
+from consume.idempotency import IdempotencyTable
 from shared.handoff import HandOff
 from tests.lambdas.conftest import STORE
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from claim_check import PayloadConflict, S3Object
-from consume_queue.execution import INPUT_BYTES, RESERVED_BYTES, execution_name, start_execution
+from consume.state_machine import INPUT_BYTES, RESERVED_BYTES, execution_name, start_execution
 from shared.handoff import HandOff, InputTooLarge
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"

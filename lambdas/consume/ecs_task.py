@@ -1,21 +1,25 @@
-"""Start of an ECS task with a hand-off in its environment."""
+"""The hand-off to an ECS task, in its environment."""
 
 import json
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from shared.handoff import HandOff
+from claim_check import Message, Proof
+from consume.idempotency import IdempotencyTable
+from shared.handoff import HandOff, InputTooLarge, Staging, prepare_handoff, reject_compressed
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import AwsVpcConfigurationTypeDef
 
 
+OVERRIDES_CHARACTERS = 8192
+"""Largest overrides of a task, as JSON. (ECS API reference, "TaskOverride".)"""
 RESERVE_MS = 10_000
 """Time at the end of an invocation that is reserved for the response."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 20.0
@@ -39,13 +43,35 @@ class Runner:
     ecs: "ECSClient"
 
 
+@dataclass(frozen=True, kw_only=True)
+class EcsTask:
+    """The ECS task as an application."""
+
+    runner: Runner
+    idempotency: IdempotencyTable
+    staging: Staging
+
+    def find_earlier(self, message: Message) -> str | None:
+        """Return the ARN of the task that was started with this message, or None. Raises PayloadConflict."""
+        reject_compressed(message)
+        return self.idempotency.find_task(message)
+
+    def hand_off(self, message: Message, *, proof: Proof, result: Any, remaining_ms: Callable[[], int]) -> str:
+        """Run the message's task, and return its ARN. Raises InputTooLarge, TaskNotStarted and ClientError."""
+        handoff = prepare_handoff(message, proof, result=result, staging=self.staging)
+        task = run_task(handoff, runner=self.runner, remaining_ms=remaining_ms)
+        self.idempotency.save(handoff, task)
+        return task
+
+
 def run_task(handoff: HandOff, *, runner: Runner, remaining_ms: Callable[[], int]) -> str:
     """Run a task and return its ARN. The message's id is the client token, so that a repeated call runs no second task.
 
     If ECS throttles the call, has no capacity or has reached an account's quota, the call is retried until the
-    function's time is over. The pauses grow. `remaining_ms` is `context.get_remaining_time_in_millis` of Lambda.
+    message's time is over, `remaining_ms`. The pauses grow.
 
     Raises:
+        InputTooLarge: Own code's result exceeds the size of a task's overrides.
         TaskNotStarted: ECS placed no task in this time. The text has the reasons that ECS gave.
         botocore.exceptions.ClientError: ECS rejected the request, or throttled it all the time.
     """
@@ -70,7 +96,14 @@ def _is_transient(error: TaskNotStarted | ClientError) -> bool:
 
 
 def _start_task(handoff: HandOff, runner: Runner) -> str:
-    environment = handoff.to_environment()
+    environment = [{"name": name, "value": value} for name, value in handoff.to_environment().items()]
+    overrides = {"containerOverrides": [{"name": runner.container, "environment": environment}]}
+    if (size := len(json.dumps(overrides, ensure_ascii=False))) > OVERRIDES_CHARACTERS:
+        raise InputTooLarge(
+            f"the result makes a task's overrides of {size} characters, more than {OVERRIDES_CHARACTERS}: "
+            "store it, and return its place",
+            message_id=handoff.message_id,
+        )
     try:
         response = runner.ecs.run_task(
             cluster=runner.cluster,
@@ -78,14 +111,7 @@ def _start_task(handoff: HandOff, runner: Runner) -> str:
             clientToken=handoff.message_id,
             launchType="FARGATE",
             networkConfiguration={"awsvpcConfiguration": runner.network},
-            overrides={
-                "containerOverrides": [
-                    {
-                        "name": runner.container,
-                        "environment": [{"name": name, "value": value} for name, value in environment.items()],
-                    }
-                ]
-            },
+            overrides=cast("Any", overrides),
         )
     except runner.ecs.exceptions.ConflictException as conflict:
         return _earlier_task(conflict, handoff, runner)

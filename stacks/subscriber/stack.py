@@ -1,0 +1,23 @@
+"""The base of the stacks of subscribers whose application is in their account."""
+
+from aws_cdk import Environment, Fn, Stack
+from constructs import Construct
+
+from stacks.deployment.names import SubscriberNames
+
+
+class SubscriberStack(Stack):
+    """The stack of a subscriber. It is deployed after the publisher's stack.
+
+    It has no termination protection: if it is deployed before the publisher's stack, it fails, and must be deletable.
+    """
+
+    def __init__(self, scope: Construct, names: SubscriberNames, *, description: str) -> None:
+        place = names.place
+        env = Environment(account=place.account, region=place.region)
+        super().__init__(scope, names.stack, env=env, description=f"coatcheck: {description}")
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Two zones that CloudFormation selects. CDK would look their names up in AWS, and synthesis works offline."""
+        return [Fn.select(0, Fn.get_azs()), Fn.select(1, Fn.get_azs())]
