@@ -93,9 +93,9 @@ def via_s3_for(bucket: PayloadBucketNames, subscriber: SubscriberConfig | None =
 
     A copy to another Region uses the key through S3 of either Region.
     """
-    is_https = isinstance(subscriber, HttpsSubscriberConfig)
-    copier = subscriber if subscriber and not is_https and (subscriber.landing or subscriber.pipeline) else None
-    regions = dict.fromkeys([bucket.place.region, *([copier.region] if copier else [])])
+    regions = dict.fromkeys([bucket.place.region])
+    if isinstance(subscriber, FunctionSubscriberConfig) and (subscriber.landing or subscriber.pipeline):
+        regions[subscriber.region] = None
     services = tuple(value for region in regions for value in via_s3(region)["kms:ViaService"])
     return {"kms:ViaService": services, "kms:EncryptionContext:aws:s3:arn": (bucket.bucket.arn,)}
 
@@ -703,7 +703,9 @@ class _Messaging:
             may("iam:PassRole", task, execution, when={"iam:PassedToService": ("ecs-tasks.amazonaws.com",)}),
         )
 
-    def _add_task(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, role: str, execution_role: str) -> None:
+    def _add_task(
+        self, stack: StackIntent, subscriber: FunctionSubscriberConfig, role: str, execution_role: str
+    ) -> None:
         names, task = self._of(subscriber), subscriber.task
         cluster, group = names.cluster.name, f"/aws/ecs/{names.cluster.name}"
         stack.add("TaskCluster", "AWS::ECS::Cluster", ClusterName=cluster)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cli.cost.traffic import Traffic
-from stacks.deployment import LambdaSubscriberConfig, SqsSubscriberConfig
 
 QUOTAS = Path(__file__).with_name("quotas.toml")
 
@@ -55,25 +54,21 @@ def _limits(traffic: Traffic) -> Iterator[Limit]:
     else:
         yield from quota("publisher", "SNS publish", 1)
     for subscriber in traffic.deployment.subscribers:
-        seconds = traffic.assumed.consume_seconds
-        match subscriber:
-            case SqsSubscriberConfig():
-                yield Limit(
-                    subscriber.name,
-                    f"maximum_concurrency = {subscriber.maximum_concurrency}",
-                    subscriber.maximum_concurrency / seconds,
-                    "Raise it. Until then messages wait in the queue.",
-                )
-                yield from quota(subscriber.name, "Step Functions StartExecution", 1)
-            case LambdaSubscriberConfig():
-                yield from quota(subscriber.name, "Lambda concurrency of the account", seconds)
-                yield from quota(
-                    subscriber.name,
-                    "ECS RunTask on Fargate",
-                    1,
-                    "Request more, or choose an application without tasks.",
-                )
-                vcpus = subscriber.task.cpu / 1024 * traffic.assumed.task_seconds
-                yield from quota(
-                    subscriber.name, "Fargate vCPU", vcpus, "Request more, or use smaller or shorter tasks."
-                )
+        seconds, name = traffic.assumed.consume_seconds, subscriber.name
+        if subscriber.kind == "https" or subscriber.application == "queue":
+            continue
+        if subscriber.kind == "sqs":
+            yield Limit(
+                name,
+                f"maximum_concurrency = {subscriber.maximum_concurrency}",
+                subscriber.maximum_concurrency / seconds,
+                "Raise it. Until then messages wait in the queue.",
+            )
+        else:
+            yield from quota(name, "Lambda concurrency of the account", seconds)
+        if subscriber.application == "state_machine":
+            yield from quota(name, "Step Functions StartExecution", 1)
+        if subscriber.application == "ecs_task":
+            yield from quota(name, "ECS RunTask on Fargate", 1, "Request more, or choose an application without tasks.")
+            vcpus = subscriber.task.cpu / 1024 * traffic.assumed.task_seconds
+            yield from quota(name, "Fargate vCPU", vcpus, "Request more, or use smaller or shorter tasks.")

@@ -11,6 +11,7 @@ from cli.cost import Route
 from cli.cost.prices import Assumed
 from stacks.deployment import (
     Deployment,
+    FunctionSubscriberConfig,
     HttpsSubscriberConfig,
     LambdaSubscriberConfig,
     SqsSubscriberConfig,
@@ -86,15 +87,8 @@ class Traffic:
             yield from self._replicate(region)
         for subscriber in self.deployment.subscribers:
             yield from self._deliver(subscriber)
-            match subscriber:
-                case SqsSubscriberConfig():
-                    yield from self._consume(subscriber)
-                    yield from self._state_machine(subscriber)
-                case LambdaSubscriberConfig():
-                    yield from self._consume(subscriber)
-                    yield from self._task(subscriber)
-                case HttpsSubscriberConfig():
-                    pass
+            if not isinstance(subscriber, HttpsSubscriberConfig):
+                yield from self._consume(subscriber)
             yield from self._read(subscriber)
 
     def _publish(self) -> Iterator[Charge]:
@@ -146,17 +140,23 @@ class Traffic:
             case LambdaSubscriberConfig():
                 pass
 
-    def _consume(self, subscriber: SubscriberConfig) -> Iterator[Charge]:
+    def _consume(self, subscriber: FunctionSubscriberConfig) -> Iterator[Charge]:
         hop, region = subscriber.name, subscriber.region
+        if subscriber.application == "queue":
+            return
         event = self.message_bytes if subscriber.kind == "lambda" else 0
         yield from self._function(hop, region, self.assumed.consume_seconds, event)
         if self.offloaded:
             yield Charge(hop, self.deployment.publisher.region, "s3_get", 1)  # HeadObject proves the payload
-        else:
+        elif subscriber.hands_off:
             yield Charge(hop, region, "s3_put", 1)  # the staging bucket
             yield self._storage(hop, region, self.deployment.publisher.payload_lifetime_days)
+        if subscriber.application == "state_machine":
+            yield from self._state_machine(subscriber)
+        elif subscriber.application == "ecs_task":
+            yield from self._task(subscriber)
 
-    def _state_machine(self, subscriber: SqsSubscriberConfig) -> Iterator[Charge]:
+    def _state_machine(self, subscriber: FunctionSubscriberConfig) -> Iterator[Charge]:
         hop, region = subscriber.name, subscriber.region
         if subscriber.landing:
             yield Charge(hop, region, "state_transition", 1)
@@ -168,7 +168,7 @@ class Traffic:
         yield Charge(hop, region, "state_transition", 1)
         yield Charge(hop, region, "event", 1)  # the built-in definition's result
 
-    def _task(self, subscriber: LambdaSubscriberConfig) -> Iterator[Charge]:
+    def _task(self, subscriber: FunctionSubscriberConfig) -> Iterator[Charge]:
         hop, region, task = subscriber.name, subscriber.region, subscriber.task
         hours = self.assumed.task_seconds / 3600
         yield Charge(hop, region, "table_read", 1)
@@ -179,7 +179,7 @@ class Traffic:
             yield Charge(hop, region, "public_ipv4_hour", hours, assumed=True)
 
     def _read(self, subscriber: SubscriberConfig) -> Iterator[Charge]:
-        landed = isinstance(subscriber, SqsSubscriberConfig) and subscriber.landing
+        landed = isinstance(subscriber, FunctionSubscriberConfig) and subscriber.landing
         if self.reads:
             yield Charge(subscriber.name, subscriber.region, "s3_get", self.reads)
         if self.offloaded and not landed and self._is_far(subscriber.region):

@@ -13,7 +13,7 @@ from cli.cost.prices import load as load_prices
 from cli.cost.traffic import Traffic
 from publish.event import publish_event
 from publish.upload import publish_upload
-from shared.handoff import prepare_handoff
+from shared.handoff import Staging, prepare_handoff
 from stacks.deployment import Deployment, load_messaging
 from tests.lambdas.conftest import ACCOUNT, STAGING
 from tests.lambdas.publish.publishing import Publishing, upload
@@ -109,6 +109,7 @@ def test_requests_of_a_consume_function(billed: Counter[str], example: Deploymen
     publish_event(event(size), publisher=publishing.publisher)
     [message] = publishing.messages()
     billed.clear()
-    prepare_handoff(message, staging=STAGING, staging_s3=boto3.client("s3"))
+    proof = message.payload.verify()
+    prepare_handoff(message, proof, staging=Staging(store=STAGING, s3=boto3.client("s3")))
 
     assert billed == expected(example, hop, size=size, route="bus")
