@@ -111,7 +111,7 @@ def parse_failed_invocation(message: Mapping[str, Any]) -> Parsed | None:
 def parse_failed_task(message: Mapping[str, Any]) -> Parsed | None:
     """Parse a failed task. The consume function has processed its message and would start no second task.
 
-    EventBridge sends no attributes. A message of the topic has the attribute `ClaimCheck`, whatever its payload is.
+    EventBridge sends no attributes. A message of the topic has the attribute `ClaimCheck`.
     """
     body = _json(message)
     if not isinstance(body.get("taskArn"), str) or message.get("MessageAttributes"):

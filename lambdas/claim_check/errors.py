@@ -100,6 +100,12 @@ class PayloadConflict(ClaimCheckError):
     advice = "Publish the payload again under an unused message id."
 
 
+class PayloadRejected(ClaimCheckError):
+    """The application refuses the payload for good. Application code raises it; the library does not."""
+
+    advice = "Read the application's reason in the dead letter."
+
+
 class PayloadUnavailable(ClaimCheckError):
     """S3 throttled or failed the request, or was not reached. `__cause__` is boto's error."""
 

@@ -19,6 +19,8 @@ _LEFT_OUT = re.compile(r"(^|/)(\.|__pycache__|tests?/|test_[^/]*\.py$|conftest\.
 """Hidden files, tests, and compiled modules."""
 _OF_INSTALLERS = re.compile(r"^bin/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$|__pycache__/|\.pyc$")
 """Files that differ between machines and would change the asset's hash."""
+_NATIVE = re.compile(r"\.(so|pyd|dylib|dll)(\.|$)")
+_ONLY_PURE = 'which own code needs. Use another package, or application = "ecs_task", whose image can have it.'
 
 
 class RequirementsError(Exception):
@@ -59,16 +61,17 @@ def _installed(requirements: Path) -> dict[str, bytes]:
         )
         if result.returncode:
             raise RequirementsError(_explain(requirements, result.stderr))
-        return dict(_files(Path(target), _OF_INSTALLERS))
+        files = dict(_files(Path(target), _OF_INSTALLERS))
+    for name in files:
+        if _NATIVE.search(name):
+            raise RequirementsError(f"{requirements}: {name} is a native library, {_ONLY_PURE}")
+    return files
 
 
 def _explain(requirements: Path, output: str) -> str:
     missing = re.search(r"No matching distribution found for (\S+)", output)
     wheel = re.search(r"ERROR: (\S+\.whl) is not a supported wheel", output)
     if found := missing or wheel:
-        return (
-            f"{requirements}: {found[1]} has no version in pure Python (a wheel for any platform). Use another, "
-            'or application = "ecs_task", whose image can have it.'
-        )
+        return f"{requirements}: {found[1]} has no version in pure Python (a wheel for any platform), {_ONLY_PURE}"
     last = [line for line in output.splitlines() if line.strip()][-1:] or ["pip printed no reason"]
     return f"{requirements}: pip cannot install it: {last[0]}. Fix the file, or the connection to the package index."

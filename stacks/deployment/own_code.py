@@ -42,7 +42,7 @@ def _check_folder(path: str, info: ValidationInfo) -> str:
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{MODULE} cannot be read as Python: {error}.") from None
     if "process" not in _names(tree):
-        raise ValueError(f"{MODULE} has no function process(message). Add it, as in applications/first_lines.")
+        raise ValueError(f"{MODULE} has no function process(message). Add it, as in applications/count_lines.")
     return str(module.parent)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -54,11 +54,8 @@ Application = Literal["state_machine", "ecs_task", "function", "queue"]
 class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
     """Keys of subscribers of kind `sqs` and `lambda`, whose application is chosen apart from the kind."""
 
-    application: Application
-    """What gets each payload: a Step Functions execution, an ECS task, own code alone, or the subscriber's own service,
-    which polls the queue. See [applications](#applications). Default: `"state_machine"` with `sqs`, `"ecs_task"` with
-    `lambda`.
-    """
+    if TYPE_CHECKING:  # each kind has a default of its own
+        application: Application
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
     """Timeout of the consume function. Without `code` it reads no payload, so that its time does not depend on sizes.
     With `code`, it must be enough for a batch: `batch_size` times `code.timeout_seconds`, and 30 seconds.
@@ -92,6 +89,9 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     kind: Literal["sqs"]
     """A queue. A function polls it, unless `application = "queue"`."""
     application: Application = "state_machine"
+    """What gets each payload: a Step Functions execution, an ECS task, own code alone, or the subscriber's own service,
+    which polls the queue. See [applications](#applications).
+    """
     batch_size: int = Field(default=5, ge=1, le=10)
     """Maximum number of messages for an invocation of the consume function. They are processed one after another."""
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
@@ -129,6 +129,7 @@ class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
     kind: Literal["lambda"]
     """A function subscribed to the topic."""
     application: Application = "ecs_task"
+    """What gets each payload. See [applications](#applications). Not `"queue"`."""
     maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
     """Reserved concurrency of the consume function. Lambda queues further messages for up to six hours, then they are
     dead letters. Without it, the account's concurrency is the limit. See [reserved concurrency](#reserved-concurrency).

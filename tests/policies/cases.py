@@ -57,6 +57,7 @@ VARIANTS: dict[str, Callable[[], Case]] = {
     "everywhere": lambda: example(
         "everywhere", organization='"o-a1b2c3d4e5"', operations='{"emails": ["a@b.example"]}'
     ),
+    "applications": lambda: example("applications"),
     "research": lambda: example("research"),
     "research-images": lambda: example("research-images"),
     "research-trial": lambda: example("research-trial"),

@@ -74,6 +74,31 @@ CHINA = 'is in the partition aws-cn, and publisher.region = "us-east-1" in aws. 
             billing(region="us-west-1"),
             "subscribers[1].network: is required in us-west-1: Fargate is only in its zones usw1-az1 and usw1-az3. Add",
         ),
+        (
+            billing(application="queue"),
+            'subscribers[1].application = "queue": a service can poll the queue of kind = "sqs" only. Use kind = "sqs"',
+        ),
+        (
+            orders(application="function"),
+            'subscribers[0].application = "function": is own code alone, and there is none. Add [subscribers.code]',
+        ),
+        (
+            orders(application="queue", batch_size=3),
+            'subscribers[0].batch_size = 3: applies with application = "state_machine" or "ecs_task" or "function", '
+            'and application is "queue". Remove batch_size or change it.',
+        ),
+        (
+            billing(application="state_machine", task={"cpu": 1024, "memory_mib": 2048}),
+            'subscribers[1].task = { cpu = 1024, memory_mib = 2048 }: applies with application = "ecs_task", and',
+        ),
+        (
+            orders(reader_principals=["arn:aws:iam::222222222222:role/x"]),
+            'applies with application = "queue", and application is "state_machine".',
+        ),
+        (
+            publisher(fifo=True) | {"subscribers": [ORDERS | {"application": "ecs_task"}]},
+            'subscribers[0].application = "ecs_task": tasks of a message group run at the same time, so that',
+        ),
         (billing(task={"memory_mib": 1536}), "with cpu = 512. Use 1024 to 4096 in steps of 1024."),
     ],
 )

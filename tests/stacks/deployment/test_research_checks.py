@@ -134,7 +134,10 @@ GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
             changed("research", to=None, table=MESSAGES),
             "is not in [[research.pipelines]] (which is empty). Add it there.",
         ),
-        (changed("subscribers", 0, "kind", to="lambda", table=MESSAGES), 'is a key of kind = "sqs" only'),
+        (
+            changed("subscribers", 0, "kind", to="lambda", table=MESSAGES),
+            'pipeline = "qc": applies with application = "state_machine", and application is "ecs_task".',
+        ),
     ],
 )
 def test_conflict_is_reported_with_key_and_value(table: dict[str, Any], expected: str) -> None:
