@@ -9,7 +9,7 @@ from typing import Any
 from local.accounts import Accounts
 from local.https_endpoints import Endpoints
 from shared.handoff import HandOff
-from stacks.deployment import HttpsSubscriberConfig, Names, SubscriberConfig, SubscriberNames
+from stacks.deployment import HttpsSubscriberConfig, Names, Resource, SubscriberConfig, SubscriberNames
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,25 @@ class ScenarioArrivals:
     def at(self, subscriber: SubscriberConfig) -> dict[str, ScenarioArrival]:
         """Return the subscriber's arrivals so far, by message id."""
         names = self._names.subscribers[subscriber.name]
-        match subscriber.kind:
-            case "sqs":
-                arrivals = self._executions(names)
-            case "lambda":
-                arrivals = self._tasks(names)
-            case "https":
-                arrivals = self._files(subscriber)
+        if subscriber.kind == "https":
+            arrivals = self._files(subscriber)
+        elif subscriber.application == "state_machine":
+            arrivals = self._executions(names)
+        elif subscriber.application == "ecs_task":
+            arrivals = self._tasks(names)
+        else:
+            arrivals = self._processed(names)
         return {arrival.message_id: arrival for arrival in arrivals}
 
     def published(self) -> list[dict[str, Any]]:
         """Return the publish function's log entries of messages that it published."""
-        publisher = self._names.publisher
-        logs = self._accounts.client("logs", account=publisher.place.account, region=publisher.place.region)
-        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{publisher.publish_function.name}")["events"]
+        return self._log(self._names.publisher.publish_function, "published")
+
+    def _log(self, function: Resource, message: str) -> list[dict[str, Any]]:
+        logs = self._accounts.client("logs", account=function.account, region=function.region)
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function.name}")["events"]
         entries = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
-        return [entry for entry in entries if entry.get("message") == "published"]
+        return [entry for entry in entries if entry.get("message") == message]
 
     def _executions(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
         states = self._client("stepfunctions", names)
@@ -71,6 +74,13 @@ class ScenarioArrivals:
         # Without a container engine the emulator only records the task, which therefore never ends.
         for task in ecs.describe_tasks(cluster=cluster, tasks=sorted(set(arns)))["tasks"] if arns else ():
             yield _arrival(HandOff.from_task(task), "ECS task", task["taskArn"], task["lastStatus"], task["createdAt"])
+
+    def _processed(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
+        for entry in self._log(names.consume_function, "handed off"):
+            checksum = (entry["checksum"] or "").removeprefix("sha256 ")
+            at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+            arn = names.consume_function.arn
+            yield ScenarioArrival(entry["message_id"], entry["bytes"], checksum, "own code", arn, "PROCESSED", at)
 
     def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[ScenarioArrival]:
         for file, receipt in self._endpoints.received(subscriber):

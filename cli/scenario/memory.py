@@ -25,7 +25,7 @@ class FunctionMemory:
 
 def measure(accounts: Accounts, names: Names) -> Iterator[FunctionMemory]:
     """Return the memory of the publish function and of each consume function."""
-    consumers = [subscriber for subscriber in names.subscribers.values() if subscriber.kind != "https"]
+    consumers = [subscriber for subscriber in names.subscribers.values() if subscriber.has_consume_function]
     functions = [(names.publisher.publish_function, names.publisher.place)]
     functions += [(subscriber.consume_function, subscriber.place) for subscriber in consumers]
     for function, place in functions:

@@ -101,7 +101,7 @@ def attempts(
         if maximum_upload_bytes < LARGEST_UPLOAD_BYTES:
             yield _upload_over_the_maximum(accounts, sender, maximum_upload_bytes)
     for subscriber in names.subscribers.values():
-        if subscriber.kind == "sqs":
+        if subscriber.kind == "sqs" and subscriber.has_consume_function:
             yield from _attempts_at_queue(accounts, publisher, subscriber)
 
 

@@ -10,9 +10,6 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo
 from typing_extensions import Doc
 
-from consume import settings as applications
-from consume_queue.settings import Settings as QueueSettings
-from consume_topic.settings import Settings as TopicSettings
 from stacks.deployment.state_machine import PermissionsFile
 from stacks.deployment.types import Table, pattern, resolve_path
 
@@ -23,14 +20,24 @@ RESERVE_SECONDS = 30
 """Time of an invocation that own code may not use: cold start, proof and hand-off."""
 _FOREIGN = ("AWS_", "LAMBDA_", "POWERTOOLS_", "_")
 """Beginnings of variables that Lambda and Powertools use."""
-_OWN = frozenset(
-    name
-    for settings in (
-        *(applications.StateMachineSettings, applications.EcsTaskSettings, applications.OwnCodeSettings),
-        *(QueueSettings, TopicSettings),
-    )
-    for name in map(str.upper, settings.__dataclass_fields__)
+RESERVED_VARIABLES = frozenset(
+    [
+        "APPLICATION",
+        "CLUSTER_ARN",
+        "CONTAINER",
+        "DEAD_LETTER_QUEUE_URL",
+        "IDEMPOTENCY_SECONDS",
+        "IDEMPOTENCY_TABLE",
+        "MAXIMUM_RECEIVES",
+        "NETWORK",
+        "PROCESS_SECONDS",
+        "STAGING_STORE",
+        "STATE_MACHINE_ARN",
+        "TASK_DEFINITION_ARN",
+        "TRUSTED_STORES",
+    ]
 )
+"""Variables of the consume functions' own settings."""
 
 
 def _check_folder(path: str, info: ValidationInfo) -> str:
@@ -57,7 +64,7 @@ def _names(tree: ast.Module) -> Iterator[str]:
 
 
 def _check_variable(name: str) -> str:
-    if name in _OWN or name.startswith(_FOREIGN):
+    if name in RESERVED_VARIABLES or name.startswith(_FOREIGN):
         raise ValueError("is a variable of the function itself. Choose another name.")
     return name
 
