@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from cli.cost import Route
 from cli.redrive import Origin
+
+TopologyForm = Literal["mermaid", "svg"]
 
 
 def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
@@ -199,6 +201,28 @@ def _cost(
     except ValueError as error:
         _exit(2, error)
     print(result.to_json() if as_json else render(result, details=details), end="\n" if as_json else "")
+
+
+@app.command(
+    "topology",
+    help="draw the accounts of a deployment and the way of messages\n\nMermaid for a page on GitHub, or a picture.",
+    epilog="Exit codes: 0 done; 2 invalid arguments or deployment file.",
+)
+def _topology(
+    deployment: _DeploymentFile = None,
+    form: Annotated[TopologyForm, _option(None, "mermaid or svg (default: mermaid)", "--form")] = "mermaid",
+    output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
+) -> None:
+    from cli.topology import mermaid, svg, topology
+    from stacks.deployment import load
+    from stacks.deployment.cdk_json import deployment_file
+
+    drawn = topology(load(deployment_file(deployment)))
+    text = svg(drawn) if form == "svg" else mermaid(drawn)
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
 
 
 @app.command(

@@ -1,0 +1,201 @@
+"""The command `coatcheck topology`: the accounts of a deployment file and the way of messages, as Mermaid or SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+from stacks.deployment import BaseDeployment, Deployment, ResearchConfig, SubscriberConfig
+
+APPLICATIONS = {
+    "state_machine": "Step Functions",
+    "ecs_task": "ECS task",
+    "function": "own code",
+    "queue": "a service that polls",
+}
+
+
+class Box(NamedTuple):
+    """The resources of one party in one account and Region, in the order of the message flow."""
+
+    id: str
+    title: str
+    place: str
+    parts: tuple[str, ...]
+
+
+class Arrow(NamedTuple):
+    """Messages from one box to another. Payloads that S3 replicates have a dashed arrow."""
+
+    start: str
+    end: str
+    label: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Boxes in columns from left to right, and arrows between them."""
+
+    columns: tuple[tuple[Box, ...], ...]
+    arrows: tuple[Arrow, ...]
+
+
+def topology(deployment: BaseDeployment) -> Topology:
+    """Return the topology of a deployment."""
+    research: ResearchConfig | None = getattr(deployment, "research", None)
+    lab = (_research(research),) if research else ()
+    if not isinstance(deployment, Deployment):
+        return Topology((lab,), ())
+    publisher = deployment.publisher
+    senders = [
+        Box(
+            f"sender_{sender.name}", sender.name, _place(sender.account, sender.region or publisher.region), ("sender",)
+        )
+        for sender in deployment.senders
+    ]
+    senders.append(Box("library", "any process", "with the publisher role", ("claim_check.Publisher",)))
+    parts = (
+        "event bus and outbox",
+        "publish function",
+        "SNS FIFO topic" if publisher.fifo else "SNS topic",
+        "S3 payloads",
+    )
+    middle = [Box("publisher", "publisher", _place(publisher.account, publisher.region), parts)]
+    middle += [
+        Box(f"replica_{region}", "replica", _place(publisher.account, region), ("S3 payloads",))
+        for region in publisher.replicas
+    ]
+    subscribers = [
+        Box(f"subscriber_{subscriber.name}", subscriber.name, _place(subscriber.account, subscriber.region), parts)
+        for subscriber in deployment.subscribers
+        for parts in [tuple(_parts(subscriber))]
+    ]
+    columns = (tuple(senders), tuple(middle), tuple(subscribers), *((lab,) if lab else ()))
+    return Topology(columns, tuple(_arrows(deployment)))
+
+
+def _arrows(deployment: Deployment) -> Iterator[Arrow]:
+    for sender in deployment.senders:
+        yield Arrow(f"sender_{sender.name}", "publisher", "events, uploads")
+    yield Arrow("library", "publisher", "payloads")
+    for region in deployment.publisher.replicas:
+        yield Arrow("publisher", f"replica_{region}", "", dashed=True)
+    for subscriber in deployment.subscribers:
+        if subscriber.subscribed:
+            yield Arrow("publisher", f"subscriber_{subscriber.name}", "filtered" if subscriber.filter_policy else "")
+        if getattr(subscriber, "pipeline", None):
+            yield Arrow(f"subscriber_{subscriber.name}", "research", "data sets")
+
+
+def _parts(subscriber: SubscriberConfig) -> Iterator[str]:
+    if subscriber.kind == "https":
+        yield from ("HTTPS endpoint", "reader role")
+        return
+    if subscriber.kind == "sqs":
+        yield "SQS queue"
+    if subscriber.application != "queue":
+        yield "consume function"
+    if subscriber.landing:
+        yield "landing bucket"
+    yield APPLICATIONS[subscriber.application]
+
+
+def _research(research: ResearchConfig) -> Box:
+    parts = ("SageMaker Studio", *(f"image {image.name}" for image in research.images))
+    parts += tuple(f"pipeline {pipeline.name}" for pipeline in research.pipelines)
+    return Box("research", "research", _place(research.account, research.region), (*parts, "S3 data"))
+
+
+def _place(account: str, region: str) -> str:
+    return f"{account}, {region}"
+
+
+def mermaid(drawn: Topology) -> str:
+    """Return a Mermaid flow chart, which GitHub shows in a page."""
+    lines = ["flowchart LR"]
+    for box in (box for column in drawn.columns for box in column):
+        name = box.id.replace("-", "_")
+        lines.append(f'    subgraph {name}["{box.title}<br/>{box.place}"]')
+        parts = [f'{name}_{index}["{part}"]' for index, part in enumerate(box.parts)]
+        lines += [f"        {' --> '.join(parts)}", "    end"]
+    for arrow in drawn.arrows:
+        line = "-.->" if arrow.dashed else "-->"
+        label = f"|{arrow.label}|" if arrow.label else ""
+        lines.append(f"    {arrow.start.replace('-', '_')} {line}{label} {arrow.end.replace('-', '_')}")
+    return "\n".join(lines) + "\n"
+
+
+WIDTH, GAP, MARGIN, ROW, HEAD, SPACE = 210, 130, 20, 24, 50, 22
+STYLE = (
+    ":root{--back:#fff;--box:#f4f6f8;--line:#8795a1;--text:#1f2933;--faint:#52606d;--own:#0b7285}"
+    "@media(prefers-color-scheme:dark){:root{--back:#14181c;--box:#1f262d;--line:#6b7885;--text:#e8ecef;--faint:#a6b1bb;"
+    "--own:#3bc9db}}"
+    "text{font:13px system-ui,sans-serif;fill:var(--text)}.head{font-weight:600;fill:var(--own)}"
+    ".faint{font-size:12px;fill:var(--faint)}.box{fill:var(--box);stroke:var(--line)}"
+    ".part{fill:var(--back);stroke:var(--line)}.arrow{fill:none;stroke:var(--line);stroke-width:1.5}"
+    ".dashed{stroke-dasharray:5 4}"
+)
+
+
+def svg(drawn: Topology) -> str:
+    """Return a self-contained picture, which follows the reader's light or dark mode."""
+    heights = [sum(_height(box) + SPACE for box in column) - SPACE for column in drawn.columns]
+    height = max(heights) + 2 * MARGIN
+    width = len(drawn.columns) * (WIDTH + GAP) - GAP + 2 * MARGIN
+    places: dict[str, tuple[int, int, Box]] = {}
+    for number, column in enumerate(drawn.columns):
+        y = (height - heights[number]) // 2
+        for box in column:
+            places[box.id] = (MARGIN + number * (WIDTH + GAP), y, box)
+            y += _height(box) + SPACE
+    parts = [_draw_arrow(arrow, places) for arrow in drawn.arrows] + [_draw_box(*place) for place in places.values()]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="Topology of the deployment"><style>{STYLE}</style><defs><marker id="tip" '
+        'viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" '
+        'fill="var(--line)"/></marker></defs><rect width="100%" height="100%" fill="var(--back)"/>'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def _height(box: Box) -> int:
+    return HEAD + ROW * len(box.parts) + 8
+
+
+def _draw_box(x: int, y: int, box: Box) -> str:
+    drawn = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{_height(box)}" rx="6" class="box"/>'
+    drawn += _text(x + 12, y + 20, box.title, "head") + _text(x + 12, y + 38, box.place, "faint")
+    for number, part in enumerate(box.parts):
+        top = y + HEAD + number * ROW
+        drawn += f'<rect x="{x + 10}" y="{top}" width="{WIDTH - 20}" height="{ROW - 4}" rx="4" class="part"/>'
+        drawn += _text(x + 18, top + 15, part, "")
+    return drawn
+
+
+def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
+    """Draw an arrow to the next column, or down in one column."""
+    (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
+    kind = "arrow dashed" if arrow.dashed else "arrow"
+    if x == end_x:
+        path = f"M{x + WIDTH // 2} {y + _height(box)}V{end_y - 2}"
+    else:
+        start, target, bend = y + _height(box) // 2, end_y + _height(end) // 2, GAP // 2
+        left, right = x + WIDTH, end_x - 2
+        path = f"M{left} {start}C{left + bend} {start} {right - bend} {target} {right} {target}"
+    return f'<path d="{path}" class="{kind}" marker-end="url(#tip)"/>{_label(arrow, places)}'
+
+
+def _label(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
+    """Write the label where the arrow is alone: at its beginning if it ends at the publisher, else at its end."""
+    (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
+    start, target = y + _height(box) // 2, end_y + _height(end) // 2
+    if arrow.end != "publisher":
+        return _text(end_x - GAP + 8, target - 6, arrow.label, "faint")
+    return _text(x + WIDTH + 8, start + (16 if target < start else -6), arrow.label, "faint")
+
+
+def _text(x: int, y: int, text: str, kind: str) -> str:
+    return f'<text x="{x}" y="{y}" class="{kind}">{escape(text)}</text>'
