@@ -165,6 +165,42 @@ def _check(
 
 
 @app.command(
+    "new",
+    help="write a new deployment file\n\nWithout options for parties, asks for them. An existing file is not changed.",
+    epilog="Exit codes: 0 done; 1 the file exists or cannot be written; 2 invalid arguments or answers.",
+)
+def _new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write", show_default=False)],
+    name: Annotated[str, _option("NAME", "beginning of all names (default: coatcheck)")] = "coatcheck",
+    publisher: Annotated[str | None, _option("ACCOUNT:REGION", "the publisher")] = None,
+    sender: Annotated[list[str] | None, _option("NAME=ACCOUNT:REGION", "a sender; can be repeated")] = None,
+    sqs: Annotated[list[str] | None, _option("NAME=ACCOUNT:REGION", "a subscriber with a queue")] = None,
+    lambda_: Annotated[
+        list[str] | None, _option("NAME=ACCOUNT:REGION", "a subscriber without a queue", "--lambda")
+    ] = None,
+    https: Annotated[list[str] | None, _option("NAME=ACCOUNT:REGION=URL", "a subscriber with a web server")] = None,
+    research: Annotated[str | None, _option("ACCOUNT:REGION", "a research environment")] = None,
+) -> None:
+    from cli.new import InvalidAnswer, answers_of, ask, render
+
+    if file.exists():
+        _exit(1, FileExistsError(f"{file} exists. Choose another name, or remove it."))
+    try:
+        kinds = {"sqs": sqs or (), "lambda": lambda_ or (), "https": https or ()}
+        answers = answers_of(name=name, publisher=publisher, senders=sender or (), subscribers=kinds, research=research)
+        if not (publisher or research):
+            ask(answers, lambda question: typer.prompt(question, default="", show_default=False))
+        text = render(answers, file)
+    except InvalidAnswer as error:
+        _exit(2, error)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _exit(1, error)
+    print(f"Wrote {file}. Next: coatcheck check {file}")
+
+
+@app.command(
     "cost",
     help="estimate a deployment's costs and limits\n\nWithout messages, of a million messages, and the first quotas "
     "that limit messages per second. By a dated table of list prices; nothing is asked of AWS.",
