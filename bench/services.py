@@ -250,7 +250,7 @@ class Services:
     def _message(self, request: Request) -> Response:
         if action := request.headers.get("x-amz-target", "").rpartition(".")[2]:
             self.calls[action] += 1
-            return Response(body=json.dumps(_sqs(action, json.loads(request.body.data))).encode())
+            return Response(body=json.dumps(_json(action, json.loads(request.body.data))).encode())
         form = {name: values[0] for name, values in parse_qs(request.body.data.decode()).items()}
         action = form["Action"]
         self.calls[action] += 1
@@ -260,7 +260,9 @@ class Services:
         return Response(body=f"<{action}Response><{action}Result>{result}</{action}Result></{action}Response>".encode())
 
 
-def _sqs(action: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def _json(action: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    if action == "StartExecution":
+        return {"executionArn": f"{request['stateMachineArn']}:{request['name']}", "startDate": 0}
     if action != "ReceiveMessage":
         return {}
     size, count = request["QueueUrl"].rpartition("/")[2].split("-")
