@@ -152,11 +152,19 @@ OTHER = (
     (rb"(X|A|B)\n\0?\0|RD[AXB]\d\n|A\n\d", "an R object (.rds, .RData): write .h5ad or a 10x directory in R"),
     (rb"@[^\n]*\n[A-Za-z.]+\r?\n\+", "reads (FASTQ), not counts"),
     (rb"(BAM|CRAM)", "alignments (BAM), not counts"),
-    (rb"\xff\xfe|\xfe\xff", "text in UTF-16: save it as UTF-8"),
+    (rb"\xff\xfe|\xfe\xff|[ -~]\0[ -~]\0", "text in UTF-16: save it as UTF-8"),
+    (
+        rb"7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd",
+        "an archive of 7-Zip, RAR or Zstandard: unpack it, or pack it as .zip or .tar.gz",
+    ),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ", "packed twice: unpack it once"),
+    (rb"PAR1|ARROW1|\xd0\xcf\x11\xe0", "a table of Parquet, Feather or old Excel: save it as .csv"),
     (rb"(?s).*\0", "a binary file of an unknown form"),
 )
 """Forms that are not read: the content's beginning and what it is."""
-DATA_NAME = re.compile(r"\.(h5|hdf5|h5ad|h5mu|loom|mtx|csv|tsv|zarr)(\.\w+)?$|matrix", re.IGNORECASE)
+DATA_NAME = re.compile(
+    r"\.(h5|hdf5|h5ad|h5mu|h5seurat|loom|mtx|csv|tsv|zarr|7z|rar|zst)(\.\w+)?$|matrix", re.IGNORECASE
+)
 PARTS = re.compile(r"(^|[^a-z])((un)?spliced|ambiguous|spanning|nascent|mature)", re.IGNORECASE)
 """Matrices of RNA velocity: parts of the counts."""
 ZARR = {".zgroup", ".zattrs", "zarr.json"}
@@ -302,11 +310,29 @@ def _members(archive: Path, form: str) -> Iterator[tuple[str, IO[bytes]]]:
         with zipfile.ZipFile(archive) as members:
             yield from ((each.filename, members.open(each)) for each in members.infolist() if not each.is_dir())
         return
-    with opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    stream: Any = _Tail(archive)
+    with stream as tail, tarfile.open(fileobj=tail, mode="r|") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isfile() else None
             if content:
                 yield member.name, content
+        if any(tail.last):
+            raise InputError(f"{archive.name}: the archive has no end mark: it is incomplete. Copy it again.")
+
+
+class _Tail(contextlib.ExitStack):
+    """An unpacked file that remembers its last block: tarfile takes the end of an incomplete archive for its end."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.last = b""
+        self.content = self.enter_context(opened(file))
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        block = self.content.read(size)
+        self.last = (self.last + block)[-tarfile.BLOCKSIZE :]
+        return block
 
 
 @contextlib.contextmanager
@@ -361,9 +387,12 @@ def find(folder: Path, unpacked: Path, *, chosen: str | None = None) -> tuple[li
     found = {source.label for source in sources}
     for source in list(sources):
         filtered = re.sub(r"(?i)(^|[/_])(raw|unfiltered)(?=[/_.]|$)", r"\1filtered", source.label)
-        if filtered != source.label and filtered in found:
+        pool = re.match(r"(.*?)multi/count/raw", source.label)
+        if filtered in found - {source.label} or (
+            pool and any(label.startswith(f"{pool[1]}per_sample_outs/") for label in found)
+        ):
             sources.remove(source)
-            notes.append(f"Not read: {source.label}, all barcodes; {filtered} has the cells.")
+            notes.append(f"Not read: {source.label}, all barcodes; another data set has the cells.")
     return sources, notes
 
 
@@ -505,48 +534,89 @@ def read_text(source: Source, choices: Choices) -> Stored:
     numbered = (list(map(str, range(first, first + len(columns)))) for first in (0, 1))  # as pandas names columns
     if all(map(_is_number, columns)) and columns not in numbered:
         raise InputError(f"{label}: the first line has numbers, and no names. Add a heading.")
+    described = _described(columns, label)
+    counted = [texts + i for i in range(len(columns)) if i not in described]
     names: list[list[str]] = []
     values, positions, starts = [], [], [0]
+    shapes: set[re.Pattern[str]] = set()
     for number, line in enumerate(itertools.islice(lines_of(source.file.path), 1, None), 2):
         if len(line) != len(heading):
             raise InputError(
                 f"{label}: line {number}, {line[0]!r}, has {len(line)} fields, and the heading has {len(heading)}. The "
                 "file is damaged or incomplete."
             )
+        fields = [line[i] for i in counted]
         try:
-            row = numpy.array(line[texts:], dtype=float)
+            row = numpy.array(fields, dtype=float)
         except ValueError:
-            column, value = next(
-                (name, value)
-                for name, value in zip(heading[texts:], line[texts:], strict=True)
-                if not _is_number(value)
-            )
+            at = next(i for i in counted if not _is_number(line[i]))
             raise InputError(
-                f"{label}: line {number}, {line[0]!r}, column {column!r}: {value!r} is empty or not a number. Write "
-                "each count as a number, 0 included."
+                f"{label}: line {number}, {line[0]!r}, column {heading[at]!r}: {line[at]!r} is empty or not a number. "
+                "Write each count as a number, 0 included."
             ) from None
-        names.append(line[:texts])
+        text = ",".join(fields)
+        shapes |= {shape for shape in (THOUSANDS, PLAIN) if shape not in shapes and shape.search(text)}
+        if len(shapes) > 1:
+            raise InputError(
+                f"{label}: line {number}, {line[0]!r}, has numbers such as 1.000 or 1,000 beside whole ones: one or a "
+                "thousand? Write the numbers without separators of thousands."
+            )
+        names.append(line)
         positions.append(numpy.flatnonzero(row))
         values.append(row[positions[-1]])
         starts.append(starts[-1] + len(values[-1]))
-    shape = len(names), len(columns)
-    matrix = sparse.csr_array((numpy.concatenate(values), numpy.concatenate(positions), starts), shape=shape)
-    side = pandas.DataFrame(names, columns=[name or f"column {i + 1}" for i, name in enumerate(heading[:texts])])
-    counted = [not DESCRIPTION.fullmatch(name.strip()) for name in columns]
-    top = pandas.DataFrame({"heading": list(itertools.compress(columns, counted))})
-    stored = oriented(matrix[:, counted], side, top, label=label, choices=choices, sure=False)
-    if described := [name for name, count in zip(columns, counted, strict=True) if not count]:
-        stored.notes.append(f"Columns that describe and do not count: {', '.join(described)}.")
+    matrix: Any = sparse.csr_array(
+        (numpy.concatenate(values), numpy.concatenate(positions), starts), shape=(len(names), len(counted))
+    )
+    side = pandas.DataFrame(
+        {name or f"column {i + 1}": [line[i] for line in names] for i, name in enumerate(heading[:texts])}
+        | {heading[texts + i]: [line[texts + i] for line in names] for i in sorted(described)}
+    )
+    top = pandas.DataFrame({"heading": [heading[i] for i in counted]})
+    if rows := _described([line[0] for line in names], label):
+        top = top.assign(**{names[i][0]: [names[i][at] for at in counted] for i in sorted(rows)})
+        kept = [i for i in range(len(names)) if i not in rows]
+        matrix, side = matrix[kept], side.iloc[kept]
+    stored = oriented(matrix, side, top, label=label, choices=choices, sure=False)
+    for what, lines_or_columns in (
+        ("Columns", [columns[i] for i in described]),
+        ("Lines", [names[i][0] for i in rows]),
+    ):
+        if lines_or_columns:
+            stored.notes.append(f"{what} that describe and do not count: {', '.join(sorted(lines_or_columns))}.")
     return stored
 
 
+def _described(names: Sequence[str], label: str) -> set[int]:
+    """Return the positions of names of measures, which are no genes or cells.
+
+    Raises:
+        InputError: A few names among barcodes are none.
+    """
+    described = {
+        i for i, name in enumerate(names) if any(p.fullmatch(name.strip()) for p in (DESCRIPTION, SAMPLE_COLUMN))
+    }
+    others = [name for i, name in enumerate(names) if i not in described and not BARCODE.fullmatch(name)]
+    if 0 < len(others) <= 0.05 * len(names):
+        raise InputError(
+            f"{label}: {', '.join(others[:5])} among barcodes: cells or measures? Give cells barcodes, remove measures."
+        )
+    return described
+
+
 DESCRIPTION = re.compile(
-    r"n_?(genes?|counts?|umis?)(_by_counts|_rna)?|ncount_rna|nfeature_rna|(log1p_)?total(_counts|_umis)?|sum|(pct|percent|frac)[_.].*|"
-    r"clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)_\d+|(s|g2m)\.score|chr(om(osome)?)?|start|end|"
-    r"strand|width|(gene_?)?length|entrez(_?gene)?(_?id)?",
+    r"n_?(genes?|counts?|umis?)(_by_counts|_rna)?|n(count|feature)_\w+|(log1p_)?total(_counts|_umis)?|sum|"
+    r"(pct|percent|frac)[_.].*|clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)_\d+|"
+    r"(s|g2m)[._]score|phase|doublet_?\w*|scrublet\w*|size_?factors?|cell_?types?|age|sex|gender|day|time_?point|"
+    r"condition|treatment|tissue|chr(om(osome)?)?|start|end|strand|width|(gene_?)?length|"
+    r"(entrez|hgnc|mgi)(_?gene)?(_?id)?|index|unnamed:? ?\d*",
     re.IGNORECASE,
 )
-"""Columns with numbers that are no counts, in tables of common tools."""
+"""Columns or lines that are no counts, in tables of common tools."""
+COMPARISON = re.compile(r"p[_. -]?(adj|val)|log2?[_. -]?(fc|fold)|fold[_. -]?change", re.IGNORECASE)
+"""Columns of a table that compares groups."""
+THOUSANDS, PLAIN = (re.compile(rf"(^|,){number}(,|$)") for number in (r"[1-9]\d{0,2}\.000", r"\d+"))
+"""Numbers in a table, with commas as points: 1.000 beside 7 can be one or a thousand."""
 
 
 def lines_of(file: Path) -> Iterator[list[str]]:
@@ -557,7 +627,7 @@ def lines_of(file: Path) -> Iterator[list[str]]:
     """
     with opened(file) as content:
         text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
-        lines: Iterator[str] = itertools.dropwhile(lambda line: not line.strip() or line[0] == "#", text)
+        lines: Iterator[str] = itertools.dropwhile(lambda line: re.match(r"\s*$|#|(?i:sep=)", line), text)
         first = next(lines, "")
         delimiter = max("\t;,", key=first.count) if re.search("[\t;,]", first) else " "
         lines = itertools.chain([first], lines)
@@ -577,7 +647,8 @@ def _numbers(file: File) -> list[str]:
         if isinstance(error.__cause__, EOFError):
             raise
         return []  # less than two lines, or fields that no table has
-    numbers = line[_texts(line) :] if len(heading) in (len(line), len(line) - 1) else []
+    table = len(heading) in (len(line), len(line) - 1) and not any(map(COMPARISON.search, heading))
+    numbers = line[_texts(line) :] if table else []
     return numbers if 2 * sum(map(_is_number, numbers)) > len(numbers) else []
 
 
@@ -670,7 +741,7 @@ def read_10x(source: Source, choices: Choices) -> Stored:
     return Stored(cells=cells, matrices={"matrix": (matrix, pandas.DataFrame(columns, index=range(matrix.shape[1])))})
 
 
-def one_of(names: Sequence[str], asked: str | None, option: str, where: str) -> str:
+def one_of(names: Sequence[str], asked: str | None, option: str | None, where: str) -> str:
     """Return the only name, or the one asked for.
 
     Raises:
@@ -680,7 +751,8 @@ def one_of(names: Sequence[str], asked: str | None, option: str, where: str) -> 
         return names[0]
     if asked in names:
         return str(asked)
-    raise InputError(f"{where}: {', '.join(names) or 'none'}. Pass one of them with {option}.")
+    remedy = f"Pass one of them with {option}" if option else "Write a file with one of them"
+    raise InputError(f"{where}: {', '.join(names) or 'none'}. {remedy}.")
 
 
 def read_anndata(source: Source, choices: Choices) -> Stored:
@@ -695,14 +767,52 @@ def read_anndata(source: Source, choices: Choices) -> Stored:
 
         with h5py.File(path, "r") as content:
             genes = [name for name in content["mod"] if GENE_TYPE.fullmatch(name)]
-            name = one_of(genes, None, "a file with one of them", f"{source.label}: modalities of genes")
+            name = one_of(genes, None, None, f"{source.label}: modalities of genes")
             return _of_anndata(anndata.io.read_elem(content["mod"][name]))
     import zarr
 
     store = zarr.storage.ZipStore(str(path), mode="r") if path.is_file() else str(path)
-    if {"obs", "var"} & set(zarr.open_group(store, mode="r").group_keys()):
-        return _of_anndata(anndata.read_zarr(store))
-    return _of_pegasus(source, choices)
+    try:
+        root = zarr.open_group(store, mode="r")
+    except ValueError as error:
+        raise InputError(
+            f"{source.label}: a .zarr that zarr {zarr.__version__} does not read: {error}. Write .h5ad, or format 2."
+        ) from error
+    tables = dict(_tables_of(root))
+    if not tables and any("barcode_metadata" in group for _, group in root.groups()):
+        return _of_pegasus(source, choices)
+    measured = [name for name in tables if GENE_TYPE.fullmatch(name.rpartition("/")[2])] or list(tables)
+    group = tables[one_of(measured, None, None, f"{source.label}: tables of cells and genes")]
+    for name, array in _arrays_of(group):
+        if array.nchunks_initialized < array.nchunks:
+            raise InputError(
+                f"{source.label}: {name} has {array.nchunks_initialized} of {array.nchunks} chunks. Copy all of the "
+                "directory, or write .h5ad if chunks with zeros alone were left out."
+            )
+    return _of_anndata(anndata.io.read_elem(group))
+
+
+def _tables_of(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the groups of a .zarr that have cells and genes: the file's, or those of its modalities or tables."""
+    names = set(group.group_keys())
+    if {"obs", "var"} <= names and "mod" not in names:
+        yield name or "whole", group
+        return
+    for each in sorted(names & {"mod", "tables"} if not name else names):
+        yield from _tables_of(group[each], f"{name}/{each}".strip("/"))
+
+
+def _arrays_of(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays of a table's matrices. Missing chunks of them would be read as zeros."""
+    for name in sorted({"X", "layers", "raw"} & {*group.group_keys(), *group.array_keys()}):
+        waiting = [(name, group[name])]
+        while waiting:
+            name, each = waiting.pop()
+            if hasattr(each, "nchunks"):
+                yield name, each
+            else:
+                keys = [*each.group_keys(), *each.array_keys()]
+                waiting += [(f"{name}/{key}", each[key]) for key in keys if key not in ("var", "varm")]
 
 
 def _of_anndata(data: Any) -> Stored:
@@ -739,7 +849,7 @@ def read_loom(source: Source, _: Choices) -> Stored:
     import pandas
 
     def side(group: Any) -> Any:
-        texts = {name: values for name, values in group.items() if len(values.shape) == 1}
+        texts = {name: each for name, each in group.items() if len(each.shape) == 1 and each.dtype.kind in "SOiufb"}
         columns = {
             name: values.asstr(errors="replace")[:] if values.dtype.kind in "SO" else values[:]
             for name, values in texts.items()
@@ -749,7 +859,7 @@ def read_loom(source: Source, _: Choices) -> Stored:
     with h5py.File(source.file.path, "r") as content:
         stored = {
             "matrix": content["matrix"],
-            **{f"layers/{name}": values for name, values in content["layers"].items()},
+            **{f"layers/{name}": values for name, values in content.get("layers", {}).items()},
         }
         features, cells = side(content["row_attrs"]), side(content["col_attrs"])
         matrices = {name: (_by_cells(values), features) for name, values in stored.items()}
@@ -784,7 +894,14 @@ TYPE_COLUMN = re.compile(r"feature_types?|feature_biotype|modality", re.IGNORECA
 OTHER_NAMES = (
     (re.compile(r"ERCC-?\d{3,}$"), "spike-in"),
     (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$|(?i:total|sum)$"), "summary"),
-    (re.compile(r"(ADT|HTO|CITE)[_-]|.*(TotalSeq|hash.?tag)|CMO\d+$", re.IGNORECASE), "antibody or tag"),
+    (
+        re.compile(
+            r"(ADT|HTO|CITE)-|(?i:(adt|hto|cite|prot|anti)_|anti-)|.*(?i:TotalSeq|hash.?tag|[|_-](pAbO|adt|hto|ts[abc])$)|"
+            r"CMO\d+$|.+[-_][ACGT]{8,}$"
+        ),
+        "antibody or tag",
+    ),
+    (re.compile(r"(chr\w+|\d{1,2}|X|Y|MT|[A-Z]{2}\d+\.\d)[:_-]\d+[-_]\d+$|(?i:sg|g)RNA[_-]"), "peak or guide"),
 )
 """Names of features that are no genes, where no column has the features' types."""
 SYMBOL_COLUMN = re.compile(r"index|feature_names?|gene_?(symbols?|names?|short_name)|symbols?|names?", re.IGNORECASE)
@@ -792,7 +909,7 @@ IDS = re.compile(r"(ENS[A-Z]*[GT]\d{6,}|FBgn\d{7}|WBGene\d{8}|gene-\w+|[NX][MR]_
 ID_BESIDE_NAME = re.compile(r"ENS[A-Z]*G\d{6,}(?:\.\d+)?[_|:;-](.+)|(.+)[_|:;-]ENS[A-Z]*G\d{6,}(?:\.\d+)?$")
 GENOME = re.compile(r"([A-Za-z]+\d[A-Za-z0-9.]*?|human|mouse|rat|pig|monkey|zebrafish)[_-]+(?=[A-Za-z])", re.IGNORECASE)
 """A genome before the name of a gene, as in `GRCh38_CD3E` and `mm10___Cd3e`."""
-BARCODE = re.compile(r"(.*?)[ACGTN]{8,}(?:[-_+.][ACGTN]{6,})*(.*)")
+BARCODE = re.compile(r"(.*?)([ACGTN]{8,}(?:[-_+.][ACGTN]{6,})*)(.*)")
 COMMON_GENE = re.compile(
     "(ACTB|GAPDH|B2M|MALAT1|EEF1A1|TPT1|FTL|FTH1|RP[LS][0-9]+[AXY]?|TMSB4X|CD3E|CD8A|LYZ|PTPRC|VIM|NEAT1|HBB)$",
     re.IGNORECASE,
@@ -865,11 +982,14 @@ def genes_alone(stored: Stored, name: str, label: str) -> tuple[Any, Any]:
     from scipy import sparse
 
     values, features = stored.matrices[name]
+    if values.dtype == numpy.float16:  # which has whole numbers up to 2048, and rounds others
+        values = numpy.where(values > 2048, numpy.nan, values.astype("f4"))
     matrix = sparse.csr_array(values if sparse.issparse(values) else numpy.asarray(values))
     if matrix.shape != (len(stored.cells), len(features)) or 0 in matrix.shape:
         raise InputError(
             f"{label}: {name} is {matrix.shape}, with {len(stored.cells)} cells and {len(features)} features."
         )
+    matrix.check_format(full_check=True)
     types = types_of(features)
     genes = numpy.array([GENE_TYPE.fullmatch(kind) is not None for kind in types])
     if not genes.any():
@@ -918,7 +1038,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
         if bad.any():
             at = int(bad.argmax())
             cell = int(numpy.searchsorted(matrix.indptr, at, side="right")) - 1
-            gene = next(iter(text_columns(features).values()))[matrix.indices[at]]
+            gene = max(text_columns(features).values(), key=lambda names: len(set(names)))[matrix.indices[at]]
             return f"{what} values: {values[at]:g} for gene {gene} in cell {cells[cell]}"
     if values.min() == values.max() and len(values) > 100 * matrix.shape[0]:
         return f"no other value than {values[0]:g}, which tells presence"
@@ -970,7 +1090,8 @@ def scale_of(matrix: Any) -> str | None:
         if rows and sum(fits) > 0.8 * len(rows):
             differ = len({round(float(row.min()), 3) for row in rows}) > 1
             return name if differ or name != "normalised values" else None
-    return None
+    few = [len(set(row)) < 0.2 * len(row) and whole_numbers(row).mean() < 0.2 for row in rows]
+    return "rounded logarithms or normalised values" if rows and sum(few) > 0.8 * len(rows) else None
 
 
 def genes_of(
@@ -1128,7 +1249,7 @@ def _ends(barcodes: Sequence[str]) -> list[str]:
     matches = [BARCODE.fullmatch(barcode) for barcode in barcodes]
     if not barcodes or not all(matches):
         return []
-    parts = [tuple(part.strip("-_.:+ #") for part in match.groups()) for match in matches if match]
+    parts = [tuple(part.strip("-_.:+ #") for part in match.group(1, 3)) for match in matches if match]
     ends = ["-".join(part for part in pair if part) for pair in parts]
     for position in (0, 1):
         if len({pair[position] for pair in parts}) == 1:
@@ -1298,7 +1419,13 @@ def read(
             )
         for source, name in zip(sources, names_of(sources), strict=True):
             log.info("Reading %s (%s)", source.label, source.file.form)
-            data = load(source, name=name, choices=choices, thresholds=thresholds)
+            try:
+                data = load(source, name=name, choices=choices, thresholds=thresholds)
+            except InputError as error:
+                if len(sources) == 1:
+                    raise
+                labels = ", ".join(each.label for each in sources[:9] if each is not source)
+                raise InputError(f"{error} To read another data set alone, pass --data-set: {labels}.") from error
             log.info("%d cells, %d genes", len(data.cells), len(data.genes))
             if len(sources) > 1 and set(data.cells["Channel"]) != {name}:
                 data.cells["Channel"] = [f"{name} {sample}" for sample in data.cells["Channel"]]
@@ -1313,23 +1440,37 @@ def without_repeats(data_sets: Sequence[DataSet], notes: list[str]) -> list[Data
     Raises:
         InputError: Two have the same barcodes and other counts.
     """
+    import numpy
+
     repeated: list[DataSet] = []
     for smaller, larger in itertools.combinations(sorted(data_sets, key=lambda data: len(data.cells)), 2):
         if smaller in repeated or larger in repeated:
             continue
-        one, other = (data.cells[~data.cells.index.duplicated()] for data in (smaller, larger))
+        one, other = (_by_bases(data.cells) for data in (smaller, larger))
         shared = one.index.intersection(other.index)
-        equal = (one.loc[shared, ["n_genes", "n_umis"]] == other.loc[shared, ["n_genes", "n_umis"]]).all(axis=None)
+        values, others = one.loc[shared, ["n_genes", "n_umis"]], other.loc[shared, ["n_genes", "n_umis"]]
+        equal = (values == others).all(axis=None)
         if equal and len(shared) == len(one):
             repeated.append(larger)
             notes.append(f"Not measured: {larger.label}. {smaller.label} has the same counts of {len(one)} cells.")
             log.info(notes[-1])
-        elif 2 * len(shared) > len(one) and like_barcodes(shared):
-            raise InputError(
-                f"{smaller.label} and {larger.label} have {len(shared)} barcodes in common"
-                f"{'' if equal else ' with different counts'}. Pass one with --data-set, or remove one."
-            )
+        elif 2 * len(shared) > len(one):
+            sums, other_sums = (numpy.log1p(each["n_umis"].to_numpy(dtype=float)) for each in (values, others))
+            # Cells of two samples may have the same numbers as names. Their counts then have nothing in common.
+            if like_barcodes(smaller.cells.index) or numpy.corrcoef(sums, other_sums)[0, 1] > 0.8:
+                raise InputError(
+                    f"{smaller.label} and {larger.label} have {len(shared)} barcodes in common"
+                    f"{'' if equal else ' with different counts'}. Pass one with --data-set, or remove one."
+                )
     return [data for data in data_sets if data not in repeated]
+
+
+def _by_bases(cells: Any) -> Any:
+    """Return the cells by the bases of their barcodes, which tools surround differently, or by their names."""
+    matches = [BARCODE.fullmatch(name) for name in cells.index]
+    bases = [match[2] if match else name for match, name in zip(matches, cells.index, strict=True)]
+    by_bases = cells.set_axis(bases if len(set(bases)) == cells.index.nunique() else cells.index)
+    return by_bases[~by_bases.index.duplicated()]
 
 
 # Results ------------------------------------------------------------------------------------------------------------

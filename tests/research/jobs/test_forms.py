@@ -1,6 +1,7 @@
 """The job qc_metrics.py on data of many forms: the right table, or a refusal with a reason. Never another table."""
 
 import csv
+import gzip
 import json
 import shutil
 import tarfile
@@ -18,6 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from scipy import sparse
 
 from tests.research.jobs.data_sets import (
@@ -183,8 +185,8 @@ def estimates() -> Cells:
     return replace(C, counts=np.round(C.counts * random, 3))
 
 
-def logs() -> Cells:
-    return replace(C, counts=np.round(log_normalised(C).toarray(), 4))
+def logs(decimals: int = 4) -> Cells:
+    return replace(C, counts=np.round(log_normalised(C).toarray(), decimals))
 
 
 def corrected() -> Cells:
@@ -334,6 +336,95 @@ def leads_out(path: Path) -> None:
     with tarfile.open(path, "w") as archive:
         archive.add(write(path.with_name("x"), "x"), "../../x")
     path.with_name("x").unlink()
+
+
+def added(name: str) -> Cells:
+    """Return the cells with 20 features that are no genes by their names alone."""
+    return replace(C, counts=with_others(C, [(20, "")]), symbols=C.symbols + [name.format(i) for i in range(20)])
+
+
+def peaks() -> Cells:
+    return replace(C, symbols=[f"chr1:{i}-{i + 9}" for i in range(640)])
+
+
+def tags(to: Path) -> None:
+    names = [f"CD{i}-ACGTACGTACGTACG" for i in range(12)]
+    tenx(to, replace(C, counts=with_others(C, [(12, "")])[:, -12:], symbols=names, ids=names))
+    write(to / "features.tsv.gz", lines(names, names))
+
+
+def out_of_range(path: Path, group: str) -> None:
+    with h5py.File(path, "r+") as file:
+        file[f"{group}/indices"][7] = 10**6
+
+
+def loom_of_scenic(path: Path) -> None:
+    loom(path, C)
+    with h5py.File(path, "r+") as file:
+        del file["layers"]
+        file["row_attrs/Regulons"] = np.zeros(640, dtype=[("a", "i4"), ("b", "i4")])
+
+
+def incomplete_zarr(path: Path, values: Any) -> None:
+    adata(C, values).write_zarr(path, chunks=(10, 640))
+    next(file for file in (path / "X").rglob("*1*") if file.is_file()).unlink()
+
+
+def zarr_with(path: Path, folder: str, names: tuple[str, ...]) -> None:
+    zarr.open_group(str(path), mode="w").create_group(folder)
+    for name in names:
+        adata(C).write_zarr(path / folder / name)
+
+
+def measured(*, by_cell: bool) -> str:
+    """Return a table with measures and batches among the genes."""
+    both = joined(A, B)
+    more = np.array([both.counts.sum(axis=1), [1] * 20 + [2] * 20]).T
+    named = replace(both, counts=np.hstack([more, both.counts]), symbols=["nCount_RNA", "batch", *both.symbols])
+    return table(named, by_cell=by_cell)
+
+
+def featurecounts() -> str:
+    heading, *body = table(C, sep="\t", corner="Geneid").splitlines()
+    more = ("chr1;chr1\t5;9\t7;12\t+;+\t8", "chr1\t5\t7\t+\t8")
+    rows = (line.replace("\t", f"\t{more[i % 2]}\t", 1) for i, line in enumerate(body))
+    return "\n".join(["# x", heading.replace("\t", "\tChr\tStart\tEnd\tStrand\tLength\t", 1), *rows]) + "\n"
+
+
+def bare(data: Cells, begin: str) -> Cells:
+    """Return the cells with the bases of their barcodes after a beginning, without an ending."""
+    return replace(data, barcodes=[begin + name[:16] for name in data.barcodes])
+
+
+def together(to: Path) -> None:
+    h5ad(to / "all.h5ad", joined(bare(A, "a_"), bare(B, "b_")))
+
+
+def numbered(to: Path, *parts: Cells) -> None:
+    for i, data in enumerate(parts):
+        names = [f"cell{number}" for number in range(len(data.barcodes))]
+        write(to / f"{i}.csv", table(replace(data, barcodes=names)))
+
+
+def pool(to: Path) -> None:
+    tenx(to / "per_sample_outs" / "a" / "count" / "sample_filtered_feature_bc_matrix", A)
+    tenx(to / "per_sample_outs" / "b" / "count" / "sample_filtered_feature_bc_matrix", B)
+    tenx(to / "multi" / "count" / "raw_feature_bc_matrix", joined(A, B, droplets(99, 3)))
+
+
+def comparison() -> str:
+    heading = "Feature ID," + ",".join(f"Cluster {i} Log2 fold change,Cluster {i} Adjusted p value" for i in range(12))
+    return heading + "\n" + "".join(f"{name},{','.join(['0,1'] * 12)}\n" for name in C.symbols)
+
+
+def without_end(path: Path) -> None:
+    """Write the part of an archive that ends with its first data set."""
+    tenx(path.parent / "a", A)
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.parent / "a", "a")
+        end = archive.offset
+    path.write_bytes(path.read_bytes()[:end])
+    shutil.rmtree(path.parent / "a")
 
 
 # Matrix Market and its lists -----------------------------------------------------------------------------------------
@@ -760,6 +851,67 @@ form("other_beside", many(lambda to: tenx(to / "m", C), lambda to: write(to / "a
 form("csv_truncated_at_once", lambda to: cut(write(to / "a.csv.gz", "a,b,c")), "incomplete")
 form("mtx_tags_by_name", tags_by_name, C, says="antibody or tag")
 form("nothing", lambda to: None, "Files: none")
+
+# Names and values that are no counts of genes ------------------------------------------------------------------------
+
+for _name in ("prot_CD{}", "CD{}-ADT", "CD{}|PTPRC|AHS01|pAbO", "CD{}-ACGTACGTACGTACG", "anti-CD{}", "CD{}_TotalSeqB"):
+    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="antibody or tag")
+for _name in ("chr1:{0}00-{0}50", "chrX-{}-9000", "KI270728.1:{}-9000", "sgRNA_{}"):
+    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="peak or guide")
+form("h5ad_peaks_alone", lambda to: h5ad(to / "a.h5ad", peaks()), "no genes, but 640", arguments=NO_MITO)
+form("h5ad_halves", lambda to: h5ad(to / "a.h5ad", C, C.counts.astype("f2")), C)
+form("h5ad_halves_over_2048", lambda to: h5ad(to / "a.h5ad", C, (C.counts * 1024).astype("f2")), "missing or infinite")
+form("h5ad_position_out_of_range", lambda to: out_of_range(h5ad(to / "a.h5ad", C), "X"), "damaged")
+form("h5_position_out_of_range", lambda to: out_of_range(tenx_h5(to / "a.h5", C), "matrix"), "damaged")
+form("loom_without_layers", lambda to: loom_of_scenic(to / "a.loom"), C)
+form("zarr_incomplete", lambda to: incomplete_zarr(to / "a.zarr", C.counts), "X has 2 of 3 chunks")
+form("zarr_of_modalities", lambda to: zarr_with(to / "a.zarr", "mod", ("rna", "prot")), C)
+form("zarr_of_tables", lambda to: zarr_with(to / "a.zarr", "tables", ("table",)), C)
+form("zarr_of_two_tables", lambda to: zarr_with(to / "a.zarr", "tables", ("a", "b")), "tables/a, tables/b")
+form("zarr_of_images", lambda to: zarr_with(to / "a.zarr", "images", ()), "tables of cells and genes: none")
+form("zarr_of_format_3", lambda to: write(to / "a.zarr" / "zarr.json", '{"zarr_format": 3}'), "a.zarr")
+form("csv_of_targeted_panel", lambda to: write(to / "a.csv", "## x\n" + table(added("A{}|pAbO"), by_cell=True)), C)
+form("csv_batch_of_cells", lambda to: write(to / "a.csv", measured(by_cell=True)), two("1", "2"), says="nCount_RNA")
+form("csv_batch_above_genes", lambda to: write(to / "a.csv", measured(by_cell=False)), two("1", "2"), says="nCount_RNA")
+form("csv_of_featurecounts", lambda to: write(to / "a.txt", featurecounts()), C)
+form(
+    "csv_no_barcode_among_them",
+    lambda to: write(to / "a.csv", table(A).replace(A.barcodes[3], "Q")),
+    "Q among barcodes",
+)
+form("csv_with_separator_line", lambda to: write(to / "a.csv", "sep=;\n" + table(C, sep=";")), C)
+form("csv_fixed_format", lambda to: write(to / "a.csv", table(C, number=lambda n: f"{n:.3f}")), C)
+for _sep, _text in (("\t", "{:,}"), (";", "{:_}")):
+    _number = partial(lambda text, n: text.format(1000 * n).replace("_", ".") if n else "0", _text)
+    _table = partial(table, C, sep=_sep, number=_number)
+    form(
+        f"csv_of_thousands_{_text}", partial(lambda make, to: write(to / "a.csv", make()), _table), "one or a thousand"
+    )
+form("csv_rounded_logs", lambda to: write(to / "a.csv", table(logs(1))), "rounded logarithms", arguments="--fractions")
+form("csv_utf_16_unmarked", lambda to: write(to / "a.csv", table(C).encode("utf-16-le")), "UTF-16")
+form("csv_packed_twice", lambda to: write(to / "a.csv.gz", gzip.compress(table(C).encode())), "packed twice")
+
+# The same cells twice, and files beside ------------------------------------------------------------------------------
+
+form("same_cells_other_ends", many(lambda to: tenx(to / "m", C), lambda to: loom(to / "a.loom", bare(C, "x:"))), C)
+form("same_cells_together", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B), together), two("a", "b"))
+form("same_names_two_samples", lambda to: numbered(to, A, B), two("0", "1"))
+form("same_names_same_cells", lambda to: numbered(to, C, corrected()), "in common with different counts")
+form("pool_of_samples", pool, two("a", "b"))
+form("beside_comparison", many(lambda to: tenx(to / "m", C), lambda to: write(to / "d.csv", comparison())), C)
+form(
+    "beside_tags_of_no_type",
+    many(lambda to: tenx(to / "m", C), lambda to: tags(to / "tags")),
+    "no genes, but 12 features of type antibody or tag. To read another data set alone, pass --data-set: m.",
+)
+for _file, _content in (
+    ("b.rar", b"Rar!\x1a\7\1\0"),
+    ("b.csv.zst", b"\x28\xb5\x2f\xfd\4\0"),
+    ("b.7z", b"7z\xbc\xaf\0"),
+):
+    _other = partial(lambda file, content, to: write(to / file, content), _file, _content)
+    form(f"beside_{_file}", many(lambda to: tenx(to / "m", C), _other), "unpack it")
+form("tar_without_end", lambda to: without_end(to / "a.tar"), "incomplete")
 
 
 # The tests -----------------------------------------------------------------------------------------------------------
