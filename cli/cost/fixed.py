@@ -41,9 +41,9 @@ def _alarm_metrics(properties: Properties) -> int:
 
 
 def _custom_metrics(properties: Properties) -> int:
-    """Return the number of metrics of a function that writes them."""
+    """Return the number of metrics of a function that processes messages: only such a function has a store."""
     variables = properties.get("Environment", {}).get("Variables", {})
-    return METRICS_OF_A_FUNCTION if "POWERTOOLS_METRICS_NAMESPACE" in variables else 0
+    return METRICS_OF_A_FUNCTION if any(name.endswith(("_STORE", "_STORES")) for name in variables) else 0
 
 
 _BILLED: Mapping[str, tuple[str, Callable[[Properties], float]]] = {

@@ -28,8 +28,8 @@ def stack(*resources: tuple[str, dict[str, Any]]) -> StackTemplate:
         ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Interface", "SubnetIds": ["a", "b"]}, 14.6),
         ("AWS::EC2::VPCEndpoint", {"VpcEndpointType": "Gateway"}, 0),
         ("AWS::Lambda::EventSourceMapping", {}, 0.2628),
-        ("AWS::Lambda::Function", {"Environment": {"Variables": {"POWERTOOLS_METRICS_NAMESPACE": "c"}}}, 0.9),
-        ("AWS::Lambda::Function", {}, 0),
+        ("AWS::Lambda::Function", {"Environment": {"Variables": {"TRUSTED_STORES": "[]"}}}, 0.9),
+        ("AWS::Lambda::Function", {"Environment": {"Variables": {"POWERTOOLS_METRICS_NAMESPACE": "c"}}}, 0),
         ("AWS::S3::Bucket", {}, 0),
     ],
 )
