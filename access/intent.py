@@ -177,6 +177,7 @@ class _Messaging:
                 "THRESHOLD_BYTES": str(settings.maximum_message_bytes),
                 "OFFLOAD": settings.offload,
                 "MAXIMUM_UPLOAD_BYTES": str(settings.outbox.maximum_bytes),
+                "OUTBOX_ATTRIBUTES": Json(list(settings.outbox.attributes)),
             },
             role_name=names.publish_role.name,
             on_failure=queue,

@@ -40,7 +40,8 @@ from claim_check.publishing.event import put_event
 from claim_check.publishing.offload import Offloaded, offload
 from claim_check.publishing.outgoing_message import Published, group_id_of
 from claim_check.publishing.publisher import Offload, Publisher
-from claim_check.publishing.s3_object import find_copy, metadata_of
+from claim_check.publishing.s3_object import UploadedObject, find_copy, uploaded_object
+from claim_check.publishing.send import Sent, send, upload_id
 from claim_check.receiving.dereferencer import Dereferencer, Outcome
 from claim_check.receiving.message import Message
 from claim_check.receiving.payload import Digest, Payload
@@ -49,7 +50,7 @@ from claim_check.s3.client import s3_client
 from claim_check.s3.object_options import ObjectOptions
 from claim_check.s3.reported import Reported
 from claim_check.store import Replica, S3Object, Store
-from claim_check.wire.attribute import RESERVED_ATTRIBUTES, Attribute
+from claim_check.wire.attribute import RESERVED_ATTRIBUTES, Attribute, checked_attributes
 from claim_check.wire.pointer import Pointer
 
 __all__ = [
@@ -85,15 +86,20 @@ __all__ = [
     "Replica",
     "Reported",
     "S3Object",
+    "Sent",
     "Store",
     "UntrustedNotification",
     "UntrustedStore",
+    "UploadedObject",
+    "checked_attributes",
     "disposition",
     "error_classes",
     "find_copy",
     "group_id_of",
-    "metadata_of",
     "offload",
     "put_event",
     "s3_client",
+    "send",
+    "upload_id",
+    "uploaded_object",
 ]

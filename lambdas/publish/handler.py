@@ -14,12 +14,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from claim_check import ClaimCheckError, MessagingUnavailable, Published, Publisher
+from claim_check import ClaimCheckError, MessagingUnavailable, Published, Publisher, upload_id
 from publish import report
 from publish.dead_letter import send_to_dead_letters
 from publish.event import publish_event
 from publish.settings import Settings
-from publish.upload import publish_upload, upload_id
+from publish.upload import publish_upload
 from shared.telemetry import counting_errors, logger, metrics, record_processing_time
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def publish(event: dict[str, Any]) -> Published | None:
             maximum_bytes=settings.maximum_upload_bytes,
             senders=settings.sender_accounts,
             s3=s3,
+            chosen=settings.outbox_attributes,
         )
     return publish_event(event, publisher=publisher)
 

@@ -26,6 +26,8 @@ class Settings(EnvironmentSettings):
     """Size of a message above which its payload is offloaded."""
     offload: Offload
     maximum_upload_bytes: int
+    outbox_attributes: tuple[str, ...]
+    """Names of metadata that become attributes. Empty: all, if there are at most four."""
 
     @property
     def sender_accounts(self) -> dict[str, str]:

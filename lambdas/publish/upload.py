@@ -4,35 +4,35 @@ If the function ends between two of these steps, the upload still exists, and th
 without harm. No byte of the payload passes through the function.
 """
 
-import hashlib
-from collections.abc import Mapping
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from claim_check import (
-    RESERVED_ATTRIBUTES,
     InvalidMessage,
+    ObjectOptions,
     PayloadTooLarge,
     Published,
     Publisher,
     S3Object,
+    UploadedObject,
     find_copy,
     group_id_of,
-    metadata_of,
+    upload_id,
+    uploaded_object,
 )
+from publish.metadata import attributes_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PUBLISHER_SENDER = "publisher"
 """Attribute `sender` of uploads from the publisher's account. The deployment file reserves this name."""
-ORIGIN_ATTRIBUTES = ("source", "detail-type", "account", "sender", "outbox-key")
-"""Attributes about a message's origin. A sender cannot set them."""
-MAXIMUM_METADATA = 4
-"""SNS allows ten attributes if a subscriber has a queue. An upload has four of its origin, and two of its pointer."""
-# S3 lower-cases metadata keys, so reserved names are rejected in any case.
-_RESERVED_NAMES = frozenset(name.lower() for name in (*ORIGIN_ATTRIBUTES, *RESERVED_ATTRIBUTES))
+UPLOAD_SOURCE = "outbox"
+"""Attribute `source` of uploads. No event may have it."""
+_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
+# Control characters, invisible ones that change the order or the look of others, and separators of lines.
+_UNSAFE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
 
 
 def publish_upload(
@@ -43,19 +43,22 @@ def publish_upload(
     maximum_bytes: int,
     senders: Mapping[str, str],
     s3: "S3Client",
+    chosen: Sequence[str] = (),
 ) -> Published | None:
     """Publish the object version of an S3 "Object Created" event. Return None if it was published before.
 
-    The object's metadata become attributes. Four attributes are added. `source` is "outbox". `outbox-key` is the key
-    without the outbox prefix. `account` is the uploading account, as S3 reports it. `sender` is a sender's name if the
-    upload is in that sender's folder and from that sender's account. All other uploads have the name "publisher".
-    `senders` has the senders' accounts by name. Of a sender's account, the bucket policy allows only the sender's role.
+    The object's metadata become attributes, as `publish.metadata.attributes_of` describes. Four attributes are added.
+    `source` is "outbox". `outbox-key` is the key without the outbox prefix. `account` is the uploading account, as S3
+    reports it. `sender` is a sender's name if the upload is in that sender's folder and from that sender's account. All
+    other uploads have the name "publisher". `senders` has the senders' accounts by name. In a sender's folder, the
+    bucket policy allows only the sender's role. The copy keeps content type and content encoding.
 
-    In a FIFO topic the first folder is the message group. Uploads without a folder share one group.
+    In a FIFO topic the account and the first folder are the message group.
 
     Raises:
         PayloadTooLarge: The upload is larger than `maximum_bytes`. It stays in the outbox; nothing was stored.
-        InvalidMessage: The metadata are not valid attributes. The upload stays in the outbox.
+        InvalidMessage: The key, the metadata or the object's storage cannot be accepted. The upload stays in the
+            outbox.
         PayloadMissing: The upload was deleted, and there is no copy.
         ClaimCheckError: The errors of `Publisher.publish_object`.
     """
@@ -69,26 +72,29 @@ def publish_upload(
             f"{maximum_bytes}; raise that in the deployment file, or split it into several uploads",
             pointer=source.pointer,
         )
-    metadata = metadata_of(s3, source)
-    if metadata is None:
+    found = uploaded_object(s3, source)
+    if found is None:
         # Deletion is the last step. Therefore a deleted upload with a copy was published.
         find_copy(s3, source=source, size=size, store=publisher.store, message_id=message_id)
         return None
     name, account = key.removeprefix(outbox_prefix), event["detail"]["requester"]
     folder = folder_of(name)
     try:
+        _require_safe_name(name)
+        _require_readable(found, owner=source.owner)
         published = publisher.publish_object(
             source,
             size=size,
             message_id=message_id,
             attributes={
-                **attributes_of(metadata),
-                "source": "outbox",
+                **attributes_of(found, chosen=chosen),
+                "source": UPLOAD_SOURCE,
                 "outbox-key": name,
                 "account": account,
                 "sender": folder if senders.get(folder) == account else PUBLISHER_SENDER,
             },
-            group_id=group_id_of(folder) if publisher.fifo else None,
+            group_id=group_id_of(f"{account}/{UPLOAD_SOURCE}/{folder}") if publisher.fifo else None,
+            object_options=_options_of(found),
         )
     except InvalidMessage as error:
         raise InvalidMessage(f"the upload stays in the outbox: {error.problem}", pointer=source.pointer) from error
@@ -101,32 +107,33 @@ def folder_of(name: str) -> str:
     return name.rpartition("/")[0].partition("/")[0]
 
 
-def upload_id(key: str, version: str) -> str:
-    """Return the message id of an upload: a digest, because key and version can be too long for an id."""
-    return hashlib.sha256(f"{key}\n{version}".encode()).hexdigest()[:32]
+def _require_safe_name(name: str) -> None:
+    """Raise InvalidMessage for a key that means something else as a path, or that looks like another key."""
+    if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
+        problem = 'has an empty step, "." or "..", or a backslash'
+    elif any(unicodedata.category(character) in _UNSAFE_CATEGORIES for character in name):
+        problem = "has a control character, a line break or an invisible character"
+    else:
+        return
+    raise InvalidMessage(f"outbox-key {name!r} {problem}: upload the object under another key")
 
 
-def attributes_of(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return an object's metadata as attributes. S3 encodes text outside ASCII as in RFC 2047; it is decoded here.
-
-    Raises:
-        InvalidMessage: There are more than four entries, a name is reserved, or a value cannot be decoded.
-    """
-    if len(metadata) > MAXIMUM_METADATA:
+def _require_readable(found: UploadedObject, *, owner: str) -> None:
+    """Raise InvalidMessage for an object that S3 does not copy for the publisher."""
+    key_account = found.kms_key.split(":")[4] if found.kms_key.startswith("arn:") else owner
+    if key_account != owner:
         raise InvalidMessage(
-            f"metadata: there are {len(metadata)} ({', '.join(sorted(metadata))}); use at most {MAXIMUM_METADATA}, "
-            "because coatcheck adds attributes to the message"
+            f"it is encrypted with a key of account {key_account}: upload it again without an option of encryption"
         )
-    for name in metadata:
-        if name.lower() in _RESERVED_NAMES:
-            raise InvalidMessage(f"metadata {name!r}: the name is reserved; choose another")
-    return {name: _decode(name, value) for name, value in metadata.items()}
+    if found.storage_class in _ARCHIVED:
+        raise InvalidMessage(
+            f"its storage class is {found.storage_class}, from which S3 copies nothing: upload it again without a "
+            "storage class"
+        )
 
 
-def _decode(name: str, value: str) -> str:
-    if "=?" not in value:
-        return value
+def _options_of(found: UploadedObject) -> ObjectOptions | None:
     try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
-        raise InvalidMessage(f"metadata {name!r}: the value is not a valid RFC 2047 encoded word") from None
+        return ObjectOptions(content_type=found.content_type or None, content_encoding=found.content_encoding or None)
+    except ValueError:
+        return None  # The header is not a media type. The attribute has it.

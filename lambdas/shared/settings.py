@@ -16,7 +16,8 @@ class InvalidSettings(ValueError):
 class EnvironmentSettings:
     """The base of each function's `Settings`. A field `payload_store` is the variable `PAYLOAD_STORE`.
 
-    A field is a `str`, an `int`, a `Store`, a tuple of stores, or a mapping. The values of the last three are JSON.
+    A field is a `str`, an `int`, a `Store`, a tuple of stores or texts, or a mapping. The values of the last three are
+    JSON.
     """
 
     @classmethod
@@ -34,6 +35,7 @@ _READERS: Mapping[Any, Any] = {
     int: int,
     Store: lambda text: Store.from_dict(json.loads(text)),
     tuple[Store, ...]: lambda text: tuple(map(Store.from_dict, json.loads(text))),
+    tuple[str, ...]: lambda text: tuple(json.loads(text)),
     Mapping[str, str]: json.loads,
     Mapping[str, Any]: json.loads,
 }

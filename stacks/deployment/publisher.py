@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import Doc
 
-from stacks.deployment.types import Account, Array, Region, Table, Unique
+from stacks.deployment.types import Account, Array, Region, Table, Unique, pattern
 
 SNS_DEFAULT_MAXIMUM_BYTES = 262_144
 """Maximum message size of an SNS topic that sets none."""
@@ -14,15 +15,29 @@ SNS_LARGEST_MAXIMUM_BYTES = 1_048_576
 ARCHIVED_OVER_BYTES = 1_048_576
 """Size over which payloads move to Glacier. The transition of a smaller one can cost more than it saves."""
 
+RESERVED_METADATA = ("source", "detail-type", "account", "time", "resources", "sender", "outbox-key", "metadata")
+"""Attributes that the publish function sets."""
+MetadataName = Annotated[
+    str,
+    pattern(
+        rf"(?!({'|'.join(RESERVED_METADATA)})$)[a-z0-9_-]{{1,128}}",
+        "must be a name of metadata in lower case, and no attribute that coatcheck sets, such as source.",
+    ),
+    Doc("name of metadata"),
+]
 DetailType = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class OutboxConfig(Table):
     """`[publisher.outbox]`: uploads to the payload bucket that are published as messages."""
 
-    maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=5 * 1024**4)
-    """Largest upload in bytes. A larger upload is rejected: it stays in the outbox and appears in the publish
-    function's dead-letter queue.
+    maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=500 * 1024**3)
+    """Largest upload in bytes. A larger upload is refused: an event tells its sender why. S3 copies about 700 GB in the
+    15 minutes of the publish function.
+    """
+    attributes: Annotated[Array[MetadataName], Unique, Field(max_length=3)] = ()
+    """Names of an upload's metadata that become message attributes, in lower case. The other metadata arrive together
+    in the attribute `metadata`, as JSON. Without this key, each entry is an attribute if there are at most four.
     """
 
 

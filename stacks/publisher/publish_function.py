@@ -59,6 +59,7 @@ class PublishFunction(Function):
                 threshold_bytes=settings.maximum_message_bytes,
                 offload=settings.offload,
                 maximum_upload_bytes=settings.outbox.maximum_bytes,
+                outbox_attributes=settings.outbox.attributes,
             ).to_environment(),
         )
         grant_publish(self.execution_role, topic=topic, bucket=bucket)

@@ -20,10 +20,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from access import assembly
-from claim_check import Publisher
+from claim_check import Publisher, upload_id
 from cli.scenario.routes import sending_role
 from local.world import World
-from publish.upload import upload_id
 from stacks.deployment import Deployment, Names, Place, load_messaging
 from stacks.deployment.names import OUTBOX
 from tests.faults.arrivals import Arrivals, ExecutionArrivals, TaskArrivals

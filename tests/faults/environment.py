@@ -176,6 +176,7 @@ class Environment:
             threshold_bytes=THRESHOLD,
             offload="over-threshold",
             maximum_upload_bytes=2**31,
+            outbox_attributes=(),
         )
 
     def _queue_settings(self, name: str, store: Store) -> dict[str, str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from claim_check import upload_id
 from claim_check.publishing.outgoing_message import MessageFields
-from publish.upload import upload_id
 
 Route = Literal["event", "library", "batch", "outbox", "fifo"]
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from claim_check import Publisher, offload, put_event
+from claim_check import Publisher, offload, put_event, upload_id
 from local.world import World
-from publish.upload import upload_id
 from stacks.deployment import Names, SenderNames, SubscriberNames, load_messaging
 from tests.local.support import Account, eventually
 from tests.templates import ROOT, assembly

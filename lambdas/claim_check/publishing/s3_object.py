@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -91,10 +92,22 @@ def find_copy(s3: S3Source, *, source: S3Object, size: int, store: Store, messag
     return Copied(size, hex_sha256(existing), existing.get("ChecksumCRC64NVME"))
 
 
-def metadata_of(s3: S3Source, source: S3Object) -> dict[str, str] | None:
-    """Return the user metadata of an uploaded object, or None if the object does not exist.
+class UploadedObject(NamedTuple):
+    """An object that is to be published. A property that S3 does not report is "".
 
-    S3 returns names in lower case and values in ASCII; other values are encoded as in RFC 2047.
+    S3 returns the names of user metadata in lower case and values in ASCII; other values are encoded as in RFC 2047.
+    `kms_key` is the ARN of the key that encrypts the object.
+    """
+
+    metadata: Mapping[str, str]
+    content_type: str = ""
+    content_encoding: str = ""
+    storage_class: str = ""
+    kms_key: str = ""
+
+
+def uploaded_object(s3: S3Source, source: S3Object) -> UploadedObject | None:
+    """Return the properties of an uploaded object, or None if it does not exist.
 
     Raises:
         InvalidMessage: An HTTP header cannot hold some of the metadata.
@@ -103,7 +116,7 @@ def metadata_of(s3: S3Source, source: S3Object) -> dict[str, str] | None:
     try:
         with s3_errors("look at the uploaded object", pointer=source.pointer, message_id=None):
             version: Any = {"VersionId": source.version_id} if source.version_id else {}
-            head = (
+            head: Any = (
                 S3Clients(s3)
                 .client(source.region)
                 .head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
@@ -116,7 +129,8 @@ def metadata_of(s3: S3Source, source: S3Object) -> dict[str, str] | None:
             "without them",
             pointer=source.pointer,
         )
-    return head["Metadata"]
+    headers = ("ContentType", "ContentEncoding", "StorageClass", "SSEKMSKeyId")
+    return UploadedObject(head["Metadata"], *(head.get(name, "") for name in headers))
 
 
 def _fingerprint(source: S3Object) -> str:

@@ -16,6 +16,7 @@ STORAGE_CLASSES = frozenset(
 _MAXIMUM_TAGS = 10
 _kms_key = re.compile(r"[A-Za-z0-9:/_-]{1,2048}")
 _content_type = re.compile(r"[!-~]+/[!-~]+( [!-~]+)*")
+_content_encoding = re.compile(r"[A-Za-z0-9_-]+( ?, ?[A-Za-z0-9_-]+)*")
 _tag = re.compile(r"(?!aws:)[\w\s+\-=.:/@]*")  # letters, numbers and spaces of all languages, and + - = . _ : / @
 
 
@@ -26,7 +27,7 @@ class ObjectOptions:
     `kms_key` is a KMS key's id, ARN or alias: S3 encrypts the object with it. The writer needs kms:GenerateDataKey and
     kms:Decrypt of the key, and readers need kms:Decrypt. `tags` are up to ten; the writer needs s3:PutObjectTagging.
     `storage_class` is one from which objects are read at once. `content_type` is a media type, for tools that read the
-    bucket: subscribers do not see it.
+    bucket: subscribers do not see it. Nor do they see `content_encoding`, such as "gzip".
 
     Raises ValueError with the name and value of an invalid field.
     """
@@ -35,6 +36,7 @@ class ObjectOptions:
     tags: Mapping[str, str] = field(default_factory=dict)
     storage_class: str | None = None
     content_type: str | None = None
+    content_encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.kms_key is not None and not _kms_key.fullmatch(self.kms_key):
@@ -45,6 +47,8 @@ class ObjectOptions:
             )
         if self.content_type is not None and not _content_type.fullmatch(self.content_type):
             raise ValueError(f"content_type = {self.content_type!r}: must be a media type such as 'image/tiff'")
+        if self.content_encoding is not None and not _content_encoding.fullmatch(self.content_encoding):
+            raise ValueError(f"content_encoding = {self.content_encoding!r}: must be one or more names such as 'gzip'")
         if len(self.tags) > _MAXIMUM_TAGS:
             raise ValueError(f"tags: {len(self.tags)} are more than {_MAXIMUM_TAGS}, the maximum of S3: remove some")
         for name, value in self.tags.items():
@@ -57,6 +61,7 @@ class ObjectOptions:
             "Tagging": urlencode(self.tags),
             "StorageClass": self.storage_class,
             "ContentType": self.content_type,
+            "ContentEncoding": self.content_encoding,
         }
         return encryption | {name: value for name, value in others.items() if value}
 

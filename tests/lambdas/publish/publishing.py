@@ -51,11 +51,16 @@ SENDER = "444444444444"
 
 
 def upload(
-    body: bytes, key: str = KEY, *, metadata: dict[str, str] | None = None, requester: str = SENDER
+    body: bytes,
+    key: str = KEY,
+    *,
+    metadata: dict[str, str] | None = None,
+    requester: str = SENDER,
+    **properties: Any,
 ) -> dict[str, Any]:
-    """Put an object into the outbox, and return the event of S3."""
+    """Put an object with properties into the outbox, and return the event of S3."""
     s3 = boto3.client("s3")
-    version = s3.put_object(Bucket=STORE.bucket, Key=key, Body=body, Metadata=metadata or {})["VersionId"]
+    version = s3.put_object(Bucket=STORE.bucket, Key=key, Body=body, Metadata=metadata or {}, **properties)["VersionId"]
     return {
         "id": "event",
         "source": "aws.s3",

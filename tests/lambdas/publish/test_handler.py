@@ -28,6 +28,7 @@ SETTINGS = Settings(
     threshold_bytes=262_144,
     offload="over-threshold",
     maximum_upload_bytes=10_000_000,
+    outbox_attributes=(),
 )
 
 

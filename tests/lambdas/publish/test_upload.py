@@ -1,13 +1,14 @@
 """Publishing of an upload in the outbox, with SNS as a stub."""
 
 import hashlib
+import json
 from typing import Any
 
 import boto3
 import pytest
 
 from claim_check import InvalidMessage, Message, PayloadMissing, PayloadTooLarge, Published
-from publish.upload import PUBLISHER_SENDER, attributes_of, publish_upload
+from publish.upload import PUBLISHER_SENDER, publish_upload
 from stacks.deployment.sender import PUBLISHERS_OWN
 from tests.lambdas.conftest import STORE
 from tests.lambdas.publish.publishing import KEY, SENDER, Publishing, keys, upload
@@ -112,7 +113,7 @@ def test_upload_over_the_maximum_stays_in_the_outbox(publishing: Publishing) -> 
 
 def test_upload_with_an_invalid_name_stays_in_the_outbox(publishing: Publishing) -> None:
     event = upload(b"precious", "outbox/shop/bell\x07")
-    with pytest.raises(InvalidMessage, match=r"stays in the outbox: attribute 'outbox-key': SNS rejects a character"):
+    with pytest.raises(InvalidMessage, match=r"stays in the outbox: outbox-key 'shop/bell\\x07' has a control"):
         publish(event, publishing)
     uploaded = event["detail"]["object"]
     stored = boto3.client("s3").get_object(Bucket=STORE.bucket, Key=uploaded["key"], VersionId=uploaded["version-id"])
@@ -120,65 +121,95 @@ def test_upload_with_an_invalid_name_stays_in_the_outbox(publishing: Publishing)
     assert (keys("payloads/"), publishing.requests) == ([], [])
 
 
-def test_metadata_become_attributes(publishing: Publishing) -> None:
-    metadata = {"camera": "X-T5", "greeting": "=?UTF-8?B?R3LDvMOfZSDwn6el?="}
-    publish(upload(b"x", metadata=metadata), publishing)
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("outbox/shop/../../etc/passwd", "empty step"),
+        ("outbox/shop/./scan.bin", "empty step"),
+        ("outbox/shop//scan.bin", "empty step"),
+        ("outbox//scan.bin", "empty step"),
+        ("outbox/shop/folder/", "empty step"),
+        ("outbox/shop/a\\b", "a backslash"),
+        ("outbox/shop/a\u202egpj.exe", "an invisible character"),
+        ("outbox/shop/a\u2066b", "an invisible character"),
+        ("outbox/shop/\u200b", "an invisible character"),
+        ("outbox/shop/a\nb", "a line break"),
+        ("outbox/shop/a\u2028b", "a line break"),
+        ("outbox/shop/a\x7fb", "a control character"),
+    ],
+)
+def test_key_with_another_meaning_is_refused(publishing: Publishing, key: str, problem: str) -> None:
+    with pytest.raises(InvalidMessage, match=problem) as error:
+        publish(upload(b"precious", key), publishing)
+    assert "upload the object under another key" in str(error.value)
+    assert publishing.requests == []
+
+
+@pytest.mark.parametrize("name", ["shop/übergröße 🧥.tiff", "shop/a..b", "shop/.hidden", "shop/日本/x", "scan.bin"])
+def test_usual_name_is_published(publishing: Publishing, name: str) -> None:
+    publish(upload(b"x", f"outbox/{name}"), publishing)
     (message,) = publishing.messages()
-    found = values(message)
-    assert {name: found[name] for name in metadata} == {"camera": "X-T5", "greeting": "Grüße 🧥"}
+    assert message.attributes["outbox-key"].value == name
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("X-T5", "X-T5"),
-        ("a=?b", "a=?b"),
-        ("=?UTF-8?B?R3LDvMOfZSDwn6el?=", "Grüße 🧥"),
-        ("=?UTF-8?Q?Gr=C3=BC=C3=9Fe?= =?UTF-8?Q?_aus?=", "Grüße aus"),
-    ],
-)
-def test_metadata_are_decoded(value: str, text: str) -> None:
-    assert attributes_of({"name": value}) == {"name": text}
-
-
-@pytest.mark.parametrize(
-    ("metadata", "problem"),
-    [
-        ({"sender": "orders"}, "metadata 'sender': the name is reserved; choose another"),
-        ({"account": "1"}, "metadata 'account': the name is reserved"),
-        ({"source": "s3"}, "metadata 'source': the name is reserved"),
-        ({"detail-type": "t"}, "metadata 'detail-type': the name is reserved"),
-        ({"outbox-key": "x"}, "metadata 'outbox-key': the name is reserved"),
-        ({"claimcheck": "{}"}, "metadata 'claimcheck': the name is reserved"),
-        ({"extendedpayloadsize": "1"}, "metadata 'extendedpayloadsize': the name is reserved"),
-        ({f"m{n}": "x" for n in range(5)}, "metadata: there are 5 (m0, m1, m2, m3, m4); use at most 4"),
-        ({"broken": "=?no-such-set?B?AAAA?="}, "metadata 'broken': the value is not a valid RFC 2047 encoded word"),
-    ],
-)
-def test_unsuitable_metadata_are_rejected(metadata: dict[str, str], problem: str) -> None:
-    with pytest.raises(InvalidMessage) as error:
-        attributes_of(metadata)
-    assert problem in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "problem"),
-    [
-        ({"sender": "orders"}, "metadata 'sender'"),
-        ({"a..b": "x"}, "attribute 'a..b': "),
-        ({"aws.x": "x"}, "attribute 'aws.x': "),
-        ({"empty": ""}, "attribute 'empty': "),
-        ({"bell": "=?UTF-8?Q?=07?="}, "attribute 'bell': "),
-    ],
-)
-def test_upload_with_unsuitable_metadata_stays(publishing: Publishing, metadata: dict[str, str], problem: str) -> None:
-    """The error is permanent and names the upload, so that the dead letter tells which one to fix."""
-    with pytest.raises(InvalidMessage, match="the upload stays in the outbox") as error:
-        publish(upload(b"precious", metadata=metadata), publishing)
-    assert problem in str(error.value)
+@pytest.mark.parametrize("value", ["=?UTF-8?Q?a=0D=0AX-Evil:_1?=", "=?UTF-8?B?4oCo?=", "=?UTF-8?Q?=07?="])
+def test_metadata_with_a_line_break_are_refused(publishing: Publishing, value: str) -> None:
+    with pytest.raises(InvalidMessage, match="metadata 'kind': the value has a control character") as error:
+        publish(upload(b"precious", metadata={"kind": value}), publishing)
     assert KEY in str(error.value)
     assert error.value.permanent
     assert (keys("outbox/"), keys("payloads/"), publishing.requests) == ([KEY], [], [])
+
+
+TOOLS = {
+    "DataSync": ("file-owner", "file-group", "file-permissions", "file-atime", "file-mtime"),
+    "rclone": ("mtime", "atime", "btime", "uid", "gid", "mode"),
+    "own": ("user-agent", "user-agent-id", "kind", "patient", "site"),
+}
+
+
+@pytest.mark.parametrize("names", TOOLS.values(), ids=TOOLS)
+def test_upload_of_a_tool_is_published(publishing: Publishing, names: tuple[str, ...]) -> None:
+    metadata = {name: f"{name}-value" for name in names}
+    publish(upload(b"x", metadata=metadata), publishing)
+    (message,) = publishing.messages()
+    assert json.loads(str(values(message)["metadata"])) == metadata
+
+
+def test_copy_keeps_content_type_and_encoding(publishing: Publishing) -> None:
+    event = upload(b"x", ContentType="text/csv", ContentEncoding="gzip", metadata={"kind": "scan"})
+    publish(event, publishing)
+    (message,) = publishing.messages()
+    found = values(message)
+    assert (found["content-type"], found["content-encoding"], found["kind"]) == ("text/csv", "gzip", "scan")
+    assert message.stored
+    copy = boto3.client("s3").head_object(Bucket=STORE.bucket, Key=message.stored.key)
+    assert (copy["ContentType"], copy["ContentEncoding"]) == ("text/csv", "gzip")
+
+
+def test_unusual_content_type_is_no_obstacle(publishing: Publishing) -> None:
+    publish(upload(b"x", ContentType="scan"), publishing)
+    (message,) = publishing.messages()
+    assert values(message)["content-type"] == "scan"
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        (
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:us-east-1:444444444444:key/k"},
+            "is encrypted with a key of account 444444444444: upload it again without an option of encryption",
+        ),
+        ({"StorageClass": "GLACIER"}, "its storage class is GLACIER, from which S3 copies nothing"),
+        ({"StorageClass": "DEEP_ARCHIVE"}, "its storage class is DEEP_ARCHIVE"),
+    ],
+)
+def test_upload_beyond_the_reach_of_s3_is_refused(
+    publishing: Publishing, properties: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(InvalidMessage, match=problem):
+        publish(upload(b"x", **properties), publishing)
+    assert (keys("outbox/"), publishing.requests) == ([KEY], [])
 
 
 def test_metadata_beyond_http_headers_are_rejected(publishing: Publishing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,14 +223,15 @@ def test_metadata_beyond_http_headers_are_rejected(publishing: Publishing, monke
 
 
 @pytest.mark.parametrize(
-    ("key", "group"),
+    ("key", "requester", "group"),
     [
-        ("outbox/shop/2026/scan.bin", "shop"),
-        ("outbox/my app/scan.bin", hashlib.sha256(b"my app").hexdigest()),
-        ("outbox/scan.bin", hashlib.sha256(b"").hexdigest()),
+        ("outbox/shop/2026/scan.bin", SENDER, f"{SENDER}/outbox/shop"),
+        ("outbox/shop/scan.bin", "111111111111", "111111111111/outbox/shop"),
+        ("outbox/my app/scan.bin", SENDER, hashlib.sha256(f"{SENDER}/outbox/my app".encode()).hexdigest()),
+        ("outbox/scan.bin", SENDER, f"{SENDER}/outbox/"),
     ],
 )
-def test_first_folder_is_the_group_in_a_fifo_topic(aws: None, key: str, group: str) -> None:
+def test_account_and_folder_are_the_group_in_a_fifo_topic(aws: None, key: str, requester: str, group: str) -> None:
     publishing = Publishing(fifo=True)
-    publish(upload(b"x", key), publishing)
+    publish(upload(b"x", key, requester=requester), publishing)
     assert publishing.groups() == [group]

@@ -29,6 +29,7 @@ PUBLISH = publish.settings.Settings(
     threshold_bytes=262_144,
     offload="over-threshold",
     maximum_upload_bytes=2**31,
+    outbox_attributes=("kind",),
 )
 SETTINGS = [
     PUBLISH,
@@ -85,6 +86,7 @@ def test_environment_is_readable_by_any_language() -> None:
         "THRESHOLD_BYTES": "262144",
         "OFFLOAD": "over-threshold",
         "MAXIMUM_UPLOAD_BYTES": "2147483648",
+        "OUTBOX_ATTRIBUTES": '["kind"]',
     }
     near = SETTINGS[1].to_environment()["TRUSTED_STORES"]
     assert near == json.dumps([{**store, "replicas": [{"bucket": "replica-bucket", "region": "us-west-2"}]}])

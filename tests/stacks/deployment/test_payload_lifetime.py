@@ -49,4 +49,4 @@ def test_message_is_forgotten_after_lifetime_and_delays(days: int, expected: int
 
 def test_size_of_uploads_does_not_depend_on_a_timeout() -> None:
     """The consume functions read no payload."""
-    assert parse_messaging(changed("publisher", "outbox", to={"maximum_bytes": 5 * 1024**4}))
+    assert parse_messaging(changed("publisher", "outbox", to={"maximum_bytes": 500 * 1024**3}))

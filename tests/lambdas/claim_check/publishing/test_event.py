@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -100,12 +101,61 @@ def test_event_without_result_is_an_error(stub: Any) -> None:
         ("[1]", "must be a JSON object; EventBridge accepts no other value"),
         ({"a": float("nan")}, "is not JSON: Out of range float values are not JSON compliant"),
         ({"a": object()}, "is not JSON: Object of type object is not JSON serializable"),
+        ("[" * 100_000, "is nested more than 1000 levels deep"),
     ],
 )
 def test_detail_must_be_a_json_object(detail: Any, problem: str) -> None:
     with pytest.raises(InvalidMessage) as caught:
         put_event(**EVENT, detail=detail)
     assert str(caught.value).startswith(f"detail: {problem}")
+
+
+HALF = "has half of a surrogate pair"
+
+
+def nested(levels: int) -> dict[str, Any]:
+    detail: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        detail = {"a": detail}
+    return detail
+
+
+@pytest.mark.parametrize("form", [dict, json.dumps], ids=["object", "text"])
+@pytest.mark.parametrize(
+    ("detail", "problem"),
+    [
+        ({"lines": [{}, {"text": "\ud83e"}]}, f"detail.lines[1].text: {HALF}"),
+        ({"a": {"\udfff": 1}}, f"a key in detail.a: {HALF}"),
+        ({"a": 2**63}, "detail.a: is an integer of more than 64 bits"),
+        ({"a": [-(2**63) - 1]}, "detail.a[0]: is an integer of more than 64 bits"),
+        (nested(1_100), "detail: is nested more than 1000 levels deep"),
+    ],
+    ids=["value", "key", "integer", "negative", "nesting"],
+)
+def test_detail_beyond_the_limits_is_invalid(detail: Any, problem: str, form: Callable[[Any], Any]) -> None:
+    """The error names the place, and nothing of the content."""
+    try:
+        given = form(detail)
+    except RecursionError:  # json.dumps
+        given = '{"a":' * 1_099 + "{}" + "}" * 1_099
+    with pytest.raises(InvalidMessage) as caught:
+        put_event(**EVENT, detail=given)
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize("name", ["source", "detail_type", "resources"])
+def test_name_with_half_a_surrogate_pair_is_invalid(name: str) -> None:
+    value: Any = ["arn:1", "\ud83e"] if name == "resources" else "\ud83e"
+    with pytest.raises(InvalidMessage, match=f"^{name}: {HALF}"):
+        put_event(**{**EVENT, name: value}, detail={})
+
+
+@pytest.mark.parametrize(
+    "detail", [{"a": [2**63 - 1, -(2**63), True, 1.5, None, "🧥"]}, nested(900)], ids=["64", "900"]
+)
+def test_detail_within_the_limits_is_put(stub: Any, detail: Any) -> None:
+    stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}, {"Entries": ANY})
+    assert put_event(**EVENT, detail=detail, events=stub.client) == "e-1"
 
 
 def test_bus_must_be_an_arn() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 
-from claim_check.publishing.s3_object import metadata_of
+from claim_check.publishing.s3_object import UploadedObject, uploaded_object
 
 UPLOAD = S3Object("uploads-one", "outbox/a", "111111111111", "eu-west-1", "v-1")
 ASKED = {"Bucket": "uploads-one", "Key": "outbox/a", "ExpectedBucketOwner": "111111111111", "VersionId": "v-1"}
@@ -47,20 +47,20 @@ def stub() -> Any:
 
 def test_metadata_are_returned_as_s3_returns_them(stub: Any) -> None:
     stub.add_response("head_object", {"Metadata": {"kind": "scan"}}, ASKED)
-    assert metadata_of(stub.client, UPLOAD) == {"kind": "scan"}
+    assert uploaded_object(stub.client, UPLOAD) == UploadedObject({"kind": "scan"})
     stub.add_response("head_object", {"Metadata": {}}, {name: ASKED[name] for name in ASKED if name != "VersionId"})
-    assert metadata_of(stub.client, UPLOAD._replace(version_id=None)) == {}
+    assert uploaded_object(stub.client, UPLOAD._replace(version_id=None)) == UploadedObject({})
 
 
 def test_deleted_upload_has_no_metadata(stub: Any) -> None:
     stub.add_client_error("head_object", "404", http_status_code=404, expected_params=ASKED)
-    assert metadata_of(stub.client, UPLOAD) is None
+    assert uploaded_object(stub.client, UPLOAD) is None
 
 
 def test_metadata_missing_from_headers_are_rejected(stub: Any) -> None:
     stub.add_response("head_object", {"Metadata": {}, "MissingMeta": 2}, ASKED)
     with pytest.raises(InvalidMessage) as caught:
-        metadata_of(stub.client, UPLOAD)
+        uploaded_object(stub.client, UPLOAD)
     assert str(caught.value) == (
         "2 entries of the object's metadata do not fit into HTTP headers: upload it again without them "
         "(payload 's3://uploads-one/outbox/a')"
@@ -71,7 +71,7 @@ def test_metadata_missing_from_headers_are_rejected(stub: Any) -> None:
 def test_failed_head_of_upload_is_transient(stub: Any) -> None:
     stub.add_client_error("head_object", "403", http_status_code=403, expected_params=ASKED)
     with pytest.raises(PayloadUnavailable, match=r"^cannot look at the uploaded object: S3 returned 403") as caught:
-        metadata_of(stub.client, UPLOAD)
+        uploaded_object(stub.client, UPLOAD)
     assert caught.value.pointer == Pointer("uploads-one", "outbox/a")
 
 
