@@ -57,6 +57,7 @@ def environment() -> dict[str, str]:
         threshold_bytes=256 * KIB,
         offload="over-threshold",
         maximum_upload_bytes=2**31,
+        outbox_attributes=(),
     )
     machine = StateMachineSettings(
         staging_store=STORE, state_machine_arn=f"arn:aws:states:{REGION}:{OWNER}:stateMachine:bench"
