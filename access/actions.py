@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 
 _DATA = Path(__file__).parents[1] / "node_modules" / "@cloud-copilot" / "iam-data" / "data" / "actions"
@@ -52,6 +51,13 @@ def matches(pattern: str, action: str) -> bool:
     return regex(pattern.lower()).fullmatch(action.lower()) is not None
 
 
+@cache
+def _matching(pattern: str, service: str) -> list[str]:
+    """Return the actions of a service that a pattern matches."""
+    line = regex(pattern).pattern.replace(".*", "[^\n]*")
+    return re.findall(f"^{line}$", "\n".join(actions_of(service)), re.IGNORECASE | re.MULTILINE)
+
+
 def representatives(patterns: Iterable[str], services: Iterable[str] = (), *, others: bool = True) -> list[str]:
     """Return one action of each set of actions that no pattern distinguishes. A proof for these is a proof for all.
 
@@ -62,11 +68,65 @@ def representatives(patterns: Iterable[str], services: Iterable[str] = (), *, ot
     prefixes = {pattern.partition(":")[0].lower() for pattern in patterns}
     wild = {prefix for prefix in prefixes if "*" in prefix or "?" in prefix}
     checked = services | ((prefixes - wild) | (set(SENSITIVE) if wild else set()) if others else set())
-    actions = [action for service in sorted(checked) for action in actions_of(service)]
+    # The patterns that match an action, as bits of a number.
+    matched = {action: 0 for service in sorted(checked) for action in actions_of(service)}
+    for number, pattern in enumerate(patterns):
+        for service in checked:
+            for action in _matching(pattern, service):
+                matched[action] |= 1 << number
     invented = [pattern.replace("*", "NotInventedYet").replace("?", "X") for pattern in patterns if ":" in pattern]
-    actions += [action for action in invented if others or action.partition(":")[0] in services]
+    for action in invented:
+        if others or action.partition(":")[0] in services:
+            matched[action] = sum(matches(pattern, action) << number for number, pattern in enumerate(patterns))
+    return list({bits: action for action, bits in reversed(matched.items())}.values())
 
-    def signature(action: str) -> tuple[bool, ...]:
-        return tuple(matches(pattern, action) for pattern in patterns)
 
-    return [next(group) for _, group in groupby(sorted(actions, key=signature), key=signature)]
+_MOST_STATES = 20_000
+
+
+@cache
+def witnesses(patterns: frozenset[str]) -> tuple[str, ...] | None:
+    """Return one text of each set of texts that no pattern distinguishes. A proof for these is a proof for all texts.
+
+    The patterns are read together, character by character, as finite automata. A state has the positions that each
+    pattern may have reached. None: there are too many states.
+    """
+    ordered = sorted(patterns)
+    other = next(
+        character for character in "x_" + "".join(map(chr, range(0xE000, 0xE100))) if character not in "".join(ordered)
+    )
+    start = tuple(_reached(pattern, {0}) for pattern in ordered)
+    texts, found = {start: ""}, dict[tuple[bool, ...], str]()
+    waiting = [start]
+    for state in waiting:
+        if len(texts) > _MOST_STATES:
+            return None
+        text = texts[state]
+        found.setdefault(tuple(len(p) in at for p, at in zip(ordered, state, strict=True)), text)
+        expected = {p[n] for p, at in zip(ordered, state, strict=True) for n in at if n < len(p)} - {"*", "?"}
+        for character in (*sorted(expected), other):
+            following = tuple(_after(p, at, character) for p, at in zip(ordered, state, strict=True))
+            if following not in texts:
+                texts[following] = text + character
+                waiting.append(following)
+    return tuple(found.values())
+
+
+def _reached(pattern: str, positions: Iterable[int]) -> frozenset[int]:
+    """Return positions in a pattern, and those after a `*`, which also matches no character."""
+    found = set[int]()
+    for position in positions:
+        found.add(position)
+        while pattern[position : position + 1] == "*":
+            position += 1
+            found.add(position)
+    return frozenset(found)
+
+
+def _after(pattern: str, positions: frozenset[int], character: str) -> frozenset[int]:
+    """Return the positions in a pattern after one more character."""
+    here = {position: pattern[position] for position in positions if position < len(pattern)}
+    stay = {position for position, expected in here.items() if expected == "*"}
+    return _reached(
+        pattern, stay | {position + 1 for position, expected in here.items() if expected in ("?", character)}
+    )

@@ -9,12 +9,12 @@ proof rests on no assumption about them. ARNs are compared component by componen
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
-from access.actions import matches, regex, representatives
+from access.actions import matches, regex, representatives, witnesses
 from access.inventory import Inventory, ResourcePolicy, Role, Statement
 from access.terms import (
     Account,
@@ -31,6 +31,7 @@ from access.terms import (
 )
 
 _TIMEOUT_MS = 20_000  # of one question to the solver
+_PLAUSIBLE_MS = 1000  # of the search for a request that AWS can receive
 
 
 class Undecided(AssertionError):
@@ -59,26 +60,25 @@ class Counterexample:
 
 def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> Iterator[Counterexample]:
     """Yield the requests on which a resource's policy and the intent differ. None: they are proved equal."""
-    statements = resource.policy["Statement"]
-    services = _SERVICES.get(resource.kind, (resource.arn.split(":")[2],))
-    patterns = _all_actions(statements)
-    patterns += [pattern for grant in intent.grants for pattern in grant.actions]
+    statements = _modelled(resource.policy["Statement"])
+    patterns = [pattern for grant in intent.grants for pattern in grant.actions]
     patterns += [*intent.tls_actions, *(action for action, _, _ in intent.restrictions)]
-    resources = _Resources(
-        _all_resources(statements) + [pattern for grant in intent.grants for pattern in grant.resources],
-        root=None if resource.kind == "endpoint" else resource.arn,
-        has_parts=resource.kind == "bucket",
-    )
-    # AWS does not evaluate this policy for another service's action.
-    for action in representatives(patterns, services, others=not services):
-        request = _Request(action, resources)
-        actual = _allowed_by_resource(request, statements, intent)
-        intended = _intended(request, intent)
-        yield from _differences(resource.arn, request, actual, intended)
-
-
-_SERVICES: dict[str, tuple[str, ...]] = {"role": ("sts",), "endpoint": ()}
-"""The services whose actions a policy decides, if not the service in the ARN. A VPC endpoint's policy decides all."""
+    for action in _actions_on(resource, _all_actions(statements) + patterns):
+        own = _narrowed(statements, action)
+        wanted = replace(
+            intent,
+            grants=tuple(replace(grant, actions=()) for grant in intent.grants if _has(grant.actions, action)),
+            tls_actions=("*",) if _has(intent.tls_actions, action) else (),
+            restrictions=tuple(
+                ("*", key, values) for name, key, values in intent.restrictions if matches(name, action)
+            ),
+        )
+        question = repr((own, wanted))
+        if question not in _PROVED:
+            resources = _all_resources(own) + [pattern for grant in wanted.grants for pattern in grant.resources]
+            request = _Request(action, _resources_of(resource, resources))
+            actual, intended = _allowed_by_resource(request, own, intent), _intended(request, wanted)
+            yield from _differences(resource.arn, request, actual, intended, question)
 
 
 def prove_role(
@@ -92,37 +92,32 @@ def prove_role(
     permissions = tuple(permissions)
     if role.boundary and not role.bounds:
         raise Unmodelled(f"the permissions boundary {role.boundary} is not known. Give its policy: --boundary FILE")
-    statements = _statements_of(role)
-    bounds = list(role.bounds["Statement"]) if role.bounds else None
-    all_statements = [*statements, *stated, *(bounds or ())]
-    patterns = _all_actions(all_statements)
+    documents = [_modelled(part) for part in (_statements_of(role), stated, (role.bounds or {}).get("Statement", []))]
+    patterns = [pattern for document in documents for pattern in _all_actions(document)]
     patterns += [pattern for permission in permissions for pattern in permission.actions]
     for action in representatives(patterns, ("iam", "sts")):
-        # Only the statements and permissions with this action: with fewer patterns, more resources are plain.
-        own_statements = [statement for statement in all_statements if _has_action(statement, action)]
-        own_permissions = [
-            permission for permission in permissions if any(matches(pattern, action) for pattern in permission.actions)
-        ]
-        resources = _Resources(
-            _all_resources(own_statements)
-            + [pattern for permission in own_permissions for pattern in permission.resources]
-        )
-        request = _Request(action, resources, caller=role.arn)
-        actual = _decide(request, statements, resource_policy=False)
-        granted = [
-            z3.And(
-                request.resource_matches(permission.resources),
-                _conditions(request, permission.conditions),
-                _conditions_if_present(request, permission.conditions_if_present),
-            )
-            for permission in own_permissions
-        ]
-        allowed = z3.Or(*granted, _any(request, stated, "Allow", resource_policy=False))
-        intended = z3.And(allowed, z3.Not(_any(request, stated, "Deny", resource_policy=False)))
-        yield from _differences(role.arn, request, actual, intended)
-        if bounds is not None:
+        own, own_stated, bounds = parts = [_narrowed(document, action) for document in documents]
+        wanted = [replace(permission, actions=()) for permission in permissions if _has(permission.actions, action)]
+        # The caller is not a part of the question: the same question about another role has the same answer.
+        question = repr((parts, bool(role.bounds), wanted))
+        if question in _PROVED:
+            continue
+        resources = [pattern for part in parts for pattern in _all_resources(part)]
+        resources += [pattern for permission in wanted for pattern in permission.resources]
+        request = _Request(action, _Resources(resources), caller=role.arn)
+        actual = _decide(request, own, resource_policy=False)
+        granted = [_permission(request, permission) for permission in wanted]
+        allowed = z3.Or(*granted, _any(request, own_stated, "Allow", resource_policy=False))
+        intended = z3.And(allowed, z3.Not(_any(request, own_stated, "Deny", resource_policy=False)))
+        found = list(_differences(role.arn, request, actual, intended, "" if role.bounds else question))
+        yield from found
+        if role.bounds and not found:
             bounded = z3.And(actual, _decide(request, bounds, resource_policy=False))
-            yield from _differences(role.arn, request, bounded, intended)
+            yield from _differences(role.arn, request, bounded, intended, question)
+
+
+_PROVED: set[str] = set()
+"""Questions whose answer is that there is no difference. Roles, and mutants of one deployment, share most questions."""
 
 
 def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexample]:
@@ -134,23 +129,34 @@ def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexa
     for arn, resource in sorted(after.resource_policies.items()):
         earlier = before.resource_policies.get(arn)
         old, new = (earlier.policy["Statement"] if earlier else []), resource.policy["Statement"]
-        if old != new:
-            services = _SERVICES.get(resource.kind, (arn.split(":")[2],))
-            root = None if resource.kind == "endpoint" else arn
-            resources = _Resources(_all_resources([*old, *new]), root=root, has_parts=resource.kind == "bucket")
-            intent = ResourceIntent(resource.kind, arn, resource.account)
-            for action in representatives(_all_actions([*old, *new]), services, others=not services):
-                request = _Request(action, resources)
-                allowed, was = (_allowed_by_resource(request, statements, intent) for statements in (new, old))
-                yield from _differences(arn, request, allowed, z3.And(allowed, was))
+        intent = ResourceIntent(resource.kind, arn, resource.account)
+        for action in _actions_on(resource, _all_actions([*old, *new])) if old != new else ():
+            parts = [_narrowed(statements, action) for statements in (new, old)]
+            request = _Request(action, _resources_of(resource, _all_resources(parts[0] + parts[1])))
+            allowed, was = (_allowed_by_resource(request, part, intent) for part in parts)
+            yield from _differences(arn, request, allowed, z3.And(allowed, was))
     for arn, role in sorted(after.roles.items()):
-        previous = before.roles.get(arn)
-        old, new = _statements_of(previous), _statements_of(role)
-        if old != new:
-            for action in representatives(_all_actions([*old, *new]), ("iam", "sts")):
-                request = _Request(action, _Resources(_all_resources([*old, *new])), caller=arn)
-                allowed, was = (_decide(request, statements, resource_policy=False) for statements in (new, old))
-                yield from _differences(arn, request, allowed, z3.And(allowed, was))
+        old, new = _statements_of(before.roles.get(arn)), _statements_of(role)
+        for action in representatives(_all_actions([*old, *new]), ("iam", "sts")) if old != new else ():
+            parts = [_narrowed(statements, action) for statements in (new, old)]
+            request = _Request(action, _Resources(_all_resources(parts[0] + parts[1])), caller=arn)
+            allowed, was = (_decide(request, part, resource_policy=False) for part in parts)
+            yield from _differences(arn, request, allowed, z3.And(allowed, was))
+
+
+_SERVICES: dict[str, tuple[str, ...]] = {"role": ("sts",), "endpoint": ()}
+"""The services whose actions a policy decides, if not the service in the ARN. A VPC endpoint's policy decides all."""
+
+
+def _actions_on(resource: ResourcePolicy, patterns: list[str]) -> list[str]:
+    """Return the actions to ask about. AWS does not evaluate a resource's policy for another service's action."""
+    services = _SERVICES.get(resource.kind, (resource.arn.split(":")[2],))
+    return representatives(patterns, services, others=not services)
+
+
+def _resources_of(resource: ResourcePolicy, patterns: list[str]) -> "_Resources":
+    root = None if resource.kind == "endpoint" else resource.arn
+    return _Resources(patterns, root=root, has_parts=resource.kind == "bucket")
 
 
 def _statements_of(role: Role | None) -> list[Statement]:
@@ -165,33 +171,71 @@ def _all_resources(statements: Iterable[Statement]) -> list[str]:
     return [pattern for statement in statements for pattern in _resource_patterns(statement)]
 
 
-def _differences(arn: str, request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef) -> Iterator[Counterexample]:
+def _modelled(statements: Sequence[Statement]) -> Sequence[Statement]:
+    for statement in statements:
+        if unknown := set(statement) - _ELEMENTS:
+            raise Unmodelled(f"element {', '.join(sorted(unknown))} in {statement}")
+        if statement["Effect"] not in ("Allow", "Deny"):
+            raise Unmodelled(f"effect {statement['Effect']} in {statement}")
+    return statements
+
+
+def _narrowed(statements: Iterable[Statement], action: str) -> list[Statement]:
+    """Return the statements about an action, without their actions and names.
+
+    With fewer patterns of resources, more resources are plain.
+    """
+    return [
+        {name: value for name, value in statement.items() if name not in ("Sid", "Action", "NotAction")}
+        for statement in statements
+        if _has(_action_patterns(statement), action) != ("NotAction" in statement)
+    ]
+
+
+def _has(patterns: Iterable[str], action: str) -> bool:
+    return any(matches(pattern, action) for pattern in patterns)
+
+
+def _differences(
+    arn: str, request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef, question: str = ""
+) -> Iterator[Counterexample]:
+    """Yield a request on which both sides differ. Without one, the question is proved."""
     differ = z3.simplify(z3.Xor(actual, intended))
-    if z3.is_false(differ):
-        return
-    question = z3.And(request.facts(), differ)
-    answer, model = _solve(question)
-    if answer == z3.unknown:
-        # Single resources and values of variables are easier. They cannot prove that there is no difference.
-        for values in request.examples():
-            answer, model = _solve(z3.simplify(z3.substitute(question, *values)))
-            if answer == z3.sat:
-                request.assume(values)
-                break
-        else:
-            raise Undecided(f"{arn}, {request.action}: the solver's time is over")
-    if answer == z3.sat:
-        allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
-        yield Counterexample(arn, allowed, request.describe(model))
+    if not z3.is_false(differ):
+        formula = z3.And(request.facts(), differ)
+        answer, model = _solve(formula, request.plausible())
+        if answer == z3.unknown:
+            # Single resources and values of variables are easier. They cannot prove that there is no difference.
+            for values in request.examples():
+                answer, model = _solve(z3.simplify(z3.substitute(formula, *values)))
+                if answer == z3.sat:
+                    request.assume(values)
+                    break
+            else:
+                raise Undecided(f"{arn}, {request.action}: the solver's time is over")
+        if answer == z3.sat:
+            allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
+            yield Counterexample(arn, allowed, request.describe(model))
+            return
+    if question:
+        _PROVED.add(question)
 
 
-def _solve(question: z3.BoolRef) -> tuple[Any, Any]:
-    """Return the solver's answer, and its model for `sat`."""
+def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[Any, Any]:
+    """Return the solver's answer, and its model for `sat`: a plausible one if there is one."""
     solver = z3.Solver()
     solver.set("timeout", _TIMEOUT_MS)
     solver.add(question)
     answer = solver.check()
-    return answer, solver.model() if answer == z3.sat else None
+    if answer != z3.sat:
+        return answer, None
+    model = solver.model()
+    if plausible is not None:
+        solver.add(plausible)
+        solver.set("timeout", _PLAUSIBLE_MS)
+        if solver.check() == z3.sat:
+            model = solver.model()
+    return answer, model
 
 
 # A request -----------------------------------------------------------------------------------------------------------
@@ -246,20 +290,18 @@ class _Key:
 class _Resources:
     """The resource of a request: any, or `root`, or with `has_parts` also a part of it, such as a bucket's object.
 
-    If all patterns are literal or have one wildcard at the end, a few candidates represent all resources: each literal,
-    another resource with the beginning of each pattern, and a resource that matches no pattern. Otherwise the resource
-    is an unknown string.
+    If no pattern has a variable, a few candidates represent all resources. Otherwise it is an unknown string.
     """
 
     def __init__(self, patterns: Iterable[str], *, root: str | None = None, has_parts: bool = False) -> None:
         self._root = root
         self._has_parts = has_parts
-        patterns = self._patterns = set(patterns)
-        heads = {pattern.removesuffix("*") for pattern in patterns}
-        self._plain = not any(special in head for head in heads for special in ("*", "?", "${"))
-        heads |= {"", f"{root}/"} if root else {""}
-        candidates = {head + end for head in heads for end in ("", "any-other")} | {root or ""}
-        self._candidates = sorted(candidate for candidate in candidates if self._is_possible(candidate))
+        self._patterns = set(patterns)
+        own = [root, f"{root}/*"] if root else []
+        fixed = not any("${" in pattern for pattern in self._patterns)
+        texts = witnesses(frozenset([*self._patterns, *own])) if fixed else None
+        self._plain = texts is not None
+        self._candidates = sorted(filter(self._is_possible, texts or ()))
         self._which = z3.Int("which resource")
         self._any = z3.String("resource")
 
@@ -275,6 +317,12 @@ class _Resources:
             return []
         below = z3.PrefixOf(z3.StringVal(f"{self._root}/"), self._any) if self._has_parts else z3.BoolVal(False)
         return [z3.Or(self._any == z3.StringVal(self._root), below)]
+
+    def plausible(self) -> z3.BoolRef:
+        """Return whether the resource is an ARN."""
+        if not self._plain:
+            return z3.PrefixOf("arn:", self._any)
+        return z3.Or([self._which == n for n, resource in enumerate(self._candidates) if resource.count(":") > 4])
 
     def like(self, pattern: str, request: "_Request") -> z3.BoolRef:
         if not self._plain:
@@ -349,6 +397,22 @@ class _Request:
                 facts.append(z3.Implies(key.present, of_caller))
             if name == "aws:securetransport":
                 facts.append(key.present)
+        return z3.And(facts)
+
+    def plausible(self) -> z3.BoolRef:
+        """Return facts of requests that AWS can receive. The proof does not use them, only its counterexamples."""
+        digits = z3.Loop(z3.Range("0", "9"), 12, 12)
+        facts = [z3.Or(self.kind == PRINCIPAL, self.kind == SERVICE), z3.InRe(self.account, digits)]
+        facts += [
+            z3.Implies(self.kind == SERVICE, z3.SuffixOf(".amazonaws.com", self.name)),
+            self._resources.plausible(),
+        ]
+        for name, key in self._keys.items():
+            if key.parts:
+                facts += [key.parts[0] == "arn", key.parts[1] == "aws"]
+            if key.parts and name == "aws:principalarn":
+                facts += [key.present == (self.kind == PRINCIPAL), key.parts[2] == "iam", key.parts[3] == ""]
+                facts.append(z3.PrefixOf("role/", key.parts[5]))
         return z3.And(facts)
 
     def examples(self) -> Iterator[list[tuple[Any, Any]]]:
@@ -427,23 +491,11 @@ def _decide(request: _Request, statements: Sequence[Statement], *, resource_poli
 
 
 def _any(request: _Request, statements: Sequence[Statement], effect: str, *, resource_policy: bool) -> z3.BoolRef:
-    return z3.Or(
-        [_applies(request, statement, resource_policy) for statement in statements if _effect(statement) == effect]
-    )
-
-
-def _effect(statement: Statement) -> str:
-    if unknown := set(statement) - _ELEMENTS:
-        raise Unmodelled(f"element {', '.join(sorted(unknown))} in {statement}")
-    effect: str = statement["Effect"]
-    if effect not in ("Allow", "Deny"):
-        raise Unmodelled(f"effect {effect} in {statement}")
-    return effect
+    own = [statement for statement in statements if statement["Effect"] == effect]
+    return z3.Or([_applies(request, statement, resource_policy) for statement in own])
 
 
 def _applies(request: _Request, statement: Statement, resource_policy: bool) -> z3.BoolRef:
-    if not _has_action(statement, request.action):
-        return z3.BoolVal(False)
     conditions = [_condition(request, operator, keys) for operator, keys in statement.get("Condition", {}).items()]
     if resource_policy:
         conditions.append(_principal(request, statement))
@@ -452,11 +504,6 @@ def _applies(request: _Request, statement: Statement, resource_policy: bool) -> 
     elif "Resource" in statement:
         conditions.append(request.resource_matches(_as_list(statement["Resource"])))
     return z3.And(conditions)
-
-
-def _has_action(statement: Statement, action: str) -> bool:
-    matched = any(matches(pattern, action) for pattern in _action_patterns(statement))
-    return matched != ("NotAction" in statement)
 
 
 def _action_patterns(statement: Statement) -> list[str]:
@@ -564,10 +611,9 @@ def _value_matches(request: _Request, operator: str, key: _Key, value: str) -> z
 
 
 def _arn_like(request: _Request, key: _Key, pattern: str) -> z3.BoolRef:
-    if pattern == "*":
-        return z3.BoolVal(True)
     patterns = pattern.split(":", 5)
     if key.parts is None or len(patterns) != 6:
+        # Documentation does not say what `*` alone matches. No policy needs it.
         raise Unmodelled(f"{key.name} compared as an ARN with {pattern!r}")
     return z3.And([request.like(part, pattern) for part, pattern in zip(key.parts, patterns, strict=True)])
 
@@ -581,21 +627,22 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _intended(request: _Request, intent: ResourceIntent) -> z3.BoolRef:
-    granted = [
-        _grant(request, grant)
-        for grant in intent.grants
-        if any(matches(pattern, request.action) for pattern in grant.actions)
-    ]
+    """Return whether the intent allows a request, given the parts of the intent about its action."""
+    granted = [_grant(request, grant) for grant in intent.grants]
     if intent.owner_decides:
         granted.append(_of_account(request, intent.account))
-    required = [
-        _has_value(request, key, values)
-        for action, key, values in intent.restrictions
-        if matches(action, request.action)
-    ]
-    if any(matches(pattern, request.action) for pattern in intent.tls_actions):
+    required = [_has_value(request, key, values) for _, key, values in intent.restrictions]
+    if intent.tls_actions:
         required.append(request.key("aws:SecureTransport").value != z3.StringVal("false"))
     return z3.And(z3.Or(granted), *required)
+
+
+def _permission(request: _Request, permission: Permission) -> z3.BoolRef:
+    return z3.And(
+        request.resource_matches(permission.resources),
+        _conditions(request, permission.conditions),
+        _conditions_if_present(request, permission.conditions_if_present),
+    )
 
 
 def _grant(request: _Request, grant: Grant) -> z3.BoolRef:

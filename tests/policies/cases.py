@@ -3,13 +3,15 @@
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
 from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched, unnamed_sessions
+from access.intent import build_intent
+from access.policies import read_inventory
 from access.prover import Undecided, Unmodelled
 from access.table import property_findings
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
@@ -81,19 +83,6 @@ VARIANTS: dict[str, Callable[[], Case]] = {
 """Deployments that together have each part of the templates."""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A named change of one template. `change` works in place on its resources."""
-
-    name: str
-    stack: str
-    change: Callable[[Node], object]
-
-    def apply(self, stacks: Stacks) -> Stacks:
-        """Return the stacks with a changed copy of one."""
-        return mutate(stacks, self.stack, lambda template: self.change(template["Resources"]))
-
-
 def mutate(stacks: Stacks, name: str, change: Callable[[Node], object]) -> Stacks:
     """Return the stacks with a changed copy of one template.
 
@@ -108,25 +97,34 @@ def mutate(stacks: Stacks, name: str, change: Callable[[Node], object]) -> Stack
     return tuple(replace(other, template=template) if other is stack else other for other in stacks)
 
 
-def first_finding(sound: Case, stacks: Stacks) -> str | None:
-    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only."""
+def first_finding(sound: Case, stacks: Stacks, *, same_names: bool = False) -> str | None:
+    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only.
+
+    With `same_names`, the change is in a policy, so that the intent is the same.
+    """
     try:
-        case = case_of(sound.deployment, stacks)
+        inventory = read_inventory(stacks, BOUNDARIES)
+        intent = sound.intent if same_names else build_intent(sound.deployment, inventory)
     except AssemblyError as error:
         return str(error)
-    before, after = sound.inventory, case.inventory
-    arns = {
-        *(arn for arn, found in after.resource_policies.items() if found != before.resource_policies.get(arn)),
-        *(arn for arn, role in after.roles.items() if role != before.roles.get(arn)),
-    }
+    case = Case(sound.deployment, stacks, inventory, intent)
     checks = (
         unmatched(case),
         unintended_principals(case),
         unnamed_sessions(case),
-        map(str, counterexamples(case, arns)),
+        map(str, counterexamples(case, changed(sound, case))),
         property_findings(case.inventory, case.intent.resources),
     )
     try:
         return next(chain.from_iterable(checks), None)
     except (AssemblyError, Undecided, Unmodelled) as error:  # what is not proved is a finding
         return str(error)
+
+
+def changed(sound: Case, case: Case) -> set[str]:
+    """Return the ARNs of the resources and roles with another policy."""
+    before, after = sound.inventory, case.inventory
+    return {
+        *(arn for arn, found in after.resource_policies.items() if found != before.resource_policies.get(arn)),
+        *(arn for arn, role in after.roles.items() if role != before.roles.get(arn)),
+    }

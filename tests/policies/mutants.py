@@ -3,12 +3,12 @@
 import copy
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from access.assembly import StackTemplate
 from access.template import Resources
-from tests.policies.cases import OTHER_ACCOUNT, Mutant, Node
+from tests.policies.cases import OTHER_ACCOUNT, Node, Stacks
 
 OTHER_ROOT = f"arn:aws:iam::{OTHER_ACCOUNT}:root"
 _INVERSE = {
@@ -20,6 +20,23 @@ _INVERSE = {
 }
 
 
+@dataclass(frozen=True)
+class Mutant:
+    """A stack with a broken statement in one resource."""
+
+    name: str
+    stack: StackTemplate
+    logical: str
+    properties: Node
+
+    def apply(self, stacks: Stacks) -> Stacks:
+        """Return the stacks with the broken one."""
+        resources = self.stack.template["Resources"]
+        resource = {**resources[self.logical], "Properties": self.properties}
+        template = {**self.stack.template, "Resources": {**resources, self.logical: resource}}
+        return tuple(replace(self.stack, template=template) if stack is self.stack else stack for stack in stacks)
+
+
 def statement_mutants(stack: StackTemplate, seen: set[str]) -> Iterator[Mutant]:
     """Yield mutants of each statement of a stack: each part dropped, inverted, widened, narrowed or misspelt.
 
@@ -29,25 +46,18 @@ def statement_mutants(stack: StackTemplate, seen: set[str]) -> Iterator[Mutant]:
     for logical, resource in stack.template["Resources"].items():
         properties = resources.resolve(resource.get("Properties", {}), logical)
         for path in _statements(properties, ()):
-            text = f"{resource['Type']} {path} {_at(properties, path)}".replace(stack.name, "").replace(
-                stack.region, ""
-            )
-            text = re.sub(r"[0-9]{12}|[0-9A-F]{8}|Users?-?[a-z]+|Build[a-z]+", "", text)
+            text = f"{resource['Type']} {path} {_at(properties, path)}".replace(stack.name, "")
+            text = re.sub(r"[0-9]{12}|[0-9A-F]{8}|Users?-?[a-z]+|Build[a-z]+", "", text.replace(stack.region, ""))
             if text in seen:
                 continue
             seen.add(text)
             for description, change in _changes(_at(properties, path)):
                 changed = copy.deepcopy(properties)
                 change(_at(changed, path))
+                assert changed != properties, description
                 yield Mutant(
-                    f"{stack.name}/{logical} {'.'.join(map(str, path))}: {description}",
-                    stack.name,
-                    partial(_replace, logical=logical, properties=changed),
+                    f"{stack.name}/{logical} {'.'.join(map(str, path))}: {description}", stack, logical, changed
                 )
-
-
-def _replace(resources: Node, *, logical: str, properties: Node) -> None:
-    resources[logical] = {**resources[logical], "Properties": properties}
 
 
 _Change = tuple[str, Callable[[Node], object]]
