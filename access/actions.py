@@ -102,7 +102,10 @@ def witnesses(patterns: frozenset[str]) -> tuple[str, ...] | None:
         if len(texts) > _MOST_STATES:
             return None
         text = texts[state]
-        found.setdefault(tuple(len(p) in at for p, at in zip(ordered, state, strict=True)), text)
+        ends = _ends(ordered, state)
+        longer = tuple(_after(p, at, other) for p, at in zip(ordered, state, strict=True))
+        # One more character, where no pattern notices it, gives most names of resources.
+        found.setdefault(ends, text + other if _ends(ordered, longer) == ends else text)
         expected = {p[n] for p, at in zip(ordered, state, strict=True) for n in at if n < len(p)} - {"*", "?"}
         for character in (*sorted(expected), other):
             following = tuple(_after(p, at, character) for p, at in zip(ordered, state, strict=True))
@@ -110,6 +113,11 @@ def witnesses(patterns: frozenset[str]) -> tuple[str, ...] | None:
                 texts[following] = text + character
                 waiting.append(following)
     return tuple(found.values())
+
+
+def _ends(patterns: list[str], state: tuple[frozenset[int], ...]) -> tuple[bool, ...]:
+    """Return which patterns match the text that leads to a state."""
+    return tuple(len(pattern) in at for pattern, at in zip(patterns, state, strict=True))
 
 
 def _reached(pattern: str, positions: Iterable[int]) -> frozenset[int]:

@@ -10,8 +10,6 @@ from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
 from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched, unnamed_sessions
-from access.intent import build_intent
-from access.policies import read_inventory
 from access.prover import Undecided, Unmodelled
 from access.table import property_findings
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
@@ -97,22 +95,17 @@ def mutate(stacks: Stacks, name: str, change: Callable[[Node], object]) -> Stack
     return tuple(replace(other, template=template) if other is stack else other for other in stacks)
 
 
-def first_finding(sound: Case, stacks: Stacks, *, same_names: bool = False) -> str | None:
-    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only.
-
-    With `same_names`, the change is in a policy, so that the intent is the same.
-    """
+def first_finding(sound: Case, stacks: Stacks) -> str | None:
+    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only."""
     try:
-        inventory = read_inventory(stacks, BOUNDARIES)
-        intent = sound.intent if same_names else build_intent(sound.deployment, inventory)
+        case = case_of(sound.deployment, stacks)
     except AssemblyError as error:
         return str(error)
-    case = Case(sound.deployment, stacks, inventory, intent)
     checks = (
         unmatched(case),
         unintended_principals(case),
         unnamed_sessions(case),
-        map(str, counterexamples(case, changed(sound, case))),
+        map(str, counterexamples(case, changed_policies(sound, case))),
         property_findings(case.inventory, case.intent.resources),
     )
     try:
@@ -121,7 +114,7 @@ def first_finding(sound: Case, stacks: Stacks, *, same_names: bool = False) -> s
         return str(error)
 
 
-def changed(sound: Case, case: Case) -> set[str]:
+def changed_policies(sound: Case, case: Case) -> set[str]:
     """Return the ARNs of the resources and roles with another policy."""
     before, after = sound.inventory, case.inventory
     return {

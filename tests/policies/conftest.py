@@ -1,9 +1,12 @@
 """Deployments for the tests of policies and of their reader."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from access.findings import Case
 from tests.policies.cases import VARIANTS, organization
+from tests.policies.simulator import Simulator
 
 FIRST = ("organization", "everywhere", "research-images")
 """The variants of `make test`. `make check` has all."""
@@ -19,3 +22,9 @@ def variant(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="session")
 def in_organization() -> Case:
     return organization()
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as running:
+        yield running

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from access.inventory import Policy
+import z3  # type: ignore[import-untyped]
+
+from access import prover
+from access.inventory import Policy, ResourcePolicy, Role
+from access.prover import Counterexample
+from access.terms import ResourceIntent
 
 
 @dataclass(frozen=True)
@@ -94,3 +99,98 @@ def _node() -> str:
     """Return the Node that is installed next to this Python, or that of the PATH."""
     node = Path(sys.executable).with_name("node")
     return str(node) if node.exists() else "node"
+
+
+# Requests ------------------------------------------------------------------------------------------------------------
+
+ALLOW_ALL: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+MULTIVALUED = ("sagemaker:InstanceTypes", "sagemaker:VpcSubnets", "sagemaker:VpcSecurityGroupIds")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request with all of its values. A principal without `arn:` is a service, or anonymous if it is empty."""
+
+    action: str
+    resource: str
+    principal: str
+    context: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, found: Counterexample) -> "Request":
+        """Return the request of a counterexample, with a role of the account for a caller that has no ARN."""
+        values = dict(found.request)
+        action, resource, caller = (values.pop(name) for name in ("action", "resource", "caller"))
+        account, service = values.pop("account", ""), values.pop("name", "")
+        context = {key: value.strip() for key, value in values.items() if value != "(absent)"}
+        role = context.pop("aws:PrincipalArn", f"arn:aws:iam::{account}:role/one")
+        principal = caller if caller.startswith("arn:") else role if account else service
+        return cls(action, resource, principal, tuple(context.items()))
+
+    @property
+    def account(self) -> str:
+        return self.principal.split(":")[4] if self.principal.startswith("arn:") else ""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        caller = {"aws:PrincipalArn": self.principal, "aws:PrincipalAccount": self.account} if self.account else {}
+        return {"aws:SecureTransport": "true", **caller, **dict(self.context)}
+
+
+def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
+    """Return whether the prover's formula of a policy is true for one request."""
+    asked = prover._Request(request.action, prover._Resources(["${unknown}"]))
+    if isinstance(policy, Role):
+        statements = prover._narrowed(prover._statements_of(policy), request.action)
+        formula = prover._decide(asked, statements, resource_policy=False)
+    else:
+        owner = ResourceIntent(policy.kind, policy.arn, policy.account)
+        statements = prover._narrowed(policy.policy["Statement"], request.action)
+        formula = prover._allowed_by_resource(asked, statements, owner)
+    values = [
+        (asked._resources._any, z3.StringVal(request.resource)),
+        (asked.kind, z3.IntVal(prover.PRINCIPAL if request.account else prover.SERVICE)),
+        (asked.account, z3.StringVal(request.account)),
+        (asked.name, z3.StringVal("" if request.account else request.principal)),
+    ]
+    context = {key.lower(): value for key, value in request.keys.items()}
+    for name, key in asked._keys.items():
+        value = context.get(name, "")
+        values.append((key.present, z3.BoolVal(name in context)))
+        if key.parts is not None:
+            parts = [*value.split(":", 5), *[""] * 6][:6]
+            values += [(part, z3.StringVal(text)) for part, text in zip(key.parts, parts, strict=True)]
+        for unknown in key.values or ([] if key.parts is not None else [key.value]):
+            values.append((unknown, z3.StringVal(value)))
+    decision = z3.simplify(z3.substitute(formula, *values))
+    assert z3.is_true(decision) or z3.is_false(decision), decision
+    return bool(z3.is_true(decision))
+
+
+def question(policy: ResourcePolicy | Role, request: Request) -> Question:
+    """Return the question whose answer depends on this policy alone: the other side allows all."""
+    keys = {key: value.split() if key in MULTIVALUED else value for key, value in request.keys.items()}
+    if isinstance(policy, Role):
+        key_policy = {"Effect": "Allow", "Principal": {"AWS": policy.account}, "Action": "kms:*", "Resource": "*"}
+        resource: Policy = {"Version": "2012-10-17", "Statement": [key_policy]}
+        resource_policy = resource if request.action.startswith("kms:") else None
+        identity, account, trust = policy.policies, policy.account, False
+    else:
+        resource_policy, account, trust = policy.policy, policy.account, policy.kind == "role"
+        identity = (ALLOW_ALL,) if request.account else ()
+    return Question(
+        principal=_session(request.principal) or None,
+        action=request.action,
+        resource=request.resource,
+        account=account,
+        context=dict(keys),
+        identity=identity,
+        policy=resource_policy,
+        trust=trust,
+    )
+
+
+def _session(principal: str) -> str:
+    """Return the session of a role. A request's principal is a session, while `aws:PrincipalArn` is the role."""
+    head, _, role = principal.partition(":role/")
+    return f"{head.replace(':iam:', ':sts:')}:assumed-role/{role}/session" if role else principal

@@ -1,48 +1,22 @@
-"""A differential test of the prover: iam-simulate decides the same requests, of sound policies and of mutants.
+"""A differential test of the prover: iam-simulate decides the same requests of sound policies.
 
 Each statement gives a request that all its parts match, and for each part a request that this part does not match.
+`test_mutants.py` gives iam-simulate the prover's counterexamples of mutants.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
-import z3  # type: ignore[import-untyped]
 
-from access import prover
 from access.actions import actions_of, matches
-from access.assembly import AssemblyError
 from access.findings import Case
-from access.inventory import Policy, ResourcePolicy, Role, Statement
-from access.terms import ResourceIntent
-from tests.policies.cases import OTHER_ACCOUNT, VARIANTS, case_of
-from tests.policies.mutants import statement_mutants
-from tests.policies.simulator import Question, Simulator
+from access.inventory import ResourcePolicy, Role, Statement
+from tests.policies.cases import OTHER_ACCOUNT, VARIANTS
+from tests.policies.simulator import Request, Simulator, prover_allows, question
 
 pytestmark = pytest.mark.exhaustive
-
-ALLOW_ALL: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-MULTIVALUED = ("sagemaker:InstanceTypes", "sagemaker:VpcSubnets", "sagemaker:VpcSecurityGroupIds")
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request with all of its values. A principal without `arn:` is a service."""
-
-    action: str
-    resource: str
-    principal: str
-    context: tuple[tuple[str, str], ...]
-
-    @property
-    def account(self) -> str:
-        return self.principal.split(":")[4] if self.principal.startswith("arn:") else ""
-
-    @property
-    def keys(self) -> dict[str, str]:
-        caller = {"aws:PrincipalArn": self.principal, "aws:PrincipalAccount": self.account} if self.account else {}
-        return {"aws:SecureTransport": "true", **caller, **dict(self.context)}
 
 
 def requests(statement: Statement, owner: str, account: str) -> Iterator[Request]:
@@ -107,67 +81,6 @@ def _list(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
-# The two engines -----------------------------------------------------------------------------------------------------
-
-
-def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
-    """Return whether the prover's formula of a policy is true for one request."""
-    asked = prover._Request(request.action, prover._Resources(["any*resource"]))
-    if isinstance(policy, Role):
-        statements = [statement for document in policy.policies for statement in document["Statement"]]
-        formula = prover._decide(asked, statements, resource_policy=False)
-    else:
-        owner = ResourceIntent(policy.kind, policy.arn, policy.account)
-        formula = prover._allowed_by_resource(asked, policy.policy["Statement"], owner)
-    values = [
-        (asked._resources._any, z3.StringVal(request.resource)),
-        (asked.kind, z3.IntVal(prover.PRINCIPAL if request.account else prover.SERVICE)),
-        (asked.account, z3.StringVal(request.account)),
-        (asked.name, z3.StringVal("" if request.account else request.principal)),
-    ]
-    context = {key.lower(): value for key, value in request.keys.items()}
-    for name, key in asked._keys.items():
-        value = context.get(name, "")
-        values.append((key.present, z3.BoolVal(name in context)))
-        if key.parts is not None:
-            parts = [*value.split(":", 5), *[""] * 6][:6]
-            values += [(part, z3.StringVal(text)) for part, text in zip(key.parts, parts, strict=True)]
-        for unknown in key.values or ([] if key.parts is not None else [key.value]):
-            values.append((unknown, z3.StringVal(value)))
-    decision = z3.simplify(z3.substitute(formula, *values))
-    assert z3.is_true(decision) or z3.is_false(decision), decision
-    return bool(z3.is_true(decision))
-
-
-def question(policy: ResourcePolicy | Role, request: Request) -> Question:
-    """Return the question whose answer depends on this policy alone: the other side allows all."""
-    keys = {key: [value] if key in MULTIVALUED else value for key, value in request.keys.items()}
-    if isinstance(policy, Role):
-        key_policy = {"Effect": "Allow", "Principal": {"AWS": policy.account}, "Action": "kms:*", "Resource": "*"}
-        resource: Policy = {"Version": "2012-10-17", "Statement": [key_policy]}
-        resource_policy = resource if request.action.startswith("kms:") else None
-        identity, account, trust = policy.policies, policy.account, False
-    else:
-        resource_policy, account, trust = policy.policy, policy.account, policy.kind == "role"
-        identity = (ALLOW_ALL,) if request.account else ()
-    return Question(
-        principal=_session(request.principal),
-        action=request.action,
-        resource=request.resource,
-        account=account,
-        context=dict(keys),
-        identity=identity,
-        policy=resource_policy,
-        trust=trust,
-    )
-
-
-def _session(principal: str) -> str:
-    """Return the session of a role. A request's principal is a session, while `aws:PrincipalArn` is the role."""
-    head, _, role = principal.partition(":role/")
-    return f"{head.replace(':iam:', ':sts:')}:assumed-role/{role}/session" if role else principal
-
-
 def compare(policies: Iterable[ResourcePolicy | Role], simulator: Simulator) -> tuple[int, list[str]]:
     """Return the number of requests that both engines decide, and the requests that they decide differently."""
     decided, different = 0, []
@@ -192,12 +105,6 @@ def _is_about(policy: ResourcePolicy | Role, resource: str) -> bool:
     return isinstance(policy, Role) or resource == policy.arn or resource.startswith(f"{policy.arn}/")
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
-
-
 def policies_of(case: Case) -> dict[str, ResourcePolicy | Role]:
     """Return all policies except those of VPC endpoints, which iam-simulate decides together with others."""
     inventory = case.inventory
@@ -210,23 +117,3 @@ def test_engines_agree_on_policies(name: str, simulator: Simulator) -> None:
     decided, different = compare(policies_of(VARIANTS[name]()).values(), simulator)
     assert not different, "\n".join(different[:20])
     assert decided > 500
-
-
-@pytest.mark.parametrize("name", ["organization", "research"])
-def test_engines_agree_on_mutants(name: str, simulator: Simulator) -> None:
-    """Each tenth mutant, with operators, elements and wildcards that no sound policy has."""
-    case, seen, total = VARIANTS[name](), set[str](), 0
-    before = policies_of(case)
-    mutants = [mutant for stack in case.stacks for mutant in statement_mutants(stack, seen)]
-    for mutant in mutants[::10]:
-        if "any value of" in mutant.name and mutant.name.rpartition(" ")[2].lower() in prover._ARN_KEYS:
-            continue  # AWS does not say whether ArnLike "*" matches: the prover assumes that it does
-        try:
-            found = policies_of(case_of(case.deployment, mutant.apply(case.stacks)))
-            changed = [policy for arn, policy in found.items() if policy != before[arn]]
-            decided, different = compare(changed, simulator)
-        except (AssemblyError, prover.Unmodelled):
-            continue
-        total += decided
-        assert not different, f"{mutant.name}\n" + "\n".join(different[:5])
-    assert total > 500
