@@ -456,13 +456,15 @@ class _Messaging:
 
     def _add_queue(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
         names, receives = self._of(subscriber), subscriber.maximum_receives
+        behind = subscriber.batch_size if self._deployment.publisher.fifo and subscriber.application != "queue" else 1
+        received = min(1000, receives * behind)
         stack.queue(
             "Queue",
             names.queue,
             *self._sns(subscriber.region),
             days=subscriber.queue_retention_days,
             VisibilityTimeout=subscriber.visibility_timeout,
-            RedrivePolicy={"deadLetterTargetArn": names.dead_letter_queue.arn, "maxReceiveCount": receives},
+            RedrivePolicy={"deadLetterTargetArn": names.dead_letter_queue.arn, "maxReceiveCount": received},
         )
         age, late = "AWS/SQS ApproximateAgeOfOldestMessage", receives * subscriber.visibility_timeout
         stack.alarm("QueueLate", age, {"QueueName": names.queue.name}, statistic="Maximum", threshold=late)

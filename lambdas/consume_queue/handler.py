@@ -1,6 +1,7 @@
 """Lambda handler of the consume function of a subscriber with a queue."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,9 @@ settings = Settings.from_environment(os.environ)
 dereferencer = Dereferencer(stores=settings.trusted_stores, on_stale=count_stale_replica)
 consumer = Consumer.from_environment(os.environ)
 sqs = boto3.client("sqs")
+failures: Counter[str] = Counter()
+"""Failures of each message of a FIFO queue in this process, by SQS's id."""
+_MAXIMUM_COUNTED = 10_000
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -52,17 +56,34 @@ def _shares(remaining_ms: Callable[[], int], records: int) -> Iterator[Callable[
 
 
 def process(record: SQSRecord, remaining_ms: Callable[[], int]) -> None:
-    """Process one record. If its error is permanent, or this is its last receive, dead-letter it with its reason."""
+    """Process one record. If its error is permanent, or this is its last attempt, dead-letter it with its reason."""
     logger.append_keys(sqs_message_id=record.message_id, message_id=None)  # removes the previous record's id
     try:
         with counting_errors():
             consumer.consume(dereferencer.message(record.raw_event), remaining_ms)
     except Exception as error:
-        last = int(record.attributes.approximate_receive_count or 0) >= settings.maximum_receives
+        last = is_last_attempt(record)
         # In a FIFO queue, later messages of the group would overtake a message that waits for a permission.
         denied = Disposition.RETRY if record.event_source_arn.endswith(".fifo") else Disposition.DEAD_LETTER
         if not last and disposition(error, denied=denied) != Disposition.DEAD_LETTER:
             raise
         send_to_dead_letters(record.raw_event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
+        failures.pop(record.message_id, None)
     else:
+        failures.pop(record.message_id, None)
         record_delivery_latency(datetime.fromtimestamp(int(record.attributes["SentTimestamp"]) / 1000, tz=UTC))
+
+
+def is_last_attempt(record: SQSRecord) -> bool:
+    """Return whether a message that failed now has failed as often as it may.
+
+    In a FIFO queue, messages behind a failed one of their group are received and not processed. Their receives are no
+    attempts, so failures are counted here. Another process counts anew: then a message has more attempts, until SQS
+    moves it after its last receive.
+    """
+    if not record.event_source_arn.endswith(".fifo"):
+        return int(record.attributes.approximate_receive_count or 0) >= settings.maximum_receives
+    if len(failures) > _MAXIMUM_COUNTED:
+        failures.clear()
+    failures[record.message_id] += 1
+    return failures[record.message_id] >= settings.maximum_receives

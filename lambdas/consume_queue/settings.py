@@ -13,4 +13,4 @@ class Settings(EnvironmentSettings):
     trusted_stores: tuple[Store, ...]
     dead_letter_queue_url: str
     maximum_receives: int
-    """Number of receives after which SQS moves a message to the dead-letter queue."""
+    """Number of a message's attempts. Afterwards the function moves it to the dead-letter queue."""

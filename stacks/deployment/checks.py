@@ -61,7 +61,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
         yield from _check_filter(key, subscriber, publisher)
         match subscriber:
             case SqsSubscriberConfig():
-                yield from _check_sqs(key, subscriber)
+                yield from _check_sqs(key, subscriber, publisher)
                 yield from _check_reader_principals(key, subscriber)
             case LambdaSubscriberConfig():
                 yield from _check_lambda(key, subscriber, publisher)
@@ -176,7 +176,7 @@ def _check_filter(key: str, subscriber: SubscriberConfig, publisher: PublisherCo
         )
 
 
-def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
+def _check_sqs(key: str, subscriber: SqsSubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
     minimum = 6 * subscriber.function_timeout_seconds
     if subscriber.visibility_timeout < minimum and not subscriber.is_polled:
         yield Problem(
@@ -186,11 +186,12 @@ def _check_sqs(key: str, subscriber: SqsSubscriberConfig) -> Iterator[Problem]:
             f"processed. Use at least {minimum}.",
         )
     retention = subscriber.queue_retention_days
-    if subscriber.maximum_receives * subscriber.visibility_timeout >= retention * DAY_SECONDS:
+    receives = subscriber.receives(fifo=publisher.fifo)
+    if receives * subscriber.visibility_timeout >= retention * DAY_SECONDS:
         yield Problem(
             f"{key}.maximum_receives",
             subscriber.maximum_receives,
-            f"{subscriber.maximum_receives} receives, {subscriber.visibility_timeout} s apart, take longer than "
+            f"{receives} receives, {subscriber.visibility_timeout} s apart, take longer than "
             f"queue_retention_days = {retention}, so SQS would delete messages instead of dead-lettering them. Lower "
             "maximum_receives or raise queue_retention_days.",
         )

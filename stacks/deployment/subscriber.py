@@ -97,8 +97,9 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
     """Maximum number of concurrent invocations of the consume function."""
     maximum_receives: int = Field(default=5, ge=1, le=1000)
-    """Number of receives after which SQS moves a message to the dead-letter queue. All receives must take less than
-    `queue_retention_days`.
+    """Number of a message's attempts, after which it is a dead letter. All receives must take less than
+    `queue_retention_days`. In a FIFO queue a message is also received behind a failing one of its group. That is no
+    attempt, and SQS allows `batch_size` times as many receives.
     """
     queue_retention_days: RetentionDays = 4
     """Retention of the queue."""
@@ -116,6 +117,13 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     def is_polled(self) -> bool:
         """Whether the subscriber's own service polls the queue."""
         return self.application == "queue"
+
+    def receives(self, *, fifo: bool) -> int:
+        """Return the number of receives after which SQS moves a message to the dead-letter queue.
+
+        Behind each of the earlier messages of a FIFO batch, a message is received `maximum_receives` times.
+        """
+        return min(1000, self.maximum_receives * (self.batch_size if fifo and not self.is_polled else 1))
 
     @property
     def visibility_timeout(self) -> int:

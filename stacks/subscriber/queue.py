@@ -32,7 +32,9 @@ class Queue(sqs.Queue):
             enforce_ssl=True,
             retention_period=Duration.days(settings.queue_retention_days),
             visibility_timeout=Duration.seconds(settings.visibility_timeout),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=settings.maximum_receives),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=dead_letters, max_receive_count=settings.receives(fifo=names.queue.name.endswith(".fifo"))
+            ),
             removal_policy=defaults.removal_policy,
         )
         self.add_to_resource_policy(cross_account.deliver(names.publisher, self))

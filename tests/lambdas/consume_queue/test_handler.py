@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
@@ -210,20 +211,51 @@ def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
     assert list(executions(consume)) == ["third"]
 
 
-@pytest.mark.parametrize(("queue", "receives", "retried"), [("q", 1, False), ("q.fifo", 1, True), ("q.fifo", 5, False)])
+@pytest.mark.parametrize("behind", ["same batch", "later batch"])
+def test_message_behind_a_failed_one_keeps_its_attempts(
+    consume: ModuleType, publish: Publish, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    """SQS counts a receive for it each time. Only its own failures are attempts."""
+    names = ["first", "second", "third"]
+    messages = {name: publish(name.encode(), message_id=name) for name in names}
+    attempts: Counter[str] = Counter()
+
+    def fail(**request: Any) -> Any:
+        attempts[request["name"]] += 1
+        raise ClientError({"Error": {"Code": "Throttled"}}, "StartExecution")
+
+    monkeypatch.setattr(consume.consumer.application.states, "start_execution", fail)
+    waiting = list(names)
+    for receives in range(1, 40):
+        batch = waiting if behind == "same batch" else waiting[:2]
+        records = [sqs_record(messages[name], queue="queue.fifo", receives=receives) for name in batch]
+        failed = {
+            item["itemIdentifier"] for item in consume.handler({"Records": records}, context)["batchItemFailures"]
+        }
+        waiting = [name for name in waiting if name not in batch or messages[name]["MessageId"] in failed]
+        if not waiting:
+            break
+    assert attempts == dict.fromkeys(names, 5)
+    assert receives <= 5 * len(names)  # SQS moves a message itself after `batch_size` times as many receives
+
+
+@pytest.mark.parametrize(
+    ("queue", "failures", "retried"), [("q", 1, False), ("q.fifo", 1, True), ("q.fifo", 4, True), ("q.fifo", 5, False)]
+)
 def test_denied_payload_is_retried_in_a_fifo_queue_only(
     consume: ModuleType,
     publish: Publish,
     context: SimpleNamespace,
     monkeypatch: pytest.MonkeyPatch,
     queue: str,
-    receives: int,
+    failures: int,
     retried: bool,
 ) -> None:
     """Later messages of its group must not overtake it. Elsewhere the operators hear of it at once."""
     message = publish(b"x" * 300_000, message_id="large")
     monkeypatch.setattr("consume.state_machine.prepare_handoff", Mock(side_effect=PayloadDenied("AccessDenied")))
-    failed = consume.handler({"Records": [sqs_record(message, queue=queue, receives=receives)]}, context)
+    for _ in range(failures):
+        failed = consume.handler({"Records": [sqs_record(message, queue=queue)]}, context)
     assert bool(failed["batchItemFailures"]) is retried
     assert bool(dead_letters(consume)) is not retried
 
