@@ -14,11 +14,16 @@ import pytest
 
 from tests.templates import ROOT
 
+PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+"""The user's path, and the folders of commands for root."""
+MISSING = [name for name in ("buildah", "debootstrap") if not shutil.which(name, path=PATH)]
 pytestmark = [
     pytest.mark.image,
     pytest.mark.skipif(
-        os.geteuid() != 0 or not (shutil.which("buildah") and shutil.which("debootstrap")),
-        reason="needs root, and the packages buildah and debootstrap",
+        os.geteuid() != 0 or bool(MISSING),
+        reason=f"stages are not built: {' and '.join(MISSING)} missing"
+        if MISSING
+        else "stages are not built: needs root",
     ),
 ]
 STORE = ROOT / "build" / "research" / "images"
@@ -31,9 +36,8 @@ Run = Callable[..., str]
 
 def buildah(*arguments: str | Path, check: bool = True) -> str:
     store = ["--root", STORE / "store", "--runroot", STORE / "run", "--storage-driver", "overlay"]
-    done = subprocess.run(
-        ["buildah", *map(str, store), *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    command = ["buildah", *map(str, store), *map(str, arguments)]
+    done = subprocess.run(command, env={**os.environ, "PATH": PATH}, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
 
@@ -42,7 +46,8 @@ def add_stand_in(folder: Path) -> None:
     """Create the image that stands in for the base, unless it is in the store."""
     if buildah("images", "--quiet", "--filter", f"reference={STAND_IN}", check=False):
         return
-    subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(folder)], check=True)
+    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(folder)]
+    subprocess.run(command, env={**os.environ, "PATH": PATH}, check=True)
     (folder / "usr/bin/python").symlink_to("python3")
     (folder / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink(missing_ok=True)
     for name in CONFIGURATION:
