@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.settings import Properties
+
 GUARD = "Custom::DomainGuard"
 CLEAN_UP = "Custom::DomainCleanUp"
 
@@ -20,7 +22,8 @@ class GuardSettings:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> GuardSettings:
-        """Read the settings. Raises KeyError with the name of a missing property."""
+        """Read the settings. Raises InvalidSettings with the name of a missing property."""
+        properties = Properties(properties)
         return cls(fixed=json.loads(properties["Fixed"]))
 
     def to_properties(self, to_json: Callable[[Any], str] = json.dumps) -> dict[str, str]:
@@ -51,7 +54,8 @@ class CleanUpSettings:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> CleanUpSettings:
-        """Read the settings. Raises KeyError with the name of a missing property."""
+        """Read the settings. Raises InvalidSettings with the name of a missing property."""
+        properties = Properties(properties)
         return cls(
             domain_id=properties["DomainId"],
             profiles=tuple(properties["Profiles"]),

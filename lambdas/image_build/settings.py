@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.settings import Properties
+
 RESOURCE_TYPE = "Custom::ContainerImage"
 
 
@@ -24,7 +26,8 @@ class Settings:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Settings:
-        """Read the settings. Raises KeyError with the name of a missing property."""
+        """Read the settings. Raises InvalidSettings with the name of a missing property."""
+        properties = Properties(properties)
         return cls(
             project=properties["Project"],
             repository=properties["Repository"],

@@ -31,6 +31,13 @@ class EnvironmentSettings:
         return {field.name.upper(): _text(getattr(self, field.name)) for field in fields(self)}
 
 
+class Properties(dict[str, Any]):
+    """The properties of a custom resource. A missing one raises InvalidSettings, which CloudFormation shows."""
+
+    def __missing__(self, name: str) -> Any:
+        raise InvalidSettings(f"{name}: the custom resource has no such property. Deploy its stack again.")
+
+
 _READERS: Mapping[Any, Any] = {
     int: int,
     Store: lambda text: Store.from_dict(json.loads(text)),

@@ -73,7 +73,6 @@ class ImageBuilder(Construct):
             "Build",
             function_name=function_name,
             package="image_build",
-            shared=(),
             timeout=Duration.minutes(2),
             environment={},
         )

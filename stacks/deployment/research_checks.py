@@ -235,11 +235,14 @@ def _check_pipelines(research: ResearchConfig) -> Iterator[Problem]:
 
 
 def _check_unique(table: str, key: str, values: Iterable[str], noun: str = "name") -> Iterator[Problem]:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for index, value in enumerate(values):
-        if value in seen:
-            yield Problem(f"{table}[{index}].{key}", value, f"is used twice as {noun}. Choose another name.")
-        seen.add(value)
+        plain = value.replace("-", "")  # `coatcheck access` finds resources by construct paths, which have no hyphens
+        if plain in seen:
+            used = seen[plain]
+            text = f"is used twice as {noun}" if used == value else f'differs from the {noun} "{used}" by hyphens only'
+            yield Problem(f"{table}[{index}].{key}", value, f"{text}. Choose another name.")
+        seen.setdefault(plain, value)
 
 
 def hidden_instance_types(research: ResearchConfig) -> list[str]:

@@ -57,7 +57,6 @@ class DomainCleanUp(Construct):
             "Function",
             function_name=names.clean_up_function.name,
             package="domain_clean_up",
-            shared=(),
             timeout=Duration.minutes(5),
             environment={},
         )

@@ -3,6 +3,8 @@
 import pytest
 
 from domain_clean_up.settings import CleanUpSettings, GuardSettings
+from image_build.settings import Settings
+from shared.settings import InvalidSettings
 
 CLEAN_UP = CleanUpSettings(
     domain_id="d-1",
@@ -18,10 +20,13 @@ CLEAN_UP = CleanUpSettings(
 GUARD = GuardSettings(fixed={"research.auth": "sso"})
 
 
-@pytest.mark.parametrize("settings", [CLEAN_UP, GUARD])
-def test_properties_are_read_as_written(settings: CleanUpSettings | GuardSettings) -> None:
+BUILD = Settings(project="p", repository="r", tag="t", source="b/k")
+
+
+@pytest.mark.parametrize("settings", [CLEAN_UP, GUARD, BUILD])
+def test_properties_are_read_as_written(settings: CleanUpSettings | GuardSettings | Settings) -> None:
     properties = settings.to_properties()
     assert type(settings).from_properties(properties) == settings
     for name in properties:
-        with pytest.raises(KeyError, match=f"'{name}'"):
+        with pytest.raises(InvalidSettings, match=f"{name}: .* Deploy its stack again"):
             type(settings).from_properties({key: value for key, value in properties.items() if key != name})

@@ -97,6 +97,10 @@ GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
         ),
         (research("users", 0, "name", to="a" * 60), f"the user's role's name \"coatcheck-studio-{'a' * 60}\" has 77"),
         (research("images", 0, "name", to="p" * 50), "the image configuration's name"),
+        (
+            research("pipelines", to=[PIPELINE | {"name": "q-c"}, PIPELINE]),
+            'research.pipelines[1].name = "qc": differs from the name "q-c" by hyphens only.',
+        ),
         (research("pipelines", to=[PIPELINE, PIPELINE]), 'research.pipelines[1].name = "qc": is used twice'),
         (research("pipelines", to=[PIPELINE | {"name": "q" * 40}]), "the pipeline job's name"),
         (research("images", 0, "processing", to=False, table=MESSAGES), "research.pipelines: need an image. Set proc"),
