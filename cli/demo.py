@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -15,17 +16,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from access.assembly import SynthError, write
-from cli.scenario import memory, payloads, refusals, routes
-from cli.scenario.arrivals import ScenarioArrivals
-from cli.scenario.deliveries import ReceivedPayload, follow
+from cli.scenario import payloads
+from cli.scenario import run as scenario
 from cli.scenario.payloads import SentPayload
 from cli.scenario.report import Report
 from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
+from local.limitations import NOT_ENFORCED
 from local.private_folder import PrivateFolder
 from local.world import World, interrupt_on_signals
-from stacks.deployment import Deployment, Names, SubscriberConfig, load_messaging
+from stacks.deployment import Deployment, FunctionSubscriberConfig, Names, load_messaging
 
 _ROOT = Path(__file__).parents[1]
 _BUILD = _ROOT / "build" / "demo"
@@ -33,7 +34,6 @@ EXAMPLE = _ROOT / "deployments" / "example.toml"
 REPORT = _BUILD / "report.json"
 _WIDTH = 150
 """Columns of output that does not go to a terminal."""
-_SLOWEST_BYTES_PER_SECOND = 10 * 2**20
 
 
 class DemoError(Exception):
@@ -78,6 +78,22 @@ def _payload(file: Path | None, size: int | None) -> Iterator[SentPayload]:
         yield payload
 
 
+class _EmulatedWorld:
+    """The emulated accounts. The caller has the credentials of every account there is."""
+
+    stranger = "999999999999"
+    is_disposable = True
+
+    def __init__(self, world: World, endpoints: Endpoints) -> None:
+        self.client, self.received = world.accounts.client, endpoints.received
+
+    def runs_task(self, subscriber: FunctionSubscriberConfig) -> bool:
+        return not subscriber.task.image  # no emulated repository has it
+
+    def reaches(self, account: str) -> bool:  # noqa: ARG002 - emulated accounts have no owners
+        return True
+
+
 class _Demo:
     def __init__(self, file: Path, deployment: Deployment, console: Console, resources: ExitStack) -> None:
         self._file, self._deployment, self._names = file, deployment, Names(deployment)
@@ -85,33 +101,21 @@ class _Demo:
         self._seconds: dict[str, float] = {}
 
     def run(self, payload: SentPayload) -> Report:
-        for subscriber in self._deployment.subscribers:
-            if subscriber.filter_policy:
-                raise DemoError(
-                    f"{self._file}: {subscriber.name} has a filter_policy, which may not match the demo's messages. "
-                    "Remove it for the demo."
-                )
         self._console.print(
             f"Sending {escape(payload.path.name)}, {payload.bytes:,} bytes, sha256 {payload.sha256[:16]}…"
         )
         endpoints = self._resources.enter_context(Endpoints(self._deployment.subscribers, self._names))
         world = self._deploy(endpoints)
-        received = self._send(payload, world, endpoints)
-        with self._stage("try what must be denied"):
-            offloaded = received[1].message_id
-            assert offloaded
-            maximum = self._deployment.publisher.outbox.maximum_bytes
-            attempts = list(
-                refusals.attempts(world.accounts, self._names, message_id=offloaded, maximum_upload_bytes=maximum)
-            )
-        report = Report(
-            deployment=self._deployment.name,
-            subscribers=self._deployment.subscribers,
-            payloads=received,
-            attempts=attempts,
-            functions=list(memory.measure(world.accounts, self._names)),
-            seconds=self._seconds,
+        report = scenario.run(
+            _EmulatedWorld(world, endpoints),
+            self._deployment,
+            payload,
+            stage=self._stage,
+            say=lambda line: self._console.print(f"  {escape(line)}"),
+            seconds=120,
+            not_enforced=NOT_ENFORCED,
         )
+        report = replace(report, seconds=self._seconds)
         self._console.print()
         report.show(self._console)
         self._conclude(report, world)
@@ -132,37 +136,6 @@ class _Demo:
             )
             endpoints.wait_until_confirmed(world.accounts)
         return world
-
-    def _send(self, payload: SentPayload, world: World, endpoints: Endpoints) -> list[ReceivedPayload]:
-        accounts, names = world.accounts, self._names
-        threshold = self._deployment.publisher.maximum_message_bytes
-        sends: list[Callable[[], routes.Submission]] = [
-            lambda: routes.send_event(accounts, names),
-            lambda: routes.send_by_library(accounts, names, payload, threshold=threshold),
-        ]
-        maximum = self._deployment.publisher.outbox.maximum_bytes
-        if payload.bytes <= maximum:
-            sends.append(lambda: routes.send_by_outbox(accounts, names, payload))
-        else:
-            self._console.print(f"  not uploaded: larger than publisher.outbox.maximum_bytes = {maximum}")
-        with self._stage("send payloads, wait for every subscriber"):
-            submissions = []
-            for send in sends:
-                submissions.append(send())
-                self._console.print(f"  sent {escape(submissions[-1].payload)} by {submissions[-1].route}")
-
-            def show(received: ReceivedPayload, subscriber: SubscriberConfig) -> None:
-                sent, arrival = received.submission, received.arrivals[subscriber.name]
-                text = f"{escape(sent.payload)} by {sent.route} reached {subscriber.name}"
-                self._console.print(f"  {text}: {arrival.kind} {arrival.status}")
-
-            return follow(
-                ScenarioArrivals(accounts, names, endpoints),
-                self._deployment.subscribers,
-                submissions,
-                seconds=120 + 4 * payload.bytes / _SLOWEST_BYTES_PER_SECOND,
-                progress=show,
-            )
 
     def _conclude(self, report: Report, world: World) -> None:
         if report.ok:

@@ -303,6 +303,49 @@ def _redrive(
 
 
 @app.command(
+    "verify",
+    help="run the demo's scenario in your accounts\n\nSends three payloads through the deployment, tries requests that "
+    "must be denied, and deletes what it sent. Says before what it does and costs, and asks. With credentials of some "
+    "accounts, verifies their part. Writes a report in JSON and a page in Markdown.",
+    epilog="Exit codes: 0 everything that was tried was as promised; 1 something was not, or you answered no; 2 "
+    "invalid arguments, deployment file or credentials.",
+)
+def _verify(
+    deployment: _DeploymentFile = None,
+    profile: Annotated[
+        list[str] | None,
+        _option(
+            "NAME",
+            "AWS profile of an account; repeat it for each account, and for one outside the deployment, whose requests "
+            "must be denied (default: the SDK's credentials)",
+        ),
+    ] = None,
+    size: Annotated[str, _option("SIZE", "size of the file that is sent (default: 1MiB)")] = "1MiB",
+    report: Annotated[
+        Path | None, _option("FILE", "JSON report, and the page beside it (default: build/verify/report.json)")
+    ] = None,
+    yes: Annotated[bool, _option(None, "do not ask for confirmation", "--yes")] = False,
+) -> None:
+    from cli.scenario.payloads import parse_size
+    from cli.verify.command import REPORT, verify
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    try:
+        number = parse_size(size)
+    except ValueError as error:
+        raise typer.BadParameter(f"--size: {error}") from None
+    exit_code = verify(
+        load_messaging(deployment_file(deployment)),
+        profiles=profile or (),
+        size=number,
+        report=report or REPORT,
+        confirm=not yes,
+    )
+    sys.exit(exit_code)
+
+
+@app.command(
     "demo",
     help="deploy into emulated accounts and send real payloads\n\nThen try requests that must be denied. Needs no AWS "
     "account.",

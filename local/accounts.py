@@ -50,14 +50,17 @@ class Accounts:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._clients: dict[tuple[str, str, str, str | None], Any] = {}
+        self._clients: dict[tuple[str | None, ...], Any] = {}
         self._lock = threading.RLock()
         self._loader = create_loader()  # shared, because parsing a service's model takes most of a new client's time
 
-    def client(self, service: str, *, account: str, region: str, role: str | None = None) -> Any:
+    def client(
+        self, service: str, *, account: str, region: str, role: str | None = None, session_policy: str | None = None
+    ) -> Any:
         """Return a client for `service`, as the account's root or as a role.
 
         account: 12 digits. role: name or ARN of a role, which the account's root assumes. STS checks its trust policy.
+        session_policy: a policy (JSON) that limits the role's session.
 
         Raises:
             ValueError: `account` is not 12 digits.
@@ -65,18 +68,19 @@ class Accounts:
         """
         if len(account) != 12 or not account.isdigit():
             raise ValueError(f"account={account!r}: an account is a string of 12 digits.")
-        key = (service, account, region, role)
+        key = (service, account, region, role, session_policy)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._make(service, account, region, role)
+                self._clients[key] = self._make(*key)
             return self._clients[key]
 
-    def _make(self, service: str, account: str, region: str, role: str | None) -> Any:
+    def _make(self, service: str, account: str, region: str, role: str | None, session_policy: str | None) -> Any:
         keys = {"aws_access_key_id": account, "aws_secret_access_key": self._emulator.secret}
         if role is not None:
             arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
             sts = self.client("sts", account=account, region=region)
-            issued = sts.assume_role(RoleArn=arn, RoleSessionName="local")["Credentials"]
+            limit = {"Policy": session_policy} if session_policy else {}
+            issued = sts.assume_role(RoleArn=arn, RoleSessionName="local", **limit)["Credentials"]
             keys = {
                 "aws_access_key_id": issued["AccessKeyId"],
                 "aws_secret_access_key": issued["SecretAccessKey"],

@@ -171,8 +171,9 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
     ),
     Limitation(
         "ECS tasks",
-        "a task's containers run, with the task's role.",
-        "a task is recorded with its overrides, has the status RUNNING, and does not run.",
+        "a task's container runs, with the task's role, as the image's user.",
+        "a process stands in for the container: the Dockerfile's command in its build context, with this machine's "
+        "Python. A task with an image of another registry is recorded, and does not run.",
     ),
     Limitation(
         "Image builds",

@@ -1,5 +1,9 @@
-"""The scenario of `coatcheck demo`: payloads sent through emulated accounts, and attempts that must be denied.
+"""The scenario: payloads sent through accounts with a deployment, and attempts that must be denied.
 
+`coatcheck demo` runs it in emulated accounts, `coatcheck verify` in accounts of AWS.
+
+world.py         the accounts that the caller reaches
+run.py           the scenario from its first payload to its result
 payloads.py      the files that are sent
 routes.py        the entry points: an event, the library, the outbox
 deliveries.py    the wait for every payload at every subscriber

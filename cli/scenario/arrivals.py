@@ -1,102 +1,200 @@
 """Payloads that subscribers' applications received, read from the subscribers' accounts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from local.accounts import Accounts
-from local.https_endpoints import Endpoints
+from cli.scenario.world import ScenarioWorld
+from consume.state_machine import execution_name
 from shared.handoff import HandOff
-from stacks.deployment import HttpsSubscriberConfig, Names, Resource, SubscriberConfig, SubscriberNames
+from stacks.deployment import (
+    FunctionSubscriberConfig,
+    HttpsSubscriberConfig,
+    Names,
+    Resource,
+    SubscriberConfig,
+    SubscriberNames,
+)
+from stacks.deployment.ecs_task import DEFAULT_CONTEXT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScenarioArrival:
-    """A message whose application ended, with the digest and the size that the subscriber's function read."""
+    """A message whose application ended, with the size and the digest that it was given, or that it read itself."""
 
     message_id: str
     bytes: int
     sha256: str | None
+    digest_by: str
+    """Who computed or compared the digest."""
     kind: str
     arn: str
     status: str
+    succeeded: bool
     at: datetime
+    ended_at: datetime | None = None
 
 
 class ScenarioArrivals:
-    """The arrivals in the subscribers' accounts."""
+    """The arrivals in the subscribers' accounts since a time."""
 
-    def __init__(self, accounts: Accounts, names: Names, endpoints: Endpoints) -> None:
-        self._accounts, self._names, self._endpoints = accounts, names, endpoints
+    def __init__(self, world: ScenarioWorld, names: Names, since: datetime) -> None:
+        self._world, self._names, self._since = world, names, since
 
-    def at(self, subscriber: SubscriberConfig) -> dict[str, ScenarioArrival]:
-        """Return the subscriber's arrivals so far, by message id."""
+    def at(self, subscriber: SubscriberConfig, message_ids: Iterable[str]) -> dict[str, ScenarioArrival]:
+        """Return the subscriber's arrivals of these messages so far, by message id."""
         names = self._names.subscribers[subscriber.name]
+        found: Iterable[ScenarioArrival | None]
         if subscriber.kind == "https":
-            arrivals = self._files(subscriber)
+            found = self._files(subscriber)
         elif subscriber.application == "state_machine":
-            arrivals = self._executions(names)
+            found = (self._execution(names, message_id) for message_id in message_ids)
         elif subscriber.application == "ecs_task":
-            arrivals = self._tasks(names)
+            found = (self._task(subscriber, names, message_id) for message_id in message_ids)
         else:
-            arrivals = self._processed(names)
-        return {arrival.message_id: arrival for arrival in arrivals}
+            found = self._processed(names)
+        wanted = set(message_ids)
+        return {arrival.message_id: arrival for arrival in found if arrival and arrival.message_id in wanted}
 
     def published(self) -> list[dict[str, Any]]:
         """Return the publish function's log entries of messages that it published."""
         return self._log(self._names.publisher.publish_function, "published")
 
     def _log(self, function: Resource, message: str) -> list[dict[str, Any]]:
-        logs = self._accounts.client("logs", account=function.account, region=function.region)
-        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function.name}")["events"]
-        entries = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+        logs = self._world.client("logs", account=function.account, region=function.region)
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{function.name}", startTime=milliseconds(self._since)
+        )
+        lines = (event["message"] for page in pages for event in page["events"])
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
         return [entry for entry in entries if entry.get("message") == message]
 
-    def _executions(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
+    def _execution(self, names: SubscriberNames, message_id: str) -> ScenarioArrival | None:
         states = self._client("stepfunctions", names)
-        for listed in states.list_executions(stateMachineArn=names.state_machine.arn)["executions"]:
-            execution = states.describe_execution(executionArn=listed["executionArn"])
-            handoff = HandOff.from_input(json.loads(execution["input"]))
-            status, start = execution["status"], execution["startDate"]
-            if status != "RUNNING":
-                yield _arrival(handoff, "Step Functions execution", execution["executionArn"], status, start)
+        machine = names.state_machine.arn.replace(":stateMachine:", ":execution:")
+        try:
+            execution = states.describe_execution(executionArn=f"{machine}:{execution_name(message_id)}")
+        except states.exceptions.ExecutionDoesNotExist:
+            return None
+        status: str = execution["status"]
+        if status in ("RUNNING", "PENDING_REDRIVE"):
+            return None
+        handoff = HandOff.from_input(json.loads(execution["input"]))
+        landed = _landed(execution.get("output"))
+        return ScenarioArrival(
+            message_id=message_id,
+            bytes=landed["bytes"] if landed else handoff.bytes,
+            sha256=landed["sha256"] if landed else handoff.sha256,
+            digest_by="the state machine, of the landed copy" if landed else "the consume function",
+            kind="Step Functions execution",
+            arn=execution["executionArn"],
+            status=status,
+            succeeded=status == "SUCCEEDED",
+            at=execution["startDate"],
+            ended_at=execution["stopDate"],
+        )
 
-    def _tasks(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
-        ecs = self._client("ecs", names)
-        cluster = names.cluster.name
-        arns = [
-            arn
-            for status in ("RUNNING", "STOPPED")
-            for arn in ecs.list_tasks(cluster=cluster, desiredStatus=status)["taskArns"]
-        ]
-        # Without a container engine the emulator only records the task, which therefore never ends.
-        for task in ecs.describe_tasks(cluster=cluster, tasks=sorted(set(arns)))["tasks"] if arns else ():
-            yield _arrival(HandOff.from_task(task), "ECS task", task["taskArn"], task["lastStatus"], task["createdAt"])
+    def _task(
+        self, subscriber: FunctionSubscriberConfig, names: SubscriberNames, message_id: str
+    ) -> ScenarioArrival | None:
+        dynamodb, ecs = self._client("dynamodb", names), self._client("ecs", names)
+        item = dynamodb.get_item(TableName=names.idempotency_table.name, Key={"id": {"S": message_id}}).get("Item")
+        tasks = ecs.describe_tasks(cluster=names.cluster.name, tasks=[item["task"]["S"]])["tasks"] if item else []
+        if not tasks:
+            return None
+        (task,) = tasks
+        runs = self._world.runs_task(subscriber)
+        if runs and task["lastStatus"] != "STOPPED":
+            return None
+        handoff, read = HandOff.from_task(task), self._logged(task, names)
+        codes = [container.get("exitCode") for container in task["containers"]]
+        succeeded = codes == [0] * len(codes) or not runs
+        if succeeded and runs and not read and subscriber.task.folder == DEFAULT_CONTEXT:
+            return None  # its log is not there yet
+        return ScenarioArrival(
+            message_id=message_id,
+            bytes=read.get("bytes", handoff.bytes),
+            sha256=read.get("sha256", handoff.sha256),
+            digest_by="the ECS task, which read the payload" if read else "the consume function",
+            kind="ECS task",
+            arn=task["taskArn"],
+            status=f"exit code {codes[0]}" if succeeded and runs else _status(task),
+            succeeded=succeeded,
+            at=task.get("startedAt", task["createdAt"]),
+            ended_at=task.get("stoppedAt"),
+        )
+
+    def _logged(self, task: dict[str, Any], names: SubscriberNames) -> dict[str, Any]:
+        """Return the result that the default application has logged, or nothing."""
+        logs = self._client("logs", names)
+        stream = f"task/application/{task['taskArn'].rsplit('/', 1)[1]}"
+        try:
+            events = logs.get_log_events(logGroupName=f"/aws/ecs/{names.cluster.name}", logStreamName=stream)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return {}
+        for event in reversed(events):
+            match _json(event["message"]):
+                case {"bytes": int(size), "sha256": str(digest)}:
+                    return {"bytes": size, "sha256": digest}
+        return {}
 
     def _processed(self, names: SubscriberNames) -> Iterator[ScenarioArrival]:
         for entry in self._log(names.consume_function, "handed off"):
-            checksum = (entry["checksum"] or "").removeprefix("sha256 ")
-            at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
-            arn = names.consume_function.arn
-            yield ScenarioArrival(entry["message_id"], entry["bytes"], checksum, "own code", arn, "PROCESSED", at)
+            yield ScenarioArrival(
+                message_id=entry["message_id"],
+                bytes=entry["bytes"],
+                sha256=(entry["checksum"] or "").removeprefix("sha256 "),
+                digest_by="the consume function",
+                kind="own code",
+                arn=names.consume_function.arn,
+                status="PROCESSED",
+                succeeded=True,
+                at=datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z"),
+            )
 
     def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[ScenarioArrival]:
-        for file, receipt in self._endpoints.received(subscriber):
+        for file, receipt in self._world.received(subscriber) or ():
             yield ScenarioArrival(
                 message_id=receipt["message_id"],
                 bytes=receipt["bytes"],
                 sha256=receipt["sha256"],
+                digest_by="the server, which read the payload",
                 kind="HTTPS endpoint",
                 arn=subscriber.endpoint,
                 status="STORED",
+                succeeded=True,
                 at=datetime.fromtimestamp(file.stat().st_mtime, UTC),
             )
 
     def _client(self, service: str, names: SubscriberNames) -> Any:
-        return self._accounts.client(service, account=names.place.account, region=names.place.region)
+        return self._world.client(service, account=names.place.account, region=names.place.region)
 
 
-def _arrival(handoff: HandOff, kind: str, arn: str, status: str, at: datetime) -> ScenarioArrival:
-    return ScenarioArrival(handoff.message_id, handoff.bytes, handoff.sha256, kind, arn, status, at)
+def milliseconds(time: datetime) -> int:
+    """Return a time as CloudWatch Logs wants it, a second earlier: this machine's clock may be ahead of AWS's."""
+    return int(1000 * (time.timestamp() - 1))
+
+
+def _landed(output: str | None) -> dict[str, Any] | None:
+    """Return the landed copy in the built-in state machine's output, or None."""
+    match _json(output or ""):
+        case {"landed": {"bytes": int(size), "sha256": str(digest)}}:
+            return {"bytes": size, "sha256": digest}
+    return None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _status(task: dict[str, Any]) -> str:
+    """Return why a task failed, or its status."""
+    reasons = [container["reason"] for container in task["containers"] if container.get("reason")]
+    codes = [f"exit code {container['exitCode']}" for container in task["containers"] if container.get("exitCode")]
+    parts = [*codes, *([task["stoppedReason"]] if task.get("stoppedReason") else []), *reasons]
+    return ", ".join(dict.fromkeys(parts)) or str(task["lastStatus"])

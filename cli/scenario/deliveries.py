@@ -9,7 +9,7 @@ from cli.scenario.arrivals import ScenarioArrival, ScenarioArrivals
 from cli.scenario.routes import Submission
 from stacks.deployment import SubscriberConfig
 
-_POLL_SECONDS = 0.3
+_FIRST_POLL_SECONDS, _LAST_POLL_SECONDS = 0.3, 3.0
 
 
 @dataclass
@@ -27,7 +27,7 @@ class ReceivedPayload:
         return (
             arrival is not None
             and (arrival.sha256, arrival.bytes) == (self.submission.sha256, self.submission.bytes)
-            and arrival.status not in ("FAILED", "TIMED_OUT", "ABORTED")
+            and arrival.succeeded
         )
 
 
@@ -36,24 +36,33 @@ def follow(
     subscribers: Sequence[SubscriberConfig],
     submissions: Sequence[Submission],
     *,
+    log_is_readable: bool,
     seconds: float,
     progress: Callable[[ReceivedPayload, SubscriberConfig], None],
 ) -> list[ReceivedPayload]:
-    """Wait until all payloads have arrived at all subscribers, at most `seconds`. Call `progress` for each arrival."""
+    """Wait until all payloads have arrived at all subscribers, at most `seconds`. Call `progress` for each arrival.
+
+    log_is_readable: whether the publish function's log can be read, which tells an upload's message id.
+    """
     payloads = [ReceivedPayload(submission, submission.message_id) for submission in submissions]
-    deadline = time.monotonic() + seconds
+    awaited = [payload for payload in payloads if payload.message_id or log_is_readable]
+    deadline, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
     while time.monotonic() < deadline:
-        _identify(arrivals, payloads)
+        if log_is_readable:
+            _identify(arrivals, payloads)
         for subscriber in subscribers:
-            arrived = arrivals.at(subscriber)
-            for payload in payloads:
-                arrival = arrived.get(payload.message_id or "")
-                if arrival and subscriber.name not in payload.arrivals:
-                    payload.arrivals[subscriber.name] = arrival
-                    progress(payload, subscriber)
-        if all(len(payload.arrivals) == len(subscribers) for payload in payloads):
+            missing = {
+                payload.message_id: payload
+                for payload in awaited
+                if payload.message_id and subscriber.name not in payload.arrivals
+            }
+            for message_id, arrival in (arrivals.at(subscriber, missing) if missing else {}).items():
+                missing[message_id].arrivals[subscriber.name] = arrival
+                progress(missing[message_id], subscriber)
+        if all(len(payload.arrivals) == len(subscribers) and payload.message_id for payload in awaited):
             break
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(1.1 * pause, _LAST_POLL_SECONDS)
     return payloads
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from local.accounts import Accounts
-from stacks.deployment import Names
+from cli.scenario.arrivals import milliseconds
+from cli.scenario.world import ScenarioWorld
+from stacks.deployment import Names, SubscriberConfig
 
+MAXIMUM_MEMORY_MB = 160
 _REPORT = re.compile(r"^REPORT RequestId: .*\tMax Memory Used: (\d+) MB", re.MULTILINE)
 
 
@@ -22,22 +25,31 @@ class FunctionMemory:
     region: str
     peak_memory_mb: int | None
 
+    @property
+    def small(self) -> bool:
+        """Whether the function ran and used little memory."""
+        return self.peak_memory_mb is not None and 0 < self.peak_memory_mb < MAXIMUM_MEMORY_MB
 
-def measure(accounts: Accounts, names: Names) -> Iterator[FunctionMemory]:
-    """Return the memory of the publish function and of each consume function."""
-    consumers = [subscriber for subscriber in names.subscribers.values() if subscriber.has_consume_function]
-    functions = [(names.publisher.publish_function, names.publisher.place)]
-    functions += [(subscriber.consume_function, subscriber.place) for subscriber in consumers]
+
+def measure(
+    world: ScenarioWorld, names: Names, subscribers: Iterable[SubscriberConfig], since: datetime
+) -> Iterator[FunctionMemory]:
+    """Return the memory of the publish function, if its account is reached, and of the subscribers' functions."""
+    publisher = names.publisher
+    functions = [(publisher.publish_function, publisher.place)] if world.reaches(publisher.place.account) else []
+    consumers = [names.subscribers[subscriber.name] for subscriber in subscribers]
+    functions += [(each.consume_function, each.place) for each in consumers if each.has_consume_function]
     for function, place in functions:
-        logs = accounts.client("logs", account=place.account, region=place.region)
-        yield FunctionMemory(function.name, place.account, place.region, peak_memory(logs, function.name))
+        logs = world.client("logs", account=place.account, region=place.region)
+        yield FunctionMemory(function.name, place.account, place.region, peak_memory(logs, function.name, since))
 
 
-def peak_memory(logs: Any, function_name: str) -> int | None:
+def peak_memory(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
     """Return the maximum of `Max Memory Used` in a function's REPORT lines, in MiB, or None if there is none.
 
     `logs` is a boto3 client of CloudWatch Logs.
     """
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}")
+    start = {"startTime": milliseconds(since)} if since else {}
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}", **start)
     peaks = [int(peak) for page in pages for event in page["events"] for peak in _REPORT.findall(event["message"])]
     return max(peaks, default=None)

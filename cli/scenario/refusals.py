@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +12,19 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from claim_check import MessagingDenied, Pointer, put_event
-from local.accounts import Accounts
-from stacks.deployment import Names, Place, PublisherNames, SenderNames, SubscriberNames
+from cli.scenario.routes import SOURCE
+from cli.scenario.world import ScenarioWorld
+from stacks.deployment import Names, Place, PublisherNames, Resource, SenderNames, SubscriberNames
 from stacks.deployment.names import OUTBOX, PAYLOADS
+from stacks.deployment.regions import dns_suffix
 
-OTHER_ACCOUNT = "999999999999"
 DEAD_LETTER_SECONDS = 60
 REPORT_SECONDS = 60
 LARGEST_UPLOAD_BYTES = 128 * 2**20
 """Maximum size of an upload that is sent only to be refused."""
+_ONLY_READ = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+)
 
 
 @dataclass(frozen=True)
@@ -41,77 +46,111 @@ _BUCKET_POLICY = ("the payload bucket's policy", r"^AccessDenied: (Access Denied
 
 
 def attempts(
-    accounts: Accounts, names: Names, *, message_id: str, maximum_upload_bytes: int
+    world: ScenarioWorld, names: Names, *, message_id: str | None, maximum_upload_bytes: int
 ) -> Iterator[RefusedAttempt]:
-    """Run all attempts. `message_id` names an existing payload, so that no attempt fails with "not found".
+    """Run all attempts of callers whose credentials the world has.
 
-    An upload over the maximum is tried if the maximum is low.
+    `message_id` names an existing payload, so that no attempt fails with "not found". Without one, none is read. An
+    upload over the maximum is tried if the maximum is low, and the accounts end with the run: it leaves resources.
     """
     publisher = names.publisher
-    place, topic, bus = publisher.place, publisher.topic.arn, publisher.event_bus.arn
-    stranger, other = (
-        f"another account, {OTHER_ACCOUNT}",
-        partial(_client, accounts, Place(OTHER_ACCOUNT, place.region)),
-    )
-    payload = {"Bucket": publisher.payload_bucket.bucket.name, "Key": f"{PAYLOADS}{message_id}"}
-
-    yield _try("read a payload", stranger, _BUCKET_POLICY, other("s3").get_object, **payload)
-    yield _try(
-        "read a payload without its key",
-        f"a role of the publisher's account that may read the bucket, {place.account}",
-        ("the key's policy", "kms:Decrypt"),
-        _role_without_key(accounts, publisher).get_object,
-        **payload,
-    )
+    place = publisher.place
+    payload = {"Bucket": publisher.payload_bucket.bucket.name, "Key": f"{PAYLOADS}{message_id}"} if message_id else None
+    subscribers = [subscriber for subscriber in names.subscribers.values() if subscriber.place.account != place.account]
+    if world.stranger:
+        yield from _attempts_of_stranger(world, names, world.stranger, payload)
+    if payload and world.reaches(place.account):
+        yield _try(
+            "read a payload without its key",
+            f"the publisher's role, {place.account}, in a session that may read the bucket and use no key",
+            ("the key", "kms:Decrypt"),
+            _client(world, place, "s3", role=publisher.role.name, session_policy=_ONLY_READ).get_object,
+            **payload,
+        )
+    for subscriber in subscribers:  # the same account has the same administrator
+        if world.reaches(subscriber.place.account):
+            yield from _attempts_of_subscriber(world, publisher, subscriber, payload)
+        if world.reaches(place.account):
+            caller = f"the publisher's administrator, {place.account}"
+            yield _assume_reader_role(subscriber, caller, _client(world, place, "sts"))
+    for sender in names.senders.values():
+        if sender.place.account != place.account and world.reaches(sender.place.account):
+            yield from _attempts_of_sender(world, publisher, sender)
+        if world.is_disposable and maximum_upload_bytes < LARGEST_UPLOAD_BYTES:
+            yield _upload_over_the_maximum(world, sender, maximum_upload_bytes)
     for subscriber in names.subscribers.values():
-        if subscriber.place.account != place.account:  # the same account has the same administrator
-            yield from _attempts_of_subscriber(accounts, publisher, subscriber, payload)
-            for caller, sts in (
-                (stranger, other("sts")),
-                (f"the publisher's administrator, {place.account}", _client(accounts, place, "sts")),
-            ):
-                yield _try(
-                    f"assume {subscriber.name}'s reader role",
-                    caller,
-                    ("the role's trust policy", "sts:AssumeRole"),
-                    sts.assume_role,
-                    RoleArn=subscriber.reader_role.arn,
-                    RoleSessionName="attempt",
-                )
+        polled = subscriber.kind == "sqs" and subscriber.has_consume_function
+        if polled and world.reaches(subscriber.place.account):
+            yield from _attempts_at_queue(world, publisher, subscriber)
+
+
+def _attempts_of_stranger(
+    world: ScenarioWorld, names: Names, account: str, payload: Mapping[str, str] | None
+) -> Iterator[RefusedAttempt]:
+    publisher = names.publisher
+    caller, topic = f"another account, {account}", publisher.topic.arn
+    client = partial(_client, world, Place(account, publisher.place.region))
+    if payload:
+        yield _try("read a payload", caller, _BUCKET_POLICY, client("s3").get_object, **payload)
+    for subscriber in names.subscribers.values():
+        if subscriber.place.account != publisher.place.account:
+            yield _assume_reader_role(subscriber, caller, client("sts"))
     yield _try(
         "subscribe to the topic",
-        stranger,
+        caller,
         ("the topic's policy", "SNS:Subscribe"),
-        other("sns").subscribe,
+        client("sns").subscribe,
         TopicArn=topic,
         Protocol="sqs",
-        Endpoint=f"arn:aws:sqs:{place.region}:{OTHER_ACCOUNT}:queue",
+        Endpoint=f"arn:{publisher.place.partition}:sqs:{publisher.place.region}:{account}:queue",
     )
     policy = ("the topic's policy", "sns:Publish")
-    yield _try("publish to the topic", stranger, policy, other("sns").publish, TopicArn=topic, Message="attempt")
+    yield _try("publish to the topic", caller, policy, client("sns").publish, TopicArn=topic, Message="attempt")
     yield _try(
         "put an event on the bus",
-        f"an unknown sender, {OTHER_ACCOUNT}",
+        f"an unknown sender, {account}",
         ("the event bus's policy", "events:PutEvents"),
-        partial(put_event, bus=bus, source="attempt", detail_type="attempt", detail={}, events=other("events")),
+        partial(
+            put_event,
+            bus=publisher.event_bus.arn,
+            source=SOURCE,
+            detail_type="attempt",
+            detail={},
+            events=client("events"),
+        ),
     )
-    for sender in names.senders.values():
-        if sender.place.account != place.account:
-            yield from _attempts_of_sender(accounts, publisher, sender)
-        if maximum_upload_bytes < LARGEST_UPLOAD_BYTES:
-            yield _upload_over_the_maximum(accounts, sender, maximum_upload_bytes)
     for subscriber in names.subscribers.values():
-        if subscriber.kind == "sqs" and subscriber.has_consume_function:
-            yield from _attempts_at_queue(accounts, publisher, subscriber)
+        if subscriber.kind == "sqs":
+            yield _try(
+                f"send a message to {subscriber.name}'s queue",
+                caller,
+                ("the queue's policy", "sqs:SendMessage"),
+                _client(world, Place(account, subscriber.place.region), "sqs").send_message,
+                QueueUrl=_queue_url(subscriber.queue),
+                MessageBody="attempt",
+                **_group(publisher),
+            )
+
+
+def _assume_reader_role(subscriber: SubscriberNames, caller: str, sts: Any) -> RefusedAttempt:
+    return _try(
+        f"assume {subscriber.name}'s reader role",
+        caller,
+        ("the role's trust policy", "sts:AssumeRole"),
+        sts.assume_role,
+        RoleArn=subscriber.reader_role.arn,
+        RoleSessionName="attempt",
+    )
 
 
 def _attempts_of_subscriber(
-    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames, payload: Mapping[str, str]
+    world: ScenarioWorld, publisher: PublisherNames, subscriber: SubscriberNames, payload: Mapping[str, str] | None
 ) -> Iterator[RefusedAttempt]:
-    administrator = partial(_client, accounts, Place(subscriber.place.account, publisher.place.region))
+    administrator = partial(_client, world, Place(subscriber.place.account, publisher.place.region))
     caller = f"{subscriber.name}'s administrator, {subscriber.place.account}"
-    get_object = administrator("s3").get_object
-    yield _try("read a payload", f"{caller}, without the reader role", _BUCKET_POLICY, get_object, **payload)
+    if payload:
+        get_object = administrator("s3").get_object
+        yield _try("read a payload", f"{caller}, without the reader role", _BUCKET_POLICY, get_object, **payload)
     yield _try(
         "subscribe an unknown endpoint",
         caller,
@@ -119,34 +158,36 @@ def _attempts_of_subscriber(
         administrator("sns").subscribe,
         TopicArn=publisher.topic.arn,
         Protocol="sqs",
-        Endpoint=f"arn:aws:sqs:{subscriber.place.region}:{subscriber.place.account}:unknown",
+        Endpoint=f"arn:{subscriber.place.partition}:sqs:{subscriber.place.region}:{subscriber.place.account}:unknown",
     )
 
 
-def _attempts_of_sender(accounts: Accounts, publisher: PublisherNames, sender: SenderNames) -> Iterator[RefusedAttempt]:
+def _attempts_of_sender(
+    world: ScenarioWorld, publisher: PublisherNames, sender: SenderNames
+) -> Iterator[RefusedAttempt]:
     place = Place(sender.place.account, publisher.place.region)
-    role = _client(accounts, place, "s3", role=sender.role.name)
+    role = _client(world, place, "s3", role=sender.role.name)
     upload = {"Bucket": publisher.payload_bucket.bucket.name, "Body": b"attempt"}
     policy = ("the role's policy, and the payload bucket's", r"^AccessDenied: (Access Denied$|.*s3:PutObject)")
     for attempt, key in (
-        ("upload to another sender's prefix", f"{OUTBOX}another-sender/demo"),
-        ("upload to the prefix of payloads", f"{PAYLOADS}demo"),
+        ("upload to another sender's prefix", f"{OUTBOX}another-sender/verify"),
+        ("upload to the prefix of payloads", f"{PAYLOADS}verify"),
     ):
         yield _try(attempt, f"{sender.name}'s role, {place.account}", policy, role.put_object, **upload, Key=key)
     yield _try(
         f"upload to {sender.name}'s prefix",
         f"{sender.name}'s administrator, {place.account}, without its role",
         ("the payload bucket's policy, and the key's", r"^AccessDenied: .*(s3:PutObject|kms:GenerateDataKey)"),
-        _client(accounts, place, "s3").put_object,
+        _client(world, place, "s3").put_object,
         **upload,
-        Key=f"{sender.outbox}demo",
+        Key=f"{sender.outbox}verify",
     )
 
 
-def _upload_over_the_maximum(accounts: Accounts, sender: SenderNames, maximum_bytes: int) -> RefusedAttempt:
+def _upload_over_the_maximum(world: ScenarioWorld, sender: SenderNames, maximum_bytes: int) -> RefusedAttempt:
     """Upload one byte too many as the sender, and wait for the event about it on the sender's bus."""
     publisher, place, name = sender.publisher, sender.place, f"{sender.event_bus.name}-demo"
-    events, sqs = (_client(accounts, place, service) for service in ("events", "sqs"))
+    events, sqs = (_client(world, place, service) for service in ("events", "sqs"))
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
@@ -163,7 +204,7 @@ def _upload_over_the_maximum(accounts: Accounts, sender: SenderNames, maximum_by
     )
     target = {"Id": "queue", "Arn": place.named("sqs", name).arn}
     events.put_targets(Rule=name, EventBusName=sender.event_bus.name, Targets=[target])
-    upload = _client(accounts, Place(place.account, publisher.place.region), "s3", role=sender.role.name).put_object(
+    upload = _client(world, Place(place.account, publisher.place.region), "s3", role=sender.role.name).put_object(
         Bucket=publisher.payload_bucket.bucket.name, Key=f"{sender.outbox}too-large", Body=bytes(maximum_bytes + 1)
     )
     report = _report(sqs, url, upload["VersionId"])
@@ -189,31 +230,22 @@ def _report(sqs: Any, url: str, version_id: str) -> dict[str, Any] | None:
 
 
 def _attempts_at_queue(
-    accounts: Accounts, publisher: PublisherNames, subscriber: SubscriberNames
+    world: ScenarioWorld, publisher: PublisherNames, subscriber: SubscriberNames
 ) -> Iterator[RefusedAttempt]:
-    administrator = _client(accounts, subscriber.place, "sqs")
-    url = administrator.get_queue_url(QueueName=subscriber.queue.name)["QueueUrl"]
-    dead_letters = administrator.get_queue_url(QueueName=subscriber.dead_letter_queue.name)["QueueUrl"]
-    group = {"MessageGroupId": "demo"} if publisher.fifo_suffix else {}
-    yield _try(
-        f"send a message to {subscriber.name}'s queue",
-        f"another account, {OTHER_ACCOUNT}",
-        ("the queue's policy", "sqs:SendMessage"),
-        _client(accounts, Place(OTHER_ACCOUNT, subscriber.place.region), "sqs").send_message,
-        QueueUrl=url,
-        MessageBody="attempt",
-        **group,
-    )
+    administrator = _client(world, subscriber.place, "sqs")
+    url, dead_letters = _queue_url(subscriber.queue), _queue_url(subscriber.dead_letter_queue)
+    group = _group(publisher)
+    secret = f"secret-{uuid.uuid4()}"  # SQS drops a message that was sent to a FIFO queue minutes ago
     untrusted = {
-        "a bucket of another account": Pointer(f"{OTHER_ACCOUNT}-bucket", f"{PAYLOADS}secret"),
-        "the outbox": Pointer(publisher.payload_bucket.bucket.name, f"{OUTBOX}secret"),
+        "a bucket of another account": Pointer("bucket-of-another-account", f"{PAYLOADS}{secret}"),
+        "the outbox": Pointer(publisher.payload_bucket.bucket.name, f"{OUTBOX}{secret}"),
     }
     for place, pointer in untrusted.items():
         administrator.send_message(
             QueueUrl=url,
             MessageBody=pointer.body(),
             MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-            **(group | {"MessageDeduplicationId": place} if group else {}),
+            **(group | {"MessageDeduplicationId": str(uuid.uuid4())} if group else {}),
         )
         reason = _dead_letter_reason(administrator, dead_letters, pointer)
         yield RefusedAttempt(
@@ -240,20 +272,24 @@ def _dead_letter_reason(sqs: Any, url: str, pointer: Pointer) -> str | None:
     return None
 
 
-def _client(accounts: Accounts, place: Place, service: str, *, role: str | None = None) -> Any:
-    return accounts.client(service, account=place.account, region=place.region, role=role)
+def _client(
+    world: ScenarioWorld,
+    place: Place,
+    service: str,
+    *,
+    role: str | None = None,
+    session_policy: str | None = None,
+) -> Any:
+    return world.client(service, account=place.account, region=place.region, role=role, session_policy=session_policy)
 
 
-def _role_without_key(accounts: Accounts, publisher: PublisherNames) -> Any:
-    """Create a role that may read every object of the account and use no key. Return its client of S3."""
-    iam = _client(accounts, publisher.place, "iam")
-    role = f"{publisher.prefix}-demo-without-key"
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": publisher.place.account}}
-    read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    trust_policy, read_policy = (json.dumps({"Version": "2012-10-17", "Statement": [part]}) for part in (trust, read))
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust_policy)
-    iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=read_policy)
-    return _client(accounts, publisher.place, "s3", role=role)
+def _queue_url(queue: Resource) -> str:
+    """Return a queue's URL, which needs no permission to look it up."""
+    return f"https://sqs.{queue.region}.{dns_suffix(queue.region)}/{queue.account}/{queue.name}"
+
+
+def _group(publisher: PublisherNames) -> dict[str, str]:
+    return {"MessageGroupId": "verify"} if publisher.fifo_suffix else {}
 
 
 def _try(

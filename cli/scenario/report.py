@@ -1,8 +1,8 @@
 """The result of the scenario, as tables and as JSON."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,36 @@ from rich.table import Table
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.memory import FunctionMemory
 from cli.scenario.refusals import RefusedAttempt
-from local.limitations import NOT_ENFORCED
-from stacks.deployment import SubscriberConfig
-
-MAXIMUM_MEMORY_MB = 160
+from cli.scenario.world import Unseen
+from local.limitations import Limitation
+from stacks.deployment import PublisherConfig, SubscriberConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The result of the scenario."""
+    """The result of the scenario.
+
+    subscribers: those whose arrivals could be seen. unseen: what could not be tried or seen, with the reason.
+    """
 
     deployment: str
+    started_at: datetime
+    publisher: PublisherConfig
     subscribers: Sequence[SubscriberConfig]
+    unseen: Sequence[Unseen] = ()
+    not_enforced: Sequence[Limitation] = ()
     payloads: Sequence[ReceivedPayload]
     attempts: Sequence[RefusedAttempt]
     functions: Sequence[FunctionMemory]
-    seconds: dict[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Whether all payloads arrived intact, all attempts were denied, and all functions stayed below the limit."""
-        complete = bool(self.payloads and self.attempts and self.functions)
+        complete = bool(self.unseen or (self.payloads and self.attempts and self.functions))
         intact = all(payload.intact(subscriber) for payload in self.payloads for subscriber in self.subscribers)
         denied = all(attempt.denied for attempt in self.attempts)
-        small = all(used.peak_memory_mb and used.peak_memory_mb < MAXIMUM_MEMORY_MB for used in self.functions)
+        small = all(used.small for used in self.functions)
         return complete and intact and denied and small
 
     def to_json(self) -> dict[str, Any]:
@@ -46,10 +52,12 @@ class Report:
         return {
             "ok": self.ok,
             "deployment": self.deployment,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
             "payloads": [self._payload(payload) for payload in self.payloads],
             "attempts": [asdict(attempt) for attempt in self.attempts],
             "functions": [asdict(function) for function in self.functions],
-            "not_enforced": [asdict(limitation) for limitation in NOT_ENFORCED],
+            "not_enforced": [asdict(limitation) for limitation in self.not_enforced],
+            "unseen": [asdict(each) for each in self.unseen],
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
         }
 
@@ -60,8 +68,11 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print the report as tables."""
-        for table in (self._payload_table(), self._attempt_table(), self._memory_table(), _limitations_table()):
-            console.print(table)
+        for table in (self._payload_table(), self._attempt_table(), self._memory_table(), self._limitations_table()):
+            if table.row_count:
+                console.print(table)
+        for each in self.unseen:
+            console.print(f"[yellow]not seen:[/] {escape(each.subject)}: {escape(each.reason)}", soft_wrap=True)
 
     def _payload(self, payload: ReceivedPayload) -> dict[str, Any]:
         sent = payload.submission
@@ -72,21 +83,24 @@ class Report:
             "sha256": sent.sha256,
             "message_id": payload.message_id,
             "sent_at": sent.at.isoformat(),
-            "published_after_seconds": _seconds_between(sent.at, payload.published_at),
+            "published_after_seconds": seconds_between(sent.at, payload.published_at),
             "subscribers": [self._arrival(payload, subscriber) for subscriber in self.subscribers],
         }
 
     def _arrival(self, payload: ReceivedPayload, subscriber: SubscriberConfig) -> dict[str, Any]:
         arrival = payload.arrivals.get(subscriber.name)
         application = {"kind": arrival.kind, "status": arrival.status, "arn": arrival.arn} if arrival else None
+        ended_at = arrival.ended_at if arrival else None
         return {
             "name": subscriber.name,
             "account": subscriber.account,
             "region": subscriber.region,
             "bytes": arrival.bytes if arrival else None,
             "sha256": arrival.sha256 if arrival else None,
+            "digest_by": arrival.digest_by if arrival else None,
             "application": application,
-            "after_seconds": _seconds_between(payload.submission.at, arrival.at if arrival else None),
+            "after_seconds": seconds_between(payload.submission.at, arrival.at if arrival else None),
+            "ended_after_seconds": seconds_between(payload.submission.at, ended_at),
             "ok": payload.intact(subscriber),
         }
 
@@ -96,7 +110,7 @@ class Report:
         )
         for payload in self.payloads:
             sent = payload.submission
-            for index, subscriber in enumerate(self.subscribers):
+            for index, subscriber in enumerate(self.subscribers if payload.message_id else ()):
                 intact = payload.intact(subscriber)
                 table.add_row(
                     *((escape(sent.payload), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
@@ -120,12 +134,11 @@ class Report:
             table.add_row(used.function, used.account, used.region, str(used.peak_memory_mb or "did not run"))
         return table
 
-
-def _limitations_table() -> Table:
-    table = _table("Limitations of the emulator", "subject", "in the emulator")
-    for limitation in NOT_ENFORCED:
-        table.add_row(limitation.name, limitation.local)
-    return table
+    def _limitations_table(self) -> Table:
+        table = _table("Limitations of the emulator", "subject", "in the emulator")
+        for limitation in self.not_enforced:
+            table.add_row(limitation.name, limitation.local)
+        return table
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -137,15 +150,17 @@ def _table(title: str, *columns: str) -> Table:
 
 def _steps(payload: ReceivedPayload, subscriber: str) -> str:
     start, arrival = payload.submission.at, payload.arrivals.get(subscriber)
-    lines = [f"+{_seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
+    lines = [f"+{seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
     if arrival:
-        lines.append(f"+{_seconds_between(start, arrival.at):.1f} s {arrival.kind} {arrival.status}")
+        end = arrival.ended_at or arrival.at
+        lines.append(f"+{seconds_between(start, end):.1f} s {arrival.kind}, {arrival.status}")
     else:
         lines.append("did not arrive in time")
     return "\n".join(lines)
 
 
-def _seconds_between(start: datetime, end: datetime | None) -> float | None:
+def seconds_between(start: datetime, end: datetime | None) -> float | None:
+    """Return the seconds from one time to another, or None if there is no other."""
     return round((end - start).total_seconds(), 2) if end else None
 
 

@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from claim_check import Publisher, put_event
 from cli.scenario.payloads import SentPayload
-from local.accounts import Accounts
-from stacks.deployment import Names
+from cli.scenario.world import ScenarioWorld
+from stacks.deployment import Deployment, Names
 from stacks.deployment.names import OUTBOX
+
+SOURCE = "coatcheck.verify"
+"""The source of the scenario's messages, by which an application can tell them."""
+_DETAIL_TYPE = "Order placed"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class Submission:
     message_id: str | None = None
     log_field: tuple[str, str] | None = None
     """The field of the publish function's log, and its value, that identify the message. None for the library."""
+    offloaded: bool = False
 
 
 class SendingRole(NamedTuple):
@@ -35,29 +42,48 @@ class SendingRole(NamedTuple):
     outbox: str
 
 
-def sending_role(names: Names) -> SendingRole:
-    """Return the role of the first sender, or without senders the publisher's own role."""
+def sending_role(names: Names, world: ScenarioWorld | None = None) -> SendingRole:
+    """Return the role of the first sender that the world reaches, or without one the publisher's own role."""
     for sender in names.senders.values():
+        if world and not world.reaches(sender.place.account):
+            continue
         return SendingRole(sender.place.account, sender.role.name, sender.outbox)
-    return SendingRole(names.publisher.place.account, names.publisher.role.name, f"{OUTBOX}demo/")
+    return SendingRole(names.publisher.place.account, names.publisher.role.name, f"{OUTBOX}verify/")
 
 
-def send_event(accounts: Accounts, names: Names) -> Submission:
+def routes(
+    world: ScenarioWorld, deployment: Deployment, names: Names, payload: SentPayload
+) -> Iterator[Callable[[], Submission]]:
+    """Return a function for each entry point that can be used with the world's credentials. It sends one payload."""
+    publisher = deployment.publisher
+    if not world.reaches(sending_role(names, world).account):
+        return
+    yield partial(send_event, world, names, detail_type=next(iter(publisher.detail_types), _DETAIL_TYPE))
+    if publisher.offload == "never":
+        return
+    if world.reaches(publisher.account):
+        yield partial(send_by_library, world, names, payload, threshold=publisher.maximum_message_bytes)
+    if payload.bytes <= publisher.outbox.maximum_bytes:
+        yield partial(send_by_outbox, world, names, payload)
+
+
+def send_event(world: ScenarioWorld, names: Names, *, detail_type: str) -> Submission:
     """Put a small event on the publisher's event bus.
 
     Without senders, the publisher's administrator puts the event: the publisher's role may not put events.
     """
-    account, role, _ = sending_role(names)
+    account, role, _ = sending_role(names, world)
+    is_sender = role != names.publisher.role.name
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
     at = datetime.now(UTC)
     event_id = put_event(
         bus=names.publisher.event_bus.arn,
-        source="shop.orders",
-        detail_type="Order placed",
+        source=SOURCE,
+        detail_type=detail_type,
         detail=payload,
-        events=accounts.client(
-            "events", account=account, region=names.publisher.place.region, role=role if names.senders else None
+        events=world.client(
+            "events", account=account, region=names.publisher.place.region, role=role if is_sender else None
         ),
     )
     return Submission(
@@ -71,7 +97,7 @@ def send_event(accounts: Accounts, names: Names) -> Submission:
     )
 
 
-def send_by_library(accounts: Accounts, names: Names, payload: SentPayload, *, threshold: int) -> Submission:
+def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *, threshold: int) -> Submission:
     """Publish a file with the library, as the publisher's role. `threshold` is `publisher.maximum_message_bytes`."""
     publisher = names.publisher
     caller = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
@@ -81,12 +107,12 @@ def send_by_library(accounts: Accounts, names: Names, payload: SentPayload, *, t
         store=publisher.store,
         threshold=threshold,
         offload="always",  # also a file of a few bytes
-        sns=accounts.client("sns", **caller),
-        s3=accounts.client("s3", **caller),
+        sns=world.client("sns", **caller),
+        s3=world.client("s3", **caller),
     ).publish(
         payload.path,
-        attributes={"source": "demo", "file": payload.path.name},
-        group_id="demo" if publisher.fifo_suffix else None,
+        attributes={"source": SOURCE, "file": payload.path.name},
+        group_id="verify" if publisher.fifo_suffix else None,
     )
     return Submission(
         payload=payload.path.name,
@@ -95,21 +121,22 @@ def send_by_library(accounts: Accounts, names: Names, payload: SentPayload, *, t
         sha256=payload.sha256,
         at=at,
         message_id=published.message_id,
+        offloaded=True,
     )
 
 
-def send_by_outbox(accounts: Accounts, names: Names, payload: SentPayload) -> Submission:
+def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload) -> Submission:
     """Upload a file to the sender's prefix of the outbox."""
-    account, role, outbox = sending_role(names)
+    account, role, outbox = sending_role(names, world)
     publisher = names.publisher
     key = f"{outbox}{payload.path.name}"
-    s3 = accounts.client("s3", account=account, region=publisher.place.region, role=role)
+    s3 = world.client("s3", account=account, region=publisher.place.region, role=role)
     at = datetime.now(UTC)
     s3.upload_file(
         str(payload.path),
         publisher.payload_bucket.bucket.name,
         key,
-        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": {"file": "demo"}},
+        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": {"file": "verify"}},
     )
     return Submission(
         payload=payload.path.name,

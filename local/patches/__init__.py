@@ -15,6 +15,7 @@ def install() -> None:
         codebuild,
         dynamodb,
         ecs,
+        ecs_tasks,
         eventbridge,
         iam,
         lambda_,
@@ -43,5 +44,7 @@ def install() -> None:
         sns_https,
     ):
         apply_patches(module)
-    for module in (eventbridge, lambda_, stepfunctions, ecs, dynamodb, codebuild, cloudformation, cloudwatch):
+    for module in (eventbridge, lambda_, stepfunctions):
+        apply_patches(module)
+    for module in (ecs_tasks, ecs, dynamodb, codebuild, cloudformation, cloudwatch):
         apply_patches(module)

@@ -41,7 +41,9 @@ def build_records_image() -> None:
         if dockerfile not in _files(source):
             _fail(build, f"{source}: has no {dockerfile}")
         else:
-            manifest = json.dumps({"schemaVersion": 2, "source": source, "tag": variables["TAG"]})
+            manifest = json.dumps(
+                {"schemaVersion": 2, "source": source, "tag": variables["TAG"], "dockerfile": dockerfile}
+            )
             ecr._put_image(
                 {
                     "repositoryName": variables["REPOSITORY_NAME"],

@@ -1,4 +1,4 @@
-"""Patches of ECS. Without a container engine, a task is recorded and can be described, but never runs."""
+"""Patches of ECS's requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def client_token_is_idempotent() -> None:
     until an hour after the task's end if that is sooner. With other parameters the call raises ConflictException, which
     names that task.
 
-    The emulator: ignores the token and records another task. The patch covers 24 hours, because no task ends here.
+    The emulator: ignores the token and records another task. The patch covers the 24 hours alone.
     """
     calls: dict[tuple[str, ...], tuple[float, str, Any]] = {}
     lock = threading.Lock()

@@ -53,7 +53,7 @@ def packages_are_the_runtimes() -> None:
     """
     folder = Path(tempfile.mkdtemp(prefix="runtime-"))
     for package in _RUNTIME_PACKAGES:
-        _link_package(package, folder)
+        link_package(package, folder)
     library = sysconfig.get_path("stdlib")
     # Without installed packages, and without the folders of editable installations, such as this project's.
     standard = [entry for entry in sys.path if entry.startswith(library) and not entry.endswith("-packages")]
@@ -73,7 +73,8 @@ def environment_is_the_runtimes() -> None:
     lambda_runtime._PYTHON_WORKER_SCRIPT = preamble + lambda_runtime._PYTHON_WORKER_SCRIPT
 
 
-def _link_package(package: str, folder: Path) -> None:
+def link_package(package: str, folder: Path) -> None:
+    """Link an installed package into a folder of packages. Raises PackageNotFoundError."""
     distribution = importlib.metadata.distribution(package)
     names = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
     for name in names:

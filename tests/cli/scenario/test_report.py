@@ -25,12 +25,15 @@ ARRIVAL = ScenarioArrival(
     message_id="m",
     bytes=7,
     sha256=DIGEST,
+    digest_by="the ECS task",
     kind="ECS task",
     arn="arn",
-    status="RUNNING",
+    status="exit code 0",
+    succeeded=True,
     at=START + timedelta(seconds=2),
+    ended_at=START + timedelta(seconds=3),
 )
-SUBSCRIBERS = load_messaging(Path(__file__).parents[3] / "deployments" / "example.toml").subscribers
+DEPLOYMENT = load_messaging(Path(__file__).parents[3] / "deployments" / "example.toml")
 
 
 def report(*, orders: ScenarioArrival | None = ARRIVAL, attempts: tuple[RefusedAttempt, ...] = (DENIED,)) -> Report:
@@ -38,7 +41,9 @@ def report(*, orders: ScenarioArrival | None = ARRIVAL, attempts: tuple[RefusedA
     arrivals = {"billing": ARRIVAL, **({"orders": orders} if orders else {})}
     return Report(
         deployment="coatcheck",
-        subscribers=SUBSCRIBERS,
+        started_at=START,
+        publisher=DEPLOYMENT.publisher,
+        subscribers=DEPLOYMENT.subscribers,
         payloads=[ReceivedPayload(sent, "m", START, arrivals)],
         attempts=attempts,
         functions=[FunctionMemory("coatcheck-publish", "111111111111", "us-east-1", 60)],
@@ -56,8 +61,10 @@ def test_report_is_ok_when_everything_holds() -> None:
         "region": "us-west-2",
         "bytes": 7,
         "sha256": DIGEST,
-        "application": {"kind": "ECS task", "status": "RUNNING", "arn": "arn"},
+        "digest_by": "the ECS task",
+        "application": {"kind": "ECS task", "status": "exit code 0", "arn": "arn"},
         "after_seconds": 2.0,
+        "ended_after_seconds": 3.0,
         "ok": True,
     }
 
@@ -68,7 +75,7 @@ def test_report_is_ok_when_everything_holds() -> None:
         None,
         dataclasses.replace(ARRIVAL, sha256=hashlib.sha256(b"pay1oad").hexdigest()),
         dataclasses.replace(ARRIVAL, bytes=6),
-        dataclasses.replace(ARRIVAL, status="FAILED"),
+        dataclasses.replace(ARRIVAL, status="FAILED", succeeded=False),
     ],
     ids=["missing", "other digest", "other size", "failed application"],
 )
@@ -100,4 +107,3 @@ def test_report_is_written_as_json(tmp_path: Path) -> None:
     report().write(tmp_path / "demo" / "report.json")
     written = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert written["functions"][0]["peak_memory_mb"] == 60
-    assert written["not_enforced"]

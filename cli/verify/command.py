@@ -1,0 +1,150 @@
+"""The verification of a deployment in the caller's accounts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+
+from cli.profiles import Caller, ProfileClients, ProfileError, callers
+from cli.scenario import payloads, run
+from cli.scenario.promises import outcomes
+from cli.verify.clean_up import Left, clean_up
+from cli.verify.cost import cents
+from cli.verify.page import page
+from stacks.deployment import Deployment, HttpsSubscriberConfig, LambdaSubscriberConfig
+
+REPORT = Path(__file__).parents[2] / "build" / "verify" / "report.json"
+_WIDTH = 150
+"""Columns of output that does not go to a terminal."""
+_SECONDS = 600
+"""Time for the arrival of small payloads. An ECS task starts within a minute or two."""
+
+
+def verify(
+    deployment: Deployment, *, profiles: Sequence[str], size: int, report: Path, confirm: bool, seconds: int = _SECONDS
+) -> int:
+    """Run the scenario in the profiles' accounts, write a report and a page next to it, and return the exit code.
+
+    size: bytes of the file that is sent.
+    """
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    try:
+        world = _Accounts(callers(profiles, region=deployment.publisher.region), deployment)
+        _announce(console, world, deployment, size)
+        if confirm and not typer.confirm("Continue?"):
+            console.print("Nothing was sent.")
+            return 1
+        return _Verification(console, world, deployment, report).run(size, seconds)
+    except (ProfileError, BotoCoreError, ClientError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+class _Accounts(ProfileClients):
+    """The accounts of the caller's profiles."""
+
+    def __init__(self, callers: Mapping[str, Caller], deployment: Deployment) -> None:
+        super().__init__(callers)
+        self.names = [caller.name for caller in callers.values()]
+        strangers = [account for account in callers if account not in _accounts(deployment)]
+        self.stranger = next(iter(strangers), None)
+        if len(strangers) == len(callers):
+            accounts = ", ".join(_accounts(deployment))
+            raise ProfileError(f"{', '.join(self.names)}: not of an account of the deployment ({accounts}).")
+
+    def runs_task(self, subscriber: LambdaSubscriberConfig) -> bool:  # noqa: ARG002 - ECS runs every task
+        return True
+
+    def received(self, subscriber: HttpsSubscriberConfig) -> None:
+        """Return None: a server somewhere else cannot be observed."""
+
+
+def _accounts(deployment: Deployment) -> list[str]:
+    accounts = [deployment.publisher.account, *(each.account for each in deployment.senders)]
+    accounts += [each.account for each in deployment.subscribers]
+    return list(dict.fromkeys([*accounts, *([deployment.research.account] if deployment.research else [])]))
+
+
+def _announce(console: Console, world: _Accounts, deployment: Deployment, size: int) -> None:
+    """Say what the run will do, what it leaves, and what it costs."""
+    queues = [each.name for each in deployment.subscribers if each.kind == "sqs" and world.reaches(each.account)]
+    console.print(f"Deployment {deployment.name}, as {', '.join(world.names)}:")
+    receivers = ", ".join(each.name for each in deployment.subscribers if each.subscribed)
+    lines = [
+        f"An event, and twice a file of {size:,} bytes, are sent as to production. The applications of all "
+        f"subscribers ({receivers}) process them. Their source is coatcheck.verify.",
+        "Requests that must be denied are tried. Each would do little if it were allowed.",
+    ]
+    if queues:
+        lines.append(
+            f"Two forged pointers are sent to the queue of each of {', '.join(queues)}. They become dead letters, and "
+            "are deleted. An alarm on dead letters can ring."
+        )
+    lines += [
+        "At the end the payloads and their copies are deleted, once every subscriber was seen to have them. Records of "
+        "executions, tasks and logs stay.",
+        f"It costs about {cents(deployment, payload_bytes=size)} cents, and what your applications cost.",
+    ]
+    for line in lines:
+        console.print(f"  {line}", markup=False)
+    for each in run.missing(world, deployment):
+        console.print(f"  [yellow]not seen:[/] {escape(each.subject)}: {escape(each.reason)}")
+
+
+class _Verification:
+    def __init__(self, console: Console, world: _Accounts, deployment: Deployment, file: Path) -> None:
+        self._console, self._world, self._deployment, self._file = console, world, deployment, file
+        self._seconds: dict[str, float] = {}
+
+    def run(self, size: int, seconds: int) -> int:
+        with tempfile.TemporaryDirectory() as folder, payloads.generated_file(size, Path(folder)) as payload:
+            report = run.run(
+                self._world,
+                self._deployment,
+                payload,
+                stage=self._stage,
+                say=lambda line: self._console.print(f"  {escape(line)}"),
+                seconds=seconds,
+            )
+        with self._stage("delete what was sent"):
+            left = clean_up(self._world, self._deployment, report.payloads)
+        self._console.print()
+        report.show(self._console)
+        for each in left:
+            self._console.print(f"[yellow]not deleted:[/] {escape(each.uri)}: {escape(each.reason)}", soft_wrap=True)
+        self._write(report.to_json(), left, promises=dict(outcomes(report)))
+        text = page(report, self._deployment, version=version("coatcheck"), left=left)
+        self._file.with_suffix(".md").write_text(text, encoding="utf-8")
+        names = [os.path.relpath(path) for path in (self._file.with_suffix(".md"), self._file)]
+        self._console.print(f"Written: {', '.join(names)}")
+        verdict = "[green]✓ Everything that was tried was as promised.[/]"
+        self._console.print(verdict if report.ok else "[red]Something was not as promised.[/]")
+        return 0 if report.ok else 1
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        with self._console.status(name):
+            yield
+        self._seconds[name] = time.monotonic() - start
+        self._console.print(f"[green]✓[/] {name} ({self._seconds[name]:.1f} s)")
+
+    def _write(self, report: dict[str, Any], left: Sequence[Left], promises: dict[str, bool | None]) -> None:
+        stages = {stage: round(seconds, 1) for stage, seconds in self._seconds.items()}
+        content = report | {"seconds": stages, "promises": promises, "not_deleted": [asdict(each) for each in left]}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
