@@ -335,8 +335,11 @@ def _verify(
         number = parse_size(size)
     except ValueError as error:
         raise typer.BadParameter(f"--size: {error}") from None
+    settings = load_messaging(deployment_file(deployment))
+    if number > settings.publisher.outbox.maximum_bytes:
+        raise typer.BadParameter(f"--size {size}: publisher.outbox.maximum_bytes is smaller")
     exit_code = verify(
-        load_messaging(deployment_file(deployment)),
+        settings,
         profiles=profile or (),
         size=number,
         report=report or REPORT,

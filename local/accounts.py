@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -40,6 +41,14 @@ def credentials(emulator: Emulator, account: str, region: str) -> dict[str, str]
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
     }
+
+
+def profiles(emulator: Emulator, accounts: Mapping[str, str]) -> str:
+    """Return an AWS configuration file with a profile for the root of each account, by the profile's name."""
+    return "".join(
+        f"[profile {name}]\naws_access_key_id = {account}\naws_secret_access_key = {emulator.secret}\n"
+        for name, account in accounts.items()
+    )
 
 
 class Accounts:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts, credentials
+from local.accounts import Accounts, credentials, profiles
 from local.emulator import Emulator
 from stacks.deployment import HttpsSubscriberConfig, Names, SubscriberConfig
 
@@ -138,9 +138,7 @@ class Endpoints:
         server_role = _create_server_role(emulator, subscriber) if subscriber.reader_principals else ""
         return "\n".join(
             [
-                "[profile account]",
-                f"aws_access_key_id = {subscriber.account}",
-                f"aws_secret_access_key = {emulator.secret}",
+                profiles(emulator, {"account": subscriber.account}),
                 *(["[profile server]", f"role_arn = {server_role}", "source_profile = account"] if server_role else []),
                 "[profile reader]",
                 f"role_arn = {self._names.subscribers[subscriber.name].reader_role.arn}",

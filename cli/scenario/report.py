@@ -144,7 +144,7 @@ class Report:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, expand=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("steps", "result"))
     return table
 
 
@@ -153,7 +153,7 @@ def _steps(payload: ReceivedPayload, subscriber: str) -> str:
     lines = [f"+{seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
     if arrival:
         end = arrival.ended_at or arrival.at
-        lines.append(f"+{seconds_between(start, end):.1f} s {arrival.kind}, {arrival.status}")
+        lines.append(f"+{seconds_between(start, end):.1f} s {arrival.kind} {arrival.status}")
     else:
         lines.append("did not arrive in time")
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def run(
 
         def show(payload: ReceivedPayload, subscriber: SubscriberConfig) -> None:
             sent, arrival = payload.submission, payload.arrivals[subscriber.name]
-            say(f"{sent.payload} by {sent.route} reached {subscriber.name}: {arrival.kind}, {arrival.status}")
+            say(f"{sent.payload} by {sent.route} reached {subscriber.name}: {arrival.kind} {arrival.status}")
 
         received = follow(
             ScenarioArrivals(world, names, started_at),

@@ -82,6 +82,7 @@ def _accounts(deployment: Deployment) -> list[str]:
 def _announce(console: Console, world: _Accounts, deployment: Deployment, size: int) -> None:
     """Say what the run will do, what it leaves, and what it costs."""
     queues = [each.name for each in deployment.subscribers if each.kind == "sqs" and world.reaches(each.account)]
+    cost = cents(deployment, size=size)
     console.print(f"Deployment {deployment.name}, as {', '.join(world.names)}:")
     receivers = ", ".join(each.name for each in deployment.subscribers if each.subscribed)
     lines = [
@@ -97,7 +98,7 @@ def _announce(console: Console, world: _Accounts, deployment: Deployment, size: 
     lines += [
         "At the end the payloads and their copies are deleted, once every subscriber was seen to have them. Records of "
         "executions, tasks and logs stay.",
-        f"It costs about {cents(deployment, payload_bytes=size)} cents, and what your applications cost.",
+        f"It costs about {cost} {'cent' if cost == 1 else 'cents'} at list prices, and what your applications cost.",
     ]
     for line in lines:
         console.print(f"  {line}", markup=False)

@@ -1,26 +1,24 @@
-"""What a run costs, at the list prices of us-east-1."""
+"""What a run costs."""
 
 import math
 
+from cli.cost import Route
+from cli.cost.prices import load
+from cli.cost.traffic import Traffic
 from stacks.deployment import Deployment
 
-_MESSAGES = 3
-_OFFLOADED = 2
-_REQUESTS_CENTS = 0.5
-"""More than some hundred requests of S3, KMS, SNS, SQS, Lambda, Step Functions and CloudWatch Logs cost."""
-_TRANSFER_CENTS = 2.0
-"""A gigabyte from one Region to another."""
-_CPU_CENTS, _MEMORY_CENTS = 4.05, 0.445
-"""An hour of a vCPU and of a gigabyte on Fargate, which counts a minute at least."""
+_EVENT_BYTES = 200
+_SENT: tuple[tuple[Route, bool], ...] = (("bus", False), ("library", True), ("outbox", True))
+"""The entry points, and whether the file is sent there."""
 
 
-def cents(deployment: Deployment, *, payload_bytes: int) -> int:
-    """Return the cost of a run with a file of this size in cents, rounded up, without that of the applications."""
-    total = _REQUESTS_CENTS
-    for subscriber in deployment.subscribers:
-        if subscriber.region != deployment.publisher.region:
-            total += _OFFLOADED * payload_bytes / 10**9 * _TRANSFER_CENTS
-        if subscriber.kind == "lambda":
-            hourly = subscriber.task.cpu / 1024 * _CPU_CENTS + subscriber.task.memory_mib / 1024 * _MEMORY_CENTS
-            total += _MESSAGES * hourly / 60
-    return math.ceil(total)
+def cents(deployment: Deployment, *, size: int) -> int:
+    """Return what the messages of a run with a file of `size` bytes cost at list prices, in cents, rounded up."""
+    prices = load()
+    usd = 0.0
+    for route, has_file in _SENT:
+        traffic = Traffic(
+            deployment=deployment, size=size if has_file else _EVENT_BYTES, route=route, assumed=prices.assumed
+        )
+        usd += sum(prices.usd(charge.price, charge.quantity, charge.region) for charge in traffic.charges())
+    return math.ceil(100 * usd)

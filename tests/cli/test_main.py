@@ -11,7 +11,7 @@ import pytest
 from cli.main import main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("access", "check", "new", "cost", "topology", "redrive", "demo", "local", "job")
+COMMANDS = ("access", "check", "new", "cost", "topology", "redrive", "verify", "demo", "local", "job")
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

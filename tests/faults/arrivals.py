@@ -127,8 +127,14 @@ class TaskArrivals:
 
     def arrivals(self) -> Iterable[Arrival]:
         """Return all tasks. Each is described once."""
-        pages = self._ecs.get_paginator("list_tasks").paginate(cluster=self._cluster)
-        arns = [arn for page in pages for arn in page["taskArns"] if arn not in self._known]
+        list_tasks = self._ecs.get_paginator("list_tasks")
+        pages = [
+            page
+            for status in ("RUNNING", "STOPPED")
+            for page in list_tasks.paginate(cluster=self._cluster, desiredStatus=status)
+        ]
+        # A task can stop between the two lists.
+        arns = list({arn: None for page in pages for arn in page["taskArns"] if arn not in self._known})
         for start in range(0, len(arns), _TASKS_PER_REQUEST):
             new = arns[start : start + _TASKS_PER_REQUEST]
             for task in self._ecs.describe_tasks(cluster=self._cluster, tasks=new)["tasks"]:

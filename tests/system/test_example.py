@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,11 +18,13 @@ import pytest
 import cli.demo
 from claim_check import Entry, Publisher
 from cli.main import main
+from local import accounts
 from local.accounts import credentials
 from local.world import World
 from stacks.deployment import Names, Place, load_messaging
 from tests.local.support import Account, eventually
 from tests.system.support import EXAMPLE_WITH_LANDING
+from tests.templates import ROOT
 
 MEMORY_MB = 160
 PAYLOAD_BYTES = 11 * 2**20
@@ -82,7 +88,9 @@ def test_every_route_reaches_every_subscriber_intact(demo: Demo, report: dict[st
         execution, task = orders["application"], billing["application"]
         assert (execution["kind"], execution["status"]) == ("Step Functions execution", "SUCCEEDED")
         assert execution["arn"].endswith(payload["message_id"])
-        assert task["kind"] == "ECS task"
+        assert (task["kind"], task["status"]) == ("ECS task", "exit code 0")
+        assert orders["digest_by"] == "the state machine, of the landed copy"
+        assert billing["digest_by"] == "the ECS task, which read the payload"
 
 
 def test_every_attempt_is_denied(report: dict[str, Any]) -> None:
@@ -108,6 +116,132 @@ def test_memory_of_functions_is_measured(report: dict[str, Any]) -> None:
 
 def test_report_lists_limitations_of_the_emulator(report: dict[str, Any]) -> None:
     assert "ECS tasks" in {limit["name"] for limit in report["not_enforced"]}
+
+
+# Verification --------------------------------------------------------------------------------------------------------
+
+PROFILES = {
+    "publisher": "111111111111",
+    "orders": "222222222222",
+    "billing": "333333333333",
+    "shop": "444444444444",
+    "stranger": "888888888888",
+}
+
+
+class Verification:
+    """`coatcheck verify` as a user runs it: a process with profiles of these accounts. One assumes a role."""
+
+    def __init__(self, demo: Demo, folder: Path, *profiles: str, answer: str = "y\n") -> None:
+        emulator, self.file = demo.world.emulator, folder / "report.json"
+        config = folder / "config"
+        iam = demo.account(demo.names.publisher.place).client("iam")
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": PROFILES["publisher"]}}
+        every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        role = f"deployer-{random.randrange(10**9)}"
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
+        iam.put_role_policy(RoleName=role, PolicyName="every", PolicyDocument=_policy(every))
+        config.write_text(
+            accounts.profiles(emulator, {**PROFILES, "publisher-root": PROFILES["publisher"]}).replace(
+                f"[profile publisher]\naws_access_key_id = {PROFILES['publisher']}\n"
+                f"aws_secret_access_key = {emulator.secret}\n",
+                f"[profile publisher]\nrole_arn = {arn}\nsource_profile = publisher-root\n",
+            )
+        )
+        variables = credentials(emulator, "000000000000", "us-east-1") | {"AWS_CONFIG_FILE": str(config)}
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            del variables[name]
+        options = [option for profile in profiles for option in ("--profile", profile)]
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from cli.main import main; main()", "verify"),
+                *("--deployment", str(demo.file), *options, "--report", str(self.file)),
+            ],
+            env=os.environ | variables | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"},
+            cwd=folder,
+            input=answer,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        self.exit_code, self.output = done.returncode, done.stdout
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.file.read_text())
+        return report
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_verify_shows_every_promise_with_all_profiles(demo: Demo, tmp_path: Path) -> None:
+    verification = Verification(demo, tmp_path, *PROFILES)
+    assert verification.exit_code == 0, verification.output
+    assert "It costs about 1 cent at list prices" in verification.output
+    promises = verification.report["promises"]
+    assert {name for name, kept in promises.items() if kept is None} == {"endpoint"}
+    assert all(kept is not False for kept in promises.values())
+    assert len(verification.report["attempts"]) == 19
+    assert (verification.report["unseen"], verification.report["not_deleted"]) == ([], [])
+    page = verification.file.with_suffix(".md").read_text()
+    assert "| `outbox` | kept |" in page
+    assert not re.search(r"\d{12}", page)
+
+
+def test_verify_deletes_what_it_sent(demo: Demo, tmp_path: Path) -> None:
+    verification = Verification(demo, tmp_path, *PROFILES)
+    sent = {payload["message_id"] for payload in verification.report["payloads"]}
+    orders, billing = demo.names.subscribers["orders"], demo.names.subscribers["billing"]
+    publisher = demo.names.publisher
+    places = [
+        (publisher.place, publisher.payload_bucket.bucket.name),
+        (orders.place, orders.staging_bucket.name),
+        (orders.place, orders.landing_bucket.name),
+        (billing.place, billing.staging_bucket.name),
+    ]
+    for place, bucket in places:
+        versions = demo.account(place).client("s3").list_object_versions(Bucket=bucket)
+        keys = {each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, ())}
+        assert not {key for key in keys if key.rpartition("/")[2] in sent}, bucket
+
+
+def test_verify_with_one_account_says_what_it_did_not_see(demo: Demo, tmp_path: Path) -> None:
+    publisher = Verification(demo, tmp_path, "publisher")
+    assert publisher.exit_code == 0, publisher.output
+    assert {each["subject"] for each in publisher.report["unseen"]} == {"shop", "orders", "billing", "strangers"}
+    assert [payload["route"] for payload in publisher.report["payloads"]] == [
+        "PutEvents from 111111111111",
+        "the library",
+        "upload from 111111111111",
+    ]
+    # Orders and billing may still read them.
+    assert len(publisher.report["not_deleted"]) == 2
+    orders = Verification(demo, tmp_path, "orders")
+    assert orders.exit_code == 0, orders.output
+    assert "no credentials of an account that sends" in orders.output
+    assert orders.report["payloads"] == []
+    assert {each["attempt"] for each in orders.report["attempts"]} >= {"subscribe an unknown endpoint"}
+
+
+@pytest.mark.parametrize(
+    ("profiles", "answer", "code", "message"),
+    [
+        (["orders"], "n\n", 1, "Nothing was sent."),
+        (["stranger"], "y\n", 2, "not of an account of the deployment"),
+        (["unknown"], "y\n", 2, "--profile unknown: The config profile (unknown) could not be found"),
+        (["publisher", "publisher-root"], "y\n", 2, "are both of account 111111111111"),
+    ],
+    ids=["answer no", "strangers only", "unknown profile", "one account twice"],
+)
+def test_verify_sends_nothing(
+    demo: Demo, tmp_path: Path, profiles: list[str], answer: str, code: int, message: str
+) -> None:
+    verification = Verification(demo, tmp_path, *profiles, answer=answer)
+    assert (verification.exit_code, verification.file.exists()) == (code, False)
+    assert message in verification.output
 
 
 # Dead letters --------------------------------------------------------------------------------------------------------
@@ -205,8 +339,12 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
     billing = demo.account(demo.names.subscribers["billing"].place)
     publisher = demo.account(names.place)
     s3, bucket, key = publisher.client("s3"), names.payload_bucket.bucket.name, "payloads/corrupt"
-    tasks = partial(billing.client("ecs").list_tasks, cluster=demo.names.subscribers["billing"].cluster.name)
-    tasks_before = len(tasks()["taskArns"])
+    list_tasks = partial(billing.client("ecs").list_tasks, cluster=demo.names.subscribers["billing"].cluster.name)
+
+    def tasks() -> set[str]:
+        return {arn for status in ("RUNNING", "STOPPED") for arn in list_tasks(desiredStatus=status)["taskArns"]}
+
+    tasks_before = len(tasks())
 
     orders.set_polling(False)  # until all messages are in the queue, so that one batch has them
     sns: Any = _CorruptingSns(
@@ -228,7 +366,7 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
     assert orders.executions() == {"before", "after"}
     eventually(lambda: set(orders.invocations()) == set(PAYLOADS), 60)  # logs appear after the invocation
     assert len(set(orders.invocations().values())) == 1, "the messages were not in one batch"
-    eventually(lambda: len(tasks()["taskArns"]) == tasks_before + 2, 60)
+    eventually(lambda: len(tasks()) == tasks_before + 2, 60)
     eventually(lambda: orders.messages() == 0, 60)
 
     corrupt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
@@ -251,7 +389,7 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
 
     eventually(lambda: orders.messages() == 0, 60)
     assert orders.executions() == set(PAYLOADS)
-    eventually(lambda: len(tasks()["taskArns"]) == tasks_before + 3, 60)
+    eventually(lambda: len(tasks()) == tasks_before + 3, 60)
 
     # Inline and offloaded payloads are landed, with one event each.
     eventually(lambda: len(orders.events()) == 3, 60)
@@ -274,3 +412,29 @@ def _dead_letter(account: Account, queue: str) -> dict[str, Any]:
     (message,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"), 60)
     dead_letter: dict[str, Any] = message
     return dead_letter
+
+
+def test_failed_task_is_a_dead_letter(demo: Demo) -> None:
+    """The task role loses its permission to read. The task reports it and is a dead letter, as ECS describes it."""
+    names, publisher = demo.names.subscribers["billing"], demo.account(demo.names.publisher.place)
+    billing, topic = demo.account(names.place), demo.names.publisher
+    deny = _policy({"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"})
+    iam = billing.client("iam")
+    iam.put_role_policy(RoleName=names.task_role.name, PolicyName="deny", PolicyDocument=deny)
+    try:
+        published = Publisher(
+            topic_arn=topic.topic.arn, store=topic.store, s3=publisher.client("s3"), sns=publisher.client("sns")
+        ).publish(b"w" * 300_000)
+        dead_letter = _dead_letter(billing, names.dead_letter_queue.name)
+    finally:
+        iam.delete_role_policy(RoleName=names.task_role.name, PolicyName="deny")
+    task = json.loads(dead_letter["Body"])
+    assert (task["lastStatus"], task["stopCode"]) == ("STOPPED", "EssentialContainerExited")
+    assert [container["exitCode"] for container in task["containers"]] == [1]
+    environment = {
+        variable["name"]: variable["value"] for variable in task["overrides"]["containerOverrides"][0]["environment"]
+    }
+    assert environment["MESSAGE_ID"] == published.message_id
+    stream = f"task/application/{task['taskArn'].rsplit('/', 1)[1]}"
+    events = billing.client("logs").get_log_events(logGroupName=f"/aws/ecs/{names.cluster.name}", logStreamName=stream)
+    assert "PayloadDenied" in events["events"][-1]["message"]
