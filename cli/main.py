@@ -336,8 +336,6 @@ def _verify(
     except ValueError as error:
         raise typer.BadParameter(f"--size: {error}") from None
     settings = load_messaging(deployment_file(deployment))
-    if number > settings.publisher.outbox.maximum_bytes:
-        raise typer.BadParameter(f"--size {size}: publisher.outbox.maximum_bytes is smaller")
     exit_code = verify(
         settings,
         profiles=profile or (),

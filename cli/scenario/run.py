@@ -42,14 +42,14 @@ def run(
     """
     names, started_at = Names(deployment), datetime.now(UTC)
     subscribers, unseen = observed(world, deployment), list(missing(world, deployment))
-    received: list[ReceivedPayload] = []
+    maximum = deployment.publisher.outbox.maximum_bytes
     with stage("send payloads, wait for every subscriber"):
         submissions = []
         for send in routes(world, deployment, names, payload):
             submissions.append(send())
             say(f"sent {submissions[-1].payload} by {submissions[-1].route}")
-        if payload.bytes > deployment.publisher.outbox.maximum_bytes:
-            say(f"not uploaded: larger than publisher.outbox.maximum_bytes = {deployment.publisher.outbox.maximum_bytes}")
+        if payload.bytes > maximum:
+            say(f"not uploaded: larger than publisher.outbox.maximum_bytes = {maximum}")
 
         def show(payload: ReceivedPayload, subscriber: SubscriberConfig) -> None:
             sent, arrival = payload.submission, payload.arrivals[subscriber.name]
@@ -65,10 +65,7 @@ def run(
         )
     with stage("try what must be denied"):
         stored = (each.message_id for each in received if each.submission.offloaded)
-        maximum = deployment.publisher.outbox.maximum_bytes
-        attempts = list(
-            refusals.attempts(world, names, message_id=next(stored, None), maximum_upload_bytes=maximum)
-        )
+        attempts = list(refusals.attempts(world, names, message_id=next(stored, None), maximum_upload_bytes=maximum))
     return Report(
         deployment=deployment.name,
         started_at=started_at,

@@ -59,6 +59,7 @@ class _Accounts(ProfileClients):
 
     def __init__(self, callers: Mapping[str, Caller], deployment: Deployment) -> None:
         super().__init__(callers)
+        self.is_disposable = False
         self.names = [caller.name for caller in callers.values()]
         strangers = [account for account in callers if account not in _accounts(deployment)]
         self.stranger = next(iter(strangers), None)
