@@ -46,7 +46,7 @@ def _remove(world: ScenarioWorld, deployment: Deployment, payload: ReceivedPaylo
         own = names.subscribers[subscriber.name]
         if subscriber.name in payload.arrivals and subscriber.kind != "https":
             yield from _delete(world, own.place, own.staging_bucket, f"{INLINE}{message_id}")
-            if subscriber.kind == "sqs" and subscriber.landing:
+            if subscriber.landing:
                 yield from _delete(world, own.place, own.landing_bucket, f"{LANDED}{message_id}")
 
 

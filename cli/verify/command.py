@@ -25,7 +25,7 @@ from cli.scenario.promises import outcomes
 from cli.verify.clean_up import Left, clean_up
 from cli.verify.cost import cents
 from cli.verify.page import page
-from stacks.deployment import Deployment, HttpsSubscriberConfig, LambdaSubscriberConfig
+from stacks.deployment import Deployment, FunctionSubscriberConfig, HttpsSubscriberConfig
 
 REPORT = Path(__file__).parents[2] / "build" / "verify" / "report.json"
 _WIDTH = 150
@@ -67,7 +67,7 @@ class _Accounts(ProfileClients):
             accounts = ", ".join(_accounts(deployment))
             raise ProfileError(f"{', '.join(self.names)}: not of an account of the deployment ({accounts}).")
 
-    def runs_task(self, subscriber: LambdaSubscriberConfig) -> bool:  # noqa: ARG002 - ECS runs every task
+    def runs_task(self, subscriber: FunctionSubscriberConfig) -> bool:  # noqa: ARG002 - ECS runs every task
         return True
 
     def received(self, subscriber: HttpsSubscriberConfig) -> None:
@@ -82,7 +82,11 @@ def _accounts(deployment: Deployment) -> list[str]:
 
 def _announce(console: Console, world: _Accounts, deployment: Deployment, size: int) -> None:
     """Say what the run will do, what it leaves, and what it costs."""
-    queues = [each.name for each in deployment.subscribers if each.kind == "sqs" and world.reaches(each.account)]
+    queues = [
+        each.name
+        for each in deployment.subscribers
+        if each.kind == "sqs" and not each.is_polled and world.reaches(each.account)
+    ]
     cost = cents(deployment, size=size)
     console.print(f"Deployment {deployment.name}, as {', '.join(world.names)}:")
     receivers = ", ".join(each.name for each in deployment.subscribers if each.subscribed)
