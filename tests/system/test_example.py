@@ -191,7 +191,7 @@ def test_verify_shows_every_promise_with_all_profiles(demo: Demo, tmp_path: Path
     assert not re.search(r"\d{12}", page)
 
 
-def test_verify_deletes_what_it_sent(demo: Demo, tmp_path: Path) -> None:
+def test_verify_deletes_its_payloads(demo: Demo, tmp_path: Path) -> None:
     verification = Verification(demo, tmp_path, *PROFILES)
     sent = {payload["message_id"] for payload in verification.report["payloads"]}
     orders, billing = demo.names.subscribers["orders"], demo.names.subscribers["billing"]
@@ -208,7 +208,7 @@ def test_verify_deletes_what_it_sent(demo: Demo, tmp_path: Path) -> None:
         assert not {key for key in keys if key.rpartition("/")[2] in sent}, bucket
 
 
-def test_verify_with_one_account_says_what_it_did_not_see(demo: Demo, tmp_path: Path) -> None:
+def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, tmp_path: Path) -> None:
     publisher = Verification(demo, tmp_path, "publisher")
     assert publisher.exit_code == 0, publisher.output
     assert {each["subject"] for each in publisher.report["unseen"]} == {"shop", "orders", "billing", "strangers"}

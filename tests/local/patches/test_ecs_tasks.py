@@ -90,7 +90,7 @@ def test_task_runs_with_role_and_environment(image: Image) -> None:
     assert status == "200"
 
 
-def test_task_may_only_do_what_its_role_may(image: Image) -> None:
+def test_task_has_only_permissions_of_its_role(image: Image) -> None:
     task = image.run(CODE="0")
     assert task["containers"][0]["exitCode"] == 1
     assert "AccessDenied" in image.log(task)[-1]
