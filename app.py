@@ -35,8 +35,8 @@ def main() -> None:
 
 def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
     """Add the stacks of a deployment file."""
-    use_bootstrap(app, deployment.platform)
     defaults = Defaults(deployment)
+    use_bootstrap(app, defaults)
     if isinstance(deployment, Deployment):
         add_messaging(app, deployment, Names(deployment), defaults)
     if deployment.research:
@@ -45,8 +45,8 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
         budget = deployment.research.budget
         if budget and not has_resource_type(names.place.region, BUDGET_TYPE):
             BudgetStack(app, names, settings=budget)
-    apply_platform(app, deployment.platform)
     Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
+    apply_platform(app, defaults)
 
 
 def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defaults) -> None:

@@ -15,6 +15,7 @@ from access.table import TAGS, Free, Json
 from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
+    KEY_READ,
     KEY_UPLOAD,
     KEY_USE,
     KEY_WRITE,
@@ -190,6 +191,7 @@ class _Messaging:
             may(KEY_USE, key),
         )
         stack.allow(publish_role, *publish, may(f"{S3_READ} {S3_DELETE}", outbox), may(SQS_SEND, dead_letters.arn))
+        stack.allow(publish_role, *stack.own_key(KEY_WRITE))
         if senders:
             buses = (self._names.senders[sender.name].event_bus.arn for sender in senders)
             stack.allow(publish_role, may("events:PutEvents", *buses))
@@ -381,7 +383,8 @@ class _Messaging:
 
     def _add_https_subscriber(self, subscriber: HttpsSubscriberConfig) -> None:
         stack = self._add_subscription(subscriber, self._region)
-        self._add_reader(stack, subscriber, may(SQS_CONSUME, self._of(subscriber).undelivered_queue.arn))
+        own = may(SQS_CONSUME, self._of(subscriber).undelivered_queue.arn)
+        self._add_reader(stack, subscriber, own, *stack.own_key("kms:Decrypt"))
 
     def _add_reader(
         self, stack: StackIntent, subscriber: HttpsSubscriberConfig | SqsSubscriberConfig, *own: Permission
@@ -397,7 +400,8 @@ class _Messaging:
         stack.queue_alarm("DeadLetters", "ConsumerDeadLetterQueue")
         if isinstance(subscriber, SqsSubscriberConfig):
             self._add_queue(stack, subscriber)
-        own = [*self._read(subscriber), may(SQS_SEND, names.dead_letter_queue.arn)]
+        send = [may(SQS_SEND, names.dead_letter_queue.arn), *stack.own_key(KEY_WRITE)]
+        own = [*self._read(subscriber), *send]
         environment: dict[str, Any] = {"APPLICATION": subscriber.application}
         match subscriber.application:
             case "state_machine":
@@ -410,13 +414,15 @@ class _Messaging:
             case "function" | "queue":
                 self._add_dead_letter_queue(stack, subscriber)
         if subscriber.hands_off:
-            staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, days=self._days)
+            key = stack.use_own_key()
+            staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, key=key, days=self._days)
             environment["STAGING_STORE"] = Json(names.staging_store.to_dict())
             own += [may(f"{S3_WRITE} {S3_READ}", f"{staging}/inline/*"), may(S3_READ, staging)]
+            own += stack.own_key(KEY_READ)
         if isinstance(subscriber, LambdaSubscriberConfig):
             stack.allow(self._add_topic_consumer(stack, subscriber, environment), *own)
         elif subscriber.is_polled:
-            self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), own[-1])
+            self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), *send)
         else:
             stack.allow(self._add_queue_consumer(stack, subscriber, environment), *own)
 
@@ -437,7 +443,7 @@ class _Messaging:
     ) -> str:
         """Add the consume function and its alarms. Return its role's ARN."""
         names, construct, code = self._of(subscriber), "ConsumerFunction", subscriber.code
-        throttled = not options.get("concurrency")
+        throttled = subscriber.kind == "sqs" or not options.get("concurrency")
         stack.function_alarms("Consume", construct, _ERRORS, asynchronous="on_failure" in options, throttled=throttled)
         expression = f"IF({waiting} AND FILL(invocations, 0) < 1, 1, 0)"
         invocations = ("AWS/Lambda Invocations", "Sum", {"FunctionName": stack.ref(construct)})
@@ -482,6 +488,7 @@ class _Messaging:
             environment={"MAXIMUM_RECEIVES": str(subscriber.maximum_receives), **environment},
             waiting="visible > 0 AND hidden < 1",
             metrics={id: (f"AWS/SQS ApproximateNumberOfMessages{states[id]}", *queue) for id in states},
+            concurrency=subscriber.maximum_concurrency if self._deployment.platform.reserved_concurrency else None,
         )
         stack.allow(reader, may(SQS_CONSUME, names.queue.arn))
         stack.add(
@@ -586,6 +593,7 @@ class _Messaging:
             }
         definition: Any = {"StartAt": "CopyPayload" if subscriber.landing else "PublishResult", "States": states}
         if settings:
+            stack.allow(role, *stack.own_key("kms:Decrypt"))
             definition = json.loads(fill_placeholders(settings.definition, values))
             if settings.permissions:
                 self._intent.stated[role] = tuple(read_statements(settings.permissions, values))
@@ -647,6 +655,7 @@ class _Messaging:
             may("sagemaker:StartPipelineExecution", target.arn),
             may("events:PutEvents", bus.arn),
             may(SQS_SEND, dead_letters.arn),
+            *stack.own_key(KEY_USE),
         )
 
     def _add_landing_bucket(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, days: int) -> str:
@@ -667,6 +676,7 @@ class _Messaging:
             self._read_staged(subscriber),
             may(S3_WRITE, f"{bucket}/landed/*"),
             may(KEY_WRITE, key),
+            *stack.own_key(KEY_READ),
         )
         return names.copy_function.arn
 
@@ -684,6 +694,7 @@ class _Messaging:
         self._add_failed_tasks_rule(stack, subscriber)
         staged = self._read_staged(subscriber)
         task = stack.service_role("TaskRole", "ecs-tasks", *self._read(subscriber), staged, name=names.task_role.name)
+        stack.allow(task, *stack.own_key(KEY_READ))
         log = may(LOG, log_group(region, stack.account, f"/aws/ecs/{cluster.name}"))
         execution = stack.service_role("TaskExecutionRole", "ecs-tasks", log)
         if repository := self._task_repository(subscriber):
@@ -740,7 +751,7 @@ class _Messaging:
         detail = {"clusterArn": [names.cluster.arn], "lastStatus": ["STOPPED"], "$or": _FAILURE}
         failed = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"], "detail": detail}
         rule = _rules(stack.rule("TaskFailedRule", failed, {"Arn": queue.arn, "InputPath": "$.detail"}))
-        self._add_dead_letter_queue(stack, subscriber, let(rule, SQS_SEND))
+        self._add_dead_letter_queue(stack, subscriber, let(rule, "sqs:SendMessage"))
         stack.rule_alarm("TaskFailuresLost", "TaskFailedRule")
 
     def _add_task_network(self, stack: StackIntent, subscriber: FunctionSubscriberConfig) -> dict[str, Any]:
@@ -770,7 +781,7 @@ class _Messaging:
 
     def _add_task_image(self, stack: StackIntent, names: SubscriberNames) -> None:
         repository, build, builder = "TaskImageRepository", "TaskImageBuild", "TaskImageBuilder"
-        stack.repository(repository, names.task_repository)
+        stack.repository(repository, names.task_repository, key=stack.use_own_key())
         stack.image_builder(builder, names.task_build_function, [(build, repository)])
         stack.image_build(
             build,

@@ -12,6 +12,7 @@ from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
     ECR_PUSH,
+    KEY_WRITE,
     LAMBDA,
     LOG,
     LOG_ANYWHERE,
@@ -21,6 +22,7 @@ from access.terms import (
     AnyPrincipal,
     Grant,
     Intent,
+    Like,
     NamedRole,
     Permission,
     Principal,
@@ -43,6 +45,12 @@ RETAINED = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Re
 DELETED = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 ANYWHERE = [{"CidrIp": "0.0.0.0/0", "Description": Free("shown to people only"), "IpProtocol": "-1"}]
 """Rules of a security group that allow all outbound connections."""
+_IN_NETWORK = may(
+    "ec2:CreateNetworkInterface ec2:DeleteNetworkInterface ec2:DescribeNetworkInterfaces ec2:DescribeSubnets"
+    " ec2:AssignPrivateIpAddresses ec2:UnassignPrivateIpAddresses",
+    "*",
+)
+"""Lambda needs it to connect a function to a VPC."""
 _AUTO_DELETE = "CustomS3AutoDeleteObjectsCustomResourceProvider"
 # Alarms of a function: a name's ending, the metric, and what differs from the sum of one period with the threshold 1.
 _FAILS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -75,6 +83,8 @@ class StackIntent:
         self._deployment, platform = deployment, deployment.platform
         policy = f"arn:{self.partition}:iam::{self.account}:policy/{platform.permissions_boundary}"
         self._boundary = policy if platform.permissions_boundary else None
+        places = {(network.account, network.region): network for network in platform.networks}
+        self._network = places.get((self.account, self.region))
         self.stateful = DELETED if deployment.ephemeral else RETAINED
         self.assets = f"cdk-{platform.bootstrap_qualifier or 'hnb659fds'}-assets-{self.account}-{self.region}"
         self._expected = intent.resources.setdefault(name, {})
@@ -137,7 +147,10 @@ class StackIntent:
         """Add a role that a principal may assume, and return its ARN. Without `policy`, it has no policy of its own."""
         policies = list(managed) or None
         given: dict[str, Any] = {"RoleName": name, "PermissionsBoundary": self._boundary, "ManagedPolicyArns": policies}
-        self.add(construct, "AWS::IAM::Role", **given)
+        inline = [Free("the prover compares it with the intent", dict)] if trusted == LAMBDA and self._network else None
+        self.add(construct, "AWS::IAM::Role", Policies=inline, **given)
+        if inline:
+            permissions = (*permissions, _IN_NETWORK)
         if policy:
             self.add(f"{construct}DefaultPolicy", "AWS::IAM::Policy")
         role = self.att(construct)
@@ -167,6 +180,9 @@ class StackIntent:
         given["BucketEncryption"] = {"ServerSideEncryptionConfiguration": [encryption]}
         given["VersioningConfiguration"] = {"Status": "Enabled"} if versioned else None
         lifecycle = Lifecycle(days)
+        if logs := self._deployment.platform.access_log_bucket:
+            target = logs.format(account=self.account, region=self.region)
+            given["LoggingConfiguration"] = {"DestinationBucketName": target, "LogFilePrefix": f"{name}/"}
         self.add(
             construct,
             "AWS::S3::Bucket",
@@ -202,8 +218,33 @@ class StackIntent:
         self.protect("key", key, let(Account(self.account), "kms:*"), *grants)
         return key
 
+    def use_own_key(self) -> str | None:
+        """Return the construct of the stack's own key, or None without customer keys."""
+        if not self._deployment.platform.customer_keys:
+            return None
+        if "StackKey" not in self._expected:
+            context = {"kms:EncryptionContext:aws:logs:arn": (Like(self.arn("logs", "log-group:*")),)}
+            logs = Service(f"logs.{self.region}.amazonaws.com")
+            self.key("StackKey", let(logs, f"{KEY_WRITE} kms:DescribeKey", when=context))
+        return "StackKey"
+
+    def _allow_writer(self, grant: Grant) -> None:
+        """Add the use of the stack's own key by a service that writes to a queue: EventBridge for the account."""
+        assert isinstance(grant.principal, Service)
+        rules = Service(grant.principal.name, account=self.account) if "events." in grant.principal.name else None
+        self.intent.extend(self.att("StackKey"), let(rules or grant.principal, "kms:Decrypt kms:GenerateDataKey*"))
+
+    def own_key(self, actions: str) -> tuple[Permission, ...]:
+        """Return the permission to use the stack's own key, if there is one."""
+        construct = self.use_own_key()
+        return (may(actions, self.att(construct)),) if construct else ()
+
     def queue(self, construct: str, queue: Resource, *grants: Grant, days: int, **given: Any) -> str:
         """Add a queue and return its ARN."""
+        key = self.use_own_key()
+        given |= {"KmsMasterKeyId": self.att(key)} if key else {"SqsManagedSseEnabled": True}
+        for grant in grants if key else ():
+            self._allow_writer(grant)
         given["FifoQueue"] = queue.name.endswith(".fifo") or None
         given["MessageRetentionPeriod"] = days * 86_400
         self.add(construct, "AWS::SQS::Queue", removal=self.stateful, QueueName=queue.name, **given)
@@ -248,9 +289,9 @@ class StackIntent:
             FunctionName=function.name,
             Handler=f"{package}.handler.handler",
             LoggingConfig={"LogGroup": self.ref(f"{construct}Logs")},
-            ReservedConcurrentExecutions=concurrency,
             Role=role,
             TracingConfig={"Mode": "Active"},
+            **self._function_settings(concurrency),
         )
         if on_failure:
             destination = {"OnFailure": {"Destination": self.att(on_failure)}}
@@ -259,13 +300,21 @@ class StackIntent:
         self.protect("function", function.arn, *grants)
         return role
 
-    @property
-    def _log_days(self) -> int:
-        return self._deployment.operations.log_retention_days
+    def _function_settings(self, concurrency: int | None = None) -> dict[str, Any]:
+        """Return the organisation's settings of a function."""
+        key, network = self.use_own_key(), self._network
+        return {
+            "KmsKeyArn": self.att(key) if key else None,
+            "ReservedConcurrentExecutions": concurrency or self._deployment.platform.reserved_concurrency,
+            "VpcConfig": network
+            and {"SubnetIds": list(network.subnet_ids), "SecurityGroupIds": list(network.security_group_ids)},
+        }
 
     def log_group(self, construct: str, name: Any = None, removal: Mapping[str, str] = DELETED) -> None:
         """Add a log group."""
-        self.add(construct, "AWS::Logs::LogGroup", removal=removal, LogGroupName=name, RetentionInDays=self._log_days)
+        days, key = self._deployment.operations.log_retention_days, self.use_own_key()
+        given: dict[str, Any] = {"RetentionInDays": days, "KmsKeyId": self.att(key) if key else None}
+        self.add(construct, "AWS::Logs::LogGroup", removal=removal, LogGroupName=name, **given)
 
     def _cdk_role(self, construct: str, *permissions: Permission, policy: bool = True) -> None:
         """Add the role of a function whose code is CDK's."""
@@ -276,7 +325,7 @@ class StackIntent:
         """Add a function whose code is CDK's."""
         source = {"S3Bucket": self.assets, "S3Key": self.asset(code)}
         given |= {"Code": source, "Handler": handler, "LoggingConfig": logging, "Role": self.att(role)}
-        self.add(construct, "AWS::Lambda::Function", **given)
+        self.add(construct, "AWS::Lambda::Function", **given, **self._function_settings())
         self.protect("function", self.att(construct))
 
     def async_provider(self, provider: str, function: str) -> None:

@@ -207,6 +207,7 @@ TABLE: Mapping[str, Row] = {
         "Description": Free("shown to people only", optional=True),
         "ManagedPolicyArns": SOMETIMES,
         "PermissionsBoundary": SOMETIMES,
+        "Policies": SOMETIMES,
         "RoleName": SOMETIMES,
     },
     "AWS::IdentityStore::Group": {"Description": TEXT, "DisplayName": GIVEN, "IdentityStoreId": GIVEN},
@@ -222,6 +223,7 @@ TABLE: Mapping[str, Row] = {
     "AWS::Lambda::Function": {
         **dict.fromkeys(("Code", "Handler", "LoggingConfig", "Role"), GIVEN),
         **dict.fromkeys(("Architectures", "Environment", "FunctionName", "TracingConfig"), SOMETIMES),
+        **dict.fromkeys(("KmsKeyArn", "VpcConfig"), SOMETIMES),
         "Description": Free("shown to people only", optional=True),
         "MemorySize": Free(LIMIT.reason, int, LIMIT.pattern, optional=True),
         "ReservedConcurrentExecutions": SOMETIMES,
@@ -229,13 +231,17 @@ TABLE: Mapping[str, Row] = {
         "Timeout": LIMIT,
     },
     "AWS::Lambda::Permission": dict.fromkeys(("Action", "FunctionName", "Principal", "SourceArn"), PROVED),
-    "AWS::Logs::LogGroup": {"LogGroupName": SOMETIMES, "RetentionInDays": GIVEN},
+    "AWS::Logs::LogGroup": {"KmsKeyId": SOMETIMES, "LogGroupName": SOMETIMES, "RetentionInDays": GIVEN},
     "AWS::S3::Bucket": {
         "BucketEncryption": GIVEN,
         "BucketName": GIVEN,
         "LifecycleConfiguration": GIVEN,
         **dict.fromkeys(
-            ("NotificationConfiguration", "ReplicationConfiguration", "VersioningConfiguration"), SOMETIMES
+            (
+                *("LoggingConfiguration", "NotificationConfiguration", "ReplicationConfiguration"),
+                "VersioningConfiguration",
+            ),
+            SOMETIMES,
         ),
         "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
         "PublicAccessBlockConfiguration": dict.fromkeys(
@@ -262,7 +268,7 @@ TABLE: Mapping[str, Row] = {
         **dict.fromkeys(("FifoQueue", "RedrivePolicy", "VisibilityTimeout"), SOMETIMES),
         "MessageRetentionPeriod": GIVEN,
         "QueueName": GIVEN,
-        "SqsManagedSseEnabled": True,
+        **dict.fromkeys(("KmsMasterKeyId", "SqsManagedSseEnabled"), SOMETIMES),
     },
     "AWS::SQS::QueuePolicy": {"PolicyDocument": PROVED, "Queues": PROVED},
     "AWS::SSM::Parameter": {"Description": TEXT, "Name": GIVEN, "Type": "String", "Value": GIVEN},

@@ -153,6 +153,13 @@ class Intent:
         grants = (replace(grant, resources=grant.resources or (resource.arn,)) for grant in resource.grants)
         self.resource_policies[resource.arn] = replace(resource, grants=tuple(grants))
 
+    def extend(self, arn: str, *grants: Grant) -> None:
+        """Add grants to a resource that is already protected, each once."""
+        resource = self.resource_policies[arn]
+        new = (replace(grant, resources=grant.resources or (arn,)) for grant in grants)
+        added = tuple(grant for grant in new if grant not in resource.grants)
+        self.resource_policies[arn] = replace(resource, grants=resource.grants + added)
+
     def allow(self, role: str, *permissions: Permission) -> None:
         """Add permissions to a role."""
         self.role_permissions[role] += permissions
@@ -167,6 +174,7 @@ S3_UPLOAD = "s3:PutObject s3:AbortMultipartUpload"
 SQS_SEND = "sqs:SendMessage sqs:GetQueueAttributes sqs:GetQueueUrl"
 SQS_CONSUME = "sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes sqs:GetQueueUrl"
 KEY_WRITE = "kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey*"
+KEY_READ = "kms:Decrypt kms:DescribeKey"
 KEY_USE = f"{KEY_WRITE} kms:DescribeKey"
 KEY_UPLOAD = "kms:GenerateDataKey kms:Decrypt"
 LOG = "logs:CreateLogStream logs:PutLogEvents"

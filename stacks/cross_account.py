@@ -13,6 +13,7 @@ from aws_cdk import aws_sqs as sqs
 
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
 from stacks.common.grants import allow
+from stacks.common.stack_key import USE
 from stacks.deployment.names import PayloadBucketNames, Place, PublisherNames, Resource, SenderNames, SubscriberNames
 
 Conditions = dict[str, dict[str, object]]
@@ -193,16 +194,21 @@ def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberName
     )
 
 
-def deliver(publisher: PublisherNames, queue: sqs.IQueue) -> iam.PolicyStatement:
-    """Return the queue statement that allows SNS to send messages of the topic."""
+def allow_delivery(publisher: PublisherNames, queue: sqs.IQueue) -> None:
+    """Add the statements that allow SNS to send messages of the topic to the queue, and to use the queue's key."""
     services = publisher.sns_principals(Stack.of(queue).region)
-    return iam.PolicyStatement(
+    statement = iam.PolicyStatement(
         sid="DeliverFromTopic",
         principals=[iam.ServicePrincipal(service) for service in services],
         actions=["sqs:SendMessage"],
         resources=[queue.queue_arn],
         conditions={"ArnEquals": {"aws:SourceArn": publisher.topic.arn}},
     )
+    queue.add_to_resource_policy(statement)
+    if queue.encryption_master_key:
+        queue.encryption_master_key.add_to_resource_policy(
+            statement.copy(sid="EncryptDeliveries", actions=list(USE), resources=["*"])
+        )
 
 
 # Conditions ----------------------------------------------------------------------------------------------------------

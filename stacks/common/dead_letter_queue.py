@@ -6,6 +6,7 @@ from constructs import Construct
 
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
+from stacks.common.stack_key import stack_key
 
 
 class DeadLetterQueue(sqs.Queue):
@@ -15,13 +16,16 @@ class DeadLetterQueue(sqs.Queue):
         self.literal_name = queue_name
         """The name as text. CDK's `queue_name` is a token, which CloudFormation resolves."""
         self.retention_days = retention_days
+        self.key = stack_key(scope, defaults)
+        """The key of the queue, or None for SQS's own key."""
         super().__init__(
             scope,
             id,
             queue_name=queue_name,
             # None, not False, for a standard queue: CloudFormation accepts FifoQueue = true or no value.
             fifo=True if queue_name.endswith(".fifo") else None,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            encryption=sqs.QueueEncryption.KMS if self.key else sqs.QueueEncryption.SQS_MANAGED,
+            encryption_master_key=self.key,
             enforce_ssl=True,
             retention_period=Duration.days(retention_days),
             removal_policy=defaults.removal_policy,

@@ -14,6 +14,7 @@ class Defaults:
         self.ephemeral = deployment.ephemeral
         self.organization = deployment.organization
         self.operations = deployment.operations
+        self.platform = deployment.platform
         self.auto_delete_objects = deployment.ephemeral
         """Whether a bucket is emptied before it is deleted."""
         self.termination_protection = not deployment.ephemeral

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from typing_extensions import Doc
 
-from stacks.deployment.types import Table, pattern
+from stacks.deployment.types import Account, Array, Region, SecurityGroupId, SubnetId, Table, pattern
 
 _TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
 PolicyName = Annotated[
@@ -22,6 +22,11 @@ Qualifier = Annotated[
 TagValue = Annotated[
     str, pattern(r"[\w .:/=+@-]{0,256}", f"must have at most 256 characters: {_TAG_CHARACTERS}."), Doc("text")
 ]
+BucketPattern = Annotated[
+    str,
+    pattern(r"([a-z0-9.-]|\{account\}|\{region\}){3,63}", "must be the name of a bucket, with {account} and {region}."),
+    Doc("bucket name"),
+]
 
 
 def _check_tag_keys(tags: dict[str, str]) -> dict[str, str]:
@@ -31,6 +36,19 @@ def _check_tag_keys(tags: dict[str, str]) -> dict[str, str]:
         if key.lower().startswith(("aws:", "coatcheck:")):
             raise ValueError(f'has the key "{key}". Keys that begin with aws: or coatcheck: are reserved.')
     return tags
+
+
+class FunctionNetworkConfig(Table):
+    """`[[platform.networks]]`: a network for the functions of all stacks in an account and Region."""
+
+    account: Account
+    """The account."""
+    region: Region
+    """The Region."""
+    subnet_ids: Array[SubnetId] = Field(min_length=1, max_length=16)
+    """Private subnets. Functions need no inbound traffic. See [functions in a VPC](platform.md#functions-in-a-vpc)."""
+    security_group_ids: Array[SecurityGroupId] = Field(min_length=1, max_length=5)
+    """Security groups, which allow outbound traffic at port 443."""
 
 
 class PlatformConfig(Table):
@@ -46,6 +64,21 @@ class PlatformConfig(Table):
     """
     tags: Annotated[dict[str, TagValue], AfterValidator(_check_tag_keys), Field(max_length=40)] = Field(default={})
     """Tags of all resources, for example for costs: `tags = { cost-centre = "4711" }`."""
+
+    customer_keys: bool = False
+    """Each stack has a KMS key for queues, logs, variables of functions, staging bucket and image repository. See
+    [customer keys](platform.md#customer-keys).
+    """
+    access_log_bucket: BucketPattern | None = None
+    """Existing bucket for the access logs of each bucket, with `{account}` and `{region}` in its name:
+    `access-logs-{account}-{region}`. Its policy must allow S3's log delivery.
+    """
+    reserved_concurrency: int | None = Field(default=None, ge=1, le=1000)
+    """Reserved concurrency of each function. The consume function of a queue reserves its `maximum_concurrency`. Lambda
+    requires that 100 of an account's concurrency remain unreserved.
+    """
+    networks: Array[FunctionNetworkConfig] = ()
+    """Networks of functions."""
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())  # a dictionary has no hash

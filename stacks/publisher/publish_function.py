@@ -38,6 +38,8 @@ class PublishFunction(Function):
             retention_days=14,
             defaults=defaults,
         )
+        if self.dead_letters.key:
+            self.dead_letters.key.allow_rules()
         super().__init__(
             scope,
             id,

@@ -15,6 +15,7 @@ from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.function import DEFAULT_MEMORY_MIB, Function
 from stacks.common.grants import grant_put, grant_read
+from stacks.common.stack_key import stack_key
 from stacks.deployment import FunctionSubscriberConfig
 from stacks.deployment.names import INLINE, SubscriberNames
 from stacks.deployment.state_machine import read_statements
@@ -53,6 +54,7 @@ class Consumer(Construct):
             self,
             "StagingBucket",
             bucket_name=self._names.staging_bucket.name,
+            key=stack_key(self, defaults),
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="ExpirePayloads",

@@ -22,10 +22,12 @@ from constructs import Construct
 
 from stacks.common.bundle import code_files
 from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
+from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
 from stacks.common.grants import allow
 from stacks.common.service_role import ServiceRole
+from stacks.common.stack_key import stack_key
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
 from stacks.deployment.names import SubscriberNames
 from stacks.deployment.regions import partition
@@ -62,6 +64,7 @@ class EcsTask(Construct):
         defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
+        self._dead_letter_arn = names.dead_letter_queue.arn
         self.network = TaskNetwork(self, "Network", network=network)
         self.cluster = ecs.Cluster(
             self,
@@ -103,12 +106,14 @@ class EcsTask(Construct):
             ),
         )
 
-    def add_failed_tasks_rule(self, dead_letters: sqs.IQueue) -> events.Rule:
+    def add_failed_tasks_rule(self, dead_letters: DeadLetterQueue) -> events.Rule:
         """Return a new rule that writes each failed task to the dead-letter queue, as ECS describes it.
 
         The description has the task's overrides, with the hand-off in the environment: they suffice to run it again.
         """
-        return events.Rule(
+        # An imported queue gets no statement. CDK's own does not name the rule if the queue has a key.
+        target = sqs.Queue.from_queue_arn(self, "DeadLetters", self._dead_letter_arn)
+        rule = events.Rule(
             self,
             "FailedRule",
             description="Tasks that ended with an error, or could not be started.",
@@ -121,8 +126,20 @@ class EcsTask(Construct):
                     **_FAILURE,
                 },
             ),
-            targets=[targets.SqsQueue(dead_letters, message=events.RuleTargetInput.from_event_path("$.detail"))],
+            targets=[targets.SqsQueue(target, message=events.RuleTargetInput.from_event_path("$.detail"))],
         )
+        dead_letters.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="WriteFailedTasks",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[dead_letters.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
+            )
+        )
+        if dead_letters.key:
+            dead_letters.key.allow_rules()
+        return rule
 
 
 class TaskNetwork(Construct):
@@ -194,6 +211,7 @@ class TaskImage(Construct):
             self,
             "Repository",
             repository_name=names.task_repository.name,
+            key=stack_key(self, defaults),
             lifecycle_rules=[
                 ecr.LifecycleRule(description=f"The last {BUILDS_KEPT} builds", max_image_count=BUILDS_KEPT)
             ],

@@ -50,6 +50,8 @@ class PipelineTrigger(Construct):
             retention_days=settings.dead_letter_retention_days,
             defaults=defaults,
         )
+        if self.dead_letters.key:
+            self.dead_letters.key.allow_rules()
         target = research.pipeline(pipeline)
         self.function = Function(
             self,

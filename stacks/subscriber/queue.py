@@ -6,6 +6,7 @@ from constructs import Construct
 
 from stacks import cross_account
 from stacks.common.defaults import Defaults
+from stacks.common.stack_key import stack_key
 from stacks.deployment import SqsSubscriberConfig
 from stacks.deployment.names import SubscriberNames
 
@@ -23,12 +24,14 @@ class Queue(sqs.Queue):
         dead_letters: sqs.IQueue,
         defaults: Defaults,
     ) -> None:
+        key = stack_key(scope, defaults)
         super().__init__(
             scope,
             id,
             queue_name=names.queue.name,
             fifo=names.queue.name.endswith(".fifo") or None,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
+            encryption_master_key=key,
             enforce_ssl=True,
             retention_period=Duration.days(settings.queue_retention_days),
             visibility_timeout=Duration.seconds(settings.visibility_timeout),
@@ -37,4 +40,4 @@ class Queue(sqs.Queue):
             ),
             removal_policy=defaults.removal_policy,
         )
-        self.add_to_resource_policy(cross_account.deliver(names.publisher, self))
+        cross_account.allow_delivery(names.publisher, self)

@@ -35,6 +35,9 @@ class SqsSubscriberStack(SubscriberStack):
     ) -> None:
         super().__init__(scope, names, description="receives messages of any size through a queue.")
         self._names, self._settings = names, settings
+        # With less than the queue's concurrency, throttled messages would become dead letters.
+        reserved = bool(defaults.platform.reserved_concurrency)
+        self._reserved_concurrency = settings.maximum_concurrency if reserved else None
         self._alarms = Alarms(self, "Alarms", defaults=defaults)
         # Raw delivery: the queue has the publisher's message with its attributes, which every claim-check client reads.
         subscription = Subscription(
@@ -72,7 +75,11 @@ class SqsSubscriberStack(SubscriberStack):
             dead_letter_queue_url=consumer.dead_letters.queue_url,
             maximum_receives=settings.maximum_receives,
         ).to_environment()
-        consume = consumer.add_function(package="consume_queue", environment={**own, **application.environment})
+        consume = consumer.add_function(
+            package="consume_queue",
+            environment={**own, **application.environment},
+            reserved_concurrent_executions=self._reserved_concurrency,
+        )
         consumer.dead_letters.grant_send_messages(consume)
         consume.add_event_source(
             event_sources.SqsEventSource(

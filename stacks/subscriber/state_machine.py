@@ -17,6 +17,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge_wildcards
 from stacks.common.grants import allow, grant_invoke
 from stacks.common.service_role import ServiceRole
+from stacks.common.stack_key import stack_key
 from stacks.deployment.names import SubscriberNames
 from stacks.deployment.state_machine import StateMachineConfig, fill_placeholders, read_statements
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
@@ -93,6 +94,8 @@ class StateMachine(sfn.StateMachine):
         bus.grant_put_events_to(role)
         if landing:
             grant_invoke(landing.copy_function, role)
+        if settings and (key := stack_key(self, defaults)):
+            key.grant_decrypt(role)  # the hand-off can point to the staging bucket
         if settings and settings.permissions:
             for statement in read_statements(settings.permissions, values):
                 role.add_to_policy(iam.PolicyStatement.from_json(statement))

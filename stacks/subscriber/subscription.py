@@ -68,7 +68,7 @@ class Subscription(Construct):
             retention_days=settings.dead_letter_retention_days,
             defaults=defaults,
         )
-        self.undelivered_queue.add_to_resource_policy(cross_account.deliver(publisher, self.undelivered_queue))
+        cross_account.allow_delivery(publisher, self.undelivered_queue)
         if second:
             stack.add_stack_dependency(second)
             # CloudWatch requires the alarm in the queue's Region. The dashboard shows both Regions.

@@ -18,7 +18,17 @@ from tests.templates import ROOT, synthesize
 BOUNDARIES = {
     "arn:aws:iam::555555555555:policy/research-boundary": json.loads(
         (ROOT / "deployments" / "research-boundary.json").read_text(encoding="utf-8")
-    )
+    ),
+    **{
+        f"arn:aws:iam::{digit * 12}:policy/workload-boundary": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": ["iam:Create*", "iam:Put*", "iam:Attach*"], "Resource": "*"},
+            ],
+        }
+        for digit in "123"
+    },
 }
 """The policies of the examples' permissions boundaries, which administrators create before they deploy."""
 OTHER_ACCOUNT = "999999999999"
@@ -58,6 +68,8 @@ VARIANTS: dict[str, Callable[[], Case]] = {
         "everywhere", organization='"o-a1b2c3d4e5"', operations='{"emails": ["a@b.example"]}'
     ),
     "applications": lambda: example("applications"),
+    "same-region": lambda: example("same-region"),
+    "customer-keys": lambda: example("everywhere", platform='{"customer_keys": true}', ephemeral="true"),
     "research": lambda: example("research"),
     "research-images": lambda: example("research-images"),
     "research-trial": lambda: example("research-trial"),
