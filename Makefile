@@ -7,6 +7,7 @@ values := FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE OPTIONS
 $(foreach name,$(values),$(if $(findstring environment,$(origin $(name))),$(eval $(name) :=)))
 export $(values)
 installed := .venv/installed
+checkov := build/checkov/installed
 # Runs a command without the user's AWS settings, proxies, and options of Python, Node and CDK.
 isolated := .venv/bin/python -I local/environment.py
 
@@ -31,7 +32,7 @@ synth: $(installed) ## Write the templates to cdk.out, without network and crede
 test: $(installed) ## Run the tests, emulated accounts included, without those that take minutes
 	@$(isolated) python -m pytest -n 2 --dist loadfile
 
-check: lint spelling types imports ## Run all checks of CI: style, spelling, types, imports, all tests
+check: lint spelling types imports $(checkov) ## Run all checks of CI: style, spelling, types, imports, all tests
 	@$(isolated) python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
 
 lint: $(installed) ## Check style and common mistakes
@@ -69,10 +70,18 @@ format: $(installed) ## Format the code
 lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json again
 	uv pip compile pyproject.toml --group local --group test --group check --generate-hashes --no-emit-index-url \
 		--no-header --universal --python-version 3.11 --quiet --output-file requirements.txt
+	uv pip compile tools/checkov.in --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		--quiet --output-file tools/checkov.txt
 	npm install --package-lock-only
 
 clean: ## Remove everything that was installed or built
 	rm -rf .venv node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# checkov has an environment of its own: its pins contradict the project's.
+$(checkov): tools/checkov.txt $(installed)
+	@rm -rf build/checkov && uv venv --quiet --python .venv/bin/python build/checkov
+	@uv pip sync --quiet --require-hashes --python build/checkov/bin/python tools/checkov.txt
+	@touch $(checkov)
 
 $(installed): requirements.txt package-lock.json pyproject.toml lambdas/pyproject.toml tools/install
 	@tools/install
