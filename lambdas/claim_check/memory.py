@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import sys
-from functools import partial
 from threading import Lock
 from typing import Any, Self
 
@@ -21,10 +20,16 @@ _LARGEST_PART_BYTES = 4 * MIB
 _SMALLEST_PART_BYTES = 2 * MIB
 
 
-if sys.platform == "win32":
-    _new_buffer = partial(mmap.mmap, -1, PIECE_BYTES)
-else:
-    _new_buffer = partial(mmap.mmap, -1, PIECE_BYTES, flags=mmap.MAP_PRIVATE)
+_options: Any = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE}
+
+
+def new_buffer(size: int) -> memoryview:
+    """Return a buffer that the system gets back when it is no longer used.
+
+    It is mapped memory. Memory that one thread allocates and another one frees would be scattered over the allocator's
+    arenas.
+    """
+    return memoryview(mmap.mmap(-1, size, **_options))
 
 
 class Memory:
@@ -47,7 +52,7 @@ class Memory:
         self.whole_bytes = min(_WHOLE_BYTES, limit // 2)
         self._lock = Lock()
         self._shares: set[Share] = set()
-        self._buffers: list[Any] = []
+        self._buffers: list[memoryview] = []
 
     def share(self) -> Share:
         """Return the share of one transfer. Close it when the transfer ends."""
@@ -111,17 +116,13 @@ class Share:
             spare = self._memory._buffers.pop() if self._memory._buffers else None
         if not self.take(PIECE_BYTES, needed_next=needed_next):
             return None
-        return memoryview(_new_buffer() if spare is None else spare)
+        return spare or new_buffer(PIECE_BYTES)
 
     def recycle(self, piece: memoryview) -> None:
-        """Give back the buffer of a piece, which is used again.
-
-        Buffers are mapped memory. Memory that one thread allocates and another one frees would be scattered over the
-        allocator's arenas.
-        """
+        """Give back the buffer of a piece, which is used again."""
         self.give_back(PIECE_BYTES)
         with self._memory._lock:
-            self._memory._buffers.append(piece.obj)
+            self._memory._buffers.append(memoryview(piece.obj))
 
     def give_back(self, size: int) -> None:
         """Hold `size` bytes less."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
-from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share
+from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share, new_buffer
 from claim_check.publishing.source import BytesBlob, FileBlob, PayloadSource, SourceReader, changed
 from claim_check.s3.client import MIB, MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.crc32 import base64_crc32
@@ -362,10 +362,10 @@ class _Buffers:
             while self._free:
                 if len(buffer := self._free.pop()) == size:
                     return buffer
-                self._share.give_back(len(buffer) + _REQUEST_BYTES)
+                self._share.give_back(len(buffer))
             running = self._upload.running
-            if running <= self._upload.limit and self._share.take(size + _REQUEST_BYTES, needed_next=not running):
-                return memoryview(bytearray(size))
+            if running <= self._upload.limit and self._share.take(size, needed_next=not running):
+                return new_buffer(size)
             if part := self._upload.wait():
                 self._return(part)
 

@@ -195,9 +195,7 @@ class Payload:
             if file is None:
                 return self._read_nearest(partial(self._download, path))
             digests: list[Digest] = []
-            with closing(self._stream(digests.append)) as pieces:
-                for piece in pieces:
-                    file.write(piece)
+            _consume(self._stream(digests.append), file.write)
             return digests[-1]
 
     def verify(self) -> Proof:
@@ -220,12 +218,9 @@ class Payload:
     def _proof(self, reader: Reader) -> Proof:
         return prove(reader.reported(), size=self.size, claim=self._claim, label=reader.label, pointer=reader.pointer)
 
-    def verify_by_reading(self, meanwhile: Callable[[], object] = lambda: None) -> Digest:
-        """Read all bytes, and return their number and SHA-256.
-
-        `meanwhile` is called for each MiB. Its errors end the reading.
-        """
-        return self._read_nearest(partial(self._read_through, meanwhile=meanwhile))
+    def verify_by_reading(self) -> Digest:
+        """Read all bytes, and return their number and SHA-256."""
+        return self._read_nearest(self._consumed)
 
     def copy_to(self, target: S3Object, *, s3: S3Source | None = None) -> Copied:
         """Copy the payload to `target` in S3, replacing an earlier object.
@@ -308,23 +303,20 @@ class Payload:
         if reader.is_whole:
             return b"".join(self._pieces(reader))
         target = MemoryTarget(self.size)
-        _exhaust(self._pieces(reader, target=target))
+        _consume(self._pieces(reader, target=target))
         return target.value()
 
     def _download(self, path: str | os.PathLike[str], reader: Reader) -> Digest:
-        digests: list[Digest] = []
         with replaced_file(path) as file:
-            _exhaust(self._pieces(reader, digests.append, target=FileTarget(file)))
-        return digests[-1]
+            # Windows cannot write at an offset: there the file gets the bytes in order.
+            target = FileTarget(file) if hasattr(os, "pwrite") else None
+            return self._consumed(reader, file.write, target)
 
-    def _read_through(self, reader: Reader, meanwhile: Callable[[], object]) -> Digest:
+    def _consumed(
+        self, reader: Reader, write: Callable[[bytes | memoryview], object] = ignore, target: Target | None = None
+    ) -> Digest:
         digests: list[Digest] = []
-        size = 0
-        with closing(self._pieces(reader, digests.append)) as pieces:
-            for piece in pieces:
-                for _ in range(_begun_mibs(size), _begun_mibs(size + len(piece))):
-                    meanwhile()
-                size += len(piece)
+        _consume(self._pieces(reader, digests.append, target), write)
         return digests[-1]
 
     def _pieces(
@@ -346,14 +338,10 @@ class Payload:
             )
 
 
-def _begun_mibs(size: int) -> int:
-    return -(-size // MIB)
-
-
-def _exhaust(pieces: Generator[object]) -> None:
+def _consume(pieces: Generator[bytes | memoryview], write: Callable[[bytes | memoryview], object] = ignore) -> None:
     with closing(pieces):
-        for _ in pieces:
-            pass
+        for piece in pieces:
+            write(piece)
 
 
 def _regrouped(pieces: Generator[bytes | memoryview], size: int) -> Generator[bytes]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # Windows
+
 
 class MemoryTarget:
     """A place in memory for `size` bytes, at least one. `value` does not copy them."""
@@ -33,7 +35,8 @@ class MemoryTarget:
         """Do nothing."""
 
     def value(self) -> bytes:
-        """Return all bytes."""
+        """Return all bytes. The target cannot be used afterwards."""
+        self._view.release()  # otherwise the bytes are copied
         return self._bytes.getvalue()
 
 
@@ -86,10 +89,10 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     partial = target.with_name(f".claim-check-{uuid.uuid4().hex}.part")  # the target's own name can have 255 bytes
     mode = 0o600 if earlier else 0o666
     try:
-        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b") as file:
+        with os.fdopen(os.open(partial, _NEW, mode), "r+b") as file:
             yield file
         if earlier:
-            with suppress(PermissionError):
+            with suppress(PermissionError, AttributeError):  # Windows has no owners
                 os.chown(partial, earlier.st_uid, earlier.st_gid)
             partial.chmod(stat.S_IMODE(earlier.st_mode))
         partial.replace(target)

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
 from claim_check.memory import MAXIMUM_CONNECTIONS
-from claim_check.s3.pace import Network
 from claim_check.s3.response import is_foreign
 from claim_check.service_errors import code as code
 from claim_check.service_errors import is_service_error, refusal
@@ -38,6 +37,8 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60  # without a byte, as boto3's default: S3 can take long to begin its response to a copy
 _IMPATIENT_SECONDS = 3
 _POOL = 2 * MAXIMUM_CONNECTIONS  # a connection that has no place in the pool is closed after its request
+
+_RETRIES_AT_ONCE = 2
 
 _making_client = RLock()
 
@@ -74,7 +75,22 @@ def s3_client(region: str, *, patient: bool = True, session: Session | None = No
         s3={"payload_signing_enabled": False},
     )
     client: S3Client = boto_client("s3", region, session=session, config=config)
+    for operation in ("GetObject", "PutObject", "UploadPart"):
+        retry_at_once(client, operation)
     return client
+
+
+def retry_at_once(s3: S3Client, operation: str) -> None:
+    """Have a client send a request again at once, up to twice, if its connection was closed or reset.
+
+    botocore waits for up to seconds. That is for a busy service: one lost connection says nothing about the others.
+    """
+    s3.meta.events.register(f"needs-retry.s3.{operation}", cast("Any", _pause), unique_id=f"claim-check-{operation}")
+
+
+def _pause(attempts: int, caught_exception: Exception | None, **_: object) -> int | None:
+    is_lost = isinstance(caught_exception, ConnectionClosedError)
+    return 0 if is_lost and attempts <= _RETRIES_AT_ONCE else None  # None: as botocore decides
 
 
 def boto_client(service: str, region: str | None, *, session: Session | None = None, **options: Any) -> Any:
@@ -107,7 +123,6 @@ class S3Clients:
         self._given: Any = given
         self._client = cast("S3Client", given) if is_client else None
         self._made: dict[tuple[int, str, bool], S3Client] = {}
-        self._networks: dict[str, Network] = {}
 
     def client(self, region: str, *, patient: bool = True) -> S3Client:
         """Return the client of a Region."""
@@ -115,10 +130,6 @@ class S3Clients:
             return self._client
         key = (os.getpid(), region, patient)
         return made_once(self._made, key, lambda: self._make(region, patient=patient))
-
-    def network(self, region: str) -> Network:
-        """Return what is known of the network to a Region."""
-        return self._networks.setdefault(region, Network())
 
     def _make(self, region: str, *, patient: bool) -> S3Client:
         if callable(self._given):

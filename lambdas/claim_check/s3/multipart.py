@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, Protocol,
 from botocore.exceptions import ClientError
 
 from claim_check.memory import MAXIMUM_CONNECTIONS, PIECE_BYTES
-from claim_check.s3.client import code
+from claim_check.s3.client import code, retry_at_once
 from claim_check.s3.crc32 import base64_crc32, combined_crc32
 from claim_check.s3.response import required
 from claim_check.s3.workers import WAIT_SECONDS, Call, Stopped, Workers, start_thread
@@ -175,6 +175,7 @@ class MultipartUpload:
     def create(self, look: Callable[[], Reported | None] = lambda: None) -> Reported | None:
         """Begin the upload. Return the value of `look`, another request, which is made at the same time."""
         self._s3.meta.events.register("before-send.s3.UploadPart", _before_send, unique_id="claim-check-part")
+        retry_at_once(self._s3, "UploadPart")
         looked, created = self._workers.submit(look), self._submit(self._create)
         self._result(created)
         return self._result(looked)

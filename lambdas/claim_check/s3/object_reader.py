@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 
     from claim_check.memory import Memory
     from claim_check.s3.client import S3Clients
-    from claim_check.s3.pace import Network
     from claim_check.store import Replica, S3Object
     from claim_check.wire.claim import Claim
     from claim_check.wire.pointer import Pointer
 
 MAXIMUM_RESUMES = 5  # in a row, without a byte between them
-_FIRST_PAUSE_SECONDS = 0.05  # doubled before each further resume
+_PAUSE_SECONDS = 0.1  # before the second resume in a row, and doubled before each further one
 _MAXIMUM_STALLS = 2  # of a replica, in one read
 _REPLICA_SECONDS = 10
 _REPLICA_BYTES_PER_SECOND = 64 * 1024
@@ -128,7 +127,6 @@ class ObjectReader:
         if self._claim.sha256 is None:
             request["ChecksumMode"] = "ENABLED"  # the message has no digest, so S3's checksum is compared instead
         s3 = self._s3
-        begun = _waited()
         with s3_errors(f"read {self.label}", **self._known):
             try:
                 response = s3.get_object(**request)
@@ -140,7 +138,6 @@ class ObjectReader:
                         f"{self.label} has fewer bytes than the message declares: {self._size}", **self._known
                     ) from error
                 raise
-        self.network.responded(_waited() - begun)
         try:
             self._compare(response, first, end)
         except ClaimCheckError:
@@ -162,12 +159,7 @@ class ObjectReader:
                 f"{self._size} bytes were read",
                 **self._known,
             ) from error
-        return _FIRST_PAUSE_SECONDS * 2 ** (in_a_row - 1) if in_a_row else 0
-
-    @property
-    def network(self) -> Network:
-        """What is known of the network to the object's Region."""
-        return self._clients.network(self._source.region)
+        return _PAUSE_SECONDS * 2 ** (in_a_row - 2) if in_a_row > 1 else 0
 
     def require_progress(self, size: int, *, seconds: float) -> None:
         """Raise PayloadUnavailable if a replica has sent `size` bytes, or fewer, in an unreasonable time."""
@@ -266,11 +258,6 @@ class ObjectReader:
     @property
     def _known(self) -> dict[str, Any]:
         return {"pointer": self.pointer, "message_id": self._claim.id}
-
-
-def _waited() -> float:
-    """Return a clock that stands still while this thread computes: a first request imports modules."""
-    return time.monotonic() - time.thread_time()
 
 
 def _written(pieces: Generator[bytes], target: Target | None) -> Generator[bytes]:

@@ -1,17 +1,15 @@
-"""The pace of a transfer: the number of connections that pay, and connections that are too slow."""
+"""The pace of a transfer: connections that the processor cannot serve, and connections that are too slow."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
-from claim_check.memory import MIB, PIECE_BYTES
+from claim_check.memory import PIECE_BYTES
 
-BEGIN_WITH = 4
 WINDOW_SECONDS = 0.05
-FAR_SECONDS = 0.1  # until the first byte: a distant Region, where a connection waits more than it carries
-FAST_BYTES_PER_SECOND = 150 * MIB  # by four connections: a host with more network than one connection can use
-FAST_SECONDS = 0.002
-_PAYS = 1.2  # twice the connections must give that much more
+_FEWEST = 6
+_BUSY = 0.8  # of a processor: Python uses one at a time
 
 _GROWS = 1.2  # from one window to the next
 _SLOW = 0.4  # of the median of other connections
@@ -20,100 +18,34 @@ STALL_SECONDS = 0.5
 _STALLED_PIECES = 20  # that others have received meanwhile
 
 
-class Network:
-    """The network between this process and one Region, as earlier responses and transfers have shown it.
+class Connections:
+    """The number of connections of a transfer.
 
-    `nearest` is the shortest time from a request to its response in seconds, or None. `connections` is the number that
-    the last transfer ended with.
+    All of them begin at once: whether the network has room for them shows too late in most transfers, and those that
+    have none cost little. If they keep the processor busy, a quarter of them ends, again and again, down to six: the
+    threads of more connections than it can serve only wait for each other.
     """
 
-    def __init__(self) -> None:
-        self.nearest: float | None = None
-        self.connections = BEGIN_WITH
-
-    def responded(self, seconds: float) -> None:
-        """Note the time from a request to its response."""
-        self.nearest = seconds if self.nearest is None else min(seconds, self.nearest)
-
-    @property
-    def is_far(self) -> bool:
-        """Whether a connection waits longer for a response than it needs for a part."""
-        return self.nearest is not None and self.nearest >= FAR_SECONDS
-
-
-class Growth:
-    """The number of connections of a transfer: `connections`, up to `maximum`.
-
-    It begins with four, or with as many as paid in the last transfer, and doubles while the rate grows. In a small
-    Lambda function one connection fills the network, and more of them only cost processor time. A distant Region or a
-    fast host needs all of them, at once. They end if they do not pay: the processor can be the limit.
-    """
-
-    def __init__(self, maximum: int, network: Network) -> None:
-        self._maximum = maximum
-        self._network = network
-        self._begun: float | None = None
-        self._not_before = 0.0
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._silent = number
         self._since: float | None = None
-        self._bytes = 0
-        self._last_rate = 0.0
-        self._before = BEGIN_WITH
-        self.connections = min(network.connections, maximum)
-        self._is_settled = self.connections == maximum
-        self._look()
+        self._cpu = 0.0
 
-    def responded(self, *, now: float) -> None:
-        """Note a response. `now` is in seconds of a monotonic clock."""
-        if self._begun is None:
-            self._begun, self._not_before = now, now + WINDOW_SECONDS / 2
-        self._look()
+    def responded(self) -> None:
+        """Note a response. Before each connection has one, the processor is busy with the requests."""
+        self._silent -= 1
 
-    def received(self, size: int, *, now: float) -> None:
-        """Note bytes that have arrived on any connection."""
-        if self._is_settled or self._begun is None:
+    def received(self, *, now: float) -> None:
+        """Note an arrival. `now` is in seconds of a monotonic clock."""
+        if self._silent > 0 or self.number <= _FEWEST:
             return
-        self._bytes += size
-        if now < self._not_before:
-            if self._is_fast(now - self._begun, pieces=8):
-                self._add_all(self._bytes / (now - self._begun), now=now)
-        elif self._since is None:
-            # At an arrival: connections that share the network receive their pieces at the same time.
-            self._since, self._bytes = now, 0
-        elif self._is_fast(now - self._since, pieces=16):
-            self._add_all(self._bytes / (now - self._since), now=now)
-        elif now - self._since >= WINDOW_SECONDS and self._bytes >= 4 * self.connections * PIECE_BYTES:
-            self._judge(self._bytes / (now - self._since), now=now)
-
-    def _is_fast(self, seconds: float, *, pieces: int) -> bool:
-        enough = max(pieces * PIECE_BYTES, FAST_BYTES_PER_SECOND * seconds)
-        return self.connections < self._maximum and seconds >= FAST_SECONDS and self._bytes >= enough
-
-    def _judge(self, rate: float, *, now: float) -> None:
-        if rate < _PAYS * self._last_rate:
-            self._settle(self._before)
-        elif self.connections == self._maximum:
-            self._settle(self._maximum)
-        else:
-            self._add(min(2 * self.connections, self._maximum), rate=rate, now=now)
-
-    def _add_all(self, rate: float, *, now: float) -> None:
-        self._network.connections = self._maximum  # the transfer can end before they are judged
-        self._add(self._maximum, rate=rate, now=now)
-
-    def _add(self, connections: int, *, rate: float, now: float) -> None:
-        self._before, self._last_rate = self.connections, rate
-        self.connections = connections
-        self._begun, self._bytes = now, 0
-        self._since, self._not_before = None, now + WINDOW_SECONDS  # new connections begin slowly
-
-    def _look(self) -> None:
-        if self._network.is_far and not self._is_settled:
-            self.connections, self._is_settled = self._maximum, True
-
-    def _settle(self, connections: int) -> None:
-        self.connections = connections
-        self._network.connections = max(connections, BEGIN_WITH)
-        self._is_settled = True
+        if self._since is None:
+            self._since, self._cpu = now, time.process_time()
+        elif (seconds := now - self._since) >= WINDOW_SECONDS:
+            if time.process_time() - self._cpu >= _BUSY * seconds:
+                self.number = max(_FEWEST, self.number * 3 // 4)
+            self._since = None
 
 
 class Rates:
@@ -137,10 +69,6 @@ class Rates:
         self._present.pop(pace, None)
         if rate is not None:
             self._ended.append(rate)
-
-    def forget(self) -> None:
-        """Forget the rates: with more connections, each of them can have less."""
-        self._ended.clear()
 
     def give_up(self, rate: float) -> bool:
         """Return whether a connection is far below the others, and count it."""

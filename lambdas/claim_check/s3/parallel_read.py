@@ -22,7 +22,7 @@ from botocore.exceptions import ResponseStreamingError
 from claim_check.errors import PayloadUnavailable
 from claim_check.memory import MIB, PIECE_BYTES, Memory
 from claim_check.s3.connection import is_stall, read_into, wake
-from claim_check.s3.pace import STALL_SECONDS, Growth, Pace, Rates
+from claim_check.s3.pace import STALL_SECONDS, Connections, Pace, Rates
 from claim_check.s3.parts import Part, Piece, parts_for_target, parts_in_order
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ParallelRead:
             )
         )
         maximum = min(memory.connections, len(self._parts))
-        self._growth = Growth(maximum, source.network)
+        self._connections = Connections(maximum)
         self._rates = Rates(2 * maximum)
         self._ready: SimpleQueue[memoryview | BaseException | None] = SimpleQueue()
         self._inbox: SimpleQueue[memoryview | bool] = SimpleQueue()
@@ -233,8 +233,7 @@ class ParallelRead:
 
     def _add_workers(self) -> None:
         with self._changed:
-            count = min(self._growth.connections - self._running, len(self._parts) - self._next)
-            for _ in range(0 if self._is_stopped else count):
+            for _ in range(self._connections.number):
                 worker = Thread(target=self._work, name="claim-check-read", daemon=True)
                 try:
                     worker.start()
@@ -244,7 +243,6 @@ class ParallelRead:
                     return  # a limit of threads or memory: those that run go on
                 self._workers.append(worker)
                 self._running += 1
-                self._rates.forget()
 
     def _work(self) -> None:
         buffer = memoryview(bytearray(PIECE_BYTES)) if self._target else None
@@ -259,7 +257,7 @@ class ParallelRead:
     def _next_part(self) -> Part | None:
         with self._changed:
             is_over = self._is_stopped or self._error or self._next == len(self._parts)
-            if is_over or self._running > self._growth.connections:
+            if is_over or self._running > self._connections.number:
                 self._running -= 1
                 return None
             self._next += 1
@@ -284,7 +282,7 @@ class ParallelRead:
         body, etag = self._source.open(part.offset, part.first + part.size, self._etag)
         try:
             with self._changed:
-                self._growth.responded(now=time.monotonic())
+                self._connections.responded()
                 self._etag = self._etag or etag
                 self._bodies.add(body)
             if etag != self._etag:
@@ -348,8 +346,7 @@ class ParallelRead:
             part.pieces.append(Piece(part.offset, size, space[: 0 if self._target else size]))
             part.received += size
             self._received += size
-            self._growth.received(size, now=time.monotonic())
-            self._add_workers()
+            self._connections.received(now=time.monotonic())
             is_next = part is self._head
         if is_next:
             self._inbox.put(True)

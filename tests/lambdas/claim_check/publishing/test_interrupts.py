@@ -86,7 +86,7 @@ def interrupted_at(step: int, call: Callable[[], object]) -> bool:
         return True
     finally:
         sys.settrace(None)
-    # An exception that is raised while a payload of a batch is read cannot be told from the payload's own.
+    # An exception that is raised while a payload of a batch is read becomes the outcome of its entry.
     return isinstance(outcomes, list) and any(isinstance(outcome.error, TimeLimit) for outcome in outcomes)
 
 

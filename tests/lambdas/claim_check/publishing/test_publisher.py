@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import boto3
 import pytest
@@ -364,10 +365,10 @@ def test_invalid_memory_is_rejected(memory: Any, store: Store) -> None:
 def test_threads_share_one_client_of_each_service(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     barrier, made = threading.Barrier(4), []
 
-    def client(service: str, *_: object, **__: object) -> object:
+    def client(service: str, *_: object, **__: object) -> MagicMock:
         made.append(service)
         time.sleep(0.05)
-        return object()
+        return MagicMock()
 
     def use() -> tuple[object, object]:
         barrier.wait(10)

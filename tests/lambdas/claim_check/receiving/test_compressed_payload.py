@@ -72,9 +72,7 @@ def test_all_methods_return_expanded_bytes(message: Message, tmp_path: Path) -> 
     assert payload.download_to(tmp_path / "file") == DIGEST
     assert (tmp_path / "file").read_bytes() == DATA
     assert payload.download_to("/dev/null") == DIGEST
-    called: list[None] = []
-    assert payload.verify_by_reading(lambda: called.append(None)) == DIGEST
-    assert len(called) >= 3
+    assert payload.verify_by_reading() == DIGEST
 
 
 def test_compressed_payload_is_not_read_in_advance(message: Message, dereferencer: Dereferencer) -> None:
@@ -120,7 +118,9 @@ def test_read_has_its_own_limit(message: Message, fake_s3: FakeS3) -> None:
 
 @pytest.mark.parametrize("way", ["read", "iter_chunks", "open", "download_to", "verify_by_reading"])
 @pytest.mark.parametrize(
-    ("stored", "expanded"), [(STORED, len(DATA) - 1), (STORED, len(DATA) + 1), (DATA[:1000], 1000)], ids=str
+    ("stored", "expanded"),
+    [(STORED, len(DATA) - 1), (STORED, len(DATA) + 1), (DATA[:1000], 1000)],
+    ids=["fewer", "more", "plain"],
 )
 def test_other_expansion_is_corrupt(
     way: str,

@@ -52,7 +52,7 @@ KEY = ("payloads-one", "payloads/m-1")
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(stored_module, "_PAUSE_SECONDS", 0)
 
 
 def received(data: bytes, s3: S3Client, store: Store, *, threshold: int = 262_144) -> Message:
@@ -272,11 +272,11 @@ def test_five_drops_in_a_row_are_resumed_and_six_are_not(
     assert stored.payload.verify_by_reading().size == len(DATA)
     fake_s3.drop(1000, *[0] * 6)
     pauses: list[float] = []
-    monkeypatch.setattr(stored_module, "_FIRST_PAUSE_SECONDS", 1)
+    monkeypatch.setattr(stored_module, "_PAUSE_SECONDS", 1)
     monkeypatch.setattr(time, "sleep", pauses.append)
     with pytest.raises(PayloadUnavailable, match=r"dropped 6 times in a row, .*; 1000 of \d+ bytes") as caught:
         stored.payload.verify_by_reading()
-    assert pauses == [0, 1, 2, 4, 8, 16]
+    assert pauses == [0, 0, 1, 2, 4, 8]
     assert (caught.value.message_id, caught.value.pointer) == (stored.id, stored.pointer)
 
 

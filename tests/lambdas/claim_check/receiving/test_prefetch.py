@@ -155,10 +155,17 @@ def test_other_process_reads_the_payload_itself(
 ) -> None:
     for name, value in {"ENDPOINT_URL_S3": fake_s3.url, "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    released = threading.Event()
-    fake_s3.before_get = lambda number: number > 1 or released.wait(10)
-    dereferencer = Dereferencer(stores=[store])
-    message = message_of(next(dereferencer.outcomes(records[:1], prefetch=True)))
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(number: int) -> None:
+        begun.set()
+        if number == 1:
+            released.wait(10)
+
+    fake_s3.before_get = wait
+    outcomes = Dereferencer(stores=[store]).outcomes(records[:1], prefetch=True)
+    message = message_of(next(outcomes))
+    begun.wait(10)
     assert pickle.loads(pickle.dumps(message)).payload.read() == PAYLOADS[0]
     monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a forked process
     assert message.payload.read() == PAYLOADS[0]

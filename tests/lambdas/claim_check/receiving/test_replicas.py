@@ -307,7 +307,7 @@ def test_replica_is_left_after_its_second_silence(
     fake_s3: FakeS3,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("claim_check.s3.object_reader._FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("claim_check.s3.object_reader._PAUSE_SECONDS", 0)
     publisher.publish(DATA, message_id="m-1")
     replicate(fake_s3, NEAR)
     near = Store(store.bucket, store.prefix, store.owner, store.region, replicas=(NEAR,))

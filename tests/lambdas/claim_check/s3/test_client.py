@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any, cast
+from typing import Any
 from unittest.mock import MagicMock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from claim_check import s3_client
 from claim_check.s3 import client as client_module
-from claim_check.s3.client import S3Clients
+from claim_check.s3.client import S3Clients, boto_client
+from tests.lambdas.claim_check.fake_s3 import FakeS3
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +94,7 @@ def test_clients_of_boto_are_made_one_after_another(monkeypatch: pytest.MonkeyPa
     lock = Lock()
     monkeypatch.setattr(client_module, "_making_client", lock)
     monkeypatch.setattr("boto3.client", lambda *_, **__: lock.held)
-    assert cast("Any", s3_client("eu-west-1")) is True
+    assert boto_client("s3", "eu-west-1") is True
     assert not lock.held
 
 
@@ -149,3 +152,33 @@ def test_lock_of_the_parent_is_not_used_after_a_fork() -> None:
         if not child:
             os._exit(int(client_module._making_client is before))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("operation", ["get_object", "put_object", "upload_part"])
+def test_lost_connection_is_replaced_at_once(operation: str, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice. Then botocore waits before it tries again."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake_s3.url)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+
+    def reset(_: object) -> None:
+        raise ConnectionResetError
+
+    fake_s3.hook = reset
+    members = {"upload_part": {"UploadId": "u", "PartNumber": 1}}.get(operation, {})
+    with pytest.raises(ConnectionClosedError):
+        getattr(s3_client("eu-west-1"), operation)(Bucket="payloads-one", Key="k", **members)
+    assert pauses[:2] == [0, 0]
+    assert len(pauses) == 4
+    assert min(pauses[2:]) > 0
+
+
+def test_busy_service_is_not_asked_at_once(fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake_s3.url)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    fake_s3.fail("GET", 503, "SlowDown", times=99)
+    with pytest.raises(ClientError, match="SlowDown"):
+        s3_client("eu-west-1").get_object(Bucket="payloads-one", Key="k")
+    assert len(pauses) == 4
+    assert min(pauses) > 0

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 import zlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +113,26 @@ def test_part_is_sent_again_from_its_begin(upload: MultipartUpload, fake_s3: Fak
         upload.send(1, BLOB, 0, len(DATA))
         upload.complete(only_if_new=False)
     assert len(fake_s3.requests_of("PUT")) == 2
+    assert fake_s3.objects[KEY].data == DATA
+
+
+def test_part_of_a_reset_connection_is_sent_again_at_once(
+    upload: MultipartUpload, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a client that the caller has made."""
+    pauses: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+
+    def reset(request: str) -> None:
+        if "partNumber" in request and not pauses:
+            raise ConnectionResetError
+
+    fake_s3.hook = reset
+    with upload, upload:
+        upload.create()
+        upload.send(1, BLOB, 0, len(DATA))
+        upload.complete(only_if_new=False)
+    assert pauses == [0]
     assert fake_s3.objects[KEY].data == DATA
 
 

@@ -8,6 +8,7 @@ import pickle
 import random
 import signal
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +29,7 @@ from claim_check import (
 from claim_check.memory import MIB, RESERVE_BYTES
 from claim_check.receiving.target import FileTarget
 from claim_check.s3 import object_reader, pace, parallel_read
-from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
+from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -66,7 +67,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Payload], 
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_reader, "_FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(object_reader, "_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -126,10 +127,26 @@ def test_small_payload_needs_no_thread_and_one_request(fake_s3: FakeS3, s3: S3Cl
     assert found == [0]
 
 
-def test_verification_calls_meanwhile_after_each_mib(payload: Payload) -> None:
-    calls: list[None] = []
-    assert payload.verify_by_reading(lambda: calls.append(None)) == Digest(len(DATA), SHA256)
-    assert len(calls) == 12
+def test_download_without_pwrite_writes_in_order(
+    payload: Payload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no pwrite."""
+    monkeypatch.delattr(os, "pwrite")
+    assert download(payload, tmp_path) == DATA
+
+
+def test_read_needs_no_second_copy(fake_s3: FakeS3, s3: S3Client) -> None:
+    size = 64 * MIB
+    fake_s3.put(*KEY, Zeros(size))
+    sha256 = hashlib.sha256(bytes(size)).hexdigest()
+    payload = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=size, message_id="m-1", sha256=sha256)
+    tracemalloc.start()
+    try:
+        assert len(payload.read()) == size
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size + 16 * MIB, "connections, and the server in this process"
 
 
 def test_dropped_range_resumes_at_its_offset(
