@@ -69,7 +69,7 @@ _INSTANCE_FAR = replace(
     round_trip=0.070,
     first_byte=0.075,
 )
-_FUNCTION = replace(_INSTANCE, title="Lambda function of 1,769 MB, same Region", dilation=8, host=75 * MB, processors=1)
+_FUNCTION = replace(_INSTANCE, title="Lambda function of 1,769 MB, same Region", dilation=4, host=75 * MB, processors=1)
 
 PROFILES = {
     "instance": _INSTANCE,
