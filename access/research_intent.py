@@ -25,6 +25,7 @@ from access.terms import (
     via_s3,
 )
 from research import processing_job
+from research.script import content
 from stacks.deployment import Deployment, ResearchDeployment, ResearchNames
 from stacks.deployment.base_images import base_images, unpinned
 from stacks.deployment.dockerfile import stage_inputs
@@ -613,7 +614,7 @@ class _Environment:
 
     def _script(self, pipeline: PipelineConfig) -> str:
         """Return the key of the pipeline's script in CDK's bucket."""
-        sha256 = hashlib.sha256(pipeline.file.read_bytes()).hexdigest()
+        sha256 = hashlib.sha256(content(pipeline.file)).hexdigest()
         return self._stack.asset(r"Pipeline\w+Script", sha256)
 
     def _add_schedule(self, construct: str, expression: str, target: dict[str, Any], permission: Permission) -> None:

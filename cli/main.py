@@ -398,7 +398,8 @@ def _job(
         list[str] | None, typer.Argument(metavar="ARGUMENTS", help="arguments of the script", show_default=False)
     ] = None,
     script: Annotated[
-        Path | None, _option("FILE", "script (default: research/jobs/qc_metrics.py)", parser=_existing_file)
+        Path | None,
+        _option("FILE", "script, or a folder with __main__.py (default: research/jobs/qc_metrics)", parser=_existing),
     ] = None,
     results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
     python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,

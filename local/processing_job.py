@@ -21,6 +21,7 @@ from typing import Any
 from local import research_environment
 from local.private_folder import PrivateFolder
 from research import launch, processing_job
+from research.script import write
 
 OPT_ML = "/opt/ml"
 LOCAL_ENVIRONMENT = processing_job.Environment(
@@ -155,8 +156,10 @@ def run_script(
     sources = {request["ProcessingInputs"][0]["S3Input"]["S3Uri"]: data}
 
     def fetch(uri: str, folder: Path) -> None:
-        source = sources.get(uri, script)
-        if source.is_dir():
+        source = sources.get(uri)
+        if not source:
+            write(script, folder)
+        elif source.is_dir():
             shutil.copytree(source, folder / source.name)
         else:
             shutil.copy(source, folder)

@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from research import follow, processing_job
+from research.script import file_name, is_script, write
 from research.transfer import NoSuchData, copy, fetch, is_s3, locate, upload
 
-SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics.py"
+SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics"
 JOBS = "shared/jobs/"
 """Prefix of launched jobs in the data bucket: `<job>/data/`, `<job>/code/`, `<job>/output/`."""
 
@@ -85,8 +87,8 @@ def request(
     return processing_job.request(
         environment,
         name=name,
-        script=script.name,
-        code=f"{base}/code/{script.name}",
+        script=file_name(script),
+        code=f"{base}/code/{file_name(script)}",
         data=data if is_s3(data) else f"{base}/data",
         output=f"{base}/output",
         arguments=arguments,
@@ -135,7 +137,8 @@ def start_job(
     data_uri, code_uri = (entry["S3Input"]["S3Uri"] for entry in request["ProcessingInputs"])
     key = request["ProcessingOutputConfig"]["KmsKeyId"]
     provide(clients.s3, data, data_uri, key=key, report=report)
-    upload(clients.s3, script, code_uri.rpartition("/")[0], key=key, report=report)
+    with tempfile.TemporaryDirectory() as folder:
+        upload(clients.s3, write(script, Path(folder)), code_uri.rpartition("/")[0], key=key, report=report)
     clients.sagemaker.create_processing_job(**request)
     instance_type = request["ProcessingResources"]["ClusterConfig"]["InstanceType"]
     report(f"Started {request['ProcessingJobName']} on {instance_type}")
@@ -309,7 +312,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("data", nargs="?", metavar="DATA", help="a file, a folder, or an s3:// address")
-    parser.add_argument("--script", type=_script, default=SCRIPT, help="script to run (default: jobs/qc_metrics.py)")
+    parser.add_argument(
+        "--script", type=_script, default=SCRIPT, help="script to run or folder (default: jobs/qc_metrics)"
+    )
     parser.add_argument("--deployment", metavar="NAME", help="deployment to use (default: this Studio app's)")
     parser.add_argument("--region", help="Region of the deployment (default: boto3's)")
     parser.add_argument("--instance-type", default="ml.m5.xlarge", help="type of the instance (default: %(default)s)")
@@ -335,8 +340,8 @@ def _parameter(text: str) -> str:
 
 
 def _script(text: str) -> Path:
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"{text}: there is no such file")
+    if not is_script(Path(text)):
+        raise argparse.ArgumentTypeError(f"{text}: there is no such file, and no folder with __main__.py")
     return Path(text)
 
 

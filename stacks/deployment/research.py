@@ -50,7 +50,7 @@ QC_PARAMETERS: dict[str, int | float | str] = {
     "percent_mito": 10.0,
     "mads": "none",
 }
-"""Parameters of research/jobs/qc_metrics.py with their defaults."""
+"""Parameters of research/jobs/qc_metrics with their defaults."""
 
 InstanceArn = Annotated[
     str,
@@ -222,8 +222,8 @@ class PipelineConfig(Table):
 
     name: Name
     """Name of the pipeline, of its jobs, and of its folder in `shared/`."""
-    script: str = "research/jobs/qc_metrics.py"
-    """The script, a `.py` file: an absolute path, or one from the project's folder."""
+    script: str = "research/jobs/qc_metrics"
+    """The script, a file or a folder with `__main__.py`: an absolute path, or one from the project's folder."""
     instance_type: str = "ml.m5.xlarge"
     """Default instance type of the job, one of `job_instance_types` without local storage."""
     volume_gb: int = Field(default=30, ge=1, le=16_384)
@@ -234,7 +234,7 @@ class PipelineConfig(Table):
     """Schedule in UTC. A scheduled execution reads `shared/<name>/input/`."""
     parameters: dict[str, Parameter] = QC_PARAMETERS
     """Parameters of the script with their defaults: `min_genes = 500` is the argument `--min-genes 500`, and `MinGenes`
-    in the pipeline. By default, the parameters of `qc_metrics.py`.
+    in the pipeline. By default, the parameters of `qc_metrics`.
     """
 
     @property

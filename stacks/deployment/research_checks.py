@@ -9,6 +9,7 @@ from functools import cache
 from botocore.session import get_session
 
 from research.instance_types import family
+from research.script import is_script
 from stacks.deployment.dockerfile import stage_names
 from stacks.deployment.problems import Problem
 from stacks.deployment.regions import has_resource_type, partition
@@ -221,8 +222,8 @@ def _check_pipelines(research: ResearchConfig) -> Iterator[Problem]:
         yield Problem("research.pipelines", None, text)
     for index, pipeline in enumerate(research.pipelines):
         key = f"research.pipelines[{index}]"
-        if not pipeline.file.is_file() or pipeline.file.suffix != ".py":
-            text = f"{pipeline.file} is not a .py file. Paths are relative to the project's folder."
+        if not is_script(pipeline.file):
+            text = f"{pipeline.file} is no file, and no folder with __main__.py. Paths begin at the project's folder."
             yield Problem(f"{key}.script", pipeline.script, text)
         yield from _check_pipeline_instance_type(f"{key}.instance_type", pipeline.instance_type, research)
         for name in pipeline.parameters:

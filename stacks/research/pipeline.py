@@ -1,6 +1,8 @@
 """A SageMaker pipeline of one step. The step is the same processing job as the launcher's."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws_cdk import Stack
@@ -11,6 +13,7 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from research import processing_job
+from research.script import write
 from stacks.common.findings import acknowledge_wildcards
 from stacks.deployment import ResearchNames
 from stacks.deployment.names import SHARED
@@ -41,7 +44,8 @@ class Pipeline(Construct):
     ) -> None:
         super().__init__(scope, id)
         name, arn = names.pipeline(settings.name).name, names.pipeline(settings.name).arn
-        script = Asset(self, "Script", path=str(settings.file))
+        with TemporaryDirectory() as folder:  # CDK copies the file
+            script = Asset(self, "Script", path=str(write(settings.file, Path(folder))))
         _grant_read_script(processing_role, script)
         role = SageMakerRole(self, "Role", account=names.place.account)
         job = names.pipeline_job(settings.name)

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from research import follow, launch
 from research.processing_job import Environment, NotConfigured
+from research.script import content
 from tests.research.job_environment import ACCOUNT, BUCKET, ENVIRONMENT, VARIABLES, job, validate
 
 EXECUTION = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/coatcheck-qc/execution/abcdefghijkl"
@@ -66,7 +67,7 @@ def sagemaker(clients: launch.Clients) -> Iterator[Stubber]:
 def test_request_names_a_prefix_for_each_job(data: str, uri: str) -> None:
     body = launch.request(ENVIRONMENT, name="coatcheck-qc-1", script=launch.SCRIPT, data=data, arguments=[])
     base = f"s3://{BUCKET}/shared/jobs/coatcheck-qc-1"
-    assert [entry["S3Input"]["S3Uri"] for entry in body["ProcessingInputs"]] == [uri, f"{base}/code/qc_metrics.py"]
+    assert [entry["S3Input"]["S3Uri"] for entry in body["ProcessingInputs"]] == [uri, f"{base}/code/qc_metrics.pyz"]
     (output,) = body["ProcessingOutputConfig"]["Outputs"]
     assert output["S3Output"]["S3Uri"] == f"{base}/output"
     assert validate(body) == ""
@@ -164,13 +165,13 @@ def test_folder_is_uploaded_and_its_results_downloaded(
     assert launch.main([str(run), "--results", str(tmp_path / "results")]) == 0
     for key, body in {
         f"{base}/data/run/matrix.mtx": b"matrix",
-        f"{base}/code/qc_metrics.py": launch.SCRIPT.read_bytes(),
+        f"{base}/code/qc_metrics.pyz": content(launch.SCRIPT),
     }.items():
         stored = s3.get_object(Bucket=BUCKET, Key=key)
         assert stored["Body"].read() == body
         assert stored["SSEKMSKeyId"] == VARIABLES["RESEARCH_KEY"]
     started = aws.client("sagemaker").describe_processing_job(ProcessingJobName="coatcheck-qc-1")
-    assert started["AppSpecification"]["ContainerEntrypoint"][1].endswith("/code/qc_metrics.py")
+    assert started["AppSpecification"]["ContainerEntrypoint"][1].endswith("/code/qc_metrics.pyz")
     assert "404 of 559 cells kept" in capsys.readouterr().out
     assert (tmp_path / "results" / "qc_metrics.csv").exists()
 

@@ -81,7 +81,7 @@ def test_runs_notebook_gathers_samples_and_differences(environment: Path, home: 
         base = home / name
         (base / "input").mkdir(parents=True)
         (base / "input" / f"{name}.csv").write_text("\n".join(table) + "\n")
-        script = home / "research" / "jobs" / "qc_metrics.py"
+        script = home / "research" / "jobs" / "qc_metrics"
         command = [str(environment / "bin" / "python"), str(script), "--base-dir", str(base), "--percent-mito", limit]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stdout
@@ -127,7 +127,7 @@ def test_launch_notebook_starts_the_same_job_twice(
         for key in ("ProcessingJobName", "ProcessingOutputConfig"):
             request.pop(key)
         _, code = request["ProcessingInputs"]
-        assert code["S3Input"].pop("S3Uri").endswith("/qc_metrics.py")
+        assert code["S3Input"].pop("S3Uri").endswith("/qc_metrics.pyz")
     own_data, library_data = (request["ProcessingInputs"][0]["S3Input"] for request in (own, library))
     assert library_data.items() <= {**own_data, "S3CompressionType": "None"}.items()
     for key in ("RoleArn", "ProcessingResources", "StoppingCondition"):

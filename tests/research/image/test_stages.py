@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from research.launch import SCRIPT
+from research.script import write
 from tests.templates import ROOT
 
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
@@ -123,8 +125,10 @@ def test_job_runs_as_in_sagemaker(stage: Callable[..., Run], tmp_path: Path) -> 
     for row, gene in enumerate([*genes, "MT-CO1"]):
         rows.append(",".join([gene, *(str(1 + (row + row * cell) % 5) for cell in range(20))]))
     (data / "cells.csv").write_text("\n".join(rows))
-    jobs = ROOT / "research" / "jobs"
+    jobs = tmp_path / "code"
+    jobs.mkdir()
+    write(SCRIPT, jobs)
     mounts = {data: "input/data", jobs: "input/code", output: "output"}
     volumes = [f"--volume={source}:/opt/ml/processing/{target}" for source, target in mounts.items()]
-    stage("processing", *volumes)("python3", "/opt/ml/processing/input/code/qc_metrics.py", "--transpose", "no")
+    stage("processing", *volumes)("python3", "/opt/ml/processing/input/code/qc_metrics.pyz", "--transpose", "no")
     assert ",20," in (output / "qc_metrics.csv").read_text()

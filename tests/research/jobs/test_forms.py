@@ -1,4 +1,4 @@
-"""The job qc_metrics.py on data of many forms: the right table, or a refusal with a reason. Never another table."""
+"""The job qc_metrics on data of many forms: the right table, or a refusal with a reason. Never another table."""
 
 import csv
 import gzip
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import anndata
@@ -22,6 +21,8 @@ import pytest
 import zarr
 from scipy import sparse
 
+from research.jobs.qc_metrics import qc
+from research.jobs.qc_metrics.qc import command
 from tests.research.jobs.data_sets import (
     Cells,
     adata,
@@ -918,15 +919,14 @@ form("tar_without_end", lambda to: without_end(to / "a.tar"), "incomplete")
 
 
 @pytest.fixture
-def quick(job: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The job without its picture, which takes most of the time."""
-    monkeypatch.setattr(job, "draw", lambda *_: None)
-    return job
+    monkeypatch.setattr(command, "draw", lambda *_: None)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("make", "right", "arguments", "says"), FORMS)
 def test_form_has_the_right_table_or_a_reason(
-    quick: ModuleType,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     make: Callable[[Path], object],
@@ -936,7 +936,7 @@ def test_form_has_the_right_table_or_a_reason(
 ) -> None:
     (tmp_path / "input").mkdir()
     make(tmp_path / "input")
-    status = quick.main(["--base-dir", str(tmp_path), *arguments])
+    status = command.main(["--base-dir", str(tmp_path), *arguments])
     log = capsys.readouterr().out
     if isinstance(right, str):
         assert status == 3, log
@@ -959,7 +959,7 @@ def test_form_has_the_right_table_or_a_reason(
         assert note in log
 
 
-def test_two_readers_at_once_do_not_meet(job: ModuleType, tmp_path: Path) -> None:
+def test_two_readers_at_once_do_not_meet(tmp_path: Path) -> None:
     """Data sets whose files have the same names."""
     for name, data in (("a", A), ("b", B)):
         tenx(tmp_path / name, data)
@@ -967,7 +967,7 @@ def test_two_readers_at_once_do_not_meet(job: ModuleType, tmp_path: Path) -> Non
 
     def read(name: str) -> None:
         for _ in range(5):
-            (data,) = job.read(tmp_path / name)
+            (data,) = qc.read(tmp_path / name)
             found[name].append(data.cells["n_umis"].tolist())
 
     threads = [threading.Thread(target=read, args=name) for name in found]

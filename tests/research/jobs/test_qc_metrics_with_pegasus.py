@@ -1,4 +1,4 @@
-"""The job qc_metrics.py with the image's Pegasus, on real data with known counts."""
+"""The job qc_metrics with the image's Pegasus, on real data with known counts."""
 
 import csv
 import json
@@ -9,26 +9,26 @@ from typing import Any
 
 import pytest
 
-from tests.templates import ROOT
+from research.launch import SCRIPT
+from research.script import write
 
 pytestmark = pytest.mark.image
-SCRIPT = ROOT / "research" / "jobs" / "qc_metrics.py"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 IN_PEGASUS = f"""
-import importlib.util, json, pathlib, shutil, sys
-spec = importlib.util.spec_from_file_location("qc_metrics", {str(SCRIPT)!r})
-job = sys.modules["qc_metrics"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(job)
+import json, pathlib, shutil, sys
+sys.path.insert(0, {str(SCRIPT)!r})
+from qc import Thresholds, Choices
+from qc.command import run as run_job
 import pegasus
 here, data = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 
-def run(name, file, thresholds=job.Thresholds(min_genes=10, mito_prefix=None), **choices):
+def run(name, file, thresholds=Thresholds(min_genes=10, mito_prefix=None), **choices):
     base = here / name
     (base / "input" / "code").mkdir(parents=True)
     copy = shutil.copytree if file.is_dir() else shutil.copyfile
     copy(file, base / "input" / name)
-    return job.run(base, thresholds, job.Choices(**{{"min_genes_before": 0, **choices}}))
+    return run_job(base, thresholds, Choices(**{{"min_genes_before": 0, **choices}}))
 
 result = {{}}
 """
@@ -50,9 +50,8 @@ def run(environment: Path, base: Path, *arguments: str) -> subprocess.CompletedP
     """Run the script from the folders of a processing job."""
     code = base / "input" / "code"
     code.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SCRIPT, code)
     return subprocess.run(
-        [environment / "bin" / "python", code / SCRIPT.name, *arguments],
+        [environment / "bin" / "python", write(SCRIPT, code), *arguments],
         capture_output=True,
         text=True,
         env={"PROCESSING_DIR": str(base), "HOME": str(base.parent)},
@@ -140,7 +139,7 @@ files |= {f"id-{file.name.replace('.', '-')}": file for file in (source, *writte
 for name, file in files.items():
     (row,) = run(name.replace("w.", "x."), file)
     result[name] = [int(row["kept"]), int(row["total"]), row["median_n_genes"]]
-(row,) = run("old", data / "1.2.0" / "filtered_gene_bc_matrices", job.Thresholds(min_genes=None, mito_prefix=None))
+(row,) = run("old", data / "1.2.0" / "filtered_gene_bc_matrices", Thresholds(min_genes=None, mito_prefix=None))
 result["old"] = [row["kept"], row["total"]]
 """,
     )

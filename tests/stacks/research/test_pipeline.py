@@ -1,16 +1,14 @@
 """Pipelines: the definition, the roles, the schedule, and the job environment in SSM."""
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from access.template import UnresolvedError
 from research import launch
+from research.jobs.qc_metrics.qc import command
 from research.processing_job import Environment
 from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
@@ -116,24 +114,11 @@ def test_execution_has_its_own_parameters_and_output(pipeline_template: Template
         qc(pipeline_template, PercentMitto=5)
 
 
-@pytest.fixture
-def job() -> Iterator[ModuleType]:
-    """The script as a module: it is in no package."""
-    spec = importlib.util.spec_from_file_location("qc_metrics_of_pipelines", launch.SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-
-
-def test_default_parameters_are_the_scripts_defaults(pipeline_template: Template, job: ModuleType) -> None:
-    options = job._parser().parse_args(qc(pipeline_template)["AppSpecification"]["ContainerArguments"])
-    assert options == job._parser().parse_args([])
+def test_default_parameters_are_the_scripts_defaults(pipeline_template: Template) -> None:
+    options = command._parser().parse_args(qc(pipeline_template)["AppSpecification"]["ContainerArguments"])
+    assert options == command._parser().parse_args([])
     assert list(QC_PARAMETERS) == [name for name in vars(options) if name != "base_dir"]
-    assert ROOT / "research" / "jobs" / "qc_metrics.py" == launch.SCRIPT
+    assert ROOT / "research" / "jobs" / "qc_metrics" == launch.SCRIPT
 
 
 def test_parameters_follow_the_script(synth: Synth, example: ResearchDeployment) -> None:
@@ -173,7 +158,7 @@ def test_jobs_read_no_asset_except_their_script(pipeline_template: Template) -> 
     (reading,) = (s for s in found if s.get("Sid", "").startswith("ReadScript"))
     (listing,) = (s for s in found if s.get("Sid", "").startswith("FindScript"))
     asset = listing["Condition"]["StringEquals"]["s3:prefix"]
-    assert asset.endswith(".py")
+    assert asset.endswith(".pyz")
     assert text(reading["Resource"]).endswith(f":s3:::cdk-hnb659fds-assets-{ACCOUNT}-us-east-1/{asset}")
 
 

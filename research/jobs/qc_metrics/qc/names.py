@@ -1,0 +1,118 @@
+"""Names: of genes, of other features, of cells, of samples and of measures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .settings import InputError
+
+PARTS = re.compile(r"(^|[^a-z])((un)?spliced|ambiguous|spanning|nascent|mature)", re.IGNORECASE)
+"""Matrices of RNA velocity: parts of the counts."""
+
+UNFILTERED = re.compile(r"raw_(feature|gene)_bc_matri|unfiltered|(^|/)raw(/|$)", re.IGNORECASE)
+
+DESCRIPTION = re.compile(
+    r"n_?(genes?|counts?|umis?)(_by_counts|_rna)?|n(count|feature)_\w+|(log1p_)?total(_counts|_umis)?|sum|"
+    r"(pct|percent|frac)[_.].*|clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)_\d+|"
+    r"(s|g2m)[._]score|phase|doublet_?\w*|scrublet\w*|size_?factors?|cell_?types?|age|sex|gender|day|time_?point|"
+    r"condition|treatment|tissue|chr(om(osome)?)?|start|end|strand|width|(gene_?)?length|"
+    r"(entrez|hgnc|mgi)(_?gene)?(_?id)?|index|unnamed:? ?\d*",
+    re.IGNORECASE,
+)
+"""Columns or lines that are no counts, in tables of common tools."""
+
+
+def one_of(names: Sequence[str], asked: str | None, option: str | None, where: str) -> str:
+    """Return the only name, or the one asked for.
+
+    Raises:
+        InputError: There are several, and none of them was asked for.
+    """
+    if len(names) == 1:
+        return names[0]
+    if asked in names:
+        return str(asked)
+    remedy = f"Pass one of them with {option}" if option else "Write a file with one of them"
+    raise InputError(f"{where}: {', '.join(names) or 'none'}. {remedy}.")
+
+
+GENE_TYPE = re.compile(r"gene([ _]expression)?s?|gex|m?rna|expression", re.IGNORECASE)
+
+CELL_RANGER_TYPE = re.compile(r"gene expression|.* capture|peaks|custom|vdj.*", re.IGNORECASE)
+
+TYPE_COLUMN = re.compile(r"feature_types?|feature_biotype|modality", re.IGNORECASE)
+
+OTHER_NAMES = (
+    (re.compile(r"ERCC-?\d{3,}$"), "spike-in"),
+    (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$|(?i:total|sum)$"), "summary"),
+    (
+        re.compile(
+            r"(ADT|HTO|CITE)-|(?i:(adt|hto|cite|prot|anti)_|anti-)|.*(?i:TotalSeq|hash.?tag|[|_-](pAbO|adt|hto|ts[abc])$)|"
+            r"CMO\d+$|.+[-_][ACGT]{8,}$"
+        ),
+        "antibody or tag",
+    ),
+    (re.compile(r"(chr\w+|\d{1,2}|X|Y|MT|[A-Z]{2}\d+\.\d)[:_-]\d+[-_]\d+$|(?i:sg|g)RNA[_-]"), "peak or guide"),
+)
+"""Names of features that are no genes, where no column has the features' types."""
+
+SYMBOL_COLUMN = re.compile(r"index|feature_names?|gene_?(symbols?|names?|short_name)|symbols?|names?", re.IGNORECASE)
+
+IDS = re.compile(r"(ENS[A-Z]*[GT]\d{6,}|FBgn\d{7}|WBGene\d{8}|gene-\w+|[NX][MR]_\d+|\d+)(\.\d+)?$")
+
+ID_BESIDE_NAME = re.compile(r"ENS[A-Z]*G\d{6,}(?:\.\d+)?[_|:;-](.+)|(.+)[_|:;-]ENS[A-Z]*G\d{6,}(?:\.\d+)?$")
+
+GENOME = re.compile(r"([A-Za-z]+\d[A-Za-z0-9.]*?|human|mouse|rat|pig|monkey|zebrafish)[_-]+(?=[A-Za-z])", re.IGNORECASE)
+"""A genome before the name of a gene, as in `GRCh38_CD3E` and `mm10___Cd3e`."""
+
+BARCODE = re.compile(r"(.*?)([ACGTN]{8,}(?:[-_+.][ACGTN]{6,})*)(.*)")
+
+COMMON_GENE = re.compile(
+    "(ACTB|GAPDH|B2M|MALAT1|EEF1A1|TPT1|FTL|FTH1|RP[LS][0-9]+[AXY]?|TMSB4X|CD3E|CD8A|LYZ|PTPRC|VIM|NEAT1|HBB)$",
+    re.IGNORECASE,
+)
+
+SAMPLE_COLUMN = re.compile(
+    r"(channel|sample|library|batch|donor|patient|subject|individual|animal|mouse|replicate|experiment|dataset|run|lane|gsm|"
+    r"gem[_. ]?(group|well)|orig[_.]ident)([_. ]?(id|name|number))?",
+    re.IGNORECASE,
+)
+
+NO_SAMPLE = "(no sample)"
+
+
+def like_genes(names: Iterable[str]) -> bool:
+    """Return whether names are genes': ids of a database, mitochondrial genes, or common ones."""
+    texts = [GENOME.sub("", str(name), count=1) for name in names]
+    known = sum(bool(COMMON_GENE.match(name)) or bool(re.match(r"_*mt-", name, re.IGNORECASE)) for name in texts)
+    ids = sum((bool(IDS.match(name)) and not name.isdigit()) or bool(ID_BESIDE_NAME.match(name)) for name in texts)
+    return bool(texts) and (known >= 3 or 2 * ids > len(texts))
+
+
+def like_barcodes(names: Iterable[str]) -> bool:
+    """Return whether most names contain a sequence of bases."""
+    texts = [str(name) for name in names]
+    return 2 * sum(bool(BARCODE.fullmatch(text)) for text in texts) > len(texts)
+
+
+def types_of(features: Any) -> list[str]:
+    """Return each feature's type: of the column that has types, or by the feature's name."""
+    columns = text_columns(features)
+    for name, values in columns.items():
+        kinds = {value.lower() for value in values} - {"nan", "none", ""}
+        known = len(kinds) <= 30 and any(map(CELL_RANGER_TYPE.fullmatch, kinds))
+        if known or (TYPE_COLUMN.fullmatch(name) and kinds and "protein_coding" not in kinds):
+            return values
+    names = zip(*columns.values(), strict=True) if columns else [("",)] * len(features)
+    return [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]
+
+
+def text_columns(features: Any) -> dict[str, list[str]]:
+    """Return the columns of text of a table by name, `index` included."""
+    from pandas.api.types import is_numeric_dtype
+
+    texts = {} if is_numeric_dtype(features.index) else {"index": [str(name) for name in features.index]}
+    columns = [name for name in features if not is_numeric_dtype(features[name].dtype)]
+    return texts | {str(name): [str(value) for value in features[name]] for name in columns}

@@ -1,0 +1,176 @@
+"""Readers of text: Matrix Market files with their lists of names, and tables."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .lines import is_number, leading_texts, lines_of
+from .names import BARCODE, DESCRIPTION, SAMPLE_COLUMN, like_barcodes, like_genes
+from .packed import opened
+from .settings import Choices, InputError
+from .sources import File, Source
+from .stored import Stored, oriented
+
+
+def read_mtx(source: Source, choices: Choices) -> Stored:
+    """Read a Matrix Market file. The lists of names are those with as many lines as the matrix has rows or columns."""
+    from scipy import io as scipy_io
+    from scipy import sparse
+
+    with opened(source.file.path) as content:
+        matrix = sparse.csr_array(scipy_io.mmread(content, spmatrix=False))
+    most_lines = max(matrix.shape) + 2
+    contents = {file: list(itertools.islice(lines_of(file.path), most_lines)) for file in source.lists}
+    words = {file: _words(file) & _words(source.file) for file in contents}
+    sides = []
+    for sign, count in zip((1, -1), matrix.shape, strict=True):
+        fits = [file for more in (0, 1) for file, lines in contents.items() if len(lines) == count + more]
+        if matrix.shape[0] == matrix.shape[1]:
+            fits = [file for file in fits if _role(file, words[file], contents[file]) == sign]
+        exact = [file for file in fits if len(contents[file]) == count] or fits
+        most = max((words[file].total() for file in exact), default=0)
+        sides.append([file for file in exact if words[file].total() == most])
+    if not all(sides) or 0 in matrix.shape:
+        lines = ", ".join(f"{file.name} {len(lines)}" for file, lines in contents.items()) or "none"
+        raise InputError(
+            f"{source.file.label} has {matrix.shape[0]} rows and {matrix.shape[1]} columns. It needs genes and cells "
+            "(0 cells are none), a list of genes and a list of barcodes with as many lines. Lists and their lines: "
+            f"{lines}."
+        )
+    hint = sum(
+        _role(file, words[file], contents[file]) * sign
+        for sign, side in zip((1, -1), sides, strict=True)
+        for file in side
+    )
+    frames = [
+        _frame({file: contents[file] for file in side}, count) for side, count in zip(sides, matrix.shape, strict=True)
+    ]
+    stored = oriented(matrix, *frames, hint=hint, label=source.file.label, choices=choices)
+    stored.lists = sides[0] + sides[1]
+    stored.notes.append(f"Lists of names: {', '.join(file.label for file in stored.lists)}.")
+    return stored
+
+
+def _words(file: File) -> Counter[str]:
+    """Return the words of a file's name, which a matrix and its lists have in common."""
+    return Counter(re.split(r"[_.\-\s]+", re.sub(r"(\.(mtx|tsv|csv|txt|gz))+$", "", file.name.lower())))
+
+
+def _role(file: File, shared: Counter[str], lines: list[list[str]]) -> int:
+    """Return 1 for a list of genes, -1 for one of cells, 0 if it is neither by name nor by content."""
+    name = " ".join(_words(file) - shared)
+    if re.search("barcode|cell", name):
+        return -1
+    if re.search("gene|feature|symbol|peak", name):
+        return 1
+    columns = list(zip(*lines[1:], strict=False))
+    genes, cells = (max((test(column) for column in columns), default=0) for test in (like_genes, like_barcodes))
+    return genes - cells
+
+
+def _frame(lists: Mapping[File, list[list[str]]], count: int) -> Any:
+    """Return a table with the columns of the lists of one side. Columns of numbers alone are no names."""
+    import pandas
+
+    columns: dict[str, list[str]] = {}
+    for file, lines in lists.items():
+        width = max(map(len, lines))
+        named = lines[0] if len(lines) > count else [f"{file.name} {i + 1}" for i in range(width)]
+        for i, name in enumerate([""] * (width - len(named)) + named):
+            values = [line[i] if i < len(line) else "" for line in lines[-count:]]
+            if not all(map(is_number, values)):
+                columns[name if name and name not in columns else f"{file.name} {i + 1}"] = values
+    return pandas.DataFrame(columns, index=range(count))
+
+
+def read_text(source: Source, choices: Choices) -> Stored:
+    """Read a table of text: a heading, and in each line names and numbers."""
+    import numpy
+    import pandas
+    from scipy import sparse
+
+    label = source.file.label
+    heading, *_ = lines = list(itertools.islice(lines_of(source.file.path), 2))
+    texts = leading_texts(lines[1])
+    if len(heading) == len(lines[1]) - 1:
+        heading = ["", *heading]  # as R's write.table leaves it
+    columns = heading[texts:]
+    numbered = (list(map(str, range(first, first + len(columns)))) for first in (0, 1))  # as pandas names columns
+    if all(map(is_number, columns)) and columns not in numbered:
+        raise InputError(f"{label}: the first line has numbers, and no names. Add a heading.")
+    described = _described(columns, label)
+    counted = [texts + i for i in range(len(columns)) if i not in described]
+    names: list[list[str]] = []
+    values, positions, starts = [], [], [0]
+    shapes: set[re.Pattern[str]] = set()
+    for number, line in enumerate(itertools.islice(lines_of(source.file.path), 1, None), 2):
+        if len(line) != len(heading):
+            raise InputError(
+                f"{label}: line {number}, {line[0]!r}, has {len(line)} fields, and the heading has {len(heading)}. The "
+                "file is damaged or incomplete."
+            )
+        fields = [line[i] for i in counted]
+        try:
+            row = numpy.array(fields, dtype=float)
+        except ValueError:
+            at = next(i for i in counted if not is_number(line[i]))
+            raise InputError(
+                f"{label}: line {number}, {line[0]!r}, column {heading[at]!r}: {line[at]!r} is empty or not a number. "
+                "Write each count as a number, 0 included."
+            ) from None
+        text = ",".join(fields)
+        shapes |= {shape for shape in (THOUSANDS, PLAIN) if shape not in shapes and shape.search(text)}
+        if len(shapes) > 1:
+            raise InputError(
+                f"{label}: line {number}, {line[0]!r}, has numbers such as 1.000 or 1,000 beside whole ones: one or a "
+                "thousand? Write the numbers without separators of thousands."
+            )
+        names.append(line)
+        positions.append(numpy.flatnonzero(row))
+        values.append(row[positions[-1]])
+        starts.append(starts[-1] + len(values[-1]))
+    matrix: Any = sparse.csr_array(
+        (numpy.concatenate(values), numpy.concatenate(positions), starts), shape=(len(names), len(counted))
+    )
+    side = pandas.DataFrame(
+        {name or f"column {i + 1}": [line[i] for line in names] for i, name in enumerate(heading[:texts])}
+        | {heading[texts + i]: [line[texts + i] for line in names] for i in sorted(described)}
+    )
+    top = pandas.DataFrame({"heading": [heading[i] for i in counted]})
+    if rows := _described([line[0] for line in names], label):
+        top = top.assign(**{names[i][0]: [names[i][at] for at in counted] for i in sorted(rows)})
+        kept = [i for i in range(len(names)) if i not in rows]
+        matrix, side = matrix[kept], side.iloc[kept]
+    stored = oriented(matrix, side, top, label=label, choices=choices, sure=False)
+    for what, lines_or_columns in (
+        ("Columns", [columns[i] for i in described]),
+        ("Lines", [names[i][0] for i in rows]),
+    ):
+        if lines_or_columns:
+            stored.notes.append(f"{what} that describe and do not count: {', '.join(sorted(lines_or_columns))}.")
+    return stored
+
+
+def _described(names: Sequence[str], label: str) -> set[int]:
+    """Return the positions of names of measures, which are no genes or cells.
+
+    Raises:
+        InputError: A few names among barcodes are none.
+    """
+    described = {
+        i for i, name in enumerate(names) if any(p.fullmatch(name.strip()) for p in (DESCRIPTION, SAMPLE_COLUMN))
+    }
+    others = [name for i, name in enumerate(names) if i not in described and not BARCODE.fullmatch(name)]
+    if 0 < len(others) <= 0.05 * len(names):
+        raise InputError(
+            f"{label}: {', '.join(others[:5])} among barcodes: cells or measures? Give cells barcodes, remove measures."
+        )
+    return described
+
+
+THOUSANDS, PLAIN = (re.compile(rf"(^|,){number}(,|$)") for number in (r"[1-9]\d{0,2}\.000", r"\d+"))
+"""Numbers in a table, with commas as points: 1.000 beside 7 can be one or a thousand."""
