@@ -72,7 +72,6 @@ def copy_object(
         "TaggingDirective": "REPLACE",
         **({"MetadataDirective": "REPLACE", "Metadata": dict(metadata)} if metadata is not None else {}),
         **properties,
-        **properties,
         **_supported(s3, AnnotationDirective="EXCLUDE", **({"IfNoneMatch": "*"} if only_if_new else {})),
     }
     with Workers(1) as workers, workers:

@@ -89,9 +89,14 @@ def payload(fake_s3: FakeS3, s3: S3Client) -> Payload:
     return payload_of(s3)
 
 
-def payload_of(s3: S3Client | None, memory: int = 40 * MIB) -> Payload:
-    dereferencer = Dereferencer(stores=[STORE], s3=s3, memory=memory)
-    return dereferencer.payload(Pointer(*KEY), size=len(DATA), message_id="m-1", sha256=SHA256)
+def payload_of(s3: S3Client | None, memory: int = 40 * MIB, **members: Any) -> Payload:
+    return handed_off(Dereferencer(stores=[STORE], s3=s3, memory=memory), **members)
+
+
+def handed_off(
+    dereferencer: Dereferencer, *, size: int = len(DATA), sha256: str | None = SHA256, **members: Any
+) -> Payload:
+    return dereferencer.payload(Pointer(*KEY), size=size, message_id="m-1", sha256=sha256, **members)
 
 
 def ranges(fake_s3: FakeS3) -> list[tuple[int, int]]:
@@ -121,9 +126,7 @@ def test_small_payload_needs_no_thread_and_one_request(fake_s3: FakeS3, s3: S3Cl
     fake_s3.put(*KEY, data)
     found: list[int] = []
     fake_s3.before_get = lambda _: found.append(len(threads()))
-    dereferencer = Dereferencer(stores=[STORE], s3=s3)
-    sha256 = hashlib.sha256(data).hexdigest()
-    assert dereferencer.payload(Pointer(*KEY), size=len(data), message_id="m-1", sha256=sha256).read() == data
+    assert payload_of(s3, size=len(data), sha256=hashlib.sha256(data).hexdigest()).read() == data
     assert found == [0]
 
 
@@ -138,8 +141,7 @@ def test_download_without_pwrite_writes_in_order(
 def test_read_needs_no_second_copy(fake_s3: FakeS3, s3: S3Client) -> None:
     size = 64 * MIB
     fake_s3.put(*KEY, Zeros(size))
-    sha256 = hashlib.sha256(bytes(size)).hexdigest()
-    payload = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=size, message_id="m-1", sha256=sha256)
+    payload = payload_of(s3, size=size, sha256=hashlib.sha256(bytes(size)).hexdigest())
     tracemalloc.start()
     try:
         assert len(payload.read()) == size
@@ -238,7 +240,7 @@ def test_whole_object_instead_of_a_range_is_unavailable(payload: Payload, fake_s
 @pytest.mark.parametrize("limit", [MIB, 3 * MIB])
 def test_memory_stays_within_its_limit(limit: int, payload: Payload, s3: S3Client) -> None:
     dereferencer = Dereferencer(stores=[STORE], s3=s3, memory=limit)
-    found = dereferencer.payload(Pointer(*KEY), size=len(DATA), message_id="m-1", sha256=SHA256)
+    found = handed_off(dereferencer)
     held = [dereferencer._memory.held for _ in found.iter_chunks(100_000)]
     assert 0 < max(held) <= limit + RESERVE_BYTES
     assert dereferencer._memory.held == 0
@@ -246,10 +248,7 @@ def test_memory_stays_within_its_limit(limit: int, payload: Payload, s3: S3Clien
 
 def test_idle_stream_does_not_stop_another(payload: Payload, s3: S3Client) -> None:
     dereferencer = Dereferencer(stores=[STORE], s3=s3, memory=MIB)
-    streams = [
-        dereferencer.payload(Pointer(*KEY), size=len(DATA), message_id="m-1", sha256=SHA256).iter_chunks()
-        for _ in range(3)
-    ]
+    streams = [handed_off(dereferencer).iter_chunks() for _ in range(3)]
     begun = [next(chunks) for chunks in streams]
     for first, chunks in reversed(list(zip(begun, streams, strict=True))):
         assert first + b"".join(chunks) == DATA
@@ -260,7 +259,7 @@ def test_closed_stream_leaves_no_connection(payload: Payload, fake_s3: FakeS3) -
     s3 = fake_s3.client()
     s3.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
     dereferencer = Dereferencer(stores=[STORE], s3=s3)
-    found = dereferencer.payload(Pointer(*KEY), size=len(DATA), message_id="m-1", sha256=SHA256)
+    found = handed_off(dereferencer)
     with closing(found.iter_chunks()) as chunks:
         next(chunks)
     assert threads() == []
@@ -358,7 +357,7 @@ def test_failed_download_closes_its_file_once(
         close(target)
 
     monkeypatch.setattr(FileTarget, "close", note)
-    found = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=len(DATA), message_id="m-1", **members)
+    found = payload_of(s3, **{"sha256": None, **members})
     del fake_s3.objects[KEY]
     with pytest.raises(PayloadMissing):
         found.download_to(tmp_path / "file")
@@ -422,7 +421,7 @@ def test_payload_without_sha256_is_pinned_to_a_proved_object(
 ) -> None:
     value = {"crc64nvme": "AAAAAAAAAAE=", "crc32": "AAAAAQ=="}[checksum]
     members: Any = {checksum: value}
-    found = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=len(DATA), message_id="m-1", **members)
+    found = payload_of(s3, sha256=None, **members)
     setattr(fake_s3.objects[KEY], checksum, value)
     assert found.read() == DATA
     assert len(fake_s3.requests_of("HEAD")) == 1
@@ -435,11 +434,10 @@ def test_payload_without_sha256_is_pinned_to_a_proved_object(
 
 @pytest.mark.parametrize("members", [{}, {"crc32": "AAAAAQ=="}])
 def test_payload_without_common_checksum_is_one_request(
-    members: dict[str, str], read: Callable[[Payload], bytes], payload: Payload, s3: S3Client, fake_s3: FakeS3
+    members: Any, read: Callable[[Payload], bytes], payload: Payload, s3: S3Client, fake_s3: FakeS3
 ) -> None:
     """botocore compares S3's checksum of a whole response."""
-    options: Any = members
-    found = Dereferencer(stores=[STORE], s3=s3).payload(Pointer(*KEY), size=len(DATA), message_id="m-1", **options)
+    found = payload_of(s3, sha256=None, **members)
     assert read(found) == DATA
     (headers,) = [headers for headers in fake_s3.headers if "range" not in headers][len(members) :]
     assert headers["x-amz-checksum-mode"] == "ENABLED"
