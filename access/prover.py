@@ -8,7 +8,7 @@ proof rests on no assumption about them. ARNs are compared component by componen
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,8 @@ class Counterexample:
     allowed: bool
     """True: the policy allows it, the intent does not. False: the intent allows it, the policy does not."""
     request: Mapping[str, str]
+    possible: bool = True
+    """Whether AWS can receive the request. The proof is about more requests than that."""
 
     def __str__(self) -> str:
         decision = "allows" if self.allowed else "denies"
@@ -75,8 +77,7 @@ def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> I
         )
         question = repr((own, wanted))
         if question not in _PROVED:
-            resources = _all_resources(own) + [pattern for grant in wanted.grants for pattern in grant.resources]
-            request = _Request(action, _resources_of(resource, resources))
+            request = _Request.on(action, resource)
             actual, intended = _allowed_by_resource(request, own, intent), _intended(request, wanted)
             yield from _differences(resource.arn, request, actual, intended, question)
 
@@ -102,9 +103,7 @@ def prove_role(
         question = repr((parts, bool(role.bounds), wanted))
         if question in _PROVED:
             continue
-        resources = [pattern for part in parts for pattern in _all_resources(part)]
-        resources += [pattern for permission in wanted for pattern in permission.resources]
-        request = _Request(action, _Resources(resources), caller=role.arn)
+        request = _Request(action, caller=role.arn)
         actual = _decide(request, own, resource_policy=False)
         granted = [_permission(request, permission) for permission in wanted]
         allowed = z3.Or(*granted, _any(request, own_stated, "Allow", resource_policy=False))
@@ -132,14 +131,14 @@ def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexa
         intent = ResourceIntent(resource.kind, arn, resource.account)
         for action in _actions_on(resource, _all_actions([*old, *new])) if old != new else ():
             parts = [_narrowed(statements, action) for statements in (new, old)]
-            request = _Request(action, _resources_of(resource, _all_resources(parts[0] + parts[1])))
+            request = _Request.on(action, resource)
             allowed, was = (_allowed_by_resource(request, part, intent) for part in parts)
             yield from _differences(arn, request, allowed, z3.And(allowed, was))
     for arn, role in sorted(after.roles.items()):
         old, new = _statements_of(before.roles.get(arn)), _statements_of(role)
         for action in representatives(_all_actions([*old, *new]), ("iam", "sts")) if old != new else ():
             parts = [_narrowed(statements, action) for statements in (new, old)]
-            request = _Request(action, _Resources(_all_resources(parts[0] + parts[1])), caller=arn)
+            request = _Request(action, caller=arn)
             allowed, was = (_decide(request, part, resource_policy=False) for part in parts)
             yield from _differences(arn, request, allowed, z3.And(allowed, was))
 
@@ -154,21 +153,12 @@ def _actions_on(resource: ResourcePolicy, patterns: list[str]) -> list[str]:
     return representatives(patterns, services, others=not services)
 
 
-def _resources_of(resource: ResourcePolicy, patterns: list[str]) -> "_Resources":
-    root = None if resource.kind == "endpoint" else resource.arn
-    return _Resources(patterns, root=root, has_parts=resource.kind == "bucket")
-
-
 def _statements_of(role: Role | None) -> list[Statement]:
     return [statement for policy in (role.policies if role else ()) for statement in policy["Statement"]]
 
 
 def _all_actions(statements: Iterable[Statement]) -> list[str]:
     return [pattern for statement in statements for pattern in _action_patterns(statement)]
-
-
-def _all_resources(statements: Iterable[Statement]) -> list[str]:
-    return [pattern for statement in statements for pattern in _resource_patterns(statement)]
 
 
 def _modelled(statements: Sequence[Statement]) -> Sequence[Statement]:
@@ -181,10 +171,7 @@ def _modelled(statements: Sequence[Statement]) -> Sequence[Statement]:
 
 
 def _narrowed(statements: Iterable[Statement], action: str) -> list[Statement]:
-    """Return the statements about an action, without their actions and names.
-
-    With fewer patterns of resources, more resources are plain.
-    """
+    """Return the statements about an action, without their actions and names."""
     return [
         {name: value for name, value in statement.items() if name not in ("Sid", "Action", "NotAction")}
         for statement in statements
@@ -203,11 +190,11 @@ def _differences(
     differ = z3.simplify(z3.Xor(actual, intended))
     if not z3.is_false(differ):
         formula = z3.And(request.facts(), differ)
-        answer, model = _solve(formula, request.plausible())
+        answer, model, possible = _solve(formula, request.plausible())
         if answer == z3.unknown:
             # Single resources and values of variables are easier. They cannot prove that there is no difference.
             for values in request.examples():
-                answer, model = _solve(z3.simplify(z3.substitute(formula, *values)))
+                answer, model, possible = _solve(z3.simplify(z3.substitute(formula, *values)))
                 if answer == z3.sat:
                     request.assume(values)
                     break
@@ -215,27 +202,27 @@ def _differences(
                 raise Undecided(f"{arn}, {request.action}: the solver's time is over")
         if answer == z3.sat:
             allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
-            yield Counterexample(arn, allowed, request.describe(model))
+            yield Counterexample(arn, allowed, request.describe(model), possible)
             return
     if question:
         _PROVED.add(question)
 
 
-def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[Any, Any]:
-    """Return the solver's answer, and its model for `sat`: a plausible one if there is one."""
+def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[Any, Any, bool]:
+    """Return the solver's answer, and its model for `sat`: a plausible one if there is one, which is the last value."""
     solver = z3.Solver()
     solver.set("timeout", _TIMEOUT_MS)
     solver.add(question)
     answer = solver.check()
     if answer != z3.sat:
-        return answer, None
+        return answer, None, False
     model = solver.model()
     if plausible is not None:
         solver.add(plausible)
         solver.set("timeout", _PLAUSIBLE_MS)
         if solver.check() == z3.sat:
-            model = solver.model()
-    return answer, model
+            return answer, solver.model(), True
+    return answer, model, False
 
 
 # A request -----------------------------------------------------------------------------------------------------------
@@ -253,205 +240,244 @@ _KINDS = {
     FEDERATED: "an identity provider",
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9:/-]+)\}")
-_COMPONENTS = ("arn", "partition", "service", "region", "account", "resource")
+
+
+class _Text:
+    """An unknown text that patterns test.
+
+    If no pattern has a variable, a few candidates represent all texts. Otherwise it is an unknown string.
+    """
+
+    def __init__(self, name: str, *, known: Iterable[str] = (), possible: Callable[[str], bool] | None = None) -> None:
+        self.tests: dict[str, z3.BoolRef] = {}
+        """Whether the text matches a pattern."""
+        self.is_string = False
+        self._name, self._unknown, self._which = name, z3.String(name), z3.Int(f"which {name}")
+        self._known, self._possible = tuple(known), possible or (lambda _: True)
+        self._candidates: list[str] = []
+
+    @property
+    def string(self) -> Any:
+        """The text as an unknown string."""
+        self.is_string = True
+        return self._unknown
+
+    def like(self, pattern: str) -> z3.BoolRef:
+        """Return whether the text matches a pattern without variables."""
+        return self.tests.setdefault(pattern, z3.Bool(f"{self._name} ~ {pattern}"))
+
+    def equals(self, value: str) -> z3.BoolRef:
+        """Return whether the text is a value, in which `*` and `?` are characters."""
+        return self.like(value.translate(_LITERAL))
+
+    def facts(self) -> list[z3.BoolRef]:
+        """Return what relates the tests to the text."""
+        texts = None if self.is_string else witnesses(frozenset([*self.tests, *self._known]))
+        self._candidates = sorted(filter(self._possible, texts or ()))
+        assert texts is None or self._candidates, self._name
+        if texts is None:
+            return [test == _like(self.string, pattern) for pattern, test in self.tests.items()]
+        return [
+            z3.Or([self._which == index for index, _ in enumerate(self._candidates)]),
+            *(test == self.is_one_of(regex(pattern).fullmatch) for pattern, test in self.tests.items()),
+        ]
+
+    def is_one_of(self, accepts: Callable[[str], object]) -> z3.BoolRef:
+        """Return whether the text is one of the candidates that a function accepts. A string may be any text."""
+        own = [self._which == index for index, candidate in enumerate(self._candidates) if accepts(candidate)]
+        return z3.Or(own) if self._candidates else z3.BoolVal(True)
+
+    def given(self, text: str) -> list[tuple[Any, Any]]:
+        """Return the unknowns with their values for one text."""
+        tests = [(test, z3.BoolVal(bool(regex(pattern).fullmatch(text)))) for pattern, test in self.tests.items()]
+        return [(self._unknown, z3.StringVal(text)), *tests]
+
+    def describe(self, text_of: Callable[[Any], str]) -> str:
+        """Return the text of a model."""
+        if not self._candidates:
+            return text_of(self._unknown)
+        return self._candidates[int(text_of(self._which))].translate(_READABLE)
+
+
+_LITERAL = {ord("*"): "\ue100", ord("?"): "\ue101"}
+_READABLE = {0xE100: "*", 0xE101: "?"}
 
 
 class _Key:
     """A context key: its presence, and its value or values. The value of an ARN key has components."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, account: _Text) -> None:
         self.name = name
         self.present = z3.Bool(f"{name}?")
-        self.parts = [z3.String(f"{name} {part}") for part in _COMPONENTS] if name.lower() in _ARN_KEYS else None
-        # One value for each test of the key suffices to satisfy or violate all tests. `_count_use` checks the number.
-        self.values = [z3.String(f"{name} {n}") for n in range(5)] if name.lower() in _MULTIVALUED_KEYS else None
         self.uses = 0
-        self.is_variable = False
-        self._joined = False
+        self.is_arn = name.lower() in _ARN_KEYS
+        # One value for each test of the key suffices to satisfy or violate all tests. `_count_use` checks the number.
+        count = 5 if name.lower() in _MULTIVALUED_KEYS else 0
+        self.values = [_Text(f"{name} {n}") for n in range(count)]
+        self.texts = self.values or ([] if self.is_arn else [_Text(name)])
+        if self.is_arn:
+            # Only the last component may contain a colon. Otherwise one string could be two ARNs.
+            self.texts = [
+                _Text(f"{name} {part}", known=["*:*", known], possible=None if part == "resource" else _has_no_colon)
+                for part, known in _COMPONENTS.items()
+            ]
+            if name.lower() == "aws:principalarn":
+                self.texts[4] = account  # AWS sets the key to the caller's ARN
 
     @property
-    def value(self) -> Any:
-        """The value as one string."""
+    def string(self) -> Any:
+        """The value as one string. An ARN's components have a colon between them."""
         if self.values:
-            return z3.Concat(*(part for value in self.values for part in (value, z3.StringVal(" "))))
-        if self.parts is None:
-            return z3.String(self.name)
-        self._joined = True
-        joined = [self.parts[0]]
-        for part in self.parts[1:]:
-            joined += [z3.StringVal(":"), part]
-        return z3.Concat(*joined)
+            raise Unmodelled(f"{self.name}, which has several values, compared as one")
+        joined = [self.texts[0].string]
+        for text in self.texts[1:]:
+            joined += [z3.StringVal(":"), text.string]
+        return z3.Concat(*joined) if len(joined) > 1 else joined[0]
 
-    def facts(self) -> list[z3.BoolRef]:
-        # Only the last component may contain a colon. Otherwise one string could be two ARNs.
-        return [z3.Not(z3.Contains(part, ":")) for part in (self.parts or [])[:-1]] if self._joined else []
+    def describe(self, text_of: Callable[[Any], str]) -> str:
+        """Return the value of a model."""
+        return (":" if self.is_arn else " ").join(text.describe(text_of) for text in self.texts)
 
 
-class _Resources:
-    """The resource of a request: any, or `root`, or with `has_parts` also a part of it, such as a bucket's object.
+_COMPONENTS = {"arn": "arn", "partition": "aws", "service": "iam", "region": ""} | {
+    "account": "999999999999",
+    "resource": "role/other",
+}
+"""The components of an ARN, each with a value for counterexamples."""
 
-    If no pattern has a variable, a few candidates represent all resources. Otherwise it is an unknown string.
-    """
 
-    def __init__(self, patterns: Iterable[str], *, root: str | None = None, has_parts: bool = False) -> None:
-        self._root = root
-        self._has_parts = has_parts
-        self._patterns = set(patterns)
-        own = [root, f"{root}/*"] if root else []
-        fixed = not any("${" in pattern for pattern in self._patterns)
-        texts = witnesses(frozenset([*self._patterns, *own])) if fixed else None
-        self._plain = texts is not None
-        self._candidates = sorted(filter(self._is_possible, texts or ()))
-        self._which = z3.Int("which resource")
-        self._any = z3.String("resource")
-
-    def _is_possible(self, resource: str) -> bool:
-        return (
-            self._root is None or resource == self._root or (self._has_parts and resource.startswith(f"{self._root}/"))
-        )
-
-    def facts(self) -> list[z3.BoolRef]:
-        if self._plain:
-            return [self._which >= 0, self._which < len(self._candidates)]
-        if self._root is None:
-            return []
-        below = z3.PrefixOf(z3.StringVal(f"{self._root}/"), self._any) if self._has_parts else z3.BoolVal(False)
-        return [z3.Or(self._any == z3.StringVal(self._root), below)]
-
-    def plausible(self) -> z3.BoolRef:
-        """Return whether the resource is an ARN."""
-        if not self._plain:
-            return z3.PrefixOf("arn:", self._any)
-        return z3.Or([self._which == n for n, resource in enumerate(self._candidates) if resource.count(":") > 4])
-
-    def like(self, pattern: str, request: "_Request") -> z3.BoolRef:
-        if not self._plain:
-            return request.like(self._any, pattern)
-        return z3.Or(
-            [
-                self._which == index
-                for index, candidate in enumerate(self._candidates)
-                if regex(pattern).fullmatch(candidate)
-            ]
-        )
-
-    def examples(self, value: str) -> Iterator[tuple[Any, Any]]:
-        """Yield the unknown resource with resources that match one of the patterns each, with a value for variables."""
-        for pattern in sorted(self._patterns):
-            example = _VARIABLE.sub(value, pattern).replace("*", "any-other").replace("?", "x")
-            yield self._any, z3.StringVal(example)
-
-    def describe(self, model: z3.ModelRef, assumed: Sequence[tuple[Any, Any]] = ()) -> str:
-        """Return the resource of a model."""
-        if self._plain:
-            index: int = model.eval(self._which, model_completion=True).as_long()
-            return self._candidates[index]
-        return str(model.eval(z3.substitute(self._any, *assumed), model_completion=True)).strip('"')
+def _has_no_colon(text: str) -> bool:
+    return ":" not in text
 
 
 class _Request:
-    """All requests for one action. `caller`: the role whose own policies are decided."""
+    """All requests for one action.
 
-    def __init__(self, action: str, resources: _Resources, *, caller: str | None = None) -> None:
+    The resource is any, or `root`, or with `has_parts` also a part of it, such as a bucket's object. `caller`: the role
+    whose own policies are decided.
+    """
+
+    def __init__(
+        self, action: str, *, root: str | None = None, has_parts: bool = False, caller: str | None = None
+    ) -> None:
         self.action = action
-        self._caller = caller
+        self._caller, self._root, self._has_parts = caller, root, has_parts
         self.kind = z3.Int("who")
-        self.account = z3.String("account")
-        self.name = z3.String("name of service or identity provider")
-        self._resources = resources
+        self.account = _Text("account", known=["*:*", "999999999999"], possible=_has_no_colon)
+        self.name = _Text("name of service or identity provider", known=["other.amazonaws.com"])
+        own = [root, f"{root}/*"] if root else []
+        self.resource = _Text("resource", known=own, possible=self._is_possible)
         self.assumed: list[tuple[Any, Any]] = []
-        self._keys: dict[str, _Key] = {}
+        self.keys: dict[str, _Key] = {}
+        self._variables: set[str] = set()
+        self._patterns: set[str] = set()
+
+    @classmethod
+    def on(cls, action: str, resource: ResourcePolicy) -> "_Request":
+        """Return the requests that a resource's policy decides. A VPC endpoint's policy decides about all resources."""
+        root = None if resource.kind == "endpoint" else resource.arn
+        return cls(action, root=root, has_parts=resource.kind == "bucket")
+
+    def _is_possible(self, resource: str) -> bool:
+        root = self._root
+        return root is None or resource == root or (self._has_parts and resource.startswith(f"{root}/"))
 
     def key(self, name: str) -> _Key:
-        return self._keys.setdefault(name.lower(), _Key(name))
+        return self.keys.setdefault(name.lower(), _Key(name, self.account))
 
-    def like(self, value: Any, pattern: str) -> z3.BoolRef:
-        """Return whether a string matches a pattern with the values of this request as variables."""
+    def like(self, value: "_Text | _Key", pattern: str) -> z3.BoolRef:
+        """Return whether a value matches a pattern with the values of this request as variables."""
         pieces = _VARIABLE.split(pattern)
         if len(pieces) == 1:
-            return _like(value, pattern)
+            text = value.texts[0] if isinstance(value, _Key) and not value.is_arn and not value.values else value
+            return text.like(pattern) if isinstance(text, _Text) else _like(text.string, pattern)
         *_, last = pieces
         if any(wildcard in piece for piece in (*pieces[::2][:-1], last.removesuffix("*")) for wildcard in "*?"):
             raise Unmodelled(f"wildcards before a variable in {pattern!r}")
+        self._variables |= {name.lower() for name in pieces[1::2]}
         keys = [self.key(name) for name in pieces[1::2]]
-        for key in keys:
-            key.is_variable = True
         pieces[-1] = last.removesuffix("*")
         terms = [
-            keys[n // 2].value if n % 2 else z3.StringVal(piece) for n, piece in enumerate(pieces) if n % 2 or piece
+            keys[n // 2].string if n % 2 else z3.StringVal(piece) for n, piece in enumerate(pieces) if n % 2 or piece
         ]
-        expected = z3.Concat(*terms)
-        matched = z3.PrefixOf(expected, value) if last.endswith("*") else expected == value
+        expected = z3.Concat(*terms) if len(terms) > 1 else terms[0]
+        matched = z3.PrefixOf(expected, value.string) if last.endswith("*") else expected == value.string
         # A variable without a value matches nothing.
         return z3.And(*(key.present for key in keys), matched)
 
     def facts(self) -> z3.BoolRef:
         """Return the facts that hold for every request."""
-        facts = [self.kind >= ANONYMOUS, self.kind <= FEDERATED, *self._resources.facts()]
-        for name, key in self._keys.items():
-            facts += key.facts()
+        facts = [self.kind >= ANONYMOUS, self.kind <= FEDERATED]
+        for name, key in self.keys.items():
             if name == "aws:principalarn":
-                # AWS sets it to the caller's ARN, for users and roles only.
-                assert key.parts
-                of_caller = z3.And(self.kind == PRINCIPAL, key.parts[4] == self.account)
-                facts.append(z3.Implies(key.present, of_caller))
+                # AWS sets it for users and roles only.
+                facts.append(z3.Implies(key.present, self.kind == PRINCIPAL))
             if name == "aws:securetransport":
                 facts.append(key.present)
+        texts = [self.account, self.name, self.resource, *(text for key in self.keys.values() for text in key.texts)]
+        facts += [fact for text in dict.fromkeys(texts) for fact in text.facts()]
+        if self.resource.is_string and self._root:
+            below = [z3.PrefixOf(z3.StringVal(f"{self._root}/"), self.resource.string)] if self._has_parts else []
+            facts.append(z3.Or(self.resource.string == z3.StringVal(self._root), *below))
+        for key in self.keys.values():
+            facts += [z3.Not(z3.Contains(text.string, ":")) for text in key.texts[:-1] if key.is_arn and text.is_string]
         return z3.And(facts)
 
     def plausible(self) -> z3.BoolRef:
         """Return facts of requests that AWS can receive. The proof does not use them, only its counterexamples."""
-        digits = z3.Loop(z3.Range("0", "9"), 12, 12)
-        facts = [z3.Or(self.kind == PRINCIPAL, self.kind == SERVICE), z3.InRe(self.account, digits)]
-        facts += [
-            z3.Implies(self.kind == SERVICE, z3.SuffixOf(".amazonaws.com", self.name)),
-            self._resources.plausible(),
+        facts = [
+            z3.Or(self.kind == PRINCIPAL, self.kind == SERVICE),
+            self.account.is_one_of(re.compile(r"[0-9]{12}").fullmatch),
+            self.name.is_one_of(lambda text: text.endswith(".amazonaws.com")),
+            self.resource.is_one_of(lambda text: text.count(":") > 4),
         ]
-        for name, key in self._keys.items():
-            if key.parts:
-                facts += [key.parts[0] == "arn", key.parts[1] == "aws"]
-            if key.parts and name == "aws:principalarn":
-                facts += [key.present == (self.kind == PRINCIPAL), key.parts[2] == "iam", key.parts[3] == ""]
-                facts.append(z3.PrefixOf("role/", key.parts[5]))
+        for name, key in self.keys.items():
+            if not key.is_arn:
+                facts += [text.string != "" if text.is_string else text.is_one_of(bool) for text in key.texts]
+            if key.is_arn:
+                facts += [key.texts[0].is_one_of("arn".__eq__), key.texts[1].is_one_of("aws".__eq__)]
+            if name == "aws:principalarn":
+                facts += [key.present == (self.kind == PRINCIPAL), key.texts[2].is_one_of("iam".__eq__)]
+                facts += [key.texts[3].is_one_of("".__eq__), key.texts[5].is_one_of(re.compile("role/.+").fullmatch)]
         return z3.And(facts)
 
     def examples(self) -> Iterator[list[tuple[Any, Any]]]:
         """Yield single resources, with one value for all variables: that of the resource, or another one."""
-        one = z3.StringVal("one")
         variables = [
-            (unknown, value)
-            for key in self._keys.values()
-            if key.is_variable and key.parts is None and key.values is None
-            for unknown, value in ((key.present, z3.BoolVal(True)), (key.value, one))
+            pair
+            for key in map(self.key, sorted(self._variables))
+            if not key.is_arn
+            for pair in ((key.present, z3.BoolVal(True)), *key.texts[0].given("one"))
         ]
-        for resource in (*self._resources.examples("one"), *self._resources.examples("two")):
-            yield [resource, *variables]
+        for value in ("one", "two"):
+            for pattern in sorted(self._patterns):
+                example = _VARIABLE.sub(value, pattern).replace("*", "any-other").replace("?", "x")
+                yield [*self.resource.given(example), *variables]
 
     def assume(self, values: list[tuple[Any, Any]]) -> None:
         """Set unknowns to the values with which the solver found a difference."""
         self.assumed = values
 
     def resource_matches(self, patterns: Iterable[str]) -> z3.BoolRef:
-        return z3.Or([self._resources.like(pattern, self) for pattern in patterns])
+        patterns = list(patterns)
+        self._patterns.update(patterns)
+        return z3.Or([self.like(self.resource, pattern) for pattern in patterns])
 
     def describe(self, model: z3.ModelRef) -> dict[str, str]:
         """Return the request that the solver found."""
 
-        def text(term: Any) -> str:
+        def text_of(term: Any) -> str:
             return str(model.eval(z3.substitute(term, *self.assumed), model_completion=True)).strip('"')
 
-        kind = model.eval(self.kind, model_completion=True).as_long()
-        values = {
-            "action": self.action,
-            "resource": self._resources.describe(model, self.assumed),
-            "caller": self._caller or _KINDS[kind],
-        }
+        kind = int(text_of(self.kind))
+        resource = self.resource.describe(text_of)
+        values = {"action": self.action, "resource": resource, "caller": self._caller or _KINDS[kind]}
         if kind == PRINCIPAL and not self._caller:
-            values["account"] = text(self.account)
+            values["account"] = self.account.describe(text_of)
         if kind in (SERVICE, FEDERATED) and not self._caller:
-            values["name"] = text(self.name)
-        for key in self._keys.values():
-            values[key.name] = text(key.value) if text(key.present) == "True" else "(absent)"
+            values["name"] = self.name.describe(text_of)
+        for key in self.keys.values():
+            values[key.name] = key.describe(text_of) if text_of(key.present) == "True" else "(absent)"
         return values
 
 
@@ -461,7 +487,8 @@ def _like(value: Any, pattern: str) -> z3.BoolRef:
     if "*" not in head and "?" not in head:
         if pattern == "*":
             return z3.BoolVal(True)
-        return z3.PrefixOf(z3.StringVal(head), value) if head != pattern else value == z3.StringVal(pattern)
+        text = z3.StringVal(head.translate(_READABLE))
+        return z3.PrefixOf(text, value) if head != pattern else value == text
     any_char = z3.AllChar(z3.ReSort(z3.StringSort()))
     wildcards = {"*": z3.Star(any_char), "?": any_char}
     pieces = [wildcards.get(character, z3.Re(z3.StringVal(character))) for character in pattern]
@@ -510,10 +537,6 @@ def _action_patterns(statement: Statement) -> list[str]:
     return _as_list(statement["NotAction"] if "NotAction" in statement else statement["Action"])
 
 
-def _resource_patterns(statement: Statement) -> list[str]:
-    return _as_list(statement.get("NotResource", statement.get("Resource", [])))
-
-
 def _principal(request: _Request, statement: Statement) -> z3.BoolRef:
     if "NotPrincipal" in statement:
         return z3.Not(_is_one_of(request, statement["NotPrincipal"]))
@@ -531,7 +554,7 @@ def _is_one_of(request: _Request, principals: object) -> z3.BoolRef:
 def _is(request: _Request, kind: str, value: str) -> z3.BoolRef:
     if kind in ("Service", "Federated"):
         expected = SERVICE if kind == "Service" else FEDERATED
-        return z3.And(request.kind == expected, request.name == z3.StringVal(value))
+        return z3.And(request.kind == expected, request.name.equals(value))
     if kind != "AWS":
         raise Unmodelled(f"principal of kind {kind}")
     if value == "*":
@@ -547,7 +570,7 @@ def _is(request: _Request, kind: str, value: str) -> z3.BoolRef:
 
 
 def _of_account(request: _Request, account: str) -> z3.BoolRef:
-    return z3.And(request.kind == PRINCIPAL, request.account == z3.StringVal(account))
+    return z3.And(request.kind == PRINCIPAL, request.account.equals(account))
 
 
 def _is_caller(request: _Request, *arns: str) -> z3.BoolRef:
@@ -562,7 +585,7 @@ def _condition(request: _Request, operator: str, keys: Mapping[str, object]) -> 
 def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
     if operator == "Null":
         return z3.And([key.present == z3.BoolVal(value == "false") for value in values])
-    if key.values is not None or ":" in operator:
+    if key.values or ":" in operator:
         return _tests_list(operator, key, values)
     base = operator.removesuffix("IfExists")
     negative = "Not" in base
@@ -576,10 +599,10 @@ def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3
 def _tests_list(operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
     """Return `ForAnyValue:` or `ForAllValues:` of a multivalued key. An absent key has no values."""
     quantifier, _, base = operator.partition(":")
-    if key.values is None or base not in ("StringEquals", "StringNotEquals") or any("${" in value for value in values):
+    if not key.values or base not in ("StringEquals", "StringNotEquals") or any("${" in value for value in values):
         raise Unmodelled(f"{operator} of {key.name} with {values}")
     _count_use(key)
-    matched = [z3.Or([actual == z3.StringVal(value) for value in values]) for actual in key.values]
+    matched = [z3.Or([actual.equals(value) for value in values]) for actual in key.values]
     tests = [z3.Not(match) for match in matched] if "Not" in base else matched
     match quantifier:
         case "ForAnyValue":
@@ -591,7 +614,7 @@ def _tests_list(operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
 
 def _count_use(key: _Key) -> None:
     key.uses += 1
-    if key.values is not None and key.uses > len(key.values):
+    if key.values and key.uses > len(key.values):
         raise Unmodelled(f"{key.name} is tested more than {len(key.values)} times")
 
 
@@ -600,22 +623,26 @@ def _value_matches(request: _Request, operator: str, key: _Key, value: str) -> z
         case "StringEquals":
             if "${" in value:
                 raise Unmodelled(f"policy variable in {value}")
-            return key.value == z3.StringVal(value)
+            return _equals_text(key, value)
         case "StringLike":
-            return request.like(key.value, value)
+            return request.like(key, value)
         case "ArnEquals" | "ArnLike":
             return _arn_like(request, key, value)
         case "Bool":
-            return key.value == z3.StringVal(value.lower())
+            return _equals_text(key, value.lower())
     raise Unmodelled(f"condition operator {operator}")
 
 
 def _arn_like(request: _Request, key: _Key, pattern: str) -> z3.BoolRef:
     patterns = pattern.split(":", 5)
-    if key.parts is None or len(patterns) != 6:
+    if not key.is_arn or len(patterns) != 6:
         # Documentation does not say what `*` alone matches. No policy needs it.
         raise Unmodelled(f"{key.name} compared as an ARN with {pattern!r}")
-    return z3.And([request.like(part, pattern) for part, pattern in zip(key.parts, patterns, strict=True)])
+    return z3.And([request.like(part, pattern) for part, pattern in zip(key.texts, patterns, strict=True)])
+
+
+def _equals_text(key: _Key, value: str) -> z3.BoolRef:
+    return key.string == z3.StringVal(value) if key.is_arn else key.texts[0].equals(value)
 
 
 def _as_list(value: Any) -> list[str]:
@@ -633,7 +660,7 @@ def _intended(request: _Request, intent: ResourceIntent) -> z3.BoolRef:
         granted.append(_of_account(request, intent.account))
     required = [_has_value(request, key, values) for _, key, values in intent.restrictions]
     if intent.tls_actions:
-        required.append(request.key("aws:SecureTransport").value != z3.StringVal("false"))
+        required.append(z3.Not(_equals_text(request.key("aws:SecureTransport"), "false")))
     return z3.And(z3.Or(granted), *required)
 
 
@@ -664,7 +691,7 @@ def _is_principal(request: _Request, principal: Principal) -> z3.BoolRef:
         case AnyPrincipal():
             return z3.BoolVal(True)
         case Service(name, sources, account):
-            facts = [request.kind == SERVICE, request.name == z3.StringVal(name)]
+            facts = [request.kind == SERVICE, request.name.equals(name)]
             if sources:
                 key = request.key("aws:SourceArn")
                 facts.append(z3.And(key.present, z3.Or([_arn_like(request, key, source) for source in sources])))
@@ -689,13 +716,13 @@ def _conditions_if_present(request: _Request, conditions: Conditions) -> z3.Bool
 def _has_value(request: _Request, name: str, values: tuple[str, ...]) -> z3.BoolRef:
     key = request.key(name)
     _count_use(key)
-    terms = [key] if key.values is None else key.values
-    return z3.And(key.present, *(z3.Or([_equals(request, term, value) for value in values]) for term in terms))
+    if key.values:
+        tests = [z3.Or([actual.equals(value) for value in values]) for actual in key.values]
+        return z3.And(key.present, *tests)
+    return z3.And(key.present, z3.Or([_equals(request, key, value) for value in values]))
 
 
-def _equals(request: _Request, term: Any, value: str) -> z3.BoolRef:
-    if isinstance(term, _Key):
-        if term.parts is not None:
-            return _arn_like(request, term, value)
-        term = term.value
-    return request.like(term, value) if isinstance(value, Like) else term == z3.StringVal(value)
+def _equals(request: _Request, key: _Key, value: str) -> z3.BoolRef:
+    if key.is_arn:
+        return _arn_like(request, key, value)
+    return request.like(key, value) if isinstance(value, Like) else _equals_text(key, value)

@@ -455,7 +455,7 @@ class StackIntent:
         role = self.service_role(
             f"{construct}Role",
             "codebuild",
-            may("s3:GetObject s3:GetObjectVersion", f"{assets}/*"),
+            may("s3:GetObject s3:GetObjectVersion", f"{assets}/{self.asset(contexts)}"),
             may("s3:GetBucketLocation", assets),
             may(LOG, self.att(logs)),
             may(f"{ECR_PULL} {ECR_PUSH} ecr:DescribeImages", self.att(repository)),

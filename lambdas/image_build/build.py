@@ -8,6 +8,8 @@ from image_build.settings import Settings
 LOG_LINES = 15
 LOG_CHARACTERS = 1200
 """CloudFormation accepts 4 KB in a custom resource's response, and displays less than that."""
+MOST_BUILDS = 4
+"""Builds of one request. The role may read its own source only, and IAM takes seconds to apply a changed policy."""
 REQUEST = "REQUEST"
 """Variable of a build with the id of the request that started it."""
 
@@ -38,10 +40,11 @@ class Builder:
         """
         if digest := self._find(settings):
             return digest
-        build = self._own_build(settings, request)
-        if not build:
-            self._start(settings, request)
+        builds = self._own_builds(settings, request)
+        if not builds or (_is_source_missing(builds[0]) and len(builds) < MOST_BUILDS):
+            self._start(settings, request, number=len(builds))
             return None
+        build = builds[0]
         if build["buildStatus"] == "IN_PROGRESS":
             return None
         if build["buildStatus"] != "SUCCEEDED":
@@ -54,7 +57,7 @@ class Builder:
             )
         return digest
 
-    def _start(self, settings: Settings, request: str) -> None:
+    def _start(self, settings: Settings, request: str, *, number: int) -> None:
         variables = {"TAG": settings.tag, REQUEST: request}
         # If the account's queue of builds is full, the next call starts the build.
         with suppress(self.codebuild.exceptions.AccountLimitExceededException):
@@ -66,16 +69,14 @@ class Builder:
                     {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
                 ],
                 # CodeBuild may not list the build at the next call.
-                idempotencyToken=request,
+                idempotencyToken=f"{request}-{number}",
             )
 
-    def _own_build(self, settings: Settings, request: str) -> dict[str, Any] | None:
-        """Return the request's build, among the last builds of the project."""
+    def _own_builds(self, settings: Settings, request: str) -> list[dict[str, Any]]:
+        """Return the request's builds, among the last builds of the project, the newest first."""
         own = {"name": REQUEST, "value": request, "type": "PLAINTEXT"}
-        return next(
-            (build for build in self._builds(settings) if own in build["environment"].get("environmentVariables", ())),
-            None,
-        )
+        builds = self._builds(settings)
+        return [build for build in builds if own in build["environment"].get("environmentVariables", ())]
 
     def stop(self, settings: Settings) -> list[str]:
         """Stop the project's running builds and return their ids."""
@@ -103,7 +104,7 @@ class Builder:
         return next((str(image["imageDigest"]) for image in response["imageDetails"]), None)
 
     def _explain(self, state: dict[str, Any]) -> str:
-        failed = [phase for phase in state.get("phases", []) if phase.get("phaseStatus") not in (None, "SUCCEEDED")]
+        failed = _failed_phases(state)
         messages = [
             context["message"] for phase in failed for context in phase.get("contexts", []) if context.get("message")
         ]
@@ -124,3 +125,12 @@ class Builder:
         except self.logs.exceptions.ResourceNotFoundException:
             return "(no log)"
         return "\n".join(event["message"].rstrip() for event in events)[-LOG_CHARACTERS:]
+
+
+def _failed_phases(build: dict[str, Any]) -> list[dict[str, Any]]:
+    return [phase for phase in build.get("phases", []) if phase.get("phaseStatus") not in (None, "SUCCEEDED")]
+
+
+def _is_source_missing(build: dict[str, Any]) -> bool:
+    """Return whether a build ended because it could not read its source."""
+    return [phase["phaseType"] for phase in _failed_phases(build)] == ["DOWNLOAD_SOURCE"]

@@ -216,14 +216,8 @@ def _ignored(file: Path) -> list[str]:
 def _grant_build(
     role: iam.Role, *, source: Asset, repository: ecr.IRepository, log_group: logs.ILogGroup, key: kms.IKey | None
 ) -> None:
-    # The statement allows all assets, not only this context. A build begins at once, and IAM takes seconds to apply a
-    # changed policy.
-    allow(
-        role,
-        actions=["s3:GetObject", "s3:GetObjectVersion"],
-        resources=[source.bucket.arn_for_objects("*")],
-        wildcards="Build contexts are assets, whose names change with their content.",
-    )
+    context = source.bucket.arn_for_objects(source.s3_object_key)
+    allow(role, actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[context])
     allow(role, actions=["s3:GetBucketLocation"], resources=[source.bucket.bucket_arn])
     allow(role, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
     if key:

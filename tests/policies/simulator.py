@@ -139,7 +139,7 @@ class Request:
 
 def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
     """Return whether the prover's formula of a policy is true for one request."""
-    asked = prover._Request(request.action, prover._Resources(["${unknown}"]))
+    asked = prover._Request(request.action)
     if isinstance(policy, Role):
         statements = prover._narrowed(prover._statements_of(policy), request.action)
         formula = prover._decide(asked, statements, resource_policy=False)
@@ -147,21 +147,15 @@ def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
         owner = ResourceIntent(policy.kind, policy.arn, policy.account)
         statements = prover._narrowed(policy.policy["Statement"], request.action)
         formula = prover._allowed_by_resource(asked, statements, owner)
-    values = [
-        (asked._resources._any, z3.StringVal(request.resource)),
-        (asked.kind, z3.IntVal(prover.PRINCIPAL if request.account else prover.SERVICE)),
-        (asked.account, z3.StringVal(request.account)),
-        (asked.name, z3.StringVal("" if request.account else request.principal)),
-    ]
+    values = [(asked.kind, z3.IntVal(prover.PRINCIPAL if request.account else prover.SERVICE))]
+    values += [*asked.resource.given(request.resource), *asked.account.given(request.account)]
+    values += asked.name.given("" if request.account else request.principal)
     context = {key.lower(): value for key, value in request.keys.items()}
-    for name, key in asked._keys.items():
+    for name, key in asked.keys.items():
         value = context.get(name, "")
         values.append((key.present, z3.BoolVal(name in context)))
-        if key.parts is not None:
-            parts = [*value.split(":", 5), *[""] * 6][:6]
-            values += [(part, z3.StringVal(text)) for part, text in zip(key.parts, parts, strict=True)]
-        for unknown in key.values or ([] if key.parts is not None else [key.value]):
-            values.append((unknown, z3.StringVal(value)))
+        parts = [*value.split(":", 5), *[""] * 6][:6] if key.is_arn else [value] * len(key.texts)
+        values += [pair for text, part in zip(key.texts, parts, strict=True) for pair in text.given(part)]
     decision = z3.simplify(z3.substitute(formula, *values))
     assert z3.is_true(decision) or z3.is_false(decision), decision
     return bool(z3.is_true(decision))

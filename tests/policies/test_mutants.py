@@ -63,6 +63,8 @@ class Found:
 
     def agreement(self, simulator: Simulator) -> bool | None:
         """Return whether iam-simulate agrees. None: AWS has no such request."""
+        if not self.counterexample.possible:
+            return None
         request, allowed = Request.of(self.counterexample), self.counterexample.allowed
         answers = [simulator.ask(question(policy, request)) for policy in (self.mutant, self.sound)]
         return None if None in answers else answers == [allowed, not allowed]

@@ -12,9 +12,9 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -34,21 +34,25 @@ SIGNED = {
     UNSUBSCRIPTION: _CONFIRMATION,
 }
 _HASHES: dict[str, Callable[[], HashAlgorithm]] = {"1": SHA1, "2": SHA256}
+_Value = TypeVar("_Value")
 _MAXIMUM_CERTIFICATES = 16
 _MAXIMUM_FETCHES = 4
 _WAIT_SECONDS = 10.0
+_MAXIMUM_FAILURES = 100
+_FAILURE = timedelta(seconds=10)
 
 
 class Certificates:
     """A cache of SNS's certificates by URL, for many threads. `fetch` returns the bytes of a URL, or raises OSError.
 
     A certificate is fetched once for all threads that need it at the same time. Up to four are fetched at a time, so
-    that forged requests cannot occupy all threads of a server.
+    that forged requests cannot occupy all threads of a server. A failure is remembered for ten seconds.
     """
 
     def __init__(self, fetch: Callable[[str], bytes]) -> None:
         self._fetch = fetch
         self._known: dict[str, Certificate] = {}
+        self._failed: dict[str, datetime] = {}
         self._pending: dict[str, Future[Certificate]] = {}
         self._lock = Lock()
 
@@ -61,33 +65,42 @@ class Certificates:
             known = self._known.get(url)
             if known and known.not_valid_after_utc >= now:
                 return known
+            if url in self._failed and now - self._failed[url] < _FAILURE:
+                raise MessagingUnavailable(f"no certificate at {url}: it could not be fetched a moment ago")
             is_first = url not in self._pending
             if is_first and len(self._pending) >= _MAXIMUM_FETCHES:
                 raise MessagingUnavailable(f"no certificate at {url}: {_MAXIMUM_FETCHES} others are being fetched")
             pending = self._pending.setdefault(url, Future())
         if is_first:
-            self._load(url, pending)
+            self._load(url, pending, now)
         try:
             return pending.result(_WAIT_SECONDS)
         except (OSError, ValueError) as error:
             raise MessagingUnavailable(f"no certificate at {url}: {type(error).__name__}") from error
 
-    def _load(self, url: str, pending: Future[Certificate]) -> None:
+    def _load(self, url: str, pending: Future[Certificate], now: datetime) -> None:
         try:
             certificate = load_pem_x509_certificate(self._fetch(url))
             with self._lock:
-                self._known.pop(url, None)
-                if len(self._known) >= _MAXIMUM_CERTIFICATES:
-                    del self._known[next(iter(self._known))]  # the oldest
-                self._known[url] = certificate
+                _remember(self._known, url, certificate, most=_MAXIMUM_CERTIFICATES)
             pending.set_result(certificate)
         except BaseException as error:
             pending.set_exception(error)
             if not isinstance(error, Exception):
                 raise
+            with self._lock:
+                _remember(self._failed, url, now, most=_MAXIMUM_FAILURES)
         finally:
             with self._lock:
                 del self._pending[url]
+
+
+def _remember(cache: dict[str, _Value], url: str, value: _Value, *, most: int) -> None:
+    """Add an entry, and remove the oldest if there are more than `most`."""
+    cache.pop(url, None)
+    cache[url] = value
+    if len(cache) > most:
+        del cache[next(iter(cache))]
 
 
 class Signature(NamedTuple):

@@ -25,7 +25,7 @@ START = {
         {"name": "TAG", "value": SETTINGS.tag, "type": "PLAINTEXT"},
         {"name": "REQUEST", "value": "request", "type": "PLAINTEXT"},
     ],
-    "idempotencyToken": "request",
+    "idempotencyToken": "request-0",
 }
 BUILD = "project:1a2b"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -143,6 +143,21 @@ def test_build_starts_when_the_queue_has_room(aws: SimpleNamespace, call: Call) 
     assert call("Create") == WAITING
     add_build(aws, "IN_PROGRESS")
     assert call("Create") == WAITING
+
+
+def test_build_is_repeated_when_its_source_is_denied(aws: SimpleNamespace, call: Call) -> None:
+    """IAM takes seconds to apply the policy with the name of the new source."""
+    denied = {"phases": [{"phaseType": "DOWNLOAD_SOURCE", "phaseStatus": "FAILED"}, {"phaseType": "COMPLETED"}]}
+    for number in range(1, 4):
+        add_no_image(aws)
+        add_builds(aws, *[build("FAILED", **denied)] * number)
+        again = START | {"idempotencyToken": f"request-{number}"}
+        aws.codebuild.add_response("start_build", {"build": {"id": BUILD}}, again)
+        assert call("Update") == WAITING
+    add_no_image(aws)
+    add_builds(aws, *[build("FAILED", **denied)] * 4)
+    with pytest.raises(Exception, match="FAILED in DOWNLOAD_SOURCE"):
+        call("Update")
 
 
 def test_failed_start_of_a_build_is_an_error(aws: SimpleNamespace, call: Call) -> None:

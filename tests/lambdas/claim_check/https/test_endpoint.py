@@ -316,14 +316,30 @@ def test_missing_certificate_url_is_malformed(url: object, endpoint: Endpoint, s
 @pytest.mark.parametrize(
     "page", [None, b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
-def test_unavailable_certificate_is_transient(page: bytes | None, endpoint: Endpoint, signer: Signer, web: Web) -> None:
+def test_unavailable_certificate_is_transient(
+    page: bytes | None, dereferencer: Dereferencer, signer: Signer, web: Web
+) -> None:
+    """For ten seconds it is not fetched again."""
+    now = [NOW]
+    endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=web.fetch, now=lambda: now[0])
     good = web.pages.pop(CERTIFICATE_URL)
     web.pages |= {CERTIFICATE_URL: page} if page is not None else {}
-    with pytest.raises(MessagingUnavailable, match="no certificate") as caught:
-        endpoint.receive(posted(signer.signed(notification())))
-    assert not caught.value.permanent
-    web.pages[CERTIFICATE_URL] = good
+    for _ in range(3):
+        with pytest.raises(MessagingUnavailable, match="no certificate") as caught:
+            endpoint.receive(posted(signer.signed(notification())))
+        assert not caught.value.permanent
+        web.pages[CERTIFICATE_URL] = good
+    assert web.asked == [CERTIFICATE_URL]
+    now[0] += timedelta(seconds=10)
     assert endpoint.receive(posted(signer.signed(notification()))).message
+
+
+def test_failed_certificates_are_bounded(endpoint: Endpoint, signer: Signer) -> None:
+    for number in range(110):
+        url = f"https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{number}.pem"
+        with pytest.raises(MessagingUnavailable):
+            endpoint.receive(posted(signer.signed(notification()) | {"SigningCertURL": url}))
+    assert len(endpoint._certificates._failed) == 100
 
 
 @pytest.mark.parametrize(
