@@ -59,15 +59,15 @@ def test_report_names_permissions_boundaries() -> None:
 
 
 def test_report_shows_every_change_of_a_policy() -> None:
-    """Each mutant of the policies changes the report, so that a reviewer sees it in the difference."""
+    """One mutant of each kind changes the report, so that a reviewer sees it in the difference."""
     case = organization()
     text, seen, changed = render(case.inventory, SOURCE), set[str](), 0
     mutants = [mutant for stack in case.stacks for mutant in statement_mutants(stack, seen)]
-    for mutant in mutants[::7]:
+    for mutant in {mutant.name.partition(": ")[2]: mutant for mutant in mutants}.values():
         try:
             mutated = read_inventory(mutant.apply(case.stacks))
         except UnresolvedError:
             continue
         changed += 1
         assert render(mutated, SOURCE) != text, mutant.name
-    assert changed > 100
+    assert changed > 60
