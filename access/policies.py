@@ -23,7 +23,7 @@ _OWN_DOCUMENT = {
 }
 """The property in which a resource declares its policy."""
 # The policy of an endpoint that declares none. (VPC guide, "Default endpoint policy".)
-_DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 # Managed policies of AWS that CDK attaches.
 _LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 _AWS_MANAGED: dict[str, Policy] = {
@@ -123,7 +123,7 @@ class _Reader(Resources):
         properties = self.properties(logical)
         if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
             return self._statements(logical, _OWN_DOCUMENT[name])
-        return [_DEFAULT_ENDPOINT_STATEMENT] if name == "endpoint" else []
+        return [DEFAULT_ENDPOINT_STATEMENT] if name == "endpoint" else []
 
     def _check_resource(self, name: str, logical: str, arn: str, statement: Statement) -> None:
         """Check that a statement is about the resource itself, or what is below it.

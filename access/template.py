@@ -45,7 +45,8 @@ NAMED: dict[str, tuple[str, str, str]] = {
 }
 """Resource types with an ARN: the kind, the property with the resource's name, and the ARN from its service on.
 
-`{name}` is the value of that property. If CloudFormation chooses the name, it is stack and logical id instead.
+`{name}` is the value of that property. If CloudFormation chooses the name, it is the physical id of a deployed
+resource, or stack and logical id instead.
 """
 _REF_IS_ARN = (
     "AWS::SNS::Topic",
@@ -196,7 +197,10 @@ class Resources:
 
     def _name(self, logical: str) -> str:
         name = self.properties(logical).get(NAMED.get(self.all[logical]["Type"], ("", ""))[1])
-        return str(self.resolve(name, logical)) if name else f"{self.stack.name}-{logical}"
+        if name:
+            return str(self.resolve(name, logical))
+        physical = self.stack.physical_ids.get(logical, f"{self.stack.name}-{logical}")
+        return re.sub(r"^arn:.*[/:]|.*\|", "", physical)  # some ids are ARNs, and a rule's is `bus|rule`
 
     def arn(self, logical: str) -> str:
         """Return the ARN of a resource whose type is in `NAMED`."""

@@ -262,6 +262,35 @@ def _topology(
 
 
 @app.command(
+    "doctor",
+    help="look for what is wrong in the accounts of a deployment\n\nReads Regions, bootstrap stacks, quotas, stacks, "
+    "subscriptions, functions, and whether deployed policies are those of the templates. Changes nothing.",
+    epilog="Exit codes: 0 no problem in what could be asked; 1 problems; 2 invalid arguments or deployment file.",
+)
+def _doctor(
+    deployment: _DeploymentFile = None,
+    profile: Annotated[
+        list[str] | None,
+        _option(
+            "[ACCOUNT=]NAME",
+            "AWS profile of an account, repeatable (default: the default credentials, and profiles that name the "
+            "account in sso_account_id or role_arn)",
+        ),
+    ] = None,
+    account: Annotated[list[str] | None, _option("ID", "only this account, repeatable")] = None,
+    as_json: _AsJson = False,
+) -> None:
+    from access.assembly import SynthError
+    from cli.doctor.command import run
+    from stacks.deployment.cdk_json import deployment_file
+
+    try:
+        sys.exit(run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json))
+    except SynthError as error:
+        _exit(2, error)
+
+
+@app.command(
     "redrive",
     help="send dead letters back after their cause is fixed\n\nLists the messages, asks for confirmation, and sends "
     "one after the other.",

@@ -1,7 +1,7 @@
 """The environment of this project's commands: a few of the user's variables, and none that leads to AWS or a network.
 
 The user's credentials, profiles, endpoints, proxies and options of Python, Node and CDK have no effect. Exceptions are
-installers and the commands that act on the user's accounts: `cdk` and `coatcheck redrive`.
+installers and the commands that reach the user's accounts: `cdk`, `coatcheck doctor`, `redrive` and `verify`.
 
     python -I local/environment.py COMMAND [ARGUMENT ...]     # runs a command in this environment
 """

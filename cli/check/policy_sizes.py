@@ -57,13 +57,15 @@ def sizes(inventory: Inventory) -> Iterator[Size]:
     for resource in inventory.resource_policies.values():
         yield Size(resource.where, _bytes(resource.policy), RESOURCE_LIMITS[resource.kind])
     for resources in inventory.stacks.values():
-        yield from _inline(resources)
+        for arn, documents in inline_policies(resources).items():
+            yield Size(f"{resources.stack.name}/{arn.rsplit('/', 1)[1]}", sum(map(_bytes, documents)), INLINE)
         for logical in resources.of_type("AWS::IAM::ManagedPolicy"):
             document = resources.resolve(resources.properties(logical)["PolicyDocument"], logical)
             yield Size(f"{resources.stack.name}/{logical}", _bytes(document), MANAGED)
 
 
-def _inline(resources: Resources) -> Iterator[Size]:
+def inline_policies(resources: Resources) -> dict[str, list[Policy]]:
+    """Return the inline policies of a stack's roles, by the role's ARN."""
     documents: dict[str, list[Policy]] = {}
     for logical in resources.of_type("AWS::IAM::Role"):
         own = [policy["PolicyDocument"] for policy in resources.properties(logical).get("Policies", [])]
@@ -73,9 +75,7 @@ def _inline(resources: Resources) -> Iterator[Size]:
         for role in properties["Roles"]:
             arn = f"arn:{resources.partition}:iam::{resources.stack.account}:role/{role}"
             documents.setdefault(arn, []).append(properties["PolicyDocument"])
-    for arn, found in documents.items():
-        name = f"{resources.stack.name}/{arn.rsplit('/', 1)[1]}"
-        yield Size(name, sum(map(_bytes, found)), INLINE)
+    return documents
 
 
 def largest(inventory: Inventory) -> list[Size]:

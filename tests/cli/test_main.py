@@ -11,7 +11,7 @@ import pytest
 from cli.main import main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("access", "check", "new", "cost", "topology", "redrive", "verify", "demo", "local", "job")
+COMMANDS = ("access", "check", "new", "cost", "topology", "doctor", "redrive", "verify", "demo", "local", "job")
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -50,7 +50,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(capfd, "--version") == (0, f"coatcheck {version('coatcheck')}\n")
 
 
-@pytest.mark.parametrize("command", [("access",), ("redrive", "--publisher"), ("demo",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("access",), ("doctor",), ("redrive", "--publisher"), ("demo",)], ids=" ".join)
 def test_invalid_deployment_file_exits_with_2(
     command: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,227 @@
+"""Whether deployed policies say what the deployed templates say, and what IAM Access Analyzer finds in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from access.inventory import Inventory, Policy, ResourcePolicy
+from access.policies import DEFAULT_ENDPOINT_STATEMENT
+from access.template import Resources
+from cli.check.policy_sizes import inline_policies
+from cli.doctor.policy_form import differences
+from cli.doctor.requests import AbsentError, Requests
+from cli.page import Finding, Level, problem
+
+_PARALLEL = 8
+_ANALYZED = {
+    "bucket": {"validatePolicyResourceType": "AWS::S3::Bucket"},
+    "role": {"validatePolicyResourceType": "AWS::IAM::AssumeRolePolicyDocument"},
+}
+
+
+class Compared(NamedTuple):
+    """A policy of the template and the deployed one."""
+
+    where: str
+    account: str
+    region: str
+    noun: str
+    expected: Policy
+    deployed: Policy
+    kind: str
+    """The kind of resource, or `identity` for the inline policies of a role."""
+
+    @property
+    def differences(self) -> list[str]:
+        """The statements that only one of the two has."""
+        return list(differences(self.expected, self.deployed))
+
+    def is_of(self, stack: str) -> bool:
+        """Return whether the policy is of a stack and differs from its template."""
+        return self.where.startswith((f"{stack}/", f"{stack}: ")) and bool(self.differences)
+
+
+class _Resource(NamedTuple):
+    requests: Requests
+    region: str
+    name: str
+    physical: str
+
+
+_READERS: Mapping[str, Callable[[_Resource], Any]] = {
+    "bucket": lambda each: each.requests.ask(
+        "s3", "get_bucket_policy", each.region, Bucket=each.name, ExpectedBucketOwner=each.requests.account
+    ),
+    "key": lambda each: each.requests.ask(
+        "kms", "get_key_policy", each.region, KeyId=each.physical, PolicyName="default"
+    ),
+    "topic": lambda each: each.requests.ask("sns", "get_topic_attributes", each.region, TopicArn=each.physical),
+    "queue": lambda each: each.requests.ask(
+        "sqs", "get_queue_attributes", each.region, QueueUrl=each.physical, AttributeNames=["Policy"]
+    ),
+    "bus": lambda each: each.requests.ask("events", "describe_event_bus", each.region, Name=each.name),
+    "function": lambda each: each.requests.ask("lambda", "get_policy", each.region, FunctionName=each.name),
+    "role": lambda each: each.requests.ask("iam", "get_role", each.region, RoleName=each.name),
+    "repository": lambda each: each.requests.ask(
+        "ecr", "get_repository_policy", each.region, repositoryName=each.name, registryId=each.requests.account
+    ),
+    "endpoint": lambda each: each.requests.ask(
+        "ec2", "describe_vpc_endpoints", each.region, VpcEndpointIds=[each.physical]
+    ),
+}
+_NO_POLICY = ("NoSuchBucketPolicy", "RepositoryPolicyNotFoundException")
+
+
+def compare(
+    requests: Mapping[str, Requests], inventory: Inventory, stacks: Iterable[str]
+) -> tuple[list[Compared], list[Finding]]:
+    """Return the policies of deployed stacks next to the templates' policies, and resources that do not exist.
+
+    stacks: names of the stacks to look at.
+    """
+    names = set(stacks)
+    resources = [
+        resource
+        for resource in inventory.resource_policies.values()
+        if resource.where.partition("/")[0] in names and resource.account in requests
+    ]
+    own = [inventory.stacks[name] for name in sorted(names) if inventory.stacks[name].stack.account in requests]
+    roles = [(each, arn, documents) for each in own for arn, documents in inline_policies(each).items()]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        found = [
+            *pool.map(lambda each: _of_resource(requests, inventory, each), resources),
+            *pool.map(lambda each: _of_role(requests, *each), roles),
+        ]
+    compared = [each for each in found if isinstance(each, Compared)]
+    return compared, [each for each in found if isinstance(each, Finding)]
+
+
+def _of_resource(
+    requests: Mapping[str, Requests], inventory: Inventory, resource: ResourcePolicy
+) -> Compared | Finding | None:
+    stack, _, logical = resource.where.partition("/")
+    physical = inventory.stacks[stack].stack.physical_ids.get(logical, "")
+    name = resource.arn.rpartition(":")[2].partition("/")[2] or resource.arn.rpartition(":")[2]
+    region = inventory.stacks[stack].stack.region
+    try:
+        answer = _READERS[resource.kind](_Resource(requests[resource.account], region, name, physical))
+        if not answer:
+            return None
+        policy = _policy(answer)
+    except AbsentError as error:
+        if resource.kind == "function" or _has_no_policy(error):
+            policy = {"Statement": []}
+        else:
+            return problem(f"{resource.where}: the {resource.kind} does not exist. It was deleted outside its stack.")
+    noun = "trust policy" if resource.kind == "role" else f"{resource.kind} policy"
+    return Compared(resource.where, resource.account, region, noun, resource.policy, policy, resource.kind)
+
+
+def _has_no_policy(error: AbsentError) -> bool:
+    cause: Any = error.__cause__
+    return cause.response["Error"]["Code"] in _NO_POLICY
+
+
+def _policy(answer: Mapping[str, Any]) -> Policy:
+    """Return the policy in a response, wherever its service has it."""
+    match answer:
+        case {"Role": {"AssumeRolePolicyDocument": document}}:
+            found = document
+        case {"Attributes": attributes}:
+            found = attributes.get("Policy")
+        case {"VpcEndpoints": [endpoint]}:
+            found = endpoint.get("PolicyDocument", {"Statement": [DEFAULT_ENDPOINT_STATEMENT]})
+        case _:
+            found = answer.get("Policy") or answer.get("policyText")
+    policy: Policy = json.loads(found) if isinstance(found, str) else found or {"Statement": []}
+    return policy
+
+
+def _of_role(
+    requests: Mapping[str, Requests], resources: Resources, arn: str, expected: Sequence[Policy]
+) -> Compared | Finding | None:
+    account, region, name = resources.stack.account, resources.stack.region, arn.rpartition("/")[2]
+    own, where = requests[account], f"{resources.stack.name}: role {name}"
+    try:
+        pages = list(own.pages("iam", "list_role_policies", region, RoleName=name))
+        if not pages:
+            return None
+        statements = []
+        for policy in (policy for page in pages for policy in page["PolicyNames"]):
+            answer = own.ask("iam", "get_role_policy", region, RoleName=name, PolicyName=policy)
+            if not answer:
+                return None
+            statements += _statements(answer["PolicyDocument"])
+        attached = [
+            each["PolicyArn"]
+            for page in own.pages("iam", "list_attached_role_policies", region, RoleName=name)
+            for each in page["AttachedPolicies"]
+        ]
+    except AbsentError:
+        return None  # reported with its trust policy
+    if more := sorted(set(attached) - _attached(resources, arn)):
+        return problem(f"{where}: has {', '.join(more)} attached, which the template does not attach. Detach it.")
+    wanted = {"Statement": [statement for document in expected for statement in document["Statement"]]}
+    return Compared(where, account, region, "inline policies", wanted, {"Statement": statements}, "identity")
+
+
+def _statements(document: Any) -> list[Any]:
+    found = json.loads(document) if isinstance(document, str) else document
+    statements = found["Statement"]
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _attached(resources: Resources, role: str) -> set[str]:
+    """Return the managed policies that a template attaches to a role."""
+    own = next(each for each in resources.of_type("AWS::IAM::Role") if resources.arn(each) == role)
+    attached = set(resources.resolve(resources.properties(own).get("ManagedPolicyArns", []), own))
+    for logical in resources.of_type("AWS::IAM::ManagedPolicy"):
+        roles = resources.resolve(resources.properties(logical).get("Roles", []), logical)
+        if role.rpartition("/")[2] in roles:
+            attached.add(resources.stack.physical_ids.get(logical, resources.arn(logical)))
+    return attached
+
+
+def difference_findings(compared: Iterable[Compared]) -> Iterator[Finding]:
+    """Yield each statement of a deployed policy that is not the template's."""
+    for each in compared:
+        for text in each.differences:
+            yield problem(f"{each.where}: in the {each.noun}, {text}.")
+
+
+def analyzer_findings(requests: Mapping[str, Requests], compared: Sequence[Compared]) -> Iterator[Finding]:
+    """Yield what IAM Access Analyzer finds in deployed policies.
+
+    It validates each policy, and compares those that differ from their template for new access.
+    """
+    for each in compared:
+        kind = "IDENTITY_POLICY" if each.kind == "identity" else "RESOURCE_POLICY"
+        document = json.dumps({"Version": "2012-10-17", **each.deployed})
+        own = requests[each.account]
+        if not each.deployed["Statement"]:
+            continue
+        pages = own.pages(
+            "accessanalyzer",
+            "validate_policy",
+            each.region,
+            policyDocument=document,
+            policyType=kind,
+            **_ANALYZED.get(each.kind, {}),
+        )
+        for finding in (finding for page in pages for finding in page["findings"]):
+            if finding["findingType"] in ("ERROR", "SECURITY_WARNING"):
+                yield problem(f"{each.where}: {each.noun}: {finding['issueCode']}: {finding['findingDetails']}")
+        if each.expected["Statement"] and each.differences:
+            answer = own.ask(
+                "accessanalyzer",
+                "check_no_new_access",
+                each.region,
+                newPolicyDocument=document,
+                existingPolicyDocument=json.dumps({"Version": "2012-10-17", **each.expected}),
+                policyType=kind,
+            )
+            if answer and answer["result"] == "FAIL":
+                yield Finding(Level.PROBLEM, f"{each.where}: the deployed {each.noun} allows more than the template.")

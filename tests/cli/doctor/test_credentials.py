@@ -1,0 +1,60 @@
+"""Which profile is used for which account."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access.assembly import StackTemplate
+from cli.doctor import credentials
+from cli.doctor.credentials import find_callers
+from cli.profiles import Caller, ProfileError
+
+STACKS = [StackTemplate(name, name, account * 12, "us-east-1", {}) for name, account in (("a", "1"), ("b", "2"))]
+OF = {None: "1" * 12, "prod": "1" * 12, "orders": "2" * 12, "other": "9" * 12}
+CONFIG = """
+[profile sso]
+sso_account_id = 222222222222
+[profile role]
+role_arn = arn:aws:iam::333333333333:role/a
+[profile keys]
+aws_access_key_id = 111111111111
+"""
+
+
+@pytest.fixture(autouse=True)
+def identities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fake(profiles: list[str], *, region: str) -> dict[str, Caller]:
+        profile = profiles[0] if profiles else None
+        if profile not in OF and profile != "sso":
+            raise ProfileError(f"--profile {profile}: expired")
+        account = OF.get(profile, "2" * 12)
+        return {account: Caller(profile, account, f"arn:aws:iam::{account}:root", None)}
+
+    monkeypatch.setattr(credentials, "callers", fake)
+    (tmp_path / "config").write_text(CONFIG)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+
+def found(*profiles: str) -> tuple[dict[str, Any], list[str]]:
+    callers, findings = find_callers(profiles, STACKS)
+    return {account: caller.profile for account, caller in callers.items()}, [each.text for each in findings]
+
+
+def test_profiles_are_assigned_by_their_accounts() -> None:
+    assert found("prod", "222222222222=orders") == ({"1" * 12: "prod", "2" * 12: "orders"}, [])
+
+
+def test_default_is_the_user_s_configuration() -> None:
+    """Profiles that name an account, then the default credentials."""
+    assert found() == ({"2" * 12: "sso", "1" * 12: None}, [])
+
+
+def test_useless_profiles_are_reported_and_skipped() -> None:
+    callers, findings = found("expired", "222222222222=prod", "other", "orders")
+    assert callers == {"2" * 12: "orders"}
+    assert findings == [
+        "--profile expired: expired",
+        "--profile 222222222222=prod: is of account 111111111111.",
+        "--profile other: account 999999999999 has no stack of the deployment.",
+    ]
