@@ -133,7 +133,7 @@ def _deployed(wanted: Sequence[StackTemplate], requests: Mapping[str, Requests])
     for stack in missing:
         text = f"stack {stack.name}: is not deployed in {stack.account} {stack.region}. Run: npx cdk deploy {stack.id}"
         findings.append(problem(text) if deployed else note(text))
-    facts = [(one.status, one.intended.name) for one in deployed]
+    facts = [(one.status, f"{one.intended.name} (coatcheck {one.version or '?'})") for one in deployed]
     return deployed, Section("Stacks", f"deployed: {len(deployed)} of {len(wanted)}", findings, facts)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from access.assembly import StackTemplate
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding, note, problem
+from stacks.deployment.cdk_json import VERSION_KEY
 
 _SHOWN = 5
 _REMEDIES = {
@@ -34,6 +35,11 @@ class DeployedStack:
     """As it was deployed, with physical ids. The intended template, if the deployed one could not be read."""
     status: str
     reason: str
+
+    @property
+    def version(self) -> str:
+        """The version of coatcheck that made the deployed template, or nothing."""
+        return str(self.deployed.template.get("Metadata", {}).get(VERSION_KEY, ""))
 
     @property
     def has_resources(self) -> bool:
@@ -83,8 +89,9 @@ def template_findings(stack: DeployedStack) -> Iterator[Finding]:
     if changed := [*_changed(here, there)]:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         yield note(
-            f"stack {stack.intended.name}: was deployed from another deployment file or version of coatcheck. "
-            f"Different: {', '.join(changed[:_SHOWN])}{more}. See `npx cdk diff {stack.intended.id}`."
+            f"stack {stack.intended.name}: was deployed by coatcheck {stack.version or '(unknown version)'} from "
+            f"another deployment file or version. Different: {', '.join(changed[:_SHOWN])}{more}. See `npx cdk diff "
+            f"{stack.intended.id}`."
         )
 
 

@@ -126,6 +126,26 @@ def template_subscribes_across_accounts() -> None:
             return original(physical_id, properties)
 
 
+@patch
+def owner_reads_its_subscription() -> None:
+    """Show a subscription's attributes to the account that subscribed.
+
+    AWS: the account of the topic and the account that owns the subscription can read its attributes. The emulator:
+    only the topic's account can.
+    """
+
+    @replaces(sns, "_get_subscription_attributes")
+    def attributes(original: Any, parameters: Any) -> Any:
+        arn, caller = sns._p(parameters, "SubscriptionArn"), get_account_id()
+        if arn.count(":") != 6:
+            return original(parameters)
+        with scope_of(arn):
+            subscription = sns._find_subscription(arn.rpartition(":")[0], arn)
+            if subscription and subscription.get("owner") == caller:
+                return original(parameters)
+        return original(parameters)
+
+
 def _authorized_topic(properties: dict[str, Any]) -> dict[str, Any]:
     """Return the topic of a template's subscription. Raises ValueError, which fails the resource."""
     arn = properties["TopicArn"]

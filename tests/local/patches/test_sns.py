@@ -89,6 +89,18 @@ def test_template_subscribes_across_accounts(publisher: Account, subscriber: Acc
     eventually(lambda: not subscriptions(publisher, topic))
 
 
+def test_owner_reads_its_subscription(publisher: Account, subscriber: Account) -> None:
+    topic = topic_for_subscriber(publisher)
+    subscriber.create(subscription(topic, "sqs", subscriber.queue_for("sns.amazonaws.com", topic)))
+    (found,) = subscriptions(publisher, topic)
+    sns = subscriber.accounts.client("sns", account=SUBSCRIBER, region=topic.split(":")[3])
+    read = sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])["Attributes"]
+    assert read["TopicArn"] == topic
+    other = subscriber.accounts.client("sns", account="999999999999", region=topic.split(":")[3])
+    with pytest.raises(ClientError, match="Subscription does not exist"):
+        other.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])
+
+
 def test_template_fails_when_the_topic_denies(publisher: Account, subscriber: Account) -> None:
     topic, queue = publisher.topic(), subscriber.queue()
 
