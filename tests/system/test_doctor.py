@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from cli.doctor import command
 from cli.main import main
 from local.world import World
 from stacks.deployment import load_messaging
+from tests.local.support import eventually
 from tests.templates import ROOT, assembly, synthesize
 
 pytestmark = pytest.mark.system
@@ -218,5 +218,9 @@ def break_stacks(world: World) -> None:
     broken["Subscription"]["Properties"]["Endpoint"] = f"arn:aws:sqs:us-west-2:{ORDERS}:none"  # type: ignore[index]
     cloudformation = client("cloudformation", ORDERS, "us-west-2")
     cloudformation.create_stack(StackName="coatcheck-audit", TemplateBody=json.dumps({"Resources": broken}))
-    stacks = (cloudformation.describe_stacks(StackName="coatcheck-audit")["Stacks"][0] for _ in range(60))
-    assert any(stack["StackStatus"] == "ROLLBACK_COMPLETE" or time.sleep(0.5) for stack in stacks)
+    eventually(
+        lambda: (
+            cloudformation.describe_stacks(StackName="coatcheck-audit")["Stacks"][0]["StackStatus"]
+            == "ROLLBACK_COMPLETE"
+        )
+    )

@@ -95,7 +95,7 @@ def test_owner_reads_its_subscription(publisher: Account, subscriber: Account) -
     (found,) = subscriptions(publisher, topic)
     sns = subscriber.accounts.client("sns", account=SUBSCRIBER, region=topic.split(":")[3])
     read = sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])["Attributes"]
-    assert read["TopicArn"] == topic
+    assert read["Owner"] == SUBSCRIBER
     other = subscriber.accounts.client("sns", account="999999999999", region=topic.split(":")[3])
     with pytest.raises(ClientError, match="Subscription does not exist"):
         other.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])
