@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -86,10 +87,21 @@ def _sections(
 
 
 def _repairs(deployed: Sequence[DeployedStack], compared: Sequence[Compared]) -> Iterator[Finding]:
-    """Yield the command that writes the templates' policies again."""
-    changed = [one.intended.id for one in deployed if any(each.is_of(one.intended.name) for each in compared)]
-    if changed:
-        yield note(f"`npx cdk deploy {' '.join(changed)} --revert-drift` writes the policies of the templates again.")
+    """Yield how to write the templates' policies again. `cdk deploy` alone finds no change."""
+    changed = [each for each in compared if each.differences]
+    for readable, command in (
+        (True, "`npx cdk deploy {stacks} --revert-drift` compares with the actual resources."),
+        (
+            False,
+            "CloudFormation cannot read policies of topics, queues and inline policies. In {stacks}, write them by hand.",
+        ),
+    ):
+        wheres = [each.where for each in changed if (each.kind not in policies.UNREADABLE) == readable]
+        names = [
+            one.intended for one in deployed if any(re.match(rf"{one.intended.name}[/:]", each) for each in wheres)
+        ]
+        if names:
+            yield note("To repair: " + command.format(stacks=" ".join(stack.id for stack in names)))
 
 
 def _if_refused(requests: Mapping[str, Requests], prefix: str) -> Iterator[Finding]:

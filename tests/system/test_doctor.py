@@ -143,7 +143,10 @@ def test_everything_broken_by_hand_is_reported(
         assert any(expected in text for text in problems), (expected, problems)
     notes = [finding["text"] for section in sections.values() for finding in section["findings"]]
     assert any("coatcheck-publisher: was deployed by coatcheck " in text for text in notes)
-    assert any("--revert-drift` writes the policies of the templates again" in text for text in notes)
+    assert any("cdk deploy coatcheck-publisher coatcheck-billing --revert-drift`" in text for text in notes)
+    assert any(
+        "In coatcheck-publisher coatcheck-orders coatcheck-billing, write them by hand" in text for text in notes
+    )
 
 
 def break_stacks(world: World) -> None:

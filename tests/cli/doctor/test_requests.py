@@ -11,10 +11,11 @@ from botocore.stub import Stubber
 
 from access.assembly import StackTemplate
 from cli.doctor import accounts
-from cli.doctor.policies import Compared, analyzer_findings
+from cli.doctor.policies import UNREADABLE, Compared, analyzer_findings
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding
 from stacks.deployment.service_quotas import Quota
+from tests.stacks.schemas import schema
 
 ACCOUNT, REGION = "222222222222", "eu-south-1"
 STACK = StackTemplate(
@@ -174,3 +175,19 @@ def test_analyzer_finds_errors_and_new_access(clients: FakeClients, requests: Re
         "problem a/B: the deployed bucket policy allows more than the template.",
     ]
     stub.assert_no_pending_responses()
+
+
+def test_unreadable_policies_are_those_of_the_schemas() -> None:
+    types = {
+        "bucket": "AWS::S3::BucketPolicy",
+        "key": "AWS::KMS::Key",
+        "topic": "AWS::SNS::TopicPolicy",
+        "queue": "AWS::SQS::QueuePolicy",
+        "bus": "AWS::Events::EventBusPolicy",
+        "function": "AWS::Lambda::Permission",
+        "role": "AWS::IAM::Role",
+        "identity": "AWS::IAM::Policy",
+        "repository": "AWS::ECR::Repository",
+        "endpoint": "AWS::EC2::VPCEndpoint",
+    }
+    assert {kind for kind, name in types.items() if "read" not in schema(name)["handlers"]} == set(UNREADABLE)
