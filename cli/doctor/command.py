@@ -91,10 +91,7 @@ def _repairs(deployed: Sequence[DeployedStack], compared: Sequence[Compared]) ->
     changed = [each for each in compared if each.differences]
     for readable, command in (
         (True, "`npx cdk deploy {stacks} --revert-drift` compares with the actual resources."),
-        (
-            False,
-            "CloudFormation cannot read policies of topics, queues and inline policies. In {stacks}, write them by hand.",
-        ),
+        (False, "CloudFormation reads no policy of a topic, a queue or in a role. In {stacks}, write them by hand."),
     ):
         wheres = [each.where for each in changed if (each.kind not in policies.UNREADABLE) == readable]
         names = [
