@@ -160,7 +160,7 @@ def _alarms(requests: Requests, resources: Resources) -> Iterator[Finding]:
         where = f"{resources.stack.name}/{names[alarm['AlarmName']]}"
         if not alarm.get("ActionsEnabled", True):
             yield problem(
-                f"{where}: the actions of the alarm are disabled, so that it sends no notification. Run: aws cloudwatch "
+                f"{where}: the actions of the alarm are disabled, so it sends no notification. Run: aws cloudwatch "
                 f"enable-alarm-actions --region {resources.stack.region} --alarm-names {alarm['AlarmName']}"
             )
         if alarm["StateValue"] == "ALARM":
