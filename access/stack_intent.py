@@ -20,6 +20,7 @@ from access.terms import (
     TRACE,
     Account,
     AnyPrincipal,
+    Conditions,
     Grant,
     Intent,
     Like,
@@ -32,6 +33,7 @@ from access.terms import (
     let,
     log_group,
     may,
+    via_s3,
 )
 from stacks.deployment import BaseDeployment
 from stacks.deployment.names import Place, Resource
@@ -451,12 +453,14 @@ class StackIntent:
             build_image: Pattern for the image in which CodeBuild runs the commands.
         """
         assets, logs = f"arn:{self.partition}:s3:::{self.assets}", f"{construct}Logs"
+        context: Conditions = {**via_s3(self.region), "kms:EncryptionContext:aws:s3:arn": (Like(f"{assets}/*"),)}
         self.log_group(logs)
         role = self.service_role(
             f"{construct}Role",
             "codebuild",
             may("s3:GetObject s3:GetObjectVersion", f"{assets}/{self.asset(contexts)}"),
             may("s3:GetBucketLocation", assets),
+            may("kms:Decrypt", self.arn("kms", "key/*"), when=context),
             may(LOG, self.att(logs)),
             may(f"{ECR_PULL} {ECR_PUSH} ecr:DescribeImages", self.att(repository)),
             ECR_LOGIN,
@@ -467,7 +471,8 @@ class StackIntent:
         build = shlex.join(["docker", "build", "--provenance=false", "--sbom=false", *options, *build_args])
         steps = [
             'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY%%/*}"',
-            f'{build} --tag "$REPOSITORY:$TAG" .',
+            f'build() {{ {build} --tag "$REPOSITORY:$TAG" .; }}',
+            "{ build || { sleep 30 && build; } || { sleep 90 && build; }; }",
             'docker push "$REPOSITORY:$TAG"',
         ]
         if refusal:

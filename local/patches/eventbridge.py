@@ -10,12 +10,12 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.arn import ArnParseError, parse_arn
-from ministack.core.responses import get_account_id, get_region, json_response, new_uuid
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, new_uuid
 from ministack.services import eventbridge, sqs
 from ministack.services.cloudformation import provisioners
 
 from local.patches import lambda_
-from local.patches.patch import patch, replaces
+from local.patches.patch import patch, replaces, replaces_handler
 from local.patches.policy import scope_of, service_may
 
 
@@ -209,6 +209,33 @@ def template_creates_archive() -> None:
         eventbridge._delete_archive({"ArchiveName": physical_id})
 
     provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "update": update, "delete": delete}
+
+
+@patch
+def bus_with_rules_is_not_deleted() -> None:
+    """Refuse to delete a bus that has rules or archives.
+
+    AWS: "EventBus can't be deleted since it has rules." An archive has a rule of its own on the bus. Therefore the
+    deletion of a stack with a bus fails if an archive is retained, or an application added a rule.
+
+    The emulator: deletes the bus and its rules.
+    """
+
+    @replaces(eventbridge, "_delete_event_bus")
+    def delete_event_bus(original: Any, data: dict[str, Any]) -> Any:
+        bus = eventbridge._event_buses.get(data.get("Name"))
+        if bus and _is_in_use(bus):
+            return error_response_json("ValidationException", "EventBus can't be deleted since it has rules.", 400)
+        return original(data)
+
+    @replaces_handler("AWS::Events::EventBus", "delete")
+    def delete(_original: Any, physical_id: str, _properties: Any) -> None:
+        _body(eventbridge._delete_event_bus({"Name": physical_id}))
+
+
+def _is_in_use(bus: Mapping[str, Any]) -> bool:
+    rules = any(rule.get("EventBusName") == bus["Name"] for rule in eventbridge._rules.values())
+    return rules or any(archive["EventSourceArn"] == bus["Arn"] for archive in eventbridge._archives.values())
 
 
 def _body(response: Any) -> dict[str, Any]:

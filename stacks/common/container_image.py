@@ -219,6 +219,18 @@ def _grant_build(
     context = source.bucket.arn_for_objects(source.s3_object_key)
     allow(role, actions=["s3:GetObject", "s3:GetObjectVersion"], resources=[context])
     allow(role, actions=["s3:GetBucketLocation"], resources=[source.bucket.bucket_arn])
+    stack = Stack.of(role)
+    # For accounts that were bootstrapped with `--bootstrap-customer-key`. Without it, S3's own key encrypts assets.
+    allow(
+        role,
+        actions=["kms:Decrypt"],
+        resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
+        conditions={
+            "StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"},
+            "StringLike": {"kms:EncryptionContext:aws:s3:arn": source.bucket.arn_for_objects("*")},
+        },
+        wildcards="The bootstrap stack's key: conditions narrow it to the assets through S3.",
+    )
     allow(role, actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
     if key:
         uses = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")
@@ -247,7 +259,9 @@ def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, s
         build += ["--build-arg", f"{name}={value}"]
     steps = [
         'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY%%/*}"',
-        f'{shlex.join(build)} --tag "$REPOSITORY:$TAG" .',
+        # Public registries limit the requests of an address, which CodeBuild's customers share.
+        f'build() {{ {shlex.join(build)} --tag "$REPOSITORY:$TAG" .; }}',
+        "{ build || { sleep 30 && build; } || { sleep 90 && build; }; }",
         'docker push "$REPOSITORY:$TAG"',
     ]
     if refusal:

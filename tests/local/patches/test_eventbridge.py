@@ -185,6 +185,40 @@ def test_unpatched_template_creates_no_archive(unpatched_account: Account) -> No
         _archive(unpatched_account, _default_bus(unpatched_account), "x", "x", kind="x")
 
 
+# --- deletion ---
+
+
+@pytest.mark.parametrize("kept", ["rule", "archive"])
+def test_bus_with_rules_is_not_deleted(publisher: Account, kept: str) -> None:
+    """Also by CloudFormation, when an application has a rule on the bus of a stack."""
+    name, stack, events = unique("bus"), unique("stack"), publisher.client("events")
+    publisher.create({"Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": name}}}, stack)
+    if kept == "rule":
+        _rule(publisher, name, {"Arn": publisher.queue()})
+    else:
+        arn = events.describe_event_bus(Name=name)["Arn"]
+        events.create_archive(ArchiveName=unique("archive"), EventSourceArn=arn)
+
+    with pytest.raises(ClientError, match="can't be deleted since it has rules"):
+        events.delete_event_bus(Name=name)
+    cloudformation = publisher.client("cloudformation")
+    cloudformation.delete_stack(StackName=stack)
+    (described,) = eventually(lambda: _ended(cloudformation.describe_stacks(StackName=stack)["Stacks"]))
+    assert described["StackStatus"] == "DELETE_FAILED"
+
+
+def _ended(stacks: list[Any]) -> list[Any]:
+    return [stack for stack in stacks if not stack["StackStatus"].endswith("_IN_PROGRESS")]
+
+
+def test_unpatched_bus_is_deleted_with_its_rules(unpatched_account: Account) -> None:
+    events, name = unpatched_account.client("events"), unique("bus")
+    events.create_event_bus(Name=name)
+    _rule(unpatched_account, name, {"Arn": unpatched_account.queue()})
+    events.delete_event_bus(Name=name)
+    assert name not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}
+
+
 # --- functions as targets ---
 
 _FAIL = "def handler(event, context):\n    print('attempt')\n    raise RuntimeError('no')\n"

@@ -119,6 +119,20 @@ def test_template_fails_without_the_topics_region(publisher: Account, subscriber
     assert "set the property Region" in reasons
 
 
+def test_scope_that_leaves_the_template_fails(publisher: Account, subscriber: Account) -> None:
+    """A filter can be taken out only if its scope stays."""
+    topic, stack = topic_for_subscriber(publisher), unique("stack")
+    queue = subscriber.queue_for("sns.amazonaws.com", topic)
+    filtered = {"FilterPolicy": {"kind": ["order"]}, "FilterPolicyScope": "MessageAttributes"}
+    subscriber.create(subscription(topic, "sqs", queue, **filtered), stack)
+
+    status, reasons = subscriber.deploy(subscription(topic, "sqs", queue), stack)
+
+    assert status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "FilterPolicyScope: Invalid value [null]" in reasons
+    subscriber.create(subscription(topic, "sqs", queue, FilterPolicyScope="MessageAttributes"), stack)
+
+
 def test_unpatched_template_subscribes_nothing(unpatched: Accounts, unpatched_account: Account) -> None:
     subscriber, topic = Account(unpatched, SUBSCRIBER, FAR), topic_for_subscriber(unpatched_account)
 

@@ -1,7 +1,9 @@
 """Container images: the tag, the build project and the custom resource."""
 
+import json
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,22 @@ def test_build_pushes_only_a_new_tag(template: Template) -> None:
     assert described < spec.index("||") < built < pushed
     # An attestation would be a second image under the tag.
     assert "docker build --provenance=false --sbom=false" in spec
+
+
+def test_build_has_three_attempts(template: Template, tmp_path: Path) -> None:
+    """Registries limit requests for a short time."""
+    (command,) = json.loads(commands(template))["phases"]["build"]["commands"]
+    for name, script in {
+        "docker": 'echo "$1" >> calls; [ "$1" != build ] || [ "$(grep -c build calls)" = 3 ]',
+        "aws": '[ "$2" != describe-images ]',
+        "sleep": 'echo "sleep $1" >> calls',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "REPOSITORY": "r/x", "REPOSITORY_NAME": "x", "TAG": "t"}
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env=variables, check=True)
+    calls = (tmp_path / "calls").read_text().split("\n")
+    assert [call for call in calls if call] == ["login", "build", "sleep 30", "build", "sleep 90", "build", "push"]
 
 
 def test_build_arguments_are_quoted(template: Template) -> None:
