@@ -59,8 +59,7 @@ class PlatformConfig(Table):
     `deployments/research-boundary.json` is an example for a research environment.
     """
     bootstrap_qualifier: Qualifier | None = None
-    """Qualifier of the accounts' CDK bootstrap stacks: `cdk bootstrap --qualifier`. Default: CDK's. Cannot be changed
-    after deployment.
+    """Qualifier of the accounts' CDK bootstrap stacks: `cdk bootstrap --qualifier`. Default: CDK's.
     """
     tags: Annotated[dict[str, TagValue], AfterValidator(_check_tag_keys), Field(max_length=40)] = Field(default={})
     """Tags of all resources, for example for costs: `tags = { cost-centre = "4711" }`."""

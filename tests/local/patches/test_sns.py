@@ -119,7 +119,7 @@ def test_template_fails_without_the_topics_region(publisher: Account, subscriber
     assert "set the property Region" in reasons
 
 
-def test_scope_that_leaves_the_template_fails(publisher: Account, subscriber: Account) -> None:
+def test_removed_scope_fails(publisher: Account, subscriber: Account) -> None:
     """A filter can be taken out only if its scope stays."""
     topic, stack = topic_for_subscriber(publisher), unique("stack")
     queue = subscriber.queue_for("sns.amazonaws.com", topic)
