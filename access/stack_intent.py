@@ -213,9 +213,9 @@ class StackIntent:
         actions = "s3:PutBucketPolicy s3:GetBucket* s3:List* s3:DeleteObject*"
         return (let(NamedRole(self.att(role)), actions, bucket, f"{bucket}/*"),)
 
-    def key(self, construct: str, *grants: Grant, removal: Mapping[str, str] | None = None) -> str:
+    def key(self, construct: str, *grants: Grant) -> str:
         """Add a KMS key and return its ARN. Its policy leaves the decision about the account to the account's own."""
-        self.add(construct, "AWS::KMS::Key", removal=removal or self.stateful)
+        self.add(construct, "AWS::KMS::Key", removal=self.stateful)
         key = self.att(construct)
         self.protect("key", key, let(Account(self.account), "kms:*"), *grants)
         return key
@@ -551,13 +551,15 @@ class StackIntent:
     # Alarms ----------------------------------------------------------------------------------------------------------
 
     def alarms(self, *, dashboard: bool = True) -> None:
-        """Add the alarm topic, to which only the stack's alarms publish, with its key, and the stack's dashboard."""
+        """Add the alarm topic, to which only the stack's alarms publish, and the stack's dashboard."""
         name = f"{self.name}-operations"
         topic = self.arn("sns", name)
         sources = (self.arn("cloudwatch", f"alarm:{self.name}-*"),)
         alarms = Service("cloudwatch.amazonaws.com", sources=sources, account=self.account)
-        key = self.key("AlarmsKey", let(alarms, "kms:Decrypt kms:GenerateDataKey*"), removal=DELETED)
-        self.add("AlarmsTopic", "AWS::SNS::Topic", KmsMasterKeyId=key, TopicName=name)
+        key = self.use_own_key()
+        if key:
+            self.intent.extend(self.att(key), let(alarms, "kms:Decrypt kms:GenerateDataKey*"))
+        self.add("AlarmsTopic", "AWS::SNS::Topic", KmsMasterKeyId=self.att(key) if key else None, TopicName=name)
         self.add("AlarmsTopicPolicy", "AWS::SNS::TopicPolicy")
         self.protect("topic", topic, let(alarms, "sns:Publish"), tls=TOPIC_ACTIONS)
         for email in self._deployment.operations.emails:

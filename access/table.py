@@ -258,7 +258,7 @@ TABLE: Mapping[str, Row] = {
     },
     "AWS::SNS::Topic": {
         "FifoTopic": SOMETIMES,
-        "KmsMasterKeyId": GIVEN,
+        "KmsMasterKeyId": SOMETIMES,
         "MaximumMessageSize": SOMETIMES,
         "SignatureVersion": "2",
         "TopicName": GIVEN,

@@ -7,12 +7,11 @@ description says what happened, what that means for messages, and the first step
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
@@ -24,7 +23,8 @@ from stacks.common.dashboard import Dashboard, graph
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.function import Function
-from stacks.common.topic import EncryptedTopic
+from stacks.common.stack_key import USE, stack_key
+from stacks.common.topic import PrivateTopic
 from stacks.deployment.names import PayloadBucketNames, Place, ReplicaNames
 
 ERRORS = ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
@@ -41,7 +41,7 @@ class Alarms(Construct):
         self._alarms: list[cloudwatch.Alarm] = []
         self._graphs: list[cloudwatch.IWidget] = []
         self._log_groups: list[str] = []
-        self.topic = self._topic(defaults.operations.emails)
+        self.topic = self._topic(defaults)
 
     def add_dead_letter_alarm(self, name: str, queue: DeadLetterQueue) -> None:
         """Add `<name>NotEmpty`. One message raises it: no function reads the queue."""
@@ -276,19 +276,14 @@ class Alarms(Construct):
         self._alarms.append(alarm)
         return alarm
 
-    def _topic(self, emails: Sequence[str]) -> sns.Topic:
+    def _topic(self, defaults: Defaults) -> sns.Topic:
         """Return the topic. CloudWatch publishes to an encrypted topic only if the key's policy allows it."""
-        key = kms.Key(
-            self,
-            "Key",
-            description=f"{self._stack.stack_name}: alarms",
-            enable_key_rotation=True,
-            removal_policy=RemovalPolicy.DESTROY,  # it encrypts no stored data
-        )
-        topic = EncryptedTopic(self, "Topic", topic_name=f"{self._stack.stack_name}-operations", key=key)
+        key = stack_key(self, defaults)
+        topic = PrivateTopic(self, "Topic", topic_name=f"{self._stack.stack_name}-operations", key=key)
         topic.add_to_resource_policy(self._allow_alarms("PublishAlarms", ["sns:Publish"], topic.topic_arn))
-        key.add_to_resource_policy(self._allow_alarms("EncryptAlarms", ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
-        for email in emails:
+        if key:
+            key.add_to_resource_policy(self._allow_alarms("EncryptAlarms", USE, "*"))
+        for email in defaults.operations.emails:
             topic.add_subscription(subscriptions.EmailSubscription(email))
         return topic
 

@@ -15,13 +15,13 @@ USE = ("kms:Decrypt", "kms:GenerateDataKey*")
 
 
 class StackKey(kms.Key):
-    """The key of a stack's queues, logs, variables of functions, staging bucket and image repository."""
+    """The key of a stack's alarm topic, queues, logs, variables of functions, staging bucket and image repository."""
 
     def __init__(self, stack: Stack, *, defaults: Defaults) -> None:
         super().__init__(
             stack,
             _ID,
-            description=f"{stack.stack_name}: queues, logs and functions",
+            description=f"{stack.stack_name}: alarms, queues, logs and functions",
             enable_key_rotation=True,
             removal_policy=defaults.removal_policy,
         )

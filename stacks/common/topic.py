@@ -1,4 +1,4 @@
-"""An encrypted topic that denies requests without TLS."""
+"""A topic that denies requests without TLS."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -20,10 +20,10 @@ ACTIONS = (
 CDK's `enforce_ssl` denies `sns:Publish` alone."""
 
 
-class EncryptedTopic(sns.Topic):
-    """A topic, encrypted with `key`, whose policy denies all requests without TLS."""
+class PrivateTopic(sns.Topic):
+    """A topic whose policy denies all requests without TLS. Without `key`, SNS encrypts nothing of its own."""
 
-    def __init__(self, scope: Construct, id: str, *, topic_name: str, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, id: str, *, topic_name: str, key: kms.IKey | None) -> None:
         super().__init__(
             scope,
             id,

@@ -5,12 +5,12 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks import cross_account
-from stacks.common.topic import EncryptedTopic
+from stacks.common.topic import PrivateTopic
 from stacks.deployment.names import Names
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
 
 
-class MessageTopic(EncryptedTopic):
+class MessageTopic(PrivateTopic):
     """The topic, to which each subscriber's account may subscribe its own endpoint."""
 
     def __init__(
