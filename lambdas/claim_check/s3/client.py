@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
 
 from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
 from claim_check.memory import MAXIMUM_CONNECTIONS
@@ -89,7 +89,7 @@ def retry_at_once(s3: S3Client, operation: str) -> None:
 
 
 def _pause(attempts: int, caught_exception: Exception | None, **_: object) -> int | None:
-    is_lost = isinstance(caught_exception, ConnectionClosedError)
+    is_lost = isinstance(caught_exception, ConnectionClosedError | SSLError)  # a reset within TLS is the latter
     return 0 if is_lost and attempts <= _RETRIES_AT_ONCE else None  # None: as botocore decides
 
 

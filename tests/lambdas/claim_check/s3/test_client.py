@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, SSLError
 
 from claim_check import s3_client
 from claim_check.s3 import client as client_module
@@ -154,12 +154,18 @@ def test_lock_of_the_parent_is_not_used_after_a_fork() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize("operation", ["get_object", "put_object", "upload_part"])
-def test_lost_connection_is_replaced_at_once(operation: str, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice. Then botocore waits before it tries again."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake_s3.url)
+@pytest.fixture
+def pauses(fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds between the attempts of a request to the fake S3."""
     pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake_s3.url)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+@pytest.mark.parametrize("operation", ["get_object", "put_object", "upload_part"])
+def test_lost_connection_is_replaced_at_once(operation: str, fake_s3: FakeS3, pauses: list[float]) -> None:
+    """Twice. Then botocore waits before it tries again."""
 
     def reset(_: object) -> None:
         raise ConnectionResetError
@@ -173,10 +179,22 @@ def test_lost_connection_is_replaced_at_once(operation: str, fake_s3: FakeS3, mo
     assert min(pauses[2:]) > 0
 
 
-def test_busy_service_is_not_asked_at_once(fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake_s3.url)
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_only_a_lost_connection_is_replaced_at_once(is_lost: bool, pauses: list[float]) -> None:
+    """Within TLS, a reset is an SSLError."""
+    s3: Any = s3_client("eu-west-1")
+    error = SSLError if is_lost else ConnectTimeoutError
+
+    def fail(**_: object) -> None:
+        raise error(endpoint_url="https://s3", error=OSError("EOF"))
+
+    s3.meta.events.register("before-send.s3", fail)
+    with pytest.raises(error):
+        s3.get_object(Bucket="payloads-one", Key="k")
+    assert [pause == 0 for pause in pauses] == [is_lost, is_lost, False, False]
+
+
+def test_busy_service_is_not_asked_at_once(fake_s3: FakeS3, pauses: list[float]) -> None:
     fake_s3.fail("GET", 503, "SlowDown", times=99)
     with pytest.raises(ClientError, match="SlowDown"):
         s3_client("eu-west-1").get_object(Bucket="payloads-one", Key="k")

@@ -254,7 +254,8 @@ def test_idle_stream_does_not_stop_another(payload: Payload, s3: S3Client) -> No
         assert first + b"".join(chunks) == DATA
 
 
-def test_closed_stream_leaves_no_connection(payload: Payload, fake_s3: FakeS3) -> None:
+def test_closed_stream_leaves_no_connection(payload: Payload, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel_read, "_END_SECONDS", 30)
     bodies: list[Any] = []
     s3 = fake_s3.client()
     s3.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: bodies.append(parsed["Body"]))
