@@ -385,6 +385,10 @@ def measured(*, by_cell: bool) -> str:
     return table(named, by_cell=by_cell)
 
 
+def like_measures() -> Cells:
+    return replace(C, symbols=["PVALB", "AGER", "SUMF1", "SEX3", "INDEXA", "DAYA", "ANTXR1", "CHRM1", *C.symbols[8:]])
+
+
 def featurecounts() -> str:
     heading, *body = table(C, sep="\t", corner="Geneid").splitlines()
     more = ("chr1;chr1\t5;9\t7;12\t+;+\t8", "chr1\t5\t7\t+\t8")
@@ -880,6 +884,7 @@ form(
     lambda to: write(to / "a.csv", table(A).replace(A.barcodes[3], "Q")),
     "Q among barcodes",
 )
+form("csv_names_like_measures", lambda to: write(to / "a.csv", table(like_measures(), by_cell=True)), C)
 form("csv_with_separator_line", lambda to: write(to / "a.csv", "sep=;\n" + table(C, sep=";")), C)
 form("csv_fixed_format", lambda to: write(to / "a.csv", table(C, number=lambda n: f"{n:.3f}")), C)
 for _sep, _text in (("\t", "{:,}"), (";", "{:_}")):

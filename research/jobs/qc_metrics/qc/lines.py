@@ -13,7 +13,9 @@ from .packed import opened, readable
 from .settings import InputError
 from .sources import File
 
-COMPARISON = re.compile(r"p[_. -]?(adj|val)|log2?[_. -]?(fc|fold)|fold[_. -]?change", re.IGNORECASE)
+COMPARISON = re.compile(
+    r"(?<![a-z])(p[_. -]?(adj|val(ue)?s?)|log2?[_. -]?(fc|fold)|fold[_. -]?change)(?![a-z])", re.IGNORECASE
+)
 """Columns of a table that compares groups."""
 
 
