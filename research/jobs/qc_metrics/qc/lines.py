@@ -14,7 +14,7 @@ from .settings import InputError
 from .sources import File
 
 COMPARISON = re.compile(
-    r"(?<![a-z])(p[_. -]?(adj|val(ue)?s?)|log2?[_. -]?(fc|fold)|fold[_. -]?change)(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(p[_. -]?(adj|vals?|values?)|log2?[_. -]?(fc|fold)|fold[_. -]?change)(?![a-z])", re.IGNORECASE
 )
 """Columns of a table that compares groups."""
 
