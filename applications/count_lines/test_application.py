@@ -16,7 +16,7 @@ def test_lines_are_counted() -> None:
     assert process(message("first\nsecond\n")) == {"lines": 2}
 
 
-def test_binary_payload_is_rejected() -> None:
+def test_empty_payload_is_rejected() -> None:
     """The reason is in the dead letter."""
-    with pytest.raises(PayloadRejected, match="the payload is binary"):
-        process(message("\0"))
+    with pytest.raises(PayloadRejected, match="the payload is empty"):
+        process(message(""))

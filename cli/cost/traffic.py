@@ -180,10 +180,13 @@ class Traffic:
 
     def _read(self, subscriber: SubscriberConfig) -> Iterator[Charge]:
         landed = isinstance(subscriber, FunctionSubscriberConfig) and subscriber.landing
-        if self.reads:
-            yield Charge(subscriber.name, subscriber.region, "s3_get", self.reads)
-        if self.offloaded and not landed and self._is_far(subscriber.region):
-            yield Charge(subscriber.name, self.deployment.publisher.region, "transfer_gb", self.reads * self.size / GB)
+        has_code = isinstance(subscriber, FunctionSubscriberConfig) and subscriber.code and self.offloaded
+        own_code = 1 if has_code else 0
+        if reads := self.reads + own_code:
+            yield Charge(subscriber.name, subscriber.region, "s3_get", reads)
+        if self.offloaded and self._is_far(subscriber.region):
+            far = own_code + (0 if landed else self.reads)
+            yield Charge(subscriber.name, self.deployment.publisher.region, "transfer_gb", far * self.size / GB)
 
     def _function(self, hop: str, region: str, seconds: float, event: int) -> Iterator[Charge]:
         yield Charge(hop, region, "function_request", 1 + max(0, math.ceil((event - ASYNCHRONOUS_BYTES) / CHUNK_BYTES)))

@@ -2,6 +2,7 @@
 
 consumer.py        the steps of one message
 own_code.py        the application's `process`, with its time limit
+read_bytes.py      the bytes that own code reads
 application.py     the application that the environment names
 state_machine.py   the hand-off to a Step Functions execution
 ecs_task.py        the hand-off to an ECS task

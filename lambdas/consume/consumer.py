@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from claim_check import Message
 from consume.application import Application, application_from
 from consume.own_code import Process, process_from
+from consume.read_bytes import ReadBytes
 from shared.telemetry import log_handoff, logger, metrics, record_processing_time
 
 
@@ -19,11 +20,13 @@ class Consumer:
 
     process: Process
     application: Application
+    reads: ReadBytes
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Return the consumer that the environment describes. Raises InvalidSettings."""
-        return cls(process=process_from(environment), application=application_from(environment))
+        reads = ReadBytes()
+        return cls(process=process_from(environment), application=application_from(environment), reads=reads)
 
     def consume(self, message: Message, remaining_ms: Callable[[], int]) -> None:
         """Prove the payload by one HeadObject, call own code, and hand off, unless that was done before.
@@ -41,8 +44,13 @@ class Consumer:
             return
         started = time.monotonic()
         proof = message.payload.verify()
-        result = self.process(message)
+        self.reads.take()
+        try:
+            result = self.process(message)
+        finally:
+            read_bytes = self.reads.take()
+            metrics.add_metric(name="ReadBytes", unit=MetricUnit.Bytes, value=read_bytes)
         application = self.application.hand_off(message, proof=proof, result=result, remaining_ms=remaining_ms)
         metrics.add_metric(name="ConsumedBytes", unit=MetricUnit.Bytes, value=message.size)
         record_processing_time(started)
-        log_handoff(message, proof, application)
+        log_handoff(message, proof, application, read_bytes=read_bytes)

@@ -26,13 +26,14 @@ def counting_errors() -> Iterator[None]:
         raise
 
 
-def log_handoff(message: Message, proof: Proof, application: str) -> None:
-    """Log the hand-off to an execution or a task, by its ARN.
+def log_handoff(message: Message, proof: Proof, application: str, *, read_bytes: int) -> None:
+    """Log the hand-off to an execution or a task, by its ARN. `read_bytes` are those that own code read from S3.
 
     If `proved_by` is "size", S3 and the message have no checksum in common: the application's reading is the proof.
     """
     checksum = fingerprint(message) or fingerprint(proof.reported)
     summary = {"bytes": message.size, "checksum": checksum, "proved_by": proof.checksum or "size"}
+    summary["read_bytes"] = read_bytes
     logger.info("handed off", extra={"application": application, **summary})
 
 

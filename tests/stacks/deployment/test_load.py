@@ -65,7 +65,7 @@ def test_invalid_toml_is_reported(tmp_path: Path, content: bytes) -> None:
 
 
 def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
-    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + (DEPLOYMENTS / "example.toml").read_bytes())
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + (DEPLOYMENTS / "same-region.toml").read_bytes())
     assert load(tmp_path / "marked.toml").name == "coatcheck"
 
 
