@@ -14,16 +14,19 @@ from stacks.deployment import Names, SubscriberConfig
 
 MAXIMUM_MEMORY_MB = 160
 _REPORT = re.compile(r"^REPORT RequestId: .*\tMax Memory Used: (\d+) MB", re.MULTILINE)
+_READ = re.compile(r'"read_bytes": ?(\d+)')
 
 
 @dataclass(frozen=True)
 class FunctionMemory:
-    """The peak memory of a function over all its invocations. None if its log has none."""
+    """The peak memory of a function over all its invocations, and the bytes it read. None if its log has none."""
 
     function: str
     account: str
     region: str
     peak_memory_mb: int | None
+    read_bytes: int | None = None
+    """Payload bytes that own code of a consume function read from S3."""
 
     @property
     def small(self) -> bool:
@@ -41,7 +44,8 @@ def measure(
     functions += [(each.consume_function, each.place) for each in consumers if each.has_consume_function]
     for function, place in functions:
         logs = world.client("logs", account=place.account, region=place.region)
-        yield FunctionMemory(function.name, place.account, place.region, peak_memory(logs, function.name, since))
+        peak, read = peak_memory(logs, function.name, since), read_bytes(logs, function.name, since)
+        yield FunctionMemory(function.name, place.account, place.region, peak, read)
 
 
 def peak_memory(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
@@ -49,7 +53,17 @@ def peak_memory(logs: Any, function_name: str, since: datetime | None = None) ->
 
     `logs` is a boto3 client of CloudWatch Logs.
     """
-    start = {"startTime": milliseconds(since)} if since else {}
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}", **start)
-    peaks = [int(peak) for page in pages for event in page["events"] for peak in _REPORT.findall(event["message"])]
+    peaks = [int(peak) for text in _messages(logs, function_name, since) for peak in _REPORT.findall(text)]
     return max(peaks, default=None)
+
+
+def read_bytes(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
+    """Return the sum of `read_bytes` in a function's log, or None if no line has it."""
+    counts = [int(count) for text in _messages(logs, function_name, since) for count in _READ.findall(text)]
+    return sum(counts) if counts else None
+
+
+def _messages(logs: Any, function_name: str, since: datetime | None) -> Iterator[str]:
+    start = {"startTime": milliseconds(since)} if since else {}
+    for page in logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}", **start):
+        yield from (event["message"] for event in page["events"])

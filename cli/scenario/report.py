@@ -129,9 +129,11 @@ class Report:
         return table
 
     def _memory_table(self) -> Table:
-        table = _table("Peak memory of the functions, at any payload size", "function", "account", "region", "MB")
+        title = "Peak memory of the functions, at any payload size, and payload bytes that own code read"
+        table = _table(title, "function", "account", "region", "MB", "read")
         for used in self.functions:
-            table.add_row(used.function, used.account, used.region, str(used.peak_memory_mb or "did not run"))
+            read = "" if used.read_bytes is None else _size(used.read_bytes)
+            table.add_row(used.function, used.account, used.region, str(used.peak_memory_mb or "did not run"), read)
         return table
 
     def _limitations_table(self) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from applications.count_lines.application import process
 from cli.cost import Route
 from cli.cost.prices import load as load_prices
 from cli.cost.traffic import Traffic
@@ -110,6 +111,8 @@ def test_requests_of_a_consume_function(billed: Counter[str], example: Deploymen
     [message] = publishing.messages()
     billed.clear()
     proof = message.payload.verify()
+    if hop == "billing":  # which has own code
+        assert process(message) == {"lines": 0}
     prepare_handoff(message, proof, staging=Staging(store=STAGING, s3=boto3.client("s3")))
 
     assert billed == expected(example, hop, size=size, route="bus")

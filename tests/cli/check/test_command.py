@@ -37,7 +37,9 @@ def test_example_has_no_problem(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_problems_of_the_file_are_those_of_load(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "prod.toml"
-    file.write_text(EXAMPLE.read_text().replace('region = "us-west-2"', 'region = "us-west-9"').replace("../", f"{ROOT}/"))
+    file.write_text(
+        EXAMPLE.read_text().replace('region = "us-west-2"', 'region = "us-west-9"').replace("../", f"{ROOT}/")
+    )
     code, (page,) = check(capfd, str(file))
     assert code == 1
     ((section,), (finding,)) = page["sections"], page["sections"][0]["findings"]

@@ -45,6 +45,6 @@ def test_report_as_text_and_as_json() -> None:
     assert "1 x KMS key, each month" in text
     assert "billing: Fargate vCPU" in text
     content = json.loads(result.to_json())
-    assert sum(line["usd"] for line in content["million"]) == pytest.approx(493.23, abs=0.01)
+    assert sum(line["usd"] for line in content["million"]) == pytest.approx(493.63, abs=0.01)
     assert content["limits"][0]["hop"] == "billing"
     assert content["unpriced_regions"] == []
