@@ -9,6 +9,7 @@ from aws_cdk import App, Aspects, Stack
 
 from stacks.common.defaults import Defaults
 from stacks.common.log_retention import LogRetention
+from stacks.common.own_code import RequirementsError
 from stacks.common.platform import apply_platform, use_bootstrap
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
 from stacks.deployment.cdk_json import VERSION_KEY, deployment_file
@@ -28,10 +29,9 @@ def main() -> None:
     """Synthesize the deployment that the context names."""
     app = App()
     try:
-        deployment = load(deployment_file(app.node.try_get_context("deployment")))
-    except DeploymentError as error:
+        add_stacks(app, load(deployment_file(app.node.try_get_context("deployment"))))
+    except (DeploymentError, RequirementsError) as error:
         raise SystemExit(str(error)) from None
-    add_stacks(app, deployment)
     app.synth()
 
 

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from claim_check import S3Object
 from consume.ecs_task import Runner, TaskNotStarted, run_task
-from shared.handoff import HandOff
+from shared.handoff import HandOff, InputTooLarge
 
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
@@ -127,3 +127,8 @@ def test_conflict_is_raised_without_a_matching_task(runner: tuple[Runner, Stubbe
     runner[1].add_response("describe_tasks", response)
     with pytest.raises(ClientError, match="used before"):
         run(runner[0])
+
+
+def test_result_over_the_size_of_overrides_is_rejected(runner: tuple[Runner, Stubber]) -> None:
+    with pytest.raises(InputTooLarge, match=r"overrides of \d+ characters, more than 8192: .* \(message 'scan-1'\)"):
+        run_task(replace(HANDOFF, result="x" * 8192), runner=runner[0], remaining_ms=lambda: 300_000)

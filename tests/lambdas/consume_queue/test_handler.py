@@ -341,3 +341,19 @@ def test_stale_replica_is_counted(
     telemetry = listen(consume)
     assert consume.handler({"Records": [sqs_record(message)]}, context) == SUCCESS
     assert_stale_replica_is_counted(telemetry, "new")
+
+
+def test_slow_record_leaves_time_for_those_after_it(consume: ModuleType, context: SimpleNamespace) -> None:
+    """Each record has an equal share of the time that remains when its turn comes."""
+    shares: list[int] = []
+    now = {"left": 300_000}
+    context.get_remaining_time_in_millis = lambda: now["left"]
+    records = [sqs_record({"MessageId": name, "Body": name}) for name in ("a", "b", "c")]
+
+    def consume_slowly(message: object, remaining_ms: Callable[[], int]) -> None:
+        shares.append(remaining_ms())
+        now["left"] -= remaining_ms()
+
+    consume.consumer = SimpleNamespace(consume=consume_slowly)
+    consume.handler({"Records": records}, context)
+    assert shares == [100_000, 100_000, 100_000]

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from claim_check import S3Object
+from claim_check import PayloadDenied, S3Object
 from cli.redrive.dead_letter import DeadLetter, parse, parse_failed_invocation
 from consume.settings import EcsTaskSettings
 from consume_topic.settings import Settings
@@ -199,3 +200,13 @@ def test_stale_replica_is_counted(load: Load, settings: Settings, context: Simpl
         ecs.add_response("run_task", STARTED)
         consume.handler(event, context)
     assert_stale_replica_is_counted(telemetry, "new")
+
+
+def test_denied_payload_is_retried_by_lambda(
+    consume: ModuleType, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy of the publisher's stack can take effect minutes later."""
+    monkeypatch.setattr("consume.ecs_task.prepare_handoff", Mock(side_effect=PayloadDenied("AccessDenied")))
+    with pytest.raises(PayloadDenied):
+        consume.handler(sns_event(b"scan", "scan-7"), context)
+    assert dead_letters(consume) == []

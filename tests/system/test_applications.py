@@ -1,0 +1,215 @@
+"""Each pair of transport and application, with own code that reads, fails, and refuses a payload for good."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claim_check import Dereferencer, Publisher
+from cli.scenario.memory import read_bytes
+from local.world import World
+from shared.handoff import HandOff
+from stacks.deployment import Deployment, Names, SubscriberNames, parse_messaging
+from tests.local.support import Account, eventually
+from tests.templates import ROOT, assembly
+
+OWN_CODE = """
+from claim_check import PayloadRejected
+
+def process(message):
+    text = message.payload.text()
+    if text.startswith("fail"):
+        raise ValueError("own code failed")
+    if text.startswith("never"):
+        raise PayloadRejected("not a text for us", message_id=message.id)
+    return {"characters": len(text)}
+"""
+LARGE = 300_000
+PAYLOADS = {"small": b"x" * 50, "large": b"y" * LARGE}
+WITH_CODE = ("texts", "reports", "counts")
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """The example's subscribers and those of applications.toml, with the code above."""
+    folder = tmp_path_factory.mktemp("code")
+    (folder / "application.py").write_text(OWN_CODE)
+    example, others = (
+        tomllib.loads((ROOT / "deployments" / f"{name}.toml").read_text()) for name in ("example", "applications")
+    )
+    for subscriber in (*example["subscribers"], *others["subscribers"]):
+        if "code" in subscriber:
+            subscriber["code"]["folder"] = str(folder)
+    del example["subscribers"][1]["code"]
+    others["subscribers"] += example["subscribers"]
+    return parse_messaging(others, ROOT / "deployments" / "applications.toml")
+
+
+class Deployed:
+    def __init__(self, world: World, deployment: Deployment) -> None:
+        self.world, self.names = world, Names(deployment)
+
+    def account(self, name: str) -> Account:
+        place = self.names.subscribers[name].place
+        return Account(self.world.accounts, place.account, place.region)
+
+    def publish(self, payload: bytes, message_id: str) -> None:
+        names = self.names.publisher
+        home = Account(self.world.accounts, names.place.account, names.place.region)
+        sns, s3 = (home.client(service, role=names.role.name) for service in ("sns", "s3"))
+        publisher = Publisher(topic_arn=names.topic.arn, store=names.store, threshold=262_144, sns=sns, s3=s3)
+        publisher.publish(payload, message_id=message_id)
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """Return the log entries of the consume function."""
+        group = f"/aws/lambda/{self.names.subscribers[name].consume_function.name}"
+        events = self.account(name).client("logs").filter_log_events(logGroupName=group)["events"]
+        return [json.loads(event["message"]) for event in events if event["message"].startswith("{")]
+
+    def processed(self, name: str) -> set[str]:
+        return {entry["message_id"] for entry in self.log(name) if entry.get("message") == "handed off"}
+
+    def handoffs(self, name: str) -> dict[str, HandOff]:
+        """Return what the application got, by message id."""
+        own: SubscriberNames = self.names.subscribers[name]
+        if own.application == "state_machine":
+            states = self.account(name).client("stepfunctions")
+            arns = [
+                each["executionArn"]
+                for each in states.list_executions(stateMachineArn=own.state_machine.arn)["executions"]
+            ]
+            found = [
+                HandOff.from_input(json.loads(states.describe_execution(executionArn=arn)["input"])) for arn in arns
+            ]
+        else:
+            ecs = self.account(name).client("ecs")
+            tasks = ecs.list_tasks(cluster=own.cluster.name)["taskArns"]
+            described = ecs.describe_tasks(cluster=own.cluster.name, tasks=tasks)["tasks"] if tasks else []
+            found = [HandOff.from_task(task) for task in described]
+        return {handoff.message_id: handoff for handoff in found}
+
+    def dead_letters(self, name: str) -> dict[str, str]:
+        """Return the reasons of the dead letters, by the payload's text."""
+        queue = self.names.subscribers[name].dead_letter_queue
+        sqs = self.account(name).client("sqs")
+        url = sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
+        messages = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+        ).get("Messages", [])
+        return dict(map(_reason, messages))
+
+
+def _reason(message: dict[str, Any]) -> tuple[str, str]:
+    if reason := message.get("MessageAttributes", {}).get("DeadLetterReason"):
+        return message["Body"], reason["StringValue"]
+    letter = json.loads(message["Body"])
+    error = letter["responsePayload"]
+    body: str = letter["requestPayload"]["Records"][0]["Sns"]["Message"]
+    return body, f"{error['errorType']}: {error['errorMessage']}"
+
+
+@pytest.fixture(scope="module")
+def deployed(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder: Path = assembly(deployment, tmp_path_factory.mktemp("applications"))
+    with World.start(folder, publisher=deployment.publisher.account, progress=lambda *_: None) as world:
+        deployed = Deployed(world, deployment)
+        for subscriber in deployment.subscribers:
+            if subscriber.kind == "sqs":
+                _make_visible_soon(deployed, subscriber.name)
+        for message_id, payload in PAYLOADS.items():
+            deployed.publish(payload, message_id)
+        yield deployed
+
+
+def _make_visible_soon(deployed: Deployed, name: str) -> None:
+    sqs = deployed.account(name).client("sqs")
+    url = sqs.get_queue_url(QueueName=deployed.names.subscribers[name].queue.name)["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+
+
+@pytest.mark.parametrize("name", ["orders", "billing", "scans", "reports"])
+def test_application_gets_pointer_and_result(deployed: Deployed, name: str) -> None:
+    eventually(lambda: len(deployed.handoffs(name)) == 2, 60)
+    handoffs = deployed.handoffs(name)
+    assert {message_id: handoff.bytes for message_id, handoff in handoffs.items()} == {"small": 50, "large": LARGE}
+    results = {message_id: handoff.result for message_id, handoff in handoffs.items()}
+    expected = {"small": {"characters": 50}, "large": {"characters": LARGE}} if name in WITH_CODE else {}
+    assert results == {message_id: expected.get(message_id) for message_id in PAYLOADS}
+
+
+@pytest.mark.parametrize("name", ["texts", "counts"])
+def test_own_code_alone_processes_each_message(deployed: Deployed, name: str) -> None:
+    assert eventually(lambda: deployed.processed(name) == {"small", "large"}, 60)
+
+
+@pytest.mark.parametrize("name", ["orders", "billing", "scans", *WITH_CODE])
+def test_only_own_code_reads_payloads(deployed: Deployed, name: str) -> None:
+    eventually(lambda: deployed.processed(name) >= {"small", "large"}, 60)
+    function = deployed.names.subscribers[name].consume_function.name
+    assert read_bytes(deployed.account(name).client("logs"), function) == (LARGE if name in WITH_CODE else 0)
+
+
+def test_service_polls_its_queue_and_reads_payloads(deployed: Deployed) -> None:
+    names = deployed.names.subscribers["service"]
+    account = deployed.account("service")
+    account.client("iam").create_role(
+        RoleName="service",
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": names.place.account}}
+                ],
+            }
+        ),
+    )
+    s3, sqs = (account.client(service, role=names.reader_role.name) for service in ("s3", "sqs"))
+    url = sqs.get_queue_url(QueueName=names.queue.name)["QueueUrl"]
+    dereferencer = Dereferencer(stores=names.trusted_stores, s3=s3)
+    read: dict[str, bytes] = {}
+
+    def poll() -> bool:
+        for received in sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages", []):
+            message = dereferencer.message(received)
+            read[message.id] = message.payload.read()
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=received["ReceiptHandle"])
+        return read == PAYLOADS
+
+    assert eventually(poll, 60)
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_refused_payload_is_dead_lettered_at_once(deployed: Deployed, name: str) -> None:
+    attempts = _attempts(deployed, name, "never", "PayloadRejected: not a text for us (message 'never-")
+    assert attempts == 1
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_failed_payload_is_retried_then_dead_lettered(deployed: Deployed, name: str) -> None:
+    attempts = _attempts(deployed, name, "fail", "ValueError: own code failed")
+    assert attempts == {"sqs": 5, "lambda": 3}[deployed.names.subscribers[name].kind]
+
+
+@cache
+def _published(deployed: Deployed, text: str) -> str:
+    deployed.publish(text.encode(), f"{text}-1")
+    return f"{text}-1"
+
+
+def _attempts(deployed: Deployed, name: str, text: str, reason: str) -> int:
+    """Publish a text, wait for its dead letter with the reason, and return the number of attempts."""
+    message_id = _published(deployed, text)
+    letters: Callable[[], dict[str, str]] = lambda: deployed.dead_letters(name)  # noqa: E731
+    assert eventually(lambda: letters().get(text), 120).startswith(reason)  # type: ignore[union-attr]
+
+    def attempts() -> int:
+        return sum(entry.get("message_id") == message_id and entry["level"] == "ERROR" for entry in deployed.log(name))
+
+    eventually(attempts, 30)  # logs appear after the invocation
+    return attempts()
