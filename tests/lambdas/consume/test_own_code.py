@@ -1,5 +1,6 @@
 """Own code: its result, its time limit, and its ends."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,14 +22,14 @@ Load = Callable[..., Callable[[Message], Any]]
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """A function that loads own code from its text, as a function's start does."""
     monkeypatch.setattr(own_code, "FOLDER", tmp_path)
-    monkeypatch.setattr("sys.path", [*own_code.sys.path])
+    monkeypatch.setattr("sys.path", [*sys.path])
 
     def load(text: str, *, seconds: int = 5) -> Callable[[Message], Any]:
         (tmp_path / "application.py").write_text(text)
         return process_from({"PROCESS_SECONDS": str(seconds)})
 
     yield load
-    own_code.sys.modules.pop("application", None)
+    sys.modules.pop("application", None)
 
 
 def returning(expression: str) -> str:

@@ -354,6 +354,6 @@ def test_slow_record_leaves_time_for_those_after_it(consume: ModuleType, context
         shares.append(remaining_ms())
         now["left"] -= remaining_ms()
 
-    consume.consumer = SimpleNamespace(consume=consume_slowly)
+    vars(consume)["consumer"] = SimpleNamespace(consume=consume_slowly)
     consume.handler({"Records": records}, context)
     assert shares == [100_000, 100_000, 100_000]
