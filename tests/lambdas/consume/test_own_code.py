@@ -42,7 +42,7 @@ def test_result_is_as_json_has_it(load: Load) -> None:
 
 
 @pytest.mark.parametrize("expression", ["b'x'", "{1, 2}", "float('nan')", "'\\ud800'", "message", "object()"])
-def test_result_that_json_cannot_hold_is_rejected(load: Load, expression: str) -> None:
+def test_result_without_a_json_form_is_rejected(load: Load, expression: str) -> None:
     process = load(returning(expression))
     with pytest.raises(InvalidResult, match=r"process returned a value that JSON cannot hold: .* \(message 'm-1'\)"):
         process(MESSAGE)
