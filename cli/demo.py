@@ -20,6 +20,7 @@ from cli.scenario import payloads
 from cli.scenario import run as scenario
 from cli.scenario.payloads import SentPayload
 from cli.scenario.report import Report
+from local import images
 from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
@@ -41,18 +42,28 @@ class DemoError(Exception):
 
 
 @interrupt_on_signals()
-def run(deployment: Path, *, file: Path | None = None, size: int | None = None, report: Path = REPORT) -> int:
+def run(
+    deployment: Path,
+    *,
+    file: Path | None = None,
+    size: int | None = None,
+    report: Path = REPORT,
+    build_images: bool = False,
+) -> int:
     """Run the demo with a deployment file, write its report, and return the exit code.
 
-    The demo sends `file`, a generated file of `size` bytes, or by default an installed file.
+    The demo sends `file`, a generated file of `size` bytes, or by default an installed file. With `build_images`, ECS
+    tasks run in containers of their images.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     report.unlink(missing_ok=True)  # the report of an earlier run
     settings = load_messaging(deployment)
     try:
+        if build_images and (problem := images.missing()):
+            raise DemoError(f"--images: {problem}.")  # noqa: TRY301 - like every reason not to run
         with ExitStack() as resources:
             payload = resources.enter_context(_payload(file, size))
-            result = _Demo(deployment, settings, console, resources).run(payload)
+            result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
             result.write(report)
             console.print(f"The same as JSON: {os.path.relpath(report)}")
             return 0 if result.ok else 1
@@ -95,7 +106,10 @@ class _EmulatedWorld:
 
 
 class _Demo:
-    def __init__(self, file: Path, deployment: Deployment, console: Console, resources: ExitStack) -> None:
+    def __init__(
+        self, file: Path, deployment: Deployment, console: Console, resources: ExitStack, *, images: bool
+    ) -> None:
+        self._images = images
         self._file, self._deployment, self._names = file, deployment, Names(deployment)
         self._console, self._resources = console, resources
         self._seconds: dict[str, float] = {}
@@ -118,6 +132,13 @@ class _Demo:
         report = replace(report, seconds=self._seconds)
         self._console.print()
         report.show(self._console)
+        if any(each.kind != "https" and each.application == "ecs_task" for each in report.subscribers):
+            container = (
+                "a container of its image, with a Debian in place of its base"
+                if self._images
+                else "a process, which stands in for its container (--images builds and runs the image)"
+            )
+            self._console.print(f"Each ECS task ran as {container}.")
         self._conclude(report, world)
         return report
 
@@ -132,6 +153,7 @@ class _Demo:
                     publisher=self._deployment.publisher.account,
                     progress=lambda account, line: show(f"{account} {line}"),
                     prepare=endpoints.start,
+                    images=self._images,
                 )
             )
             endpoints.wait_until_confirmed(world.accounts)

@@ -389,6 +389,9 @@ def _demo(
     ] = None,
     size: Annotated[str | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB")] = None,
     report: Annotated[Path | None, _option("FILE", "JSON report (default: build/demo/report.json)")] = None,
+    images: Annotated[
+        bool, _option(None, "build the images of ECS tasks and run them (needs root, buildah, debootstrap)", "--images")
+    ] = False,
 ) -> None:
     _isolate()
     from cli import demo
@@ -400,7 +403,10 @@ def _demo(
         number = parse_size(size) if size else None
     except ValueError as error:
         raise typer.BadParameter(f"--size: {error}") from None
-    sys.exit(demo.run(deployment or demo.EXAMPLE, file=file, size=number, report=report or demo.REPORT))
+    exit_code = demo.run(
+        deployment or demo.EXAMPLE, file=file, size=number, report=report or demo.REPORT, build_images=images
+    )
+    sys.exit(exit_code)
 
 
 @app.command(

@@ -45,12 +45,13 @@ class Emulator:
     the folder. If the parent process is killed, the emulator ends too: it waits for the end of a pipe from the parent.
 
     patched: apply `local.patches`. False starts the published emulator, for comparison.
+    images: run ECS tasks in containers of their images, which buildah builds (`local.images`).
     """
 
-    def __init__(self, *, patched: bool = True) -> None:
+    def __init__(self, *, patched: bool = True, images: bool = False) -> None:
         self.secret = secrets.token_urlsafe(32)
         """The secret access key of every account's root. Each run has another."""
-        self._patched = patched
+        self._patched, self._images = patched, images
         self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -183,6 +184,7 @@ class Emulator:
                 "NODE_EXTRA_CA_CERTS": str(self.ca_bundle),
                 # Lambda's Node runtime has the AWS SDK, which CDK's function that empties buckets imports.
                 "NODE_PATH": str(_REPOSITORY / "node_modules"),
+                **({"COATCHECK_IMAGES": "1"} if self._images else {}),
                 "BIND_HOST": _HOST,
                 "GATEWAY_PORT": str(self._port),
                 "IOT_MTLS_ENABLED": "0",

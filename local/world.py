@@ -51,6 +51,7 @@ class World:
         publisher: str,
         progress: Progress,
         prepare: Callable[[Emulator], object] = lambda _: None,
+        images: bool = False,
     ) -> Self:
         """Start an emulator, bootstrap every account and Region of the assembly, and deploy its stacks.
 
@@ -61,6 +62,7 @@ class World:
         publisher: the publisher's account.
         progress: called with (account, line) for every line of the CLI, from several threads.
         prepare: called with the running emulator before the first deployment.
+        images: run ECS tasks in containers of their images.
 
         Raises:
             ValueError: the publisher's account has no stack, or a stack has no account or no Region.
@@ -70,7 +72,7 @@ class World:
         stacks = read(assembly)
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
-        emulator = Emulator().start()
+        emulator = Emulator(images=images).start()
         cli = Cdk(emulator, progress)
         try:
             prepare(emulator)

@@ -11,7 +11,7 @@ from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ecs
 
-from local.patches.patch import patch, replaces
+from local.patches.patch import patch, replaces, replaces_handler
 
 _TOKEN_SECONDS = 24 * 3600
 
@@ -52,6 +52,32 @@ def client_token_is_idempotent() -> None:
             return response
 
     ecs._ACTION_MAP["RunTask"] = run_task
+
+
+@patch
+def cluster_with_tasks_is_kept() -> None:
+    """Refuse to delete a cluster with tasks.
+
+    AWS: DeleteCluster raises ClusterContainsTasksException while a task is active, and CloudFormation's deletion of the
+    stack fails. The emulator: deletes the cluster.
+    """
+
+    @replaces(ecs, "_delete_cluster")
+    def delete(original: Any, data: dict[str, Any]) -> Any:
+        cluster = ecs._clusters.get(ecs._resolve_cluster_name(data.get("cluster", "default")), {})
+        for task in ecs._tasks.values():
+            if task["clusterArn"] == cluster.get("clusterArn") and task["lastStatus"] != "STOPPED":
+                message = "The Cluster cannot be deleted while Tasks are active."
+                return error_response_json("ClusterContainsTasksException", message, 400)
+        return original(data)
+
+    ecs._ACTION_MAP["DeleteCluster"] = delete
+
+    @replaces_handler("AWS::ECS::Cluster", "delete")
+    def delete_resource(_original: Any, physical_id: str, _properties: Any) -> None:
+        status, _, body = ecs._delete_cluster({"cluster": physical_id})
+        if status == 400 and b"ClusterContainsTasks" in body:
+            raise ValueError(json.loads(body)["message"])
 
 
 @patch

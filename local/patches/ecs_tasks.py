@@ -15,7 +15,8 @@ import tempfile
 import threading
 import venv
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import ecr, ecs, eventbridge, s3, sts
 
+from local import images
 from local.patches.lambda_ import link_package
 from local.patches.patch import patch, replaces, rewrite
 
@@ -38,8 +40,9 @@ def tasks_run() -> None:
     group. A task stops when its container ends.
 
     The emulator: without a container engine a task is recorded, and is RUNNING for ever. With the patch, the command of
-    the Dockerfile runs as a process in the build context, with the packages of its requirements.txt. A task with an
-    image of another registry is recorded as before.
+    the Dockerfile runs as a process in the build context, with the packages of its requirements.txt; or, with
+    COATCHECK_IMAGES in the environment, in a container of the image. A task with an image of another registry is
+    recorded as before.
     """
     rewrite(ecs, "_run_task", ("docker_backed = bool(docker_client)", "docker_backed = True"))
 
@@ -60,7 +63,7 @@ def tasks_run() -> None:
             task,
             definition,
             {**container, **{name: override[name] for name in _COMMAND & override.keys()}},
-            {**image.environment, **_variables(container), **_variables(override)},
+            {**_variables(container), **_variables(override)},
             image,
         )
         ecs._mark_task_stopped(arn, task, "Essential container in task exited", "EssentialContainerExited", code)
@@ -103,8 +106,10 @@ class _Image:
     """A build context, and what its Dockerfile says about the container's start."""
 
     folder: Path
-    python: Path
-    """The folder of a Python interpreter with the packages of requirements.txt."""
+    python: Path | None
+    """The folder of a Python interpreter with the packages of requirements.txt, for a process."""
+    name: str | None
+    """The name of the built image, for a container. One of both is None."""
     entry_point: Sequence[str] = ()
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -118,8 +123,8 @@ _URI = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([^@]+
 def _image(uri: str) -> _Image | None:
     """Return the image, or None if it is not one that a build in this account has made."""
     match = _URI.fullmatch(uri)
-    images = ecr._images.get(match[1], []) if match else []
-    manifests = [json.loads(image["imageManifest"]) for image in images if match and image["imageDigest"] == match[2]]
+    recorded = ecr._images.get(match[1], []) if match else []
+    manifests = [json.loads(each["imageManifest"]) for each in recorded if match and each["imageDigest"] == match[2]]
     if not manifests or "source" not in manifests[0]:
         return None
     with _lock:
@@ -133,7 +138,11 @@ def _unpack(manifest: Mapping[str, str]) -> _Image:
     folder = Path(tempfile.mkdtemp(prefix="image-"))
     with zipfile.ZipFile(io.BytesIO(s3._get_object_data(bucket, key))) as archive:
         archive.extractall(folder / "context")
-    return _read_dockerfile(folder / "context", manifest["dockerfile"], _make_python(folder))
+    context, dockerfile = folder / "context", folder / "context" / manifest["dockerfile"]
+    if "COATCHECK_IMAGES" in os.environ:
+        name = images.build(context, dockerfile=dockerfile, name=f"localhost/task:{manifest['tag'].lower()}")
+        return _Image(context, python=None, name=name, **_read_dockerfile(dockerfile))
+    return _Image(context, python=_make_python(folder), name=None, **_read_dockerfile(dockerfile))
 
 
 def _make_python(folder: Path) -> Path:
@@ -150,9 +159,9 @@ def _make_python(folder: Path) -> Path:
     return folder / "python" / "bin"
 
 
-def _read_dockerfile(folder: Path, name: str, python: Path) -> _Image:
-    """Return the image of the Dockerfile's last stage, as far as it matters to a process."""
-    text = re.sub(r"\\\n", " ", (folder / name).read_text())
+def _read_dockerfile(dockerfile: Path) -> dict[str, Any]:
+    """Return what the Dockerfile's last stage says about a container's start."""
+    text = re.sub(r"\\\n", " ", dockerfile.read_text())
     instructions = re.findall(r"^\s*(FROM|ENV|ENTRYPOINT|CMD)\s+(.+?)\s*$", text, flags=re.MULTILINE | re.IGNORECASE)
     image: dict[str, Any] = {}
     for instruction, value in instructions:
@@ -165,7 +174,7 @@ def _read_dockerfile(folder: Path, name: str, python: Path) -> _Image:
                 image["entry_point"] = _words(value)
             case "CMD":
                 image["command"] = _words(value)
-    return _Image(folder, python, **image)
+    return image
 
 
 def _words(value: str) -> list[str]:
@@ -182,7 +191,7 @@ def _run(
     task: Mapping[str, Any],
     definition: Mapping[str, Any],
     container: Mapping[str, Any],
-    environment: Mapping[str, str],
+    environment: dict[str, str],
     image: _Image,
 ) -> int:
     """Run the container's command to its end, and return its exit code as a shell does."""
@@ -190,18 +199,10 @@ def _run(
     log = ecs._awslogs_config(container, arn.rsplit("/", 1)[1], new_uuid())
     if log and not ecs._ensure_awslogs_stream(log):
         raise ValueError(f"log group {log['group']} does not exist")
-    command = [*(container.get("entryPoint") or image.entry_point), *(container.get("command") or image.command)]
-    with tempfile.TemporaryDirectory(prefix="task-") as home:
-        process = _processes[arn] = subprocess.Popen(
-            command,
-            cwd=image.folder,
-            env={**_platform(image, home), **_credentials(arn, definition.get("taskRoleArn", "")), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+    words = [*(container.get("entryPoint") or image.entry_point), *(container.get("command") or image.command)]
+    variables = _platform() | _credentials(arn, definition.get("taskRoleArn", "")) | environment
+    with _start(image, words, variables) as process:
+        _processes[arn] = process
         ecs._mark_task_running(arn, task)
         assert process.stdout
         for line in process.stdout:
@@ -212,13 +213,26 @@ def _run(
     return code if code >= 0 else 128 - code
 
 
-def _platform(image: _Image, home: str) -> dict[str, str]:
+@contextmanager
+def _start(image: _Image, words: Sequence[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start the words in a container of the image, or as a process in its build context."""
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    if image.name:
+        inside = "/run/authority.pem"
+        volume = f"--volume={os.environ['AWS_CA_BUNDLE']}:{inside}:ro"
+        with images.container(image.name) as name:
+            command = images.command(name, *words, options=[volume], environment={**variables, "AWS_CA_BUNDLE": inside})
+            yield subprocess.Popen(command, text=True, errors="replace", **pipes)
+        return
+    with tempfile.TemporaryDirectory(prefix="task-") as home:
+        path = os.pathsep.join([str(image.python), os.defpath])
+        own = {"PATH": path, "LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, **image.environment}
+        yield subprocess.Popen(words, cwd=image.folder, env={**own, **variables}, text=True, errors="replace", **pipes)
+
+
+def _platform() -> dict[str, str]:
     """Return the variables that Fargate sets, and those that lead to the emulator."""
     return {
-        "PATH": os.pathsep.join([str(image.python), os.defpath]),
-        "LANG": "C.UTF-8",
-        "HOME": home,
-        "TMPDIR": home,
         "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
         "AWS_REGION": get_region(),
         "AWS_DEFAULT_REGION": get_region(),

@@ -166,6 +166,23 @@ def function_targets_are_authorized() -> None:
             eventbridge._dispatch_to_sqs(parse_arn(dead_letters), payload)
 
 
+@patch
+def queue_targets_are_authorized() -> None:
+    """Check the policy of a queue that is a rule's target.
+
+    AWS: the queue's policy must allow the rule. If not, the event is lost, or goes to the target's dead-letter queue.
+    The emulator: checks no policy.
+    """
+
+    @replaces(eventbridge, "_dispatch_to_sqs")
+    def dispatch(original: Any, queue: Any, *rest: Any) -> None:
+        rule, _ = _serving.get()
+        if _may_send(str(queue), rule["Arn"]):
+            original(queue, *rest)
+        else:
+            eventbridge.logger.warning("%s may not send to %s, or there is no such queue", rule["Arn"], queue)
+
+
 def _may_send(queue_arn: str, rule_arn: str) -> bool:
     queue = sqs._queue_by_arn(queue_arn)
     return queue is not None and service_may(

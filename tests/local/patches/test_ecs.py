@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.support import Account, unique
+from tests.local.support import Account, eventually, unique
 
 pytestmark = pytest.mark.system
 
@@ -75,3 +75,37 @@ def test_unpatched_task_is_not_authorized_by_definition(unpatched_account: Accou
 
     with pytest.raises(ClientError, match="AccessDenied"):
         _run(unpatched_account, definition, "a", role)
+
+
+def _delete_used_cluster(account: Account) -> None:
+    ecs, cluster = account.client("ecs"), unique("cluster")
+    ecs.create_cluster(clusterName=cluster)
+    task = ecs.run_task(cluster=cluster, taskDefinition=_definition(account))["tasks"][0]["taskArn"]
+    try:
+        ecs.delete_cluster(cluster=cluster)
+    finally:
+        ecs.stop_task(cluster=cluster, task=task)
+    ecs.delete_cluster(cluster=cluster)
+
+
+def test_cluster_with_tasks_is_kept(publisher: Account) -> None:
+    with pytest.raises(ClientError, match="ClusterContainsTasksException"):
+        _delete_used_cluster(publisher)
+
+
+def test_stack_of_a_cluster_with_tasks_is_not_deleted(publisher: Account) -> None:
+    name, stack = unique("cluster"), unique("stack")
+    publisher.create({"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": name}}}, stack)
+    ecs, cloudformation = publisher.client("ecs"), publisher.client("cloudformation")
+    ecs.run_task(cluster=name, taskDefinition=_definition(publisher))
+    cloudformation.delete_stack(StackName=stack)
+
+    def status() -> bool:
+        return bool(cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "DELETE_FAILED")
+
+    assert eventually(status)
+
+
+def test_unpatched_cluster_with_tasks_is_deleted(unpatched_account: Account) -> None:
+    with pytest.raises(ClientError, match="ClusterNotFoundException"):
+        _delete_used_cluster(unpatched_account)

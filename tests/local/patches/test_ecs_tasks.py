@@ -1,12 +1,17 @@
 """Patches of ECS: a task runs the command of its image."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+import local.images
+from local.accounts import Accounts
+from local.emulator import Emulator
+from stacks.subscriber.ecs_task import with_library
 from tests.local.patches.image_support import build_image, images
-from tests.local.support import Account, eventually, unique
+from tests.local.support import PUBLISHER, Account, eventually, unique
 from tests.templates import ROOT
 
 pytestmark = pytest.mark.system
@@ -29,9 +34,17 @@ sys.exit(int(os.environ["CODE"]))
 class Image:
     """A repository with a built image, and a log group for its tasks."""
 
-    def __init__(self, account: Account, main: str, *, dockerfile: str = _DOCKERFILE, requirements: str = "") -> None:
+    def __init__(
+        self,
+        account: Account,
+        main: str,
+        *,
+        dockerfile: str = _DOCKERFILE,
+        requirements: str = "",
+        others: Mapping[str, str] | None = None,
+    ) -> None:
         self._account = account
-        files = {"Dockerfile": dockerfile, "main.py": main, "requirements.txt": requirements}
+        files = {"Dockerfile": dockerfile, "main.py": main, "requirements.txt": requirements, **(others or {})}
         _, repository = build_image(account, files)
         (image,) = images(account, repository)
         registry = f"{account.number}.dkr.ecr.{account.region}.amazonaws.com"
@@ -39,7 +52,9 @@ class Image:
         self.group = unique("logs")
         account.client("logs").create_log_group(logGroupName=self.group)
 
-    def run(self, *statements: dict[str, Any], command: list[str] | None = None, **variables: str) -> dict[str, Any]:
+    def run(
+        self, *statements: dict[str, Any], command: list[str] | None = None, seconds: float = 15, **variables: str
+    ) -> dict[str, Any]:
         """Run a task whose role has these statements. Return the task when it has stopped."""
         ecs = self._account.client("ecs")
         options = {"awslogs-group": self.group, "awslogs-region": self._account.region, "awslogs-stream-prefix": "task"}
@@ -66,7 +81,7 @@ class Image:
             (task,) = ecs.describe_tasks(cluster="default", tasks=[arn])["tasks"]
             return task if task["lastStatus"] == "STOPPED" else None
 
-        task = eventually(stopped)
+        task = eventually(stopped, seconds)
         assert task
         return task
 
@@ -135,6 +150,39 @@ def test_stopped_task_is_an_event(publisher: Account, image: Image) -> None:
     event = json.loads(message["Body"])
     assert (event["source"], event["resources"]) == ("aws.ecs", [task["taskArn"]])
     assert (event["detail"]["lastStatus"], event["detail"]["stopCode"]) == ("STOPPED", "EssentialContainerExited")
+
+
+@pytest.mark.image
+@pytest.mark.skipif(bool(local.images.missing()), reason=local.images.missing() or "")
+def test_task_runs_in_a_container_of_its_image() -> None:
+    """The image of applications/ecs_task, built from its Dockerfile on a stand-in for its base."""
+    with Emulator(images=True) as emulator:
+        account = Account(Accounts(emulator), PUBLISHER)
+        with with_library(ROOT / "applications" / "ecs_task") as context:
+            files = {
+                str(path.relative_to(context)): path.read_text()
+                for path in context.rglob("*")
+                if path.is_file() and path.suffix != ".pyc"
+            }
+        image = Image(account, files["main.py"], dockerfile=files["Dockerfile"], others=files)
+        failed = image.run(seconds=400)
+        assert (failed["stopCode"], failed["containers"][0]["exitCode"]) == ("EssentialContainerExited", 2)
+        assert image.log(failed) == [
+            "TRUSTED_STORES is not set. The consume function or the task definition must set it."
+        ]
+        assert image.log(image.run(command=["id", "-u"])) == ["1000"]
+        bucket = account.bucket()
+        account.client("s3").put_object(Bucket=bucket, Key="payloads/a", Body=b"payload")
+        store = {"bucket": bucket, "prefix": "payloads/", "owner": PUBLISHER, "region": account.region}
+        read = image.run(
+            {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"},
+            TRUSTED_STORES=json.dumps([store]),
+            MESSAGE_ID="a",
+            PAYLOAD_BUCKET=bucket,
+            PAYLOAD_KEY="payloads/a",
+            PAYLOAD_BYTES="7",
+        )
+        assert '"bytes": 7' in image.log(read)[-1]
 
 
 def test_unpatched_task_does_not_run(unpatched_account: Account) -> None:

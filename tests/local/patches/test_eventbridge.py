@@ -51,12 +51,38 @@ def _rule(account: Account, bus: str, target: dict[str, Any]) -> str:
     return arn
 
 
+def _queue_of_rules(account: Account) -> str:
+    """Create a queue to which every rule of the account may send, and return its ARN."""
+    return account.queue_for("events.amazonaws.com", f"arn:aws:events:{account.region}:{account.number}:rule/*")
+
+
+# --- queues ---
+
+
+def _received_without_policy(account: Account) -> list[str]:
+    """Send an event to a queue without a policy and to one with a policy. Return the details in the first queue."""
+    denying, allowing = account.queue(), _queue_of_rules(account)
+    for queue in (denying, allowing):
+        _rule(account, "default", {"Arn": queue})
+    _put(account, _default_bus(account), {"n": 1})
+    eventually(lambda: account.messages(allowing))
+    return [message["Body"] for message in account.messages(denying)]
+
+
+def test_rule_sends_only_to_queues_of_its_policy(publisher: Account) -> None:
+    assert _received_without_policy(publisher) == []
+
+
+def test_unpatched_rule_sends_to_every_queue(unpatched_account: Account) -> None:
+    assert len(_received_without_policy(unpatched_account)) == 1
+
+
 # --- buses ---
 
 
 def test_allowed_account_puts_events(publisher: Account, subscriber: Account) -> None:
     bus = _bus_for_subscriber(publisher)
-    queue = publisher.queue()
+    queue = _queue_of_rules(publisher)
     _rule(publisher, bus.rsplit("/", 1)[1], {"Arn": queue})
 
     response = _put(subscriber, bus, {"n": 1})
@@ -153,7 +179,12 @@ def _archive(account: Account, bus: str, name: str, stack: str, *, kind: str) ->
 
 
 def test_archive_replays_matching_events_unchanged(publisher: Account, subscriber: Account) -> None:
-    bus, queue, name, stack = _bus_for_subscriber(publisher), publisher.queue(), unique("archive"), unique("stack")
+    bus, queue, name, stack = (
+        _bus_for_subscriber(publisher),
+        _queue_of_rules(publisher),
+        unique("archive"),
+        unique("stack"),
+    )
     _archive(publisher, bus, name, stack, kind="late")
     events = publisher.client("events")
     assert events.describe_archive(ArchiveName=name)["RetentionDays"] == 30

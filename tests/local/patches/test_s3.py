@@ -251,7 +251,11 @@ def test_conditional_write_does_not_replace_an_object(publisher: Account) -> Non
 def _events_of_uploads(account: Account) -> list[dict[str, Any]]:
     """Return the events on the default bus for a PUT and a multipart upload, each with the version of its object."""
     s3, events = account.client("s3"), account.client("events")
-    bucket, queue, rule = unique("bucket"), account.queue(), unique("rule")
+    bucket, queue, rule = (
+        unique("bucket"),
+        account.queue_for("events.amazonaws.com", "arn:aws:events:*"),
+        unique("rule"),
+    )
     properties = {
         "BucketName": bucket,
         "VersioningConfiguration": {"Status": "Enabled"},
@@ -306,7 +310,11 @@ def _event_of_other_accounts_upload(accounts: Accounts) -> dict[str, Any]:
     """Return the event on the owner's default bus for an upload by another account."""
     owner, uploader = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
     allow = {"Principal": root(SUBSCRIBER), "Action": "s3:PutObject", "Resource": "{bucket}/*"}
-    bucket, queue, rule = owner.bucket(document(allow)), owner.queue(), unique("rule")
+    bucket, queue, rule = (
+        owner.bucket(document(allow)),
+        owner.queue_for("events.amazonaws.com", "arn:aws:events:*"),
+        unique("rule"),
+    )
     owner.client("s3").put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )

@@ -4,87 +4,48 @@ No registry is asked: a Debian of debootstrap stands in for the base image. So t
 commands and the scripts, and not what the base contains. The images are kept below build/.
 """
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from local import images
 from research.launch import SCRIPT
 from research.script import write
 from tests.templates import ROOT
 
-PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-"""The user's path, and the folders of commands for root."""
-MISSING = [name for name in ("buildah", "debootstrap") if not shutil.which(name, path=PATH)]
 pytestmark = [
     pytest.mark.image,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or bool(MISSING),
-        reason=f"stages are not built: {' and '.join(MISSING)} missing"
-        if MISSING
-        else "stages are not built: needs root",
-    ),
+    pytest.mark.skipif(bool(images.missing()), reason=f"stages are not built: {images.missing()}"),
 ]
-STORE = ROOT / "build" / "research" / "images"
-STAND_IN = "localhost/stand-in:1"
-PACKAGES = "python3,python3-dev,python3-venv,python3-pip,ca-certificates"
-CONFIGURATION = ("etc/apt/apt.conf.d", "etc/pip.conf", "etc/resolv.conf", "root/.config/pip", "root/.pip")
-"""Settings of this machine for its package indexes."""
 Run = Callable[..., str]
-
-
-def buildah(*arguments: str | Path, check: bool = True) -> str:
-    store = ["--root", STORE / "store", "--runroot", STORE / "run", "--storage-driver", "overlay"]
-    command = ["buildah", *map(str, store), *map(str, arguments)]
-    done = subprocess.run(command, env={**os.environ, "PATH": PATH}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout.strip()
-
-
-def add_stand_in(folder: Path) -> None:
-    """Create the image that stands in for the base, unless it is in the store."""
-    if buildah("images", "--quiet", "--filter", f"reference={STAND_IN}", check=False):
-        return
-    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(folder)]
-    subprocess.run(command, env={**os.environ, "PATH": PATH}, check=True)
-    (folder / "usr/bin/python").symlink_to("python3")
-    (folder / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink(missing_ok=True)
-    for name in CONFIGURATION:
-        source, target = Path("/", name), folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        elif source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-    container = buildah("from", "scratch")
-    buildah("copy", "--quiet", container, folder, "/")
-    buildah("commit", "--quiet", container, STAND_IN)
-    buildah("rm", container)
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
     """Build a stage, and return a function that runs commands in a container of it."""
-    folder, containers = tmp_path_factory.mktemp("image"), []
-    add_stand_in(folder / "base")
+    folder = tmp_path_factory.mktemp("image")
     context = shutil.copytree(ROOT / "research", folder / "research", ignore=shutil.ignore_patterns("__pycache__"))
+    file, base = context / "image" / "pegasus" / "Dockerfile", images.stand_in()
+    with ExitStack() as containers:
 
-    def build(target: str, *options: str) -> Run:
-        arguments = ["--isolation", "chroot", "--pull-never", "--network", "host", "--layers"]
-        arguments += ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--build-arg", f"BASE_PYTHON={STAND_IN}"]
-        image = f"localhost/pegasus-{target}"
-        file = context / "image" / "pegasus" / "Dockerfile"
-        buildah("bud", *arguments, "--target", target, "--file", file, "--tag", image, context)
-        container = buildah("from", "--pull-never", image)
-        containers.append(container)
-        return lambda *command: buildah("run", "--isolation", "chroot", *options, container, "--", *command)
+        def build(target: str, *options: str) -> Run:
+            arguments = ["--build-arg", f"BASE_PYTHON={base}", "--target", target]
+            image = images.build(context, dockerfile=file, name=f"localhost/pegasus-{target}", options=arguments)
+            name = containers.enter_context(images.container(image))
 
-    yield build
-    for container in containers:
-        buildah("rm", container)
+            def run(*words: str) -> str:
+                command = images.command(name, *words, options=options)
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+                return done.stdout.strip()
+
+            return run
+
+        yield build
 
 
 @pytest.fixture(scope="module")
