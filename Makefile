@@ -47,8 +47,8 @@ types: $(installed) ## Check types
 imports: $(installed) ## Check the import contracts
 	@$(isolated) lint-imports
 
-image: $(installed) ## Install the packages of the research image and run jobs with them (minutes, 900 MB)
-	@python -m pytest tests/research -m image
+image: $(installed) ## Install the packages of the research image and run jobs with them; build images (minutes, 900 MB)
+	@python -m pytest tests/research tests/local -m image
 
 faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail (SEED, MESSAGES, RATE; writes build/faults.json)
 	@exec $(isolated) python -m tests.faults $${SEED:+--seed "$$SEED"} $${MESSAGES:+--messages "$$MESSAGES"} $${RATE:+--rate "$$RATE"}
