@@ -173,7 +173,8 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
         "ECS tasks",
         "a task's container runs, with the task's role, as the image's user.",
         "a process stands in for the container: the Dockerfile's command in its build context, with this machine's "
-        "Python. With `demo --images` a container of the image runs, on a Debian in place of its base. A task with an image of another registry is recorded, and does not run.",
+        "Python. With `demo --images` a container of the image runs, on a Debian in place of its base. A task with an "
+        "image of another registry is recorded, and does not run.",
     ),
     Limitation(
         "Image builds",
