@@ -336,6 +336,7 @@ def _target(resource: str, account: str, inventory: Inventory) -> str:
     owner = resource.split(":")[4] if resource.startswith("arn:") else ""
     bucket = inventory.resource_policies.get(resource.split("/")[0])
     owner = owner or (bucket.account if bucket else "")
+    resource = re.sub(r"[0-9a-f]{64}", "(hash of one asset)", resource)
     return f"**`{resource}`**" if owner and owner != account else f"`{resource}`"
 
 
