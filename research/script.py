@@ -1,6 +1,7 @@
 """A script as one file, as processing jobs and pipelines run it.
 
-A script is a `.py` file, or a folder with `__main__.py`: `python3` runs both, and an archive of the folder too.
+A script is a `.py` file, or a folder with `__main__.py`: `python3` runs both, and an archive of the folder too. A file
+with such a folder of its name beside it stands for the folder.
 """
 
 import io
@@ -15,11 +16,13 @@ def is_script(path: Path) -> bool:
 
 def file_name(script: Path) -> str:
     """Return the name of the script's one file."""
-    return f"{script.name}.pyz" if script.is_dir() else script.name
+    source = _source(script)
+    return f"{source.name}.pyz" if source.is_dir() else source.name
 
 
 def content(script: Path) -> bytes:
     """Return the content of the script's one file. Of a folder, the same files give the same bytes everywhere."""
+    script = _source(script)
     if not script.is_dir():
         return script.read_bytes()
     buffer = io.BytesIO()
@@ -34,3 +37,8 @@ def write(script: Path, folder: Path) -> Path:
     file = folder / file_name(script)
     file.write_bytes(content(script))
     return file
+
+
+def _source(script: Path) -> Path:
+    folder = script.with_suffix("")
+    return folder if (folder / "__main__.py").is_file() else script

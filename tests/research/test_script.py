@@ -34,6 +34,12 @@ def test_folder_has_the_same_bytes_on_each_machine(tmp_path: Path) -> None:
     assert content(script) == before
 
 
+def test_file_stands_for_the_folder_of_its_name(tmp_path: Path) -> None:
+    script = folder(tmp_path)
+    (tmp_path / "job.py").write_text("")
+    assert (file_name(tmp_path / "job.py"), content(tmp_path / "job.py")) == ("job.pyz", content(script))
+
+
 def test_file_is_passed_as_it_is(tmp_path: Path) -> None:
     script = tmp_path / "my.py"
     script.write_text("print(1)")
