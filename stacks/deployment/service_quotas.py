@@ -58,17 +58,18 @@ def _concurrency(minimum: int) -> Quota:
 
 def _of_subscriber(subscriber: SubscriberConfig) -> Iterator[Quota]:
     match subscriber:
-        case SqsSubscriberConfig():
+        case SqsSubscriberConfig() if subscriber.application != "queue":
             yield _concurrency(subscriber.maximum_concurrency)
         case LambdaSubscriberConfig():
             reserved = subscriber.maximum_concurrency
             yield _concurrency(reserved + UNRESERVED_CONCURRENCY if reserved else 1)
-            yield Quota("fargate", "Fargate On-Demand vCPU resource count", subscriber.task.cpu / 1024, 6)
-            if not subscriber.task.image:
-                yield Quota("codebuild", "Concurrently running builds for ARM/Medium environment", 1, 1)
-            if not subscriber.network:
-                yield Quota("vpc", "VPCs per Region", 1, 5)
-                yield Quota("vpc", "Internet gateways per Region", 1, 5)
+    if subscriber.kind != "https" and subscriber.application == "ecs_task":
+        yield Quota("fargate", "Fargate On-Demand vCPU resource count", subscriber.task.cpu / 1024, 6)
+        if not subscriber.task.image:
+            yield Quota("codebuild", "Concurrently running builds for ARM/Medium environment", 1, 1)
+        if not subscriber.network:
+            yield Quota("vpc", "VPCs per Region", 1, 5)
+            yield Quota("vpc", "Internet gateways per Region", 1, 5)
 
 
 def _of_research(research: ResearchConfig) -> Iterator[Quota]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from stacks.deployment import Place, parse
 from stacks.deployment.service_quotas import INTERFACE_ENDPOINTS, Quota, service_quotas
 from stacks.research.network import INTERFACE_ENDPOINTS as ENDPOINTS
@@ -57,3 +59,12 @@ def test_existing_image_and_network_need_no_quota() -> None:
     table = changed("subscribers", to=[BILLING | {"task": {"image": image}, "network": network}])
     found = service_quotas(parse(table))[Place("333333333333", "us-east-1")]
     assert {quota.service for quota in found} == {"lambda", "fargate"}
+
+
+@pytest.mark.parametrize(
+    ("application", "services"),
+    [("queue", None), ("state_machine", {"lambda"}), ("ecs_task", {"lambda", "fargate", "codebuild", "vpc"})],
+)
+def test_application_decides_the_quotas(application: str, services: set[str] | None) -> None:
+    found = needs(changed("subscribers", to=[ORDERS | {"application": application}])).get(("222222222222", "us-west-2"))
+    assert (found and {quota.service for quota in found}) == services
