@@ -23,12 +23,14 @@ from access.terms import (
     LOG_DELIVERY,
     S3_DELETE,
     S3_READ,
+    S3_SEND,
     S3_UPLOAD,
     S3_WRITE,
     SQS_CONSUME,
     SQS_SEND,
     Account,
     Conditions,
+    Denial,
     Grant,
     Intent,
     Permission,
@@ -70,6 +72,7 @@ _FAILURE = [
     {"containers": {"reason": [{"exists": True}]}},
 ]
 """Every end of a task except its own, with exit code 0 of its container."""
+_OWNERS_ACL = {"s3:x-amz-acl": ("bucket-owner-full-control",)}
 _RETRIES = Free("retries delay a state, and give no access", list)
 _DELIVERY_POLICY = Free("retries delay a delivery, and give no access", dict)
 _ERRORS = ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
@@ -292,10 +295,27 @@ class _Messaging:
         for sender in senders:
             names = self._names.senders[sender.name]
             roles = Roles(sender.account, (names.role.arn,))
-            objects.append(let(roles, S3_UPLOAD, f"{bucket.bucket.arn}/{names.outbox}*", when=members))
+            folder = f"{bucket.bucket.arn}/{names.outbox}*"
+            objects.append(let(roles, S3_SEND, folder, when=members, if_present=_OWNERS_ACL))
             key_grants.append(let(roles, KEY_UPLOAD, when={**via_s3_for(bucket), **members}))
-        stack.bucket(construct, bucket.bucket.name, *objects, key="Key", days=self._days, versioned=True, **given)
+        key = stack.att("Key")
+        denials = tuple(self._unaccepted_uploads(key)) if construct == "PayloadBucket" else ()
+        options: dict[str, Any] = {"key": "Key", "days": self._days, "versioned": True, "denials": denials}
+        stack.bucket(construct, bucket.bucket.name, *objects, **options, **given)
         return stack.key("Key", *key_grants)
+
+    def _unaccepted_uploads(self, key: str) -> Iterator[Denial]:
+        """Yield the uploads that the bucket denies: those that S3 could not copy, and those in another's name."""
+        bucket, put = self._bucket.bucket.arn, "s3:PutObject"
+        encryption = "s3:x-amz-server-side-encryption"
+        archived = {"s3:x-amz-storage-class": ("GLACIER", "DEEP_ARCHIVE")}
+        yield Denial(put, (f"{bucket}/{OUTBOX}*",), archived)
+        other_key = {encryption: ("aws:kms", "aws:kms:dsse")}
+        yield Denial(put, (f"{bucket}/{OUTBOX}*",), other_key, {f"{encryption}-aws-kms-key-id": (key,)})
+        own = [names for names in self._names.senders.values() if names.place.account == self._publisher.place.account]
+        if own:
+            folders = tuple(f"{bucket}/{names.outbox}*" for names in own)
+            yield Denial(put, folders, unless={"aws:PrincipalArn": tuple(names.role.arn for names in own)})
 
     def _replication(self, stack: StackIntent) -> dict[str, Any]:
         """Return the replication of payloads, and of nothing else, to the replicas, with their keys."""
@@ -336,7 +356,7 @@ class _Messaging:
             "Role",
             Account(sender.account),
             may("events:PutEvents", self._publisher.event_bus.arn),
-            may(S3_UPLOAD, f"{self._bucket.bucket.arn}/{names.outbox}*"),
+            may(S3_SEND, f"{self._bucket.bucket.arn}/{names.outbox}*", if_present=_OWNERS_ACL),
             may(KEY_UPLOAD, self._bucket.key_arn_pattern, when=via_s3_for(self._bucket)),
             name=names.role.name,
         )

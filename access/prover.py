@@ -20,6 +20,7 @@ from access.terms import (
     Account,
     AnyPrincipal,
     Conditions,
+    Denial,
     Grant,
     Like,
     NamedRole,
@@ -65,6 +66,7 @@ def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> I
     statements = _modelled(resource.policy["Statement"])
     patterns = [pattern for grant in intent.grants for pattern in grant.actions]
     patterns += [*intent.tls_actions, *(action for action, _, _ in intent.restrictions)]
+    patterns += [denial.action for denial in intent.denials]
     for action in _actions_on(resource, _all_actions(statements) + patterns):
         own = _narrowed(statements, action)
         wanted = replace(
@@ -74,6 +76,7 @@ def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> I
             restrictions=tuple(
                 ("*", key, values) for name, key, values in intent.restrictions if matches(name, action)
             ),
+            denials=tuple(replace(denial, action="*") for denial in intent.denials if matches(denial.action, action)),
         )
         question = repr((own, wanted))
         if question not in _PROVED:
@@ -661,7 +664,13 @@ def _intended(request: _Request, intent: ResourceIntent) -> z3.BoolRef:
     required = [_has_value(request, key, values) for _, key, values in intent.restrictions]
     if intent.tls_actions:
         required.append(z3.Not(_equals_text(request.key("aws:SecureTransport"), "false")))
+    required += [z3.Not(_denied(request, denial)) for denial in intent.denials]
     return z3.And(z3.Or(granted), *required)
+
+
+def _denied(request: _Request, denial: Denial) -> z3.BoolRef:
+    spared = _conditions(request, denial.unless) if denial.unless else z3.BoolVal(False)
+    return z3.And(request.resource_matches(denial.resources), _conditions(request, denial.conditions), z3.Not(spared))
 
 
 def _permission(request: _Request, permission: Permission) -> z3.BoolRef:
@@ -677,6 +686,7 @@ def _grant(request: _Request, grant: Grant) -> z3.BoolRef:
         _is_principal(request, grant.principal),
         request.resource_matches(grant.resources),
         _conditions(request, grant.conditions),
+        _conditions_if_present(request, grant.conditions_if_present),
     )
 
 

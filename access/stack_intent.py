@@ -21,6 +21,7 @@ from access.terms import (
     Account,
     AnyPrincipal,
     Conditions,
+    Denial,
     Grant,
     Intent,
     Like,
@@ -174,6 +175,7 @@ class StackIntent:
         key: str | None = None,
         days: int | None,
         versioned: bool = False,
+        denials: tuple[Denial, ...] = (),
         **given: Any,
     ) -> str:
         """Add a private bucket, encrypted with a key of the stack, or with S3's. Return its ARN."""
@@ -196,7 +198,7 @@ class StackIntent:
         self.add(f"{construct}Policy", "AWS::S3::BucketPolicy")
         bucket = self.att(construct)
         emptied = self._auto_delete(construct, bucket) if self._deployment.ephemeral else ()
-        self.protect("bucket", bucket, *grants, *emptied, tls="s3:*")
+        self.protect("bucket", bucket, *grants, *emptied, tls="s3:*", denials=denials)
         return bucket
 
     def _auto_delete(self, construct: str, bucket: str) -> tuple[Grant]:

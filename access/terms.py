@@ -91,6 +91,18 @@ class Grant:
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     conditions: Conditions = field(default_factory=dict)
+    conditions_if_present: Conditions = field(default_factory=dict)
+    """Conditions on keys that may be absent."""
+
+
+@dataclass(frozen=True)
+class Denial:
+    """Requests that are denied: the action on the resources, under conditions, unless other conditions hold."""
+
+    action: str
+    resources: tuple[str, ...]
+    conditions: Conditions = field(default_factory=dict)
+    unless: Conditions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ class ResourceIntent:
     """Actions that are denied without TLS, also to the owner's administrators."""
     restrictions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     """Action, context key, values: the action is denied to all principals unless the key has one of the values."""
+    denials: tuple["Denial", ...] = ()
+    """Requests that are denied to all principals."""
 
     @property
     def owner_decides(self) -> bool:
@@ -130,9 +144,15 @@ def may(
     return Permission(tuple(actions.split()), resources, when or {}, if_present or {})
 
 
-def let(principal: Principal, actions: str, *resources: str, when: Conditions | None = None) -> Grant:
+def let(
+    principal: Principal,
+    actions: str,
+    *resources: str,
+    when: Conditions | None = None,
+    if_present: Conditions | None = None,
+) -> Grant:
     """Return a grant, by default for the resource that has the policy. Spaces separate the actions."""
-    return Grant(principal, tuple(actions.split()), resources, when or {})
+    return Grant(principal, tuple(actions.split()), resources, when or {}, if_present or {})
 
 
 @dataclass
@@ -171,6 +191,7 @@ S3_WRITE = (
 )
 S3_DELETE = "s3:DeleteObject*"
 S3_UPLOAD = "s3:PutObject s3:AbortMultipartUpload"
+S3_SEND = f"{S3_UPLOAD} s3:PutObjectAcl"
 SQS_SEND = "sqs:SendMessage sqs:GetQueueAttributes sqs:GetQueueUrl"
 SQS_CONSUME = "sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes sqs:GetQueueUrl"
 KEY_WRITE = "kms:Encrypt kms:Decrypt kms:ReEncrypt* kms:GenerateDataKey*"

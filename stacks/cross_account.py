@@ -14,7 +14,15 @@ from aws_cdk import aws_sqs as sqs
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
 from stacks.common.grants import allow
 from stacks.common.stack_key import USE
-from stacks.deployment.names import PayloadBucketNames, Place, PublisherNames, Resource, SenderNames, SubscriberNames
+from stacks.deployment.names import (
+    OUTBOX,
+    PayloadBucketNames,
+    Place,
+    PublisherNames,
+    Resource,
+    SenderNames,
+    SubscriberNames,
+)
 
 Conditions = dict[str, dict[str, object]]
 
@@ -71,8 +79,11 @@ def grant_read_payloads(role: iam.IRole, subscriber: SubscriberNames) -> None:
 
 # Upload --------------------------------------------------------------------------------------------------------------
 
-UPLOAD = ("s3:PutObject", "s3:AbortMultipartUpload")
+UPLOAD = ("s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload")
 """A sender's actions in its folder of the outbox. `PutObject` includes the parts of an upload."""
+OWNERS_ACL = {"s3:x-amz-acl": "bucket-owner-full-control"}
+"""The one ACL that a bucket without ACLs accepts. Many tools send it, and S3 then requires `PutObjectAcl`. (S3 user
+guide, "Controlling ownership of objects".)"""
 ENCRYPT = ("kms:GenerateDataKey", "kms:Decrypt")
 """S3's use of the key on behalf of the caller of an upload. `Decrypt` is for uploads in parts. (S3 user guide,
 "Multipart upload API and permissions".)"""
@@ -85,8 +96,54 @@ def upload(bucket: PayloadBucketNames, sender: SenderNames, *, organization: str
         principals=[_account(sender.place)],
         actions=list(UPLOAD),
         resources=[_outbox_arn(bucket, sender)],
-        conditions=with_organization(organization, ArnEquals={"aws:PrincipalArn": sender.role.arn}),
+        conditions=with_organization(
+            organization, ArnEquals={"aws:PrincipalArn": sender.role.arn}, StringEqualsIfExists=OWNERS_ACL
+        ),
     )
+
+
+def deny_other_writers(bucket: PayloadBucketNames, senders: Iterable[SenderNames]) -> iam.PolicyStatement:
+    """Return the bucket statement that denies uploads to these senders' folders to all roles but the senders' own.
+
+    It is for senders in the publisher's account, whose roles need no permission of the bucket's policy.
+    """
+    senders = list(senders)
+    return iam.PolicyStatement(
+        sid="DenyOtherWriters",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:PutObject"],
+        resources=[_outbox_arn(bucket, sender) for sender in senders],
+        conditions={"ArnNotEquals": {"aws:PrincipalArn": [sender.role.arn for sender in senders]}},
+    )
+
+
+def deny_unreadable_uploads(bucket: PayloadBucketNames, key_arn: str) -> list[iam.PolicyStatement]:
+    """Return the bucket statements that deny uploads which S3 could not copy: with another key, or archived.
+
+    Without them, S3 would accept the upload, and its sender would not hear of the problem from the tool.
+    """
+
+    def deny(sid: str, **conditions: Mapping[str, object]) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            sid=sid,
+            effect=iam.Effect.DENY,
+            principals=[iam.AnyPrincipal()],
+            actions=["s3:PutObject"],
+            resources=[f"{bucket.bucket.arn}/{OUTBOX}*"],
+            conditions=dict(conditions),
+        )
+
+    encryption = "s3:x-amz-server-side-encryption"
+    return [
+        deny("DenyArchivedUploads", StringEquals={"s3:x-amz-storage-class": ["GLACIER", "DEEP_ARCHIVE"]}),
+        deny(
+            "DenyUploadsWithOtherKey",
+            StringEquals={encryption: ["aws:kms", "aws:kms:dsse"]},
+            # Also true without a key's id: S3 then takes the key `aws/s3` of the caller's account.
+            StringNotEquals={f"{encryption}-aws-kms-key-id": key_arn},
+        ),
+    ]
 
 
 def encrypt_uploads(
@@ -106,7 +163,14 @@ def encrypt_uploads(
 
 def grant_upload(role: iam.IRole, sender: SenderNames, bucket: PayloadBucketNames) -> None:
     """Allow the sender's role, in its own policy, to upload."""
-    allow(role, sid="Upload", actions=UPLOAD, resources=[_outbox_arn(bucket, sender)], wildcards=BELOW_A_PREFIX)
+    allow(
+        role,
+        sid="Upload",
+        actions=UPLOAD,
+        resources=[_outbox_arn(bucket, sender)],
+        conditions={"StringEqualsIfExists": OWNERS_ACL},
+        wildcards=BELOW_A_PREFIX,
+    )
     allow(
         role,
         sid="EncryptUploads",

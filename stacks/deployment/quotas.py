@@ -14,9 +14,10 @@ from stacks.deployment.subscriber import SubscriberConfig
 
 EVENT_PATTERN_CHARACTERS = 2_048
 """Maximum length of an event pattern. (EventBridge user guide, "Quotas".)"""
-SUBSCRIBERS_AND_SENDERS = 34
-"""A bucket policy has at most 20 KB. Each subscriber and sender adds a statement of up to 540 bytes. 500 bytes stay
-free, also in an `ephemeral` deployment, where CDK adds a statement of its own."""
+SUBSCRIBERS_AND_SENDERS = 29
+"""A bucket policy has at most 20 KB. Each subscriber and sender adds a statement of up to 630 bytes. A sender in the
+publisher's account adds two. 500 bytes stay free, also in an `ephemeral` deployment, where CDK adds a statement of its
+own."""
 ENDPOINT_CHARACTERS = 6_000
 """A topic policy has at most 30 KB and names each HTTPS endpoint twice. 18 KB are reserved for the rest."""
 SENDER_ACCOUNTS = 25
@@ -80,6 +81,7 @@ def _check_policies(deployment: Deployment) -> Iterator[Problem]:
             "policy names each.",
         )
     parties = len(deployment.subscribers) + len(deployment.senders)
+    parties += sum(sender.account == deployment.publisher.account for sender in deployment.senders)
     if parties > SUBSCRIBERS_AND_SENDERS:
         yield Problem(
             "subscribers",

@@ -7,6 +7,7 @@ from constructs import Construct
 
 from stacks import cross_account
 from stacks.deployment.names import OUTBOX, Names
+from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS
 from stacks.publisher.payload_bucket import PayloadBucket
 
 
@@ -33,9 +34,17 @@ class Outbox(Construct):
         for sender in names.senders.values():
             bucket.add_to_resource_policy(cross_account.upload(place, sender, organization=organization))
             bucket.key.add_to_resource_policy(cross_account.encrypt_uploads(place, sender, organization=organization))
-        # An upload can be overwritten before it is published. It is retained as long as a payload, for a redrive.
+        if own := [sender for sender in names.senders.values() if sender.place.account == place.place.account]:
+            bucket.add_to_resource_policy(cross_account.deny_other_writers(place, own))
+        for statement in cross_account.deny_unreadable_uploads(place, bucket.key.key_arn):
+            bucket.add_to_resource_policy(statement)
+        # A refused upload stays in the outbox, and an upload can be overwritten before it is published. Both are
+        # retained as long as a payload and its dead letter, for a redrive.
         bucket.add_lifecycle_rule(
-            id="ExpireOverwrittenUploads", prefix=OUTBOX, noncurrent_version_expiration=Duration.days(lifetime_days)
+            id="ExpireUploads",
+            prefix=OUTBOX,
+            expiration=Duration.days(lifetime_days + PUBLISH_DEAD_LETTER_DAYS),
+            noncurrent_version_expiration=Duration.days(lifetime_days),
         )
         cfn = bucket.node.default_child
         assert isinstance(cfn, s3.CfnBucket)

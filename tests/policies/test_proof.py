@@ -189,7 +189,7 @@ def test_cross_account_grants_are_the_contract(in_organization: Case) -> None:
     ]
     assert Counter(grants) == {
         ("bucket", ("s3:GetObject",)): 2,
-        ("bucket", ("s3:PutObject", "s3:AbortMultipartUpload")): 1,
+        ("bucket", ("s3:PutObject", "s3:AbortMultipartUpload", "s3:PutObjectAcl")): 1,
         ("key", ("kms:Decrypt",)): 2,
         ("key", ("kms:GenerateDataKey", "kms:Decrypt")): 1,
         ("topic", ("sns:Subscribe",)): 2,

@@ -30,8 +30,8 @@ from tests.stacks.deployment.samples import ORDERS, PARTNER, changed, orders, pr
             "senders: are in 26 accounts. Use at most 25",
         ),
         (
-            changed("subscribers", to=[ORDERS | {"name": f"s{n}"} for n in range(34)]),
-            "subscribers: there are 35 subscribers and senders. Use at most 34",
+            changed("subscribers", to=[ORDERS | {"name": f"s{n}"} for n in range(29)]),
+            "subscribers: there are 30 subscribers and senders. Use at most 29",
         ),
         (
             changed(

@@ -17,8 +17,8 @@ def test_payload_bucket_sends_events_and_keeps_versions(publisher: Template) -> 
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
-def test_payloads_expire_and_uploads_do_not(publisher: Template) -> None:
-    """A current object in the outbox is not published yet. An overwritten one lives as long as its dead letter."""
+def test_payloads_and_refused_uploads_expire(publisher: Template) -> None:
+    """A refused upload can be redriven for as long as its dead letter. An overwritten one lives as long."""
     rules = only(publisher, "AWS::S3::Bucket")["Properties"]["LifecycleConfiguration"]["Rules"]
     assert {rule["Id"]: {key: rule[key] for key in rule if key not in ("Id", "Status")} for rule in rules} == {
         "ExpirePayloads": {
@@ -26,8 +26,9 @@ def test_payloads_expire_and_uploads_do_not(publisher: Template) -> None:
             "ExpirationInDays": 101,
             "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
-        "ExpireOverwrittenUploads": {
+        "ExpireUploads": {
             "Prefix": "outbox/",
+            "ExpirationInDays": 101 + 14,
             "NoncurrentVersionExpiration": {"NoncurrentDays": 101},
         },
         "RemoveDeleteMarkers": {"ExpiredObjectDeleteMarker": True},
