@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from stacks.deployment import payload_lifetime, quotas, research_checks
 from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
+from stacks.deployment.filter_reach import reaching
 from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.names import Names, ResearchNames
 from stacks.deployment.own_code import RESERVE_SECONDS
@@ -58,7 +59,7 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
     for index, subscriber in enumerate(deployment.subscribers):
         key = f"subscribers[{index}]"
         yield from _check_partition(f"{key}.region", subscriber.region, publisher)
-        yield from _check_filter(key, subscriber, publisher)
+        yield from _check_filter(key, subscriber, deployment)
         match subscriber:
             case SqsSubscriberConfig():
                 yield from _check_sqs(key, subscriber, publisher)
@@ -156,13 +157,20 @@ def _check_replicas(deployment: Deployment) -> Iterator[Problem]:
             yield Problem(key, region, text)
 
 
-def _check_filter(key: str, subscriber: SubscriberConfig, publisher: PublisherConfig) -> Iterator[Problem]:
-    policy, scope = subscriber.filter_policy, subscriber.filter_policy_scope
+def _check_filter(key: str, subscriber: SubscriberConfig, deployment: Deployment) -> Iterator[Problem]:
+    policy, scope, publisher = subscriber.filter_policy, subscriber.filter_policy_scope, deployment.publisher
     if policy and scope == "attributes" and is_nested(policy):
         yield Problem(
             f"{key}.filter_policy",
             json.loads(policy),
             "has a table as a key's value, and message attributes are not nested. Use a list of accepted values.",
+        )
+    elif policy and scope == "attributes" and not set(reaching(deployment, policy)):
+        yield Problem(
+            f"{key}.filter_policy",
+            json.loads(policy),
+            "can match no message, from the bus, the outbox or the library: no attribute has such a name or value. "
+            "Correct it. See docs/sending-and-receiving.md for the attributes.",
         )
     if not policy and scope == "body":
         text = "applies only with filter_policy. Add filter_policy or remove filter_policy_scope."

@@ -35,6 +35,10 @@ CHINA = 'is in the partition aws-cn, and publisher.region = "us-east-1" in aws. 
             'subscribers[0].filter_policy = { kind = { of = ["scan"] } }: has a table as a key\'s value',
         ),
         (
+            orders(filter_policy={"order type": ["scan"]}),
+            'subscribers[0].filter_policy = { "order type" = ["scan"] }: can match no message, from the bus',
+        ),
+        (
             orders(filter_policy_scope="body"),
             'subscribers[0].filter_policy_scope = "body": applies only with filter_policy. Add filter_policy or remove',
         ),
