@@ -165,7 +165,7 @@ def test_senders_of_one_account_share_the_bus_statement(example: Deployment) -> 
         assert with_sid(policy, sid)["Resource"] == f"{BUCKET}/outbox/{name}/*"
         role = with_sid(policy, sid)["Condition"]["ArnEquals"]["aws:PrincipalArn"]
         assert role == f"arn:aws:iam::{accounts[name]}:role/coatcheck-{name}-sender"
-    # In the publisher's account, roles need no permission of the bucket: nobody else writes to the sender's folder.
+    # In the publisher's account, roles need no permission of the bucket: no other role writes to the sender's folder.
     denied = with_sid(policy, "DenyOtherWriters")
     assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:PutObject")
     assert denied["Resource"] == f"{BUCKET}/outbox/own/*"
