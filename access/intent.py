@@ -216,6 +216,7 @@ class _Messaging:
             KmsMasterKeyId=stack.att("Key"),
             MaximumMessageSize=max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES),
             TopicName=self._topic.name,
+            DeliveryStatusLogging=self._delivery_log(stack, settings.delivery_log_percent),
         )
         stack.add("TopicPolicy", "AWS::SNS::TopicPolicy")
         subscriptions = []
@@ -225,6 +226,27 @@ class _Messaging:
             subscriptions.append(grant)
         only = (("sns:Subscribe", "sns:Endpoint", tuple(endpoints.values())),)
         stack.protect("topic", self._topic.arn, *subscriptions, tls=TOPIC_ACTIONS, restrictions=only)
+
+    def _delivery_log(self, stack: StackIntent, percent: int | None) -> list[dict[str, Any]] | None:
+        """Add the topic's log of deliveries, and the role with which SNS writes it. Return the topic's property."""
+        if percent is None:
+            return None
+        group = f"sns/{stack.region}/{stack.account}/{self._topic.name}"
+        groups = {"TopicDelivered": group, "TopicFailed": f"{group}/Failure"}
+        for construct, name in groups.items():
+            stack.log_group(construct, name)
+        write = may(LOG, *(log_group(stack.region, stack.account, name) for name in groups.values()))
+        role = stack.role("TopicLogRole", Service("sns.amazonaws.com"), write)
+        names = {"sqs": "sqs", "lambda": "lambda", "https": "http/s"}
+        return [
+            {
+                "Protocol": protocol,
+                "FailureFeedbackRoleArn": role,
+                "SuccessFeedbackRoleArn": role,
+                "SuccessFeedbackSampleRate": str(percent),
+            }
+            for protocol in sorted({names[subscriber.kind] for subscriber in self._deployment.subscribers})
+        ]
 
     def _add_event_bus(self, stack: StackIntent) -> None:
         bus, types = self._publisher.event_bus, list(self._deployment.publisher.detail_types)

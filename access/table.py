@@ -257,7 +257,7 @@ TABLE: Mapping[str, Row] = {
         ),
     },
     "AWS::SNS::Topic": {
-        "FifoTopic": SOMETIMES,
+        **dict.fromkeys(("DeliveryStatusLogging", "FifoTopic"), SOMETIMES),
         "KmsMasterKeyId": SOMETIMES,
         "MaximumMessageSize": SOMETIMES,
         "SignatureVersion": "2",

@@ -58,6 +58,8 @@ SERVICES_WITHOUT_SOURCE = {
     # Lambda sends no source when it assumes an execution role, so a condition would disable the function. Lambda
     # assumes only roles of the function's own account, passed by a caller with `iam:PassRole`.
     "lambda.amazonaws.com",
+    # SNS's guide on delivery status logs has a trust policy without a condition. The role writes two log groups only.
+    "sns.amazonaws.com",
     # It is not documented that S3 sends a source when it replicates. S3 assumes only roles of the bucket's own account,
     # passed by a caller with `iam:PassRole`.
     "s3.amazonaws.com",

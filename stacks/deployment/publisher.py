@@ -77,5 +77,9 @@ class PublisherConfig(Table):
     """
     accept_expired_pointers: bool = False
     """Allows a `payload_lifetime_days` below the minimum."""
+    delivery_log_percent: int | None = Field(default=None, ge=0, le=100)
+    """Delivery status log of the topic, in CloudWatch Logs: all failed deliveries, and this percentage of the
+    successful ones. Without it, there is no log.
+    """
     outbox: OutboxConfig = OutboxConfig()
     """Uploads."""

@@ -80,7 +80,7 @@ def test_invalid_value_is_reported_with_key(table: dict[str, Any], expected: str
     [
         (changed("colour", to="red"), 'colour = "red": is not a key here. Remove it.'),
         (changed("fifo", to=True), "fifo = true: is not a key here. Move it to [publisher]."),
-        (changed("region", to="x"), "Move it to [publisher] or [[senders]] or [[subscribers]] or [research]."),
+        (changed("region", to="x"), "Move it to [[platform.networks]] or [publisher] or [[senders]] or"),
         (changed("landing", to={}), "Write [subscribers.landing] below its [[subscribers]] table."),
         (changed("task", to={}), "Write [subscribers.task] below its [[subscribers]] table."),
         (changed("budget", to={}), "Write [research.budget]."),

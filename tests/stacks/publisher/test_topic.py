@@ -42,3 +42,27 @@ def test_fifo_deployment_is_fifo_from_topic_to_dead_letters(synth: Synth, exampl
         "coatcheck-orders-dead-letters.fifo": True,
         "coatcheck-orders-undelivered.fifo": True,
     }
+
+
+def test_deliveries_are_logged_for_each_protocol(example: Deployment) -> None:
+    table = json.loads(example.model_dump_json(exclude_none=True))
+    table["publisher"]["delivery_log_percent"] = 5
+    template = publisher_template(parse_messaging(table))
+    assert "DeliveryStatusLogging" not in str(publisher_template(example))
+    (topic,) = (
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::SNS::Topic" and resource["Properties"]["TopicName"] == "coatcheck-messages"
+    )
+    logging = topic["DeliveryStatusLogging"]
+    assert [(each["Protocol"], each["SuccessFeedbackSampleRate"]) for each in logging] == [
+        ("lambda", "5"),
+        ("sqs", "5"),
+    ]
+    groups = {
+        resource["Properties"].get("LogGroupName")
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Logs::LogGroup"
+    }
+    name = "sns/us-east-1/111111111111/coatcheck-messages"
+    assert {name, f"{name}/Failure"} <= groups
