@@ -88,6 +88,7 @@ def test_pieces_are_all_bytes_in_order() -> None:
     pieces = list(pieces_of(BLOB, len(DATA)))
     assert [len(piece) for piece in pieces] == [PIECE_BYTES, PIECE_BYTES, len(DATA) - 2 * PIECE_BYTES]
     assert b"".join(pieces) == DATA
+    assert b"".join(pieces_of(BLOB, len(DATA) - 1)) == DATA[:-1]
 
 
 @pytest.fixture
@@ -102,6 +103,9 @@ def test_parts_are_completed_in_order(upload: MultipartUpload, fake_s3: FakeS3) 
             upload.send(number, BLOB, first, min(100_000, len(DATA) - first))
         assert upload.complete(only_if_new=True)
     assert (upload.size, upload.crc32) == (len(DATA), zlib.crc32(DATA))
+    completed = fake_s3.headers[-1]
+    assert completed["x-amz-mp-object-size"] == str(len(DATA))
+    assert completed["x-amz-checksum-type"] == "FULL_OBJECT"
     assert fake_s3.objects[KEY].data == DATA
     assert fake_s3.requests_of("DELETE") == []
 
