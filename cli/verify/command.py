@@ -48,9 +48,13 @@ def verify(
         if confirm and not typer.confirm("Continue?"):
             console.print("Nothing was sent.")
             return 1
-        return _Verification(console, world, deployment, report).run(size, seconds)
     except (ProfileError, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
+        return 2
+    try:
+        return _Verification(console, world, deployment, report).run(size, seconds)
+    except (BotoCoreError, ClientError) as error:
+        print(f"{error}\nThe run ended early. What it sent stays until its lifetime ends.", file=sys.stderr)
         return 2
 
 
