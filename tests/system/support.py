@@ -8,4 +8,5 @@ EXAMPLE_WITH_LANDING = (
     .read_text()
     .replace(_REGION, f"{_REGION}\n[subscribers.landing]\n")
     .replace("67_108_864", "16_777_216")
+    .replace('"../', f'"{ROOT}/')
 )
