@@ -3,8 +3,6 @@
 `cdk.json` names the file; `-c deployment=…` names another.
 """
 
-from importlib.metadata import version
-
 from aws_cdk import Annotations, App, Aspects, Stack
 
 from stacks.common.defaults import Defaults
@@ -12,7 +10,7 @@ from stacks.common.log_retention import LogRetention
 from stacks.common.own_code import RequirementsError
 from stacks.common.platform import apply_platform, use_bootstrap
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
-from stacks.deployment.cdk_json import VERSION_KEY, deployment_file
+from stacks.deployment.cdk_json import deployment_file
 from stacks.deployment.filter_reach import reaching
 from stacks.deployment.names import Names
 from stacks.deployment.regions import has_resource_type
@@ -55,10 +53,6 @@ def add_stacks(app: App, deployment: Deployment | ResearchDeployment) -> None:
             BudgetStack(app, names, settings=budget)
     Aspects.of(app).add(LogRetention(days=defaults.operations.log_retention_days))
     apply_platform(app, defaults)
-    for stack in app.node.children:
-        if isinstance(stack, Stack):
-            # CloudFormation keeps it from the last deployment that changed a resource.
-            stack.template_options.metadata = {VERSION_KEY: version("coatcheck")}
 
 
 def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defaults) -> None:

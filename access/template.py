@@ -60,7 +60,7 @@ _ATTRIBUTES = {
     ("AWS::SageMaker::Domain", "DomainId"): "{name}",
     ("AWS::SageMaker::Domain", "DomainArn"): "{arn}",
 }
-_SECTIONS = {"Description", "Metadata", "Resources", "Outputs", "Parameters", "Rules"}
+_SECTIONS = {"Description", "Resources", "Outputs", "Parameters", "Rules"}
 _RESOURCE_KEYS = {"Type", "Properties", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
 _BOOTSTRAP = r"/cdk-bootstrap/[a-z0-9]+/version"
 """The SSM parameter with the version of CDK's bootstrap stack."""

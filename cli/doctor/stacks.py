@@ -10,8 +10,9 @@ from typing import Any
 from access.assembly import StackTemplate
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding, note, problem
-from stacks.deployment.cdk_json import VERSION_KEY
 
+VERSION_OUTPUT = "CoatcheckVersion"
+"""Output with the version of coatcheck, of each stack."""
 _SHOWN = 5
 _REMEDIES = {
     "ROLLBACK_COMPLETE": "Its first deployment failed. Fix the cause, which is in its events, and deploy again.",
@@ -39,7 +40,7 @@ class DeployedStack:
     @property
     def version(self) -> str:
         """The version of coatcheck that made the deployed template, or nothing."""
-        return str(self.deployed.template.get("Metadata", {}).get(VERSION_KEY, ""))
+        return str(self.deployed.template.get("Outputs", {}).get(VERSION_OUTPUT, {}).get("Value", ""))
 
     @property
     def has_resources(self) -> bool:

@@ -7,8 +7,6 @@ from typing import Any
 
 from stacks.deployment.problems import DeploymentError, Problem
 
-VERSION_KEY = "coatcheck"
-"""Key, in a template's metadata, of the version of coatcheck that made the template."""
 FILE = Path(__file__).parents[2] / "cdk.json"
 
 
