@@ -6,7 +6,7 @@ The prover needs z3 and the list of AWS's actions (npm). Without them, the polic
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from access.actions import actions_of
 from access.assembly import StackTemplate
@@ -52,6 +52,7 @@ def findings(case: Case, *, prove: bool = True) -> Iterator[str]:
     yield from unmatched(case)
     yield from property_findings(case.inventory, case.intent.resources)
     yield from unintended_principals(case)
+    yield from unintended_grants(case)
     yield from unnamed_sessions(case)
     if prove:
         yield from _proof_findings(case)
@@ -78,6 +79,31 @@ def unintended_principals(case: Case) -> Iterator[str]:
             for principal in _principals(statement) if statement.get("Effect") == "Allow" else ():
                 if principal not in intended:
                     yield f"{resource.where}: allows {principal}, a principal that is not in the intent"
+
+
+def unintended_grants(case: Case) -> Iterator[str]:
+    """Yield the statements for a role of the resource's own account that differ from the intent.
+
+    Such a statement alone gives the role access, and the prover leaves roles of that account to their own policies.
+    """
+    for arn, resource in case.inventory.resource_policies.items():
+        intent = case.intent.resource_policies.get(arn)
+        intended = [
+            (grant.principal.arn, set(grant.actions), set(grant.resources), bool(grant.conditions))
+            for grant in (intent.grants if intent else ())
+            if isinstance(grant.principal, NamedRole)
+        ]
+        for statement in resource.policy["Statement"]:
+            for principal in _principals(statement) if statement.get("Effect") == "Allow" else ():
+                if f":iam::{resource.account}:role/" not in principal:
+                    continue
+                actions, resources = (set(_as_list(statement.get(key, ()))) for key in ("Action", "Resource"))
+                if (principal, actions, resources, "Condition" in statement) not in intended:
+                    yield f"{resource.where}: allows {principal} other actions or resources than the intent"
+
+
+def _as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 def unnamed_sessions(case: Case) -> Iterator[str]:

@@ -36,6 +36,13 @@ def _existing_file(text: str) -> Path:
     return path
 
 
+def _existing_script(text: str) -> Path:
+    path = _existing(text)
+    if path.is_dir() and not (path / "__main__.py").is_file():
+        raise typer.BadParameter(f"{text!r} is a folder without __main__.py")
+    return path
+
+
 _DeploymentFile = Annotated[Path | None, _option("FILE", "deployment file (default: the one in cdk.json)")]
 _Boundary = Annotated[
     Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
@@ -434,7 +441,7 @@ def _job(
     ] = None,
     script: Annotated[
         Path | None,
-        _option("FILE", "script, or a folder with __main__.py (default: research/jobs/qc_metrics)", parser=_existing),
+        _option("FILE", "script, or a folder with __main__.py (default: research/jobs/qc_metrics)", parser=_existing_script),
     ] = None,
     results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
     python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,

@@ -72,7 +72,7 @@ def test_invalid_deployment_file_exits_with_2(
         (f"demo --size 1KB --file {__file__}", "give either --file or --size"),
         ("job /nowhere", "'/nowhere' does not exist"),
         ("job", "DATA"),
-        (f"job {__file__} --script {ROOT}", "is not a file"),
+        (f"job {__file__} --script {ROOT}", "is a folder without __main__.py"),
         ("unknown", "unknown"),
     ],
 )

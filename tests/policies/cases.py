@@ -9,7 +9,15 @@ from itertools import chain
 from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
-from access.findings import Case, counterexamples, read_case, unintended_principals, unmatched, unnamed_sessions
+from access.findings import (
+    Case,
+    counterexamples,
+    read_case,
+    unintended_grants,
+    unintended_principals,
+    unmatched,
+    unnamed_sessions,
+)
 from access.prover import Undecided, Unmodelled
 from access.table import property_findings
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
@@ -116,6 +124,7 @@ def first_finding(sound: Case, stacks: Stacks) -> str | None:
     checks = (
         unmatched(case),
         unintended_principals(case),
+        unintended_grants(case),
         unnamed_sessions(case),
         map(str, counterexamples(case, changed_policies(sound, case))),
         property_findings(case.inventory, case.intent.resources),

@@ -51,7 +51,7 @@ def statement_mutants(stack: StackTemplate, seen: set[str]) -> Iterator[Mutant]:
             if text in seen:
                 continue
             seen.add(text)
-            for description, change in _changes(_at(properties, path)):
+            for description, change in _changes(_at(properties, path), stack.account):
                 changed = copy.deepcopy(properties)
                 change(_at(changed, path))
                 assert changed != properties, description
@@ -63,21 +63,27 @@ def statement_mutants(stack: StackTemplate, seen: set[str]) -> Iterator[Mutant]:
 _Change = tuple[str, Callable[[Node], object]]
 
 
-def _changes(statement: Node) -> Iterator[_Change]:
+def _changes(statement: Node, account: str) -> Iterator[_Change]:
     effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
     yield effect, lambda s: s.update(Effect=effect)
-    yield "no statement", lambda s: s.update(Action="s3:NotInventedYet", Effect="Deny")
-    yield from _action_changes(statement)
     if "Principal" in statement:
         yield from _principal_changes(statement)
+    # In the resource's own account, the callers' policies decide. A statement for the account changes no decision.
+    if "Condition" in statement and statement.get("Principal") == {"AWS": f"arn:aws:iam::{account}:root"}:
+        return
+    yield "no statement", lambda s: s.update(Action="s3:NotInventedYet", Effect="Deny")
+    yield from _action_changes(statement)
     if statement["Effect"] == "Allow" and statement.get("Resource", "*") != "*":
         yield "any resource", lambda s: s.update(Resource="*")
         yield "all other resources", lambda s: s.update(NotResource=s.pop("Resource"))
-        yield "more below the resource", lambda s: s.update(Resource=[_widened(r) for r in _as_list(s["Resource"])])
+        if (widened := [_widened(resource) for resource in _as_list(statement["Resource"])]) != _as_list(
+            statement["Resource"]
+        ):
+            yield "more below the resource", lambda s: s.update(Resource=widened)
         yield "another resource", lambda s: s.update(Resource=[f"{r}2" for r in _as_list(s["Resource"])])
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:
-            yield from _condition_changes(operator, key, statement["Effect"] == "Allow")
+            yield from _condition_changes(operator, key, _as_list(keys[key]), statement["Effect"] == "Allow")
 
 
 def _action_changes(statement: Node) -> Iterator[_Change]:
@@ -108,7 +114,7 @@ def _principal_changes(statement: Node) -> Iterator[_Change]:
             )
 
 
-def _condition_changes(operator: str, key: str, allows: bool) -> Iterator[_Change]:
+def _condition_changes(operator: str, key: str, values: list[str], allows: bool) -> Iterator[_Change]:
     def of(change: Callable[[Node], object]) -> Callable[[Node], object]:
         return lambda s: change(s["Condition"])
 
@@ -123,10 +129,8 @@ def _condition_changes(operator: str, key: str, allows: bool) -> Iterator[_Chang
         )
     elif operator != "Null":
         yield f"another value of {key}", of(lambda c: c[operator].update({key: "other"}))
-        yield (
-            f"an additional value of {key}",
-            of(lambda c: c[operator].update({key: [*_as_list(c[operator][key]), f"{_as_list(c[operator][key])[0]}2"]})),
-        )
+        if not values[0].endswith("*"):  # which an additional value would match
+            yield f"an additional value of {key}", of(lambda c: c[operator].update({key: [*values, f"{values[0]}2"]}))
     if allows and operator in ("StringEquals", "ArnEquals", "ArnLike"):
         like = operator.replace("Equals", "Like")
         yield f"{operator} if present", of(lambda c: c.update({f"{operator}IfExists": c.pop(operator)}))
