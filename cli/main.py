@@ -441,7 +441,9 @@ def _job(
     ] = None,
     script: Annotated[
         Path | None,
-        _option("FILE", "script, or a folder with __main__.py (default: research/jobs/qc_metrics)", parser=_existing_script),
+        _option(
+            "FILE", "script, or a folder with __main__.py (default: research/jobs/qc_metrics)", parser=_existing_script
+        ),
     ] = None,
     results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
     python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,
