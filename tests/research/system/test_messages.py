@@ -21,7 +21,6 @@ from local import processing_job
 from local.accounts import Accounts
 from local.cdk import Cdk
 from local.emulator import Emulator
-from research import launch
 from research.transfer import split
 from stacks.deployment import parse_messaging
 from tests.research.pipeline_execution import processing_jobs
@@ -114,7 +113,7 @@ def test_job_of_the_execution_runs(laboratory: Laboratory, environment: Path, re
         if bucket == DATA:
             laboratory.client("s3").download_file(bucket, key, str(folder / key.rpartition("/")[2]))
         else:  # an asset of the deployment, named after its content's digest
-            shutil.copy(launch.SCRIPT, folder / key)
+            shutil.copy(laboratory.assembly / f"asset.{key}", folder / key)
 
     (tmp_path / "root").mkdir()
     ended = processing_job.run(
