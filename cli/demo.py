@@ -59,7 +59,7 @@ def run(
     report.unlink(missing_ok=True)  # the report of an earlier run
     settings = load_messaging(deployment)
     try:
-        if build_images and (problem := images.missing()):
+        if build_images and (problem := images.refused()):
             raise DemoError(f"--images: {problem}.")  # noqa: TRY301 - like every reason not to run
         with ExitStack() as resources:
             payload = resources.enter_context(_payload(file, size))

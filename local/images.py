@@ -10,9 +10,11 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,6 +41,22 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         programs.append("root")
     return f"needs {' and '.join(programs)}" if programs else None
+
+
+@cache
+def refused() -> str | None:
+    """Return why this machine refuses what building needs, such as mounts in a container, or None."""
+    if problem := missing():
+        return problem
+    try:
+        with _lock(), TemporaryDirectory() as folder:
+            os.mknod(Path(folder) / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+            name = buildah("from", "scratch")
+            buildah("mount", name)
+            buildah("rm", name)
+    except (ImageError, OSError) as error:
+        return f"this machine refuses it: {error}"
+    return None
 
 
 def buildah(*arguments: str | Path, check: bool = True) -> str:

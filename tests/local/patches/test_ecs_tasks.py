@@ -156,6 +156,8 @@ def test_stopped_task_is_an_event(publisher: Account, image: Image) -> None:
 @pytest.mark.skipif(bool(local.images.missing()), reason=local.images.missing() or "")
 def test_task_runs_in_a_container_of_its_image() -> None:
     """The image of applications/ecs_task, built from its Dockerfile on a stand-in for its base."""
+    if problem := local.images.refused():
+        pytest.skip(f"the image is not built: {problem}")
     with Emulator(images=True) as emulator:
         account = Account(Accounts(emulator), PUBLISHER)
         with with_library(ROOT / "applications" / "ecs_task") as context:
