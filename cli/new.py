@@ -59,8 +59,10 @@ def ask(answers: Answers, question: Ask) -> None:
     for text in _until_empty(question, "A sender in another account (NAME=ACCOUNT:REGION, empty: no more)"):
         answers.senders.append(party(text))
     for text in _until_empty(question, "A subscriber (NAME=ACCOUNT:REGION, empty: no more)"):
-        kind = question('Its kind: "sqs", a queue, or "lambda", a function without a queue')
-        answers.subscribers.append(party(text, extra=kind.strip('"')))
+        kind = question('Its kind: "sqs", a queue, or "lambda", a function without a queue').strip('"')
+        if kind not in ("sqs", "lambda"):
+            raise InvalidAnswer(f"{kind!r} is no kind: answer sqs or lambda")
+        answers.subscribers.append(party(text, extra=kind))
 
 
 def _until_empty(question: Ask, text: str) -> Iterator[str]:

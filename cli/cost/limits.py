@@ -47,7 +47,7 @@ def _limits(traffic: Traffic) -> Iterator[Limit]:
         writes,
         "S3 raises it as traffic grows. Until then requests are retried.",
     )
-    readers = len(traffic.deployment.subscribers) - len(publisher.replicas)
+    readers = sum(subscriber.region not in publisher.replicas for subscriber in traffic.deployment.subscribers)
     yield from quota("publisher", "S3 read", readers * (1 + traffic.reads) if traffic.offloaded else 0, "Add replicas.")
     if publisher.fifo:
         yield from quota("publisher", "SNS FIFO publish", 1, "Use a standard topic, or request more.")

@@ -1,4 +1,4 @@
-"""The storage of one payload over its lifetime, and what is cheaper: a colder storage class, a replica."""
+"""The storage of one payload over its lifetime, and whether a colder storage class is cheaper."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Storage(NamedTuple):
 def storage(*, days: int, standard_days: int, region: str, prices: Prices) -> Storage:
     """Compare a lifetime in Standard with some days in Standard and the rest in Glacier Instant Retrieval.
 
-    Each late read of a payload in Glacier Instant Retrieval costs `s3_glacier_ir_retrieved_gb` more.
+    Reads after the transition, which S3 bills by the GB, are not counted.
     """
 
     def month(name: str, time: float) -> float:
@@ -33,9 +33,3 @@ def storage(*, days: int, standard_days: int, region: str, prices: Prices) -> St
     saving = standard - glacier_ir
     transition = prices.usd("s3_glacier_ir_transition", 1, region)
     return Storage(standard, glacier_ir, transition / saving * GB if saving > 0 else None)
-
-
-def reads_until_replica_pays(*, days: int, region: str, publisher_region: str, prices: Prices) -> float:
-    """Return the number of reads of each payload from another Region over which a replica there is cheaper."""
-    transfer = prices.usd("transfer_gb", 1, publisher_region)
-    return (transfer + prices.usd("s3_standard_gb_month", days / MONTH_DAYS, region)) / transfer

@@ -41,6 +41,13 @@ def test_answers_become_a_valid_file(tmp_path: Path) -> None:
     assert deployment.subscribers[0].kind == "sqs"
 
 
+def test_unknown_kind_is_an_invalid_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    answers = ("111111111111:us-east-1", "", "orders=222222222222:us-west-2", "queue")
+    result = RUNNER.invoke(app, ["new", str(tmp_path / "prod.toml")], input="\n".join(answers) + "\n")
+    assert result.exit_code == 2
+    assert "'queue' is no kind: answer sqs or lambda" in result.output + capfd.readouterr().err
+
+
 def test_research_environment_alone(tmp_path: Path) -> None:
     file = tmp_path / "lab.toml"
     assert RUNNER.invoke(app, ["new", str(file), "--research", "555555555555:us-east-1"]).exit_code == 0
