@@ -56,7 +56,7 @@ BUS = f"arn:aws:events:us-east-1:{SENDER}:event-bus/coatcheck-shop-sender"
 
 
 class Buses:
-    """A client of EventBridge that records its entries and fails as it is told."""
+    """A client of EventBridge that records its entries and returns the given errors."""
 
     def __init__(self) -> None:
         self.regions: list[str] = []
@@ -69,7 +69,7 @@ class Buses:
 
     def put_events(self, **request: Any) -> dict[str, Any]:
         if self.failures:
-            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": self.failures.pop(0), "ErrorMessage": "told"}]}
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": self.failures.pop(0), "ErrorMessage": "given"}]}
         self.entries += request["Entries"]
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "report"}]}
 
