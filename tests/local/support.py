@@ -30,7 +30,7 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def eventually(check: Callable[[], T], seconds: float = 15.0) -> T:
+def eventually(check: Callable[[], T], seconds: float = 120.0) -> T:
     """Call `check` until its value is true, and return the value."""
     deadline = time.monotonic() + seconds
     while not (value := check()):

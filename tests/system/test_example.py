@@ -355,19 +355,19 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
         [Entry(payload=payload, message_id=message_id) for message_id, payload in PAYLOADS.items()]
     )
     assert [outcome.error for outcome in published] == [None] * 3
-    eventually(lambda: orders.messages() == 3, 60)
+    eventually(lambda: orders.messages() == 3)
     orders.set_polling(True)
 
     dead_letter = _dead_letter(orders.account, demo.names.subscribers["orders"].dead_letter_queue.name)
     assert key in dead_letter["Body"]
     assert dead_letter["MessageAttributes"]["DeadLetterReason"]["StringValue"].startswith("PayloadCorrupt: ")
     _dead_letter(billing, demo.names.subscribers["billing"].dead_letter_queue.name)
-    eventually(lambda: len(orders.events()) == 2, 60)
+    eventually(lambda: len(orders.events()) == 2)
     assert orders.executions() == {"before", "after"}
-    eventually(lambda: set(orders.invocations()) == set(PAYLOADS), 60)  # logs appear after the invocation
+    eventually(lambda: set(orders.invocations()) == set(PAYLOADS))  # logs appear after the invocation
     assert len(set(orders.invocations().values())) == 1, "the messages were not in one batch"
-    eventually(lambda: len(tasks()) == tasks_before + 2, 60)
-    eventually(lambda: orders.messages() == 0, 60)
+    eventually(lambda: len(tasks()) == tasks_before + 2)
+    eventually(lambda: orders.messages() == 0)
 
     corrupt = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
     s3.delete_object(Bucket=bucket, Key=key, VersionId=corrupt)
@@ -387,12 +387,12 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
         code, output = redrive(account.number, name)
         assert (code, "has no messages" in output) == (0, True), output
 
-    eventually(lambda: orders.messages() == 0, 60)
+    eventually(lambda: orders.messages() == 0)
     assert orders.executions() == set(PAYLOADS)
-    eventually(lambda: len(tasks()) == tasks_before + 3, 60)
+    eventually(lambda: len(tasks()) == tasks_before + 3)
 
     # Inline and offloaded payloads are landed, with one event each.
-    eventually(lambda: len(orders.events()) == 3, 60)
+    eventually(lambda: len(orders.events()) == 3)
     bucket = orders.names.landing_bucket.name
     for message_id, payload in PAYLOADS.items():
         detail = orders.events()[message_id]
@@ -409,7 +409,7 @@ def _dead_letter(account: Account, queue: str) -> dict[str, Any]:
     sqs = account.client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     receive = partial(sqs.receive_message, QueueUrl=url, VisibilityTimeout=0, MessageAttributeNames=["All"])
-    (message,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"), 60)
+    (message,) = eventually(lambda: receive(MaxNumberOfMessages=10).get("Messages"))
     dead_letter: dict[str, Any] = message
     return dead_letter
 

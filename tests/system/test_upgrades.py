@@ -68,7 +68,7 @@ class Site:
         id = put_event(bus=bus, source="shop", detail_type="order", detail=detail, events=self.home.client("events"))
         states = self.other.client("stepfunctions")
         arn = f"{NAMES.subscribers['orders'].state_machine.arn.replace(':stateMachine:', ':execution:')}:{id}"
-        execution = eventually(lambda: _succeeded(states, arn), 60)
+        execution = eventually(lambda: _succeeded(states, arn))
         output: dict[str, Any] = json.loads(execution["output"])
         return output
 

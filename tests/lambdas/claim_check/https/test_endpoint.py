@@ -545,7 +545,7 @@ class _Pages(BaseHTTPRequestHandler):
         "/large": (200, b"x" * 70_000),
         "/elsewhere": (302, b""),
     }
-    slow = b"x" * 100
+    slow = b"x" * 1000
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -612,7 +612,7 @@ def test_fetch_trusts_known_authorities_only(tls: tuple[str, Path], monkeypatch:
     started = time.monotonic()
     with pytest.raises(OSError, match="timed out"):
         https_module._fetch(url + "/slow")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 def test_endpoint_has_a_default_fetch(dereferencer: Dereferencer) -> None:
