@@ -57,7 +57,7 @@ from stacks.deployment import (
     SubscriberConfig,
     SubscriberNames,
 )
-from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames
+from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames, Resource
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.deployment.state_machine import fill_placeholders, read_statements
@@ -277,7 +277,7 @@ class _Messaging:
             missing = f"IF(published > 0 AND {attempts} <= published * {subscribed - 0.5}, 1, 0)"
             metrics = {"published": "MessagesPublished"} | {id: f"Notifications{counts[id]}" for id in counts}
             sums = {id: (f"AWS/SNS NumberOf{metric}", "Sum", topic) for id, metric in metrics.items()}
-            stack.expression_alarm("SubscriptionMissing", missing, sums, period=3600, DatapointsToAlarm=2)
+            stack.expression_alarm("SubscriptionMissing", missing, sums, periods=3, period=3600, DatapointsToAlarm=2)
         lost = "InvocationsFailedToBeSentToDlq"
         stack.rule_alarm("EventsLost", "EventBusRule", lost, self._publisher.event_bus.name)
         stack.rule_alarm("UploadsLost", "OutboxRule", lost)
@@ -465,6 +465,8 @@ class _Messaging:
             stack.allow(self._add_topic_consumer(stack, subscriber, environment), *own)
         elif subscriber.is_polled:
             self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), *send)
+            received = ("AWS/SQS NumberOfMessagesReceived", "Sum", {"QueueName": names.queue.name})
+            self._waiting_alarm(stack, "ServiceStopped", names.queue, received)
         else:
             stack.allow(self._add_queue_consumer(stack, subscriber, environment), *own)
 
@@ -479,17 +481,12 @@ class _Messaging:
         package: str,
         *grants: Grant,
         environment: Mapping[str, Any],
-        waiting: str,
-        metrics: Mapping[str, tuple[str, str, Mapping[str, str]]],
         **options: Any,
     ) -> str:
         """Add the consume function and its alarms. Return its role's ARN."""
         names, construct, code = self._of(subscriber), "ConsumerFunction", subscriber.code
         throttled = subscriber.kind == "sqs" or not options.get("concurrency")
         stack.function_alarms("Consume", construct, _ERRORS, asynchronous="on_failure" in options, throttled=throttled)
-        expression = f"IF({waiting} AND FILL(invocations, 0) < 1, 1, 0)"
-        invocations = ("AWS/Lambda Invocations", "Sum", {"FunctionName": stack.ref(construct)})
-        stack.expression_alarm("ConsumeStopped", expression, {**metrics, "invocations": invocations})
         options["environment"] = {
             "TRUSTED_STORES": _stores(names.trusted_stores),
             "DEAD_LETTER_QUEUE_URL": stack.ref("ConsumerDeadLetterQueue"),
@@ -501,6 +498,15 @@ class _Messaging:
         if code and code.permissions:
             self._intent.stated[role] = tuple(read_statements(code.permissions))
         return role
+
+    def _waiting_alarm(
+        self, stack: StackIntent, name: str, queue: Resource, taken: tuple[str, str, Mapping[str, str]]
+    ) -> None:
+        """Add the alarm on visible messages of which none is taken."""
+        number, by = "AWS/SQS ApproximateNumberOfMessages", {"QueueName": queue.name}
+        metrics = {"visible": (f"{number}Visible", "Maximum", by), "hidden": (f"{number}NotVisible", "Minimum", by)}
+        expression = "IF(visible > 0 AND hidden < 1 AND FILL(taken, 0) < 1, 1, 0)"
+        stack.expression_alarm(name, expression, {**metrics, "taken": taken}, periods=2)
 
     def _add_queue(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
         names, receives = self._of(subscriber), subscriber.maximum_receives
@@ -522,17 +528,16 @@ class _Messaging:
     ) -> str:
         """Add the function that polls the queue. Return its role's ARN."""
         names = self._of(subscriber)
-        queue, states = ("Maximum", {"QueueName": names.queue.name}), {"visible": "Visible", "hidden": "NotVisible"}
         reader = self._consume_function(
             stack,
             subscriber,
             "consume_queue",
             environment={"MAXIMUM_RECEIVES": str(subscriber.maximum_receives), **environment},
-            waiting="visible > 0 AND hidden < 1",
-            metrics={id: (f"AWS/SQS ApproximateNumberOfMessages{states[id]}", *queue) for id in states},
             concurrency=subscriber.maximum_concurrency if self._deployment.platform.reserved_concurrency else None,
         )
         stack.allow(reader, may(SQS_CONSUME, names.queue.arn))
+        invocations = ("AWS/Lambda Invocations", "Sum", {"FunctionName": stack.ref("ConsumerFunction")})
+        self._waiting_alarm(stack, "ConsumeStopped", names.queue, invocations)
         stack.add(
             stack.find(r"ConsumerFunctionSqsEventSource\w+Queue[0-9A-F]{8}"),
             "AWS::Lambda::EventSourceMapping",
@@ -551,14 +556,19 @@ class _Messaging:
         for number, _ in enumerate(invocations):
             stack.add(f"InvokeFromTopic{number or ''}", "AWS::Lambda::Permission")
         function = {"FunctionName": stack.ref("ConsumerFunction")}
+        metrics = {"throttles": ("Throttles", "Sum"), "taken": ("ConcurrentExecutions", "Maximum")}
+        stack.expression_alarm(
+            "ConsumeStopped",
+            "IF(throttles > 0 AND FILL(taken, 0) < 1, 1, 0)",
+            {id: (f"AWS/Lambda {metric}", statistic, function) for id, (metric, statistic) in metrics.items()},
+            periods=2,
+        )
         return self._consume_function(
             stack,
             subscriber,
             "consume_topic",
             *invocations,
             environment=environment,
-            waiting="throttles > 0",
-            metrics={"throttles": ("AWS/Lambda Throttles", "Sum", function)},
             on_failure="ConsumerDeadLetterQueue",
             concurrency=subscriber.maximum_concurrency,
         )

@@ -586,16 +586,23 @@ class StackIntent:
         self._add_alarm(name, periods, Threshold=threshold, **measured)
 
     def expression_alarm(
-        self, name: str, expression: str, metrics: Mapping[str, tuple[str, str, Mapping[str, str]]], **options: int
+        self,
+        name: str,
+        expression: str,
+        metrics: Mapping[str, tuple[str, str, Mapping[str, str]]],
+        *,
+        periods: int,
+        period: int = 300,
+        **options: Any,
     ) -> None:
         """Add an alarm on an expression of metrics, by id: namespace and name, statistic and dimensions of each."""
-        period = options.pop("period", 300)
         sources = [
             {"Id": id, "MetricStat": {"Metric": _metric(metric, by), "Period": period, "Stat": statistic}}
             for id, (metric, statistic, by) in metrics.items()
         ]
         result = {"Expression": expression, "Id": "expr_1", "ReturnData": True}
-        self._add_alarm(name, 3, Metrics=[result, *({**source, "ReturnData": False} for source in sources)], **options)
+        options["Metrics"] = [result, *({**source, "ReturnData": False} for source in sources)]
+        self._add_alarm(name, periods, **options)
 
     def _add_alarm(self, name: str, periods: int, **given: Any) -> None:
         actions, full_name = [self.ref("AlarmsTopic")], f"{self.name}-{name}"

@@ -17,8 +17,10 @@ TEXTS = {
     "dead-letter queue, or its execution fails. Read the log group /aws/lambda/{function}.",
     "Throttled": "Lambda has throttled {function} for 15 minutes. Its input waits. Check the account's quota of "
     "concurrent executions, and the function's reserved concurrency.",
-    "ConsumeStopped": "Messages have waited for 15 minutes, and {function} was not invoked. Nothing is lost until they "
-    "expire. Check its event source mapping, its reserved concurrency and its role.",
+    "ConsumeStopped": "Messages have waited for ten minutes, and {function} was not invoked. Nothing is lost until "
+    "they expire. Check its event source mapping, its reserved concurrency and its role.",
+    "ServiceStopped": "Messages have waited in {queue} for ten minutes, and the service received none. Nothing is "
+    "lost until they expire. Check that the service runs and may assume {role}.",
     "SubscriptionMissing": "SNS sends messages to fewer subscribers than the deployment file has. A subscriber gets "
     "nothing. List the topic's subscriptions and make the missing one again, as the runbook says.",
     "Late": "An event has been waiting for {function} for an hour. After six hours it goes to {queue}. Check the "

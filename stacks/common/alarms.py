@@ -102,26 +102,44 @@ class Alarms(Construct):
         self._add_alarm("Lost", lost, prefix=name, queue=dead_letters.literal_name)
 
     def add_stopped_alarm(self, function: Function, *, queue: sqs.IQueue | None = None) -> None:
-        """Add `ConsumeStopped`: for 15 minutes the function was not invoked, although its input waits.
+        """Add `ConsumeStopped`: for ten minutes the function took nothing, although its input waits.
 
-        Input waits if `queue` has visible messages and none in flight, or, without a queue, if Lambda throttles events.
-        An idle function raises no alarm.
+        Without a queue, input waits if Lambda throttles events and none is processed. `Invocations` would tell that too
+        late: Lambda counts an invocation when it ends.
         """
-        invocations = {"invocations": function.metric_invocations()}
+        if queue:
+            self._add_waiting_alarm("ConsumeStopped", queue, function.metric_invocations(), function=function.service)
+            return
+        running = function.metric("ConcurrentExecutions", statistic="Maximum")
         self._add_expression(
             "ConsumeStopped",
-            "IF(visible > 0 AND hidden < 1 AND FILL(invocations, 0) < 1, 1, 0)"
-            if queue
-            else "IF(throttles > 0 AND FILL(invocations, 0) < 1, 1, 0)",
-            {
-                "visible": queue.metric_approximate_number_of_messages_visible(),
-                "hidden": queue.metric_approximate_number_of_messages_not_visible(),
-                **invocations,
-            }
-            if queue
-            else {"throttles": function.metric_throttles(), **invocations},
-            periods=3,
+            "IF(throttles > 0 AND FILL(taken, 0) < 1, 1, 0)",
+            {"throttles": function.metric_throttles(), "taken": running},
+            periods=2,
             function=function.service,
+        )
+
+    def add_service_alarm(self, queue: sqs.IQueue, *, queue_name: str, role: str) -> None:
+        """Add `ServiceStopped`: for ten minutes the subscriber's service received nothing, although messages wait."""
+        received = queue.metric_number_of_messages_received()
+        self._add_waiting_alarm("ServiceStopped", queue, received, queue=queue_name, role=role)
+
+    def _add_waiting_alarm(self, name: str, source: sqs.IQueue, taken: cloudwatch.IMetric, **values: str) -> None:
+        """Add an alarm on visible messages of which none is taken: twice five minutes, so within 15 of the last one.
+
+        With messages in flight the receiver may be busy, or they block their FIFO group. Without messages there is no
+        alarm.
+        """
+        self._add_expression(
+            name,
+            "IF(visible > 0 AND hidden < 1 AND FILL(taken, 0) < 1, 1, 0)",
+            {
+                "visible": source.metric_approximate_number_of_messages_visible(),
+                "hidden": source.metric_approximate_number_of_messages_not_visible(statistic="Minimum"),
+                "taken": taken,
+            },
+            periods=2,
+            **values,
         )
 
     def add_subscription_alarm(self, topic: sns.ITopic, subscriptions: int) -> None:

@@ -108,6 +108,7 @@ class SqsSubscriberStack(SubscriberStack):
         )
         queue.grant_consume_messages(reader)
         consumer.dead_letters.grant_send_messages(reader)
+        self._alarms.add_service_alarm(queue, queue_name=names.queue.name, role=names.reader_role.name)
         self._alarms.add_dashboard("Receives messages in a queue, which the subscriber's service polls.")
         stores = json.dumps([store.to_dict() for store in names.trusted_stores])
         for output, value, description in (

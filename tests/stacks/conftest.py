@@ -53,7 +53,8 @@ def everything(example: Deployment) -> dict[str, StackTemplate]:
     orders, billing = json.loads(example.model_dump_json())["subscribers"]
     everywhere = json.loads(load(ROOT / "deployments" / "everywhere.toml").model_dump_json())
     (partner,) = (subscriber for subscriber in everywhere["subscribers"] if subscriber["kind"] == "https")
-    table["subscribers"] += [orders | {"landing": {}}, billing, partner]
+    service = {key: orders[key] for key in ("kind", "account", "region")} | {"name": "service", "application": "queue"}
+    table["subscribers"] += [orders | {"landing": {}}, billing, partner, service]
     table["publisher"]["replicas"] = [orders["region"]]
     table["operations"] = {"emails": ["night@example.com"], "runbook": RUNBOOK_URL}
     stacks = synthesize(parse_messaging(table))

@@ -152,7 +152,7 @@ def test_alarm_evaluation_periods(alarms: dict[str, Alarm]) -> None:
 
 def test_dead_letter_alarms_are_on_within_a_minute(alarms: dict[str, Alarm]) -> None:
     depths = [alarm for alarm in alarms.values() if short(alarm).endswith("NotEmpty")]
-    assert len(depths) == 9
+    assert len(depths) == 11
     for alarm in depths:
         assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Period"]) == (1, 1, 60)
 
@@ -162,6 +162,7 @@ def test_alarm_thresholds(alarms: dict[str, Alarm]) -> None:
     assert {name: alarm["Threshold"] for name, alarm in alarms.items() if alarm["Threshold"] != 1} == {
         "coatcheck-datasets-QueueLate": receives,
         "coatcheck-orders-QueueLate": receives,
+        "coatcheck-service-QueueLate": 5 * 300,
         "coatcheck-publisher-PublishLate": hour * 1000,
         "coatcheck-billing-ConsumeLate": hour * 1000,
         "coatcheck-datasets-PipelineTriggerLate": hour * 1000,
@@ -199,29 +200,23 @@ def test_replication_alarms_are_in_the_region_of_their_metric(alarms: dict[str, 
 
 
 def test_idle_consumer_with_waiting_messages_is_noticed(all_alarms: dict[str, Alarm]) -> None:
-    """Waiting messages without an invocation. Without waiting messages there is no value, and no alarm."""
-    stopped = {name: alarm for name, alarm in all_alarms.items() if name.endswith("-ConsumeStopped")}
-    assert {name: (metrics_of(alarm), alarm["EvaluationPeriods"]) for name, alarm in stopped.items()} == {
-        **{
-            f"coatcheck-{name}-ConsumeStopped": (
-                {
-                    "IF(visible > 0 AND hidden < 1 AND FILL(invocations, 0) < 1, 1, 0)",
-                    (SQS, "ApproximateNumberOfMessagesVisible", "Maximum", 300),
-                    (SQS, "ApproximateNumberOfMessagesNotVisible", "Maximum", 300),
-                    (LAMBDA, "Invocations", "Sum", 300),
-                },
-                3,
-            )
-            for name in ("orders", "datasets")
+    """Waiting messages of which none is taken. Without waiting messages there is no value, and no alarm."""
+    stopped = {name: alarm for name, alarm in all_alarms.items() if name.endswith("Stopped")}
+    waiting = {
+        "IF(visible > 0 AND hidden < 1 AND FILL(taken, 0) < 1, 1, 0)",
+        (SQS, "ApproximateNumberOfMessagesVisible", "Maximum", 300),
+        (SQS, "ApproximateNumberOfMessagesNotVisible", "Minimum", 300),
+    }
+    assert {alarm["EvaluationPeriods"] for alarm in stopped.values()} == {2}
+    assert {name: metrics_of(alarm) for name, alarm in stopped.items()} == {
+        "coatcheck-orders-ConsumeStopped": waiting | {(LAMBDA, "Invocations", "Sum", 300)},
+        "coatcheck-datasets-ConsumeStopped": waiting | {(LAMBDA, "Invocations", "Sum", 300)},
+        "coatcheck-service-ServiceStopped": waiting | {(SQS, "NumberOfMessagesReceived", "Sum", 300)},
+        "coatcheck-billing-ConsumeStopped": {
+            "IF(throttles > 0 AND FILL(taken, 0) < 1, 1, 0)",
+            (LAMBDA, "Throttles", "Sum", 300),
+            (LAMBDA, "ConcurrentExecutions", "Maximum", 300),
         },
-        "coatcheck-billing-ConsumeStopped": (
-            {
-                "IF(throttles > 0 AND FILL(invocations, 0) < 1, 1, 0)",
-                (LAMBDA, "Throttles", "Sum", 300),
-                (LAMBDA, "Invocations", "Sum", 300),
-            },
-            3,
-        ),
     }
 
 
@@ -230,7 +225,7 @@ def test_missing_subscription_is_noticed_in_two_of_three_hours(all_alarms: dict[
     assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 3)
     attempts = "FILL(filtered, 0) + FILL(delivered, 0) + FILL(failed, 0)"
     assert metrics_of(alarm) == {
-        f"IF(published > 0 AND {attempts} <= published * 3.5, 1, 0)",
+        f"IF(published > 0 AND {attempts} <= published * 4.5, 1, 0)",
         (SNS, "NumberOfMessagesPublished", "Sum", 3600),
         *((SNS, f"NumberOfNotifications{end}", "Sum", 3600) for end in ("FilteredOut", "Delivered", "Failed")),
     }

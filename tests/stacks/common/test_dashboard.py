@@ -11,7 +11,7 @@ from tests.stacks.conftest import RUNBOOK_URL
 from tests.stacks.policies import only, resources
 
 WITH_FUNCTIONS = ("coatcheck-publisher", "coatcheck-datasets", "coatcheck-orders", "coatcheck-billing")
-STACKS = (*WITH_FUNCTIONS, "coatcheck-partner")
+STACKS = (*WITH_FUNCTIONS, "coatcheck-partner", "coatcheck-service")
 
 
 def widgets(stack: StackTemplate) -> list[dict[str, Any]]:

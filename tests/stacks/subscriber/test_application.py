@@ -54,7 +54,8 @@ def test_service_polls_the_queue_as_the_reader_role() -> None:
     assert set(own["Outputs"]) == {"ReaderRoleArn", "QueueUrl", "TrustedStores", "DeadLetterQueueUrl"}
     alarms = {alarm["Properties"]["AlarmName"] for alarm in resources(own, "AWS::CloudWatch::Alarm").values()}
     assert alarms == {
-        f"coatcheck-service-{name}" for name in ("DeadLettersNotEmpty", "QueueLate", "UndeliveredNotEmpty")
+        f"coatcheck-service-{name}"
+        for name in ("DeadLettersNotEmpty", "QueueLate", "ServiceStopped", "UndeliveredNotEmpty")
     }
 
 
