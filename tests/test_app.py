@@ -4,9 +4,9 @@ import json
 
 import pytest
 from aws_cdk import App
-from aws_cdk.cx_api import CloudFormationStackArtifact
+from aws_cdk.cx_api import CloudFormationStackArtifact, SynthesisMessageLevel
 
-from app import add_stacks
+from app import FILTER_WARNING, add_stacks
 from stacks.deployment import Deployment, load_messaging, parse_messaging
 from tests.templates import CONTEXT, ROOT
 
@@ -46,3 +46,16 @@ def test_stacks_of_one_account_are_deployed_in_order(example: Deployment) -> Non
     before = {name: {dependency.id for dependency in stack.dependencies} & STACKS for name, stack in stacks.items()}
     assert before["coatcheck-billing"] == {"coatcheck-publisher"}
     assert before["coatcheck-orders"] == {"coatcheck-orders-undelivered"}
+
+
+def test_filter_of_library_messages_alone_is_a_warning(example: Deployment) -> None:
+    table = json.loads(example.model_dump_json(exclude_none=True))
+    orders, billing = table["subscribers"]
+    orders["filter_policy"], billing["filter_policy"] = {"sender": ["shpo"]}, {"source": ["shop.orders"]}
+    warnings = {
+        (name, message.level, message.entry.data)
+        for name, stack in artifacts(parse_messaging(table)).items()
+        for message in stack.messages
+    }
+    found = {(name, level) for name, level, text in warnings if str(text).startswith(FILTER_WARNING)}
+    assert found == {("coatcheck-orders", SynthesisMessageLevel.WARNING)}

@@ -5,13 +5,16 @@ Run as a program, in a process of its own: importing either of AWS's clients rep
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from claim_check import Dereferencer, Publisher, Store
@@ -113,6 +116,27 @@ def queue_to_their_sqs(name: str, **options: Any) -> dict[str, Any]:
     return {"payload": _digest(message["Body"]), "is_pointer": message["Body"] == pointer}
 
 
+def their_clean_up(name: str, *, on: bool) -> dict[str, bool]:
+    """Return whether message and payload are left after their client deleted a message, as a reader of the payload.
+
+    No reader role may delete a payload.
+    """
+    place = Place(name, raw=True)
+    publisher = Publisher(topic_arn=place.topic, store=STORE, sns=place.sns, s3=place.s3)
+    pointer = publisher.publish(LARGE, message_id=name).pointer
+    assert pointer
+    sqs: Any = SQSExtendedClientSession(region_name=REGION).client("sqs")
+    sqs.delete_payload_from_s3 = on
+    denied = (SimpleNamespace(status_code=403), {"Error": {"Code": "AccessDenied"}})
+    sqs.s3_client.meta.events.register("before-call.s3.DeleteObject", lambda **_: denied)
+    visible_at_once = {"MessageAttributeNames": ["All"], "VisibilityTimeout": 0}
+    (message,) = sqs.receive_message(QueueUrl=place.queue, **visible_at_once)["Messages"]
+    with contextlib.suppress(ClientError):
+        sqs.delete_message(QueueUrl=place.queue, ReceiptHandle=message["ReceiptHandle"])
+    objects = place.s3.list_objects_v2(Bucket=pointer.bucket, Prefix=pointer.key)
+    return {"message": "Messages" in place.sqs.receive_message(QueueUrl=place.queue), "payload": "Contents" in objects}
+
+
 def ours_beside_theirs(name: str) -> dict[str, Any]:
     """With boto3's Session replaced: binary attributes, which their SNS client cannot send, through a client of one's
     own."""
@@ -143,6 +167,8 @@ def main() -> None:
             "to sqs": us_to_their_sqs("h", legacy=False),
             "to sqs, legacy": us_to_their_sqs("i", legacy=True),
             "to sqs inline": us_to_their_sqs("j", legacy=False, text="small"),
+            "clean-up on": their_clean_up("n", on=True),
+            "clean-up off": their_clean_up("o", on=False),
             "beside": ours_beside_theirs("k"),
             "forms": {form: queue_to_their_sqs(f"l{index}", pointer_form=form) for index, form in enumerate(FORMS)},
             "compressed": queue_to_their_sqs("m", compression="gzip"),

@@ -91,6 +91,12 @@ def test_aws_client_receives_inline_payload(heard: dict[str, Any]) -> None:
     assert (message["payload"], message["offloaded"]) == (INLINE, False)
 
 
+@pytest.mark.parametrize(("clean_up", "left"), [("off", False), ("on", True)])
+def test_aws_client_deletes_messages_without_clean_up(clean_up: str, left: bool, heard: dict[str, Any]) -> None:
+    """With its clean-up, which Java and Go clients have by default, each message is received until it is dead."""
+    assert heard[f"clean-up {clean_up}"] == {"message": left, "payload": True}
+
+
 def test_library_works_with_replaced_boto3_session(heard: dict[str, Any]) -> None:
     assert heard["beside"] == {"binary": "00ff", "replaced": True}
 
