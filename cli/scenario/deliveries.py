@@ -8,6 +8,7 @@ from datetime import datetime
 from cli.scenario.arrivals import ScenarioArrival, ScenarioArrivals
 from cli.scenario.routes import Submission
 from stacks.deployment import SubscriberConfig
+from stacks.deployment.filter_reach import matches
 
 _FIRST_POLL_SECONDS, _LAST_POLL_SECONDS = 0.3, 3.0
 
@@ -21,9 +22,18 @@ class ReceivedPayload:
     published_at: datetime | None = None
     arrivals: dict[str, ScenarioArrival] = field(default_factory=dict)
 
+    def matches(self, subscriber: SubscriberConfig) -> bool:
+        """Whether the subscriber's filter policy, if it has one, matches the message."""
+        return subscriber.filter_policy is None or matches(subscriber.filter_policy, self.submission.attributes)
+
     def intact(self, subscriber: SubscriberConfig) -> bool:
-        """Whether the subscriber read exactly the sent bytes, and its application did not fail."""
+        """Whether the subscriber read exactly the sent bytes, and its application did not fail.
+
+        A subscriber whose filter policy does not match must receive nothing.
+        """
         arrival = self.arrivals.get(subscriber.name)
+        if not self.matches(subscriber):
+            return arrival is None
         return (
             arrival is not None
             and (arrival.sha256, arrival.bytes) == (self.submission.sha256, self.submission.bytes)
@@ -40,7 +50,9 @@ def follow(
     seconds: float,
     progress: Callable[[ReceivedPayload, SubscriberConfig], None],
 ) -> list[ReceivedPayload]:
-    """Wait until all payloads have arrived at all subscribers, at most `seconds`. Call `progress` for each arrival.
+    """Wait until all payloads have arrived at all subscribers whose filter policy matches, at most `seconds`.
+
+    Call `progress` for each arrival.
 
     log_is_readable: whether the publish function's log can be read, which tells an upload's message id.
     """
@@ -59,11 +71,16 @@ def follow(
             for message_id, arrival in (arrivals.at(subscriber, missing) if missing else {}).items():
                 missing[message_id].arrivals[subscriber.name] = arrival
                 progress(missing[message_id], subscriber)
-        if all(len(payload.arrivals) == len(subscribers) and payload.message_id for payload in awaited):
+        if all(_has_arrived(payload, subscribers) for payload in awaited):
             break
         time.sleep(pause)
         pause = min(1.1 * pause, _LAST_POLL_SECONDS)
     return payloads
+
+
+def _has_arrived(payload: ReceivedPayload, subscribers: Sequence[SubscriberConfig]) -> bool:
+    expected = {subscriber.name for subscriber in subscribers if payload.matches(subscriber)}
+    return payload.message_id is not None and expected <= payload.arrivals.keys()
 
 
 def _identify(arrivals: ScenarioArrivals, payloads: Sequence[ReceivedPayload]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cli.scenario.report import Report
+from cli.scenario.routes import Submission
 from stacks.deployment import SubscriberConfig
 
 Outcome = bool | None
@@ -18,31 +19,24 @@ def _all(values: list[bool]) -> Outcome:
     return all(values) if values else None
 
 
-def _arrived(report: Report, route: str = "", kind: str = "") -> Outcome:
+def _arrived(report: Report, which: Callable[[Submission, SubscriberConfig], bool]) -> Outcome:
+    """Return the outcome of these deliveries. Messages that a filter policy excludes are none."""
     return _all(
         [
             payload.intact(subscriber)
             for payload in report.payloads
             for subscriber in report.subscribers
-            if payload.submission.route.startswith(route) and subscriber.kind.startswith(kind)
+            if payload.matches(subscriber) and which(payload.submission, subscriber)
         ]
     )
 
 
-def _offloaded(report: Report) -> Outcome:
-    return _all(
-        [
-            payload.intact(subscriber)
-            for payload in report.payloads
-            for subscriber in report.subscribers
-            if payload.submission.offloaded
-        ]
-    )
+def _by(route: str) -> Callable[[Report], Outcome]:
+    return lambda report: _arrived(report, lambda sent, _: sent.route.startswith(route))
 
 
-def _across(report: Report, differs: Callable[[SubscriberConfig], bool]) -> Outcome:
-    subscribers = [subscriber for subscriber in report.subscribers if differs(subscriber)]
-    return _all([payload.intact(subscriber) for payload in report.payloads for subscriber in subscribers])
+def _at(kind: str) -> Callable[[Report], Outcome]:
+    return lambda report: _arrived(report, lambda _, subscriber: subscriber.kind == kind)
 
 
 def _denied(report: Report, *beginnings: str) -> Outcome:
@@ -50,15 +44,15 @@ def _denied(report: Report, *beginnings: str) -> Outcome:
 
 
 PROMISES: Mapping[str, Callable[[Report], Outcome]] = {
-    "event": lambda report: _arrived(report, "PutEvents"),
-    "library": lambda report: _arrived(report, "the library"),
-    "outbox": lambda report: _arrived(report, "upload"),
-    "offload": _offloaded,
-    "queue": lambda report: _arrived(report, kind="sqs"),
-    "function": lambda report: _arrived(report, kind="lambda"),
-    "endpoint": lambda report: _arrived(report, kind="https"),
-    "accounts": lambda report: _across(report, lambda each: each.account != report.publisher.account),
-    "regions": lambda report: _across(report, lambda each: each.region != report.publisher.region),
+    "event": _by("PutEvents"),
+    "library": _by("the library"),
+    "outbox": _by("upload"),
+    "offload": lambda report: _arrived(report, lambda sent, _: sent.offloaded),
+    "queue": _at("sqs"),
+    "function": _at("lambda"),
+    "endpoint": _at("https"),
+    "accounts": lambda report: _arrived(report, lambda _, each: each.account != report.publisher.account),
+    "regions": lambda report: _arrived(report, lambda _, each: each.region != report.publisher.region),
     "memory": lambda report: _all([bool(used.small) for used in report.functions]),
     "readers": lambda report: _denied(report, "read a payload", "assume"),
     "senders": lambda report: _denied(report, "upload", "put an event", "publish", "subscribe"),

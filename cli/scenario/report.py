@@ -101,6 +101,7 @@ class Report:
             "application": application,
             "after_seconds": seconds_between(payload.submission.at, arrival.at if arrival else None),
             "ended_after_seconds": seconds_between(payload.submission.at, ended_at),
+            "filtered": not payload.matches(subscriber),
             "ok": payload.intact(subscriber),
         }
 
@@ -111,12 +112,14 @@ class Report:
         for payload in self.payloads:
             sent = payload.submission
             for index, subscriber in enumerate(self.subscribers if payload.message_id else ()):
-                intact = payload.intact(subscriber)
+                intact, matches = payload.intact(subscriber), payload.matches(subscriber)
+                right = f"sha256 {sent.sha256[:8]}… equal" if matches else "not delivered"
+                wrong = "missing or different" if matches else "delivered"
                 table.add_row(
                     *((escape(sent.payload), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
                     f"{subscriber.name} {subscriber.account}\n{subscriber.region}",
-                    _steps(payload, subscriber.name),
-                    _result(intact, f"sha256 {sent.sha256[:8]}… equal" if intact else "missing or different"),
+                    _steps(payload, subscriber) if matches else "its filter policy does not match",
+                    _result(intact, right if intact else wrong),
                     end_section=index == len(self.subscribers) - 1,
                 )
         return table
@@ -150,8 +153,8 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _steps(payload: ReceivedPayload, subscriber: str) -> str:
-    start, arrival = payload.submission.at, payload.arrivals.get(subscriber)
+def _steps(payload: ReceivedPayload, subscriber: SubscriberConfig) -> str:
+    start, arrival = payload.submission.at, payload.arrivals.get(subscriber.name)
     lines = [f"+{seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
     if arrival:
         end = arrival.ended_at or arrival.at

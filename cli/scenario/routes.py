@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +12,9 @@ from claim_check import Publisher, put_event
 from cli.scenario.payloads import SentPayload
 from cli.scenario.world import ScenarioWorld
 from stacks.deployment import Deployment, Names
+from stacks.deployment.filter_reach import UPLOAD_SOURCE
 from stacks.deployment.names import OUTBOX
+from stacks.deployment.sender import PUBLISHERS_OWN
 
 SOURCE = "coatcheck.verify"
 """The source of the scenario's messages, by which an application can tell them."""
@@ -32,14 +34,17 @@ class Submission:
     log_field: tuple[str, str] | None = None
     """The field of the publish function's log, and its value, that identify the message. None for the library."""
     offloaded: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """The message's attributes, which filter policies match."""
 
 
 class SendingRole(NamedTuple):
-    """A role that sends, and the prefix of its uploads."""
+    """A role that sends, the prefix of its uploads, and their attribute `sender`."""
 
     account: str
     role: str
     outbox: str
+    sender: str
 
 
 def sending_role(names: Names, world: ScenarioWorld | None = None) -> SendingRole:
@@ -47,8 +52,9 @@ def sending_role(names: Names, world: ScenarioWorld | None = None) -> SendingRol
     for sender in names.senders.values():
         if world and not world.reaches(sender.place.account):
             continue
-        return SendingRole(sender.place.account, sender.role.name, sender.outbox)
-    return SendingRole(names.publisher.place.account, names.publisher.role.name, f"{OUTBOX}verify/")
+        return SendingRole(sender.place.account, sender.role.name, sender.outbox, sender.name)
+    own = names.publisher
+    return SendingRole(own.place.account, own.role.name, f"{OUTBOX}verify/", PUBLISHERS_OWN)
 
 
 def routes(
@@ -72,7 +78,7 @@ def send_event(world: ScenarioWorld, names: Names, *, detail_type: str) -> Submi
 
     Without senders, the publisher's administrator puts the event: the publisher's role may not put events.
     """
-    account, role, _ = sending_role(names, world)
+    account, role, *_ = sending_role(names, world)
     is_sender = role != names.publisher.role.name
     detail = {"order": 4711, "text": "Wintermantel, grün, Größe 42 🧥", "lines": [{"sku": "A-1", "amount": 2}]}
     payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
@@ -94,12 +100,18 @@ def send_event(world: ScenarioWorld, names: Names, *, detail_type: str) -> Submi
         at=at,
         message_id=event_id,
         log_field=("event_id", event_id),
+        attributes={
+            "source": SOURCE,
+            "detail-type": detail_type,
+            "account": account,
+            "time": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        },
     )
 
 
 def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *, threshold: int) -> Submission:
     """Publish a file with the library, as the publisher's role. `threshold` is `publisher.maximum_message_bytes`."""
-    publisher = names.publisher
+    publisher, attributes = names.publisher, {"source": SOURCE, "file": payload.path.name}
     caller = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
     at = datetime.now(UTC)
     published = Publisher(
@@ -111,7 +123,7 @@ def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *,
         s3=world.client("s3", **caller),
     ).publish(
         payload.path,
-        attributes={"source": SOURCE, "file": payload.path.name},
+        attributes=attributes,
         group_id="verify" if publisher.fifo_suffix else None,
     )
     return Submission(
@@ -122,21 +134,22 @@ def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *,
         at=at,
         message_id=published.message_id,
         offloaded=True,
+        attributes=attributes,
     )
 
 
 def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload) -> Submission:
     """Upload a file to the sender's prefix of the outbox."""
-    account, role, outbox = sending_role(names, world)
+    account, role, outbox, sender = sending_role(names, world)
     publisher = names.publisher
-    key = f"{outbox}{payload.path.name}"
+    key, metadata = f"{outbox}{payload.path.name}", {"file": "verify"}
     s3 = world.client("s3", account=account, region=publisher.place.region, role=role)
     at = datetime.now(UTC)
     s3.upload_file(
         str(payload.path),
         publisher.payload_bucket.bucket.name,
         key,
-        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": {"file": "verify"}},
+        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": metadata},
     )
     return Submission(
         payload=payload.path.name,
@@ -145,4 +158,11 @@ def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload) -> 
         sha256=payload.sha256,
         at=at,
         log_field=("upload", key),
+        attributes={
+            "source": UPLOAD_SOURCE,
+            "outbox-key": key.removeprefix(OUTBOX),
+            "account": account,
+            "sender": sender,
+            **metadata,
+        },
     )

@@ -108,7 +108,7 @@ def missing(world: ScenarioWorld, deployment: Deployment) -> Iterator[Unseen]:
 def _reason_unseen(world: ScenarioWorld, subscriber: SubscriberConfig) -> str | None:
     if not subscriber.subscribed:
         return "subscribed = false: it receives no message"
-    if subscriber.filter_policy:
+    if subscriber.filter_policy and subscriber.filter_policy_scope == "body":
         return "its filter_policy may not match the scenario's messages"
     if subscriber.kind == "https":
         return None if world.received(subscriber) is not None else "its own log shows what its server received"

@@ -44,6 +44,12 @@ def reaching(deployment: Deployment, policy: str) -> Iterator[str]:
             yield entry_point
 
 
+def matches(policy: str, attributes: Mapping[str, str]) -> bool:
+    """Return whether a filter policy matches a message with these attributes, all of them text."""
+    present = {name: Attribute(values=(value,)) for name, value in attributes.items()}
+    return _can_match(json.loads(policy), lambda name: present.get(name, _ABSENT))
+
+
 def _bus(deployment: Deployment, name: str) -> Attribute:
     match name:
         case "source":

@@ -139,7 +139,7 @@ class _Stacks:
         return message.id, message
 
     def _put_event(self, message: CampaignMessage) -> str:
-        account, role, _ = sending_role(self._names)
+        account, role, *_ = sending_role(self._names)
         region = self._names.publisher.place.region
         (entry,) = self._accounts.client("events", account=account, region=region, role=role).put_events(
             Entries=[
@@ -156,7 +156,7 @@ class _Stacks:
 
     def _upload(self, message: CampaignMessage) -> str:
         publisher = self._names.publisher
-        account, role, folder = sending_role(self._names)
+        account, role, folder, _ = sending_role(self._names)
         s3 = self._accounts.client("s3", account=account, region=publisher.place.region, role=role)
         key = f"{folder}{message.id}"
         bucket, owner = publisher.payload_bucket.bucket.name, publisher.place.account

@@ -13,6 +13,7 @@ from rich.console import Console
 from cli.scenario.arrivals import ScenarioArrival
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.memory import FunctionMemory
+from cli.scenario.promises import outcomes
 from cli.scenario.refusals import RefusedAttempt
 from cli.scenario.report import Report
 from cli.scenario.routes import Submission
@@ -65,6 +66,7 @@ def test_report_is_ok_when_everything_holds() -> None:
         "application": {"kind": "ECS task", "status": "exit code 0", "arn": "arn"},
         "after_seconds": 2.0,
         "ended_after_seconds": 3.0,
+        "filtered": False,
         "ok": True,
     }
 
@@ -81,6 +83,21 @@ def test_report_is_ok_when_everything_holds() -> None:
 )
 def test_report_fails_when_a_payload_is_not_intact(orders: ScenarioArrival | None) -> None:
     assert not report(orders=orders).ok
+
+
+@pytest.mark.parametrize("orders", [None, ARRIVAL], ids=["not delivered", "delivered"])
+def test_filtered_message_must_not_be_delivered(orders: ScenarioArrival | None) -> None:
+    subscribers = [
+        each.model_copy(update={"filter_policy": '{"source":["shop"]}'} if each.name == "orders" else {})
+        for each in DEPLOYMENT.subscribers
+    ]
+    filtered = dataclasses.replace(report(orders=orders), subscribers=subscribers)
+    assert filtered.ok is (orders is None)
+    shown = io.StringIO()
+    filtered.show(Console(file=shown, width=150))
+    assert ("✓ not delivered" in shown.getvalue()) is (orders is None)
+    assert outcomes(filtered)["queue"] is None
+    assert outcomes(filtered)["function"]
 
 
 def test_report_fails_when_an_attempt_was_allowed() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from publish.upload import UPLOAD_SOURCE
 from stacks.deployment import Deployment, filter_reach, parse_messaging
-from stacks.deployment.filter_reach import reaching
+from stacks.deployment.filter_reach import matches, reaching
 from tests.stacks.deployment.samples import publisher
 
 ALL, LIBRARY = {"bus", "outbox", "library"}, {"library"}
@@ -51,6 +51,24 @@ def deployment() -> Deployment:
 )
 def test_policy_reaches_entry_points(deployment: Deployment, policy: dict[str, Any], entry_points: set[str]) -> None:
     assert set(reaching(deployment, json.dumps(policy))) == entry_points
+
+
+@pytest.mark.parametrize(
+    ("policy", "matched"),
+    [
+        ({"source": ["outbox"], "sender": [{"prefix": "sh"}]}, True),
+        ({"source": ["outbox"], "sender": ["Shop"]}, False),
+        ({"kind": [{"exists": False}]}, True),
+        ({"sender": [{"exists": False}]}, False),
+        ({"kind": [{"anything-but": ["scan"]}]}, False),
+        ({"sender": [{"anything-but": ["scan"]}]}, True),
+        ({"$or": [{"kind": ["scan"]}, {"sender": ["shop"]}]}, True),
+        ({"sender": [{"numeric": [">", 1]}]}, False),
+    ],
+    ids=json.dumps,
+)
+def test_policy_matches_attributes(policy: dict[str, Any], matched: bool) -> None:
+    assert matches(json.dumps(policy), {"source": "outbox", "sender": "shop"}) is matched
 
 
 def test_metadata_have_lower_case_names() -> None:
