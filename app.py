@@ -11,9 +11,9 @@ from stacks.common.own_code import RequirementsError
 from stacks.common.platform import apply_platform, use_bootstrap
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, ResearchNames, SubscriberConfig, load
 from stacks.deployment.cdk_json import deployment_file
-from stacks.deployment.filter_reach import reaching
 from stacks.deployment.names import Names
 from stacks.deployment.regions import has_resource_type
+from stacks.deployment.warnings import warnings
 from stacks.publisher.replica_stack import ReplicaStack
 from stacks.publisher.stack import PublisherStack
 from stacks.research.budget import BudgetStack
@@ -22,11 +22,6 @@ from stacks.sender import SenderStack
 from stacks.subscriber.https_stack import HttpsSubscriberStack
 from stacks.subscriber.lambda_stack import LambdaSubscriberStack
 from stacks.subscriber.sqs_stack import SqsSubscriberStack
-
-FILTER_WARNING = (
-    "The filter policy matches no event and no upload: no attribute of theirs has such a name or value. It can only "
-    "match messages of the library, whose attributes are not known here. Check the names and values of filter_policy."
-)
 
 
 def main() -> None:
@@ -66,9 +61,8 @@ def add_messaging(app: App, deployment: Deployment, names: Names, defaults: Defa
         SenderStack(app, sender, defaults=defaults)
     for subscriber in deployment.subscribers:
         stack = add_subscriber(app, deployment, names, subscriber, defaults)
-        policy = subscriber.filter_policy if subscriber.filter_policy_scope == "attributes" else None
-        if policy and set(reaching(deployment, policy)) == {"library"}:
-            Annotations.of(stack).add_warning_v2("coatcheck:filter-policy", FILTER_WARNING)
+        for warning, text in warnings(deployment, subscriber):
+            Annotations.of(stack).add_warning_v2(f"coatcheck:{warning}", text)
         if stack.account == publisher.account:
             stack.add_stack_dependency(publisher)  # in other accounts, operators deploy in this order
 

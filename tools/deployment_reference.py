@@ -68,9 +68,10 @@ def key_rows(model: type[Table]) -> Iterator[tuple[str, ...]]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if field.default is None:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if default is None:
         return "see meaning" if "Default" in (field.description or "") else "none"
-    return f"`{as_toml(field.default)}`"
+    return f"`{as_toml(default)}`"
 
 
 def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:

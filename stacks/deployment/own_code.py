@@ -85,7 +85,9 @@ class CodeConfig(Table):
     Python.
     """
     timeout_seconds: int = Field(default=50, ge=1, le=870)
-    """Maximum time of `process` for one payload. Later the message has failed."""
+    """Maximum time of `process` for one payload. Later the message has failed. `cdk synth` warns if it is too short to
+    read the largest upload, at 20 MB/s.
+    """
     memory_mib: int = Field(default=1024, ge=256, le=10_240)
     """Memory of the consume function. Lambda allocates CPU and network in proportion."""
     environment: dict[Variable, str] = Field(default_factory=dict)

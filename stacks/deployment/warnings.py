@@ -1,0 +1,35 @@
+"""Settings of a subscriber that are possible, and that are probably a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from stacks.deployment.filter_reach import reaching
+from stacks.deployment.model import Deployment
+from stacks.deployment.subscriber import SubscriberConfig
+
+READ_BYTES_PER_SECOND = 20_000_000
+"""Assumed rate at which a function reads a payload: the lowest, across Regions."""
+
+
+def warnings(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[tuple[str, str]]:
+    """Yield the id and the text of each warning."""
+    policy = subscriber.filter_policy if subscriber.filter_policy_scope == "attributes" else None
+    if policy and set(reaching(deployment, policy)) == {"library"}:
+        yield (
+            "filter-policy",
+            "The filter policy matches no event and no upload: no attribute of theirs has such a name or value. It can "
+            "only match messages of the library, whose attributes are not known here. Check the names and values of "
+            "filter_policy.",
+        )
+    code = None if subscriber.kind == "https" else subscriber.code
+    largest = deployment.publisher.outbox.maximum_bytes
+    needed = ceil(largest / READ_BYTES_PER_SECOND)
+    if code and code.timeout_seconds < needed and deployment.publisher.offload != "never":
+        yield (
+            "code-timeout",
+            f"code.timeout_seconds = {code.timeout_seconds}: the largest upload takes {needed} s to read, at "
+            f"{READ_BYTES_PER_SECOND // 10**6} MB/s. Own code that reads all of it fails, and the message is a dead "
+            f"letter. Use at least {needed}, lower publisher.outbox.maximum_bytes = {largest}, or use an ECS task.",
+        )
