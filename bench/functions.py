@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,8 @@ from publish.settings import Settings as PublishSettings
 SIZES = (KIB, 300 * KIB, 5 * MIB)
 SECONDS = 5.0
 """Time of each measurement, after a second without measurement."""
+THRESHOLD = 256 * KIB
+OUTBOX = "outbox/"
 STORE = Store(BUCKET, PREFIX, OWNER, REGION)
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{OWNER}/dead-letters"
 CONTEXT = SimpleNamespace(
@@ -50,11 +53,11 @@ def environment() -> dict[str, str]:
         deployment="bench",
         topic_arn=TOPIC,
         payload_store=STORE,
-        outbox_prefix="outbox/",
+        outbox_prefix=OUTBOX,
         senders={},
         sender_bus="",
         dead_letter_queue_url=QUEUE,
-        threshold_bytes=256 * KIB,
+        threshold_bytes=THRESHOLD,
         offload="over-threshold",
         maximum_upload_bytes=2**31,
         outbox_attributes=(),
@@ -72,31 +75,53 @@ def calls(size: int) -> Iterator[tuple[str, Call]]:
     client = ClaimCheck()
     data = b"".join(pattern.pieces(size))
     yield "library: publish", lambda: client._publisher.publish(data)
-    if size > 256 * KIB:
-        yield "library: receive and read", lambda: client.receive_bytes(size)
-        yield "consume function (state machine)", _consume(size)
+    records = _records(size)
+    yield "library: receive and read", lambda: client._dereferencer.message(next(records)).payload.read()
+    yield "consume function (state machine)", _consume(records)
     if size <= MIB - KIB:
-        yield "publish function (event)", _publish(size)
+        yield "publish function (event)", _publish({"detail": {"text": "x" * (size - 11)}, "source": "bench"})
+    else:
+        yield "publish function (upload)", _publish({"detail": _upload(size), "source": "aws.s3"})
 
 
-def _publish(size: int) -> Call:
+def _publish(event: dict[str, Any]) -> Call:
     from publish.handler import handler
 
-    event = {"source": "bench", "detail-type": "order", "account": OWNER, "detail": {"text": "x" * (size - 11)}}
-    numbers = iter(range(sys.maxsize))
-    return lambda: handler({**event, "id": f"event-{next(numbers)}"}, CONTEXT)
+    event |= {"detail-type": "bench", "account": OWNER}
+    numbers = count()
+
+    def publish() -> None:
+        number = next(numbers)
+        if "object" in event["detail"]:
+            event["detail"]["object"]["version-id"] = f"version-{number}"
+        handler({**event, "id": f"event-{number}"}, CONTEXT)
+
+    return publish
 
 
-def _consume(size: int) -> Call:
+def _upload(size: int) -> dict[str, Any]:
+    """Return the detail of S3's event about an upload."""
+    return {
+        "bucket": {"name": BUCKET},
+        "object": {"key": f"{OUTBOX}pattern-{size}", "size": size},
+        "requester": OWNER,
+    }
+
+
+def _records(size: int) -> Iterator[dict[str, Any]]:
+    """Yield messages with payloads of one size: pointers to the same one, or inline with an id each."""
+    attributes = {"SentTimestamp": "1764380000000", "ApproximateReceiveCount": "1"}
+    queue = {"eventSourceARN": f"arn:aws:sqs:{REGION}:{OWNER}:bench", "attributes": attributes}
+    for number in count():
+        claim = {"ClaimCheck": {"dataType": "String", "stringValue": json.dumps({"id": f"m-{number}"})}}
+        inline = {"messageId": "q-1", "body": "x" * size, "messageAttributes": claim}
+        yield queue | (_record(size) if size > THRESHOLD else inline)
+
+
+def _consume(records: Iterator[dict[str, Any]]) -> Call:
     from consume_queue.handler import handler
 
-    attributes = {"SentTimestamp": "1764380000000", "ApproximateReceiveCount": "1"}
-    record: dict[str, Any] = {
-        **_record(size),
-        "eventSourceARN": f"arn:aws:sqs:{REGION}:{OWNER}:bench",
-        "attributes": attributes,
-    }
-    return lambda: _succeeded(handler({"Records": [record]}, CONTEXT))
+    return lambda: _succeeded(handler({"Records": [next(records)]}, CONTEXT))
 
 
 def _succeeded(response: Any) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from html import escape, unescape
 from itertools import count
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from bench import pattern
 
@@ -175,6 +175,11 @@ class Services:
                 part = self._stored(request.body)
                 self._upload(query)[int(query["partNumber"])] = part
                 return Response(headers=part.headers)
+            case "PUT" if "x-amz-copy-source" in request.headers:
+                self.calls["CopyObject"] += 1
+                source = unquote(request.headers["x-amz-copy-source"]).partition("?versionId=")[0]
+                copy = self._write(request, self._existing(f"/{source}"))
+                return Response(body=xml("CopyObjectResult", ETag=copy.etag))
             case "PUT":
                 self.calls["PutObject"] += 1
                 return Response(headers=self._write(request, self._stored(request.body)).headers)

@@ -127,6 +127,13 @@ def test_if_none_match_of_a_write_needs_a_new_key() -> None:
     assert data_of(get(services)) == b"one"
 
 
+def test_copy_has_the_bytes_of_its_source() -> None:
+    services, source = Services(), key_of(100)
+    put(services, b"", x_amz_copy_source=f"bench-payloads/{source.replace('/', '%2F')}?versionId=v1")
+    assert data_of(get(services)) == payload(100)
+    assert code(put(services, b"", x_amz_copy_source="bench-payloads/missing")) == "NoSuchKey"
+
+
 def test_deleted_object_is_missing() -> None:
     services = Services()
     put(services, b"one")
