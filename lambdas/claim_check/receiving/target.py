@@ -80,17 +80,22 @@ def special_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO | None]:
 
 @contextmanager
 def replaced_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Yield a hidden new file, which replaces the file at `path` when the block has ended without an error.
+    """Yield a new file, which replaces the file at `path` when the block has ended without an error.
 
-    Links are followed. An earlier file's mode is kept, and its owner if the caller may set it.
+    On Linux the new file has no name until then: a killed process leaves nothing. Elsewhere, and on file systems that
+    have no such files, as NFS, its name is hidden. Links are followed. An earlier file's mode is kept, and its owner if
+    the caller may set it.
     """
     target = Path(os.path.realpath(path))
     earlier = target.stat() if target.exists() else None
     partial = target.with_name(f".claim-check-{uuid.uuid4().hex}.part")  # the target's own name can have 255 bytes
     mode = 0o600 if earlier else 0o666
     try:
-        with os.fdopen(os.open(partial, _NEW, mode), "r+b") as file:
+        with os.fdopen(_open_new(partial, mode), "r+b") as file:
             yield file
+            if not partial.exists():
+                file.flush()
+                _name(file.fileno(), partial)
         if earlier:
             with suppress(PermissionError, AttributeError):  # Windows has no owners
                 os.chown(partial, earlier.st_uid, earlier.st_gid)
@@ -98,3 +103,19 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _open_new(path: Path, mode: int) -> int:
+    """Open a new file without a name, or at `path` where there are no such files."""
+    with suppress(AttributeError, OSError):
+        unnamed = os.O_TMPFILE | os.O_RDWR
+        with os.fdopen(os.open(path.parent, unnamed, mode)) as trial:  # of the file system: it may give no names later
+            _name(trial.fileno(), path)
+        path.unlink()
+        return os.open(path.parent, unnamed, mode)
+    return os.open(path, _NEW, mode)
+
+
+def _name(descriptor: int, path: Path) -> None:
+    # The link in /proc is followed only if Python has a folder's descriptor. It is not used: the path is absolute.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)

@@ -151,7 +151,10 @@ class MultipartUpload:
         self._workers.__exit__()
         self._deadline = self._deadline or time.monotonic() + _END_SECONDS
         if not self._is_closed:
-            start_thread(self._abort)
+            try:
+                start_thread(self._abort)
+            except RuntimeError:  # a limit of threads or memory
+                self._abort()
         while not self._is_closed and time.monotonic() < self._deadline:
             time.sleep(_POLL_SECONDS)
         if error and (self._failure or not self._is_closed) and not self._is_noted:

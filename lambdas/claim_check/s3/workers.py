@@ -98,7 +98,12 @@ class Workers:
         self._calls.put(call)
         if self._threads < min(self._limit, self.running):
             self._threads += 1
-            start_thread(self._work)
+            try:
+                start_thread(self._work)
+            except RuntimeError:  # a limit of threads or memory: those that run go on
+                self._threads -= 1
+                if not self._threads:
+                    raise
         return call
 
     def wait(self, seconds: float = WAIT_SECONDS) -> Call[Any] | None:
@@ -129,13 +134,16 @@ class Workers:
 
 
 def start_thread(target: Callable[[], object]) -> None:
-    """Run a function in a thread that does not keep the process alive."""
+    """Run a function in a thread that does not keep the process alive. Raises RuntimeError if there is none."""
     # `Thread.start` waits for an event, which an exception of a signal handler would break. So another thread calls it.
     start_new_thread(_start_thread, (target,))
 
 
 def _start_thread(target: Callable[[], object]) -> None:
-    Thread(target=target, name="claim-check", daemon=True).start()
+    try:
+        Thread(target=target, name="claim-check", daemon=True).start()
+    except RuntimeError:  # there is no thread but this one
+        target()
 
 
 def run_in_worker(function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import os
 import signal
 import sys
 import threading
@@ -110,7 +111,7 @@ STRIDES = [11, pytest.param(1, marks=pytest.mark.exhaustive)]
 @pytest.mark.parametrize("stride", STRIDES)
 def test_interrupt_at_any_step_leaves_nothing(stride: int, payload: Callable[[], Any], store: Store) -> None:
     s3: Any = S3InMemory()
-    publisher = Publisher(topic_arn=TOPIC, store=store, sns=NotedSns().client(), s3=s3)
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=NotedSns().client(), s3=s3)
     step = 1
     while interrupted_at(step, lambda: publisher.publish(payload(), message_id="m-1")):
         assert s3.uploads == set()
@@ -122,7 +123,7 @@ def test_interrupt_at_any_step_leaves_nothing(stride: int, payload: Callable[[],
 @pytest.mark.parametrize("stride", STRIDES)
 def test_interrupt_of_a_batch_leaves_nothing(stride: int, store: Store) -> None:
     s3: Any = S3InMemory()
-    publisher = Publisher(topic_arn=TOPIC, store=store, sns=NotedSns().client(), s3=s3)
+    publisher = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=NotedSns().client(), s3=s3)
     step = 1
     entries = [Entry(payload=payload()) for payload in PAYLOADS.values()]
     while interrupted_at(step, lambda: publisher.publish_batch(entries)):
@@ -213,3 +214,30 @@ def test_interrupts_of_a_client_leave_it_usable(
             pass
         assert fake_s3.uploads == {}
     assert offload(b"\0" * 45, store=store, message_id="last", s3=s3).created
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is a Unix function")
+@pytest.mark.parametrize("on", ["?uploads", "partNumber=2", "?uploadId"])
+@pytest.mark.parametrize("payload", ["bytes", "stream"])
+def test_killed_publish_sends_nothing_and_can_be_repeated(
+    payload: str, on: str, fake_s3: FakeS3, store: Store, publisher: Publisher, sns: NotedSns
+) -> None:
+    """Parts that S3 has stored stay until the bucket's lifecycle rule deletes them."""
+    forked, children = threading.Event(), []
+
+    def hook(request: str) -> None:
+        if on in request and forked.wait(10):
+            os.kill(children[0], signal.SIGKILL)
+
+    fake_s3.hook = hook
+    if not (child := os.fork()):
+        sending: Any = SimpleNamespace(publish=lambda **_: os._exit(0))
+        killed = Publisher(topic_arn=TOPIC, store=store, offload="always", sns=sending, s3=fake_s3.client())
+        killed.publish(PAYLOADS[payload](), message_id="m-1")
+    children.append(child)
+    forked.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    fake_s3.hook = lambda _: None
+    publisher.publish(PAYLOADS[payload](), message_id="m-1")
+    assert [stored.data for stored in fake_s3.objects.values()] == [b"\0" * 45]
+    assert len(sns.published) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -58,15 +59,36 @@ def test_longest_name_is_replaced(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).read_bytes() == b"new"
 
 
-def test_failed_block_leaves_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_failed_block_leaves_no_file(tmp_path: Path, named: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE")
+
     def fail() -> None:
         with replaced_file(tmp_path / "file"):
-            assert len(list(tmp_path.iterdir())) == 1
+            assert len(list(tmp_path.iterdir())) == named
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux has files without a name")
+def test_killed_process_leaves_no_file(tmp_path: Path) -> None:
+    if not (child := os.fork()):
+        with replaced_file(tmp_path / "file") as file:
+            file.write(b"new")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_without_a_name_replaces_as_one_with_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    replace(tmp_path / "file")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
 
 def test_regular_and_missing_paths_are_not_special(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 from claim_check import S3Object
 from claim_check.memory import PIECE_BYTES
 from claim_check.publishing.source import BytesBlob
+from claim_check.s3 import multipart as multipart_module
 from claim_check.s3.multipart import MultipartUpload, PartBody, pieces_of
 from claim_check.s3.workers import Stopped, Workers
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
@@ -196,7 +198,10 @@ class NotedBlob(BytesBlob):
         return super().read(first, size)
 
 
-def test_upload_waits_for_the_last_request_before_its_abort(upload: MultipartUpload, fake_s3: FakeS3) -> None:
+@pytest.mark.parametrize("threads_left", [True, False])
+def test_upload_waits_for_the_last_request_before_its_abort(
+    upload: MultipartUpload, fake_s3: FakeS3, threads_left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """S3 would store a part that arrives after the abort."""
     order: list[str] = []
     blob = NotedBlob(b"a part")
@@ -211,6 +216,8 @@ def test_upload_waits_for_the_last_request_before_its_abort(upload: MultipartUpl
         upload.create()
         upload.send(1, blob, 0, blob.size)
         blob.is_sent.wait(10)
+        if not threads_left:
+            monkeypatch.setattr(multipart_module, "start_thread", Mock(side_effect=RuntimeError))
         raise ValueError("the caller's")
     assert order == ["POST", "PUT", "DELETE"]
 

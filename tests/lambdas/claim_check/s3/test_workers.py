@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from claim_check import InvalidMessage
+from claim_check.s3 import workers as workers_module
 from claim_check.s3.workers import Stopped, Workers, run_in_worker
 
 
@@ -47,6 +49,35 @@ def test_error_of_a_function_is_raised(error: type[BaseException]) -> None:
 
     with pytest.raises(error, match="reason"):
         run_in_worker(failing)
+
+
+def test_call_runs_without_a_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of threads or memory can be reached between the two threads of a worker."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert run_in_worker(int, "1") == 1
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_workers_go_on_with_the_threads_there_are(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, left = workers_module.start_new_thread, iter(range(allowed))
+
+    def limited(*arguments: Any) -> int:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        return start(*arguments)
+
+    monkeypatch.setattr(workers_module, "start_new_thread", limited)
+    with Workers(3) as workers:
+        if not allowed:
+            with pytest.raises(RuntimeError, match="new thread"):
+                workers.submit(int, "0")
+            return
+        calls = [workers.submit(int, str(number)) for number in range(5)]
+        assert [workers.result(call) for call in calls] == list(range(5))
 
 
 def test_reason_of_a_stopped_call_is_its_error() -> None:
