@@ -124,7 +124,7 @@ class Alarms(Construct):
         received = queue.metric_number_of_messages_received()
         self._add_waiting_alarm("ServiceStopped", queue, received, queue=queue_name, role=role)
 
-    def _add_waiting_alarm(self, name: str, source: sqs.IQueue, taken: cloudwatch.IMetric, **values: str) -> None:
+    def _add_waiting_alarm(self, name: str, source: sqs.IQueue, taken: cloudwatch.IMetric, **values: Any) -> None:
         """Add an alarm on visible messages of which none is taken: twice five minutes, so within 15 of the last one.
 
         With messages in flight the receiver may be busy, or they block their FIFO group. Without messages there is no

@@ -223,7 +223,7 @@ def test_killed_publish_sends_nothing_and_can_be_repeated(
     payload: str, on: str, fake_s3: FakeS3, store: Store, publisher: Publisher, sns: NotedSns
 ) -> None:
     """Parts that S3 has stored stay until the bucket's lifecycle rule deletes them."""
-    forked, children = threading.Event(), []
+    forked, children = threading.Event(), list[int]()
 
     def hook(request: str) -> None:
         if on in request and forked.wait(10):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from _thread import start_new_thread
 from typing import Any
 
 import pytest
 
 from claim_check import InvalidMessage
-from claim_check.s3 import workers as workers_module
 from claim_check.s3.workers import Stopped, Workers, run_in_worker
 
 
@@ -63,14 +63,14 @@ def test_call_runs_without_a_second_thread(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_workers_go_on_with_the_threads_there_are(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    start, left = workers_module.start_new_thread, iter(range(allowed))
+    left = iter(range(allowed))
 
     def limited(*arguments: Any) -> int:
         if next(left, None) is None:
             raise RuntimeError("can't start new thread")
-        return start(*arguments)
+        return start_new_thread(*arguments)
 
-    monkeypatch.setattr(workers_module, "start_new_thread", limited)
+    monkeypatch.setattr("claim_check.s3.workers.start_new_thread", limited)
     with Workers(3) as workers:
         if not allowed:
             with pytest.raises(RuntimeError, match="new thread"):
