@@ -23,8 +23,8 @@ demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE
 local: $(installed) ## Run emulated accounts, to try a deployment locally
 	@exec $(isolated) coatcheck local
 
-job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5")
-	@exec coatcheck job "$$FILE" -- $$ARGUMENTS
+job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5", OPTIONS="--image pegasus")
+	@exec coatcheck job "$$FILE" $$OPTIONS -- $$ARGUMENTS
 
 synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)
 	@rm -rf cdk.out && $(isolated) env HOME="$(CURDIR)/build/home" cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}

@@ -118,7 +118,11 @@ class _Environment:
         self._subnets = list(research.subnet_ids) or [
             stack.ref(f"NetworkVpcPrivateSubnet{number}Subnet") for number, _ in enumerate(self._zones, start=1)
         ]
-        images = [image for image in research.images if image.processing]
+        uris = {
+            image.name.replace("-", "_"): self._image_uri(image, PROCESSING_TARGET)
+            for image in research.images
+            if image.processing
+        }
         self._job_environment = processing_job.Environment(
             bucket=names.data_bucket.name,
             key=self._key,
@@ -126,7 +130,8 @@ class _Environment:
             processing_role=self._processing,
             subnets=self._subnets,
             security_group=self._jobs_group,
-            processing_image=self._image_uri(images[0], PROCESSING_TARGET) if images else research.job_image or "",
+            processing_image=next(iter(uris.values()), research.job_image or ""),
+            other_images=uris if len(uris) > 1 else {},
         )
         self._variables = {name: value for name, value in self._job_environment.variables().items() if value}
         self._own_jobs = self._in_sagemaker(f"processing-job/{names.job_prefix}*")
@@ -600,6 +605,7 @@ class _Environment:
             instance_type=get["instance_type"],
             volume_gb=pipeline.volume_gb,
             maximum_minutes=pipeline.maximum_minutes,
+            image=self._job_environment.other_images.get((pipeline.image or "").replace("-", "_")),
         )
         types = {int: "Integer", float: "Float", str: "String"}
         return {

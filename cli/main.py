@@ -17,6 +17,7 @@ from cli.cost import Route
 from cli.redrive import Origin
 
 TopologyForm = Literal["mermaid", "svg"]
+JobImage = Literal["pegasus", "r"]
 
 
 def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
@@ -431,8 +432,8 @@ def _local() -> None:
 @app.command(
     "job",
     help="run a research job on this machine as SageMaker would\n\nArguments after -- are passed to the script.",
-    epilog="Exit codes: those of the script; 1 the packages of the research image cannot be installed; 2 invalid "
-    "arguments.",
+    epilog="Exit codes: those of the script; 1 the image cannot be built, or its packages not be installed; 2 "
+    "invalid arguments.",
 )
 def _job(
     data: Annotated[Path, typer.Argument(metavar="DATA", parser=_existing, help="file or folder", show_default=False)],
@@ -447,12 +448,16 @@ def _job(
     ] = None,
     results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
     python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,
+    image: Annotated[JobImage | None, _option(None, "run in this image, built with root and buildah")] = None,
 ) -> None:
+    from local import images
     from local.processing_job import run_script
     from local.research_environment import NotInstalled
     from research.launch import SCRIPT
 
     try:
-        sys.exit(run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python))
-    except NotInstalled as error:
+        sys.exit(
+            run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python, image=image)
+        )
+    except (NotInstalled, images.ImageError) as error:
         _exit(1, error)

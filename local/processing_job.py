@@ -1,16 +1,18 @@
 """A processing job on this machine, without Docker, from the request that SageMaker would receive.
 
 The request, the folders below /opt/ml, their files, the arguments, the time limit and the message file are SageMaker's.
-Four things differ. The root of these folders is a temporary folder; PROCESSING_DIR is the path of `processing` in it.
-The packages are the image's; all other software is this machine's. The script can use the network. An ordinary user
-runs the job, so that a script that needs root fails here.
+The script can use the network. In a container of the built image, nothing else differs. Otherwise the root of the
+folders is a temporary folder; PROCESSING_DIR is the path of `processing` in it. The packages are the image's; all other
+software is this machine's. An ordinary user runs the job, so that a script that needs root fails here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import research_environment
+from local import images, research_environment
 from local.private_folder import PrivateFolder
 from research import launch, processing_job
 from research.script import write
@@ -53,10 +55,24 @@ class JobResult:
     """The folder of the job's output."""
 
 
-def run(request: dict[str, Any], root: Path, *, python: Path, fetch: Fetch, log: Callable[[str], None]) -> JobResult:
+def run(
+    request: dict[str, Any],
+    root: Path,
+    *,
+    python: Path | None = None,
+    container: str | None = None,
+    fetch: Fetch,
+    log: Callable[[str], None],
+) -> JobResult:
     """Run the job of a request to CreateProcessingJob below the folder `root`. The output remains there.
 
-    python: the interpreter. fetch: provides the input. log: called with each line that the job prints.
+    Args:
+        request: The request.
+        root: An empty folder.
+        python: The interpreter, unless there is a container.
+        container: A container of the image, from `images.container`.
+        fetch: Provides the input.
+        log: Is called with each line that the job prints.
     """
     outputs = [output["S3Output"]["LocalPath"] for output in request["ProcessingOutputConfig"]["Outputs"]]
     for path in (*outputs, f"{OPT_ML}/output", f"{OPT_ML}/config"):
@@ -70,21 +86,19 @@ def run(request: dict[str, Any], root: Path, *, python: Path, fetch: Fetch, log:
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
 
     application: dict[str, list[str]] = request["AppSpecification"]
-    command, *arguments = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
-    assert command == "python3", f"{command}: of the image, only Python is available on this machine"
+    words = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
+    variables = request.get("Environment", {})
+    if container:
+        volume = f"--volume={_below(root, OPT_ML)}:{OPT_ML}"
+        options: dict[str, Any] = {
+            "args": images.command(container, *words, options=[volume], environment=variables),
+        }
+    else:
+        assert python
+        options = _without_image(root, python, words, log)
+        options["env"] |= variables
     process = subprocess.Popen(
-        [python, *(str(_below(root, each)) if each.startswith(f"{OPT_ML}/") else each for each in arguments)],
-        cwd=root,
-        env={
-            "PATH": f"{python.parent}:/usr/bin:/bin",
-            "HOME": str(root),
-            "PROCESSING_DIR": str(_below(root, processing_job.PROCESSING)),
-            **request.get("Environment", {}),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **_ordinary_user(root, python, log),
+        **options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     )
     status = _wait(process, request["StoppingCondition"]["MaxRuntimeInSeconds"], log)
     file = _below(root, f"{OPT_ML}/output/message")
@@ -92,8 +106,23 @@ def run(request: dict[str, Any], root: Path, *, python: Path, fetch: Fetch, log:
     return JobResult(status, process.returncode, message, _below(root, outputs[0]))
 
 
+def _without_image(root: Path, python: Path, words: Sequence[str], log: Callable[[str], None]) -> dict[str, Any]:
+    """Return arguments of subprocess.Popen that run the command with an interpreter of this machine."""
+    assert words[0] == "python3", f"{words[0]}: of the image, only Python is available on this machine. Use --image."
+    return {
+        "args": [python, *(str(_below(root, each)) if each.startswith(f"{OPT_ML}/") else each for each in words[1:])],
+        "cwd": root,
+        "env": {
+            "PATH": f"{python.parent}:/usr/bin:/bin",
+            "HOME": str(root),
+            "PROCESSING_DIR": str(_below(root, processing_job.PROCESSING)),
+        },
+        **_ordinary_user(root, python, log),
+    }
+
+
 def _wait(process: subprocess.Popen[str], seconds: float, log: Callable[[str], None]) -> str:
-    limit = threading.Timer(seconds, process.kill)
+    limit = threading.Timer(seconds, _kill, (process,))
     limit.start()
     try:
         assert process.stdout
@@ -104,9 +133,15 @@ def _wait(process: subprocess.Popen[str], seconds: float, log: Callable[[str], N
         stopped = not limit.is_alive()
     finally:
         limit.cancel()
-        process.kill()
+        _kill(process)
         process.wait()
     return "Stopped" if stopped else "Failed" if process.returncode else "Completed"
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a process and those that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ordinary_user(root: Path, python: Path, log: Callable[[str], None]) -> dict[str, Any]:
@@ -139,16 +174,24 @@ def run_script(
     script: Path = launch.SCRIPT,
     results: Path | None = None,
     python: Path | None = None,
+    image: str | None = None,
 ) -> int:
     """Run a script as a processing job, copy its output to `results`, and return its exit code.
 
-    Without `python`, the script runs in a virtual environment with the packages of the research image, which is
-    created on first use.
+    With `image`, the script runs in the stage `processing` of research/image/IMAGE, which is built. Otherwise, without
+    `python`, it runs in a virtual environment with the packages of the research image, which is created on first use.
 
     Raises:
         NotInstalled: the virtual environment cannot be created.
+        ImageError: the image cannot be built.
     """
-    python = python or research_environment.install()
+    if image:
+        print(f"Building research/image/{image}: some 10 minutes the first time")
+        image = research_environment.build_image(image, "processing")
+    elif script.suffix == ".R":
+        raise research_environment.NotInstalled(f"{script}: R is in no virtual environment. Use --image r.")
+    else:
+        python = python or research_environment.install()
     name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)
     request = launch.request(
         LOCAL_ENVIRONMENT, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1
@@ -164,8 +207,8 @@ def run_script(
         else:
             shutil.copy(source, folder)
 
-    with PrivateFolder() as folder:
-        result = run(request, folder.path, python=python, fetch=fetch, log=print)
+    with PrivateFolder() as folder, images.container(image) if image else contextlib.nullcontext() as container:
+        result = run(request, folder.path, python=python, container=container, fetch=fetch, log=print)
         results = results or Path("build") / "jobs" / name
         shutil.copytree(result.output, results, dirs_exist_ok=True)
     print(f"{name} {result.status}" + (f": {result.message}" if result.message else ""))

@@ -1,11 +1,12 @@
-"""A virtual environment with the packages of the research image, for jobs without Docker."""
+"""The research images on this machine: built without Docker, or a virtual environment with the image's packages."""
 
 import hashlib
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from local import environment
+from local import environment, images
 
 ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "research" / "image" / "pegasus"
@@ -53,6 +54,30 @@ def install() -> Path:
         _run([uv, "pip", "install", "--quiet", *options, "--requirement", str(pins)])
     (folder() / "installed").touch()
     return python()
+
+
+def build_image(name: str, target: str, *, bases: Mapping[str, str] | None = None) -> str:
+    """Build a stage of research/image/NAME and return the image's name. Its layers are kept.
+
+    Args:
+        name: The folder.
+        target: The stage.
+        bases: Base images by build argument, instead of a stand-in for Python's.
+
+    Raises:
+        ImageError: The image cannot be built, or not on this machine.
+    """
+    if problem := images.refused():
+        raise images.ImageError(f"Images cannot be built here: {problem}.")
+    dockerfile = IMAGE.parent / name / "Dockerfile"
+    bases = bases or {"BASE_PYTHON": images.stand_in()}
+    arguments = [f"--build-arg={argument}={base}" for argument, base in bases.items()]
+    return images.build(
+        ROOT / "research",
+        dockerfile=dockerfile,
+        name=f"localhost/{name}-{target}",
+        options=["--ignorefile", f"{dockerfile}.dockerignore", "--target", target, *arguments],
+    )
 
 
 def _run(command: list[str]) -> None:

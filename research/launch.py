@@ -200,9 +200,18 @@ def read_environment(session: Any, deployment: str | None) -> processing_job.Env
 
 
 def image_uri(environment: processing_job.Environment, image: str | None) -> str | None:
-    """Return the address of `name@sha256:…` or `name:tag` in the registry that has the environment's image."""
+    """Return the address of an image of the deployment file, or of `name@sha256:…` or `name:tag` in its registry.
+
+    Raises:
+        CannotStart: The deployment file has no such image for jobs.
+    """
     if image is None or ".dkr.ecr." in image:
         return image
+    if not re.search("[:@]", image):
+        others = environment.other_images
+        if (name := image.replace("-", "_")) not in others:
+            raise CannotStart(f"--image {image}: jobs have the images {', '.join(others) or 'of no other name'}.")
+        return str(others[name])
     return f"{environment.processing_image.partition('/')[0]}/{image}"
 
 
@@ -320,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instance-type", default="ml.m5.xlarge", help="type of the instance (default: %(default)s)")
     parser.add_argument("--volume-gb", type=int, default=30, help="size of the volume in GB (default: %(default)s)")
     parser.add_argument("--maximum-minutes", type=int, default=60, help="time limit in minutes (default: %(default)s)")
-    parser.add_argument("--image", help="another image of the registry, as name@sha256:… (default: the environment's)")
+    parser.add_argument("--image", help="another image of the deployment, or name@sha256:… (default: its first)")
     parser.add_argument("--network", action="store_true", help="allow the script to call AWS services")
     parser.add_argument("--results", type=Path, metavar="DIR", help="folder for the results (default: the job's name)")
     parser.add_argument("--dry-run", action="store_true", help="print the request and exit")

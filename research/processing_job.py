@@ -3,6 +3,8 @@
     S3 data -> /opt/ml/processing/input/data ┐
     S3 code -> /opt/ml/processing/input/code ┴ python3 code/<script> <arguments> -> /opt/ml/processing/output -> S3
 
+`Rscript` runs a script with the ending `.R`, in an image that has R.
+
 The launcher passes strings. A pipeline passes references such as `{"Get": "Parameters.…"}`, and CDK passes tokens.
 Therefore the functions of this module pass values on without reading them, except for a type that is a string.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from research.instance_types import has_local_storage
@@ -42,6 +44,8 @@ class Environment:
     security_group: Any
     processing_image: Any
     """Address of the image that jobs run, by digest."""
+    other_images: Mapping[str, Any] = field(default_factory=dict)
+    """Addresses of further images for jobs, by the name in the deployment file with underscores for hyphens."""
 
     @classmethod
     def of(cls, values: Mapping[str, str], source: str) -> Environment:
@@ -54,13 +58,15 @@ class Environment:
         Raises:
             NotConfigured: A variable is missing or empty.
         """
-        settings = {field.name: values.get(variable(field.name), "") for field in fields(cls)}
+        settings = {name: values.get(variable(name), "") for name in _NAMES}
         if missing := [variable(name) for name, value in settings.items() if not value]:
             hint = ""
             if missing == [variable("processing_image")]:
                 hint = " No image of the deployment file has processing = true."
             raise NotConfigured(f"{', '.join(missing)}: not in {source}.{hint}")
-        return cls(**{**settings, "subnets": settings["subnets"].split(",")})
+        begin = f"{variable('processing_image')}_"
+        others = {name.removeprefix(begin).lower(): values[name] for name in values if name.startswith(begin)}
+        return cls(**{**settings, "subnets": settings["subnets"].split(",")}, other_images=others)
 
     @classmethod
     def from_parameter(cls, value: str, name: str) -> Environment:
@@ -69,8 +75,12 @@ class Environment:
 
     def variables(self) -> dict[str, Any]:
         """Return the variables that `of` reads."""
-        values = {variable(field.name): getattr(self, field.name) for field in fields(self)}
-        return {**values, variable("subnets"): ",".join(self.subnets)}
+        values = {variable(name): getattr(self, name) for name in _NAMES}
+        others = {variable(f"processing_image_{name}"): uri for name, uri in self.other_images.items()}
+        return {**values, variable("subnets"): ",".join(self.subnets), **others}
+
+
+_NAMES = [each.name for each in fields(Environment) if each.name != "other_images"]
 
 
 def variable(field: str) -> str:
@@ -120,7 +130,7 @@ def request(
         "RoleArn": environment.processing_role,
         "AppSpecification": {
             "ImageUri": image or environment.processing_image,
-            "ContainerEntrypoint": ["python3", f"{CODE}/{script}"],
+            "ContainerEntrypoint": ["Rscript" if script.endswith(".R") else "python3", f"{CODE}/{script}"],
             **({"ContainerArguments": list(arguments)} if arguments else {}),
         },
         "ProcessingInputs": [_input("data", data, DATA), _input("code", code, CODE)],

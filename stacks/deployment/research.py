@@ -201,7 +201,9 @@ class ImageConfig(Table):
     `KernelGateway` (Studio Classic) the stage `kernel`.
     """
     processing: bool = False
-    """Also builds the stage `processing`, the image of processing jobs. At most one image may have it."""
+    """Also builds the stage `processing`, an image for processing jobs. Jobs run the first such image, or the one that
+    they name.
+    """
 
     @property
     def folder(self) -> Path:
@@ -230,6 +232,8 @@ class PipelineConfig(Table):
     """Size of the job's volume in GB. It must hold input and output."""
     maximum_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
     """Maximum duration of the job, after which SageMaker stops it."""
+    image: ImageName | None = None
+    """Image of the job, one of `[[research.images]]` with `processing = true`. By default, the first."""
     schedule: Schedule | None = None
     """Schedule in UTC. A scheduled execution reads `shared/<name>/input/`."""
     parameters: dict[str, Parameter] = QC_PARAMETERS
@@ -351,9 +355,14 @@ class ResearchConfig(Table):
     """A notebook instance for the administrator. Needs `vpc_id`: a created VPC reaches no registry to build from."""
 
     @property
+    def job_images(self) -> tuple[ImageConfig, ...]:
+        """The images with a stage for processing jobs."""
+        return tuple(image for image in self.images if image.processing)
+
+    @property
     def has_job_image(self) -> bool:
         """Whether jobs have an image, built or existing."""
-        return bool(self.job_image) or any(image.processing for image in self.images)
+        return bool(self.job_image or self.job_images)
 
     @property
     def pipeline_instance_types(self) -> tuple[str, ...]:

@@ -94,17 +94,13 @@ def _check_images(research: ResearchConfig) -> Iterator[Problem]:
     if research.classic and not research.home_efs:
         text = 'an image with the app "KernelGateway" (Studio Classic) needs it, to mount homes. Use home_efs = true.'
         yield Problem("research.home_efs", False, text)
-    processing = [image.name for image in research.images if image.processing]
     if research.job_image:
-        if processing:
-            text = f"{processing[0]} has processing = true. Remove one of them: jobs run one image."
+        if research.job_images:
+            text = f"{research.job_images[0].name} has processing = true. Remove one of them."
             yield Problem("research.job_image", research.job_image, text)
         if research.job_image.split(".")[3] != research.region:
             text = f"SageMaker requires an image of the Region {research.region}. Use the registry of that Region."
             yield Problem("research.job_image", research.job_image, text)
-    if len(processing) > 1:
-        text = f"{', '.join(processing)} have processing = true. Jobs run one image: choose one."
-        yield Problem("research.images", None, text)
 
 
 def _check_image(key: str, image: ImageConfig) -> Iterator[Problem]:
@@ -225,6 +221,10 @@ def _check_pipelines(research: ResearchConfig) -> Iterator[Problem]:
         if not is_script(pipeline.file):
             text = f"{pipeline.file} is no file, and no folder with __main__.py. Paths begin at the project's folder."
             yield Problem(f"{key}.script", pipeline.script, text)
+        names = [image.name for image in research.job_images]
+        if pipeline.image and pipeline.image not in names:
+            text = f"is no image with processing = true ({', '.join(names) or 'none'}). Choose one, or set it there."
+            yield Problem(f"{key}.image", pipeline.image, text)
         yield from _check_pipeline_instance_type(f"{key}.instance_type", pipeline.instance_type, research)
         for name in pipeline.parameters:
             if name in RESERVED_PARAMETERS:

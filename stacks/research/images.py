@@ -77,8 +77,13 @@ class StudioImage(Construct):
         self.apps: dict[App, AttachedImage] = {}
 
     @property
+    def name(self) -> str:
+        """The name of the deployment file, with underscores, as the job environment has it."""
+        return self._settings.name.replace("-", "_")
+
+    @property
     def processing_uri(self) -> str | None:
-        """The image of processing jobs by digest, or None."""
+        """The address of the image for processing jobs, by digest, or None."""
         return self._uris.get(PROCESSING_TARGET)
 
     def attach(self, *, role: iam.IRole, environment: Mapping[str, str]) -> None:

@@ -89,6 +89,7 @@ def _definition(
         instance_type=_get("InstanceType"),
         volume_gb=settings.volume_gb,
         maximum_minutes=settings.maximum_minutes,
+        image=environment.other_images.get((settings.image or "").replace("-", "_")),
     )
     return {
         "Version": VERSION,

@@ -137,6 +137,7 @@ class ResearchStack(Stack):
 
     def _job_environment(self, bucket: DataBucket, images: Sequence[StudioImage]) -> processing_job.Environment:
         """Return the job environment. Its image is "" if the file has none for jobs."""
+        uris = {image.name: image.processing_uri for image in images if image.processing_uri}
         return processing_job.Environment(
             bucket=bucket.bucket_name,
             key=self._key.key_arn,
@@ -144,9 +145,8 @@ class ResearchStack(Stack):
             processing_role=self._roles.processing.role_arn,
             subnets=self._network.subnet_ids,
             security_group=self._network.jobs.security_group_id,
-            processing_image=next(
-                (image.processing_uri for image in images if image.processing_uri), self._settings.job_image or ""
-            ),
+            processing_image=next(iter(uris.values()), self._settings.job_image or ""),
+            other_images=uris if len(uris) > 1 else {},
         )
 
     def _add_parameter(self, variables: Mapping[str, str]) -> ssm.StringParameter:

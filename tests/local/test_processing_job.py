@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,12 @@ def test_job_fails_when_the_script_fails(tmp_path: Path) -> None:
 
 
 def test_job_is_stopped_at_its_time_limit(tmp_path: Path) -> None:
-    result, _, _ = _run(tmp_path, "import time; time.sleep(60)", seconds=1)
+    """With the processes that it started, whose output would not end."""
+    begin = time.monotonic()
+    result, _, _ = _run(tmp_path, "import subprocess; subprocess.run(['sleep', '60'])", seconds=1)
     assert result.status == "Stopped"
     assert result.exit_code != 0
+    assert time.monotonic() - begin < 30
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the user")

@@ -104,11 +104,16 @@ def test_job_name_is_valid(prefix: str, script: str) -> None:
         ("5.dkr.ecr.us-east-1.amazonaws.com", "r@sha256:1", "5.dkr.ecr.us-east-1.amazonaws.com/r@sha256:1"),
         ("5.dkr.ecr.cn-north-1.amazonaws.com.cn", "r:v", "5.dkr.ecr.cn-north-1.amazonaws.com.cn/r:v"),
         ("5.dkr.ecr.us-east-1.amazonaws.com", "6.dkr.ecr.x.amazonaws.com/r:v", "6.dkr.ecr.x.amazonaws.com/r:v"),
+        ("5.dkr.ecr.us-east-1.amazonaws.com", "r-4", "5.dkr.ecr.us-east-1.amazonaws.com/r@sha256:4"),
     ],
 )
 def test_image_is_in_the_environments_registry(registry: str, image: str | None, uri: str | None) -> None:
-    environment = Environment.of({**VARIABLES, "RESEARCH_PROCESSING_IMAGE": f"{registry}/p@sha256:0"}, "the test")
+    images = {"": f"{registry}/p@sha256:0", "_R_4": f"{registry}/r@sha256:4"}
+    variables = {f"RESEARCH_PROCESSING_IMAGE{name}": value for name, value in images.items()}
+    environment = Environment.of({**VARIABLES, **variables}, "the test")
     assert launch.image_uri(environment, image) == uri
+    with pytest.raises(launch.CannotStart, match="--image julia: jobs have the images r_4"):
+        launch.image_uri(environment, "julia")
 
 
 # The job environment -------------------------------------------------------------------------------------------------

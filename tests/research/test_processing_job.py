@@ -1,5 +1,6 @@
 """The request to CreateProcessingJob and the job environment."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,18 @@ def test_types_with_local_storage_have_no_volume_key() -> None:
 
 def test_environment_is_read_as_written() -> None:
     assert ENVIRONMENT.variables() == VARIABLES
+
+
+def test_environment_has_images_by_name() -> None:
+    names = {"pegasus": "1.dkr.ecr/p@sha256:1", "r_4": "1.dkr.ecr/r@sha256:2"}
+    environment = replace(ENVIRONMENT, other_images=names)
+    assert environment.variables()["RESEARCH_PROCESSING_IMAGE_R_4"] == names["r_4"]
+    assert Environment.of(environment.variables(), "the test") == environment
+
+
+def test_script_of_r_runs_with_rscript() -> None:
+    body = request(ENVIRONMENT, name="n", script="my.R", code="s3://b/code/my.R", data="s3://b/d", output="s3://b/o")
+    assert body["AppSpecification"]["ContainerEntrypoint"] == ["Rscript", "/opt/ml/processing/input/code/my.R"]
 
 
 def test_environment_names_missing_variables() -> None:

@@ -41,8 +41,10 @@ def test_file_stands_for_the_folder_of_its_name(tmp_path: Path) -> None:
 
 
 def test_file_is_passed_as_it_is(tmp_path: Path) -> None:
-    script = tmp_path / "my.py"
-    script.write_text("print(1)")
-    assert (file_name(script), content(script)) == ("my.py", b"print(1)")
-    assert is_script(script)
+    folder(tmp_path)
+    for name in ("my.py", "job.R"):
+        script = tmp_path / name
+        script.write_text("print(1)")
+        assert (file_name(script), content(script)) == (name, b"print(1)")
+        assert is_script(script)
     assert not is_script(tmp_path)

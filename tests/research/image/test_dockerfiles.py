@@ -196,7 +196,7 @@ def test_terminals_run_the_images_python(home: Path, prefix: Path) -> None:
     for image, target in (("pegasus", "studio"), ("pegasus", "code-editor"), ("r", "studio")):
         instructions = stage_inputs((IMAGES / image / "Dockerfile").read_text(), target).instructions
         assert "COPY image/pegasus/profile.sh /etc/profile.d/research.sh" in instructions
-        assert any("/etc/profile.d/research.sh' >> /etc/bash.bashrc" in line for line in instructions)
+        assert any("/etc/profile.d/research.sh'" in line and ">> /etc/bash.bashrc" in line for line in instructions)
         if target == "studio":
             assert any(line.startswith("ENV SHELL=/bin/bash") for line in instructions)
 

@@ -89,7 +89,6 @@ GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
             'has no stage "kernel", only build, build-studio, share, runtime, processing, studio, code-editor.',
         ),
         (research("home_efs", to=False, table=RESEARCH_IMAGES), 'the app "KernelGateway" (Studio Classic) needs it'),
-        (research("images", 2, "processing", to=True, table=RESEARCH_IMAGES), "pegasus, pegasus-1 have processing ="),
         (research("images", 1, "name", to="pegasus", table=RESEARCH_IMAGES), 'images[1].name = "pegasus": is used twi'),
         (
             research("workstation", "instance_type", to="ml.tiny", table=RESEARCH_IMAGES),
@@ -104,6 +103,10 @@ GPU = {"name": "gpu", "instance_type": "ml.g5.xlarge"}
         (research("pipelines", to=[PIPELINE, PIPELINE]), 'research.pipelines[1].name = "qc": is used twice'),
         (research("pipelines", to=[PIPELINE | {"name": "q" * 40}]), "the pipeline job's name"),
         (research("images", 0, "processing", to=False, table=MESSAGES), "research.pipelines: need an image. Set proc"),
+        (
+            research("pipelines", to=[PIPELINE | {"image": "r"}]),
+            'research.pipelines[0].image = "r": is no image with processing = true (pegasus). Choose one',
+        ),
         (research("pipelines", to=[PIPELINE | {"script": "x.py"}]), 'research.pipelines[0].script = "x.py": '),
         (
             research("pipelines", to=[PIPELINE | {"instance_type": "ml.g5.xlarge"}]),

@@ -15,7 +15,13 @@ from stacks.deployment.research import QC_PARAMETERS
 from tests.research.job_environment import validate
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.stacks.policies import Template, only, with_sid
-from tests.stacks.research.environments import logical_id, own_statements, with_changes
+from tests.stacks.research.environments import (
+    load_example,
+    logical_id,
+    own_statements,
+    research_template,
+    with_changes,
+)
 from tests.templates import ROOT
 
 Synth = Callable[[ResearchDeployment], Template]
@@ -98,6 +104,15 @@ def test_step_is_the_launchers_job(pipeline_template: Template) -> None:
     output = f"s3://coatcheck-research-{ACCOUNT}-us-east-1/shared/qc/output/abcdefghijkl"
     launched["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] = output
     assert step == launched
+
+
+def test_step_runs_the_image_of_its_pipeline() -> None:
+    images = load_example("research-images.toml")
+    template = research_template(with_changes(images, {"pipelines": [{"name": "qc", "image": "r"}]}))
+    parameter = only(template, "AWS::SSM::Parameter")["Properties"]
+    environment = Environment.from_parameter(text(parameter["Value"]), parameter["Name"])
+    assert environment.processing_image == environment.other_images["pegasus"] != environment.other_images["r"]
+    assert qc(template)["AppSpecification"]["ImageUri"] == environment.other_images["r"]
 
 
 def test_execution_has_its_own_parameters_and_output(pipeline_template: Template) -> None:
