@@ -432,6 +432,87 @@ def without_end(path: Path) -> None:
     shutil.rmtree(path.parent / "a")
 
 
+def with_sums(names: str) -> Cells:
+    """Return the cells with columns of other tools: each cell's sum, or its number of genes."""
+    sums = [(C.counts.sum(axis=1), (C.counts > 0).sum(axis=1))[i % 2] for i, _ in enumerate(names.split(","))]
+    return replace(C, counts=np.hstack([np.array(sums).T, C.counts]), symbols=[*names.split(","), *C.symbols])
+
+
+def lengths_among_cells(name: str) -> Cells:
+    """Return cells without barcodes, and before them a measure of the genes."""
+    names = [name, *(f"cell{i}" for i in range(30))]
+    return replace(C, counts=np.vstack([np.arange(640)[None] * 7 + 100, C.counts]), barcodes=names)
+
+
+def shuffled(data: Cells) -> Cells:
+    """Return the cells with their genes in another order."""
+    order = np.random.default_rng(1).permutation(640)
+    names = ([each[i] for i in order] for each in (data.symbols, data.ids))
+    return Cells(data.counts[:, order], *names, data.barcodes)
+
+
+def side_by_side(to: Path, names: str) -> None:
+    """Write two matrices with lists of their own into one folder. names: of matrix, barcodes and genes of each."""
+    each = names.split()
+    for data, (matrix, barcodes, genes) in zip((A, shuffled(C)), (each[:3], each[3:]), strict=True):
+        write(to / f"{matrix}.mtx", matrix_market_of(data.counts.T))
+        write(to / f"{barcodes}.tsv", lines(data.barcodes))
+        write(to / f"{genes}.tsv", lines(data.ids, data.symbols))
+
+
+def zip_of_windows(path: Path) -> None:
+    for name, data in (("d1", A), ("d2", shuffled(C))):
+        tenx(path.parent / name, data)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(path.parent.glob("d*/*")):
+            member = zipfile.ZipInfo()
+            member.filename = f"{file.parent.name}\\{file.name}"
+            archive.writestr(member, file.read_bytes())
+    for name in ("d1", "d2"):
+        shutil.rmtree(path.parent / name)
+
+
+def list_of(to: Path, names: list[str]) -> None:
+    tenx(to, C)
+    write(to / "features.tsv.gz", lines(names))
+
+
+def with_descriptions(to: Path) -> None:
+    tenx(to, C)
+    write(to / "features.tsv.gz", lines(C.ids, C.symbols, ["protein, of, many, words"] * 640))
+
+
+def changed_h5(path: Path, change: Callable[[Any], object]) -> None:
+    tenx_h5(path, C)
+    with h5py.File(path, "r+") as file:
+        change(file["matrix"])
+
+
+def sample_of_all_modalities(to: Path, form: str) -> None:
+    both = joined(A, B)
+    samples = pd.DataFrame({"sample": ["d1"] * 20 + ["d2"] * 20}, index=both.barcodes)
+    if form == "h5mu":
+        with h5py.File(to / "a.h5mu", "w") as file:
+            anndata.io.write_elem(file, "mod/rna", adata(both))
+            anndata.io.write_elem(file, "obs", samples)
+    else:
+        zarr_with(to / "a.zarr", "mod", ())
+        adata(both).write_zarr(to / "a.zarr" / "mod" / "rna")
+        anndata.io.write_elem(zarr.open_group(str(to / "a.zarr"), mode="r+"), "obs", samples)
+
+
+def other_way_round(path: Path) -> None:
+    many_cells = cells(12, good=400)
+    names = {"obs": pd.DataFrame(index=many_cells.symbols), "var": pd.DataFrame(index=many_cells.barcodes)}
+    anndata.AnnData(sparse.csr_matrix(many_cells.counts.T), **names).write_h5ad(path)
+
+
+def per_million() -> Any:
+    """Return logarithms of counts by length of the gene, scaled to one sum."""
+    rates = C.counts / np.arange(1, 641)
+    return np.round(np.log2(1 + 1e6 * rates / rates.sum(axis=1, keepdims=True)), 3)
+
+
 # Matrix Market and its lists -----------------------------------------------------------------------------------------
 
 form("mtx", lambda to: tenx(to / "m", C), C, says="13 mitochondrial genes: MT-ATP6")
@@ -492,6 +573,9 @@ form(
     many(lambda to: tenx(to, C), lambda to: write(to / "barcodes.tsv.gz", lines(C.barcodes[:-4]))),
     "26",
 )
+form("mtx_list_too_long", lambda to: list_of(to, [*C.symbols, "Xyz"]), "features.tsv.gz 641")
+for _heading in ("gene", "x"):
+    form(f"mtx_list_headed_{_heading}", partial(lambda name, to: list_of(to, [name, *C.symbols]), _heading), C)
 form("mtx_lists_of_R", lists_of_r, C)
 form("mtx_truncated", lambda to: truncated(to, "m/matrix.mtx"), "incomplete")
 form("mtx_truncated_packed", lambda to: truncated(to, "m/matrix.mtx.gz"), "incomplete")
@@ -623,7 +707,7 @@ for _name, _values, _reason in (
     ("logs_of_base_2", np.log2(1 + normalised(C)), "logarithms"),
     ("roots", np.sqrt(C.counts), "square roots"),
     ("normalised", normalised(C), "normalised"),
-    ("rounded", np.rint(normalised(C)), "the least value"),
+    ("rounded", np.rint(normalised(C)), "a sum of"),
     ("scaled", scaled(C), "negative values"),
     ("presence", (C.counts > 0).astype("f4"), "presence"),
     ("missing", np.where(C.counts > 7, np.nan, C.counts), "missing"),
@@ -756,7 +840,7 @@ form("csv_gz_in_name_only", lambda to: write(to / "a.csv.gz", table(C), packed=F
 form("csv_two_columns_of_names", lambda to: write(to / "a.csv", two_names()), C)
 form("csv_with_metadata", lambda to: write(to / "a.csv", with_metadata()), two("d1", "d2"), says="n_genes")
 form("csv_gene_lengths", lambda to: write(to / "a.csv", with_lengths()), C, says="Length")
-form("csv_summary_rows", lambda to: write(to / "a.csv", table(summed())), C, says="summary")
+form("csv_summary_rows", lambda to: write(to / "a.csv", table(summed())), C, says="do not count: Total, __no_feature")
 form("csv_short_row", lambda to: write(to / "a.csv", short_row()), "line 6")
 form(
     "csv_empty_field",
@@ -896,6 +980,97 @@ for _sep, _text in (("\t", "{:,}"), (";", "{:_}")):
 form("csv_rounded_logs", lambda to: write(to / "a.csv", table(logs(1))), "rounded logarithms", arguments="--fractions")
 form("csv_utf_16_unmarked", lambda to: write(to / "a.csv", table(C).encode("utf-16-le")), "UTF-16")
 form("csv_packed_twice", lambda to: write(to / "a.csv.gz", gzip.compress(table(C).encode())), "packed twice")
+
+for _name in (
+    "total_counts,total_counts_mt",
+    "fov,cell_ID",
+    "in_tissue,array_row,array_col",
+    "x,y",
+    "UMI_count",
+    "nGene,nUMI",
+    "n_reads",
+    "detected",
+    "Total UMIs",
+    "kmeans_10_clusters",
+    "RNA_snn_res.1",
+    "is_doublet",
+    "Sample_Tag",
+    "TOTALS",
+    "too_low_aQual",
+    "unmapped",
+    "*",
+):
+    _make = partial(lambda name, to: write(to / "a.csv", table(with_sums(name), by_cell=True)), _name)
+    form(f"csv_beside_genes_{_name}", _make, C, says=f"do not count: {', '.join(sorted(_name.split(',')))}")
+for _name in ("gene_id", "GeneID", "exon_length", "n_cells_by_counts", "hvg"):
+    _make = partial(lambda name, to: write(to / "a.csv", table(lengths_among_cells(name))), _name)
+    form(f"csv_beside_cells_{_name}", _make, C, arguments="--transpose no", says=f"do not count: {_name}")
+for _name in ("NegPrb{}", "Blank-{}", "SystemControl{}", "UnassignedCodeword_{:04d}", "NegControlProbe_{}"):
+    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="type control")
+form(
+    "h5ad_measures",
+    lambda to: h5ad(to / "a.h5ad", with_sums("nCount_RNA,batch_id")),
+    C,
+    says="2 features of type measure",
+)
+form("h5ad_names_of_worm", lambda to: h5ad(to / "a.h5ad", replace(C, symbols=["tag-53", "sex-1", *C.symbols[2:]])), C)
+form(
+    "h5ad_transcripts",
+    lambda to: h5ad(to / "a.h5ad", C, names=[f"ENST{i:011d}.1" for i in range(640)]),
+    "transcripts",
+    arguments=NO_MITO,
+)
+form(
+    "h5ad_names_of_several",
+    lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"gene_name": [f"g{i // 3}" for i in range(640)]}),
+    "probes of genes",
+    arguments=NO_MITO,
+)
+form(
+    "h5_of_probes",
+    lambda to: changed_h5(to / "a.h5", lambda matrix: matrix["features"].create_dataset("probe_ids", data=[1])),
+    "has probes",
+)
+form(
+    "h5_values_beyond",
+    lambda to: changed_h5(to / "a.h5", lambda matrix: matrix["indptr"].write_direct(np.full(31, 99))),
+    "damaged",
+)
+form("h5ad_other_way_round", lambda to: other_way_round(to / "a.h5ad"), "the other way round", arguments=NO_MITO)
+form(
+    "h5ad_presence_on_a_panel",
+    lambda to: h5ad(to / "a.h5ad", C, (C.counts * (np.arange(640) > 560) > 0).astype("f4")),
+    "presence",
+)
+form("h5ad_presence_as_bool", lambda to: h5ad(to / "a.h5ad", C, sparse.csr_matrix(C.counts > 0)), "presence")
+form(
+    "h5ad_logs_per_million",
+    lambda to: h5ad(to / "a.h5ad", C, per_million()),
+    "logarithms, with the same sum",
+    arguments="--fractions",
+)
+form(
+    "h5ad_counts_of_some_genes",
+    lambda to: h5ad(to / "a.h5ad", some_genes(600), raw=adata(C, log_normalised(C))),
+    "600 of 640 genes",
+)
+form("h5mu_sample_of_all", lambda to: sample_of_all_modalities(to, "h5mu"), two("d1", "d2"))
+form("zarr_sample_of_all", lambda to: sample_of_all_modalities(to, "zarr"), two("d1", "d2"))
+form("mtx_descriptions", with_descriptions, C)
+for _names in ("matrix1 barcodes1 genes1 matrix2 barcodes2 genes2", "cmatrix ccells cgenes smatrix scells sgenes"):
+    form(f"mtx_{_names[:7]}", partial(lambda names, to: side_by_side(to, names), _names), [A.row(), C.row()])
+form("mtx_two_without_signs", lambda to: side_by_side(to, "a x u b y v"), "no name tells")
+form(
+    "zip_of_windows",
+    lambda to: zip_of_windows(to / "a.zip"),
+    [{"Channel": "d1", **A.row()}, {"Channel": "d2", **C.row()}],
+)
+form("csv_carriage_returns", lambda to: write(to / "a.csv", table(C).replace("\n", "\r")), C)
+form(
+    "csv_sum_of_others", lambda to: write(to / "a.csv", table(with_sums("Gesamt"))), "sum of all other genes as Gesamt"
+)
+form("csv_twice", lambda to: write(to / "a.csv", table(C) + table(C).split("\n", 240)[-1]), "put together twice")
+form("csv_cells_twice", lambda to: write(to / "a.csv", table(joined(C, C), by_cell=True)), "there twice")
 
 # The same cells twice, and files beside ------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from math import e
 from typing import Any
 
 from .names import GENE_TYPE, PARTS, text_columns, types_of
@@ -23,8 +24,10 @@ def counts_of(stored: Stored, *, label: str, choices: Choices) -> tuple[str, Any
     if not names:
         raise InputError(f"--matrix {asked}: {label} has {', '.join(stored.matrices) or 'no matrix'}.")
     best: tuple[str, Any, Any] | None = None
+    most_genes = 0
     for name in names:
         matrix, features = genes_alone(stored, name, label)
+        most_genes = max(most_genes, len(features))
         if flaw := flaw_of(matrix, stored.cells.index, features, fractions=choices.fractions):
             flaws.append(f"{name} has {flaw}")
         elif PARTS.search(name) and not asked:
@@ -40,6 +43,11 @@ def counts_of(stored: Stored, *, label: str, choices: Choices) -> tuple[str, Any
         raise InputError(
             f"{label}: no matrix of counts: {'; '.join(flaws)}. Write the counts as X or as a layer, or name their "
             "matrix with --matrix."
+        )
+    if len(best[2]) < most_genes:
+        raise InputError(
+            f"{label}: {best[0]} has counts of {len(best[2])} of {most_genes} genes: {'; '.join(flaws)}. Write the "
+            f"counts of all genes, or pass --matrix {best[0]} to measure these."
         )
     if whole_numbers(best[1].data).all():
         best[1].data = best[1].data.round()
@@ -89,14 +97,18 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
     values = matrix.data
     if values.dtype.kind not in "iufb" or not len(values):
         return f"values of type {values.dtype}" if len(values) else "only zeros"
+    names = max(text_columns(features).values(), key=lambda names: len(set(names)), default=range(len(features)))
     for bad, what in ((~numpy.isfinite(values), "missing or infinite"), (values < 0, "negative")):
         if bad.any():
             at = int(bad.argmax())
             cell = int(numpy.searchsorted(matrix.indptr, at, side="right")) - 1
-            gene = max(text_columns(features).values(), key=lambda names: len(set(names)))[matrix.indices[at]]
-            return f"{what} values: {values[at]:g} for gene {gene} in cell {cells[cell]}"
-    if values.min() == values.max() and len(values) > 100 * matrix.shape[0]:
+            return f"{what} values: {values[at]:g} for gene {names[matrix.indices[at]]} in cell {cells[cell]}"
+    if values.dtype.kind == "b" or (values.min() == values.max() and len(values) >= 1000):
         return f"no other value than {values[0]:g}, which tells presence"
+    by_gene, by_cell = (matrix.sum(axis=axis, dtype=float) for axis in (0, 1))
+    for i in numpy.flatnonzero(2 * by_gene == by_cell.sum()):
+        if (2 * matrix[:, [i]].toarray().ravel() == by_cell).all():
+            return f"the sum of all other genes as {names[i]}"
     whole = whole_numbers(values)
     if not whole.all() and (scale := scale_of(matrix)):
         return scale
@@ -106,11 +118,23 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
         )
     starts = matrix.indptr[:-1][numpy.diff(matrix.indptr) > 0]
     sums, least = numpy.add.reduceat(values, starts), numpy.minimum.reduceat(values, starts)
-    if len(sums) >= 5 and sums.max() - sums.min() < 0.01 * sums.mean() and not (whole.all() and sums.mean() < 50):
+    if equal(sums) and not (whole.all() and sums.mean() < 50):
         return f"a sum of {sums[0]:g} in every cell, as normalised values have"
+    for name, inverse in () if whole.all() else SCALES:
+        if equal(numpy.add.reduceat(inverse(values.astype(float)), starts)):
+            return f"{name}, with the same sum in every cell"
     if whole.all() and numpy.median(least) > 1:
         return f"{numpy.median(least):g} as the least value in most cells, where counts have 1"
     return None
+
+
+def equal(sums: Any) -> bool:
+    """Return whether all cells have nearly one sum, or most of them, as after a normalisation that was rounded."""
+    import numpy
+
+    low, middle, high = numpy.quantile(sums, (0.25, 0.5, 0.75))
+    narrow = len(sums) >= 20 and high - low < 0.02 * middle
+    return bool(narrow or (len(sums) >= 5 and sums.max() - sums.min() < 0.01 * sums.mean()))
 
 
 def whole_numbers(values: Any) -> Any:
@@ -122,6 +146,16 @@ def whole_numbers(values: Any) -> Any:
     return numpy.abs(values - numpy.rint(values)) <= 1e-6 * numpy.maximum(1, values)
 
 
+SCALES: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("normalised values", lambda values: values),
+    ("logarithms", lambda values: e**values - 1),
+    ("logarithms", lambda values: 2**values - 1),
+    ("logarithms", lambda values: 10**values - 1),
+    ("square roots", lambda values: values**2),
+)
+"""Scales of values that are no counts, and the way back."""
+
+
 def scale_of(matrix: Any) -> str | None:
     """Return the scale on which each cell's values are multiples of the least one: the counts before it had 1 there.
 
@@ -131,14 +165,7 @@ def scale_of(matrix: Any) -> str | None:
 
     rows = [matrix.data[a:b].astype(float) for a, b in itertools.pairwise(matrix.indptr) if b - a >= 10]
     rows = rows[:: max(1, len(rows) // 200)]
-    scales: tuple[tuple[str | None, Callable[[Any], Any]], ...] = (
-        ("normalised values", lambda values: values),
-        ("logarithms", numpy.expm1),
-        ("logarithms", lambda values: numpy.exp2(values) - 1),
-        ("logarithms", lambda values: 10**values - 1),
-        ("square roots", numpy.square),
-    )
-    for name, inverse in scales:
+    for name, inverse in SCALES:
         with numpy.errstate(over="ignore", invalid="ignore"):
             counts = [inverse(row) / inverse(row.min()) for row in rows]
             fits = [(abs(count - numpy.rint(count)) < 0.02).mean() > 0.95 and count.max() > 1.5 for count in counts]

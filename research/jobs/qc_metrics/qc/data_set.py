@@ -15,7 +15,7 @@ from .counts import counts_of
 from .files import find
 from .genes import genes_of
 from .hdf5 import read_10x, read_anndata, read_loom
-from .names import BARCODE, UNFILTERED, like_barcodes
+from .names import BARCODE, UNFILTERED, like_barcodes, like_genes
 from .packed import digest, readable
 from .samples import names_of, samples_of
 from .settings import Choices, InputError, Thresholds
@@ -81,6 +81,8 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
         stored = READERS[source.file.form](source, choices)
         matrix, values, features = counts_of(stored, label=source.label, choices=choices)
     notes = stored.notes
+    if like_genes(stored.cells.index):
+        raise InputError(f"{source.label}: cells have names of genes. Write the table the other way round.")
     names, own, mitochondrial = genes_of(
         features, label=source.label, choices=choices, thresholds=thresholds, notes=notes
     )
@@ -105,6 +107,8 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
     if stale:
         notes.append(f"Measured anew: {', '.join(map(str, stale))}.")
     if repeated := len(cells) - cells.index.nunique():
+        if 2 * (len(cells) - len(cells.groupby([cells.index, "n_genes", "n_umis"]))) > repeated:
+            raise InputError(f"{source.label}: {repeated} cells are there twice, with the same counts. Remove repeats.")
         notes.append(f"{repeated} barcodes are there more than once. Each is counted as a cell.")
     _drop_droplets(cells, source.label, choices, notes)
     return DataSet(

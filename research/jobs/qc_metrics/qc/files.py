@@ -120,8 +120,11 @@ def find(folder: Path, unpacked: Path, *, chosen: str | None = None) -> tuple[li
     files = list(files_of(folder, unpacked, ignored=folder / "code"))
     texts = [file for file in files if file.form == "text"]
     parts = [file for file in files if file.form == "mtx" and PARTS.search(file.name)]
+    matrices = [file for file in files if file.form == "mtx" and file not in parts]
     sources = [
-        _source(file, texts) for file in files if file.form in READABLE and file.form != "text" and file not in parts
+        _source(file, texts, matrices)
+        for file in files
+        if file.form in READABLE and file.form != "text" and file not in parts
     ]
     lists = {file for source in sources for file in source.lists}
     sources += _tables([file for file in texts if file not in lists], alone=not sources)
@@ -141,9 +144,9 @@ def find(folder: Path, unpacked: Path, *, chosen: str | None = None) -> tuple[li
             f"No data set in {folder}. A data set is a .mtx with its lists of genes and barcodes, a file of 10x or "
             f"anndata, a .loom, a .zarr or a table of counts. Files: {names}."
         )
-    matrices = {source.file.folder for source in sources if source.file.form == "mtx"}
+    folders = {file.folder for file in matrices}
     for file in others:
-        harmless = file.form in READABLE or file.folder in matrices or re.search("molecule|web page", file.form)
+        harmless = file.form in READABLE or file.folder in folders or re.search("molecule|web page", file.form)
         if DATA_NAME.search(file.name) and not harmless:
             raise InputError(f"{file.label}: {file.form}. Replace or remove it.")
     found = {source.label for source in sources}
@@ -164,13 +167,20 @@ def _why(file: File, parts: Sequence[File]) -> str:
     return "text that is no table of counts" if file.form == "text" else file.form
 
 
-def _source(file: File, texts: Sequence[File]) -> Source:
+def _source(file: File, texts: Sequence[File], matrices: Sequence[File]) -> Source:
     """Return a data set with the lists beside a Matrix Market file, whose prefix or folder is its label."""
     if file.form != "mtx":
         return Source(file=file, label=file.label)
-    lists = tuple(text for text in texts if text.folder == file.folder)
+    lists, rivals = (
+        tuple(each for each in files if each.folder == file.folder and each != file) for files in (texts, matrices)
+    )
     prefix = re.sub(r"(matrix|counts?|cells_x_\w+|umis?)?\.mtx.*$", "", file.name, flags=re.IGNORECASE).strip("_.- ")
-    return Source(file=file, label="/".join(part for part in (file.folder, prefix) if part) or file.name, lists=lists)
+    return Source(
+        file=file,
+        label="/".join(part for part in (file.folder, prefix) if part) or file.name,
+        lists=lists,
+        rivals=rivals,
+    )
 
 
 def _tables(texts: Sequence[File], *, alone: bool) -> list[Source]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .names import GENOME, ID_BESIDE_NAME, IDS, SYMBOL_COLUMN, one_of, text_columns
+from .names import GENOME, ID_BESIDE_NAME, IDS, SYMBOL_COLUMN, TRANSCRIPT, one_of, text_columns
 from .settings import Choices, InputError, Thresholds
 
 
@@ -26,6 +26,8 @@ def genes_of(
     distinct = {name: values for name, values in columns.items() if 2 * len(set(values)) > len(values)}
     if not distinct:
         raise InputError(f"{label}: genes have no names. Columns: {', '.join(columns) or 'none'}.")
+    if any(2 * sum(map(bool, map(TRANSCRIPT.match, values))) > len(values) for values in distinct.values()):
+        raise InputError(f"{label}: features are transcripts. Sum their counts by gene.")
     ids = {name: 2 * sum(map(bool, map(IDS.match, values))) > len(values) for name, values in distinct.items()}
     order = sorted(distinct, key=lambda name: (ids[name], not SYMBOL_COLUMN.fullmatch(name)))
     genomes = _genomes(columns, distinct)
@@ -47,6 +49,14 @@ def genes_of(
         notes.append("Mitochondrial counts are not measured (--mito-prefix none).")
     notes.append(f"Names of genes: {column}. Columns of names: {', '.join(order)}.")
     known = set(names[column])
+    for values in (names[column], *(columns[name] for name in columns if SYMBOL_COLUMN.fullmatch(name))):
+        count = Counter(itertools.compress(values, own))
+        several = count.total() - len(count) - count.most_common(1)[0][1]  # the most common may be a missing name
+        if several > 0.2 * own.sum():
+            raise InputError(
+                f"{label}: {own.sum()} features have {len(count)} names: transcripts or probes of genes, or a table "
+                "that was put together twice. Sum the counts by gene."
+            )
     parts = [name for name in names[column] if name[-2:] in ("-U", "-A", "-I") and name[:-2] in known]
     if len(parts) > 0.2 * len(own):
         raise InputError(

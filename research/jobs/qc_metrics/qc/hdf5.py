@@ -21,6 +21,12 @@ def read_10x(source: Source, choices: Choices) -> Stored:
         groups = [name for name, group in content.items() if isinstance(group, h5py.Group) and "indptr" in group]
         group = content[one_of(groups, choices.genome, "--genome", f"{source.label}: groups")]
         count = len(group["barcodes"])
+        if "probe_ids" in group.get("features", {}):
+            raise InputError(f"{source.label} has probes. Use the matrix of genes (…_feature_bc_matrix.h5).")
+        if len(group["data"]) != group["indptr"][-1]:
+            raise InputError(
+                f"{source.label}: {len(group['data'])} values, and not {group['indptr'][-1]}. It is damaged."
+            )
         matrix = sparse.csr_array(
             (group["data"][:], group["indices"][:], group["indptr"][:]), shape=group["shape"][:][::-1]
         )
@@ -50,7 +56,8 @@ def read_anndata(source: Source, choices: Choices) -> Stored:
         with h5py.File(path, "r") as content:
             genes = [name for name in content["mod"] if GENE_TYPE.fullmatch(name)]
             name = one_of(genes, None, None, f"{source.label}: modalities of genes")
-            return _of_anndata(anndata.io.read_elem(content["mod"][name]))
+            whole = anndata.io.read_elem(content["obs"]) if "obs" in content else None
+            return _of_anndata(anndata.io.read_elem(content["mod"][name]), whole)
     import zarr
 
     store = zarr.storage.ZipStore(str(path), mode="r") if path.is_file() else str(path)
@@ -71,7 +78,7 @@ def read_anndata(source: Source, choices: Choices) -> Stored:
                 f"{source.label}: {name} has {array.nchunks_initialized} of {array.nchunks} chunks. Copy all of the "
                 "directory, or write .h5ad if chunks with zeros alone were left out."
             )
-    return _of_anndata(anndata.io.read_elem(group))
+    return _of_anndata(anndata.io.read_elem(group), anndata.io.read_elem(root["obs"]) if "obs" in root else None)
 
 
 def _tables_of(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -97,7 +104,8 @@ def _arrays_of(group: Any) -> Iterator[tuple[str, Any]]:
                 waiting += [(f"{name}/{key}", each[key]) for key in keys if key not in ("var", "varm")]
 
 
-def _of_anndata(data: Any) -> Stored:
+def _of_anndata(data: Any, whole: Any = None) -> Stored:
+    """Return what a table stores. `whole` has further columns of the cells, for all modalities."""
     layers = sorted(data.layers, key=lambda name: "count" not in name.lower())
     matrices = {"X": (data.X, data.var)} if data.X is not None else {}
     matrices |= {f"layers/{name}": (data.layers[name], data.var) for name in layers}
@@ -106,7 +114,10 @@ def _of_anndata(data: Any) -> Stored:
         if features.index.isin(data.var.index).all() and data.var.index.is_unique:
             features = features.join(data.var[data.var.columns.difference(features.columns)])
         matrices["raw.X"] = (data.raw.X, features)
-    return Stored(cells=data.obs, matrices=matrices)
+    cells = data.obs
+    if whole is not None and whole.index.is_unique:
+        cells = cells.join(whole[whole.columns.difference(cells.columns)])
+    return Stored(cells=cells, matrices=matrices)
 
 
 def _of_pegasus(source: Source, choices: Choices) -> Stored:

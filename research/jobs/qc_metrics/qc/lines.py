@@ -22,14 +22,14 @@ COMPARISON = re.compile(
 def lines_of(file: Path) -> Iterator[list[str]]:
     """Yield the fields of each line, without empty lines and comments at the beginning.
 
-    The delimiter is the one that the first line has most of, blanks last. A comma that delimits nothing is a decimal
-    point.
+    The delimiter is a tab if the first line has one, otherwise what it has most of, blanks last. A comma that delimits
+    nothing is a decimal point.
     """
     with opened(file) as content:
         text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
         lines: Iterator[str] = itertools.dropwhile(lambda line: re.match(r"\s*$|#|(?i:sep=)", line), text)
         first = next(lines, "")
-        delimiter = max("\t;,", key=first.count) if re.search("[\t;,]", first) else " "
+        delimiter = "\t" if "\t" in first else max(";,", key=first.count) if re.search("[;,]", first) else " "
         lines = itertools.chain([first], lines)
         if delimiter != ",":
             lines = (line.replace(",", ".") for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,15 +14,16 @@ PARTS = re.compile(r"(^|[^a-z])((un)?spliced|ambiguous|spanning|nascent|mature)"
 
 UNFILTERED = re.compile(r"raw_(feature|gene)_bc_matri|unfiltered|(^|/)raw(/|$)", re.IGNORECASE)
 
-DESCRIPTION = re.compile(
-    r"n_?(genes?|counts?|umis?)(_by_counts|_rna)?|n(count|feature)_\w+|(log1p_)?total(_counts|_umis)?|sum|"
-    r"(pct|percent|frac)[_.].*|clusters?|louvain|leiden|seurat_clusters|.*_res\.[0-9.]+|(umap|tsne|pca?)_\d+|"
-    r"(s|g2m)[._]score|phase|doublet_?\w*|scrublet\w*|size_?factors?|cell_?types?|age|sex|gender|day|time_?point|"
-    r"condition|treatment|tissue|chr(om(osome)?)?|start|end|strand|width|(gene_?)?length|"
-    r"(entrez|hgnc|mgi)(_?gene)?(_?id)?|index|unnamed:? ?\d*",
-    re.IGNORECASE,
+MEASURE = re.compile(
+    r"(barcode|cell|cluster|count|doublet|feature|gene|id|read|subset|total|transcript|type|umi)s?|"
+    r"age|aligned|alignment|ambiguous|annotation|area|array|batch|biotype|cell_?(type|size)|centroid|chr(om(osome)?)?|"
+    r"classifications?|condition|day|description|detected|dispersion|donor|end|ensembl|entrez(id)?|expressed|fov|frac(tion)?|"
+    r"fullres|gender|geneid|graphclust|harmony|hgnc|hvg|ident|index|kmeans|label|lane|leiden|length|library|louvain|mean|median|"
+    r"mgi|mito|nuclei|nucleus|passed|patient|pct|percent|phase|plate|position|predicted|probability|qc|qual|rank|res|sample|"
+    r"score|scrublet|seurat|sex|size|snn|start|strand|sum|tag|taxid|time|tissue|treatment|tsne|umap|unassigned|unmapped|"
+    r"unnamed|variable|variance|volume|well|width"
 )
-"""Columns or lines that are no counts, in tables of common tools."""
+"""Words in names of measures, groups and summaries, in tables of common tools. Names of genes have none of them."""
 
 
 def one_of(names: Sequence[str], asked: str | None, option: str | None, where: str) -> str:
@@ -46,7 +48,7 @@ TYPE_COLUMN = re.compile(r"feature_types?|feature_biotype|modality", re.IGNORECA
 
 OTHER_NAMES = (
     (re.compile(r"ERCC-?\d{3,}$"), "spike-in"),
-    (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$|(?i:total|sum)$"), "summary"),
+    (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$"), "summary"),
     (
         re.compile(
             r"(ADT|HTO|CITE)-|(?i:(adt|hto|cite|prot|anti)_|anti-)|.*(?i:TotalSeq|hash.?tag|[|_-](pAbO|adt|hto|ts[abc])$)|"
@@ -54,11 +56,20 @@ OTHER_NAMES = (
         ),
         "antibody or tag",
     ),
+    (
+        re.compile(
+            r"(?i:neg(ative|prb|control(probe|codeword))?|systemcontrol|falsecode|blank|(unassigned|deprecated)codeword|"
+            r"intergenic_region)[_-]?\d+$|antisense_"
+        ),
+        "control",
+    ),
     (re.compile(r"(chr\w+|\d{1,2}|X|Y|MT|[A-Z]{2}\d+\.\d)[:_-]\d+[-_]\d+$|(?i:sg|g)RNA[_-]"), "peak or guide"),
 )
 """Names of features that are no genes, where no column has the features' types."""
 
 SYMBOL_COLUMN = re.compile(r"index|feature_names?|gene_?(symbols?|names?|short_name)|symbols?|names?", re.IGNORECASE)
+
+TRANSCRIPT = re.compile(r"ENS[A-Z]*T\d{6,}|FBtr\d{7}|[NX][MR]_\d{5,}")
 
 IDS = re.compile(r"(ENS[A-Z]*[GT]\d{6,}|FBgn\d{7}|WBGene\d{8}|gene-\w+|[NX][MR]_\d+|\d+)(\.\d+)?$")
 
@@ -83,6 +94,33 @@ SAMPLE_COLUMN = re.compile(
 NO_SAMPLE = "(no sample)"
 
 
+def measures_of(names: Sequence[str]) -> set[int]:
+    """Return the positions of names of measures, groups and summaries, which are no genes or cells.
+
+    Such a name has a word of `MEASURE`. Words that many names have are part of their pattern, as in cell_1, cell_2.
+    """
+    words = [_words_of(name) for name in names]
+    common, most = Counter(words), max(1, min(60, len(names) / 5))
+    spatial = {"x", "y"} <= {name.lower() for name in names}
+    return {
+        i
+        for i, (name, own) in enumerate(zip(names, words, strict=True))
+        if (own and common[own] <= most) or (spatial and name.lower() in "xyz") or re.fullmatch(r"\*|(?i:pc)_\d+", name)
+    }
+
+
+def _words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name, in lower case, if one of them is of a measure: n, count and rna of nCount_RNA."""
+    parts = [part for part in re.split(r"[\W_]+", name) if part.isalpha()]
+    words = [
+        word.lower()
+        for part in parts
+        for word in ([part] if MEASURE.fullmatch(part.lower()) else re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", part))
+    ]
+    gene_of_worm = re.fullmatch(r"[a-z]{3,4}-\d+", name)
+    return tuple(words) if any(map(MEASURE.fullmatch, words)) and not gene_of_worm else ()
+
+
 def like_genes(names: Iterable[str]) -> bool:
     """Return whether names are genes': ids of a database, mitochondrial genes, or common ones."""
     texts = [GENOME.sub("", str(name), count=1) for name in names]
@@ -101,12 +139,15 @@ def types_of(features: Any) -> list[str]:
     """Return each feature's type: of the column that has types, or by the feature's name."""
     columns = text_columns(features)
     for name, values in columns.items():
-        kinds = {value.lower() for value in values} - {"nan", "none", ""}
-        known = len(kinds) <= 30 and any(map(CELL_RANGER_TYPE.fullmatch, kinds))
-        if known or (TYPE_COLUMN.fullmatch(name) and kinds and "protein_coding" not in kinds):
+        known = {value.lower() for value in values} - {"nan", "none", ""}
+        by_cell_ranger = len(known) <= 30 and any(map(CELL_RANGER_TYPE.fullmatch, known))
+        if by_cell_ranger or (TYPE_COLUMN.fullmatch(name) and known and "protein_coding" not in known):
             return values
-    names = zip(*columns.values(), strict=True) if columns else [("",)] * len(features)
-    return [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]
+    names = list(zip(*columns.values(), strict=True)) if columns else [("",)] * len(features)
+    kinds = [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]
+    for i in measures_of([each[0] for each in names]):
+        kinds[i] = "measure" if kinds[i] == "gene" else kinds[i]
+    return kinds
 
 
 def text_columns(features: Any) -> dict[str, list[str]]:

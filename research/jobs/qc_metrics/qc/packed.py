@@ -66,7 +66,8 @@ def unpack(archive: Path, target: Path, form: str) -> Path:
 def _members(archive: Path, form: str) -> Iterator[tuple[str, IO[bytes]]]:
     if form == "zip":
         with zipfile.ZipFile(archive) as members:
-            yield from ((each.filename, members.open(each)) for each in members.infolist() if not each.is_dir())
+            names = {each.filename.replace("\\", "/"): each for each in members.infolist()}  # as made on Windows
+            yield from ((name, members.open(each)) for name, each in names.items() if not name.endswith("/"))
         return
     stream: Any = _Tail(archive)
     with stream as tail, tarfile.open(fileobj=tail, mode="r|") as tar:

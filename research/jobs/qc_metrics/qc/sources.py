@@ -34,3 +34,5 @@ class Source:
     file: File
     label: str
     lists: tuple[File, ...] = ()
+    rivals: tuple[File, ...] = ()
+    """Other Matrix Market files beside them."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .lines import is_number, leading_texts, lines_of
-from .names import BARCODE, DESCRIPTION, SAMPLE_COLUMN, like_barcodes, like_genes
+from .names import BARCODE, IDS, SAMPLE_COLUMN, like_barcodes, like_genes, measures_of
 from .packed import opened
 from .settings import Choices, InputError
 from .sources import File, Source
@@ -26,14 +26,21 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
     most_lines = max(matrix.shape) + 2
     contents = {file: list(itertools.islice(lines_of(file.path), most_lines)) for file in source.lists}
     words = {file: _words(file) & _words(source.file) for file in contents}
+    own = set(_words(source.file)).difference(*map(_words, source.rivals))
     sides = []
     for sign, count in zip((1, -1), matrix.shape, strict=True):
-        fits = [file for more in (0, 1) for file, lines in contents.items() if len(lines) == count + more]
+        fits = [file for file, lines in contents.items() if len(lines) - _has_heading(lines) == count]
         if matrix.shape[0] == matrix.shape[1]:
             fits = [file for file in fits if _role(file, words[file], contents[file]) == sign]
-        exact = [file for file in fits if len(contents[file]) == count] or fits
-        most = max((words[file].total() for file in exact), default=0)
-        sides.append([file for file in exact if words[file].total() == most])
+        most = max((words[file].total() for file in fits), default=0)
+        side = [file for file in fits if words[file].total() == most]
+        kinds = {frozenset(_words(file).items()) for file in side}
+        if len(kinds) > 1 and source.rivals and not any(own & set(_words(file)) for file in side):
+            raise InputError(
+                f"{source.file.label}: {', '.join(file.name for file in side)} have as many lines, and no name tells "
+                "which belongs to the matrix. Give each matrix a folder, or names with a common beginning."
+            )
+        sides.append(side)
     if not all(sides) or 0 in matrix.shape:
         lines = ", ".join(f"{file.name} {len(lines)}" for file, lines in contents.items()) or "none"
         raise InputError(
@@ -56,8 +63,10 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
 
 
 def _words(file: File) -> Counter[str]:
-    """Return the words of a file's name, which a matrix and its lists have in common."""
-    return Counter(re.split(r"[_.\-\s]+", re.sub(r"(\.(mtx|tsv|csv|txt|gz))+$", "", file.name.lower())))
+    """Return the words of a file's name, which a matrix and its lists have in common: d, 1 and genes of d1genes.tsv."""
+    name = re.sub(r"(\.(mtx|tsv|csv|txt|gz))+$", "", file.name.lower())
+    roles = "matrix|barcodes|genes|features|cells"
+    return Counter(re.findall(rf"{roles}|\d+|[^\W\d_]+?(?={roles}|[\W\d_]|$)", name))
 
 
 def _role(file: File, shared: Counter[str], lines: list[list[str]]) -> int:
@@ -70,6 +79,18 @@ def _role(file: File, shared: Counter[str], lines: list[list[str]]) -> int:
     columns = list(zip(*lines[1:], strict=False))
     genes, cells = (max((test(column) for column in columns), default=0) for test in (like_genes, like_barcodes))
     return genes - cells
+
+
+def _has_heading(lines: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first line of a list names its columns: ids and barcodes below are of another form."""
+    unlike = [
+        not pattern.fullmatch(name)
+        for name, *column in zip(*lines, strict=False)
+        for pattern in (IDS, BARCODE)
+        if 2 * sum(map(bool, map(pattern.fullmatch, column))) > len(column)
+    ]
+    named = any(re.fullmatch(r"x|V\d+|.*(symbol|name).*", name) for name in lines[0]) or measures_of(lines[0])
+    return all(unlike) if unlike else bool(named)
 
 
 def _frame(lists: Mapping[File, list[list[str]]], count: int) -> Any:
@@ -161,14 +182,11 @@ def _described(names: Sequence[str], label: str) -> set[int]:
     Raises:
         InputError: A few names among barcodes are none.
     """
-    described = {
-        i for i, name in enumerate(names) if any(p.fullmatch(name.strip()) for p in (DESCRIPTION, SAMPLE_COLUMN))
-    }
+    described = measures_of(names) | {i for i, name in enumerate(names) if SAMPLE_COLUMN.fullmatch(name.strip())}
     others = [name for i, name in enumerate(names) if i not in described and not BARCODE.fullmatch(name)]
     if 0 < len(others) <= 0.05 * len(names):
-        raise InputError(
-            f"{label}: {', '.join(others[:5])} among barcodes: cells or measures? Give cells barcodes, remove measures."
-        )
+        some = ", ".join(name or "(no name)" for name in others[:5])
+        raise InputError(f"{label}: {some} among barcodes: cells or measures? Give cells barcodes, remove measures.")
     return described
 
 
