@@ -3,8 +3,9 @@
     python -m research.launch DATA [options] [-- arguments of the script]
 
 DATA is a file or a folder, which is uploaded, or the s3:// address of an object or a folder. Of a folder with several
-data sets, the job makes one table. In Studio, the job environment (RESEARCH_BUCKET and so on) is in the app's
-environment. Elsewhere, `--deployment NAME` reads it from the stack's SSM parameter.
+data sets, the job makes one table; with `--each`, each has a job of its own. In Studio, the job environment
+(RESEARCH_BUCKET and so on) is in the app's environment. Elsewhere, `--deployment NAME` reads it from the stack's SSM
+parameter.
 
 Ctrl-C does not stop the job; `--follow JOB` follows it again, and `--stop JOB` stops it. Exit status: 0; 1 if the job
 failed or was stopped; 2 if it could not be started.
@@ -31,7 +32,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from research import follow, processing_job
 from research.script import file_name, is_script, write
-from research.transfer import NoSuchData, copy, fetch, is_s3, locate, upload
+from research.transfer import NoSuchData, copy, entries, fetch, is_s3, locate, upload
 
 SCRIPT = Path(__file__).parent / "jobs" / "qc_metrics"
 JOBS = "shared/jobs/"
@@ -240,11 +241,24 @@ def _run(options: argparse.Namespace, session: Any, report: Callable[[str], None
     if options.pipeline and options.arguments:
         raise CannotStart("A pipeline has parameters instead of arguments: --parameter PercentMito=5")
     environment = read_environment(session, options.deployment)
+    if options.each:
+        return _run_each(clients, environment, options, report)
+    name = _start(clients, environment, options, options.data, report)
+    return finish(clients, name, options.results, report) if name else 0
+
+
+def _start(
+    clients: Clients,
+    environment: processing_job.Environment,
+    options: argparse.Namespace,
+    data: str,
+    report: Callable[[str], None],
+) -> str | None:
+    """Start the job or the pipeline with the data. Return the job's name; None if only the request is printed."""
     name = job_name(environment.job_prefix, options.script)
-    address = address_of(clients.s3, options.data, own=f"s3://{environment.bucket}/{JOBS}{name}/data")
+    address = address_of(clients.s3, data, own=f"s3://{environment.bucket}/{JOBS}{name}/data")
     if options.pipeline:
-        name = _start_pipeline(clients, environment, options, name, address, report)
-        return finish(clients, name, options.results, report)
+        return _start_pipeline(clients, environment, options, name, data, address, report)
     body = request(
         environment,
         name=name,
@@ -259,9 +273,36 @@ def _run(options: argparse.Namespace, session: Any, report: Callable[[str], None
     )
     if options.dry_run:
         print(json.dumps(body, indent=2))
-        return 0
-    start_job(clients, body, script=options.script, data=options.data, report=report)
-    return finish(clients, name, options.results, report)
+        return None
+    start_job(clients, body, script=options.script, data=data, report=report)
+    return name
+
+
+def _run_each(
+    clients: Clients,
+    environment: processing_job.Environment,
+    options: argparse.Namespace,
+    report: Callable[[str], None],
+) -> int:
+    """Start a job for each entry of the folder. If the account's quota is reached, wait for the end of the first."""
+    running: list[tuple[str, Path]] = []
+    status = 0
+    for data in entries(clients.s3, options.data):
+        results = (options.results or Path()) / data.rstrip("/").rpartition("/")[2]
+        while True:
+            try:
+                name = _start(clients, environment, options, data, report)
+            except clients.sagemaker.exceptions.ResourceLimitExceeded as error:
+                if not running:
+                    raise
+                report(f"{error} Waiting for {running[0][0]}")
+                status |= finish(clients, *running.pop(0), report)
+            else:
+                break
+        running += [(name, results)] if name else []
+    for name, results in running:
+        status |= finish(clients, name, results, report)
+    return status
 
 
 def _start_pipeline(
@@ -269,10 +310,11 @@ def _start_pipeline(
     environment: processing_job.Environment,
     options: argparse.Namespace,
     name: str,
+    data: str,
     address: str,
     report: Callable[[str], None],
 ) -> str:
-    provide(clients.s3, options.data, address, key=environment.key, report=report)
+    provide(clients.s3, data, address, key=environment.key, report=report)
     execution = start_execution(
         clients,
         f"{environment.job_prefix}{options.pipeline}",
@@ -331,6 +373,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--maximum-minutes", type=int, default=60, help="time limit in minutes (default: %(default)s)")
     parser.add_argument("--image", help="another image of the deployment, or name@sha256:… (default: its first)")
     parser.add_argument("--network", action="store_true", help="allow the script to call AWS services")
+    parser.add_argument("--each", action="store_true", help="start a job for each file and folder directly in DATA")
     parser.add_argument("--results", type=Path, metavar="DIR", help="folder for the results (default: the job's name)")
     parser.add_argument("--dry-run", action="store_true", help="print the request and exit")
     parser.add_argument("--follow", metavar="JOB", help="follow a job that was started earlier")

@@ -42,6 +42,26 @@ def locate(s3: Any, uri: str) -> tuple[str, bool]:
     raise NoSuchData(f"{uri}: there is no such object or folder. Keys that begin so: {others}.")
 
 
+def entries(s3: Any, folder: str) -> list[str]:
+    """Return the addresses, or local paths, of what is directly in a folder.
+
+    Raises:
+        NoSuchData: There is nothing in it.
+    """
+    if is_s3(folder):
+        bucket, key = split(folder)
+        prefix = f"{key}/" if key else ""
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        keys = [each for page in pages for part in ("CommonPrefixes", "Contents") for each in page.get(part, [])]
+        found = [f"s3://{bucket}/{each.get('Prefix') or each['Key']}" for each in keys if each.get("Key") != prefix]
+    else:
+        found = [str(path) for path in Path(folder).iterdir()] if Path(folder).is_dir() else []
+    found = sorted(each for each in found if not each.rstrip("/").rpartition("/")[2].startswith("."))
+    if not found:
+        raise NoSuchData(f"{folder}: there is no such folder, or nothing in it.")
+    return found
+
+
 def copy(s3: Any, source: str, target: str, *, key: str) -> None:
     """Copy an object, with its name, below the s3:// address `target`, encrypted with the KMS key `key`. S3 copies."""
     (from_bucket, from_key), (bucket, prefix) = split(source), split(target)

@@ -181,6 +181,34 @@ def test_folder_is_uploaded_and_its_results_downloaded(
     assert (tmp_path / "results" / "qc_metrics.csv").exists()
 
 
+@pytest.mark.usefixtures("studio")
+def test_each_sample_has_a_job_of_its_own(
+    aws: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quota allows one job at a time: the second starts when the first has ended."""
+    for key in ("shared/run/", "shared/run/d1/matrix.mtx", "shared/run/d10/matrix.mtx", "shared/run/d2.h5"):
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    clients = launch.Clients.of(aws)
+    monkeypatch.setattr(launch.Clients, "of", lambda session: clients)
+    create, steps = clients.sagemaker.create_processing_job, []
+
+    def start(**request: Any) -> Any:
+        if steps and steps[-1].startswith("start"):
+            message = {"Error": {"Code": "ResourceLimitExceeded", "Message": "1 instance"}}
+            raise clients.sagemaker.exceptions.ResourceLimitExceeded(message, "CreateProcessingJob")
+        steps.append(f"start {request['ProcessingInputs'][0]['S3Input']['S3Uri'].rpartition('run/')[2]}")
+        return create(**request)
+
+    def finish(_: Any, name: str, results: Path, report: Any) -> int:
+        steps.append(f"finish {results.name}")
+        return int(results.name == "d10")
+
+    monkeypatch.setattr(clients.sagemaker, "create_processing_job", start)
+    monkeypatch.setattr(launch, "finish", finish)
+    assert launch.main([f"s3://{BUCKET}/shared/run", "--each", "--results", str(tmp_path)]) == 1
+    assert steps == ["start d1/", "finish d1", "start d10/", "finish d10", "start d2.h5", "finish d2.h5"]
+
+
 @pytest.mark.usefixtures("aws", "studio")
 @pytest.mark.parametrize(
     ("arguments", "error"),
@@ -188,6 +216,7 @@ def test_folder_is_uploaded_and_its_results_downloaded(
         ([], "DATA is missing"),
         (["/nowhere/cells.h5"], "/nowhere/cells.h5: there is no such file or folder"),
         (["s3://b/cells.h5", "--pipeline", "qc", "--", "--percent-mito", "5"], "parameters instead of arguments"),
+        ([f"s3://{BUCKET}/shared/none", "--each"], "there is no such folder, or nothing in it"),
         (["--follow", "coatcheck-none"], "Could not find processing job"),
     ],
 )
