@@ -58,7 +58,7 @@ OTHER_NAMES = (
     ),
     (
         re.compile(
-            r"(?i:neg(ative|prb|control(probe|codeword))?|systemcontrol|falsecode|blank|(unassigned|deprecated)codeword|"
+            r"(?i:neg|negative|negprb|negcontrol(probe|codeword)|systemcontrol|falsecode|blank|(unassigned|deprecated)codeword|"
             r"intergenic_region)[_-]?\d+$|antisense_"
         ),
         "control",
