@@ -386,7 +386,9 @@ def measured(*, by_cell: bool) -> str:
 
 
 def like_measures() -> Cells:
-    return replace(C, symbols=["PVALB", "AGER", "SUMF1", "SEX3", "INDEXA", "DAYA", "ANTXR1", "CHRM1", *C.symbols[8:]])
+    return replace(
+        C, symbols=["PVALB", "AGER", "SUMF1", "SEX3", "INDEXA", "DAYA", "ANTXR1", "IDS", "SNN", *C.symbols[9:]]
+    )
 
 
 def featurecounts() -> str:

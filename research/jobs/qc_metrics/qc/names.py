@@ -15,12 +15,12 @@ PARTS = re.compile(r"(^|[^a-z])((un)?spliced|ambiguous|spanning|nascent|mature)"
 UNFILTERED = re.compile(r"raw_(feature|gene)_bc_matri|unfiltered|(^|/)raw(/|$)", re.IGNORECASE)
 
 MEASURE = re.compile(
-    r"(barcode|cell|cluster|count|doublet|feature|gene|id|read|subset|total|transcript|type|umi)s?|"
+    r"(barcode|cell|cluster|count|doublet|feature|gene|read|subset|total|transcript|type|umi)s?|"
     r"age|aligned|alignment|ambiguous|annotation|area|array|batch|biotype|cell_?(type|size)|centroid|chr(om(osome)?)?|"
     r"classifications?|condition|day|description|detected|dispersion|donor|end|ensembl|entrez(id)?|expressed|fov|frac(tion)?|"
-    r"fullres|gender|geneid|graphclust|harmony|hgnc|hvg|ident|index|kmeans|label|lane|leiden|length|library|louvain|mean|median|"
+    r"fullres|gender|geneid|graphclust|harmony|hgnc|hvg|id|ident|index|kmeans|label|lane|leiden|length|library|louvain|mean|median|"
     r"mgi|mito|nuclei|nucleus|passed|patient|pct|percent|phase|plate|position|predicted|probability|qc|qual|rank|res|sample|"
-    r"score|scrublet|seurat|sex|size|snn|start|strand|sum|tag|taxid|time|tissue|treatment|tsne|umap|unassigned|unmapped|"
+    r"score|scrublet|seurat|sex|size|start|strand|sum|tag|taxid|time|tissue|treatment|tsne|umap|unassigned|unmapped|"
     r"unnamed|variable|variance|volume|well|width"
 )
 """Words in names of measures, groups and summaries, in tables of common tools. Names of genes have none of them."""
@@ -105,7 +105,9 @@ def measures_of(names: Sequence[str]) -> set[int]:
     return {
         i
         for i, (name, own) in enumerate(zip(names, words, strict=True))
-        if (own and common[own] <= most) or (spatial and name.lower() in "xyz") or re.fullmatch(r"\*|(?i:pc)_\d+", name)
+        if (own and common[own] <= most)
+        or (spatial and name.lower() in ("x", "y", "z"))
+        or re.fullmatch(r"\*|(?i:pc)_\d+", name)
     }
 
 
