@@ -101,14 +101,9 @@ def measures_of(names: Sequence[str]) -> set[int]:
     """
     words = [_words_of(name) for name in names]
     common, most = Counter(words), max(1, min(60, len(names) / 5))
-    spatial = {"x", "y"} <= {name.lower() for name in names}
-    return {
-        i
-        for i, (name, own) in enumerate(zip(names, words, strict=True))
-        if (own and common[own] <= most)
-        or (spatial and name.lower() in ("x", "y", "z"))
-        or re.fullmatch(r"\*|(?i:pc)_\d+", name)
-    }
+    spatial = {"x", "y"} <= {name.lower() for name in names}  # coordinates; a fly has a gene y
+    other = re.compile(r"\*|(?i:pc)_\d+" + "|[xyzXYZ]" * spatial)
+    return {i for i, own in enumerate(words) if (own and common[own] <= most) or other.fullmatch(names[i])}
 
 
 def _words_of(name: str) -> tuple[str, ...]:
