@@ -474,9 +474,9 @@ def zip_of_windows(path: Path) -> None:
         shutil.rmtree(path.parent / name)
 
 
-def list_of(to: Path, names: list[str]) -> None:
+def list_of(to: Path, names: list[str], **columns: str) -> None:
     tenx(to, C)
-    write(to / "features.tsv.gz", lines(names))
+    write(to / "features.tsv.gz", lines(names, *([value] * len(names) for value in columns.values())))
 
 
 def with_descriptions(to: Path) -> None:
@@ -574,6 +574,9 @@ form(
     "mtx_list_too_short",
     many(lambda to: tenx(to, C), lambda to: write(to / "barcodes.tsv.gz", lines(C.barcodes[:-4]))),
     "26",
+)
+form(
+    "mtx_genome_list_too_long", lambda to: list_of(to, [*named(C, "hg19_").symbols, "x"], type="Gene Expression"), "641"
 )
 form("mtx_list_too_long", lambda to: list_of(to, [*C.symbols, "Xyz"]), "features.tsv.gz 641")
 for _heading in ("gene", "x"):

@@ -29,7 +29,11 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
     own = set(_words(source.file)).difference(*map(_words, source.rivals))
     sides = []
     for sign, count in zip((1, -1), matrix.shape, strict=True):
-        fits = [file for file, lines in contents.items() if len(lines) - _has_heading(lines) == count]
+        fits = [
+            file
+            for file, lines in contents.items()
+            if len(lines) == count or (len(lines) == count + 1 and _has_heading(lines))
+        ]
         if matrix.shape[0] == matrix.shape[1]:
             fits = [file for file in fits if _role(file, words[file], contents[file]) == sign]
         most = max((words[file].total() for file in fits), default=0)
@@ -83,14 +87,16 @@ def _role(file: File, shared: Counter[str], lines: list[list[str]]) -> int:
 
 def _has_heading(lines: Sequence[Sequence[str]]) -> bool:
     """Return whether the first line of a list names its columns: ids and barcodes below are of another form."""
+    columns = [*zip(*lines, strict=False)]
     unlike = [
         not pattern.fullmatch(name)
-        for name, *column in zip(*lines, strict=False)
+        for name, *column in columns
         for pattern in (IDS, BARCODE)
         if 2 * sum(map(bool, map(pattern.fullmatch, column))) > len(column)
     ]
     named = any(re.fullmatch(r"x|V\d+|.*(symbol|name).*", name) for name in lines[0]) or measures_of(lines[0])
-    return all(unlike) if unlike else bool(named)
+    repeated = any(name in column for name, *column in columns)
+    return not repeated and (all(unlike) if unlike else bool(named))
 
 
 def _frame(lists: Mapping[File, list[list[str]]], count: int) -> Any:
