@@ -190,7 +190,8 @@ def test_each_sample_has_a_job_of_its_own(
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
     clients = launch.Clients.of(aws)
     monkeypatch.setattr(launch.Clients, "of", lambda session: clients)
-    create, steps = clients.sagemaker.create_processing_job, []
+    create = clients.sagemaker.create_processing_job
+    steps: list[str] = []
 
     def start(**request: Any) -> Any:
         if steps and steps[-1].startswith("start"):

@@ -449,8 +449,8 @@ def lengths_among_cells(name: str) -> Cells:
 def shuffled(data: Cells) -> Cells:
     """Return the cells with their genes in another order."""
     order = np.random.default_rng(1).permutation(640)
-    names = ([each[i] for i in order] for each in (data.symbols, data.ids))
-    return Cells(data.counts[:, order], *names, data.barcodes)
+    symbols, ids = ([each[i] for i in order] for each in (data.symbols, data.ids))
+    return replace(data, counts=data.counts[:, order], symbols=symbols, ids=ids)
 
 
 def side_by_side(to: Path, names: str) -> None:
