@@ -107,6 +107,8 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
+        if profile.processors < inf:  # as Lambda tells a function
+            environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(round(1769 * profile.processors))
         if client.startswith(SEPARATE):
             environment["PYTHONPATH"] += os.pathsep + str(BUILD / "bench-clients")
         arguments = ["bench.transfer", client, case.way, str(case.size), str(profile.dilation), name]

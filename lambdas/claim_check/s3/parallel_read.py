@@ -21,6 +21,7 @@ from botocore.exceptions import ResponseStreamingError
 
 from claim_check.errors import PayloadUnavailable
 from claim_check.memory import MIB, PIECE_BYTES, Memory
+from claim_check.processors import connections_here
 from claim_check.s3.connection import is_stall, read_into, wake
 from claim_check.s3.pace import STALL_SECONDS, Connections, Pace, Rates
 from claim_check.s3.parts import Part, Piece, parts_for_target, parts_in_order
@@ -79,17 +80,18 @@ class ParallelRead:
         self._memory = memory
         self._check = check
         self._target = target
+        connections = min(memory.connections, connections_here())
         self._parts = (
-            parts_in_order(size, connections=memory.connections, largest=memory.part_bytes, memory=memory.limit)
+            parts_in_order(size, connections=connections, largest=memory.part_bytes, memory=memory.limit)
             if target is None
             else parts_for_target(
                 size,
-                connections=memory.connections,
+                connections=connections,
                 smallest=_SMALLEST_TARGET_PART_BYTES,
                 largest=_LARGEST_TARGET_PART_BYTES,
             )
         )
-        maximum = min(memory.connections, len(self._parts))
+        maximum = min(connections, len(self._parts))
         self._connections = Connections(maximum)
         self._rates = Rates(2 * maximum)
         self._ready: SimpleQueue[memoryview | BaseException | None] = SimpleQueue()
