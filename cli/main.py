@@ -12,12 +12,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from cli.cost import Route
 from cli.redrive import Origin
 
 TopologyForm = Literal["mermaid", "svg"]
 JobImage = Literal["pegasus", "r"]
+PANELS = {
+    "Try without an AWS account": ("demo", "local", "job"),
+    "Plan": ("new", "check", "access", "cost", "topology"),
+    "Deploy": ("deploy", "doctor", "verify"),
+    "Use": ("send", "receive", "inspect", "redrive"),
+}
+"""The commands as a person needs them one after the other."""
+
+
+class _Commands(TyperGroup):
+    """Lists the commands by panel. Without boxes and colours, a pipe gets the same text as a terminal."""
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        for panel, names in PANELS.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in names])
 
 
 def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
@@ -37,6 +55,20 @@ def _existing_file(text: str) -> Path:
     return path
 
 
+def _readable(text: str) -> str:
+    """Accept `-`, a file, or a pipe of the shell."""
+    if text != "-" and Path(_existing(text)).is_dir():
+        raise typer.BadParameter(f"{text!r} is a folder")
+    return text
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise typer.BadParameter(f"{text!r} must have the form NAME=VALUE")
+    return name, value
+
+
 def _existing_script(text: str) -> Path:
     path = _existing(text)
     if path.is_dir() and not (path / "__main__.py").is_file():
@@ -49,6 +81,18 @@ _Boundary = Annotated[
     Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
 ]
 _AsJson = Annotated[bool, _option(None, "print JSON", "--json")]
+_AsLines = Annotated[bool, _option(None, "print a JSON object for each message", "--json")]
+_Yes = Annotated[bool, _option(None, "do not ask for confirmation", "--yes")]
+_Profile = Annotated[str | None, _option("NAME", "AWS profile (default: AWS_PROFILE, or the SDK's credentials)")]
+_Profiles = Annotated[
+    list[str] | None,
+    _option(
+        "[ACCOUNT=]NAME",
+        "AWS profile of an account, repeatable (default: the default credentials, and profiles that name the account "
+        "in sso_account_id or role_arn)",
+        "--profile",
+    ),
+]
 _ORIGINS = (
     "dead-letters: the consume function failed; undelivered: SNS could not deliver; "
     "pipeline: the pipeline was not started; executions: failed executions (default: dead-letters)"
@@ -57,9 +101,10 @@ _PYTHON = "Python interpreter (default: one with the packages of the research im
 
 app = typer.Typer(
     name="coatcheck",
-    help="tools for a coatcheck deployment",
+    cls=_Commands,
+    help="messages of any size across AWS accounts\n\nCommands find credentials as the AWS CLI does: --profile, "
+    "AWS_PROFILE, or environment variables. Regions are in the deployment file.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -277,14 +322,7 @@ def _topology(
 )
 def _doctor(
     deployment: _DeploymentFile = None,
-    profile: Annotated[
-        list[str] | None,
-        _option(
-            "[ACCOUNT=]NAME",
-            "AWS profile of an account, repeatable (default: the default credentials, and profiles that name the "
-            "account in sso_account_id or role_arn)",
-        ),
-    ] = None,
+    profile: _Profiles = None,
     account: Annotated[list[str] | None, _option("ID", "only this account, repeatable")] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -296,6 +334,164 @@ def _doctor(
         sys.exit(run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json))
     except SynthError as error:
         _exit(2, error)
+
+
+@app.command(
+    "deploy",
+    help="run cdk deploy for one account after the other\n\nThe publisher's account is first, then subscribers, then "
+    "senders. Prints each command before it runs. Accounts without credentials are left out: their owners run the same "
+    "command. Options after -- are passed to cdk deploy, such as --require-approval never.",
+    epilog="Exit codes: 0 done; 1 a deployment failed, or the stacks cannot be synthesized; 2 invalid arguments, "
+    "deployment file or credentials.",
+)
+def _deploy(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="OPTIONS", help="options of cdk deploy", show_default=False)
+    ] = None,
+    deployment: _DeploymentFile = None,
+    profile: _Profiles = None,
+    account: Annotated[list[str] | None, _option("ID", "only this account, repeatable")] = None,
+    region: Annotated[str | None, _option("REGION", "only stacks of this Region")] = None,
+    dry_run: Annotated[bool, _option(None, "print the commands and exit", "--dry-run")] = False,
+) -> None:
+    from access.assembly import SynthError
+    from cli.deploy import deploy
+
+    try:
+        code = deploy(
+            deployment,
+            profiles=profile or (),
+            only=account or (),
+            region=region,
+            dry_run=dry_run,
+            options=options or (),
+        )
+    except SynthError as error:
+        _exit(1, error)
+    sys.exit(code)
+
+
+@app.command(
+    "send",
+    help="send files as messages\n\nWith credentials of the publisher's account, publishes with the library. With "
+    "those of a sender's account, uploads to the sender's folder, or puts JSON files as events. Prints id and SHA-256 "
+    "of each message, and shows progress on a terminal.",
+    epilog="Exit codes: 0 all were sent; 1 a file was not sent, nor those after it; 2 invalid arguments, "
+    "deployment file or credentials; 130 interrupted.",
+)
+def _send(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", parser=_readable, help="files; - is the standard input", show_default=False),
+    ],
+    deployment: _DeploymentFile = None,
+    route: Annotated[
+        Route | None, _option(None, "entry point (default: library for the publisher's account, else outbox)")
+    ] = None,
+    sender: Annotated[str | None, _option("NAME", "sender, if the account has several or is the publisher's")] = None,
+    id_: Annotated[
+        str | None,
+        _option(
+            "ID",
+            "library: message id, or the beginning of the ids of several files; the same id again resumes",
+            "--id",
+        ),
+    ] = None,
+    attribute: Annotated[
+        list[Any] | None,
+        _option("NAME=VALUE", "library, outbox: message attribute, repeatable", parser=_attribute),
+    ] = None,
+    group: Annotated[str | None, _option("NAME", "library: message group of a FIFO topic")] = None,
+    source: Annotated[str | None, _option("NAME", "bus: source of the events")] = None,
+    detail_type: Annotated[str | None, _option("NAME", "bus: detail-type of the events")] = None,
+    profile: _Profile = None,
+    as_json: _AsLines = False,
+) -> None:
+    from cli.send import Options, send
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    options = Options(
+        route=route,
+        sender=sender,
+        id=id_,
+        attribute=dict(attribute or ()),
+        group=group,
+        source=source,
+        detail_type=detail_type,
+    )
+    sys.exit(send(load_messaging(deployment_file(deployment)), files, options, profile=profile, as_json=as_json))
+
+
+@app.command(
+    "receive",
+    help='write the messages of a queue into files\n\nFor a subscriber with application = "queue". Each payload is '
+    "compared with its message, written to DIR/<message id>, and its message is deleted. A message whose payload "
+    "differs stays in the queue.",
+    epilog="Exit codes: 0 done; 1 a message was not received, or AWS reported an error; 2 invalid arguments, "
+    "deployment file or credentials; 130 interrupted.",
+)
+def _receive(
+    deployment: _DeploymentFile = None,
+    subscriber: Annotated[str | None, _option("NAME", "subscriber (default: the only one with such a queue)")] = None,
+    output: Annotated[Path, _option("DIR", "folder for the files (default: received)")] = Path("received"),
+    keep: Annotated[
+        bool, _option(None, "leave the messages; SQS dead-letters one after maximum_receives runs", "--keep")
+    ] = False,
+    follow: Annotated[bool, _option(None, "wait for further messages until Ctrl-C", "--follow")] = False,
+    limit: Annotated[int | None, _option("N", "receive at most N messages (default: all)", min=1)] = None,
+    profile: _Profile = None,
+    as_json: _AsLines = False,
+) -> None:
+    from cli.receive import receive
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    if keep and follow:
+        raise typer.BadParameter("give either --keep or --follow")
+    code = receive(
+        load_messaging(deployment_file(deployment)),
+        subscriber=subscriber,
+        folder=output.expanduser(),
+        keep=keep,
+        follow=follow,
+        limit=limit,
+        profile=profile,
+        as_json=as_json,
+    )
+    sys.exit(code)
+
+
+@app.command(
+    "inspect",
+    help="show the dead letters of a deployment\n\nFor each: reason, message id, sender, upload, age, and what to do. "
+    "The messages stay in their queues.",
+    epilog="Exit codes: 0 done; 1 a queue was not read, or nothing was deleted; 2 invalid arguments or deployment "
+    "file.",
+)
+def _inspect(
+    deployment: _DeploymentFile = None,
+    profile: _Profiles = None,
+    region: Annotated[str | None, _option("REGION", "only queues of this Region")] = None,
+    limit: Annotated[int, _option("N", "dead letters to show for each queue (default: 20)", min=1)] = 20,
+    delete: Annotated[str | None, _option("ID", "delete the dead letter with this id")] = None,
+    yes: _Yes = False,
+    as_json: _AsJson = False,
+) -> None:
+    from cli.inspect import inspect
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    code = inspect(
+        load_messaging(deployment_file(deployment)),
+        profiles=profile or (),
+        region=region,
+        limit=limit,
+        delete=delete,
+        confirm=not yes,
+        as_json=as_json,
+    )
+    sys.exit(code)
 
 
 @app.command(
@@ -315,7 +511,7 @@ def _redrive(
     ] = None,
     limit: Annotated[int | None, _option("N", "read at most N messages (default: all)", min=1)] = None,
     dry_run: Annotated[bool, _option(None, "list messages and exit", "--dry-run")] = False,
-    yes: Annotated[bool, _option(None, "do not ask for confirmation", "--yes")] = False,
+    yes: _Yes = False,
     profile: Annotated[str | None, _option("NAME", "AWS profile for the queue's account (default: the SDK's)")] = None,
 ) -> None:
     from cli.redrive.command import redrive
@@ -361,7 +557,7 @@ def _verify(
     report: Annotated[
         Path | None, _option("FILE", "JSON report, and the page beside it (default: build/verify/report.json)")
     ] = None,
-    yes: Annotated[bool, _option(None, "do not ask for confirmation", "--yes")] = False,
+    yes: _Yes = False,
 ) -> None:
     from cli.scenario.payloads import parse_size
     from cli.verify.command import REPORT, verify

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 _CONFIG = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5})
@@ -61,12 +64,54 @@ def _identify(profiles: Sequence[str | None], region: str) -> Iterator[Caller]:
         yield Caller(profile, identity["Account"], identity["Arn"], session)
 
 
+def find_callers(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
+    """Return the callers by account, and a sentence for each profile that cannot be used.
+
+    Args:
+        profiles: Names of profiles, or `ACCOUNT=NAME`. Without any, the SDK's default credentials are used, and the
+            profiles of the user's configuration whose settings name one of the accounts.
+        regions: The accounts of the deployment, each with a Region.
+    """
+    found: dict[str, Caller] = {}
+    problems: list[str] = []
+    for expected, profile in [_parse(each) for each in profiles] or [*_named(regions), ("", None)]:
+        region = regions.get(expected) or next(iter(regions.values()))
+        try:
+            (caller,) = callers([profile] if profile else [], region=region).values()
+        except ProfileError as error:
+            if profile:
+                problems.append(f"{error}")
+            continue
+        if expected and caller.account != expected:
+            problems.append(f"--profile {expected}={profile}: is of account {caller.account}.")
+        elif caller.account in regions:
+            found.setdefault(caller.account, caller)
+        elif profiles:
+            problems.append(f"--profile {profile}: account {caller.account} has no stack of the deployment.")
+    return found, problems
+
+
+def _parse(text: str) -> tuple[str, str | None]:
+    account, separator, name = text.partition("=")
+    return (account, name) if separator else ("", text)
+
+
+def _named(accounts: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the profiles of the user's configuration whose settings name one of the accounts."""
+    for name, settings in botocore.session.Session().full_config.get("profiles", {}).items():
+        role = re.match(r"arn:[a-z-]+:iam::([0-9]{12}):role/", settings.get("role_arn", ""))
+        account = str(settings.get("sso_account_id") or (role[1] if role else ""))
+        if account in accounts:
+            yield account, str(name)
+
+
 class ProfileClients:
     """Clients of the callers' accounts. There is one for each service, account, Region, role and policy."""
 
     def __init__(self, callers: Mapping[str, Caller]) -> None:
         self._callers = callers
         self._clients: dict[tuple[str | None, ...], Any] = {}
+        self._sessions: dict[tuple[str | None, ...], Any] = {}
         self._lock = threading.RLock()
 
     def reaches(self, account: str) -> bool:
@@ -86,20 +131,42 @@ class ProfileClients:
         key = (service, account, region, role, session_policy)
         with self._lock:
             if key not in self._clients:
-                session = self._callers[account].session
-                if role:
-                    session = self._assume(account, region, role, session_policy)
+                session = self.session(account=account, region=region, role=role, session_policy=session_policy)
                 self._clients[key] = session.client(service, region_name=region, config=_CONFIG)
             return self._clients[key]
 
-    def _assume(self, account: str, region: str, role: str, session_policy: str | None) -> Any:
-        partition = self._callers[account].arn.split(":")[1]
+    def session(self, *, account: str, region: str, role: str | None = None, session_policy: str | None = None) -> Any:
+        """Return a session of the account's caller, or of a role of the account that the caller assumes or is.
+
+        Raises:
+            ClientError: the caller may not assume the role.
+        """
+        caller = self._callers[account]
+        if not role or (f":assumed-role/{role}/" in caller.arn and not session_policy):
+            return caller.session
+        key = (account, role, session_policy)
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = self._assume(caller, region, role, session_policy)
+            return self._sessions[key]
+
+    def _assume(self, caller: Caller, region: str, role: str, session_policy: str | None) -> Any:
+        partition = caller.arn.split(":")[1]
         limit = {"Policy": session_policy} if session_policy else {}
-        issued = self.client("sts", account=account, region=region).assume_role(
-            RoleArn=f"arn:{partition}:iam::{account}:role/{role}", RoleSessionName="coatcheck", **limit
-        )["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=issued["AccessKeyId"],
-            aws_secret_access_key=issued["SecretAccessKey"],
-            aws_session_token=issued["SessionToken"],
-        )
+        sts = self.client("sts", account=caller.account, region=region)
+
+        def issue() -> dict[str, str]:
+            issued = sts.assume_role(
+                RoleArn=f"arn:{partition}:iam::{caller.account}:role/{role}", RoleSessionName="coatcheck", **limit
+            )["Credentials"]
+            return {
+                "access_key": issued["AccessKeyId"],
+                "secret_key": issued["SecretAccessKey"],
+                "token": issued["SessionToken"],
+                "expiry_time": issued["Expiration"].isoformat(),
+            }
+
+        # The profile's endpoint and certificates apply to the role, too. Its session ends after an hour.
+        session: Any = botocore.session.Session(profile=caller.profile)
+        session._credentials = RefreshableCredentials.create_from_metadata(issue(), issue, "assume-role")
+        return boto3.Session(botocore_session=session)

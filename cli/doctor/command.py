@@ -11,12 +11,11 @@ from pathlib import Path
 from access.assembly import AssemblyError, StackTemplate, synthesize
 from access.policies import read_inventory
 from cli.doctor import accounts, delivery, policies, stacks
-from cli.doctor.credentials import find_callers
 from cli.doctor.policies import Compared
 from cli.doctor.requests import AbsentError, Requests
 from cli.doctor.stacks import DeployedStack
 from cli.page import Finding, Level, Page, Section, note, output, problem
-from cli.profiles import ProfileClients
+from cli.profiles import ProfileClients, find_callers
 from stacks.deployment import load
 from stacks.deployment.service_quotas import service_quotas
 
@@ -37,10 +36,10 @@ def run(file: Path, *, profiles: Sequence[str], only: Sequence[str], as_json: bo
     load(file)  # reports an invalid file before CDK starts
     found = synthesize(file)
     wanted = [stack for stack in found if not only or stack.account in only]
-    callers, problems = find_callers(profiles, wanted)
+    callers, problems = find_callers(profiles, {stack.account: stack.region for stack in wanted})
     clients = ProfileClients(callers)
     requests = {account: Requests(clients, account) for account in callers}
-    section = _accounts(wanted, {account: caller.arn for account, caller in callers.items()}, problems)
+    section = _accounts(wanted, {account: caller.arn for account, caller in callers.items()}, [*map(problem, problems)])
     page = Page(os.path.relpath(file), [section, *_sections(file, found, wanted, requests)])
     return output([page], as_json=as_json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.redrive import Origin
-from cli.redrive.dead_letter import PERMANENT, DeadLetter
+from cli.redrive.dead_letter import PERMANENT, DeadLetter, age
 from cli.redrive.sources import BATCH, DeadLetterSource, NoSuchSource, find_source
 from cli.redrive.targets import Client
 from stacks.deployment import Deployment, Resource
@@ -175,13 +175,5 @@ def _table(messages: Sequence[tuple[str, DeadLetter]]) -> Table:
         by_target.setdefault(target, {}).setdefault(message.kind, []).append(message.sent)
     for target, by_kind in by_target.items():
         for kind, sent in sorted(by_kind.items(), key=lambda item: -len(item[1])):
-            table.add_row(*map(Text, (str(len(sent)), kind, _age(min(sent)), target)))
+            table.add_row(*map(Text, (str(len(sent)), kind, age(min(sent)), target)))
     return table
-
-
-def _age(sent: datetime) -> str:
-    age = datetime.now(tz=UTC) - sent
-    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
-        if age >= 2 * unit:
-            return f"{age // unit} {name} ago"
-    return "just now"

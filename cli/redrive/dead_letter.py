@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from claim_check import ClaimCheckError, error_classes
@@ -18,6 +18,9 @@ PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanen
     "ABORTED": "The execution was stopped by a user."
 }
 """Reasons with which a message fails again after every repair, and the advice of each."""
+REPAIRABLE = {error.__name__: error.advice for error in _ERRORS if error.repairable}
+"""Reasons that end after a repair of permissions, credentials or names, and the advice of each."""
+FAILED_TASK = 'not sent: run the task again by hand (runbook, "Failed tasks")'
 # Attributes that EventBridge adds to an event that it could not deliver to a rule's target.
 _ERROR_CODE, _ERROR_MESSAGE = "ERROR_CODE", "ERROR_MESSAGE"
 _KIND_CHARACTERS = 100
@@ -42,12 +45,8 @@ class DeadLetter:
 
     @property
     def kind(self) -> str:
-        """The reason's first part, which is the error's class in `PayloadMissing: the object does not exist`.
-
-        The sender can have written it, so characters that control a terminal are replaced.
-        """
-        kind = self.reason.partition(":")[0][:_KIND_CHARACTERS]
-        return "".join(character if character.isprintable() else " " for character in kind)
+        """The reason's first part, which is the error's class in `PayloadMissing: the object does not exist`."""
+        return printable(self.reason.partition(":")[0], _KIND_CHARACTERS)
 
 
 class Parsed(NamedTuple):
@@ -76,6 +75,20 @@ def parse(message: Mapping[str, Any], parsers: tuple[Parser, ...]) -> DeadLetter
         group=system.get("MessageGroupId"),
         **parsed._asdict(),
     )
+
+
+def printable(text: str, characters: int) -> str:
+    """Return the beginning of a text that a sender can have written, without characters that control a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text[:characters])
+
+
+def age(sent: datetime) -> str:
+    """Return the time since then in words."""
+    passed = datetime.now(tz=UTC) - sent
+    for unit, name in ((timedelta(days=1), "days"), (timedelta(hours=1), "hours"), (timedelta(minutes=1), "minutes")):
+        if passed >= 2 * unit:
+            return f"{passed // unit} {name} ago"
+    return "just now"
 
 
 def parse_queued(message: Mapping[str, Any]) -> Parsed:
@@ -117,7 +130,7 @@ def parse_failed_task(message: Mapping[str, Any]) -> Parsed | None:
     if not isinstance(body.get("taskArn"), str) or message.get("MessageAttributes"):
         return None
     reason = f"{body.get('stopCode') or 'failed task'}: {body.get('stoppedReason')}"
-    return Parsed(reason, kept_because='not sent: run the task again by hand (runbook, "Failed tasks")')
+    return Parsed(reason, kept_because=FAILED_TASK)
 
 
 def parse_rejected_event(message: Mapping[str, Any]) -> Parsed | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from cli.redrive import Origin, dead_letter
 from cli.redrive.dead_letter import DeadLetter, Parser
 from cli.redrive.targets import Client, FunctionTarget, QueueTarget, StateMachineTarget, Target
-from stacks.deployment import Deployment, Names, Resource
+from stacks.deployment import Deployment, Names, Resource, SubscriberConfig, SubscriberNames
 
 HELD_SECONDS = 900
 """How long received messages are hidden from other receivers, such as a second redrive."""
@@ -30,14 +30,39 @@ class NoSuchSource(ValueError):
     """The deployment has no such queue or state machine."""
 
 
-class QueueReader:
-    """Reads the messages that are in a queue now. Messages that fail again meanwhile are not read."""
+class Held(Protocol):
+    """A message that was received, and is hidden from other receivers."""
 
-    def __init__(self, queue: Resource, parsers: tuple[Parser, ...], client: Client) -> None:
-        self._sqs, self._parsers = client("sqs", queue), parsers
+    @property
+    def id(self) -> str:
+        """SQS's id of the message."""
+
+    @property
+    def receipt(self) -> str:
+        """The receipt handle."""
+
+    @property
+    def sent(self) -> datetime:
+        """The time of its arrival in the queue."""
+
+
+H = TypeVar("H", bound=Held)
+
+
+class QueueReader(Generic[H]):
+    """Reads the messages that are in a queue now. Messages that fail again meanwhile are not read.
+
+    `parse` makes a message from SQS's. With `wait_seconds`, messages that arrive later are read, too, and an empty
+    queue is waited for.
+    """
+
+    def __init__(
+        self, queue: Resource, parse: Callable[[Mapping[str, Any]], H], client: Client, *, wait_seconds: int = 0
+    ) -> None:
+        self._sqs, self._parse, self._wait = client("sqs", queue), parse, wait_seconds
         self._url = self._sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
         self._until = datetime.now(tz=UTC)
-        self._held: dict[str, DeadLetter] = {}
+        self._held: dict[str, H] = {}
 
     def count(self) -> int:
         """Return the approximate number of messages in the queue."""
@@ -45,32 +70,42 @@ class QueueReader:
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
         return sum(int(attributes[name]) for name in names)
 
-    def receive(self, limit: int) -> list[DeadLetter]:
+    def receive(self, limit: int) -> list[H]:
         """Receive up to `limit` messages in queue order and hide them for HELD_SECONDS.
 
         In a FIFO queue the later messages of a message group are received only after the earlier ones are deleted.
         """
-        messages: list[DeadLetter] = []
+        messages: list[H] = []
         while len(messages) < limit:
             response = self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(10, limit - len(messages)),
                 VisibilityTimeout=HELD_SECONDS,
-                WaitTimeSeconds=WAIT_SECONDS,
+                WaitTimeSeconds=self._wait or WAIT_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
                 MessageAttributeNames=["All"],
             )
-            received = [dead_letter.parse(message, self._parsers) for message in response.get("Messages", [])]
+            received = [self._parse(message) for message in response.get("Messages", [])]
             # No message, or messages that were received more than HELD_SECONDS ago.
             if all(message.id in self._held for message in received):
                 break
             self._held |= {message.id: message for message in received}
-            messages += (message for message in received if message.sent < self._until)
+            messages += (message for message in received if self._wait or message.sent < self._until)
         return messages
 
-    def remove(self, message: DeadLetter) -> None:
+    def remove(self, message: H) -> None:
         """Delete a message that was sent. Otherwise the next redrive sends it again, and consumers recognise its id."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
+        self.forget(message)
+
+    def hide(self, message: H, seconds: int) -> None:
+        """Hide a message from other receivers for `seconds` from now."""
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds
+        )
+
+    def forget(self, message: H) -> None:
+        """Do not release the message. It can be received again when it is no longer hidden."""
         del self._held[message.id]
 
     def release(self) -> None:
@@ -127,19 +162,36 @@ class DeadLetterSource:
     """A queue or a state machine, its reader, and the target of its dead letters."""
 
     resource: Resource
-    reader: Callable[[Client], QueueReader | ExecutionReader]
+    reader: Callable[[Client], QueueReader[DeadLetter] | ExecutionReader]
     target: Callable[[Client], Target]
     noun: str = "message"
 
 
-_EVENT_PARSERS = (dead_letter.parse_failed_invocation, dead_letter.parse_rejected_event)
-_PARSERS: dict[tuple[str, str], tuple[Parser, ...]] = {
-    ("sqs", "dead-letters"): (dead_letter.parse_failed_task, dead_letter.parse_queued),
-    ("sqs", "undelivered"): (dead_letter.parse_undelivered,),
-    ("lambda", "dead-letters"): (dead_letter.parse_failed_invocation, dead_letter.parse_failed_task),
-    ("lambda", "undelivered"): (dead_letter.parse_notification,),
+@dataclass(frozen=True)
+class DeadLetterQueue:
+    """A queue with dead letters, of a subscriber or of the publish function.
+
+    `redrive` is the command that sends its messages back, or None: an HTTPS endpoint is no target.
+    """
+
+    resource: Resource
+    reader: Callable[[Client], QueueReader[DeadLetter]]
+    subscriber: str | None
+    origin: Origin
+    redrive: str | None
+
+
+_EVENTS: tuple[Parser, ...] = (dead_letter.parse_failed_invocation, dead_letter.parse_rejected_event)
+_DEAD_LETTERS: dict[str, tuple[Parser, ...]] = {
+    "sqs": (dead_letter.parse_failed_task, dead_letter.parse_queued),
+    "lambda": (dead_letter.parse_failed_invocation, dead_letter.parse_failed_task),
 }
-"""By the kind of the subscriber and the origin."""
+_UNDELIVERED: dict[str, tuple[Parser, ...]] = {
+    "sqs": (dead_letter.parse_undelivered,),
+    "lambda": (dead_letter.parse_notification,),
+    "https": (dead_letter.parse_undelivered,),
+}
+"""The forms of messages, by the kind of the subscriber."""
 
 
 def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origin) -> DeadLetterSource:
@@ -152,17 +204,12 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
     if subscriber is None:
         publisher = names.publisher
         target = partial(FunctionTarget, publisher.publish_function)
-        return _queue(publisher.dead_letter_queue, _EVENT_PARSERS, target)
+        return _queue(publisher.dead_letter_queue, _EVENTS, target)
     config = next((config for config in deployment.subscribers if config.name == subscriber), None)
     if config is None:
         known = ", ".join(names.subscribers)
         raise NoSuchSource(f"{subscriber!r} is not a subscriber of this deployment. Subscribers: {known}.")
     own = names.subscribers[subscriber]
-    if origin == "pipeline":
-        if config.kind == "https" or not config.pipeline:
-            raise NoSuchSource(f"{subscriber!r} does not start a pipeline. Remove --from pipeline.")
-        trigger = partial(FunctionTarget, own.pipeline_trigger_function)
-        return _queue(own.pipeline_trigger_dead_letter_queue, _EVENT_PARSERS, trigger)
     if origin == "executions":
         if own.application != "state_machine":
             raise NoSuchSource(f"{subscriber!r} has no state machine. Remove --from.")
@@ -172,20 +219,52 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
             target=partial(StateMachineTarget, own.state_machine),
             noun="unsuccessful execution",
         )
+    queues = _queues(config, own)
+    if origin == "pipeline" and origin not in queues:
+        raise NoSuchSource(f"{subscriber!r} does not start a pipeline. Remove --from pipeline.")
     if config.kind == "https":
         raise NoSuchSource(
             f"{subscriber!r} is of kind https. Its server must receive undelivered messages from "
             f"{own.undelivered_queue.name}."
         )
-    return _queue(
-        own.undelivered_queue if origin == "undelivered" else own.dead_letter_queue,
-        _PARSERS[config.kind, origin],
-        partial(FunctionTarget, own.consume_function) if config.kind == "lambda" else partial(QueueTarget, own.queue),
-    )
+    target: Callable[[Client], Target] = partial(QueueTarget, own.queue)
+    if origin == "pipeline":
+        target = partial(FunctionTarget, own.pipeline_trigger_function)
+    elif config.kind == "lambda":
+        target = partial(FunctionTarget, own.consume_function)
+    return _queue(*queues[origin], target)
+
+
+def _queues(config: SubscriberConfig, own: SubscriberNames) -> dict[Origin, tuple[Resource, tuple[Parser, ...]]]:
+    """Return a subscriber's queues with dead letters, and the forms of their messages."""
+    undelivered = own.undelivered_queue, _UNDELIVERED[config.kind]
+    if config.kind == "https":
+        return {"undelivered": undelivered}
+    queues: dict[Origin, tuple[Resource, tuple[Parser, ...]]] = {
+        "dead-letters": (own.dead_letter_queue, _DEAD_LETTERS[config.kind]),
+        "undelivered": undelivered,
+    }
+    return queues | ({"pipeline": (own.pipeline_trigger_dead_letter_queue, _EVENTS)} if config.pipeline else {})
+
+
+def dead_letter_queues(deployment: Deployment) -> Iterator[DeadLetterQueue]:
+    """Yield every queue of the deployment that can contain dead letters."""
+    names = Names(deployment)
+    queue = names.publisher.dead_letter_queue
+    yield DeadLetterQueue(queue, _reader(queue, _EVENTS), None, "dead-letters", "coatcheck redrive --publisher")
+    for config in deployment.subscribers:
+        for origin, (queue, parsers) in _queues(config, names.subscribers[config.name]).items():
+            options = "" if origin == "dead-letters" else f" --from {origin}"
+            redrive = f"coatcheck redrive --subscriber {config.name}{options}" if config.kind != "https" else None
+            yield DeadLetterQueue(queue, _reader(queue, parsers), config.name, origin, redrive)
+
+
+def _reader(queue: Resource, parsers: tuple[Parser, ...]) -> Callable[[Client], QueueReader[DeadLetter]]:
+    return partial(QueueReader[DeadLetter], queue, partial(dead_letter.parse, parsers=parsers))
 
 
 def _queue(queue: Resource, parsers: tuple[Parser, ...], target: Callable[[Client], Target]) -> DeadLetterSource:
-    return DeadLetterSource(resource=queue, reader=partial(QueueReader, queue, parsers), target=target)
+    return DeadLetterSource(resource=queue, reader=_reader(queue, parsers), target=target)
 
 
 def _dead_letter(execution: dict[str, Any]) -> DeadLetter:

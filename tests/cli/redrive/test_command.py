@@ -15,7 +15,7 @@ from claim_check import Dereferencer, Store
 from cli.main import main
 from cli.redrive import sources
 from cli.redrive.dead_letter import PERMANENT, REASON
-from tests.cli.redrive.conftest import Redrive
+from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, FakeLambda, Queue, client
 
 ROOT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cli.redrive.sources import BATCH, HELD_SECONDS, NOT_REDRIVABLE, WAIT_SECONDS
-from tests.cli.redrive.conftest import Redrive
+from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, WEST, FakeStates
 
 EXECUTIONS = ("--subscriber", "orders", "--from", "executions")

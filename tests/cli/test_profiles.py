@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from access.assembly import StackTemplate
-from cli.doctor import credentials
-from cli.doctor.credentials import find_callers
-from cli.profiles import Caller, ProfileError
+from cli import profiles
+from cli.profiles import Caller, ProfileClients, ProfileError, find_callers
 
-STACKS = [StackTemplate(name, name, account * 12, "us-east-1", {}) for name, account in (("a", "1"), ("b", "2"))]
+REGIONS = {"1" * 12: "us-east-1", "2" * 12: "us-east-1"}
 OF = {None: "1" * 12, "prod": "1" * 12, "orders": "2" * 12, "other": "9" * 12}
 CONFIG = """
 [profile sso]
@@ -31,14 +29,14 @@ def identities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         account = OF.get(profile, "2" * 12)
         return {account: Caller(profile, account, f"arn:aws:iam::{account}:root", None)}
 
-    monkeypatch.setattr(credentials, "callers", fake)
+    monkeypatch.setattr(profiles, "callers", fake)
     (tmp_path / "config").write_text(CONFIG)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
 
 
-def found(*profiles: str) -> tuple[dict[str, Any], list[str]]:
-    callers, findings = find_callers(profiles, STACKS)
-    return {account: caller.profile for account, caller in callers.items()}, [each.text for each in findings]
+def found(*names: str) -> tuple[dict[str, Any], list[str]]:
+    callers, problems = find_callers(names, REGIONS)
+    return {account: caller.profile for account, caller in callers.items()}, problems
 
 
 def test_profiles_are_assigned_by_their_accounts() -> None:
@@ -58,3 +56,12 @@ def test_useless_profiles_are_reported_and_skipped() -> None:
         "--profile 222222222222=prod: is of account 111111111111.",
         "--profile other: account 999999999999 has no stack of the deployment.",
     ]
+
+
+def test_session_of_the_role_itself_assumes_no_role() -> None:
+    """Applications run as the role, which may not assume itself."""
+    session = object()
+    caller = Caller(None, "1" * 12, f"arn:aws:sts::{'1' * 12}:assumed-role/publisher/i-0", session)
+    assert (
+        ProfileClients({caller.account: caller}).session(account=caller.account, region="", role="publisher") is session
+    )

@@ -1,0 +1,312 @@
+"""`coatcheck send`: files as messages, with the role of the publisher or of a sender."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Column
+
+import claim_check
+from claim_check import ClaimCheckError, PayloadTooLarge, Publisher
+from cli.cost import Route
+from cli.profiles import Caller, ProfileClients, ProfileError, callers
+from cli.redrive.dead_letter import printable
+from stacks.deployment import Deployment, Names, SenderNames
+from stacks.deployment.names import OUTBOX
+
+STDIN = "-"
+_NAME_CHARACTERS = 200
+_PART_BYTES, _PARTS = 16 * 2**20, 9_000
+"""Of an upload. S3 allows 10,000 parts."""
+_ACCEPTED: Mapping[Route, frozenset[str]] = {
+    "library": frozenset({"id", "attribute", "group"}),
+    "outbox": frozenset({"attribute"}),
+    "bus": frozenset({"source", "detail_type"}),
+}
+"""The options of each route."""
+
+_FAILURES = (ClaimCheckError, BotoCoreError, ClientError, OSError, ValueError, RecursionError)
+
+Progressed = Callable[[int], object]
+"""Called with the bytes that were sent so far."""
+
+
+class CannotSend(ValueError):
+    """The options and the credentials do not allow to send. The message names what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of a run, named as on the command line."""
+
+    route: Route | None = None
+    sender: str | None = None
+    id: str | None = None
+    attribute: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    source: str | None = None
+    detail_type: str | None = None
+
+
+class Sent(NamedTuple):
+    """A message that was sent, with the size and the SHA-256 (hex) of its payload. `key` is an upload's."""
+
+    message_id: str
+    bytes: int
+    sha256: str | None
+    key: str | None = None
+
+
+class Entry(NamedTuple):
+    """An entry point of the deployment, for the caller's account. `sender` is None for the publisher's own role."""
+
+    deployment: Deployment
+    names: Names
+    clients: ProfileClients
+    account: str
+    sender: SenderNames | None
+    options: Options
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The publisher's Region, and the role that sends."""
+        role = self.sender.role if self.sender else self.names.publisher.role
+        return {"account": self.account, "region": self.names.publisher.place.region, "role": role.name}
+
+    @property
+    def folder(self) -> str:
+        """The prefix of uploads. No sender can be named "publisher"."""
+        return self.sender.outbox if self.sender else f"{OUTBOX}publisher/"
+
+
+def send(deployment: Deployment, files: Sequence[str], options: Options, *, profile: str | None, as_json: bool) -> int:
+    """Send files in their order until one fails, and return the exit code. `-` is the standard input."""
+    run = options.id or str(uuid.uuid4())
+    ids = [run] if len(files) == 1 else [f"{run}-{number}" for number in range(1, len(files) + 1)]
+    left = list(files)
+    route: Route | None = None
+    try:
+        route, entry = _entry(deployment, options, profile)
+        send_one = _SENDERS[route](entry)
+        for file, message_id in zip(files, ids, strict=True):
+            with _progress(file) as progressed:
+                sent = send_one(file, message_id, progressed)
+            _show(file, route, sent, as_json=as_json)
+            del left[0]
+    except (CannotSend, ProfileError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (*_FAILURES, KeyboardInterrupt) as error:
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        print("Interrupted." if is_interrupt else f"{left[0]}: {error}", file=sys.stderr)
+        print(f"Not sent: {' '.join(left)}", file=sys.stderr)
+        if route == "library":
+            print(
+                f"To resume, repeat the command with --id {run}. Stored payloads are not sent again.", file=sys.stderr
+            )
+        return 130 if is_interrupt else 1
+    return 0
+
+
+def _entry(deployment: Deployment, options: Options, profile: str | None) -> tuple[Route, Entry]:
+    """Return the route and the entry point for the credentials.
+
+    Raises:
+        CannotSend: the options do not suit the credentials, or each other.
+        ProfileError: the profile has no valid credentials.
+    """
+    names = Names(deployment)
+    (caller,) = callers([profile] if profile else [], region=deployment.publisher.region).values()
+    sender = _sender(names, caller, options.sender)
+    route: Route = options.route or ("outbox" if sender else "library")
+    if sender and route == "library":
+        raise CannotSend("--route library: is for the publisher's account. Use --route outbox or bus.")
+    if not sender and route == "bus":
+        raise CannotSend("--route bus: is for a sender's account. Give a --profile or --sender.")
+    given = {name for name in _ACCEPTED["library"] | _ACCEPTED["bus"] if getattr(options, name)}
+    if refused := sorted(given - _ACCEPTED[route]):
+        accepted = ", ".join(map(_flag, sorted(_ACCEPTED[route])))
+        raise CannotSend(f"{_flag(refused[0])}: --route {route} accepts {accepted}.")
+    if route == "bus" and len(given) < len(_ACCEPTED["bus"]):
+        raise CannotSend("--route bus: give --source and --detail-type.")
+    if route == "library" and deployment.publisher.fifo and not options.group:
+        raise CannotSend("--group: is missing. publisher.fifo = true needs the message group.")
+    if route == "outbox" and deployment.publisher.offload == "never":
+        raise CannotSend('--route outbox: publisher.offload = "never" refuses uploads. Use another route.')
+    return route, Entry(deployment, names, ProfileClients({caller.account: caller}), caller.account, sender, options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _sender(names: Names, caller: Caller, wanted: str | None) -> SenderNames | None:
+    """Return the sender of the caller's account, or None for the publisher's account."""
+    own = {name: sender for name, sender in names.senders.items() if sender.place.account == caller.account}
+    if wanted in own:
+        return own[wanted]
+    if wanted:
+        raise CannotSend(f"--sender {wanted}: is no sender in account {caller.account}, which {caller.name} belong to.")
+    if caller.account == names.publisher.place.account:
+        return None
+    if len(own) == 1:
+        return next(iter(own.values()))
+    if own:
+        raise CannotSend(f"account {caller.account} has several senders. Give --sender: {', '.join(own)}.")
+    accounts = [names.publisher.place.account, *(sender.place.account for sender in names.senders.values())]
+    raise CannotSend(
+        f"{caller.name}: account {caller.account} does not send in this deployment. "
+        f"Give a --profile of {' or '.join(dict.fromkeys(accounts))}."
+    )
+
+
+def _library(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
+    names, settings, options = entry.names.publisher, entry.deployment.publisher, entry.options
+    publisher = Publisher(
+        topic_arn=names.topic.arn,
+        store=names.store,
+        threshold=settings.maximum_message_bytes,
+        offload=settings.offload,
+        sns=entry.clients.client("sns", **entry.place),
+        s3=entry.clients.session(**entry.place),
+    )
+
+    def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
+        name = {} if file == STDIN else {"file": printable(Path(file).name, _NAME_CHARACTERS)}
+        published = publisher.publish(
+            sys.stdin.buffer if file == STDIN else Path(file),
+            message_id=message_id,
+            attributes={**name, **options.attribute},
+            group_id=options.group,
+            progress=progressed,
+        )
+        return Sent(published.message_id, published.size, published.sha256)
+
+    return send_one
+
+
+def _outbox(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
+    names, maximum = entry.names.publisher, entry.deployment.publisher.outbox.maximum_bytes
+    s3: Any = entry.clients.client("s3", **entry.place)
+    responses: list[dict[str, Any]] = []
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        s3.meta.events.register(f"after-call.s3.{operation}", lambda parsed, **_: responses.append(parsed))
+
+    def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
+        size = 0 if file == STDIN else Path(file).stat().st_size
+        if size > maximum:
+            raise PayloadTooLarge(f"it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}")
+        key = f"{entry.folder}{message_id if file == STDIN else Path(file).name}"
+        with _opened(file) as source:
+            s3.upload_fileobj(
+                source,
+                names.payload_bucket.bucket.name,
+                key,
+                ExtraArgs={"ExpectedBucketOwner": names.place.account, "Metadata": dict(entry.options.attribute)},
+                Config=TransferConfig(multipart_chunksize=max(_PART_BYTES, size // _PARTS)),
+                Callback=lambda count: progressed(source.advance(count)),
+            )
+        version = responses[-1]["VersionId"]
+        return Sent(claim_check.upload_id(key, version), source.bytes, source.sha256, key)
+
+    return send_one
+
+
+def _bus(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
+    publisher, options = entry.names.publisher, entry.options
+    events, s3 = entry.clients.client("events", **entry.place), entry.clients.session(**entry.place)
+
+    def send_one(file: str, _: str, progressed: Progressed) -> Sent:
+        with _opened(file) as source:
+            detail = json.loads(source.read())
+        sent = claim_check.send(
+            bus=publisher.event_bus.arn,
+            outbox=f"s3://{publisher.payload_bucket.bucket.name}/{entry.folder}",
+            source=str(options.source),
+            detail_type=str(options.detail_type),
+            detail=detail,
+            events=events,
+            s3=s3,
+        )
+        # The payload, as the library and the publish function write it.
+        payload = json.dumps(detail, separators=(",", ":"), ensure_ascii=False).encode()
+        progressed(len(payload))
+        return Sent(sent.message_id, len(payload), hashlib.sha256(payload).hexdigest(), sent.key)
+
+    return send_one
+
+
+_SENDERS: Mapping[Route, Callable[[Entry], Callable[[str, str, Progressed], Sent]]] = {
+    "library": _library,
+    "outbox": _outbox,
+    "bus": _bus,
+}
+
+
+class _Source:
+    """A file that is read once, in order, with its size and digest. It has no `seek`: nothing is read twice."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self.bytes = self._sent = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._digest.update(data)
+        self.bytes += len(data)
+        return data
+
+    def advance(self, count: int) -> int:
+        """Return the bytes that were sent, with `count` more."""
+        self._sent += count
+        return self._sent
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[_Source]:
+    if file == STDIN:
+        yield _Source(sys.stdin.buffer)
+        return
+    with Path(file).open("rb") as opened:
+        yield _Source(opened)
+
+
+@contextmanager
+def _progress(file: str) -> Iterator[Progressed]:
+    """Show a bar on the terminal of the standard error, if it is one."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(20),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True, disable=not console.is_terminal) as progress:
+        total = None if file == STDIN else Path(file).stat().st_size
+        task = progress.add_task(printable(file, _NAME_CHARACTERS), total=total)
+        yield lambda count: progress.update(task, completed=count)
+
+
+def _show(file: str, route: Route, sent: Sent, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"file": file, "route": route, **sent._asdict()}, ensure_ascii=False), flush=True)
+        return
+    print(f"{printable(file, _NAME_CHARACTERS)}: sent {sent.bytes:,} bytes by {route}")
+    print(f"  id      {sent.message_id}")
+    print(f"  sha256  {sent.sha256}", flush=True)
