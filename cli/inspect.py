@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import typer
@@ -31,7 +32,9 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 }
 """What happened to the messages of a queue, and the section of the runbook."""
 REASONS, FAILED_TASKS = "reasons-and-remedies", "failed-tasks"
-_REASON_CHARACTERS, _NAME_CHARACTERS = 600, 200
+_NOUNS = {"reason": "reason", "message": "message_id", "sender": "sender", "upload": "upload", "to do": "remedy"}
+_CHARACTERS = 600
+"""Of a text that a sender can have written."""
 
 
 class Contents(NamedTuple):
@@ -40,24 +43,6 @@ class Contents(NamedTuple):
     message_id: str | None = None
     sender: str | None = None
     upload: str | None = None
-
-
-class Entry(NamedTuple):
-    """A dead letter, the message in it, the remedy, and the section of the runbook."""
-
-    letter: DeadLetter
-    contents: Contents
-    remedy: str
-    section: str
-
-
-class Inspection(NamedTuple):
-    """A queue, its approximate number of messages, and the first of them; or why it was not read."""
-
-    queue: DeadLetterQueue
-    count: int = 0
-    entries: Sequence[Entry] = ()
-    problem: str | None = None
 
 
 def contents(letter: DeadLetter, dereferencer: Dereferencer) -> Contents:
@@ -102,22 +87,6 @@ def _sent(message_id: str, attributes: Mapping[str, object]) -> Contents:
     return Contents(message_id, ", ".join(sender) or None, str(upload) if upload else None)
 
 
-def entry(letter: DeadLetter, queue: DeadLetterQueue, dereferencer: Dereferencer) -> Entry:
-    """Return a dead letter with the remedy for its reason."""
-    section = SECTIONS["undelivered"][1] if queue.origin == "undelivered" else REASONS
-    if letter.kept_because:
-        remedy = letter.kept_because.removeprefix("not sent: ")
-        section = FAILED_TASKS if letter.kept_because == FAILED_TASK else section
-    elif letter.kind in PERMANENT:
-        remedy = PERMANENT[letter.kind]
-    elif queue.redrive:
-        remedy = f"{REPAIRABLE.get(letter.kind, 'fix the cause.')} Then run: {queue.redrive}"
-    else:
-        remedy = f"let the server of {queue.subscriber} receive it from the queue"
-    found = (text and printable(text, _NAME_CHARACTERS) for text in contents(letter, dereferencer))
-    return Entry(letter, Contents(*found), f"{remedy[0].upper()}{remedy[1:]}", section)
-
-
 def inspect(
     deployment: Deployment,
     *,
@@ -141,48 +110,57 @@ def inspect(
     callers, problems = find_callers(profiles, {each.resource.account: each.resource.region for each in queues})
     for text in problems:
         print(text, file=sys.stderr)
-    link = f"{deployment.operations.runbook or RUNBOOK}#".__add__
-    inspector = _Inspector(ProfileClients(callers), Dereferencer(stores=[Names(deployment).publisher.store]))
+    inspector = _Inspector(deployment, ProfileClients(callers))
     if delete:
-        return _delete(inspector, queues, delete, link, confirm=confirm)
+        try:
+            return inspector.delete(queues, delete, confirm=confirm)
+        except (BotoCoreError, ClientError) as error:
+            print(f"Nothing was deleted: {error}", file=sys.stderr)
+            return 1
     found = [inspector.read(queue, limit) for queue in queues]
     if as_json:
-        print(json.dumps([_as_dict(each, link) for each in found], indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _show(found, link)
-        if any(each.entries for each in found):
-            print("Delete one with its id: coatcheck inspect --delete ID")
-    return int(bool(problems) or any(each.problem for each in found))
+        _show(found)
+    return int(bool(problems) or any(each["problem"] for each in found))
 
 
 class _Inspector:
-    def __init__(self, clients: ProfileClients, dereferencer: Dereferencer) -> None:
-        self._clients, self._dereferencer = clients, dereferencer
+    """Reads queues. A queue and a dead letter are dictionaries, as in the command's JSON."""
 
-    def read(self, queue: DeadLetterQueue, limit: int) -> Inspection:
-        """Return the first dead letters of a queue. They stay there."""
+    def __init__(self, deployment: Deployment, clients: ProfileClients) -> None:
+        self._clients = clients
+        self._runbook = deployment.operations.runbook or RUNBOOK
+        self._dereferencer = Dereferencer(stores=[Names(deployment).publisher.store])
+
+    def read(self, queue: DeadLetterQueue, limit: int) -> dict[str, Any]:
+        """Return a queue with its first dead letters, which stay there, or with the reason why it was not read."""
         account = queue.resource.account
         if not self._clients.reaches(account):
-            return Inspection(queue, problem=f"not read: no credentials of {account}. Give --profile {account}=NAME.")
+            problem = f"not read: no credentials of {account}. Give --profile {account}=NAME."
+            return self._queue(queue, problem=problem)
         try:
             with self._reader(queue) as reader:
-                found = [entry(letter, queue, self._dereferencer) for letter in reader.receive(limit)]
-                return Inspection(queue, max(reader.count(), len(found)), found)
+                letters = reader.receive(limit)
+                return self._queue(queue, max(reader.count(), len(letters)), letters)
         except (BotoCoreError, ClientError) as error:
-            return Inspection(queue, problem=f"not read: {error}")
+            return self._queue(queue, problem=f"not read: {error}")
 
-    def remove(self, queue: DeadLetterQueue, letter_id: str, confirmed: Callable[[Inspection], bool]) -> bool | None:
-        """Delete a dead letter if it is confirmed. Return whether it was deleted, or None if it is not in the queue."""
-        if not self._clients.reaches(queue.resource.account):
-            return None
-        with self._reader(queue) as reader:
-            while letters := reader.receive(BATCH):
-                for letter in letters:
-                    if letter.id == letter_id:
-                        if deleted := confirmed(Inspection(queue, 1, [entry(letter, queue, self._dereferencer)])):
-                            reader.remove(letter)
-                        return deleted
-        return None
+    def delete(self, queues: Sequence[DeadLetterQueue], letter_id: str, *, confirm: bool) -> int:
+        """Show a dead letter and delete it. Return the exit code."""
+        for queue in (each for each in queues if self._clients.reaches(each.resource.account)):
+            with self._reader(queue) as reader:
+                while letters := reader.receive(BATCH):
+                    for letter in (each for each in letters if each.id == letter_id):
+                        _show([self._queue(queue, 1, [letter])])
+                        if confirm and not typer.confirm("Delete it? Its receiver then never gets the message."):
+                            print("Nothing was deleted.")
+                            return 1
+                        reader.remove(letter)
+                        print(f"Deleted from {queue.resource.name}.")
+                        return 0
+        print(f"{letter_id}: is not in a queue that was read. `coatcheck inspect` prints the ids.", file=sys.stderr)
+        return 1
 
     @contextmanager
     def _reader(self, queue: DeadLetterQueue) -> Iterator[QueueReader[DeadLetter]]:
@@ -194,78 +172,61 @@ class _Inspector:
         finally:
             reader.release()
 
-
-def _delete(
-    inspector: _Inspector,
-    queues: Sequence[DeadLetterQueue],
-    letter_id: str,
-    link: Callable[[str], str],
-    *,
-    confirm: bool,
-) -> int:
-    def confirmed(found: Inspection) -> bool:
-        _show([found], link)
-        return not confirm or typer.confirm("Delete it? Its receiver then never gets the message.")
-
-    for queue in queues:
-        deleted = inspector.remove(queue, letter_id, confirmed)
-        if deleted is not None:
-            print(f"Deleted from {queue.resource.name}." if deleted else "Nothing was deleted.")
-            return int(not deleted)
-    print(f"{letter_id}: is not in a queue that was read. `coatcheck inspect` prints the ids.", file=sys.stderr)
-    return 1
-
-
-def _as_dict(found: Inspection, link: Callable[[str], str]) -> dict[str, Any]:
-    queue = found.queue
-    return {
-        "queue": queue.resource.name,
-        "account": queue.resource.account,
-        "region": queue.resource.region,
-        "subscriber": queue.subscriber,
-        "origin": queue.origin,
-        "messages": found.count,
-        "problem": found.problem,
-        "dead_letters": [
-            {
-                "id": letter.id,
-                "sent": letter.sent.isoformat(),
-                "reason": printable(letter.reason, _REASON_CHARACTERS),
-                **each._asdict(),
-                "remedy": remedy,
-                "runbook": link(section),
-            }
-            for letter, each, remedy, section in found.entries
-        ],
-    }
-
-
-def _show(inspections: Sequence[Inspection], link: Callable[[str], str]) -> None:
-    console = Console(highlight=False, emoji=False, markup=False)
-    for queue, count, entries, problem in inspections:
-        of = "" if len(entries) == count else f", the first {len(entries)} are shown"
-        state = problem or f"{count} {'message' if count == 1 else 'messages'}{of}"
-        place = f"{queue.resource.name} ({queue.resource.region}, {queue.resource.account})"
-        console.print(f"{place}: {state}", style="bold" if entries else "")
-        if not entries:
-            continue
+    def _queue(
+        self, queue: DeadLetterQueue, count: int = 0, letters: Sequence[DeadLetter] = (), problem: str | None = None
+    ) -> dict[str, Any]:
         text, section = SECTIONS[queue.origin if queue.subscriber else "publisher"]
-        console.print(f"  {text.format(queue.subscriber)}\n  {link(section)}", soft_wrap=True)
-        for letter, (message_id, sender, upload), remedy, section in entries:
+        return {
+            "queue": queue.resource.name,
+            "account": queue.resource.account,
+            "region": queue.resource.region,
+            "problem": problem,
+            "messages": count,
+            "what": text.format(queue.subscriber),
+            "runbook": f"{self._runbook}#{section}",
+            "dead_letters": [self._letter(letter, queue, section) for letter in letters],
+        }
+
+    def _letter(self, letter: DeadLetter, queue: DeadLetterQueue, section: str) -> dict[str, Any]:
+        section = section if queue.origin == "undelivered" else REASONS
+        if letter.kept_because:
+            remedy = letter.kept_because.removeprefix("not sent: ")
+            section = FAILED_TASKS if letter.kept_because == FAILED_TASK else section
+        elif letter.kind in PERMANENT:
+            remedy = PERMANENT[letter.kind]
+        elif queue.redrive:
+            remedy = f"{REPAIRABLE.get(letter.kind, 'fix the cause.')} Then run: {queue.redrive}"
+        else:
+            remedy = f"let the server of {queue.subscriber} receive it from the queue"
+        texts = {"reason": letter.reason, **contents(letter, self._dereferencer)._asdict()}
+        return {
+            "id": letter.id,
+            "sent": letter.sent.isoformat(),
+            **{name: text and printable(text, _CHARACTERS) for name, text in texts.items()},
+            "remedy": f"{remedy[0].upper()}{remedy[1:]}",
+            "runbook": f"{self._runbook}#{section}",
+        }
+
+
+def _show(queues: Sequence[Mapping[str, Any]]) -> None:
+    console = Console(highlight=False, emoji=False, markup=False)
+    for queue in queues:
+        letters, count = queue["dead_letters"], queue["messages"]
+        shown = "" if len(letters) == count else f", the first {len(letters)} are shown"
+        state = queue["problem"] or f"{count} {'message' if count == 1 else 'messages'}{shown}"
+        place = f"{queue['queue']} ({queue['region']}, {queue['account']})"
+        console.print(f"{place}: {state}", style="bold" if letters else "")
+        if letters:
+            console.print(f"  {queue['what']}\n  {queue['runbook']}\n", soft_wrap=True)
+        for letter in letters:
             grid = Table.grid(padding=(0, 2, 0, 0))
             grid.add_column(no_wrap=True)
             grid.add_column(overflow="fold")
-            reason = printable(letter.reason, _REASON_CHARACTERS)
-            for noun, value in (
-                ("reason", reason),
-                ("message", message_id),
-                ("sender", sender),
-                ("upload", upload),
-                ("to do", remedy),
-            ):
-                if value:
-                    grid.add_row(noun, Text(value))
-            console.print(f"\n  {letter.id}  {age(letter.sent)}", style="bold")
+            for noun, name in _NOUNS.items():
+                if letter[name]:
+                    grid.add_row(noun, Text(letter[name]))
+            console.print(f"  {letter['id']}  {age(datetime.fromisoformat(letter['sent']))}", style="bold")
             console.print(Padding(grid, (0, 0, 0, 4), expand=False))
-            console.print(f"    {link(section)}", soft_wrap=True)
-        console.print()
+            console.print(f"    {letter['runbook']}\n", soft_wrap=True)
+    if any(queue["dead_letters"] for queue in queues):
+        console.print("Delete one with its id: coatcheck inspect --delete ID")

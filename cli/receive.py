@@ -178,7 +178,7 @@ def _show(path: Path, message: Message, digest: Digest, *, as_json: bool) -> Non
         }
         entry = {"file": str(path), "message_id": message.id, "bytes": digest.size, "sha256": digest.sha256}
         proved = {"declared_sha256": message.sha256, "attributes": attributes}
-        print(json.dumps(entry | proved, ensure_ascii=False), flush=True)
+        print(json.dumps(entry | proved), flush=True)
         return
     print(f"{path}: {digest.size:,} bytes")
     print(f"  sha256  {digest.sha256}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -23,7 +24,7 @@ from claim_check import ClaimCheckError, PayloadTooLarge, Publisher
 from cli.cost import Route
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.redrive.dead_letter import printable
-from stacks.deployment import Deployment, Names, SenderNames
+from stacks.deployment import Deployment, Names, PublisherNames, SenderNames
 from stacks.deployment.names import OUTBOX
 
 STDIN = "-"
@@ -69,26 +70,19 @@ class Sent(NamedTuple):
     key: str | None = None
 
 
-class Entry(NamedTuple):
-    """An entry point of the deployment, for the caller's account. `sender` is None for the publisher's own role."""
+Send = Callable[[str, str, Progressed], Sent]
+"""Sends a file, under an id if it is sent by the library."""
+
+
+class EntryPoint(NamedTuple):
+    """An entry point: the deployment, the role that sends, the prefix of its uploads, and the options."""
 
     deployment: Deployment
-    names: Names
+    names: PublisherNames
     clients: ProfileClients
-    account: str
-    sender: SenderNames | None
+    role: Mapping[str, str]
+    folder: str
     options: Options
-
-    @property
-    def place(self) -> dict[str, str]:
-        """The publisher's Region, and the role that sends."""
-        role = self.sender.role if self.sender else self.names.publisher.role
-        return {"account": self.account, "region": self.names.publisher.place.region, "role": role.name}
-
-    @property
-    def folder(self) -> str:
-        """The prefix of uploads. No sender can be named "publisher"."""
-        return self.sender.outbox if self.sender else f"{OUTBOX}publisher/"
 
 
 def send(deployment: Deployment, files: Sequence[str], options: Options, *, profile: str | None, as_json: bool) -> int:
@@ -111,7 +105,7 @@ def send(deployment: Deployment, files: Sequence[str], options: Options, *, prof
     except (*_FAILURES, KeyboardInterrupt) as error:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         print("Interrupted." if is_interrupt else f"{left[0]}: {error}", file=sys.stderr)
-        print(f"Not sent: {' '.join(left)}", file=sys.stderr)
+        print(f"Not sent: {shlex.join(left)}", file=sys.stderr)
         if route == "library":
             print(
                 f"To resume, repeat the command with --id {run}. Stored payloads are not sent again.", file=sys.stderr
@@ -120,7 +114,7 @@ def send(deployment: Deployment, files: Sequence[str], options: Options, *, prof
     return 0
 
 
-def _entry(deployment: Deployment, options: Options, profile: str | None) -> tuple[Route, Entry]:
+def _entry(deployment: Deployment, options: Options, profile: str | None) -> tuple[Route, EntryPoint]:
     """Return the route and the entry point for the credentials.
 
     Raises:
@@ -145,7 +139,15 @@ def _entry(deployment: Deployment, options: Options, profile: str | None) -> tup
         raise CannotSend("--group: is missing. publisher.fifo = true needs the message group.")
     if route == "outbox" and deployment.publisher.offload == "never":
         raise CannotSend('--route outbox: publisher.offload = "never" refuses uploads. Use another route.')
-    return route, Entry(deployment, names, ProfileClients({caller.account: caller}), caller.account, sender, options)
+    role = sender.role if sender else names.publisher.role
+    return route, EntryPoint(
+        deployment,
+        names.publisher,
+        ProfileClients({caller.account: caller}),
+        {"account": caller.account, "region": deployment.publisher.region, "role": role.name},
+        sender.outbox if sender else f"{OUTBOX}publisher/",  # no sender can have this name
+        options,
+    )
 
 
 def _flag(name: str) -> str:
@@ -172,15 +174,15 @@ def _sender(names: Names, caller: Caller, wanted: str | None) -> SenderNames | N
     )
 
 
-def _library(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
-    names, settings, options = entry.names.publisher, entry.deployment.publisher, entry.options
+def _library(entry: EntryPoint) -> Send:
+    names, settings, options = entry.names, entry.deployment.publisher, entry.options
     publisher = Publisher(
         topic_arn=names.topic.arn,
         store=names.store,
         threshold=settings.maximum_message_bytes,
         offload=settings.offload,
-        sns=entry.clients.client("sns", **entry.place),
-        s3=entry.clients.session(**entry.place),
+        sns=entry.clients.client("sns", **entry.role),
+        s3=entry.clients.session(**entry.role),
     )
 
     def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
@@ -197,9 +199,9 @@ def _library(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
     return send_one
 
 
-def _outbox(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
-    names, maximum = entry.names.publisher, entry.deployment.publisher.outbox.maximum_bytes
-    s3: Any = entry.clients.client("s3", **entry.place)
+def _outbox(entry: EntryPoint) -> Send:
+    names, maximum = entry.names, entry.deployment.publisher.outbox.maximum_bytes
+    s3: Any = entry.clients.client("s3", **entry.role)
     responses: list[dict[str, Any]] = []
     for operation in ("PutObject", "CompleteMultipartUpload"):
         s3.meta.events.register(f"after-call.s3.{operation}", lambda parsed, **_: responses.append(parsed))
@@ -209,7 +211,8 @@ def _outbox(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
         if size > maximum:
             raise PayloadTooLarge(f"it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}")
         key = f"{entry.folder}{message_id if file == STDIN else Path(file).name}"
-        with _opened(file) as source:
+        with _opened(file) as opened:
+            source = _Source(opened)
             s3.upload_fileobj(
                 source,
                 names.payload_bucket.bucket.name,
@@ -224,13 +227,13 @@ def _outbox(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
     return send_one
 
 
-def _bus(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
-    publisher, options = entry.names.publisher, entry.options
-    events, s3 = entry.clients.client("events", **entry.place), entry.clients.session(**entry.place)
+def _bus(entry: EntryPoint) -> Send:
+    publisher, options = entry.names, entry.options
+    events, s3 = entry.clients.client("events", **entry.role), entry.clients.session(**entry.role)
 
     def send_one(file: str, _: str, progressed: Progressed) -> Sent:
-        with _opened(file) as source:
-            detail = json.loads(source.read())
+        with _opened(file) as opened:
+            detail = json.load(opened)
         sent = claim_check.send(
             bus=publisher.event_bus.arn,
             outbox=f"s3://{publisher.payload_bucket.bucket.name}/{entry.folder}",
@@ -248,7 +251,7 @@ def _bus(entry: Entry) -> Callable[[str, str, Progressed], Sent]:
     return send_one
 
 
-_SENDERS: Mapping[Route, Callable[[Entry], Callable[[str, str, Progressed], Sent]]] = {
+_SENDERS: Mapping[Route, Callable[[EntryPoint], Send]] = {
     "library": _library,
     "outbox": _outbox,
     "bus": _bus,
@@ -278,13 +281,8 @@ class _Source:
         return self._digest.hexdigest()
 
 
-@contextmanager
-def _opened(file: str) -> Iterator[_Source]:
-    if file == STDIN:
-        yield _Source(sys.stdin.buffer)
-        return
-    with Path(file).open("rb") as opened:
-        yield _Source(opened)
+def _opened(file: str) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb")
 
 
 @contextmanager
@@ -305,7 +303,7 @@ def _progress(file: str) -> Iterator[Progressed]:
 
 def _show(file: str, route: Route, sent: Sent, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"file": file, "route": route, **sent._asdict()}, ensure_ascii=False), flush=True)
+        print(json.dumps({"file": file, "route": route, **sent._asdict()}), flush=True)
         return
     print(f"{printable(file, _NAME_CHARACTERS)}: sent {sent.bytes:,} bytes by {route}")
     print(f"  id      {sent.message_id}")

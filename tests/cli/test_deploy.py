@@ -1,6 +1,5 @@
 """The commands of a deployment: their order, their profiles, and what follows a failure."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,8 +40,8 @@ def deploy(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
             commands.append(command)
             return SimpleNamespace(returncode=int(fails in command))
 
-        with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit_:
-            patch.setattr(subprocess, "run", started)
+        monkeypatch.setattr(module.subprocess, "run", started)
+        with pytest.raises(SystemExit) as exit_:
             main(["deploy", *arguments])
         assert isinstance(exit_.value.code, int)
         return exit_.value.code, "".join(capfd.readouterr()), commands

@@ -135,7 +135,7 @@ def test_follow_receives_later_messages_until_an_interrupt(
             POLLED,
             "has no queue, or its consume function polls it. Queues to receive from: service.",
         ),
-        ("--subscriber nobody", POLLED, "--subscriber nobody: is no subscriber."),
+        ("--subscriber unknown", POLLED, "--subscriber unknown: is no subscriber."),
         ("", DEPLOYMENT, 'Only a subscriber with kind = "sqs" and application = "queue" has one.'),
         ("", POLLED.replace(ACCOUNT, "2" * 12), "coatcheck-service is in account 222222222222, but the default"),
         ("--keep --follow", POLLED, "give either --keep or --follow"),

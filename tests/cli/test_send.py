@@ -159,7 +159,7 @@ OTHER = POLLED.replace(ACCOUNT, "222222222222")
 @pytest.mark.parametrize(
     ("arguments", "changed", "expected"),
     [
-        ("--sender nobody", POLLED, "--sender nobody: is no sender in account 123456789012"),
+        ("--sender unknown", POLLED, "--sender unknown: is no sender in account 123456789012"),
         ("--route bus", POLLED, "--route bus: is for a sender's account."),
         ("--route library --sender shop", POLLED, "--route library: is for the publisher's account."),
         ("--route bus --sender shop --source a", POLLED, "--route bus: give --source and --detail-type."),

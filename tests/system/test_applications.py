@@ -1,6 +1,7 @@
 """Each pair of transport and application, with own code that reads, fails, and refuses a payload for good."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -11,10 +12,12 @@ import pytest
 
 from claim_check import Dereferencer, Publisher
 from cli.scenario.memory import read_bytes
+from local import accounts
 from local.world import World
 from shared.handoff import HandOff
 from stacks.deployment import Deployment, Names, SubscriberNames, parse_messaging
 from tests.local.support import Account, eventually
+from tests.system.support import coatcheck
 from tests.templates import ROOT, assembly
 
 OWN_CODE = """
@@ -51,6 +54,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
         subscriber.pop("reader_principals", None)  # the account's administrator assumes the role
     del example["subscribers"][1]["code"]
     others["subscribers"] += example["subscribers"]
+    others["senders"] = example["senders"]
     return parse_messaging(others, ROOT / "deployments" / "applications.toml")
 
 
@@ -203,3 +207,57 @@ def _assert_dead_lettered(deployed: Deployed, name: str, text: str, reason: str,
 
     eventually(lambda: logged() >= attempts, 60)  # the last attempt's log appears after its dead letter
     assert logged() == attempts
+
+
+def test_files_are_exchanged_with_profiles(deployed: Deployed, tmp_path: Path) -> None:
+    """`coatcheck send`, `receive` and `inspect`, as users of three accounts run them."""
+    file, config, scan, received = (tmp_path / name for name in ("prod.toml", "config", "scan.tiff", "received"))
+    text = (ROOT / "deployments" / "applications.toml").read_text().replace('"../', f'"{ROOT}/')
+    shop = '[[senders]]\nname = "shop"\naccount = "444444444444"\n'
+    file.write_text(re.sub("reader_principals.*", "", text) + shop)
+    profiles = {"publisher": "1" * 12, "service": "2" * 12, "reports": "3" * 12, "shop": "4" * 12}
+    config.write_text(accounts.profiles(deployed.world.emulator, profiles))
+    scan.write_bytes(b"\x00never" * 100_000)
+
+    def run(command: str, *options: str | Path, stdin: str = "", code: int = 0) -> list[Any]:
+        arguments = (command, "--deployment", file, "--json", *options)
+        done = coatcheck(deployed.world.emulator, config, *arguments, stdin=stdin)
+        assert done.returncode == code, done.stderr
+        return list(json.loads(done.stdout) if command == "inspect" else map(json.loads, done.stdout.splitlines()))
+
+    (by_library,) = run("send", scan, "--profile", "publisher", "--attribute", "kind=scan")
+    (by_outbox,) = run("send", "-", "--profile", "shop", stdin="never from a sender")
+    wanted = {each["message_id"]: each["sha256"] for each in (by_library, by_outbox)}
+    found: dict[str, Any] = {}
+
+    def arrived() -> bool:
+        found.update(
+            {each["message_id"]: each for each in run("receive", "--profile", "service", "--output", received)}
+        )
+        return wanted.keys() <= found.keys()
+
+    eventually(arrived, SECONDS)
+    assert {name: found[name]["sha256"] for name in wanted} == wanted
+    assert (received / by_library["message_id"]).read_bytes() == scan.read_bytes()
+    assert found[by_library["message_id"]]["attributes"] == {"file": "scan.tiff", "kind": "scan"}
+
+    def dead() -> dict[str, Any]:
+        queues = run("inspect", "--profile", "service", "--profile", "reports", code=1)  # without the publisher's
+        return {
+            letter["message_id"]: letter
+            for queue in queues
+            for letter in queue["dead_letters"]
+            if queue["queue"] == "coatcheck-texts-dead-letters"
+        }
+
+    letter = eventually(lambda: dead().get(by_outbox["message_id"]), SECONDS)
+    assert letter is not None
+    assert letter["reason"].startswith("PayloadRejected: not a text for us")
+    assert (letter["sender"], letter["upload"]) == (
+        "shop, account 444444444444",
+        by_outbox["key"].removeprefix("outbox/"),
+    )
+    config_options = ("--profile", "service", "--delete", letter["id"], "--yes")
+    done = coatcheck(deployed.world.emulator, config, "inspect", "--deployment", file, *config_options)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Deleted from coatcheck-texts-dead-letters.")
+    assert by_outbox["message_id"] not in dead()

@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,8 +20,7 @@ from local.accounts import credentials
 from local.world import World
 from stacks.deployment import Names, Place, load_messaging
 from tests.local.support import Account, eventually
-from tests.system.support import EXAMPLE_WITH_LANDING
-from tests.templates import ROOT
+from tests.system.support import EXAMPLE_WITH_LANDING, coatcheck
 
 MEMORY_MB = 160
 PAYLOAD_BYTES = 11 * 2**20
@@ -148,24 +144,10 @@ class Verification:
                 f"[profile publisher]\nrole_arn = {arn}\nsource_profile = publisher-root\n",
             )
         )
-        variables = credentials(emulator, "000000000000", "us-east-1") | {"AWS_CONFIG_FILE": str(config)}
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            del variables[name]
         options = [option for profile in profiles for option in ("--profile", profile)]
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", "from cli.main import main; main()", "verify"),
-                *("--deployment", str(demo.file), *options, "--report", str(self.file)),
-            ],
-            env=os.environ | variables | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"},
-            cwd=folder,
-            input=answer,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        self.exit_code, self.output = done.returncode, done.stdout
+        file = ("--deployment", demo.file, "--report", self.file)
+        done = coatcheck(emulator, config, "verify", *file, *options, stdin=answer)
+        self.exit_code, self.output = done.returncode, done.stdout + done.stderr
 
     @property
     def report(self) -> dict[str, Any]:
