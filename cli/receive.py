@@ -72,7 +72,7 @@ def receive(
         print(error, file=sys.stderr)
         return 2
     except (BotoCoreError, ClientError) as error:
-        print(f"{error}\nOnly the role {names.reader_role.name} may read the queue and its payloads.", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     console, received, failed = Console(stderr=True), 0, 0
     try:
@@ -141,13 +141,20 @@ def _open(names: SubscriberNames, profile: str | None, *, follow: bool) -> tuple
             "Give another --profile."
         )
     clients = ProfileClients({caller.account: caller})
+    try:
+        session = clients.session(account=caller.account, **place)
+    except ClientError as error:
+        role = names.reader_role.name
+        raise CannotReceive(
+            f"{error}\n{caller.name}: must be allowed to assume the role {role}, which reads."
+        ) from None
     reader = QueueReader(
         names.queue,
         Record.of,
         lambda service, _: clients.client(service, account=caller.account, **place),
         wait_seconds=_LONG_POLL_SECONDS if follow else 0,
     )
-    return reader, Dereferencer(stores=names.trusted_stores, s3=clients.session(account=caller.account, **place))
+    return reader, Dereferencer(stores=names.trusted_stores, s3=session)
 
 
 def write(message: Message, folder: Path) -> tuple[Path, Digest]:

@@ -139,12 +139,17 @@ def _entry(deployment: Deployment, options: Options, profile: str | None) -> tup
         raise CannotSend("--group: is missing. publisher.fifo = true needs the message group.")
     if route == "outbox" and deployment.publisher.offload == "never":
         raise CannotSend('--route outbox: publisher.offload = "never" refuses uploads. Use another route.')
-    role = sender.role if sender else names.publisher.role
+    clients, name = ProfileClients({caller.account: caller}), (sender.role if sender else names.publisher.role).name
+    role = {"account": caller.account, "region": deployment.publisher.region, "role": name}
+    try:
+        clients.session(**role)
+    except ClientError as error:
+        raise CannotSend(f"{error}\n{caller.name}: must be allowed to assume the role {name}, which sends.") from None
     return route, EntryPoint(
         deployment,
         names.publisher,
-        ProfileClients({caller.account: caller}),
-        {"account": caller.account, "region": deployment.publisher.region, "role": role.name},
+        clients,
+        role,
         sender.outbox if sender else f"{OUTBOX}publisher/",  # no sender can have this name
         options,
     )
@@ -160,7 +165,7 @@ def _sender(names: Names, caller: Caller, wanted: str | None) -> SenderNames | N
     if wanted in own:
         return own[wanted]
     if wanted:
-        raise CannotSend(f"--sender {wanted}: is no sender in account {caller.account}, which {caller.name} belong to.")
+        raise CannotSend(f"--sender {wanted}: is no sender in account {caller.account}, of {caller.name}.")
     if caller.account == names.publisher.place.account:
         return None
     if len(own) == 1:
