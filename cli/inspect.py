@@ -50,7 +50,7 @@ def contents(letter: DeadLetter, dereferencer: Dereferencer) -> Contents:
     match letter.event:
         case {"source": "aws.s3", "detail": {"object": {"key": str(key), "version-id": str(version)}, **detail}}:
             return Contents(upload_id(key, version), f"account {detail.get('requester')}", key.removeprefix(OUTBOX))
-        case {"detail": {"message_id": str(message_id), "summary": {"attributes": {**attributes}}}}:
+        case {"detail": {"message_id": str(message_id), "summary": {"attributes": dict(attributes)}}}:
             return _sent(message_id, attributes)
         case {"id": str(event_id), "source": str(source), "account": str(account)}:
             return _sent(event_id, {"source": source, "account": account})

@@ -203,8 +203,7 @@ def find_source(deployment: Deployment, *, subscriber: str | None, origin: Origi
     names = Names(deployment)
     if subscriber is None:
         publisher = names.publisher
-        target = partial(FunctionTarget, publisher.publish_function)
-        return _queue(publisher.dead_letter_queue, _EVENTS, target)
+        return _queue(publisher.dead_letter_queue, _EVENTS, partial(FunctionTarget, publisher.publish_function))
     config = next((config for config in deployment.subscribers if config.name == subscriber), None)
     if config is None:
         known = ", ".join(names.subscribers)

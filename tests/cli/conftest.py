@@ -71,7 +71,8 @@ class Deployed:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.s3, self.sns, self.sqs = (boto3.client(name, region_name=NORTH) for name in ("s3", "sns", "sqs"))
+        session: Any = boto3.Session(region_name=NORTH)
+        self.s3, self.sns, self.sqs = (session.client(name) for name in ("s3", "sns", "sqs"))
         self.s3.create_bucket(Bucket=self.bucket)
         self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
         self.topic = self.sns.create_topic(Name="coatcheck-messages")["TopicArn"]
@@ -89,7 +90,7 @@ class Deployed:
 
     def versions(self, prefix: str) -> list[Any]:
         """Return the versions of the objects with this prefix."""
-        return self.s3.list_object_versions(Bucket=self.bucket, Prefix=prefix).get("Versions", [])
+        return list(self.s3.list_object_versions(Bucket=self.bucket, Prefix=prefix).get("Versions", []))
 
 
 @pytest.fixture

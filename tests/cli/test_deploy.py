@@ -40,7 +40,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
             commands.append(command)
             return SimpleNamespace(returncode=int(fails in command))
 
-        monkeypatch.setattr(module.subprocess, "run", started)
+        monkeypatch.setattr("cli.deploy.subprocess.run", started)
         with pytest.raises(SystemExit) as exit_:
             main(["deploy", *arguments])
         assert isinstance(exit_.value.code, int)
