@@ -714,6 +714,7 @@ for _name, _values, _reason in (
     ("normalised", normalised(C), "normalised"),
     ("rounded", np.rint(normalised(C)), "a sum of"),
     ("scaled", scaled(C), "negative values"),
+    ("plus_one", C.counts + 1, "no zero"),
     ("presence", (C.counts > 0).astype("f4"), "presence"),
     ("missing", np.where(C.counts > 7, np.nan, C.counts), "missing"),
     ("one_negative", np.where(np.arange(30)[:, None] == 3, -C.counts, C.counts), f"in cell {C.barcodes[3]}"),
@@ -1076,6 +1077,13 @@ form(
 )
 form("csv_twice", lambda to: write(to / "a.csv", table(C) + table(C).split("\n", 240)[-1]), "put together twice")
 form("csv_cells_twice", lambda to: write(to / "a.csv", table(joined(C, C), by_cell=True)), "there twice")
+
+form(
+    "h5_droplets_of_one_size",
+    lambda to: tenx_h5(to / "raw.h5", joined(C, droplets(200, 3))),
+    [{**C.row(), "dropped": 200}],
+    arguments="--min-genes-before 100",
+)
 
 # The same cells twice, and files beside ------------------------------------------------------------------------------
 

@@ -123,6 +123,8 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
     for name, inverse in () if whole.all() else SCALES:
         if equal(numpy.add.reduceat(inverse(values.astype(float)), starts)):
             return f"{name}, with the same sum in every cell"
+    if len(values) == matrix.shape[0] * matrix.shape[1] and matrix.shape[1] >= 100 and len(starts) >= 5:
+        return "no zero, where counts of cells have many"
     if whole.all() and numpy.median(least) > 1:
         return f"{numpy.median(least):g} as the least value in most cells, where counts have 1"
     return None
@@ -133,7 +135,7 @@ def equal(sums: Any) -> bool:
     import numpy
 
     low, middle, high = numpy.quantile(sums, (0.25, 0.5, 0.75))
-    narrow = len(sums) >= 20 and high - low < 0.02 * middle
+    narrow = len(sums) >= 20 and middle >= 100 and high - low < 0.02 * middle
     return bool(narrow or (len(sums) >= 5 and sums.max() - sums.min() < 0.01 * sums.mean()))
 
 
