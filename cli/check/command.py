@@ -151,11 +151,12 @@ def _quotas(deployment: Deployment | ResearchDeployment) -> Section:
         facts.append(("", f"in {place.account} {place.region}"))
         for quota in quotas:
             text = f"{quota.service}: {quota.name}"
-            of = f" of {quota.default}" if quota.default else ""
+            of = "" if quota.default is None else f" of {quota.default}"
             facts.append((f"{quota.minimum:g}{of}", text))
-            if quota.default and quota.minimum > quota.default:
+            if quota.default is not None and quota.minimum > quota.default:
                 where = f"in {place.account} {place.region}"
-                found.append(note(f"{text} {where}: {quota.minimum:g} are needed. Request it in Service Quotas."))
+                need = f"{quota.minimum:g} are needed, and AWS's default is {quota.default}"
+                found.append(note(f"{text} {where}: {need}. Request an increase in Service Quotas."))
     summary = f"needed, of AWS's defaults ({DEFAULTS_DATE}). A new account can have less."
     return Section("Quotas", summary, found, facts)
 

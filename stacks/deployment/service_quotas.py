@@ -11,12 +11,20 @@ from stacks.deployment.names import Place
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.subscriber import LambdaSubscriberConfig, SqsSubscriberConfig, SubscriberConfig
 
-DEFAULTS_DATE = "2026-11"
-"""Month in which the defaults were read. (AWS General Reference, "Service endpoints and quotas".)"""
+DEFAULTS_DATE = "2026-11; of SageMaker 2024"
+"""Month or year of the defaults. (AWS General Reference, "Service endpoints and quotas".)"""
 INTERFACE_ENDPOINTS = 8
 """Interface endpoints in each zone of a created VPC."""
 UNRESERVED_CONCURRENCY = 100
 """Concurrency that Lambda keeps for functions without reserved concurrency."""
+APP_DEFAULTS = {
+    **dict.fromkeys(["ml.t3.medium", "ml.t3.xlarge"], 6),
+    **dict.fromkeys(["ml.m5.xlarge", "ml.r5.large", "ml.r5.xlarge"], 1),
+    "ml.r5.4xlarge": 0,
+}
+"""Running apps of one kind, for the types of a file without `instance_types`. (Service Quotas in us-east-1, 2024.)"""
+JOB_DEFAULTS = {"ml.t3.medium": 50, "ml.m5.xlarge": 16, "ml.m5.4xlarge": 4, "ml.r5.xlarge": 0, "ml.r5.4xlarge": 0}
+"""Instances of processing jobs, for the types of a file without `job_instance_types`. (As above.)"""
 
 
 class Quota(NamedTuple):
@@ -27,7 +35,7 @@ class Quota(NamedTuple):
     name: str
     minimum: float
     default: int | None = None
-    """AWS's default value. None: it differs by account or by instance type, and is often 0."""
+    """AWS's default value, or None if it is not known here. Most instance types have 0."""
 
 
 def service_quotas(deployment: Deployment | ResearchDeployment) -> Mapping[Place, tuple[Quota, ...]]:
@@ -73,21 +81,24 @@ def _of_subscriber(subscriber: SubscriberConfig) -> Iterator[Quota]:
 
 
 def _of_research(research: ResearchConfig) -> Iterator[Quota]:
-    """Yield the quotas for one app for each researcher, and one job, on each instance type.
+    """Yield the quotas for one space and app for each researcher, and one job, on each instance type.
 
     A new account has zero for many instance types, and counts each kind of app and of job apart.
     """
     people = max(len(research.users), 1)
-    yield Quota("sagemaker", "Domains", 1)
-    yield Quota("sagemaker", "Maximum number of Studio user profiles allowed per account", people)
-    yield Quota("sagemaker", "Maximum number of running Studio apps allowed per account", people)
-    for instance_type in research.instance_types:
-        yield Quota("sagemaker", f"Studio JupyterLab Apps running on {instance_type} instances", people)
-    if any("CodeEditor" in image.apps for image in research.images):
+    spaces = people + len(research.spaces)
+    yield Quota("sagemaker", "Total domains", 1, 5)
+    yield Quota("sagemaker", "Maximum number of Studio user profiles allowed per account", people, 60)
+    yield Quota("sagemaker", "Maximum number of Studio spaces allowed per account", spaces, 4)
+    yield Quota("sagemaker", "Maximum number of running Studio apps allowed per account", spaces, 80)
+    apps = ["JupyterLab"] + ["CodeEditor"] * any("CodeEditor" in image.apps for image in research.images)
+    for app in apps:
         for instance_type in research.instance_types:
-            yield Quota("sagemaker", f"Studio CodeEditor Apps running on {instance_type} instances", people)
+            name = f"Studio {app} Apps running on {instance_type} instances"
+            yield Quota("sagemaker", name, people, APP_DEFAULTS.get(instance_type))
     for instance_type in research.job_instance_types:
-        yield Quota("sagemaker", f"{instance_type} for processing job usage", 1)
+        name = f"{instance_type} for processing job usage"
+        yield Quota("sagemaker", name, 1, JOB_DEFAULTS.get(instance_type))
     if research.workstation:
         yield Quota("sagemaker", f"{research.workstation.instance_type} for notebook instance usage", 1)
     if research.images:

@@ -31,8 +31,8 @@ from stacks.research.workstation import Workstation
 
 BUDGET_TYPE = budgets.CfnBudget.CFN_RESOURCE_TYPE_NAME
 CLASSIC_WARNING = (
-    'An image has apps = ["KernelGateway"]. SageMaker closed Studio Classic to new customers: only accounts that have '
-    "applications of it can run them. Use JupyterLab and CodeEditor in other accounts."
+    'An image has apps = ["KernelGateway"]. SageMaker closed Studio Classic: its applications can be stopped and '
+    "deleted, and no new ones can be created. Use JupyterLab and CodeEditor."
 )
 TAG = "coatcheck:deployment"
 """The tag of all resources of the stack, which the domain propagates to researchers' resources."""

@@ -35,3 +35,10 @@ def test_page_links_lead_to_files_and_headings(page: Path) -> None:
         if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
             broken.append(link)
     assert broken == []
+
+
+def test_index_leads_to_every_page() -> None:
+    docs = ROOT / "docs"
+    index = docs / "README.md"
+    linked = {(docs / link.partition("#")[0]).resolve() for link in LINK.findall(index.read_text())}
+    assert {page for page in PAGES if page.parent in (docs, docs / "tutorials")} - linked == {index}

@@ -19,15 +19,23 @@ def test_every_allowed_type_has_its_quota() -> None:
     research = parse(RESEARCH).research
     assert research
     (found,) = needs(RESEARCH).values()
+    minimums = {quota.name: quota.minimum for quota in found}
     for instance_type in research.instance_types:
         for app in ("JupyterLab", "CodeEditor"):
-            assert Quota("sagemaker", f"Studio {app} Apps running on {instance_type} instances", 2) in found
+            assert minimums[f"Studio {app} Apps running on {instance_type} instances"] == 2
     for instance_type in research.job_instance_types:
-        assert Quota("sagemaker", f"{instance_type} for processing job usage", 1) in found
+        assert minimums[f"{instance_type} for processing job usage"] == 1
+    assert Quota("sagemaker", "Maximum number of Studio spaces allowed per account", 3, 4) in found  # one is shared
+    assert Quota("sagemaker", "Studio JupyterLab Apps running on ml.r5.4xlarge instances", 2, 0) in found
     assert Quota("vpc", "Interface VPC endpoints per VPC", 8, 50) in found
     (found,) = needs(RESEARCH_IMAGES).values()
     assert Quota("sagemaker", "ml.t3.medium for notebook instance usage", 1) in found
     assert len(ENDPOINTS) == INTERFACE_ENDPOINTS
+
+
+def test_default_of_every_default_type_is_known() -> None:
+    (found,) = needs(RESEARCH).values()
+    assert [quota for quota in found if quota.default is None] == []
 
 
 def test_endpoints_are_needed_in_a_created_vpc_alone() -> None:
