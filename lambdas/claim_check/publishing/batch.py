@@ -60,7 +60,7 @@ class Batch:
 
     def request(self) -> list[dict[str, Any]]:
         """Return the entries of the request, with SNS's names of parameters."""
-        return [message.batch_entry(str(index)) for index, message in self.messages.items()]
+        return [{"Id": str(index), **message.request()} for index, message in self.messages.items()]
 
     def results(self, response: Mapping[str, Any]) -> dict[int, str | ClientError]:
         """Return the service's id or error for each message."""

@@ -207,10 +207,6 @@ class OutgoingMessage(NamedTuple):
             **self.fields.parameters(),
         }
 
-    def batch_entry(self, name: str) -> dict[str, Any]:
-        """Return the entry `name` of SNS's PublishBatch."""
-        return {"Id": name, **self.request()}
-
     def published(self, service_message_id: str) -> Published:
         """Return the caller's result, after the service has accepted the message."""
         return Published(self.fields.id, service_message_id, self.size, self.sha256, self.pointer)
