@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
 from access.assembly import SynthError, write
+from claim_check import ClaimCheckError
 from cli.scenario import payloads
 from cli.scenario import run as scenario
-from cli.scenario.payloads import SentPayload
-from cli.scenario.report import Report
+from cli.scenario.payloads import SentPayload, size_text
+from cli.scenario.report import PAGE, Report
+from cli.scenario.stages import Stages
 from local import images
 from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
 from local.limitations import NOT_ENFORCED
+from local.machine import problems_of
 from local.private_folder import PrivateFolder
 from local.world import World, interrupt_on_signals
 from stacks.deployment import Deployment, FunctionSubscriberConfig, Names, load_messaging
@@ -35,10 +38,18 @@ EXAMPLE = _ROOT / "deployments" / "example.toml"
 REPORT = _BUILD / "report.json"
 _WIDTH = 150
 """Columns of output that does not go to a terminal."""
+_STACKS_BYTES = 300 * 2**20
+"""Assembly, functions and images of a deployment with several subscribers."""
 
 
 class DemoError(Exception):
-    """The demo cannot run with this deployment or on this disk."""
+    """The demo cannot run with this deployment or on this machine."""
+
+
+_FAILURES = (
+    *(DemoError, SynthError, CdkError, EmulatorError, EndpointError),
+    *(ClientError, BotoCoreError, ClaimCheckError, OSError),
+)
 
 
 @interrupt_on_signals()
@@ -50,43 +61,83 @@ def run(
     report: Path = REPORT,
     build_images: bool = False,
 ) -> int:
-    """Run the demo with a deployment file, write its report, and return the exit code.
+    """Run the demo with a deployment file, write its report and its page, and return the exit code.
 
     The demo sends `file`, a generated file of `size` bytes, or by default an installed file. With `build_images`, ECS
     tasks run in containers of their images.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    report.unlink(missing_ok=True)  # the report of an earlier run
     settings = load_messaging(deployment)
     try:
+        _prepare(report.parent)
+        for earlier in (report, report.with_name(PAGE)):
+            earlier.unlink(missing_ok=True)
         if build_images and (problem := images.refused()):
-            raise DemoError(f"--images: {problem}.")  # noqa: TRY301 - like every reason not to run
+            raise DemoError(f"--images: {problem}.")
         with ExitStack() as resources:
-            payload = resources.enter_context(_payload(file, size))
+            payload = resources.enter_context(_payload(file, size, report.parent))
             result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
-            result.write(report)
-            console.print(f"The same as JSON: {os.path.relpath(report)}")
-            return 0 if result.ok else 1
-    except (DemoError, SynthError, CdkError, EmulatorError, EndpointError, ClientError) as error:
-        console.print(str(error), style="red", markup=False)
+            written = result.write(report, settings)
+            return _conclude(console, result, written)
+    except _FAILURES as error:
+        for line in (str(error), *problems_of(report.parent)):
+            console.print(line, style="red", markup=False)
         return 2
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
 
 
+def _prepare(folder: Path) -> None:
+    """Make the folder of the report. Raises DemoError if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DemoError(f"{folder}: {error.strerror}. Write the report to another folder: --report FILE.") from None
+
+
+def _conclude(console: Console, report: Report, written: Sequence[Path]) -> int:
+    """Print where the report is, and last the verdict."""
+    for path in written:
+        console.print(f"{path.suffix.removeprefix('.').upper()}: {escape(os.path.relpath(path))}", soft_wrap=True)
+    seconds = sum(report.seconds.values())
+    if report.ok:
+        console.print(f"[green]✓ Every payload arrived intact, every forbidden request was denied. {seconds:.0f} s[/]")
+        return 0
+    for line in problems_of(written[0].parent):
+        console.print(line, style="red", markup=False)
+    console.print(f"[red]✗ The demo failed: see the lines with ✗. {seconds:.0f} s[/]")
+    return 1
+
+
 @contextmanager
-def _payload(file: Path | None, size: int | None) -> Iterator[SentPayload]:
+def _payload(file: Path | None, size: int | None, folder: Path) -> Iterator[SentPayload]:
     if size is None:
-        yield payloads.read_file(file) if file else payloads.installed_file()
-        return
-    _BUILD.mkdir(parents=True, exist_ok=True)
-    # The file, the upload, and a stored payload for the library and for the outbox.
-    needed, free = 4 * size, shutil.disk_usage(_BUILD).free
-    if needed > free:
-        raise DemoError(f"A file of {size:,} bytes needs {needed:,} bytes of disk, but only {free:,} are free.")
-    with payloads.generated_file(size, _BUILD) as payload:
+        payload = payloads.read_file(file) if file else payloads.installed_file()
+        _check_disk({_temporary(): _STACKS_BYTES + 3 * payload.bytes})
         yield payload
+        return
+    _check_disk({folder: size, _temporary(): _STACKS_BYTES + 3 * size})
+    with payloads.generated_file(size, folder) as payload:
+        yield payload
+
+
+def _temporary() -> Path:
+    """Return the folder of the emulator's disk: the stacks, the upload, a payload for each of library and outbox."""
+    return Path(tempfile.gettempdir())
+
+
+def _check_disk(needed: Mapping[Path, int]) -> None:
+    """Raise DemoError if a folder's disk has less than the bytes that are needed there."""
+    for folder in needed:
+        disk = folder.stat().st_dev
+        total = sum(count for place, count in needed.items() if place.stat().st_dev == disk)
+        free = shutil.disk_usage(folder).free
+        if total > free:
+            raise DemoError(
+                f"The demo needs {size_text(total)} of disk in {folder}, but only {size_text(free)} are free."
+            )
 
 
 class _EmulatedWorld:
@@ -111,13 +162,10 @@ class _Demo:
     ) -> None:
         self._images = images
         self._file, self._deployment, self._names = file, deployment, Names(deployment)
-        self._console, self._resources = console, resources
-        self._seconds: dict[str, float] = {}
+        self._console, self._resources, self._stage = console, resources, Stages(console)
 
     def run(self, payload: SentPayload) -> Report:
-        self._console.print(
-            f"Sending {escape(payload.path.name)}, {payload.bytes:,} bytes, sha256 {payload.sha256[:16]}…"
-        )
+        self._console.print(f"Sending {escape(payload.path.name)}, {size_text(payload.bytes)}", soft_wrap=True)
         endpoints = self._resources.enter_context(Endpoints(self._deployment.subscribers, self._names))
         world = self._deploy(endpoints)
         report = scenario.run(
@@ -125,21 +173,23 @@ class _Demo:
             self._deployment,
             payload,
             stage=self._stage,
-            say=lambda line: self._console.print(f"  {escape(line)}"),
             seconds=120,
             not_enforced=NOT_ENFORCED,
         )
-        report = replace(report, seconds=self._seconds)
+        report = replace(report, seconds=self._stage.seconds)
         self._console.print()
         report.show(self._console)
         if any(each.kind != "https" and each.application == "ecs_task" for each in report.subscribers):
             container = (
-                "a container of its image, with a Debian in place of its base"
-                if self._images
-                else "a process, which stands in for its container (--images builds and runs the image)"
+                "in containers, with Debian as base" if self._images else "as processes (--images: in containers)"
             )
-            self._console.print(f"Each ECS task ran as {container}.")
-        self._conclude(report, world)
+            self._console.print(f"ECS tasks ran {container}.")
+        self._console.print(f"The page lists {len(NOT_ENFORCED)} differences between AWS and these accounts.")
+        if not report.ok:
+            log = _BUILD / "emulator.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_bytes(world.emulator.log_path.read_bytes())
+            self._console.print(f"Log of the emulator: {os.path.relpath(log)}", soft_wrap=True)
         return report
 
     def _deploy(self, endpoints: Endpoints) -> World:
@@ -158,21 +208,3 @@ class _Demo:
             )
             endpoints.wait_until_confirmed(world.accounts)
         return world
-
-    def _conclude(self, report: Report, world: World) -> None:
-        if report.ok:
-            self._console.print("[green]✓ Every payload arrived intact, and every attempt was denied.[/]")
-            return
-        log = _BUILD / "emulator.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(world.emulator.log_path.read_bytes())
-        self._console.print(f"[red]The demo failed.[/] Log of the emulator: {os.path.relpath(log)}")
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Print a step with its time. Yield a function that shows the current line."""
-        start = time.monotonic()
-        with self._console.status(name) as status:
-            yield lambda line: status.update(f"{name} [dim]{escape(line[:100])}[/]")
-        self._seconds[name] = time.monotonic() - start
-        self._console.print(f"[green]✓[/] {name} ({self._seconds[name]:.1f} s)")

@@ -19,12 +19,18 @@ from local.emulator import Emulator
 
 @contextlib.contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP, so that they clean up as Ctrl-C does. For the main thread."""
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP as on Ctrl-C, and only once: cleaning up is not interrupted.
+
+    For the main thread.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

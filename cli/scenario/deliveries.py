@@ -56,7 +56,9 @@ def follow(
 
     log_is_readable: whether the publish function's log can be read, which tells an upload's message id.
     """
-    payloads = [ReceivedPayload(submission, submission.message_id) for submission in submissions]
+    payloads = [
+        ReceivedPayload(submission, submission.message_id, submission.published_at) for submission in submissions
+    ]
     awaited = [payload for payload in payloads if payload.message_id or log_is_readable]
     deadline, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
     while time.monotonic() < deadline:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from cli.scenario.world import ScenarioWorld
 from stacks.deployment import Names, SubscriberConfig
 
 MAXIMUM_MEMORY_MB = 160
-_REPORT = re.compile(r"^REPORT RequestId: .*\tMax Memory Used: (\d+) MB", re.MULTILINE)
+_REPORT = re.compile(r"^REPORT RequestId: (\S+)\t.*\tMax Memory Used: (\d+) MB", re.MULTILINE)
 _READ = re.compile(r'"read_bytes": ?(\d+)')
 
 
@@ -27,6 +28,8 @@ class FunctionMemory:
     peak_memory_mb: int | None
     read_bytes: int | None = None
     """Payload bytes that own code of a consume function read from S3."""
+    by_size: Sequence[tuple[int, int]] = ()
+    """Sizes of payloads in bytes, each with the most megabytes that an invocation with it used."""
 
     @property
     def small(self) -> bool:
@@ -44,8 +47,10 @@ def measure(
     functions += [(each.consume_function, each.place) for each in consumers if each.has_consume_function]
     for function, place in functions:
         logs = world.client("logs", account=place.account, region=place.region)
-        peak, read = peak_memory(logs, function.name, since), read_bytes(logs, function.name, since)
-        yield FunctionMemory(function.name, place.account, place.region, peak, read)
+        peak, read, by_size = (
+            measured(logs, function.name, since) for measured in (peak_memory, read_bytes, memory_by_size)
+        )
+        yield FunctionMemory(function.name, place.account, place.region, peak, read, by_size)
 
 
 def peak_memory(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
@@ -53,14 +58,36 @@ def peak_memory(logs: Any, function_name: str, since: datetime | None = None) ->
 
     `logs` is a boto3 client of CloudWatch Logs.
     """
-    peaks = [int(peak) for text in _messages(logs, function_name, since) for peak in _REPORT.findall(text)]
-    return max(peaks, default=None)
+    return max(_peaks(logs, function_name, since).values(), default=None)
 
 
 def read_bytes(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
     """Return the sum of `read_bytes` in a function's log, or None if no line has it."""
     counts = [int(count) for text in _messages(logs, function_name, since) for count in _READ.findall(text)]
     return sum(counts) if counts else None
+
+
+def memory_by_size(logs: Any, function_name: str, since: datetime | None = None) -> list[tuple[int, int]]:
+    """Return the sizes of payloads in a function's log, and the maximum memory of the invocations that log each."""
+    peaks, memory = _peaks(logs, function_name, since), dict[int, int]()
+    for text in _messages(logs, function_name, since):
+        match _json(text):
+            case {"function_request_id": str(request), "bytes": int(size)} if request in peaks:
+                memory[size] = max(peaks[request], memory.get(size, 0))
+    return sorted(memory.items())
+
+
+def _peaks(logs: Any, function_name: str, since: datetime | None) -> dict[str, int]:
+    """Return the maximum memory of each invocation, by its request id."""
+    texts = _messages(logs, function_name, since)
+    return {request: int(peak) for text in texts for request, peak in _REPORT.findall(text)}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _messages(logs: Any, function_name: str, since: datetime | None) -> Iterator[str]:

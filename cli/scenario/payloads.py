@@ -34,6 +34,16 @@ def parse_size(text: str) -> int:
     return int(match[1]) * UNITS[match[2].upper()]
 
 
+def size_text(size: float) -> str:
+    """Return a number of bytes in the largest unit of which it has one, such as `36.1 MiB`."""
+    unit = "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def read_file(path: Path) -> SentPayload:
     """Return a file as a payload. Reads it once, in constant memory."""
     with path.open("rb") as file:

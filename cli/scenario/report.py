@@ -1,23 +1,29 @@
-"""The result of the scenario, as tables and as JSON."""
+"""The result of the scenario: a summary for the terminal, and the whole as JSON and as a page of HTML."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.memory import FunctionMemory
+from cli.scenario.page import page
+from cli.scenario.payloads import size_text
 from cli.scenario.refusals import RefusedAttempt
 from cli.scenario.world import Unseen
 from local.limitations import Limitation
-from stacks.deployment import PublisherConfig, SubscriberConfig
+from stacks.deployment import Deployment, PublisherConfig, SubscriberConfig
+
+PAGE = "index.html"
+"""The name of the page, which is next to the JSON file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +31,7 @@ class Report:
     """The result of the scenario.
 
     subscribers: those whose arrivals could be seen. unseen: what could not be tried or seen, with the reason.
+    not_sent: what the deployment does not accept, with the reason.
     """
 
     deployment: str
@@ -32,6 +39,7 @@ class Report:
     publisher: PublisherConfig
     subscribers: Sequence[SubscriberConfig]
     unseen: Sequence[Unseen] = ()
+    not_sent: Sequence[Unseen] = ()
     not_enforced: Sequence[Limitation] = ()
     payloads: Sequence[ReceivedPayload]
     attempts: Sequence[RefusedAttempt]
@@ -58,21 +66,48 @@ class Report:
             "functions": [asdict(function) for function in self.functions],
             "not_enforced": [asdict(limitation) for limitation in self.not_enforced],
             "unseen": [asdict(each) for each in self.unseen],
+            "not_sent": [asdict(each) for each in self.not_sent],
             "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
         }
 
-    def write(self, path: Path) -> None:
-        """Write the report to a file, as JSON."""
+    def write(self, path: Path, deployment: Deployment, **more: Any) -> tuple[Path, Path]:
+        """Write the report and `more` values to a file as JSON, and the page next to it. Return both paths."""
+        content, html = self.to_json() | more, path.with_name(PAGE)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        html.write_text(page(content, deployment), encoding="utf-8")
+        return html, path
 
     def show(self, console: Console) -> None:
-        """Print the report as tables."""
-        for table in (self._payload_table(), self._attempt_table(), self._memory_table(), self._limitations_table()):
-            if table.row_count:
-                console.print(table)
-        for each in self.unseen:
-            console.print(f"[yellow]not seen:[/] {escape(each.subject)}: {escape(each.reason)}", soft_wrap=True)
+        """Print a summary: a line for each arrival, and what failed."""
+        for payload in self.payloads:
+            sent, published = payload.submission, seconds_between(payload.submission.at, payload.published_at)
+            after = f", published after {published:.1f} s" if published is not None else ""
+            console.print(Text(f"{sent.payload}, {size_text(sent.bytes)}, {sent.route}{after}", "bold"))
+            _print_rows(console, (self._row(payload, subscriber) for subscriber in self.subscribers))
+        if self.attempts:
+            denied = [attempt for attempt in self.attempts if attempt.denied]
+            console.print(Text(f"Requests that must be denied: {len(denied)} of {len(self.attempts)} were", "bold"))
+            counts = Counter(attempt.policy for attempt in denied)
+            _print_rows(console, ((True, str(count), f"by {policy}") for policy, count in counts.items()))
+            allowed = (attempt for attempt in self.attempts if not attempt.denied)
+            _print_rows(console, ((False, each.attempt, f"{each.caller}: {each.response}") for each in allowed))
+        if self.functions:
+            console.print(Text("Peak memory of the functions", "bold"))
+            _print_rows(console, map(_memory, self.functions))
+        for title, missing in (("not seen", self.unseen), ("not sent", self.not_sent)):
+            for each in missing:
+                console.print(Text(f"{title}: {each.subject}: {each.reason}", "yellow"))
+
+    def _row(self, payload: ReceivedPayload, subscriber: SubscriberConfig) -> tuple[bool, str, str]:
+        arrival, intact = payload.arrivals.get(subscriber.name), payload.intact(subscriber)
+        if not payload.matches(subscriber):
+            return intact, subscriber.name, f"{'not ' if intact else ''}delivered, its filter policy does not match"
+        if not arrival:
+            return False, subscriber.name, "did not arrive in time"
+        ended = seconds_between(payload.submission.at, arrival.ended_at or arrival.at)
+        digest = "intact" if intact else "missing or different"
+        return intact, subscriber.name, f"{arrival.kind} {arrival.status} after {ended:.1f} s, {digest}"
 
     def _payload(self, payload: ReceivedPayload) -> dict[str, Any]:
         sent = payload.submission
@@ -105,78 +140,24 @@ class Report:
             "ok": payload.intact(subscriber),
         }
 
-    def _payload_table(self) -> Table:
-        table = _table(
-            "Payloads, from sender to application", "payload", "route", "size", "subscriber", "steps", "result"
-        )
-        for payload in self.payloads:
-            sent = payload.submission
-            for index, subscriber in enumerate(self.subscribers if payload.message_id else ()):
-                intact, matches = payload.intact(subscriber), payload.matches(subscriber)
-                right = f"sha256 {sent.sha256[:8]}… equal" if matches else "not delivered"
-                wrong = "missing or different" if matches else "delivered"
-                table.add_row(
-                    *((escape(sent.payload), sent.route, _size(sent.bytes)) if index == 0 else ("", "", "")),
-                    f"{subscriber.name} {subscriber.account}\n{subscriber.region}",
-                    _steps(payload, subscriber) if matches else "its filter policy does not match",
-                    _result(intact, right if intact else wrong),
-                    end_section=index == len(self.subscribers) - 1,
-                )
-        return table
 
-    def _attempt_table(self) -> Table:
-        table = _table("Attempts that must be denied", "attempt", "caller", "denied by", "result")
-        for attempt in self.attempts:
-            result = _result(attempt.denied, "denied" if attempt.denied else escape(attempt.response))
-            table.add_row(attempt.attempt, attempt.caller, attempt.policy, result)
-        return table
-
-    def _memory_table(self) -> Table:
-        title = "Peak memory of the functions, at any payload size, and payload bytes that own code read"
-        table = _table(title, "function", "account", "region", "MB", "read")
-        for used in self.functions:
-            read = "" if used.read_bytes is None else _size(used.read_bytes)
-            table.add_row(used.function, used.account, used.region, str(used.peak_memory_mb or "did not run"), read)
-        return table
-
-    def _limitations_table(self) -> Table:
-        table = _table("Limitations of the emulator", "subject", "in the emulator")
-        for limitation in self.not_enforced:
-            table.add_row(limitation.name, limitation.local)
-        return table
+def _print_rows(console: Console, rows: Iterator[tuple[bool, str, str]]) -> None:
+    """Print rows of a result, a name and a text. A long text continues below its beginning."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for column in range(3):
+        table.add_column(no_wrap=column < 2)
+    for ok, name, text in rows:
+        mark = Text("✓", "green") if ok else Text("✗", "red")
+        table.add_row(mark, Text(name), Text(text, "" if ok else "red"))
+    if table.rows:
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, expand=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("steps", "result"))
-    return table
-
-
-def _steps(payload: ReceivedPayload, subscriber: SubscriberConfig) -> str:
-    start, arrival = payload.submission.at, payload.arrivals.get(subscriber.name)
-    lines = [f"+{seconds_between(start, payload.published_at):.1f} s published"] if payload.published_at else []
-    if arrival:
-        end = arrival.ended_at or arrival.at
-        lines.append(f"+{seconds_between(start, end):.1f} s {arrival.kind} {arrival.status}")
-    else:
-        lines.append("did not arrive in time")
-    return "\n".join(lines)
+def _memory(used: FunctionMemory) -> tuple[bool, str, str]:
+    read = "" if used.read_bytes is None else f", own code read {size_text(used.read_bytes)}"
+    return used.small, used.function, f"{used.peak_memory_mb} MB{read}" if used.peak_memory_mb else "did not run"
 
 
 def seconds_between(start: datetime, end: datetime | None) -> float | None:
     """Return the seconds from one time to another, or None if there is no other."""
     return round((end - start).total_seconds(), 2) if end else None
-
-
-def _result(ok: bool, text: str) -> str:
-    return f"[green]✓ {text}[/]" if ok else f"[red]✗ {text}[/]"
-
-
-def _size(size: int) -> str:
-    value, unit = float(size), "B"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -31,11 +31,17 @@ class Submission:
     sha256: str
     at: datetime
     message_id: str | None = None
+    published_at: datetime | None = None
+    """Only of the library, which returns after the publication."""
     log_field: tuple[str, str] | None = None
     """The field of the publish function's log, and its value, that identify the message. None for the library."""
     offloaded: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     """The message's attributes, which filter policies match."""
+
+
+Sent = Callable[[int], object]
+"""Called with the bytes of a file that are sent so far."""
 
 
 class SendingRole(NamedTuple):
@@ -59,7 +65,7 @@ def sending_role(names: Names, world: ScenarioWorld | None = None) -> SendingRol
 
 def routes(
     world: ScenarioWorld, deployment: Deployment, names: Names, payload: SentPayload
-) -> Iterator[Callable[[], Submission]]:
+) -> Iterator[Callable[[Sent], Submission]]:
     """Return a function for each entry point that can be used with the world's credentials. It sends one payload."""
     publisher = deployment.publisher
     if not world.reaches(sending_role(names, world).account):
@@ -73,7 +79,7 @@ def routes(
         yield partial(send_by_outbox, world, names, payload)
 
 
-def send_event(world: ScenarioWorld, names: Names, *, detail_type: str) -> Submission:
+def send_event(world: ScenarioWorld, names: Names, _: Sent, *, detail_type: str) -> Submission:
     """Put a small event on the publisher's event bus.
 
     Without senders, the publisher's administrator puts the event: the publisher's role may not put events.
@@ -109,7 +115,9 @@ def send_event(world: ScenarioWorld, names: Names, *, detail_type: str) -> Submi
     )
 
 
-def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *, threshold: int) -> Submission:
+def send_by_library(
+    world: ScenarioWorld, names: Names, payload: SentPayload, sent: Sent, *, threshold: int
+) -> Submission:
     """Publish a file with the library, as the publisher's role. `threshold` is `publisher.maximum_message_bytes`."""
     publisher, attributes = names.publisher, {"source": SOURCE, "file": payload.path.name}
     caller = {"account": publisher.place.account, "region": publisher.place.region, "role": publisher.role.name}
@@ -125,6 +133,7 @@ def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *,
         payload.path,
         attributes=attributes,
         group_id="verify" if publisher.fifo_suffix else None,
+        progress=sent,
     )
     return Submission(
         payload=payload.path.name,
@@ -132,24 +141,31 @@ def send_by_library(world: ScenarioWorld, names: Names, payload: SentPayload, *,
         bytes=payload.bytes,
         sha256=payload.sha256,
         at=at,
+        published_at=datetime.now(UTC),
         message_id=published.message_id,
         offloaded=True,
         attributes=attributes,
     )
 
 
-def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload) -> Submission:
+def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload, sent: Sent) -> Submission:
     """Upload a file to the sender's prefix of the outbox."""
     account, role, outbox, sender = sending_role(names, world)
     publisher = names.publisher
     key, metadata = f"{outbox}{payload.path.name}", {"file": "verify"}
     s3 = world.client("s3", account=account, region=publisher.place.region, role=role)
-    at = datetime.now(UTC)
+    at, parts = datetime.now(UTC), list[int]()
+
+    def add(part: int) -> None:
+        parts.append(part)
+        sent(sum(parts))
+
     s3.upload_file(
         str(payload.path),
         publisher.payload_bucket.bucket.name,
         key,
         ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": metadata},
+        Callback=add,
     )
     return Submission(
         payload=payload.path.name,

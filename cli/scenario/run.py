@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cli.scenario import memory, refusals
 from cli.scenario.arrivals import ScenarioArrivals
 from cli.scenario.deliveries import ReceivedPayload, follow
 from cli.scenario.memory import FunctionMemory
-from cli.scenario.payloads import SentPayload
+from cli.scenario.payloads import SentPayload, size_text
 from cli.scenario.report import Report
 from cli.scenario.routes import routes, sending_role
+from cli.scenario.stages import Stage
 from cli.scenario.world import ScenarioWorld, Unseen
 from local.limitations import Limitation
 from stacks.deployment import Deployment, Names, SubscriberConfig
@@ -22,9 +22,6 @@ _SLOWEST_BYTES_PER_SECOND = 10 * 2**20
 _LOG_SECONDS = 60.0
 """Time until a function's REPORT line is in its log."""
 
-Stage = Callable[[str], AbstractContextManager[object]]
-"""Shows a step by its name, with its time."""
-
 
 def run(
     world: ScenarioWorld,
@@ -32,28 +29,26 @@ def run(
     payload: SentPayload,
     *,
     stage: Stage,
-    say: Callable[[str], object],
     seconds: float,
     not_enforced: Sequence[Limitation] = (),
 ) -> Report:
     """Run the scenario in the accounts that the world reaches, and return the result.
 
-    seconds: time for the arrival of small payloads. stage, say: show steps and lines.
+    seconds: time for the arrival of small payloads.
     """
     names, started_at = Names(deployment), datetime.now(UTC)
     subscribers, unseen = observed(world, deployment), list(missing(world, deployment))
     maximum = deployment.publisher.outbox.maximum_bytes
-    with stage("send payloads, wait for every subscriber"):
-        submissions = []
-        for send in routes(world, deployment, names, payload):
-            submissions.append(send())
-            say(f"sent {submissions[-1].payload} by {submissions[-1].route}")
-        if payload.bytes > maximum:
-            say(f"not uploaded: larger than publisher.outbox.maximum_bytes = {maximum}")
+    with stage("send payloads, wait for every subscriber") as show:
+        submissions = [
+            send(lambda sent: show(f"{size_text(sent)} of {payload.path.name} sent"))
+            for send in routes(world, deployment, names, payload)
+        ]
+        arrived: list[str] = []
 
-        def show(payload: ReceivedPayload, subscriber: SubscriberConfig) -> None:
-            sent, arrival = payload.submission, payload.arrivals[subscriber.name]
-            say(f"{sent.payload} by {sent.route} reached {subscriber.name}: {arrival.kind} {arrival.status}")
+        def show_arrival(payload: ReceivedPayload, subscriber: SubscriberConfig) -> None:
+            arrived.append(f"{subscriber.name} has {payload.submission.payload}")
+            show(f"{len(arrived)} arrived, {arrived[-1]}")
 
         received = follow(
             ScenarioArrivals(world, names, started_at),
@@ -61,7 +56,7 @@ def run(
             submissions,
             log_is_readable=world.reaches(deployment.publisher.account),
             seconds=seconds + 4 * payload.bytes / _SLOWEST_BYTES_PER_SECOND,
-            progress=show,
+            progress=show_arrival,
         )
     with stage("try what must be denied"):
         stored = (each.message_id for each in received if each.submission.offloaded)
@@ -72,11 +67,17 @@ def run(
         publisher=deployment.publisher,
         subscribers=subscribers,
         unseen=unseen,
+        not_sent=list(_not_sent(payload, maximum)),
         not_enforced=not_enforced,
         payloads=received,
         attempts=attempts,
         functions=_functions(world, names, subscribers, started_at) if received else [],
     )
+
+
+def _not_sent(payload: SentPayload, maximum: int) -> Iterator[Unseen]:
+    if payload.bytes > maximum:
+        yield Unseen(f"{payload.path.name} as an upload", f"over publisher.outbox.maximum_bytes = {maximum}")
 
 
 def observed(world: ScenarioWorld, deployment: Deployment) -> list[SubscriberConfig]:

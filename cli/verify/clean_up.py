@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from cli.scenario.deliveries import ReceivedPayload
-from cli.scenario.world import ScenarioWorld
+from cli.scenario.world import ScenarioWorld, Unseen
 from stacks.deployment import Deployment, Names, Place, Resource
 from stacks.deployment.names import INLINE, LANDED, PAYLOADS
 
 
-@dataclass(frozen=True)
-class Left:
-    """An object that was not deleted, and why."""
-
-    uri: str
-    reason: str
-
-
-def clean_up(world: ScenarioWorld, deployment: Deployment, payloads: Sequence[ReceivedPayload]) -> list[Left]:
-    """Delete all versions of the payloads and of their copies. Return what is left.
+def clean_up(world: ScenarioWorld, deployment: Deployment, payloads: Sequence[ReceivedPayload]) -> list[Unseen]:
+    """Delete all versions of the payloads and of their copies. Return the objects that are left, with the reasons.
 
     A payload is kept unless it was seen at every subscriber: another one may still read it.
     """
@@ -35,16 +26,16 @@ def clean_up(world: ScenarioWorld, deployment: Deployment, payloads: Sequence[Re
     ]
 
 
-def _remove(world: ScenarioWorld, deployment: Deployment, payload: ReceivedPayload, message_id: str) -> Iterator[Left]:
+def _remove(world: ScenarioWorld, deployment: Deployment, sent: ReceivedPayload, message_id: str) -> Iterator[Unseen]:
     names = Names(deployment)
     receivers = {subscriber.name for subscriber in deployment.subscribers if subscriber.subscribed}
-    unseen = ", ".join(sorted(receivers - payload.arrivals.keys()))
+    unseen = ", ".join(sorted(receivers - sent.arrivals.keys()))
     kept_for = f"perhaps {unseen} still reads it" if unseen else None
     for bucket in (names.publisher.payload_bucket, *names.publisher.replicas.values()):
         yield from _delete(world, bucket.place, bucket.bucket, f"{PAYLOADS}{message_id}", kept_for)
     for subscriber in deployment.subscribers:
         own = names.subscribers[subscriber.name]
-        if subscriber.name in payload.arrivals and subscriber.kind != "https":
+        if subscriber.name in sent.arrivals and subscriber.kind != "https":
             yield from _delete(world, own.place, own.staging_bucket, f"{INLINE}{message_id}")
             if subscriber.landing:
                 yield from _delete(world, own.place, own.landing_bucket, f"{LANDED}{message_id}")
@@ -52,7 +43,7 @@ def _remove(world: ScenarioWorld, deployment: Deployment, payload: ReceivedPaylo
 
 def _delete(
     world: ScenarioWorld, place: Place, bucket: Resource, key: str, kept_for: str | None = None
-) -> Iterator[Left]:
+) -> Iterator[Unseen]:
     """Delete all versions of an object, unless `kept_for` has a reason."""
     if not world.reaches(place.account):
         return
@@ -62,9 +53,9 @@ def _delete(
         page = s3.list_object_versions(**owner, Prefix=key)
         versions = [each for kind in ("Versions", "DeleteMarkers") for each in page.get(kind, ()) if each["Key"] == key]
         if versions and kept_for:
-            yield Left(f"s3://{bucket.name}/{key}", kept_for)
+            yield Unseen(f"s3://{bucket.name}/{key}", kept_for)
             return
         for version in versions:
             s3.delete_object(**owner, Key=key, VersionId=version["VersionId"])
     except ClientError as error:
-        yield Left(f"s3://{bucket.name}/{key}", str(error))
+        yield Unseen(f"s3://{bucket.name}/{key}", str(error))

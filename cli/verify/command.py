@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,7 +18,8 @@ from rich.markup import escape
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.scenario import payloads, run
 from cli.scenario.promises import outcomes
-from cli.verify.clean_up import Left, clean_up
+from cli.scenario.stages import Stages
+from cli.verify.clean_up import clean_up
 from cli.verify.cost import cents
 from cli.verify.page import page
 from stacks.deployment import Deployment, FunctionSubscriberConfig, HttpsSubscriberConfig
@@ -118,43 +115,26 @@ def _announce(console: Console, world: _Accounts, deployment: Deployment, size: 
 class _Verification:
     def __init__(self, console: Console, world: _Accounts, deployment: Deployment, file: Path) -> None:
         self._console, self._world, self._deployment, self._file = console, world, deployment, file
-        self._seconds: dict[str, float] = {}
 
     def run(self, size: int, seconds: int) -> int:
+        stage = Stages(self._console)
         with tempfile.TemporaryDirectory() as folder, payloads.generated_file(size, Path(folder)) as payload:
-            report = run.run(
-                self._world,
-                self._deployment,
-                payload,
-                stage=self._stage,
-                say=lambda line: self._console.print(f"  {escape(line)}"),
-                seconds=seconds,
-            )
-        with self._stage("delete what was sent"):
+            report = run.run(self._world, self._deployment, payload, stage=stage, seconds=seconds)
+        with stage("delete what was sent"):
             left = clean_up(self._world, self._deployment, report.payloads)
+        report = replace(report, seconds=stage.seconds)
         self._console.print()
         report.show(self._console)
         for each in left:
-            self._console.print(f"[yellow]not deleted:[/] {escape(each.uri)}: {escape(each.reason)}", soft_wrap=True)
-        self._write(report.to_json(), left, promises=dict(outcomes(report)))
+            self._console.print(
+                f"[yellow]not deleted:[/] {escape(each.subject)}: {escape(each.reason)}", soft_wrap=True
+            )
+        not_deleted = [asdict(each) for each in left]
+        written = report.write(self._file, self._deployment, promises=dict(outcomes(report)), not_deleted=not_deleted)
         text = page(report, self._deployment, version=version("coatcheck"), left=left)
         self._file.with_suffix(".md").write_text(text, encoding="utf-8")
-        names = [os.path.relpath(path) for path in (self._file.with_suffix(".md"), self._file)]
+        names = [os.path.relpath(path) for path in (*written, self._file.with_suffix(".md"))]
         self._console.print(f"Written: {', '.join(names)}")
         verdict = "[green]✓ Everything that was tried was as promised.[/]"
-        self._console.print(verdict if report.ok else "[red]Something was not as promised.[/]")
+        self._console.print(verdict if report.ok else "[red]✗ Something was not as promised.[/]")
         return 0 if report.ok else 1
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        start = time.monotonic()
-        with self._console.status(name):
-            yield
-        self._seconds[name] = time.monotonic() - start
-        self._console.print(f"[green]✓[/] {name} ({self._seconds[name]:.1f} s)")
-
-    def _write(self, report: dict[str, Any], left: Sequence[Left], promises: dict[str, bool | None]) -> None:
-        stages = {stage: round(seconds, 1) for stage, seconds in self._seconds.items()}
-        content = report | {"seconds": stages, "promises": promises, "not_deleted": [asdict(each) for each in left]}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

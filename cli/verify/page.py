@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cli.scenario.promises import outcomes
 from cli.scenario.report import Report, seconds_between
-from cli.verify.clean_up import Left
+from cli.scenario.world import Unseen
 from stacks.deployment import Deployment
 
 _WORDS: Mapping[bool | None, str] = {True: "kept", False: "**broken**", None: "not shown"}
 
 
-def page(report: Report, deployment: Deployment, *, version: str, left: Sequence[Left]) -> str:
+def page(report: Report, deployment: Deployment, *, version: str, left: Sequence[Unseen]) -> str:
     """Return the page. Its rows are those of docs/verified.md that the run can show."""
     text = "\n".join(_lines(report, deployment, version, left)) + "\n"
     return re.sub(r"\b\d{12}\b", lambda number: _parts(deployment).get(number[0], "a stranger's account"), text)
@@ -25,7 +25,7 @@ def _parts(deployment: Deployment) -> Mapping[str, str]:
     return parts | {deployment.publisher.account: "the publisher's account"}
 
 
-def _lines(report: Report, deployment: Deployment, version: str, left: Sequence[Left]) -> Iterator[str]:
+def _lines(report: Report, deployment: Deployment, version: str, left: Sequence[Unseen]) -> Iterator[str]:
     regions = sorted({deployment.publisher.region, *(subscriber.region for subscriber in deployment.subscribers)})
     yield f"# Run of `coatcheck verify`, {report.started_at:%Y-%m-%d %H:%M} UTC"
     yield ""
@@ -55,7 +55,7 @@ def _lines(report: Report, deployment: Deployment, version: str, left: Sequence[
         [(used.function, used.region, str(used.peak_memory_mb)) for used in report.functions],
     )
     yield from _table("Not seen", ("subject", "reason"), [(each.subject, each.reason) for each in report.unseen])
-    yield from _table("Not deleted", ("object", "reason"), [(each.uri, each.reason) for each in left])
+    yield from _table("Not deleted", ("object", "reason"), [(each.subject, each.reason) for each in left])
 
 
 def _payloads(report: Report) -> Iterator[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from cli.scenario.promises import outcomes
 from cli.scenario.refusals import RefusedAttempt
 from cli.scenario.report import Report
 from cli.scenario.routes import Submission
+from local.limitations import Limitation
 from stacks.deployment import load_messaging
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,9 +48,20 @@ def report(*, orders: ScenarioArrival | None = ARRIVAL, attempts: tuple[RefusedA
         subscribers=DEPLOYMENT.subscribers,
         payloads=[ReceivedPayload(sent, "m", START, arrivals)],
         attempts=attempts,
-        functions=[FunctionMemory("coatcheck-publish", "111111111111", "us-east-1", 60)],
+        functions=[FunctionMemory("coatcheck-publish", "111111111111", "us-east-1", 60, by_size=[(7, 55)])],
         seconds={"deploy": 1.0},
     )
+
+
+def limited(report: Report) -> Report:
+    """Return the report of emulated accounts."""
+    return dataclasses.replace(report, not_enforced=[Limitation("ECS tasks", "a container runs", "a process runs")])
+
+
+def shown(report: Report, width: int = 80) -> str:
+    text = io.StringIO()
+    report.show(Console(file=text, width=width))
+    return text.getvalue()
 
 
 def test_report_is_ok_when_everything_holds() -> None:
@@ -103,9 +115,15 @@ def test_filtered_message_must_not_be_delivered(orders: ScenarioArrival | None) 
 def test_report_fails_when_an_attempt_was_allowed() -> None:
     failed = report(attempts=(DENIED, dataclasses.replace(DENIED, denied=False, response="allowed")))
     assert not failed.ok
-    shown = io.StringIO()
-    failed.show(Console(file=shown, width=150))
-    assert "✗ allowed" in shown.getvalue()
+    assert "✗ read a payload another account: allowed" in shown(failed)
+
+
+def test_summary_splits_no_word_at_80_columns() -> None:
+    attempts = tuple(dataclasses.replace(DENIED, policy=policy) for policy in (DENIED.policy, 20 * "long-words "))
+    lines = shown(report(attempts=attempts)).splitlines()
+    assert max(map(len, lines)) <= 80
+    words = set(shown(report(attempts=attempts), width=1000).split())
+    assert {word for line in lines for word in line.split()} == words
 
 
 @pytest.mark.parametrize("peak", [None, 160])
@@ -120,7 +138,9 @@ def test_report_fails_when_a_part_is_empty() -> None:
     assert not dataclasses.replace(report(), functions=[]).ok
 
 
-def test_report_is_written_as_json(tmp_path: Path) -> None:
-    report().write(tmp_path / "demo" / "report.json")
-    written = json.loads((tmp_path / "demo" / "report.json").read_text())
-    assert written["functions"][0]["peak_memory_mb"] == 60
+def test_report_is_written_as_json_and_as_a_page(tmp_path: Path) -> None:
+    html, file = report().write(tmp_path / "demo" / "report.json", DEPLOYMENT, not_deleted=[])
+    written = json.loads(file.read_text())
+    assert (written["functions"][0]["peak_memory_mb"], written["not_deleted"]) == (60, [])
+    assert html == tmp_path / "demo" / "index.html"
+    assert "<!DOCTYPE html>" in html.read_text()

@@ -1,0 +1,22 @@
+"""What is wrong with this machine: a full disk, or too many processes. It is the likely cause of a failed run."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_LITTLE_BYTES = 64 * 2**20
+_BUSY = 3.0
+"""Processes that wait or run, for each processor."""
+
+
+def problems_of(*folders: Path) -> Iterator[str]:
+    """Yield a sentence for each problem of this machine, with its remedy: few bytes in a folder, or a high load."""
+    for folder in (Path(tempfile.gettempdir()), *folders):
+        free = shutil.disk_usage(folder).free
+        if free < _LITTLE_BYTES:
+            yield f"The disk of {folder} is full ({free >> 20} MiB are free). Free some, or set TMPDIR to another disk."
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load > _BUSY * processors:
+        yield f"This machine is busy: load {load:.0f} on {processors} processors. Run it again when it is idle."
