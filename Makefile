@@ -20,10 +20,10 @@ help: ## List the targets
 demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB, DEPLOYMENT=file)
 	@exec $(isolated) coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
 
-local: $(installed) ## Run emulated accounts, to try a deployment locally
-	@exec $(isolated) coatcheck local
+local: $(installed) ## Run emulated accounts, to try a deployment locally (DEPLOYMENT=file, OPTIONS="--logs --port 4566")
+	@exec $(isolated) coatcheck local $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $$OPTIONS
 
-job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5", OPTIONS="--image pegasus")
+job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5", OPTIONS="--image pegasus --results DIR")
 	@exec coatcheck job "$$FILE" $$OPTIONS -- $$ARGUMENTS
 
 synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)

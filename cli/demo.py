@@ -26,10 +26,11 @@ from local import images
 from local.cdk import CdkError
 from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
+from local.interruption import interrupt_on_signals
 from local.limitations import NOT_ENFORCED
 from local.machine import problems_of
 from local.private_folder import PrivateFolder
-from local.world import World, interrupt_on_signals
+from local.world import World
 from stacks.deployment import Deployment, FunctionSubscriberConfig, Names, load_messaging
 
 _ROOT = Path(__file__).parents[1]

@@ -1,31 +1,137 @@
-"""Emulated accounts without a deployment, to try one locally with the CDK CLI and the AWS CLI."""
+"""Emulated accounts that run until Ctrl-C: empty, for the CDK CLI and the AWS CLI, or with a deployment."""
 
-import contextlib
+from __future__ import annotations
+
+import re
 import shlex
+import shutil
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
-from local.accounts import credentials
+from rich.console import Console
+
+from access.assembly import SynthError, write
+from cli.scenario.stages import Stages
+from local.accounts import credentials, profiles
+from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
-from local.world import interrupt_on_signals
+from local.https_endpoints import EndpointError, Endpoints
+from local.interruption import interrupt_on_signals
+from local.machine import problems_of
+from local.private_folder import PrivateFolder
+from local.world import World
+from stacks.deployment import Deployment, Names, load_messaging
 
 UNSET = r"unset $(env | sed -n 's/^\(AWS_[A-Z0-9_]*\)=.*/\1/p')"
 """A command that removes the AWS variables of the user: a profile, a token, or an endpoint would take effect."""
+_OLDEST_CLI = (2, 13)
+"""The first version 2 of the AWS CLI that reads AWS_ENDPOINT_URL."""
+_POLL_SECONDS = 0.2
 
 
 @interrupt_on_signals()
-def run() -> int:
-    """Run the emulated accounts until Ctrl-C, and return the exit code."""
+def run(deployment: Path | None = None, *, port: int = 0, logs: bool = False) -> int:
+    """Run the emulated accounts until Ctrl-C, and return the exit code.
+
+    deployment: a deployment file whose stacks are deployed first. port: 0 for any. logs: print the functions' logs.
+    """
+    settings = load_messaging(deployment) if deployment else None
     try:
-        with Emulator() as emulator, contextlib.suppress(KeyboardInterrupt):
-            print("Emulated AWS accounts are running. Ctrl-C stops them and deletes their content.")
-            print("Paste these lines into another terminal. Any 12 digits are an account, with every Region:\n")
-            print(UNSET)
-            for name, value in credentials(emulator, "111111111111", "us-east-1").items():
-                print(f"export {name}={shlex.quote(value)}")
-            print("\n`coatcheck demo` lists the limitations of the emulator.", flush=True)
+        with ExitStack() as resources, suppress(KeyboardInterrupt):
+            if deployment and settings:
+                emulator = _deploy(deployment, settings, resources, port=port)
+            else:
+                emulator = resources.enter_context(Emulator(port=port))
+            for line in _introduction(emulator, settings):
+                print(line)
+            sys.stdout.flush()
+            if logs:
+                _follow(emulator.function_log_path)
             emulator.wait()
         print("Stopped.")
-    except EmulatorError as error:
-        print(error, file=sys.stderr)
+    except (EmulatorError, SynthError, CdkError, EndpointError, OSError) as error:
+        print(error, *problems_of(), sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def _deploy(file: Path, deployment: Deployment, resources: ExitStack, *, port: int) -> Emulator:
+    stage = Stages(Console(highlight=False))
+    endpoints = resources.enter_context(Endpoints(deployment.subscribers, Names(deployment)))
+    with stage("synthesize the stacks"):
+        folder = resources.enter_context(PrivateFolder())
+        assembly = write(file, folder.path / "assembly")
+    with stage("deploy into emulated accounts") as show:
+        world = resources.enter_context(
+            World.start(
+                assembly,
+                publisher=deployment.publisher.account,
+                progress=lambda account, line: show(f"{account} {line}"),
+                prepare=endpoints.start,
+                port=port,
+            )
+        )
+        endpoints.wait_until_confirmed(world.accounts)
+    return world.emulator
+
+
+def _introduction(emulator: Emulator, deployment: Deployment | None) -> Iterator[str]:
+    """Yield the lines that tell how to use the accounts."""
+    if warning := _cli_warning():
+        yield f"Warning: {warning}\n"
+    yield "Emulated AWS accounts are running. Ctrl-C stops them and deletes their content."
+    yield "Paste these lines into another terminal. Any 12 digits are an account, with every Region:\n"
+    yield UNSET
+    account, region = "111111111111", "us-east-1"
+    variables = {}
+    if deployment:
+        account, region = deployment.publisher.account, deployment.publisher.region
+        named = _accounts(deployment)
+        file = emulator.folder / "profiles"
+        file.write_text(profiles(emulator, named), encoding="utf-8")
+        variables = {"AWS_CONFIG_FILE": str(file)}
+    for name, value in (credentials(emulator, account, region) | variables).items():
+        yield f"export {name}={shlex.quote(value)}"
+    if deployment:
+        yield f"\nProfiles: {', '.join(named)}. For example: aws sqs list-queues --profile {next(reversed(named))}"
+    yield "\n`coatcheck demo` lists the limitations of the emulator."
+
+
+def _accounts(deployment: Deployment) -> Mapping[str, str]:
+    """Return the accounts of the deployment's parties, by their names."""
+    parties = {each.name: each.account for each in (*deployment.senders, *deployment.subscribers)}
+    return {"publisher": deployment.publisher.account, **parties}
+
+
+def _cli_warning() -> str | None:
+    """Return what is wrong with the AWS CLI of this machine, or None."""
+    program = shutil.which("aws")
+    if not program:
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        shown = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+        version = re.match(r"aws-cli/(\d+)\.(\d+)", shown.stdout or shown.stderr)
+        if version and (int(version[1]), int(version[2])) < _OLDEST_CLI:
+            return (
+                f"{program} is version {version[1]}.{version[2]}. Install version 2: the README needs it, and versions "
+                "before 1.29 and 2.13 ignore AWS_ENDPOINT_URL and send requests to AWS."
+            )
+    return None
+
+
+def _follow(file: Path) -> None:
+    """Print the lines that are added to a file, in a thread that ends with the process."""
+
+    def follow() -> None:
+        file.touch()
+        with file.open(encoding="utf-8", errors="replace") as log:
+            while True:
+                print(log.read(), end="", flush=True)
+                time.sleep(_POLL_SECONDS)
+
+    threading.Thread(target=follow, daemon=True).start()

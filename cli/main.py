@@ -130,7 +130,7 @@ def _isolate() -> None:
     isolate()
 
 
-def _exit(code: int, error: Exception) -> NoReturn:
+def _exit(code: int, error: BaseException) -> NoReturn:
     print(error, file=sys.stderr)
     sys.exit(code)
 
@@ -615,21 +615,27 @@ def _demo(
 
 @app.command(
     "local",
-    help="run emulated AWS accounts until Ctrl-C\n\nPrints environment variables for the CDK CLI and the AWS CLI.",
-    epilog="Exit codes: 0 stopped; 1 the emulator did not start.",
+    help="run emulated AWS accounts until Ctrl-C\n\nPrints environment variables for the CDK CLI and the AWS CLI. "
+    "Without a deployment file, the accounts are empty.",
+    epilog="Exit codes: 0 stopped; 1 the emulator did not start, or the deployment failed; 2 invalid arguments or "
+    "deployment file.",
 )
-def _local() -> None:
+def _local(
+    deployment: Annotated[Path | None, _option("FILE", "deploy this deployment file, and leave it running")] = None,
+    port: Annotated[int, _option("N", "TCP port on 127.0.0.1 (default: a free one)", min=0, max=65535)] = 0,
+    logs: Annotated[bool, _option(None, "print what the functions log", "--logs")] = False,
+) -> None:
     _isolate()
     from cli import local_accounts
 
-    sys.exit(local_accounts.run())
+    sys.exit(local_accounts.run(deployment, port=port, logs=logs))
 
 
 @app.command(
     "job",
     help="run a research job on this machine as SageMaker would\n\nArguments after -- are passed to the script.",
-    epilog="Exit codes: those of the script; 1 the image cannot be built, or its packages not be installed; 2 "
-    "invalid arguments.",
+    epilog="Exit codes: those of the script; 1 the image cannot be built, its packages not be installed, or results not "
+    "be written; 2 invalid arguments; 130 interrupted.",
 )
 def _job(
     data: Annotated[Path, typer.Argument(metavar="DATA", parser=_existing, help="file or folder", show_default=False)],
@@ -647,7 +653,7 @@ def _job(
     image: Annotated[JobImage | None, _option(None, "run in this image, built with root and buildah")] = None,
 ) -> None:
     from local import images
-    from local.processing_job import run_script
+    from local.processing_job import NotWritable, run_script
     from local.research_environment import NotInstalled
     from research.launch import SCRIPT
 
@@ -655,5 +661,7 @@ def _job(
         sys.exit(
             run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python, image=image)
         )
-    except (NotInstalled, images.ImageError) as error:
+    except (NotInstalled, NotWritable, images.ImageError) as error:
         _exit(1, error)
+    except KeyboardInterrupt:
+        _exit(130, KeyboardInterrupt("Stopped."))

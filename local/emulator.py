@@ -46,15 +46,16 @@ class Emulator:
 
     patched: apply `local.patches`. False starts the published emulator, for comparison.
     images: run ECS tasks in containers of their images, which buildah builds (`local.images`).
+    port: the TCP port. 0: the operating system chooses one.
     """
 
-    def __init__(self, *, patched: bool = True, images: bool = False) -> None:
+    def __init__(self, *, patched: bool = True, images: bool = False, port: int = 0) -> None:
         self.secret = secrets.token_urlsafe(32)
         """The secret access key of every account's root. Each run has another."""
         self._patched, self._images = patched, images
         self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self._port = port
 
     @property
     def endpoint(self) -> str:
@@ -63,7 +64,7 @@ class Emulator:
 
     @property
     def port(self) -> int:
-        """The TCP port, which the operating system chooses at `start`."""
+        """The TCP port. Without a port of the caller, the operating system chooses one at `start`."""
         return self._port
 
     @property
@@ -103,6 +104,11 @@ class Emulator:
         return self.folder / "emulator.log"
 
     @property
+    def function_log_path(self) -> Path:
+        """The lines that functions log, of all accounts, with account and function."""
+        return self.folder / "functions.log"
+
+    @property
     def pid(self) -> int:
         """The process id, which is also the id of its process group."""
         if self._process is None:
@@ -113,7 +119,7 @@ class Emulator:
         """Start the process and wait until it is healthy.
 
         Raises:
-            EmulatorError: the process exits, or does not respond within 30 seconds.
+            EmulatorError: the port is in use, or the process exits, or it does not respond within 30 seconds.
         """
         try:
             self._launch()
@@ -163,7 +169,11 @@ class Emulator:
         scratch.mkdir()
         # The child inherits a bound socket, so that no other process can take the port in between.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, self.log_path.open("wb") as log:
-            listener.bind((_HOST, 0))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((_HOST, self._port))
+            except OSError as error:
+                raise EmulatorError(f"Port {self._port}: {error.strerror}. Choose another port.") from None
             self._port = int(listener.getsockname()[1])
             environment = {
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),

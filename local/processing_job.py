@@ -14,13 +14,17 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from local import images, research_environment
+from local.interruption import interrupt_on_signals
 from local.private_folder import PrivateFolder
 from research import launch, processing_job
 from research.script import write
@@ -40,6 +44,10 @@ _USER, _GROUP = 1000, 100  # Studio's user, as which root runs a job
 
 Fetch = Callable[[str, Path], None]
 """A function that copies the objects at an s3:// URI into a folder."""
+
+
+class NotWritable(Exception):
+    """The results cannot be written. The message has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,7 @@ def _without_image(root: Path, python: Path, words: Sequence[str], log: Callable
         "env": {
             "PATH": f"{python.parent}:/usr/bin:/bin",
             "HOME": str(root),
+            "PYTHONUNBUFFERED": "1",
             "PROCESSING_DIR": str(_below(root, processing_job.PROCESSING)),
         },
         **_ordinary_user(root, python, log),
@@ -167,6 +176,7 @@ def _below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
+@interrupt_on_signals()
 def run_script(
     data: Path,
     arguments: Sequence[str] = (),
@@ -184,34 +194,61 @@ def run_script(
     Raises:
         NotInstalled: the virtual environment cannot be created.
         ImageError: the image cannot be built.
+        NotWritable: `results` cannot be written.
     """
+    name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)
+    results = results or Path("build") / "jobs" / name
+    _prepare(results)
     if image:
-        print(f"Building research/image/{image}: some 10 minutes the first time")
+        _print(f"Building research/image/{image}: some 10 minutes the first time")
         image = research_environment.build_image(image, "processing")
     elif script.suffix == ".R":
         raise research_environment.NotInstalled(f"{script}: R is in no virtual environment. Use --image r.")
-    else:
-        python = python or research_environment.install()
-    name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)
+    elif not python:
+        if not research_environment.installed():
+            _print("Installing the packages of the research image: 900 MB, once")
+        python = research_environment.install()
     request = launch.request(
         LOCAL_ENVIRONMENT, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1
     )
     sources = {request["ProcessingInputs"][0]["S3Input"]["S3Uri"]: data}
-
-    def fetch(uri: str, folder: Path) -> None:
-        source = sources.get(uri)
-        if not source:
-            write(script, folder)
-        elif source.is_dir():
-            shutil.copytree(source, folder / source.name)
-        else:
-            shutil.copy(source, folder)
+    start = time.monotonic()
 
     with PrivateFolder() as folder, images.container(image) if image else contextlib.nullcontext() as container:
-        result = run(request, folder.path, python=python, container=container, fetch=fetch, log=print)
-        results = results or Path("build") / "jobs" / name
+
+        def fetch(uri: str, target: Path) -> None:
+            source = sources.get(uri)
+            if not source:
+                write(script, target)
+            elif source.is_dir():
+                _print(f"Copying {source}")
+                shutil.copytree(source, target / source.name, ignore=_ignore(folder.path))
+            else:
+                shutil.copy(source, target)
+
+        result = run(request, folder.path, python=python, container=container, fetch=fetch, log=_print)
         shutil.copytree(result.output, results, dirs_exist_ok=True)
-    print(f"{name} {result.status}" + (f": {result.message}" if result.message else ""))
+    ended = f"{name} {result.status} after {time.monotonic() - start:.0f} s"
+    _print(ended + (f": {result.message}" if result.message else ""))
     for file in sorted(path for path in results.rglob("*") if path.is_file()):
-        print(file)
+        _print(str(file))
     return result.exit_code
+
+
+_print = partial(print, flush=True)
+"""Progress is seen at once, also in a pipe."""
+
+
+def _prepare(results: Path) -> None:
+    """Make the folder of the results, before a job of hours."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=results).close()
+    except OSError as error:
+        raise NotWritable(f"{results}: {error.strerror}. Write results to another folder: --results DIR.") from None
+
+
+def _ignore(run: Path) -> Callable[[str, list[str]], list[str]]:
+    """Return a function for copytree that leaves out the folder of this run: TMPDIR can be inside the data."""
+    run = run.resolve()
+    return lambda folder, names: [name for name in names if Path(folder).resolve() / name == run]

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from access.assembly import StackTemplate, read
 from local.accounts import Accounts
 from local.cdk import DEFAULT_QUALIFIER, Cdk, Progress
 from local.emulator import Emulator
-
-
-@contextlib.contextmanager
-def interrupt_on_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP as on Ctrl-C, and only once: cleaning up is not interrupted.
-
-    For the main thread.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class World:
@@ -58,6 +34,7 @@ class World:
         progress: Progress,
         prepare: Callable[[Emulator], object] = lambda _: None,
         images: bool = False,
+        port: int = 0,
     ) -> Self:
         """Start an emulator, bootstrap every account and Region of the assembly, and deploy its stacks.
 
@@ -69,6 +46,7 @@ class World:
         progress: called with (account, line) for every line of the CLI, from several threads.
         prepare: called with the running emulator before the first deployment.
         images: run ECS tasks in containers of their images.
+        port: the emulator's TCP port. 0: the operating system chooses one.
 
         Raises:
             ValueError: the publisher's account has no stack, or a stack has no account or no Region.
@@ -78,7 +56,7 @@ class World:
         stacks = read(assembly)
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
-        emulator = Emulator(images=images).start()
+        emulator = Emulator(images=images, port=port).start()
         cli = Cdk(emulator, progress)
         try:
             prepare(emulator)

@@ -114,6 +114,23 @@ def peak_memory_is_the_functions() -> None:
         return round(peak / 1024)
 
 
+@patch
+def log_lines_are_also_in_a_file() -> None:
+    """Write the lines of a function's log to a file of the run, too.
+
+    AWS: `aws logs tail --follow` shows a log group of one account. The emulator: `coatcheck local --logs` shows all.
+    """
+    file = Path(tempfile.gettempdir()).parent / "functions.log"  # Emulator.function_log_path
+
+    @replaces(lambda_svc, "_emit_lambda_logs")
+    def emit(original: Any, function: dict[str, Any], request_id: str, text: str, *args: Any, **kwargs: Any) -> None:
+        original(function, request_id, text, *args, **kwargs)
+        arn = function.get("config", function).get("FunctionArn", "")
+        account, name = arn.split(":")[4:7:2] if arn else ("", "")
+        with file.open("a", encoding="utf-8") as log:
+            log.write("".join(f"{account} {name}: {line}\n" for line in (text or "").splitlines() if line.strip()))
+
+
 # The worker process's response to this thread's last invocation. The emulator itself uses only parts of it.
 _last = threading.local()
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from access.assembly import SynthError
 from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
+from local.interruption import interrupt_on_signals
 from local.private_folder import PrivateFolder
-from local.world import interrupt_on_signals
 from stacks.deployment import DeploymentError
 from tests.faults import deployed, report
 from tests.faults.campaign import Campaign, CampaignOutcome, CampaignResult

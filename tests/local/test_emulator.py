@@ -38,6 +38,18 @@ def _listening(processes: set[int]) -> set[tuple[str, int]]:
     return sockets
 
 
+@pytest.mark.system
+def test_port_is_the_callers_or_an_error() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for _ in range(2):  # the port is free again at once
+        with Emulator(port=port) as emulator:
+            assert emulator.endpoint == f"https://127.0.0.1:{port}"
+            with pytest.raises(EmulatorError, match=f"Port {port}: Address already in use"):
+                Emulator(port=port).start()
+
+
 _LOOPBACK = "0100007F"
 _LIST_VARIABLES = "import os\n\ndef handler(event, context):\n    return sorted(os.environ)\n"
 

@@ -89,3 +89,31 @@ def test_root_runs_a_job_as_an_ordinary_user() -> None:
         assert user == {"user": 1000, "group": 100, "extra_groups": []}
         status = folder.path.stat()
         assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1000, 100, 0o700)
+
+
+def _run_script(data: Path, **options: Any) -> int:
+    script = data.parent / "script.py"
+    script.write_text(
+        "import os\nfrom pathlib import Path\nroot = Path(os.environ['PROCESSING_DIR'])\n"
+        "files = sorted(file.name for file in (root / 'input' / 'data').rglob('*') if file.is_file())\n"
+        "(root / 'output' / 'seen').write_text(' '.join(files))\n"
+    )
+    return processing_job.run_script(data, script=script, python=Path(sys.executable), **options)
+
+
+def test_temporary_folder_in_the_data_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary, results = tmp_path / "data" / "tmp", tmp_path / "results"
+    temporary.mkdir(parents=True)
+    (tmp_path / "data" / "cells").write_text("")
+    (temporary / "notes").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert _run_script(tmp_path / "data", results=results) == 0
+    assert (results / "seen").read_text() == "cells notes"
+
+
+def test_unwritable_results_are_refused_before_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(processing_job, "run", lambda *_, **__: pytest.fail("the job ran"))
+    with pytest.raises(processing_job.NotWritable, match="Write results to another folder: --results DIR"):
+        _run_script(tmp_path / "data", results=tmp_path / "file" / "results")

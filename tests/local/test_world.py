@@ -13,7 +13,7 @@ import pytest
 
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
-from local.world import World, interrupt_on_signals
+from local.world import World
 from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, eventually, interruptible
 
 pytestmark = pytest.mark.system
@@ -58,7 +58,7 @@ def test_failed_deployment_raises_with_cli_output(emulator: Emulator, tmp_path: 
 _START = """
 import sys
 from pathlib import Path
-from local.world import World, interrupt_on_signals
+from local.world import World
 with interrupt_on_signals():
     World.start(Path(sys.argv[1]), publisher="111111111111", progress=lambda account, line: print(line, flush=True))
 """
@@ -96,23 +96,3 @@ def _processes_in(folder: Path) -> list[str]:
             if working.readlink().is_relative_to(folder):
                 found.append(working.parent.name)
     return found
-
-
-def test_cleaning_up_is_not_interrupted() -> None:
-    """Ctrl-C three times: the second and third have no effect."""
-    cleaned = False
-
-    @interrupt_on_signals()
-    def run() -> None:
-        nonlocal cleaned
-        try:
-            signal.raise_signal(signal.SIGINT)
-        finally:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGTERM)
-            cleaned = True
-
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    assert cleaned
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

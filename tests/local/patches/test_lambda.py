@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cli.scenario.memory import peak_memory
+from local.emulator import Emulator
 from tests.local.support import Account, eventually, unique
 
 pytestmark = pytest.mark.system
@@ -110,6 +111,14 @@ def test_unpatched_peak_memory_is_of_all_functions(unpatched_account: Account) -
     _, small = _peaks(unpatched_account)
 
     assert small >= 200
+
+
+def test_log_lines_are_also_in_a_file(publisher: Account, emulator: Emulator) -> None:
+    function = publisher.function()
+    publisher.invoke(function, {"order": 1})
+
+    name = function.rsplit(":", 1)[1]
+    assert f'{publisher.number} {name}: EVENT {{"order": 1}}\n' in emulator.function_log_path.read_text()
 
 
 _RAISE = "class Broken(Exception):\n    pass\n\ndef handler(event, context):\n    raise Broken('the reason')\n"

@@ -1,0 +1,27 @@
+"""The end of a run by a signal."""
+
+import signal
+
+import pytest
+
+from local.interruption import interrupt_on_signals
+
+
+def test_cleaning_up_is_not_interrupted() -> None:
+    """Ctrl-C three times: the second and third have no effect."""
+    cleaned = False
+
+    @interrupt_on_signals()
+    def run() -> None:
+        nonlocal cleaned
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleaned = True
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert cleaned
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
