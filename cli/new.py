@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stacks.deployment import parse
+from stacks.deployment.model import SCHEMA_VERSION
 from stacks.deployment.types import as_toml
 
 Ask = Callable[[str], str]
@@ -84,6 +85,7 @@ def render(answers: Answers, file: Path) -> str:
 def _lines(answers: Answers) -> Iterator[str]:
     yield "# All keys: docs/deployment-file.md of coatcheck. Check this file: coatcheck check."
     yield ""
+    yield f"schema_version = {SCHEMA_VERSION}"
     yield f"{_key('name', answers.name)}# beginning of all physical names; it cannot be changed later"
     yield '# organization = "o-a1b2c3d4e5"     # denies principals outside this AWS organisation'
     yield "# ephemeral = true                  # for trials: `cdk destroy` deletes data too"

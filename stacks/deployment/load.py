@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stacks.deployment.checks import check
-from stacks.deployment.model import Deployment, ResearchDeployment
+from stacks.deployment.model import SCHEMA_VERSION, Deployment, ResearchDeployment
 from stacks.deployment.problems import DeploymentError, Problem, invalid_values
 from stacks.deployment.types import FOLDER
 
@@ -37,11 +37,13 @@ def load_messaging(path: Path) -> Deployment:
 def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment | ResearchDeployment:
     """Check a file's table. Errors name `path`, and relative paths in the file start from its folder.
 
-    The second phase runs only if all values are valid.
+    A file of another version gets one problem, about its version. The second phase runs only if all values are valid.
 
     Raises:
         DeploymentError: With all problems.
     """
+    if problem := _other_version(table.get("schema_version", 1)):
+        raise DeploymentError(path, [problem])
     is_research_alone = "research" in table and not _MESSAGING_KEYS & table.keys()
     model = ResearchDeployment if is_research_alone else Deployment
     try:
@@ -51,6 +53,18 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
     if problems := list(check(deployment)):
         raise DeploymentError(path, problems)
     return deployment
+
+
+def _other_version(version: object) -> Problem | None:
+    if not isinstance(version, int) or version == SCHEMA_VERSION:
+        return None
+    known = f"This coatcheck reads version {SCHEMA_VERSION}."
+    remedy = (
+        "Install a newer coatcheck: the changelog names the release."
+        if version > SCHEMA_VERSION
+        else f"Make the changes in docs/upgrading.md, then write schema_version = {SCHEMA_VERSION}."
+    )
+    return Problem("schema_version", version, f"{known} {remedy}")
 
 
 def parse_messaging(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment:

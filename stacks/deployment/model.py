@@ -28,9 +28,15 @@ def _reject_default(name: str) -> str:
     return name
 
 
+SCHEMA_VERSION = 1
+"""The version of the keys that this release reads. docs/upgrading.md has the changes of each version."""
+
+
 class BaseDeployment(Table):
     """Keys that every deployment file has."""
 
+    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = 1
+    """Version of the keys. See [versions of the deployment file](upgrading.md#versions-of-the-deployment-file)."""
     name: Annotated[Name, AfterValidator(_reject_default)]
     """Beginning of all physical names. Deployments with different names can share accounts."""
     organization: Organization | None = None

@@ -16,7 +16,7 @@ def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.demo._Demo", lambda *_, **__: pytest.fail("the demo ran"))
 
 
-def test_folder_that_cannot_be_written_ends_in_a_sentence(
+def test_unwritable_folder_ends_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:

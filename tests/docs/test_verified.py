@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]
 
-from cli.main import main
 from cli.scenario.promises import PROMISES
 from tests.docs.evidence import missing_tests
 
@@ -49,16 +47,3 @@ def test_row_is_a_sentence_of_the_readme_with_evidence(row: list[str]) -> None:
 
 def test_names_are_those_of_the_report() -> None:
     assert {name for row in ROWS for name in re.findall(r"`(\w+)`", row[1])} == set(PROMISES)
-
-
-def test_workflow_runs_the_command_with_unpinned_actions_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    (job,) = yaml.safe_load((ROOT / "deployments" / "verify.yml").read_text())["jobs"].values()
-    actions = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert all(re.search(r"@(CHANGE|[0-9a-f]{40})$", action) for action in actions)
-    (command,) = (step["run"].split() for step in job["steps"] if "coatcheck verify" in step.get("run", ""))
-    given: dict[str, object] = {}
-    monkeypatch.setattr("cli.verify.command.verify", lambda _deployment, **options: given.update(options) or 0)
-    command[command.index("deployments/prod.toml")] = str(ROOT / "deployments" / "example.toml")
-    with pytest.raises(SystemExit, match="0"):
-        main(command[1:])
-    assert (given["profiles"], given["confirm"]) == (["publisher", "orders", "billing", "shop"], False)

@@ -1,5 +1,6 @@
 """Reading the deployment file: files that are not TOML, and its two phases."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from stacks.deployment import DeploymentError, ResearchDeployment, load, load_messaging, parse
+from stacks.deployment.model import SCHEMA_VERSION
 from tests.stacks.deployment.samples import VALID, problems, publisher
 from tests.templates import ROOT
 
@@ -139,3 +141,31 @@ def test_wrong_type_is_reported_by_key(example: str, wrong: object) -> None:
         keys = (f"{parent}.{last}".lstrip("."), f"{parent}[{last}]".lstrip("."))
         assert not lines or [line for line in lines if line.startswith(keys)], (keys, lines)
     assert rejected > 10
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        (2, "Install a newer coatcheck: the changelog names the release."),
+        (0, "Make the changes in docs/upgrading.md, then write schema_version = 1."),
+    ],
+)
+def test_other_schema_version_is_the_only_problem(version: int, remedy: str) -> None:
+    """Its keys can mean something else."""
+    reported = problems({"schema_version": version, "name": 1, "unknown": 1})
+    assert reported == [f"schema_version = {version}: This coatcheck reads version 1. {remedy}"]
+
+
+def test_schema_version_is_an_integer() -> None:
+    assert problems(VALID | {"schema_version": "1"}) == ['schema_version = "1": must be an integer.']
+
+
+def test_every_schema_version_has_its_changes() -> None:
+    page = (ROOT / "docs" / "upgrading.md").read_text().partition("### Versions of the deployment file")[2]
+    rows = re.findall(r"^\| (\d+) \| \d+\.\d+\.\d+ \| .+ \|$", page, re.MULTILINE)
+    assert rows == [str(version) for version in range(1, SCHEMA_VERSION + 1)]
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOYMENTS.glob("*.toml")), ids=lambda file: file.stem)
+def test_example_has_a_schema_version(file: Path) -> None:
+    assert tomllib.loads(file.read_text())["schema_version"] == SCHEMA_VERSION
