@@ -22,6 +22,7 @@ from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
 from local.interruption import interrupt_on_signals
+from local.kept_state import KeptState, StateError
 from local.machine import problems_of
 from local.private_folder import PrivateFolder
 from local.world import World
@@ -35,32 +36,36 @@ _POLL_SECONDS = 0.2
 
 
 @interrupt_on_signals()
-def run(deployment: Path | None = None, *, port: int = 0, logs: bool = False) -> int:
+def run(deployment: Path | None = None, *, port: int = 0, state: Path | None = None, logs: bool = False) -> int:
     """Run the emulated accounts until Ctrl-C, and return the exit code.
 
-    deployment: a deployment file whose stacks are deployed first. port: 0 for any. logs: print the functions' logs.
+    deployment: a deployment file whose stacks are deployed first. port: 0 for any.
+    state: a folder that keeps the content of the accounts between runs. logs: print the functions' logs.
     """
     settings = load_messaging(deployment) if deployment else None
+    kept = KeptState(state) if state else None
     try:
         with ExitStack() as resources, suppress(KeyboardInterrupt):
             if deployment and settings:
-                emulator = _deploy(deployment, settings, resources, port=port)
+                emulator = _deploy(deployment, settings, resources, port=port, state=kept)
             else:
-                emulator = resources.enter_context(Emulator(port=port))
-            for line in _introduction(emulator, settings):
+                emulator = resources.enter_context(Emulator(port=port, state=kept))
+            for line in _introduction(emulator, settings, kept):
                 print(line)
             sys.stdout.flush()
             if logs:
                 _follow(emulator.function_log_path)
             emulator.wait()
         print("Stopped.")
-    except (EmulatorError, SynthError, CdkError, EndpointError, OSError) as error:
+    except (EmulatorError, StateError, SynthError, CdkError, EndpointError, OSError) as error:
         print(error, *problems_of(), sep="\n", file=sys.stderr)
         return 1
     return 0
 
 
-def _deploy(file: Path, deployment: Deployment, resources: ExitStack, *, port: int) -> Emulator:
+def _deploy(
+    file: Path, deployment: Deployment, resources: ExitStack, *, port: int, state: KeptState | None
+) -> Emulator:
     stage = Stages(Console(highlight=False))
     endpoints = resources.enter_context(Endpoints(deployment.subscribers, Names(deployment)))
     with stage("synthesize the stacks"):
@@ -74,17 +79,19 @@ def _deploy(file: Path, deployment: Deployment, resources: ExitStack, *, port: i
                 progress=lambda account, line: show(f"{account} {line}"),
                 prepare=endpoints.start,
                 port=port,
+                state=state,
             )
         )
         endpoints.wait_until_confirmed(world.accounts)
     return world.emulator
 
 
-def _introduction(emulator: Emulator, deployment: Deployment | None) -> Iterator[str]:
+def _introduction(emulator: Emulator, deployment: Deployment | None, state: KeptState | None) -> Iterator[str]:
     """Yield the lines that tell how to use the accounts."""
     if warning := _cli_warning():
         yield f"Warning: {warning}\n"
-    yield "Emulated AWS accounts are running. Ctrl-C stops them and deletes their content."
+    end = f"keeps their content in {state.folder}" if state else "deletes their content"
+    yield f"Emulated AWS accounts are running. Ctrl-C stops them and {end}."
     yield "Paste these lines into another terminal. Any 12 digits are an account, with every Region:\n"
     yield UNSET
     account, region = "111111111111", "us-east-1"

@@ -623,12 +623,15 @@ def _demo(
 def _local(
     deployment: Annotated[Path | None, _option("FILE", "deploy this deployment file, and leave it running")] = None,
     port: Annotated[int, _option("N", "TCP port on 127.0.0.1 (default: a free one)", min=0, max=65535)] = 0,
+    state: Annotated[
+        Path | None, _option("DIR", "private folder that keeps the content of the accounts between runs")
+    ] = None,
     logs: Annotated[bool, _option(None, "print what the functions log", "--logs")] = False,
 ) -> None:
     _isolate()
     from cli import local_accounts
 
-    sys.exit(local_accounts.run(deployment, port=port, logs=logs))
+    sys.exit(local_accounts.run(deployment, port=port, state=state, logs=logs))
 
 
 @app.command(

@@ -64,6 +64,8 @@ class Cdk:
                 cloudformation.get_waiter("stack_create_complete").wait(
                     StackName="CDKToolkit", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
                 )
+            except cloudformation.exceptions.AlreadyExistsException:
+                continue  # in accounts that were kept
             except (ClientError, WaiterError) as error:
                 raise CdkError(f"bootstrapping aws://{account}/{region} failed: {error}") from error
             self._progress(account, f"bootstrapped aws://{account}/{region}")

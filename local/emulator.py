@@ -20,11 +20,13 @@ from typing import Self
 
 import trustme
 
+from local.kept_state import KeptState
 from local.private_folder import PrivateFolder
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 3.0
+_SAVE_SECONDS = 120.0
 _CERTIFICATE_LIFETIME = timedelta(days=7)
 _REPOSITORY = Path(__file__).resolve().parent.parent
 SERVICES = (
@@ -46,16 +48,19 @@ class Emulator:
 
     patched: apply `local.patches`. False starts the published emulator, for comparison.
     images: run ECS tasks in containers of their images, which buildah builds (`local.images`).
-    port: the TCP port. 0: the operating system chooses one.
+    port: the TCP port. 0: that of the kept state, or the operating system chooses one.
+    state: a folder that has the content of the accounts of an earlier run, and gets it at `stop`. None: it is lost.
     """
 
-    def __init__(self, *, patched: bool = True, images: bool = False, port: int = 0) -> None:
+    def __init__(
+        self, *, patched: bool = True, images: bool = False, port: int = 0, state: KeptState | None = None
+    ) -> None:
         self.secret = secrets.token_urlsafe(32)
         """The secret access key of every account's root. Each run has another."""
         self._patched, self._images = patched, images
         self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = port
+        self._port, self._state = port, state
 
     @property
     def endpoint(self) -> str:
@@ -120,7 +125,11 @@ class Emulator:
 
         Raises:
             EmulatorError: the port is in use, or the process exits, or it does not respond within 30 seconds.
+            StateError: the folder of the kept state cannot be used.
         """
+        if self._state:
+            self._state.open()
+            self._port = self._port or self._state.port
         try:
             self._launch()
             self._wait_until_healthy()
@@ -130,19 +139,31 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Stop the process group, with SIGTERM first, and remove the folder. Does nothing if already stopped."""
+        """Stop the process group, with SIGTERM first, and remove the folder. Does nothing if already stopped.
+
+        Raises:
+            EmulatorError: the state could not be saved. That of the earlier run remains.
+        """
         process, self._process = self._process, None
+        problem = None
         if process is not None:
+            saves = self._state is not None and process.poll() is None
             _signal_group(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
+                process.wait(_SAVE_SECONDS if saves else _STOP_SECONDS)
             _signal_group(process.pid, signal.SIGKILL)  # the functions' processes outlive the emulator's exit
             process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+            if saves and process.returncode:
+                problem = f"The state was not saved. The emulator's log ends:\n{self.last_log_lines()}"
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.remove()
+        if self._state:
+            self._state.close()
+        if problem:
+            raise EmulatorError(problem)
 
     def wait(self) -> None:
         """Wait until the process ends by itself. Raises EmulatorError then."""
@@ -175,6 +196,10 @@ class Emulator:
             except OSError as error:
                 raise EmulatorError(f"Port {self._port}: {error.strerror}. Choose another port.") from None
             self._port = int(listener.getsockname()[1])
+            kept = {}
+            if self._state:
+                self._state.port = self._port
+                kept = {"COATCHECK_STATE": str(self._state.folder), "STATE_DIR": str(self._state.folder / "functions")}
             environment = {
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
                 "LANG": "C.UTF-8",
@@ -195,6 +220,7 @@ class Emulator:
                 # Lambda's Node runtime has the AWS SDK, which CDK's function that empties buckets imports.
                 "NODE_PATH": str(_REPOSITORY / "node_modules"),
                 **({"COATCHECK_IMAGES": "1"} if self._images else {}),
+                **kept,
                 "BIND_HOST": _HOST,
                 "GATEWAY_PORT": str(self._port),
                 "IOT_MTLS_ENABLED": "0",

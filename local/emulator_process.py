@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def main() -> None:
         from local import patches
 
         patches.install()
-    asyncio.run(_serve(arguments.socket))
+    state = os.environ.get("COATCHECK_STATE")
+    asyncio.run(_serve(arguments.socket, Path(state) if state else None))
 
 
 def check_version(installed: str) -> None:
@@ -53,13 +55,14 @@ def check_version(installed: str) -> None:
         )
 
 
-async def _serve(socket_descriptor: int) -> None:
+async def _serve(socket_descriptor: int, state: Path | None) -> None:
     # ministack's main() also opens port 443 if it runs as root. This function opens one socket.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack import app
     from ministack.core import tls
 
+    from local import kept_state
     from local.gate import Gate
 
     config = Config()
@@ -68,7 +71,22 @@ async def _serve(socket_descriptor: int) -> None:
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 75
     # With a shutdown trigger, hypercorn does not handle SIGTERM, which then ends the process at once: nothing is saved.
+    if state:
+        kept_state.load(state)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _save_and_exit, state)
     await serve(Gate(app.app), config, shutdown_trigger=asyncio.Event().wait)
+
+
+def _save_and_exit(state: Path) -> None:
+    """Save the state between two requests, and exit at once."""
+    from local import kept_state
+
+    try:
+        kept_state.save(state)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _allow_many_files() -> None:

@@ -12,6 +12,7 @@ from access.assembly import StackTemplate, read
 from local.accounts import Accounts
 from local.cdk import DEFAULT_QUALIFIER, Cdk, Progress
 from local.emulator import Emulator
+from local.kept_state import KeptState
 
 
 class World:
@@ -35,6 +36,7 @@ class World:
         prepare: Callable[[Emulator], object] = lambda _: None,
         images: bool = False,
         port: int = 0,
+        state: KeptState | None = None,
     ) -> Self:
         """Start an emulator, bootstrap every account and Region of the assembly, and deploy its stacks.
 
@@ -46,7 +48,7 @@ class World:
         progress: called with (account, line) for every line of the CLI, from several threads.
         prepare: called with the running emulator before the first deployment.
         images: run ECS tasks in containers of their images.
-        port: the emulator's TCP port. 0: the operating system chooses one.
+        port, state: those of the emulator.
 
         Raises:
             ValueError: the publisher's account has no stack, or a stack has no account or no Region.
@@ -56,7 +58,7 @@ class World:
         stacks = read(assembly)
         if publisher not in {stack.account for stack in stacks}:
             raise ValueError(f"publisher={publisher!r} has no stack in {assembly}.")
-        emulator = Emulator(images=images, port=port).start()
+        emulator = Emulator(images=images, port=port, state=state).start()
         cli = Cdk(emulator, progress)
         try:
             prepare(emulator)
