@@ -76,6 +76,8 @@ def run(
         if build_images and (problem := images.refused()):
             raise DemoError(f"--images: {problem}.")
         with ExitStack() as resources:
+            if size is not None:
+                console.print(f"Writing a file of {size_text(size)}")
             payload = resources.enter_context(_payload(file, size, report.parent))
             result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
             written = result.write(report, settings)

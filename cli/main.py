@@ -539,7 +539,7 @@ def _redrive(
     "verify",
     help="run the demo's scenario in your accounts\n\nSends three payloads through the deployment, tries requests that "
     "must be denied, and deletes what it sent. Says before what it does and costs, and asks. With credentials of some "
-    "accounts, verifies their part. Writes a report in JSON and a page in Markdown.",
+    "accounts, verifies their part. Writes a report in JSON, and pages in HTML and Markdown.",
     epilog="Exit codes: 0 everything that was tried was as promised; 1 something was not, or you answered no; 2 "
     "invalid arguments, deployment file or credentials.",
 )
@@ -555,7 +555,7 @@ def _verify(
     ] = None,
     size: Annotated[str, _option("SIZE", "size of the file that is sent (default: 1MiB)")] = "1MiB",
     report: Annotated[
-        Path | None, _option("FILE", "JSON report, and the page beside it (default: build/verify/report.json)")
+        Path | None, _option("FILE", "JSON report, and the pages beside it (default: build/verify/report.json)")
     ] = None,
     yes: _Yes = False,
 ) -> None:
@@ -592,7 +592,9 @@ def _demo(
         Path | None, _option("FILE", "file to send (default: an archive of some 40 MB)", parser=_existing_file)
     ] = None,
     size: Annotated[str | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB")] = None,
-    report: Annotated[Path | None, _option("FILE", "JSON report (default: build/demo/report.json)")] = None,
+    report: Annotated[
+        Path | None, _option("FILE", "JSON report, and index.html beside it (default: build/demo/report.json)")
+    ] = None,
     images: Annotated[
         bool, _option(None, "build the images of ECS tasks and run them (needs root, buildah, debootstrap)", "--images")
     ] = False,

@@ -41,7 +41,7 @@ def run(
     maximum = deployment.publisher.outbox.maximum_bytes
     with stage("send payloads, wait for every subscriber") as show:
         submissions = [
-            send(lambda sent: show(f"{size_text(sent)} of {payload.path.name} sent"))
+            send(lambda sent: show(f"{size_text(sent)} of {size_text(payload.bytes)} sent"))
             for send in routes(world, deployment, names, payload)
         ]
         arrived: list[str] = []
