@@ -105,7 +105,7 @@ def _introduction(emulator: Emulator, deployment: Deployment | None, state: Kept
     for name, value in (credentials(emulator, account, region) | variables).items():
         yield f"export {name}={shlex.quote(value)}"
     if deployment:
-        yield f"\nProfiles: {', '.join(named)}. For example: aws sqs list-queues --profile {next(reversed(named))}"
+        yield f"\nProfiles: {', '.join(named)}. For example: aws sqs list-queues --profile {list(named)[-1]}"
     yield "\n`coatcheck demo` lists the limitations of the emulator."
 
 

@@ -47,10 +47,13 @@ def measure(
     functions += [(each.consume_function, each.place) for each in consumers if each.has_consume_function]
     for function, place in functions:
         logs = world.client("logs", account=place.account, region=place.region)
-        peak, read, by_size = (
-            measured(logs, function.name, since) for measured in (peak_memory, read_bytes, memory_by_size)
+        log = (logs, function.name, since)
+        yield FunctionMemory(
+            *(function.name, place.account, place.region),
+            peak_memory_mb=peak_memory(*log),
+            read_bytes=read_bytes(*log),
+            by_size=memory_by_size(*log),
         )
-        yield FunctionMemory(function.name, place.account, place.region, peak, read, by_size)
 
 
 def peak_memory(logs: Any, function_name: str, since: datetime | None = None) -> int | None:

@@ -79,7 +79,7 @@ def routes(
         yield partial(send_by_outbox, world, names, payload)
 
 
-def send_event(world: ScenarioWorld, names: Names, _: Sent, *, detail_type: str) -> Submission:
+def send_event(world: ScenarioWorld, names: Names, _sent: Sent, *, detail_type: str) -> Submission:
     """Put a small event on the publisher's event bus.
 
     Without senders, the publisher's administrator puts the event: the publisher's role may not put events.
