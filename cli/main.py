@@ -639,8 +639,8 @@ def _local(
 @app.command(
     "job",
     help="run a research job on this machine as SageMaker would\n\nArguments after -- are passed to the script.",
-    epilog="Exit codes: those of the script; 1 the image cannot be built, its packages not be installed, or results not "
-    "be written; 2 invalid arguments; 130 interrupted.",
+    epilog="Exit codes: those of the script; 1 the image cannot be built, its packages not be installed, or results "
+    "not be written; 2 invalid arguments; 130 interrupted.",
 )
 def _job(
     data: Annotated[Path, typer.Argument(metavar="DATA", parser=_existing, help="file or folder", show_default=False)],
