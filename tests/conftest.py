@@ -18,9 +18,45 @@ from local.accounts import Accounts  # noqa: E402
 from local.emulator import Emulator  # noqa: E402
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("accounts of AWS")
+    group.addoption(
+        "--world",
+        choices=["emulated", "aws"],
+        default="emulated",
+        help="run the tests marked `aws` in accounts of AWS (some cents, see tests/README.md), and no other test",
+    )
+    group.addoption(
+        "--profile", action="append", default=[], metavar="NAME", help="AWS profile; give two, of two accounts"
+    )
+    group.addoption(
+        "--propagation",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="time until a change of an IAM role applies everywhere (default: 15)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give tests in accounts of AWS the user's variables: profiles, proxies, certificates."""
+    if config.getoption("--world") == "aws":
+        os.environ.update(environment.users())
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"):
+            if name not in environment.users():
+                del os.environ[name]
+        if not config.getoption("--profile"):
+            raise pytest.UsageError("--world aws: give --profile NAME, twice for tests between two accounts.")
+    elif config.getoption("--profile"):
+        raise pytest.UsageError("--profile: only with --world aws.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest files first: a worker that came to them last would end with them alone."""
     items.sort(key=lambda item: "system" not in item.path.parts)
+    if config.getoption("--world") == "aws":
+        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("aws")])
+        items[:] = [item for item in items if item.get_closest_marker("aws")]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.arn import parse_arn
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import sns
 
 from local.patches.patch import after_deployment, patch, replaces, replaces_handler
@@ -108,6 +108,8 @@ def template_subscribes_across_accounts() -> None:
             subscription["owner"] = subscriber
             subscription["attributes"]["Owner"] = subscriber
             sns._refresh_subscription_counts(topic)
+        with request_scope(subscriber, parse_arn(topic["arn"]).region):
+            sns._sub_arn_to_topic[physical_id] = topic["arn"]  # the subscriber reads its subscription's attributes
         return physical_id, attributes
 
     @replaces_handler("AWS::SNS::Subscription", "update")
@@ -128,26 +130,6 @@ def template_subscribes_across_accounts() -> None:
     def delete(original: Any, physical_id: str, properties: Any) -> Any:
         with scope_of(physical_id):
             return original(physical_id, properties)
-
-
-@patch
-def owner_reads_its_subscription() -> None:
-    """Show a subscription's attributes to the account that subscribed.
-
-    AWS: the account of the topic and the account that owns the subscription can read its attributes. The emulator:
-    only the topic's account can.
-    """
-
-    @replaces(sns, "_get_subscription_attributes")
-    def attributes(original: Any, parameters: Any) -> Any:
-        arn, caller = sns._p(parameters, "SubscriptionArn"), get_account_id()
-        if arn.count(":") != 6:
-            return original(parameters)
-        with scope_of(arn):
-            subscription = sns._find_subscription(arn.rpartition(":")[0], arn)
-            if subscription and subscription.get("owner") == caller:
-                return original(parameters)
-        return original(parameters)
 
 
 def _authorized_topic(properties: dict[str, Any]) -> dict[str, Any]:

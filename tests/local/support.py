@@ -1,4 +1,4 @@
-"""Resources in an emulated account, and waiting for their effects."""
+"""Resources in an account, and waiting for their effects."""
 
 import io
 import json
@@ -10,19 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cli.profiles import ProfileClients
 from local.accounts import Accounts
 
 T = TypeVar("T")
 
 PUBLISHER, SUBSCRIBER, OTHER = "111111111111", "222222222222", "333333333333"
 NEAR, FAR = "us-east-1", "us-west-2"
+_STACK_SECONDS = 300.0
 
 PRINT_EVENT = "import json\n\ndef handler(event, context):\n    print('EVENT ' + json.dumps(event))\n"
 
 
 def unique(name: str) -> str:
     """Return a name that no other test uses."""
-    return f"{name}-{uuid.uuid4().hex[:8]}"
+    return f"coatcheck-test-{name}-{uuid.uuid4().hex[:8]}"
 
 
 def interruptible() -> None:
@@ -31,11 +33,12 @@ def interruptible() -> None:
 
 
 def eventually(check: Callable[[], T], seconds: float = 120.0) -> T:
-    """Call `check` until its value is true, and return the value."""
-    deadline = time.monotonic() + seconds
+    """Call `check` until its value is true, and return the value. The time between calls grows to two seconds."""
+    deadline, pause = time.monotonic() + seconds, 0.05
     while not (value := check()):
         assert time.monotonic() < deadline, f"no true value within {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2.0, pause * 1.1)
     return value
 
 
@@ -63,20 +66,19 @@ def document(*statements: dict[str, Any]) -> str:
 
 
 class Account:
-    """One account and Region of an emulator, with methods that create resources."""
+    """One account and Region, emulated or of AWS, with methods that create resources."""
 
-    def __init__(self, accounts: Accounts, number: str, region: str = NEAR) -> None:
+    def __init__(self, accounts: Accounts | ProfileClients, number: str, region: str = NEAR) -> None:
         self.accounts, self.number, self.region = accounts, number, region
 
     def client(self, service: str, role: str | None = None) -> Any:
         return self.accounts.client(service, account=self.number, region=self.region, role=role)
 
     def role(self, *statements: dict[str, Any]) -> str:
-        """Create a role with these statements, which this account and Lambda may assume. Return its name."""
+        """Create a role with these statements, which this account and two services may assume. Return its name."""
         name, iam = unique("role"), self.client("iam")
-        trust = document(
-            {"Action": "sts:AssumeRole", "Principal": {**root(self.number), "Service": "lambda.amazonaws.com"}}
-        )
+        services = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
+        trust = document({"Action": "sts:AssumeRole", "Principal": {**root(self.number), **services}})
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=document(*statements))
@@ -102,11 +104,13 @@ class Account:
         return self.queue(document(statement))
 
     def messages(self, queue_arn: str) -> list[dict[str, Any]]:
-        """Receive up to 10 messages."""
+        """Receive up to 10 messages and delete them."""
         sqs = self.client("sqs")
         url = sqs.get_queue_url(QueueName=queue_arn.rsplit(":", 1)[1])["QueueUrl"]
         response = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         received: list[dict[str, Any]] = response.get("Messages", [])
+        for message in received:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return received
 
     def function(self, code: str = PRINT_EVENT, *statements: dict[str, Any], **settings: Any) -> str:
@@ -114,7 +118,8 @@ class Account:
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("index.py", code)
-        created = self.client("lambda").create_function(
+        functions = self.client("lambda")
+        created = functions.create_function(
             FunctionName=unique("function"),
             Runtime="python3.14",
             Handler="index.handler",
@@ -124,6 +129,7 @@ class Account:
             **settings,
         )
         arn: str = created["FunctionArn"]
+        functions.get_waiter("function_active_v2").wait(FunctionName=arn)
         return arn
 
     def on_failure_queue(self, function_arn: str, **settings: Any) -> str:
@@ -182,7 +188,8 @@ class Account:
             name = unique("stack")
             cloudformation.create_stack(StackName=name, TemplateBody=body)
         else:
-            existing = {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
+            pages = cloudformation.get_paginator("describe_stacks").paginate()
+            existing = {stack["StackName"] for page in pages for stack in page["Stacks"]}
             action = cloudformation.update_stack if name in existing else cloudformation.create_stack
             action(StackName=name, TemplateBody=body)
 
@@ -190,7 +197,7 @@ class Account:
             status: str = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
             return "" if status.endswith("_IN_PROGRESS") else status
 
-        status = eventually(final_status)
+        status = eventually(final_status, _STACK_SECONDS)
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
         return status, "\n".join(event.get("ResourceStatusReason", "") for event in failed)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tests.local.support import SUBSCRIBER, Account, document, root
+from tests.local.support import Account, document, root
 
 
-def topic_for_subscriber(publisher: Account, **condition: Any) -> str:
+def topic_for_subscriber(publisher: Account, subscriber: Account, **condition: Any) -> str:
     """Create a topic to which the subscriber's account may subscribe, and return its ARN."""
-    statement = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    statement = {"Principal": root(subscriber.number), "Action": "sns:Subscribe", "Resource": "*"}
     return publisher.topic(document({**statement, **({"Condition": condition} if condition else {})}))
 
 

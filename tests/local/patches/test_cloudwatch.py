@@ -29,6 +29,7 @@ def _alarm_on_expression(account: Account) -> tuple[str, list[dict[str, Any]]]:
     return reasons, account.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
 
 
+@pytest.mark.aws
 def test_template_creates_alarm_on_expression(publisher: Account) -> None:
     reasons, (alarm,) = _alarm_on_expression(publisher)
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
-from tests.local.support import OTHER, PUBLISHER, SUBSCRIBER, Account, eventually, root, unique
+from tests.local.support import PUBLISHER, SUBSCRIBER, Account, eventually, root, unique
 
 pytestmark = pytest.mark.system
 
@@ -27,8 +27,8 @@ def _bus(account: Account, statement: dict[str, Any]) -> str:
     return arn
 
 
-def _bus_for_subscriber(account: Account) -> str:
-    return _bus(account, {"Effect": "Allow", "Principal": root(SUBSCRIBER), "Action": "events:PutEvents"})
+def _bus_for_subscriber(account: Account, subscriber: str = SUBSCRIBER) -> str:
+    return _bus(account, {"Effect": "Allow", "Principal": root(subscriber), "Action": "events:PutEvents"})
 
 
 def _put(account: Account, bus: str, detail: dict[str, Any] | None = None, role: str | None = None) -> dict[str, Any]:
@@ -103,8 +103,9 @@ def test_other_account_is_denied(publisher: Account, other_account: Account) -> 
         _put(other_account, bus)
 
 
+@pytest.mark.aws
 def test_role_needs_its_own_permission(publisher: Account, subscriber: Account) -> None:
-    bus = _bus_for_subscriber(publisher)
+    bus = _bus_for_subscriber(publisher, subscriber.number)
     allowed, denied = subscriber.role({"Action": "events:PutEvents", "Resource": bus}), subscriber.role()
 
     assert _put(subscriber, bus, role=allowed)["FailedEntryCount"] == 0
@@ -112,6 +113,7 @@ def test_role_needs_its_own_permission(publisher: Account, subscriber: Account) 
         _put(subscriber, bus, role=denied)
 
 
+@pytest.mark.aws
 def test_deny_applies_in_the_buss_account(publisher: Account) -> None:
     bus = _bus(publisher, {"Effect": "Deny", "Principal": "*", "Action": "events:PutEvents"})
 
@@ -119,10 +121,11 @@ def test_deny_applies_in_the_buss_account(publisher: Account) -> None:
         _put(publisher, bus)
 
 
+@pytest.mark.aws
 def test_error_is_reported_for_its_entry(publisher: Account, subscriber: Account) -> None:
-    bus = _bus_for_subscriber(publisher)
+    bus = _bus_for_subscriber(publisher, subscriber.number)
     entry = {"Source": "orders", "DetailType": "Order", "Detail": "{}", "EventBusName": bus}
-    events = subscriber.accounts.client("events", account=SUBSCRIBER, region=publisher.region)
+    events = subscriber.accounts.client("events", account=subscriber.number, region=publisher.region)
 
     response = events.put_events(Entries=[entry, {**entry, "Source": "aws.s3"}])
 
@@ -131,22 +134,24 @@ def test_error_is_reported_for_its_entry(publisher: Account, subscriber: Account
     assert codes == [None, "NotAuthorizedForSourceException"]
 
 
-def test_statement_is_replaced_and_removed_by_id(publisher: Account) -> None:
-    name, stack = unique("bus"), unique("stack")
+@pytest.mark.aws
+def test_statement_is_replaced_and_removed_by_id(publisher: Account, subscriber: Account) -> None:
+    name, stack, first, second = unique("bus"), unique("stack"), publisher.number, subscriber.number
+    arn = f"arn:aws:events:{publisher.region}:{publisher.number}:event-bus/{name}"
 
     def deploy(*senders: str) -> list[str]:
         resources: dict[str, Any] = {"Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": name}}}
         for sender in senders:
-            statement = {"Effect": "Allow", "Principal": root(sender), "Action": "events:PutEvents", "Resource": "*"}
+            statement = {"Effect": "Allow", "Principal": root(sender), "Action": "events:PutEvents", "Resource": arn}
             properties = {"EventBusName": {"Ref": "Bus"}, "StatementId": f"From{sender}", "Statement": statement}
             resources[f"From{sender}"] = {"Type": "AWS::Events::EventBusPolicy", "Properties": properties}
         publisher.create(resources, stack)
         policy = publisher.client("events").describe_event_bus(Name=name).get("Policy", '{"Statement": []}')
         return sorted(statement["Sid"] for statement in json.loads(policy)["Statement"])
 
-    assert deploy(SUBSCRIBER) == [f"From{SUBSCRIBER}"]
-    assert deploy(SUBSCRIBER, OTHER) == [f"From{SUBSCRIBER}", f"From{OTHER}"]
-    assert deploy(OTHER) == [f"From{OTHER}"]
+    assert deploy(first) == [f"From{first}"]
+    assert deploy(first, second) == sorted([f"From{first}", f"From{second}"])
+    assert deploy(second) == [f"From{second}"]
 
 
 def test_unpatched_template_creates_no_bus_policy(unpatched_account: Account) -> None:
@@ -219,6 +224,7 @@ def test_unpatched_template_creates_no_archive(unpatched_account: Account) -> No
 # --- deletion ---
 
 
+@pytest.mark.aws
 @pytest.mark.parametrize("kept", ["rule", "archive"])
 def test_bus_with_rules_is_not_deleted(publisher: Account, kept: str) -> None:
     """Also by CloudFormation, when an application has a rule on the bus of a stack."""
@@ -234,7 +240,7 @@ def test_bus_with_rules_is_not_deleted(publisher: Account, kept: str) -> None:
         events.delete_event_bus(Name=name)
     cloudformation = publisher.client("cloudformation")
     cloudformation.delete_stack(StackName=stack)
-    (described,) = eventually(lambda: _ended(cloudformation.describe_stacks(StackName=stack)["Stacks"]))
+    (described,) = eventually(lambda: _ended(cloudformation.describe_stacks(StackName=stack)["Stacks"]), 300)
     assert described["StackStatus"] == "DELETE_FAILED"
 
 

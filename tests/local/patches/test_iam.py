@@ -18,6 +18,7 @@ def _list_queues(account: Account, *, allowed: bool) -> None:
     account.client("sqs", role=role).list_queues()
 
 
+@pytest.mark.aws
 def test_principal_arn_is_role_arn(publisher: Account) -> None:
     _list_queues(publisher, allowed=True)
 
@@ -41,6 +42,7 @@ def _read_denied_object(account: Account) -> None:
     account.client("s3").get_object(Bucket=bucket, Key="denied")
 
 
+@pytest.mark.aws
 def test_root_obeys_resource_policy(publisher: Account) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         _read_denied_object(publisher)
@@ -56,8 +58,9 @@ def _assume_role_of_service(account: Account, caller: Account) -> None:
     caller.client("sts").assume_role(RoleArn=account.role_arn(role), RoleSessionName="caller")
 
 
-def test_trust_of_service_allows_no_account(publisher: Account, other_account: Account) -> None:
-    for caller in (publisher, other_account):
+@pytest.mark.aws
+def test_trust_of_service_allows_no_account(publisher: Account, subscriber: Account) -> None:
+    for caller in (publisher, subscriber):
         with pytest.raises(ClientError, match=r"AccessDenied.*sts:AssumeRole"):
             _assume_role_of_service(publisher, caller)
 

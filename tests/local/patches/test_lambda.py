@@ -45,6 +45,7 @@ def test_function_needs_permissions_of_its_role(subscriber: Account) -> None:
 _MODULES = ["boto3", "botocore", "s3transfer", "aws_lambda_powertools", "ministack", "pytest", "local", "claim_check"]
 
 
+@pytest.mark.aws
 def test_packages_are_the_runtimes(publisher: Account) -> None:
     found = publisher.invoke(publisher.function(_INSPECT), _MODULES)["found"]
 
@@ -61,6 +62,7 @@ _ENVIRONMENT = "import os\n\ndef handler(event, context):\n    return dict(os.en
 _SETTINGS = {"AUTH", "USE_SSL", "MINISTACK_SSL_KEY"}
 
 
+@pytest.mark.aws
 def test_environment_is_the_runtimes(publisher: Account) -> None:
     function = publisher.function(_ENVIRONMENT, Environment={"Variables": {"STORE": "payloads"}})
 
@@ -124,6 +126,7 @@ def test_log_lines_are_also_in_a_file(publisher: Account, emulator: Emulator) ->
 _RAISE = "class Broken(Exception):\n    pass\n\ndef handler(event, context):\n    raise Broken('the reason')\n"
 
 
+@pytest.mark.aws
 def test_errors_have_their_type(publisher: Account) -> None:
     error = publisher.invoke(publisher.function(_RAISE))
 

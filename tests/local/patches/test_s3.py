@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.accounts import Accounts
-from tests.local.support import FAR, NEAR, PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
+from tests.local.support import NEAR, OTHER, PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
 
 pytestmark = pytest.mark.system
 
@@ -18,9 +18,10 @@ pytestmark = pytest.mark.system
 # --- owners ---
 
 
+@pytest.mark.aws
 def test_expected_owner_is_checked(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
-    s3.put_object(Bucket=bucket, Key="key", Body=b"payload", ExpectedBucketOwner=PUBLISHER)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"payload", ExpectedBucketOwner=publisher.number)
     source = {"Bucket": bucket, "Key": "key"}
     calls: list[Callable[[str], Any]] = [
         lambda owner: s3.put_object(Bucket=bucket, Key="key", Body=b"x", ExpectedBucketOwner=owner),
@@ -34,10 +35,10 @@ def test_expected_owner_is_checked(publisher: Account) -> None:
 
     for call in calls:
         with pytest.raises(ClientError) as denied:
-            call(SUBSCRIBER)
+            call(OTHER)
         assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     for call in calls:
-        call(PUBLISHER)
+        call(publisher.number)
 
 
 def test_unpatched_expected_owner_is_ignored(unpatched_account: Account) -> None:
@@ -59,19 +60,22 @@ def _error_for_missing_object(account: Account, *actions: str) -> str:
     return code
 
 
+@pytest.mark.aws
 def test_missing_object_needs_list_permission(publisher: Account) -> None:
     assert _error_for_missing_object(publisher, "s3:GetObject", "s3:ListBucket") == "NoSuchKey"
     assert _error_for_missing_object(publisher, "s3:GetObject") == "AccessDenied"
 
 
+@pytest.mark.aws
 def test_missing_object_is_denied_across_accounts(publisher: Account, subscriber: Account) -> None:
     """A reader role, which may get but not list, reads a payload that has expired."""
     role = subscriber.role({"Action": "s3:GetObject", "Resource": "*"})
     condition = {"ArnEquals": {"aws:PrincipalArn": subscriber.role_arn(role)}}
-    allow = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/*", "Condition": condition}
+    principal = root(subscriber.number)
+    allow = {"Principal": principal, "Action": "s3:GetObject", "Resource": "{bucket}/*", "Condition": condition}
     bucket = publisher.bucket(document(allow))
     with pytest.raises(ClientError) as error:
-        subscriber.client("s3", role).get_object(Bucket=bucket, Key="expired", ExpectedBucketOwner=PUBLISHER)
+        subscriber.client("s3", role).get_object(Bucket=bucket, Key="expired", ExpectedBucketOwner=publisher.number)
     assert error.value.response["Error"]["Code"] == "AccessDenied"
 
 
@@ -82,48 +86,50 @@ def test_unpatched_missing_object_is_not_found(unpatched_account: Account) -> No
 # --- callers of other accounts ---
 
 
-def _read_across_accounts(accounts: Accounts, *, allowed: bool) -> bytes:
+def _read_across_accounts(publisher: Account, subscriber: Account, *, allowed: bool) -> bytes:
     """Read an object as a role of another account. The bucket policy allows that role, or another."""
-    publisher, subscriber = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
     role = subscriber.role({"Action": "s3:GetObject", "Resource": "*"})
     condition = {"ArnEquals": {"aws:PrincipalArn": subscriber.role_arn(role if allowed else unique("another"))}}
-    statement = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/payloads/*"}
+    statement = {"Principal": root(subscriber.number), "Action": "s3:GetObject", "Resource": "{bucket}/payloads/*"}
     bucket = publisher.bucket(document({**statement, "Condition": condition}))
     publisher.client("s3").put_object(Bucket=bucket, Key="payloads/1", Body=b"payload")
-    got = subscriber.client("s3", role).get_object(Bucket=bucket, Key="payloads/1", ExpectedBucketOwner=PUBLISHER)
+    s3 = subscriber.client("s3", role)
+    got = s3.get_object(Bucket=bucket, Key="payloads/1", ExpectedBucketOwner=publisher.number)
     body: bytes = got["Body"].read()
     return body
 
 
-def test_bucket_policy_sees_calling_role(accounts: Accounts) -> None:
-    assert _read_across_accounts(accounts, allowed=True) == b"payload"
+@pytest.mark.aws
+def test_bucket_policy_sees_calling_role(publisher: Account, subscriber: Account) -> None:
+    assert _read_across_accounts(publisher, subscriber, allowed=True) == b"payload"
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        _read_across_accounts(accounts, allowed=False)
+        _read_across_accounts(publisher, subscriber, allowed=False)
 
 
-def test_unpatched_bucket_policy_sees_root(unpatched: Accounts) -> None:
+def test_unpatched_bucket_policy_sees_root(unpatched: Accounts, unpatched_account: Account) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
-        _read_across_accounts(unpatched, allowed=True)
+        _read_across_accounts(unpatched_account, Account(unpatched, SUBSCRIBER), allowed=True)
 
 
-def _copy_across_accounts(accounts: Accounts, *, allowed: bool = True, reads: bool = True) -> list[bytes]:
+def _copy_across_accounts(
+    publisher: Account, subscriber: Account, *, allowed: bool = True, reads: bool = True
+) -> list[bytes]:
     """Copy an object and a part as a role of the target's account, and return the copies.
 
     allowed: the source's bucket policy allows the role. reads: the role's own policy allows reading.
     """
-    publisher, subscriber = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER, FAR)
     target = subscriber.bucket()
     actions = ["s3:PutObject", *(["s3:GetObject"] if reads else [])]
     own = {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{target}/*"}
     role = subscriber.role({"Action": actions, "Resource": "*"}, own)
     condition = {"ArnEquals": {"aws:PrincipalArn": subscriber.role_arn(role if allowed else unique("another"))}}
-    statement = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/payloads/*"}
+    statement = {"Principal": root(subscriber.number), "Action": "s3:GetObject", "Resource": "{bucket}/payloads/*"}
     bucket = publisher.bucket(document({**statement, "Condition": condition}))
     publisher.client("s3").put_object(Bucket=bucket, Key="payloads/1", Body=b"payload")
 
     s3, source = subscriber.client("s3", role), {"CopySource": {"Bucket": bucket, "Key": "payloads/1"}}
-    s3.copy_object(Bucket=target, Key="whole", ExpectedSourceBucketOwner=PUBLISHER, **source)
+    s3.copy_object(Bucket=target, Key="whole", ExpectedSourceBucketOwner=publisher.number, **source)
     part = {
         "Bucket": target,
         "Key": "part",
@@ -134,13 +140,14 @@ def _copy_across_accounts(accounts: Accounts, *, allowed: bool = True, reads: bo
     return [s3.get_object(Bucket=target, Key=key)["Body"].read() for key in ("whole", "part")]
 
 
-def test_copy_source_may_be_in_another_account(accounts: Accounts) -> None:
-    assert _copy_across_accounts(accounts) == [b"payload", b"pay"]
+@pytest.mark.aws
+def test_copy_source_may_be_in_another_account(publisher: Account, subscriber: Account) -> None:
+    assert _copy_across_accounts(publisher, subscriber) == [b"payload", b"pay"]
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        _copy_across_accounts(accounts, allowed=False)
+        _copy_across_accounts(publisher, subscriber, allowed=False)
     with pytest.raises(ClientError, match=r"AccessDenied.*s3:GetObject"):
-        _copy_across_accounts(accounts, reads=False)
+        _copy_across_accounts(publisher, subscriber, reads=False)
 
 
 def test_unpatched_copy_source_is_not_found(unpatched: Accounts, unpatched_account: Account) -> None:
@@ -155,6 +162,7 @@ def test_unpatched_copy_source_is_not_found(unpatched: Accounts, unpatched_accou
         )
 
 
+@pytest.mark.aws
 @pytest.mark.parametrize("secure", ["false", "true"])
 def test_secure_transport_is_true(publisher: Account, secure: str) -> None:
     """A deny without TLS has no effect; a deny with TLS shows that the condition key exists."""
@@ -176,6 +184,7 @@ def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
+@pytest.mark.aws
 def test_copy_has_checksum_of_the_whole_object(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
     parts = [b"a" * (5 << 20), b"b" * 1000]
@@ -200,6 +209,7 @@ def test_copy_has_checksum_of_the_whole_object(publisher: Account) -> None:
     assert s3.get_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")["Body"].read() == b"".join(parts)
 
 
+@pytest.mark.aws
 def test_copy_is_of_the_requested_version(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
     first = s3.put_object(Bucket=bucket, Key="outbox/1", Body=b"first")["VersionId"]
@@ -226,6 +236,7 @@ def test_unpatched_copy_has_no_requested_checksum(unpatched_account: Account) ->
     assert "ChecksumSHA256" not in copied["CopyObjectResult"]
 
 
+@pytest.mark.aws
 def test_conditional_write_does_not_replace_an_object(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
     s3.put_object(Bucket=bucket, Key="key", Body=b"first", IfNoneMatch="*")

@@ -16,19 +16,24 @@ pytestmark = pytest.mark.system
 
 _S3 = {"Action": "s3:*", "Resource": "*"}
 _DECRYPT = {"Action": "kms:Decrypt", "Resource": "*"}
-_DECRYPT_BY_SUBSCRIBER = {"Principal": root(SUBSCRIBER), **_DECRYPT}
 
 
 class _Store:
-    """An object that a KMS key encrypts. The bucket policy allows another account to read it."""
+    """An object that a KMS key encrypts. The bucket policy allows another account to read it.
 
-    def __init__(self, accounts: Accounts, *key_policy: dict[str, Any], bucket_key: bool = True) -> None:
-        self.publisher, self.subscriber = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
-        owner = {"Principal": root(PUBLISHER), "Action": "kms:*", "Resource": "*"}
-        key = self.publisher.client("kms").create_key(Policy=document(owner, *key_policy))["KeyMetadata"]
+    shared: statements of the key's policy for the other account.
+    """
+
+    def __init__(
+        self, publisher: Account, subscriber: Account, *shared: dict[str, Any], bucket_key: bool = True
+    ) -> None:
+        self.publisher, self.subscriber = publisher, Account(subscriber.accounts, subscriber.number)
+        owner = {"Principal": root(publisher.number), "Action": "kms:*", "Resource": "*"}
+        other = [{"Principal": root(subscriber.number), **statement} for statement in shared]
+        key = self.publisher.client("kms").create_key(Policy=document(owner, *other))["KeyMetadata"]
         self.key = key["Arn"]
         read = {
-            "Principal": root(SUBSCRIBER),
+            "Principal": root(subscriber.number),
             "Action": ["s3:GetObject", "s3:GetObjectVersion"],
             "Resource": "{bucket}/*",
         }
@@ -53,8 +58,9 @@ def _with_context(statement: dict[str, Any], arn: str) -> dict[str, Any]:
     return {**statement, "Condition": {"StringLike": keys}}
 
 
-def test_reading_needs_the_key_on_both_sides(accounts: Accounts) -> None:
-    shared, private = _Store(accounts, _DECRYPT_BY_SUBSCRIBER), _Store(accounts)
+@pytest.mark.aws
+def test_reading_needs_the_key_on_both_sides(publisher: Account, subscriber: Account) -> None:
+    shared, private = _Store(publisher, subscriber, _DECRYPT), _Store(publisher, subscriber)
 
     assert shared.read(_DECRYPT) == b"payload"
     assert shared.read(_DECRYPT, VersionId=shared.version) == b"payload"
@@ -65,26 +71,29 @@ def test_reading_needs_the_key_on_both_sides(accounts: Accounts) -> None:
         shared.read(VersionId=shared.version)
 
 
-def test_encryption_context_is_the_bucket(accounts: Accounts) -> None:
-    store = _Store(accounts, _with_context(_DECRYPT_BY_SUBSCRIBER, "arn:aws:s3:::bucket-*"))
+@pytest.mark.aws
+def test_encryption_context_is_the_bucket(publisher: Account, subscriber: Account) -> None:
+    store = _Store(publisher, subscriber, _with_context(_DECRYPT, "arn:aws:s3:::coatcheck-test-bucket-*"))
 
     assert store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}")) == b"payload"
     with pytest.raises(ClientError, match="kms:Decrypt"):
         store.read(_with_context(_DECRYPT, "arn:aws:s3:::another"))
     with pytest.raises(ClientError, match="kms:Decrypt"):
-        _Store(accounts, _with_context(_DECRYPT_BY_SUBSCRIBER, "arn:aws:s3:::another")).read(_DECRYPT)
+        _Store(publisher, subscriber, _with_context(_DECRYPT, "arn:aws:s3:::another")).read(_DECRYPT)
 
 
-def test_encryption_context_is_the_object_without_bucket_key(accounts: Accounts) -> None:
-    store = _Store(accounts, _DECRYPT_BY_SUBSCRIBER, bucket_key=False)
+@pytest.mark.aws
+def test_encryption_context_is_the_object_without_bucket_key(publisher: Account, subscriber: Account) -> None:
+    store = _Store(publisher, subscriber, _DECRYPT, bucket_key=False)
 
     assert store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}/payloads/1")) == b"payload"
     with pytest.raises(ClientError, match="kms:Decrypt"):
         store.read(_with_context(_DECRYPT, f"arn:aws:s3:::{store.bucket}"))
 
 
-def test_writing_needs_a_data_key(accounts: Accounts) -> None:
-    store = _Store(accounts)
+@pytest.mark.aws
+def test_writing_needs_a_data_key(publisher: Account, subscriber: Account) -> None:
+    store = _Store(publisher, subscriber)
     generate = {"Action": "kms:GenerateDataKey", "Resource": store.key}
     roles = [
         store.publisher.role(_S3),
@@ -115,8 +124,9 @@ def test_writing_needs_a_data_key(accounts: Accounts) -> None:
         writer.copy_object(**target, CopySource=source)
 
 
-def test_requests_without_content_need_no_key(accounts: Accounts) -> None:
-    store = _Store(accounts)
+@pytest.mark.aws
+def test_requests_without_content_need_no_key(publisher: Account, subscriber: Account) -> None:
+    store = _Store(publisher, subscriber)
     s3 = store.publisher.client("s3", store.publisher.role(_S3))
 
     s3.head_object(Bucket=store.bucket, Key="payloads/1")
@@ -124,8 +134,8 @@ def test_requests_without_content_need_no_key(accounts: Accounts) -> None:
     s3.delete_object(Bucket=store.bucket, Key="payloads/1")
 
 
-def test_unpatched_reading_needs_no_key(unpatched: Accounts) -> None:
-    store = _Store(unpatched)
+def test_unpatched_reading_needs_no_key(unpatched: Accounts, unpatched_account: Account) -> None:
+    store = _Store(unpatched_account, Account(unpatched, SUBSCRIBER))
     s3 = store.publisher.client("s3", store.publisher.role(_S3))
 
     assert s3.get_object(Bucket=store.bucket, Key="payloads/1")["Body"].read() == b"payload"

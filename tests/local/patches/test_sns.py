@@ -21,9 +21,10 @@ def _subscribe(account: Account, topic: str, endpoint: str) -> None:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
 
 
+@pytest.mark.aws
 def test_condition_allows_one_endpoint(publisher: Account, subscriber: Account) -> None:
     allowed, other = subscriber.queue(), subscriber.queue()
-    topic = topic_for_subscriber(publisher, StringEquals={"sns:Endpoint": allowed, "sns:Protocol": "sqs"})
+    topic = topic_for_subscriber(publisher, subscriber, StringEquals={"sns:Endpoint": allowed, "sns:Protocol": "sqs"})
 
     _subscribe(subscriber, topic, allowed)
     with pytest.raises(ClientError, match="AuthorizationError"):
@@ -35,15 +36,16 @@ def test_condition_allows_one_endpoint(publisher: Account, subscriber: Account) 
 def test_unpatched_condition_allows_no_endpoint(unpatched: Accounts, unpatched_account: Account) -> None:
     subscriber = Account(unpatched, SUBSCRIBER, FAR)
     queue = subscriber.queue()
-    topic = topic_for_subscriber(unpatched_account, StringEquals={"sns:Endpoint": queue})
+    topic = topic_for_subscriber(unpatched_account, subscriber, StringEquals={"sns:Endpoint": queue})
 
     with pytest.raises(ClientError, match="AuthorizationError"):
         _subscribe(subscriber, topic, queue)
 
 
+@pytest.mark.aws
 def test_deny_of_other_endpoints_applies_to_the_owner(publisher: Account, subscriber: Account) -> None:
     allowed, other = subscriber.queue(), subscriber.queue()
-    allow = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    allow = {"Principal": root(subscriber.number), "Action": "sns:Subscribe", "Resource": "*"}
     deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Subscribe", "Resource": "*"}
     topic = publisher.topic(document(allow, {**deny, "Condition": {"StringNotEquals": {"sns:Endpoint": [allowed]}}}))
 
@@ -59,8 +61,9 @@ def test_deny_of_other_endpoints_applies_to_the_owner(publisher: Account, subscr
 # --- AWS::SNS::Subscription ---
 
 
+@pytest.mark.aws
 def test_template_subscribes_across_accounts(publisher: Account, subscriber: Account) -> None:
-    topic = topic_for_subscriber(publisher)
+    topic = topic_for_subscriber(publisher, subscriber)
     queue = subscriber.queue_for("sns.amazonaws.com", topic)
     stack = unique("stack")
 
@@ -72,7 +75,7 @@ def test_template_subscribes_across_accounts(publisher: Account, subscriber: Acc
     assert message["Body"] == "payload"
     assert message["MessageAttributes"]["kind"]["StringValue"] == "order"
     (first,) = subscriptions(publisher, topic)
-    assert first["Owner"] == SUBSCRIBER
+    assert first["Owner"] == subscriber.number
 
     # An update in place: the same subscription, with an envelope.
     subscriber.create(subscription(topic, "sqs", queue, RawMessageDelivery=False), stack)
@@ -89,18 +92,29 @@ def test_template_subscribes_across_accounts(publisher: Account, subscriber: Acc
     eventually(lambda: not subscriptions(publisher, topic))
 
 
+@pytest.mark.aws
 def test_owner_reads_its_subscription(publisher: Account, subscriber: Account) -> None:
-    topic = topic_for_subscriber(publisher)
+    topic = topic_for_subscriber(publisher, subscriber)
     subscriber.create(subscription(topic, "sqs", subscriber.queue_for("sns.amazonaws.com", topic)))
     (found,) = subscriptions(publisher, topic)
-    sns = subscriber.accounts.client("sns", account=SUBSCRIBER, region=topic.split(":")[3])
-    read = sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])["Attributes"]
-    assert read["Owner"] == SUBSCRIBER
-    other = subscriber.accounts.client("sns", account="999999999999", region=topic.split(":")[3])
+    assert _attributes(subscriber, found["SubscriptionArn"])["Owner"] == subscriber.number
+
+
+def _attributes(reader: Account, subscription: str) -> dict[str, str]:
+    """Read a subscription's attributes as an account."""
+    sns = reader.accounts.client("sns", account=reader.number, region=subscription.split(":")[3])
+    attributes: dict[str, str] = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    return attributes
+
+
+def test_other_account_reads_no_subscription(publisher: Account, other_account: Account) -> None:
+    created = publisher.client("sns").subscribe(TopicArn=publisher.topic(), Protocol="sqs", Endpoint=publisher.queue())
+
     with pytest.raises(ClientError, match="Subscription does not exist"):
-        other.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])
+        _attributes(other_account, created["SubscriptionArn"])
 
 
+@pytest.mark.aws
 def test_template_fails_when_the_topic_denies(publisher: Account, subscriber: Account) -> None:
     topic, queue = publisher.topic(), subscriber.queue()
 
@@ -111,17 +125,19 @@ def test_template_fails_when_the_topic_denies(publisher: Account, subscriber: Ac
     assert subscriptions(publisher, topic) == []
 
 
+@pytest.mark.aws
 def test_template_fails_without_the_topics_region(publisher: Account, subscriber: Account) -> None:
-    topic = topic_for_subscriber(publisher)
+    topic = topic_for_subscriber(publisher, subscriber)
     status, reasons = subscriber.deploy(subscription(topic, "sqs", subscriber.queue(), Region=FAR))
 
     assert status == "ROLLBACK_COMPLETE"
-    assert "set the property Region" in reasons
+    assert "Invalid parameter: TopicArn" in reasons
 
 
+@pytest.mark.aws
 def test_removed_scope_fails(publisher: Account, subscriber: Account) -> None:
     """A filter can be taken out only if its scope stays."""
-    topic, stack = topic_for_subscriber(publisher), unique("stack")
+    topic, stack = topic_for_subscriber(publisher, subscriber), unique("stack")
     queue = subscriber.queue_for("sns.amazonaws.com", topic)
     filtered = {"FilterPolicy": {"kind": ["order"]}, "FilterPolicyScope": "MessageAttributes"}
     subscriber.create(subscription(topic, "sqs", queue, **filtered), stack)
@@ -131,10 +147,13 @@ def test_removed_scope_fails(publisher: Account, subscriber: Account) -> None:
     assert status == "UPDATE_ROLLBACK_COMPLETE"
     assert "FilterPolicyScope: Invalid value [null]" in reasons
     subscriber.create(subscription(topic, "sqs", queue, FilterPolicyScope="MessageAttributes"), stack)
+    (found,) = subscriptions(publisher, topic)
+    assert json.loads(_attributes(subscriber, found["SubscriptionArn"]).get("FilterPolicy") or "{}") == {}
 
 
 def test_unpatched_template_subscribes_nothing(unpatched: Accounts, unpatched_account: Account) -> None:
-    subscriber, topic = Account(unpatched, SUBSCRIBER, FAR), topic_for_subscriber(unpatched_account)
+    subscriber = Account(unpatched, SUBSCRIBER, FAR)
+    topic = topic_for_subscriber(unpatched_account, subscriber)
 
     subscriber.create(subscription(topic, "sqs", subscriber.queue()))
     assert subscriptions(unpatched_account, topic) == []
@@ -182,6 +201,7 @@ def _publish(account: Account, topic: str, size: int) -> None:
     account.client("sns").publish(TopicArn=topic, Message="x" * size)
 
 
+@pytest.mark.aws
 def test_message_size_limit_is_the_topics(publisher: Account) -> None:
     default, large = publisher.topic(), publisher.topic(MaximumMessageSize="1048576")
 
@@ -192,6 +212,7 @@ def test_message_size_limit_is_the_topics(publisher: Account) -> None:
             _publish(publisher, topic, size)
 
 
+@pytest.mark.aws
 def test_batch_size_limit_is_the_topics(publisher: Account) -> None:
     topic, batch = publisher.topic(), publisher.client("sns").publish_batch
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 
 
 def _topic_with_function(publisher: Account, subscriber: Account, function: str, **properties: Any) -> str:
-    topic = topic_for_subscriber(publisher)
+    topic = topic_for_subscriber(publisher, subscriber)
     subscriber.create(subscription(topic, "lambda", function, **properties))
     return topic
 
@@ -52,7 +52,7 @@ def test_message_is_redriven_when_the_function_denies(publisher: Account, subscr
 def test_unpatched_delivery_is_local_without_a_check(unpatched: Accounts, unpatched_account: Account) -> None:
     publisher, subscriber = unpatched_account, Account(unpatched, SUBSCRIBER)
     allowed, local = subscriber.function(), publisher.function()
-    topic = topic_for_subscriber(publisher)
+    topic = topic_for_subscriber(publisher, subscriber)
     subscriber.allow_invoke(allowed, "sns.amazonaws.com", topic)
     for account, endpoint in ((subscriber, allowed), (publisher, local)):
         account.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=endpoint)
@@ -63,11 +63,11 @@ def test_unpatched_delivery_is_local_without_a_check(unpatched: Accounts, unpatc
     assert subscriber.events(allowed) == []
 
 
-def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> list[dict[str, Any]]:
-    """Publish to a queue that is missing or denies the topic, and return the undelivered messages."""
+def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> str:
+    """Publish to a queue that is missing or denies the topic, and return the queue for undelivered messages."""
     topic = publisher.topic()
     undelivered = publisher.queue_for("sns.amazonaws.com", topic)
-    queue = f"arn:aws:sqs:{publisher.region}:{PUBLISHER}:{unique('missing')}" if missing else publisher.queue()
+    queue = f"arn:aws:sqs:{publisher.region}:{publisher.number}:{unique('missing')}" if missing else publisher.queue()
     attributes = {
         "RedrivePolicy": json.dumps({"deadLetterTargetArn": undelivered}),
         "RawMessageDelivery": json.dumps(raw),
@@ -76,13 +76,14 @@ def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> list[dict[s
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=attributes)
     attribute = {"kind": {"DataType": "String", "StringValue": "order"}}
     sns.publish(TopicArn=topic, Message="payload", MessageAttributes=attribute)
-    return publisher.messages(undelivered)
+    return undelivered
 
 
+@pytest.mark.aws
 @pytest.mark.parametrize("missing", [True, False])
 def test_message_is_redriven_when_the_queue_fails(publisher: Account, missing: bool) -> None:
-    (raw,) = _undelivered(publisher, raw=True, missing=missing)
-    (enveloped,) = _undelivered(publisher, raw=False, missing=missing)
+    queues = [_undelivered(publisher, raw=raw, missing=missing) for raw in (True, False)]
+    (raw,), (enveloped,) = (eventually(lambda queue=queue: publisher.messages(queue)) for queue in queues)
 
     assert raw["Body"] == "payload"
     assert raw["MessageAttributes"]["kind"]["StringValue"] == "order"
@@ -101,24 +102,34 @@ def test_redrive_needs_the_queues_permission(publisher: Account) -> None:
 
 
 def test_unpatched_message_is_dropped(unpatched_account: Account) -> None:
-    assert _undelivered(unpatched_account, raw=True, missing=True) == []
+    assert unpatched_account.messages(_undelivered(unpatched_account, raw=True, missing=True)) == []
 
 
+@pytest.mark.aws
 def test_fifo_topic_delivers_each_message_once_in_order(publisher: Account, subscriber: Account) -> None:
-    statement = {"Principal": root(SUBSCRIBER), "Action": "sns:Subscribe", "Resource": "*"}
+    statement = {"Principal": root(subscriber.number), "Action": "sns:Subscribe", "Resource": "*"}
     topics, queues = publisher.client("sns"), subscriber.client("sqs")
     attributes = {"FifoTopic": "true", "Policy": document(statement)}
     topic = topics.create_topic(Name=unique("topic") + ".fifo", Attributes=attributes)["TopicArn"]
     send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
     name = unique("queue") + ".fifo"
     url = queues.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "Policy": document(send)})["QueueUrl"]
-    queue = f"arn:aws:sqs:{subscriber.region}:{SUBSCRIBER}:{name}"
+    queue = f"arn:aws:sqs:{subscriber.region}:{subscriber.number}:{name}"
     subscriber.create(subscription(topic, "sqs", queue, RawMessageDelivery=True))
 
     for body, deduplication_id in (("first", "1"), ("first", "1"), ("second", "2")):
         topics.publish(TopicArn=topic, Message=body, MessageGroupId="orders", MessageDeduplicationId=deduplication_id)
 
-    received = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    received: list[dict[str, Any]] = []
+
+    def both() -> bool:
+        response = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])
+        for message in response.get("Messages", ()):
+            received.append(message)
+            queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return len(received) >= 2
+
+    eventually(both)
     assert [message["Body"] for message in received] == ["first", "second"]
     assert {message["Attributes"]["MessageGroupId"] for message in received} == {"orders"}
 

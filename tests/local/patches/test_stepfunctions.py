@@ -23,6 +23,7 @@ def _create(account: Account, definition: dict[str, object]) -> str:
     return arn
 
 
+@pytest.mark.aws
 def test_start_returns_running_execution_of_same_input(publisher: Account) -> None:
     start, machine = publisher.client("stepfunctions").start_execution, _machine(publisher, seconds=60)
 
@@ -34,6 +35,7 @@ def test_start_returns_running_execution_of_same_input(publisher: Account) -> No
         start(stateMachineArn=machine, name="message", input='{"n": 2}')
 
 
+@pytest.mark.aws
 def test_name_of_finished_execution_is_rejected(publisher: Account) -> None:
     client, machine = publisher.client("stepfunctions"), _machine(publisher, seconds=0)
     arn = client.start_execution(stateMachineArn=machine, name="message", input="{}")["executionArn"]
@@ -63,6 +65,7 @@ def _failed_execution(account: Account) -> tuple[str, str]:
     return machine, execution
 
 
+@pytest.mark.aws
 def test_redrive_continues_with_the_first_definition(publisher: Account) -> None:
     client = publisher.client("stepfunctions")
     machine, execution = _failed_execution(publisher)
@@ -80,6 +83,7 @@ def test_redrive_continues_with_the_first_definition(publisher: Account) -> None
     assert json.loads(entered[2]["input"]) == {"n": 1, "noted": "first"}
 
 
+@pytest.mark.aws
 def test_running_execution_is_not_redriven(publisher: Account) -> None:
     client, machine = publisher.client("stepfunctions"), _machine(publisher, seconds=60)
     arn = client.start_execution(stateMachineArn=machine)["executionArn"]
