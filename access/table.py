@@ -126,6 +126,7 @@ TABLE: Mapping[str, Row] = {
         "Description": TEXT,
         **dict.fromkeys(("EncryptionKey", "Environment", "LogsConfig", "ServiceRole", "Source"), GIVEN),
         "TimeoutInMinutes": LIMIT,
+        "QueuedTimeoutInMinutes": LIMIT,
     },
     "AWS::DynamoDB::GlobalTable": {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],

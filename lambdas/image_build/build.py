@@ -1,6 +1,6 @@
 """Start, status and end of an image build. An image whose tag is in the repository is not built again."""
 
-from contextlib import suppress
+import time
 from typing import Any
 
 from image_build.settings import Settings
@@ -10,12 +10,17 @@ LOG_CHARACTERS = 1200
 """CloudFormation accepts 4 KB in a custom resource's response, and displays less than that."""
 MOST_BUILDS = 4
 """Builds of one request. The role may read its own source only, and IAM takes seconds to apply a changed policy."""
+START_SECONDS = 40 * 60
+"""Time in which the build has to start. The provider's limit is 50 minutes."""
 REQUEST = "REQUEST"
 """Variable of a build with the id of the request that started it."""
 
 
 class ImageNotBuilt(Exception):
-    """The build ended without an image. The message has CodeBuild's phase, the end of the log and a link to the log."""
+    """The build did not start, or it ended without an image.
+
+    The message has the reason: CodeBuild's phase, the end of the log and a link to the log.
+    """
 
 
 class Builder:
@@ -26,7 +31,7 @@ class Builder:
         self.ecr = ecr
         self.logs = logs
 
-    def step(self, settings: Settings, *, request: str) -> str | None:
+    def step(self, settings: Settings, *, request: str, requested: float) -> str | None:
         """Return the image's digest (`sha256:…`), or None while it does not exist. Start the build if there is none.
 
         Each call reads the state, so that a call can be repeated, and a build that could not start is started later.
@@ -34,15 +39,17 @@ class Builder:
         Args:
             settings: The image to build.
             request: Id of the request. It identifies the build.
+            requested: Time of the request's first step, in seconds since 1970.
 
         Raises:
-            ImageNotBuilt: The build failed, was stopped or timed out, or the image does not exist after it.
+            ImageNotBuilt: The build did not start in time, failed, was stopped or timed out, or the image does not
+                exist after it.
         """
         if digest := self._find(settings):
             return digest
         builds = self._own_builds(settings, request)
         if not builds or (_is_source_missing(builds[0]) and len(builds) < MOST_BUILDS):
-            self._start(settings, request, number=len(builds))
+            self._start(settings, request, requested, number=len(builds))
             return None
         build = builds[0]
         if build["buildStatus"] == "IN_PROGRESS":
@@ -57,10 +64,9 @@ class Builder:
             )
         return digest
 
-    def _start(self, settings: Settings, request: str, *, number: int) -> None:
+    def _start(self, settings: Settings, request: str, requested: float, *, number: int) -> None:
         variables = {"TAG": settings.tag, REQUEST: request}
-        # If the account's queue of builds is full, the next call starts the build.
-        with suppress(self.codebuild.exceptions.AccountLimitExceededException):
+        try:
             self.codebuild.start_build(
                 projectName=settings.project,
                 sourceTypeOverride="S3",
@@ -71,6 +77,14 @@ class Builder:
                 # CodeBuild may not list the build at the next call.
                 idempotencyToken=f"{request}-{number}",
             )
+        except self.codebuild.exceptions.AccountLimitExceededException as error:
+            # The account has as many builds as it may have. The next call starts the build.
+            if time.time() > requested + START_SECONDS:
+                raise ImageNotBuilt(
+                    f"CodeBuild started no build for {START_SECONDS // 60} minutes: {error}. Deploy again after the "
+                    "account's other builds, or request a higher quota of concurrently running builds (Service Quotas, "
+                    "AWS CodeBuild). A new account can have 0. An image that exists already needs no build."
+                ) from None
 
     def _own_builds(self, settings: Settings, request: str) -> list[dict[str, Any]]:
         """Return the request's builds, among the last builds of the project, the newest first."""

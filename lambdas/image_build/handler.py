@@ -4,6 +4,7 @@ CDK's provider framework calls it once, and then every few seconds until the res
 fails the deployment.
 """
 
+import time
 from typing import Any
 
 import boto3
@@ -27,16 +28,18 @@ builder = Builder(
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Start a build or check it. On deletion, stop the project's builds."""
     settings = Settings.from_properties(event["ResourceProperties"])
+    requested = event.get("Requested", time.time())  # the framework adds the first response to later events
     logger.append_keys(project=settings.project, tag=settings.tag)
     if event["RequestType"] == "Delete":
         logger.info("builds stopped", stopped=builder.stop(settings))
         digest: str | None = ""
     else:
-        digest = builder.step(settings, request=event["RequestId"])
+        digest = builder.step(settings, request=event["RequestId"], requested=requested)
         logger.info("image exists" if digest else "image does not exist yet", digest=digest)
     return {
         # The physical id is the project's name, so that an update with the same project deletes nothing.
         "PhysicalResourceId": settings.project,
         "IsComplete": digest is not None,
+        "Requested": requested,
         **({"Data": {"Digest": digest}} if digest else {}),
     }

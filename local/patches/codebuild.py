@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import zipfile
 from typing import Any
 
 from ministack.core import iam_actions
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import codebuild, ecr, s3
 
 from local.patches.patch import patch, replaces
@@ -75,6 +76,45 @@ def _fail(build: dict[str, Any], reason: str) -> None:
     build["logs"] = {}
     (phase,) = (phase for phase in build["phases"] if phase["phaseType"] == "BUILD")
     phase |= {"phaseStatus": "FAILED", "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": reason}]}
+
+
+@patch
+def account_runs_one_build_at_a_time() -> None:
+    """Reject a build while another one of the account runs.
+
+    AWS: an account has a quota of concurrent builds. In a new account it can be one. The emulator: has no quota, and a
+    build ends at once. With the patch, a build with the command `sleep N` alone lasts N seconds. Others end at once.
+    """
+
+    def end_builds() -> bool:
+        """End the account's builds whose time is over. Return whether another one runs."""
+        running = [build for build in codebuild._builds.values() if build["buildStatus"] == "IN_PROGRESS"]
+        for build in running:
+            if time.time() >= build["startTime"] + _seconds(build["source"]):
+                codebuild._finish_build(build, "SUCCEEDED")
+        return any(build["buildStatus"] == "IN_PROGRESS" for build in running)
+
+    @replaces(codebuild, "_start_build")
+    def start_build(original: Any, data: dict[str, Any]) -> Any:
+        if end_builds():
+            reason = "Cannot have more than 1 builds in queue for the account"
+            return error_response_json("AccountLimitExceededException", reason, 400)
+        response = original(data)
+        if response[0] == 200:
+            build = codebuild._builds[json.loads(response[2])["build"]["id"]]
+            if _seconds(build["source"]):
+                build |= {"buildStatus": "IN_PROGRESS", "currentPhase": "BUILD"}
+        return response
+
+    @replaces(codebuild, "_batch_get_builds")
+    def batch_get_builds(original: Any, data: dict[str, Any]) -> Any:
+        end_builds()
+        return original(data)
+
+
+def _seconds(source: dict[str, Any]) -> int:
+    match = re.search(r'\["sleep (\d+)"\]', source.get("buildspec", ""))
+    return int(match[1]) if match else 0
 
 
 @patch

@@ -26,8 +26,12 @@ from stacks.common.function import Function
 from stacks.common.grants import allow, grant_pull_push
 from stacks.deployment.dockerfile import stage_inputs
 
-BUILD_LIMIT = Duration.minutes(50)
-"""Shorter than CloudFormation's limit of an hour, so that the error can quote the build's log."""
+BUILD_LIMIT = Duration.minutes(40)
+QUEUE_LIMIT = Duration.minutes(9)
+"""Together shorter than the provider's limit, so that no build outlives a failed deployment.
+
+CodeBuild's default for the queue is 8 hours.
+"""
 
 
 class ImageRepository(ecr.Repository):
@@ -176,6 +180,7 @@ class ContainerImage(Construct):
             },
             encryption_key=key,
             timeout=BUILD_LIMIT,
+            queued_timeout=QUEUE_LIMIT,
             logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group)),
             grant_report_group_permissions=False,
         )

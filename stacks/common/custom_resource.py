@@ -10,8 +10,8 @@ from constructs import Construct
 
 from stacks.common.findings import acknowledge, acknowledge_wildcards
 
-LIMIT = Duration.hours(1)
-"""CloudFormation's own limit for a custom resource."""
+LIMIT = Duration.minutes(50)
+"""Shorter than CloudFormation's limit of an hour: the limit counts the pauses between calls, and not the calls."""
 
 
 class AsyncProvider(Provider):

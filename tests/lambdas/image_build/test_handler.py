@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from botocore.stub import Stubber
@@ -57,10 +58,11 @@ def aws(function: ModuleType) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def call(function: ModuleType, context: SimpleNamespace) -> Call:
-    """Call the handler with an event of a request type."""
+    """Call the handler with an event of a request type, and with values that its first response had."""
 
-    def call(request_type: str) -> dict[str, Any]:
+    def call(request_type: str, **first_response: float) -> dict[str, Any]:
         event = {
+            **first_response,
             "RequestType": request_type,
             "RequestId": "request",
             "ResourceProperties": {"ServiceToken": "arn:aws:lambda:…", **SETTINGS.to_properties()},
@@ -104,8 +106,8 @@ def add_build(aws: SimpleNamespace, status: str, **state: Any) -> None:
     add_builds(aws, build(status, **state))
 
 
-WAITING = {"PhysicalResourceId": "project", "IsComplete": False}
-BUILT = {"PhysicalResourceId": "project", "IsComplete": True, "Data": {"Digest": DIGEST}}
+WAITING = {"PhysicalResourceId": "project", "IsComplete": False, "Requested": ANY}
+BUILT = {"PhysicalResourceId": "project", "IsComplete": True, "Requested": ANY, "Data": {"Digest": DIGEST}}
 
 
 @pytest.mark.parametrize("request_type", ["Create", "Update"])
@@ -143,6 +145,23 @@ def test_build_starts_when_the_queue_has_room(aws: SimpleNamespace, call: Call) 
     assert call("Create") == WAITING
     add_build(aws, "IN_PROGRESS")
     assert call("Create") == WAITING
+
+
+def test_full_queue_is_an_error_in_the_end(aws: SimpleNamespace, call: Call) -> None:
+    """An account with no build at all would wait until CloudFormation gives up, without a reason."""
+
+    def refuse() -> None:
+        add_no_image(aws)
+        add_builds(aws)
+        aws.codebuild.add_client_error("start_build", "AccountLimitExceededException", "Cannot have more than 0 builds")
+
+    refuse()
+    requested = call("Create")["Requested"]
+    refuse()
+    assert call("Create", Requested=requested - 2300) == {**WAITING, "Requested": requested - 2300}
+    refuse()
+    with pytest.raises(Exception, match=r"no build for 40 minutes.*Cannot have more than 0 builds.*Service Quotas"):
+        call("Create", Requested=requested - 2500)
 
 
 def test_build_is_repeated_when_its_source_is_denied(aws: SimpleNamespace, call: Call) -> None:
@@ -226,7 +245,7 @@ def test_image_deleted_after_its_build_is_an_error(aws: SimpleNamespace, call: C
 def test_delete_stops_running_builds_and_keeps_images(aws: SimpleNamespace, call: Call) -> None:
     add_builds(aws, build("IN_PROGRESS"), {**build("FAILED"), "id": "project:1"})
     aws.codebuild.add_response("stop_build", {}, {"id": BUILD})
-    assert call("Delete") == {"PhysicalResourceId": "project", "IsComplete": True}
+    assert call("Delete") == {"PhysicalResourceId": "project", "IsComplete": True, "Requested": ANY}
 
 
 def test_delete_succeeds_without_project_or_builds(aws: SimpleNamespace, call: Call) -> None:

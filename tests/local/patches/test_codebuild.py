@@ -1,12 +1,13 @@
 """Patches of CodeBuild."""
 
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.patches.image_support import build_image, images
-from tests.local.support import Account
+from tests.local.support import Account, eventually, unique
 
 pytestmark = pytest.mark.system
 
@@ -36,6 +37,44 @@ def test_unpatched_build_succeeds_without_image(unpatched_account: Account) -> N
 
     assert build["buildStatus"] == "SUCCEEDED"
     assert images(unpatched_account, repository) == []
+
+
+def _start_two_builds(account: Account) -> None:
+    """Start a build that lasts two seconds, and a build of another project."""
+    codebuild, projects = account.client("codebuild"), [unique("project") for _ in range(2)]
+    for project in projects:
+        codebuild.create_project(
+            name=project,
+            source={
+                "type": "NO_SOURCE",
+                "buildspec": json.dumps({"version": "0.2", "phases": {"build": {"commands": ["sleep 2"]}}}),
+            },
+            artifacts={"type": "NO_ARTIFACTS"},
+            environment={"type": "ARM_CONTAINER", "image": "unused", "computeType": "BUILD_GENERAL1_SMALL"},
+            serviceRole=account.role_arn("build"),
+        )
+    for project in projects:
+        codebuild.start_build(projectName=project)
+
+
+def test_second_build_is_rejected_until_the_first_ends(other_account: Account) -> None:
+    codebuild = other_account.client("codebuild")
+    with pytest.raises(ClientError, match="AccountLimitExceededException"):
+        _start_two_builds(other_account)
+    first = codebuild.list_builds()["ids"]
+
+    def status() -> str:
+        (found,) = {build["buildStatus"] for build in codebuild.batch_get_builds(ids=first)["builds"]}
+        return str(found)
+
+    assert status() == "IN_PROGRESS"
+    eventually(lambda: status() == "SUCCEEDED")
+    build, _ = build_image(other_account, _DOCKERFILE)
+    assert build["buildStatus"] == "SUCCEEDED"
+
+
+def test_unpatched_account_has_no_limit_of_builds(unpatched_account: Account) -> None:
+    _start_two_builds(unpatched_account)
 
 
 def _get_build(account: Account, build: dict[str, Any], project: str) -> None:

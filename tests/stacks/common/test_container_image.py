@@ -199,7 +199,7 @@ def test_project_has_no_source_and_ends_before_cloudformation(template: Template
     assert project["Source"]["Type"] == "NO_SOURCE"
     assert project["Environment"]["PrivilegedMode"] is True
     assert project["EncryptionKey"]
-    assert project["TimeoutInMinutes"] == 50
+    assert (project["TimeoutInMinutes"], project["QueuedTimeoutInMinutes"]) == (40, 9)
 
 
 def test_build_depends_on_the_projects_role(template: Template) -> None:
