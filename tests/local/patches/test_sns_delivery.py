@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> str:
 @pytest.mark.parametrize("missing", [True, False])
 def test_message_is_redriven_when_the_queue_fails(publisher: Account, missing: bool) -> None:
     queues = [_undelivered(publisher, raw=raw, missing=missing) for raw in (True, False)]
-    (raw,), (enveloped,) = (eventually(lambda queue=queue: publisher.messages(queue)) for queue in queues)
+    (raw,), (enveloped,) = (eventually(partial(publisher.messages, queue)) for queue in queues)
 
     assert raw["Body"] == "payload"
     assert raw["MessageAttributes"]["kind"]["StringValue"] == "order"
