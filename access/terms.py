@@ -58,6 +58,9 @@ SERVICES_WITHOUT_SOURCE = {
     # Lambda sends no source when it assumes an execution role, so a condition would disable the function. Lambda
     # assumes only roles of the function's own account, passed by a caller with `iam:PassRole`.
     "lambda.amazonaws.com",
+    # ECS's guide on the task execution role has a trust policy without a condition. ECS assumes only roles of the
+    # task's own account, passed by a caller with `iam:PassRole`. The role pulls the image and writes the log.
+    "ecs-tasks.amazonaws.com",
     # SNS's guide on delivery status logs has a trust policy without a condition. The role writes two log groups only.
     "sns.amazonaws.com",
     # It is not documented that S3 sends a source when it replicates. S3 assumes only roles of the bucket's own account,
@@ -216,5 +219,5 @@ LAMBDA = Service("lambda.amazonaws.com")
 
 
 def via_s3(region: str) -> Conditions:
-    """Return the condition of a key's use by S3 in a Region."""
-    return {"kms:ViaService": (f"s3.{region}.{dns_suffix(region)}",)}
+    """Return the condition of a key's use by S3 in a Region. Its name may or may not end in the partition's domain."""
+    return {"kms:ViaService": tuple(dict.fromkeys((f"s3.{region}.{dns_suffix(region)}", f"s3.{region}.amazonaws.com")))}

@@ -283,9 +283,8 @@ def via_s3(bucket: PayloadBucketNames, subscriber: SubscriberNames | None = None
 
     With a bucket key, the encryption context is the bucket's ARN.
     """
-    services = subscriber.via_services(bucket) if subscriber else (bucket.via_service,)
     return {
-        "kms:ViaService": services[0] if len(services) == 1 else list(services),
+        "kms:ViaService": subscriber.via_service(bucket) if subscriber else bucket.via_service,
         "kms:EncryptionContext:aws:s3:arn": bucket.bucket.arn,
     }
 

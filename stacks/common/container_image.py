@@ -25,6 +25,7 @@ from stacks.common.findings import acknowledge
 from stacks.common.function import Function
 from stacks.common.grants import allow, grant_pull_push
 from stacks.deployment.dockerfile import stage_inputs
+from stacks.deployment.names import via_s3
 
 BUILD_LIMIT = Duration.minutes(40)
 QUEUE_LIMIT = Duration.minutes(9)
@@ -190,10 +191,9 @@ class ContainerImage(Construct):
         )
         _grant_build(role, source=source, repository=repository, log_group=log_group, key=key)
         builder.grant_build(project=project, repository=repository, log_group=log_group)
-        build = CustomResource(
+        build = builder.provider.add_resource(
             self,
             "Image",
-            service_token=builder.provider.service_token,
             resource_type=RESOURCE_TYPE,
             properties=Settings(
                 project=project.project_name,
@@ -231,7 +231,7 @@ def _grant_build(
         actions=["kms:Decrypt"],
         resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
         conditions={
-            "StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"},
+            "StringEquals": {"kms:ViaService": via_s3(stack.region)},
             "StringLike": {"kms:EncryptionContext:aws:s3:arn": source.bucket.arn_for_objects("*")},
         },
         wildcards="The bootstrap stack's key: conditions narrow it to the assets through S3.",

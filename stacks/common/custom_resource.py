@@ -1,6 +1,8 @@
 """CDK's provider for custom resources that take minutes: it calls a function until the resource is complete."""
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from collections.abc import Mapping
+
+from aws_cdk import CustomResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -57,6 +59,20 @@ class AsyncProvider(Provider):
             "AssumeRolePolicyDocument.Statement.0.Condition",
             {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
         )
-        for construct in self.node.find_all():
-            if isinstance(construct, logs.CfnLogGroup):
-                construct.apply_removal_policy(RemovalPolicy.DESTROY)  # CDK retains its log groups
+        self._log_groups = [each for each in self.node.find_all() if isinstance(each, logs.CfnLogGroup)]
+        for log_group in self._log_groups:
+            log_group.apply_removal_policy(RemovalPolicy.DESTROY)  # CDK retains its log groups
+
+    def add_resource(
+        self, scope: Construct, id: str, *, resource_type: str, properties: Mapping[str, object]
+    ) -> CustomResource:
+        """Add a custom resource, which CloudFormation creates after the log groups of the provider's functions.
+
+        The groups have the functions' names. Lambda would create a missing group at the first call, and CloudFormation
+        would then fail: it exists already.
+        """
+        resource = CustomResource(
+            scope, id, service_token=self.service_token, resource_type=resource_type, properties=properties
+        )
+        resource.node.add_dependency(*self._log_groups)
+        return resource

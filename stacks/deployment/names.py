@@ -84,9 +84,14 @@ class Place:
         return Resource(name, f"arn:{self.partition}:s3:::{name}")
 
 
-def via_s3(region: str) -> str:
-    """Return the value of `kms:ViaService` when S3 in the Region uses a key for its caller."""
-    return f"s3.{region}.{dns_suffix(region)}"
+def via_s3(*regions: str) -> str | list[str]:
+    """Return the values of `kms:ViaService` when S3 in one of the Regions uses a key for its caller.
+
+    AWS does not say whether the value ends in the domain of the partition. No other service has the other value.
+    """
+    values = [f"s3.{region}.{suffix}" for region in regions for suffix in (dns_suffix(region), "amazonaws.com")]
+    first, *others = dict.fromkeys(values)
+    return [first, *others] if others else first
 
 
 class PayloadBucketNames:
@@ -225,13 +230,12 @@ class SubscriberNames:
         self.replicas = tuple(names for region, names in publisher.replicas.items() if region == place.region)
         """The replica in the subscriber's Region, or none. A replica is read before the payload bucket."""
 
-    def via_services(self, bucket: PayloadBucketNames) -> tuple[str, ...]:
+    def via_service(self, bucket: PayloadBucketNames) -> str | list[str]:
         """Return the values of `kms:ViaService` when S3 reads from the bucket for a reader role.
 
         S3 of the target's Region makes a copy between Regions. AWS does not say which of the two uses the source's key.
         """
-        own = (via_s3(self.place.region),) if self._copies else ()
-        return tuple(dict.fromkeys((bucket.via_service, *own)))
+        return via_s3(bucket.place.region, *((self.place.region,) if self._copies else ()))
 
     @property
     def has_consume_function(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import CustomResource, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IConstruct
@@ -64,10 +64,9 @@ class DomainCleanUp(Construct):
 
     def guard(self, key: kms.IKey, *guarded: IConstruct) -> None:
         """Reject an update of what cannot be changed, before CloudFormation updates a guarded resource."""
-        guard = CustomResource(
+        guard = self._provider.add_resource(
             self,
             "Guard",
-            service_token=self._provider.service_token,
             resource_type=GUARD,
             properties=GuardSettings(fixed=fixed_values(self._names, self._settings, key.key_id)).to_properties(
                 Stack.of(self).to_json_string
@@ -102,10 +101,9 @@ class DomainCleanUp(Construct):
         names = self._names
         pipelines = [names.pipeline(pipeline.name) for pipeline in self._settings.pipelines]
         permissions = self._permissions(domain.attr_domain_id, [pipeline.arn for pipeline in pipelines])
-        resource = CustomResource(
+        resource = self._provider.add_resource(
             self,
             "Empty",
-            service_token=self._provider.service_token,
             resource_type=CLEAN_UP,
             properties=CleanUpSettings(
                 domain_id=domain.attr_domain_id,

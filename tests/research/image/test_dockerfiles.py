@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk.aws_s3_assets import Asset
 
@@ -27,7 +27,7 @@ assert DEPLOYMENT.research
 
 def staged_context(image: ImageConfig, folder: Path) -> Path:
     """Return a copy of the build context as CodeBuild gets it."""
-    stack = Stack(App(context=CONTEXT, outdir=str(folder)), "stack")
+    stack = Stack(App(context=CONTEXT, outdir=str(folder)), "stack", env=Environment(region="us-east-1"))
     built = ContainerImage(
         stack,
         "Image",

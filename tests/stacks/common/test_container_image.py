@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_kms as kms
 from aws_cdk.assertions import Template as Assertions
@@ -22,7 +22,7 @@ HOSTILE = "registry.example.com/pegasus:1.0; rm -rf /"
 
 
 def build(context: Path, **options: Any) -> ContainerImage:
-    stack = Stack(App(context=CONTEXT), "stack")
+    stack = Stack(App(context=CONTEXT), "stack", env=Environment(region="us-east-1"))
     return ContainerImage(
         stack,
         "Image",
@@ -129,7 +129,7 @@ def test_refused_stage_fails_with_the_reason(context: Path) -> None:
 
 def test_builds_follow_one_another() -> None:
     """A new account may run one build at a time."""
-    stack = Stack(App(context=CONTEXT), "stack")
+    stack = Stack(App(context=CONTEXT), "stack", env=Environment(region="us-east-1"))
     builder = ImageBuilder(stack, "Builder", function_name="build")
     for name in ("First", "Second", "Third"):
         repository = ecr.Repository(stack, f"{name}Repository")
@@ -207,4 +207,5 @@ def test_build_depends_on_the_projects_role(template: Template) -> None:
     assert {template["Resources"][name]["Type"] for name in build["DependsOn"]} == {
         "AWS::IAM::Role",
         "AWS::IAM::Policy",
+        "AWS::Logs::LogGroup",
     }

@@ -16,11 +16,14 @@ def names_of(region: str, subscriber_region: str, *, fifo: bool = False, replica
     ("region", "other", "partition", "s3"),
     [
         ("us-east-1", "us-west-2", "aws", "s3.us-east-1.amazonaws.com"),
-        ("cn-north-1", "cn-northwest-1", "aws-cn", "s3.cn-north-1.amazonaws.com.cn"),
+        (
+            *("cn-north-1", "cn-northwest-1", "aws-cn"),
+            ["s3.cn-north-1.amazonaws.com.cn", "s3.cn-north-1.amazonaws.com"],
+        ),
         ("us-gov-west-1", "us-gov-east-1", "aws-us-gov", "s3.us-gov-west-1.amazonaws.com"),
     ],
 )
-def test_arns_are_in_the_regions_partition(region: str, other: str, partition: str, s3: str) -> None:
+def test_arns_are_in_the_regions_partition(region: str, other: str, partition: str, s3: object) -> None:
     names = names_of(region, other)
     publisher, orders = names.publisher, names.subscribers["orders"]
     queue = f"arn:{partition}:sqs:{region}:222222222222:coatcheck-orders-undelivered"

@@ -42,6 +42,19 @@ def test_bus_archives_events_with_other_detail_types(selective: Template) -> Non
     assert archive["DeletionPolicy"] == bus["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
+def test_bus_policies_are_made_one_after_the_other(example: Deployment) -> None:
+    """Parallel calls can lose a statement, and a statement's id may have to be unique among the account's buses."""
+    table = json.loads(example.model_dump_json())
+    table["senders"] = [{"name": f"s{digit}", "account": digit * 12} for digit in "4567"]
+    policies = resources(publisher_template(parse_messaging(table)), "AWS::Events::EventBusPolicy")
+    assert sorted(each["Properties"]["StatementId"] for each in policies.values()) == [
+        f"coatcheck-{digit * 12}" for digit in "4567"
+    ]
+    earlier = [each.get("DependsOn", []) for each in policies.values()]
+    assert sorted(map(len, earlier)) == [0, 1, 1, 1]
+    assert len({name for names in earlier for name in names} & set(policies)) == 3
+
+
 def test_archive_stays_when_detail_types_are_removed(templates: dict[str, Template], selective: Template) -> None:
     """The same resource, so that earlier events can still be replayed."""
     archives = [resources(t, "AWS::Events::Archive") for t in (templates["coatcheck-publisher"], selective)]
