@@ -367,7 +367,8 @@ class _Messaging:
         yield may("kms:Decrypt", key, when=via_s3_for(self._bucket))
         for replica in self._publisher.replicas.values():
             yield may("s3:ReplicateObject s3:ReplicateTags", f"{replica.bucket.arn}/{PAYLOADS}*")
-            yield may("kms:Encrypt kms:GenerateDataKey", replica.key_arn_pattern, when=via_s3_for(replica))
+            uses = "kms:Decrypt kms:Encrypt kms:GenerateDataKey"
+            yield may(uses, replica.key_arn_pattern, when=via_s3_for(replica))
 
     # A sender's account ----------------------------------------------------------------------------------------------
 
@@ -748,7 +749,7 @@ class _Messaging:
         task = stack.service_role("TaskRole", "ecs-tasks", *self._read(subscriber), staged, name=names.task_role.name)
         stack.allow(task, *stack.own_key(KEY_READ))
         log = may(LOG, log_group(region, stack.account, f"/aws/ecs/{cluster.name}"))
-        execution = stack.service_role("TaskExecutionRole", "ecs-tasks", log)
+        execution = stack.role("TaskExecutionRole", Service("ecs-tasks.amazonaws.com"), log)
         if repository := self._task_repository(subscriber):
             stack.allow(execution, may(ECR_PULL, repository), ECR_LOGIN)
         if not subscriber.task.image:

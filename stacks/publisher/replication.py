@@ -64,8 +64,9 @@ def _grant_write(role: iam.IRole, replica: ReplicaNames) -> None:
     )
     allow(
         role,
-        # S3's guide requires Encrypt for replication. S3 creates a bucket key with GenerateDataKey.
-        actions=["kms:Encrypt", "kms:GenerateDataKey"],
+        # S3's guide requires Encrypt for replication. S3 creates a bucket key with GenerateDataKey, and its guide
+        # requires Decrypt for uploads in parts. The role may read no object of the replica.
+        actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
         resources=[replica.key_arn_pattern],
         conditions={"StringEquals": via_s3(replica)},
         wildcards=ANY_KEY,

@@ -73,12 +73,14 @@ class EcsTask(Construct):
             cluster_name=names.cluster.name,
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
-        # The trust policy of CDK's own execution role has no aws:SourceAccount condition.
-        account = names.place.account
-        execution_role = ServiceRole(self, "ExecutionRole", service="ecs-tasks", account=account)
+        # Without aws:SourceAccount: it is documented that ECS sends it for the task role only, and no task would start.
+        # ECS accepts only a role of the task's account, from a caller with iam:PassRole.
+        execution_role = iam.Role(self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         image = TaskImage(self, "Image", names=names, task=task, defaults=defaults)
         image.grant_pull(execution_role)
-        task_role = ServiceRole(self, "Role", service="ecs-tasks", account=account, role_name=names.task_role.name)
+        task_role = ServiceRole(
+            self, "Role", service="ecs-tasks", account=names.place.account, role_name=names.task_role.name
+        )
         self.definition = ecs.FargateTaskDefinition(
             self,
             "Definition",
