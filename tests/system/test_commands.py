@@ -13,13 +13,15 @@ from typing import Any
 import boto3
 import pytest
 
+from claim_check import put_event
 from stacks.deployment import parse_messaging
-from tests.local.support import interruptible
+from tests.local.support import eventually, interruptible
 from tests.system.support import EXAMPLE_WITH_LANDING
 from tests.templates import ROOT, assembly
 
 COATCHECK = Path(sys.executable).with_name("coatcheck")
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 PAYLOAD_BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -103,6 +105,52 @@ def test_synth_reports_invalid_deployment_file(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert 'publisher.account = "1111": must be the 12 digits' in result.stdout
     assert "Traceback" not in result.stdout
+
+
+TOOLING, HOME, OTHER = "444444444444", "555555555555", "666666666666"
+PIPELINE = f"""
+name = "pipeline"
+publisher = {{ account = "{HOME}", region = "us-east-1" }}
+subscribers = [{{ name = "archive", kind = "sqs", account = "{OTHER}", region = "us-east-1" }}]
+"""
+
+
+@pytest.mark.exhaustive
+def test_tooling_account_deploys_one_assembly(cdk: Run, variables: dict[str, str], tmp_path: Path) -> None:
+    """A pipeline synthesizes, lists and deploys one assembly. The CLI deploys in the order of names."""
+    (tmp_path / "pipeline.toml").write_text(PIPELINE)
+    app, trust = str(tmp_path / "cdk.out"), ("--trust", TOOLING, "--cloudformation-execution-policies", ADMINISTRATOR)
+
+    def run(account: str, *arguments: str) -> str:
+        result = cdk(account, *arguments)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    for account in (HOME, OTHER):
+        run(account, "bootstrap", f"aws://{account}/us-east-1", *trust)
+    synthesis = ("--output", app, "-c", f"deployment={tmp_path / 'pipeline.toml'}")
+    run(TOOLING, "synth", "--quiet", *synthesis)
+    for source in (synthesis, ("--app", app)):  # the first one writes the assembly again
+        listed = run(TOOLING, "ls", *source).splitlines()
+        assert {"pipeline-archive", "pipeline-publisher"} <= set(listed)
+
+    deploy = ("--app", app, "--method", "direct", "--require-approval", "never")
+    subscriber_first = cdk(TOOLING, "deploy", "--all", *deploy)
+    assert subscriber_first.returncode != 0
+    assert "Topic does not exist" in subscriber_first.stdout
+    run(TOOLING, "deploy", "pipeline-publisher", *deploy)
+    run(TOOLING, "deploy", "--all", *deploy)
+
+    bus = f"arn:aws:events:us-east-1:{HOME}:event-bus/pipeline"
+    sent = put_event(bus=bus, source="shop", detail_type="order", detail={}, events=_client(variables, "events", HOME))
+    states = _client(variables, "stepfunctions", OTHER)
+    (machine,) = states.list_state_machines()["stateMachines"]
+
+    def names() -> list[str]:
+        executions = states.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="SUCCEEDED")
+        return [execution["name"] for execution in executions["executions"]]
+
+    assert eventually(names, 60) == [sent]
 
 
 @pytest.mark.exhaustive
