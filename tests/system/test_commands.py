@@ -117,7 +117,7 @@ subscribers = [{{ name = "archive", kind = "sqs", account = "{OTHER}", region = 
 
 @pytest.mark.exhaustive
 def test_tooling_account_deploys_one_assembly(cdk: Run, variables: dict[str, str], tmp_path: Path) -> None:
-    """A pipeline synthesizes, lists and deploys one assembly. The CLI deploys in the order of names."""
+    """A pipeline synthesizes, lists and deploys one assembly, in the two steps of docs/upgrading.md."""
     (tmp_path / "pipeline.toml").write_text(PIPELINE)
     app, trust = str(tmp_path / "cdk.out"), ("--trust", TOOLING, "--cloudformation-execution-policies", ADMINISTRATOR)
 
@@ -135,9 +135,6 @@ def test_tooling_account_deploys_one_assembly(cdk: Run, variables: dict[str, str
         assert {"pipeline-archive", "pipeline-publisher"} <= set(listed)
 
     deploy = ("--app", app, "--method", "direct", "--require-approval", "never")
-    subscriber_first = cdk(TOOLING, "deploy", "--all", *deploy)
-    assert subscriber_first.returncode != 0
-    assert "Topic does not exist" in subscriber_first.stdout
     run(TOOLING, "deploy", "pipeline-publisher", *deploy)
     run(TOOLING, "deploy", "--all", *deploy)
 
