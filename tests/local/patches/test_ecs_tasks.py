@@ -101,7 +101,7 @@ def test_task_runs_with_role_and_environment(image: Image) -> None:
     assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 0)
     greeting, arn, status = image.log(task)
     assert greeting == "good morning override"
-    assert ":assumed-role/role-" in arn
+    assert ":assumed-role/coatcheck-test-role-" in arn
     assert status == "200"
 
 
