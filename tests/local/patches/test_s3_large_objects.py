@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.emulator import Emulator
@@ -172,6 +172,7 @@ def _encode(chunks: list[bytes], trailer: bytes) -> bytes:
     return framed + b"0\r\n" + trailer + b"\r\n"
 
 
+@settings(deadline=None)  # the first example imports the patch
 @given(
     chunks=st.lists(st.binary(max_size=40), max_size=6),
     cuts=st.lists(st.integers(min_value=0, max_value=400), max_size=12),
