@@ -25,8 +25,14 @@ PORT = 8888
 BASE = f"http://127.0.0.1:{PORT}/jupyterlab/default"
 
 
+@pytest.fixture(scope="module", params=["private", "shared"])
+def space(request: pytest.FixtureRequest) -> str:
+    """The kind of the space."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def jupyterlab(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def jupyterlab(space: str, environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab that the image's start script started on loopback."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
@@ -41,6 +47,7 @@ def jupyterlab(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> I
             "RESEARCH_PREFIX": str(environment),
             "JUPYTERLAB_IP": "127.0.0.1",
             "SAGEMAKER_APP_TYPE_LOWERCASE": "jupyterlab",
+            "SAGEMAKER_SPACE_TYPE_LOWERCASE": space,
         },
         cwd=home,
         stdout=log,
@@ -90,6 +97,10 @@ def test_packages_are_compatible(environment: Path) -> None:
 
 def test_jupyterlab_has_the_address_of_studio(jupyterlab: str) -> None:
     assert b"JupyterLab" in get(f"{jupyterlab}/lab")
+
+
+def test_documents_are_edited_together_in_shared_spaces(space: str, jupyterlab: str) -> None:
+    assert f'"disableRTC": {str(space != "shared").lower()}'.encode() in get(f"{jupyterlab}/lab")
 
 
 def test_jupyterlab_reports_its_idle_time(jupyterlab: str) -> None:
