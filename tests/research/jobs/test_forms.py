@@ -1019,6 +1019,11 @@ form(
     C,
     says="2 features of type measure",
 )
+form(
+    "h5ad_descriptions_as_names",
+    lambda to: h5ad(to / "a.h5ad", replace(C, symbols=[f"cell wall {'x' * i}" for i in range(627)] + C.symbols[627:])),
+    C,
+)
 form("h5ad_names_of_worm", lambda to: h5ad(to / "a.h5ad", replace(C, symbols=["tag-53", "sex-1", *C.symbols[2:]])), C)
 form(
     "h5ad_transcripts",
