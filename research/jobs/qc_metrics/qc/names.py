@@ -97,8 +97,8 @@ NO_SAMPLE = "(no sample)"
 def measures_of(names: Sequence[str]) -> set[int]:
     """Return the positions of names of measures, groups and summaries, which are no genes or cells.
 
-    Such a name has a word of `MEASURE`. Words that many names have are part of their pattern, as in cell_1, cell_2. More
-    than 100 such names are descriptions of genes, such as cell wall protein.
+    Such a name has a word of `MEASURE`. Words that many names have are part of their pattern, as in cell_1, cell_2.
+    More than 100 such names are descriptions of genes, such as cell wall protein.
     """
     words = [_words_of(name) for name in names]
     common, most = Counter(words), max(1, min(60, len(names) / 5))
