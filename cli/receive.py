@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,7 +75,7 @@ def receive(
     except (BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 1
-    console, received, failed = Console(stderr=True), 0, 0
+    console, received, failed, held = Console(stderr=True), 0, 0, dict[str, Record]()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while limit is None or received + failed < limit:
@@ -82,6 +83,7 @@ def receive(
             if not records and not follow:
                 break
             for record in records:
+                held[record.id] = record
                 try:
                     message = dereferencer.message(record.record)
                     if (seconds := HELD_SECONDS + message.size // _SLOWEST_BYTES_PER_SECOND) > 2 * HELD_SECONDS:
@@ -92,19 +94,21 @@ def receive(
                     failed += 1
                     print(f"{record.id}: {error}. The message stays in the queue.", file=sys.stderr)
                     if follow:
-                        reader.forget(record)  # it is received again when it is no longer hidden
+                        reader.forget(held.pop(record.id))  # it is received again when it is no longer hidden
                     continue
                 _show(path, message, digest, as_json=as_json)
                 received += 1
                 if not keep:
-                    reader.remove(record)
+                    reader.remove(held.pop(record.id))
     except KeyboardInterrupt:
         return 130 if not follow else int(failed > 0)
     except (BotoCoreError, ClientError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        reader.release()
+        for record in held.values():
+            with suppress(BotoCoreError, ClientError):  # SQS shows it again after HELD_SECONDS
+                reader.hide(record, 0)
     if not received + failed:
         print(f"{names.queue.name} ({names.queue.region}, {names.queue.account}) has no messages.", file=sys.stderr)
     return int(failed > 0)

@@ -107,9 +107,8 @@ def send(deployment: Deployment, files: Sequence[str], options: Options, *, prof
         print("Interrupted." if is_interrupt else f"{left[0]}: {error}", file=sys.stderr)
         print(f"Not sent: {shlex.join(left)}", file=sys.stderr)
         if route == "library":
-            print(
-                f"To resume, repeat the command with --id {run}. Stored payloads are not sent again.", file=sys.stderr
-            )
+            print(f"To resume, repeat the command with --id {run}.", file=sys.stderr)
+            print("Payloads that are stored are not sent again.", file=sys.stderr)
         return 130 if is_interrupt else 1
     return 0
 
@@ -310,6 +309,7 @@ def _show(file: str, route: Route, sent: Sent, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"file": file, "route": route, **sent._asdict()}), flush=True)
         return
-    print(f"{printable(file, _NAME_CHARACTERS)}: sent {sent.bytes:,} bytes by {route}")
+    name = "standard input" if file == STDIN else printable(file, _NAME_CHARACTERS)
+    print(f"{name}: sent {sent.bytes:,} bytes by {route}")
     print(f"  id      {sent.message_id}")
     print(f"  sha256  {sent.sha256}", flush=True)

@@ -236,6 +236,7 @@ def test_files_are_exchanged_with_profiles(deployed: Deployed, tmp_path: Path) -
         )
         return wanted.keys() <= found.keys()
 
+    eventually(lambda: run("receive", "--profile", "service", "--output", received, "--keep", "--limit", "1"), SECONDS)
     eventually(arrived, SECONDS)
     assert {name: found[name]["sha256"] for name in wanted} == wanted
     assert (received / by_library["message_id"]).read_bytes() == scan.read_bytes()
