@@ -59,6 +59,7 @@ bench: $(installed) ## Measure the library side by side with other clients (OPTI
 docs: $(installed) ## Write the generated pages: docs/access-matrix.md, the tables of docs/deployment-file.md, deployments/schema.json
 	@$(isolated) coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
 	@$(isolated) python tools/deployment_reference.py
+	@$(isolated) coatcheck topology --deployment deployments/research-messages.toml --form svg --output docs/pictures/research-messages.svg
 
 wheel: $(installed) ## Build the library's wheel into build/wheel
 	@uv build --quiet --wheel --no-build-isolation --offline --out-dir build/wheel lambdas
