@@ -178,8 +178,10 @@ NOT_ENFORCED: tuple[Limitation, ...] = (
     ),
     Limitation(
         "Image builds",
-        "CodeBuild runs the build with Docker, with the project's role, and pushes an image to ECR.",
-        "the build context must have its Dockerfile. Nothing is built; an image without layers is recorded.",
+        "CodeBuild runs the build with Docker, with the project's role, and pushes an image to ECR. An account has a "
+        "quota of concurrent builds.",
+        "the build context must have its Dockerfile. Nothing is built; an image without layers is recorded at once. "
+        "The quota is one build, as in a new account.",
     ),
     Limitation(
         "Alarms",
