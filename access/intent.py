@@ -60,6 +60,7 @@ from stacks.deployment import (
 from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames, Resource
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
+from stacks.deployment.regions import dns_suffix, known_regions
 from stacks.deployment.state_machine import fill_placeholders, read_statements
 
 _OF_APPLICATIONS = {"source": [{"anything-but": {"prefix": "aws."}}, {"prefix": "aws.partner/"}]}
@@ -828,8 +829,9 @@ class _Messaging:
             return self._of(subscriber).task_repository.arn
         registry, _, name = subscriber.task.image.partition("@")[0].partition("/")
         match registry.split("."):
-            case [account, "dkr", "ecr", region, *_]:
-                return arn("ecr", region, account, f"repository/{name}")
+            case [account, "dkr", "ecr", region, *domain] if region in known_regions():
+                own = ".".join(domain) == dns_suffix(region)
+                return arn("ecr", region, account, f"repository/{name}") if own else ""
         return ""
 
     def _add_task_image(self, stack: StackIntent, names: SubscriberNames) -> None:

@@ -27,11 +27,10 @@ DEFAULT_ENDPOINT_STATEMENT: Statement = {"Effect": "Allow", "Principal": "*", "A
 # Managed policies of AWS that CDK attaches.
 _LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 _AWS_MANAGED: dict[str, Policy] = {
-    f"arn:{partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": {
+    "AWSLambdaBasicExecutionRole": {
         "Version": VERSION,
         "Statement": [{"Effect": "Allow", "Action": _LOG, "Resource": "*"}],
     }
-    for partition in ("aws", "aws-cn", "aws-us-gov")
 }
 
 
@@ -51,13 +50,15 @@ def read_inventory(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy
 
 def _read(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy]) -> Inventory:
     readers = [_Reader(stack) for stack in stacks]
-    known = {**_AWS_MANAGED, **managed}
+    known = dict(managed)
     of_roles: dict[str, list[Policy]] = {}
     of_resources: dict[str, list[Statement]] = {}
     single: set[tuple[str, str]] = set()
     for reader in readers:
         reader.check()
         known |= reader.managed_policies()
+        service_roles = f"arn:{reader.partition}:iam::aws:policy/service-role"
+        known |= {f"{service_roles}/{name}": policy for name, policy in _AWS_MANAGED.items()}
     for reader in readers:
         for arn, document in reader.identity_policies():
             of_roles.setdefault(arn, []).append(document)

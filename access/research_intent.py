@@ -6,7 +6,7 @@ and start jobs with one role. Services assume all other roles, for this account.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from access.inventory import Inventory
@@ -92,6 +92,11 @@ _ENDPOINTS = {
     "Logs": "logs",
     "Kms": "kms",
 }
+_PREFIXES: Mapping[str, tuple[str, Collection[str]]] = {
+    "aws-cn": ("cn.com.amazonaws", ("Logs", "Kms")),
+    "aws-eusc": ("eu.amazonaws", _ENDPOINTS.keys() - {"EcrApi", "EcrDocker"}),
+}
+"""Prefixes of endpoints' names in partitions, and the endpoints that have the common prefix there."""
 _ENTRYPOINTS: Mapping[App, str] = {"JupyterLab": "start-jupyterlab", "CodeEditor": "entrypoint-code-editor"}
 
 
@@ -190,8 +195,9 @@ class _Environment:
         for client in clients:
             self._add_ingress(endpoints, client, 443, 443)
         for name, service in _ENDPOINTS.items():
-            china = "cn." if stack.partition == "aws-cn" and name not in ("Logs", "Kms") else ""
-            service_name = f"{china}com.amazonaws.{self._region}.{service}"
+            own_prefix, common = _PREFIXES.get(stack.partition, ("", _ENDPOINTS))
+            prefix = "com.amazonaws" if name in common else own_prefix
+            service_name = f"{prefix}.{self._region}.{service}"
             self._add_endpoint(name, own_principals, service_name, PolicyDocument=PROVED)
         # A browser's requests to Studio are not signed.
         self._add_endpoint("Studio", any_principal(), f"aws.sagemaker.{self._region}.studio")

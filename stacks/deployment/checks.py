@@ -15,7 +15,7 @@ from stacks.deployment.own_code import RESERVE_SECONDS
 from stacks.deployment.permissions import excessive_permissions
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
-from stacks.deployment.regions import FARGATE_ZONES, has_resource_type, is_opt_in_for_sns, partition
+from stacks.deployment.regions import FARGATE_ZONES, has_resource_type, is_isolated, is_opt_in_for_sns, partition
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
@@ -371,13 +371,19 @@ def _check_zones(key: str, subscriber: FunctionSubscriberConfig) -> Iterator[Pro
 
 def _check_build(key: str, subscriber: FunctionSubscriberConfig) -> Iterator[Problem]:
     """Check that the task's image can be built in the Region."""
-    if not subscriber.task.image and not has_resource_type(subscriber.region, "AWS::CodeBuild::Project"):
-        yield Problem(
-            f"{key}.task.image",
-            None,
-            f"is required in {subscriber.region}, where CloudFormation has no AWS::CodeBuild::Project to build it. Add "
-            "an existing arm64 image with its digest.",
-        )
+    if subscriber.task.image:
+        return
+    if not has_resource_type(subscriber.region, "AWS::CodeBuild::Project"):
+        reason = "where CloudFormation has no AWS::CodeBuild::Project to build it"
+    elif is_isolated(subscriber.region):
+        reason = "from which a build does not reach the base image in ECR Public"
+    else:
+        return
+    yield Problem(
+        f"{key}.task.image",
+        None,
+        f"is required in {subscriber.region}, {reason}. Add an existing arm64 image with its digest.",
+    )
 
 
 def _check_task(key: str, task: EcsTaskConfig) -> Iterator[Problem]:

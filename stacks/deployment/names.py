@@ -59,7 +59,7 @@ class Place:
 
     @property
     def partition(self) -> str:
-        """`aws`, `aws-cn` or `aws-us-gov`."""
+        """Such as `aws` or `aws-cn`."""
         return partition(self.region)
 
     @property

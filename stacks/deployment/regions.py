@@ -7,16 +7,13 @@ from typing import Any
 
 from botocore.session import Session
 
-PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
-
-# Regions launched before 20 March 2019, and Regions of the other partitions that are enabled by default. Later Regions
-# are opt-in, so a Region that is not in this list is treated as opt-in.
+# Regions of the partition `aws` launched before 20 March 2019. Later Regions are opt-in, so a Region that is not in
+# this list is treated as opt-in. In the other partitions, accounts have all Regions.
 _ENABLED_BY_DEFAULT = frozenset(
     {
         *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
         *("ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
         *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
-        *("cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1"),
     }
 )
 
@@ -29,20 +26,22 @@ def _session() -> Session:
 
 @lru_cache
 def known_regions() -> frozenset[str]:
-    """Return the Regions that have SNS, of all three partitions."""
+    """Return the Regions of all partitions."""
     return frozenset(
-        region for partition in PARTITIONS for region in _session().get_available_regions("sns", partition)
+        region
+        for partition in _session().get_available_partitions()
+        for region in _session().get_available_regions("sns", partition)
     )
 
 
 def partition(region: str) -> str:
-    """Return the Region's partition: `aws`, `aws-cn` or `aws-us-gov`."""
+    """Return the Region's partition: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` or one of `aws-iso`."""
     return str(_session().get_partition_for_region(region))
 
 
 def is_opt_in(region: str) -> bool:
     """Return whether an account must enable the Region before use."""
-    return region not in _ENABLED_BY_DEFAULT
+    return partition(region) == "aws" and region not in _ENABLED_BY_DEFAULT
 
 
 def is_opt_in_for_sns(region: str) -> bool:
@@ -54,8 +53,21 @@ def is_opt_in_for_sns(region: str) -> bool:
 
 
 def dns_suffix(region: str) -> str:
-    """Return the domain of the Region's endpoints: `amazonaws.com`, in China `amazonaws.com.cn`."""
-    return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"
+    """Return the domain of the endpoints in the Region's partition, such as `amazonaws.com`.
+
+    Names of service principals end in `amazonaws.com` in every partition. (CDK's documentation of `ServicePrincipal`.)
+    """
+    return _dns_suffixes()[partition(region)]
+
+
+@lru_cache
+def _dns_suffixes() -> dict[str, str]:
+    return {each["id"]: each["outputs"]["dnsSuffix"] for each in _session().get_data("partitions")["partitions"]}
+
+
+def is_isolated(region: str) -> bool:
+    """Return whether the Region's partition has no internet, and therefore no ECR Public."""
+    return partition(region).startswith("aws-iso")
 
 
 TABLE_FILE = Path(__file__).with_name("region_table.json")

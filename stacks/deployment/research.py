@@ -102,7 +102,7 @@ ImageName = Annotated[
 RegistryImage = Annotated[
     str,
     pattern(
-        r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9][a-z0-9._/-]*(:[\w.-]+|@sha256:[0-9a-f]{64})",
+        r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.(com|com\.cn|eu)/[a-z0-9][a-z0-9._/-]*(:[\w.-]+|@sha256:[0-9a-f]{64})",
         "must be an image of an ECR registry with tag or digest, such as "
         "111111111111.dkr.ecr.us-east-1.amazonaws.com/name:1.0.",
     ),

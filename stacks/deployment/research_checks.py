@@ -12,7 +12,7 @@ from research.instance_types import family
 from research.script import is_script
 from stacks.deployment.dockerfile import stage_names
 from stacks.deployment.problems import Problem
-from stacks.deployment.regions import has_resource_type, partition
+from stacks.deployment.regions import has_resource_type, is_isolated, partition
 from stacks.deployment.research import ImageConfig, ResearchConfig
 
 RESERVED_PARAMETERS = ("input", "output", "instance_type")
@@ -146,6 +146,9 @@ def _check_network(research: ResearchConfig) -> Iterator[Problem]:
 def _check_region(research: ResearchConfig) -> Iterator[Problem]:
     """Check that CloudFormation has the resource types of each key in the Region."""
     new_user = any(user.given_name for user in research.users)
+    if is_isolated(research.region):
+        text = "is without internet, and the environment's images and packages come from there. Use another Region."
+        yield Problem("research.region", research.region, text)
     in_gov_cloud = partition(research.region) == "aws-us-gov"
     for key, used, resource_type, remedy in (
         ("region", True, "AWS::SageMaker::Domain", "Use another Region."),

@@ -92,8 +92,6 @@ def _as_key(key: str) -> str:
 
 
 def _check_region(region: str) -> str:
-    if region.startswith("eusc-"):
-        raise ValueError("is in the partition aws-eusc. Use a Region of aws, aws-cn or aws-us-gov.")
     if region not in known_regions():
         raise ValueError("must be an AWS Region with SNS, such as us-east-1.")
     return region

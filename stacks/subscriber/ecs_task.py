@@ -30,12 +30,12 @@ from stacks.common.service_role import ServiceRole
 from stacks.common.stack_key import stack_key
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
 from stacks.deployment.names import SubscriberNames
-from stacks.deployment.regions import partition
+from stacks.deployment.regions import dns_suffix, known_regions, partition
 from stacks.subscriber.consumer import Consumer
 
 BUILDS_KEPT = 10
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)@.*")
+_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.([a-z0-9.-]+)/(.+)@.*")
 _FAILURE = {
     "$or": [
         {"stopCode": [{"anything-but": ["EssentialContainerExited"]}]},
@@ -251,9 +251,9 @@ class TaskImage(Construct):
 def _repository_arn(image: str) -> str | None:
     """Return the ARN of an image's repository, or None if the image is not in ECR."""
     match = _ECR_IMAGE.fullmatch(image)
-    if not match:
+    if not match or match[2] not in known_regions() or match[3] != dns_suffix(match[2]):
         return None
-    account, region, name = match.groups()
+    account, region, _, name = match.groups()
     return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{name.partition(':')[0]}"
 
 

@@ -24,12 +24,13 @@ REGIONS = {
     "aws": ["us-east-1", "us-west-2", "eu-central-1", "ap-east-1", "me-south-1"],
     "aws-cn": ["cn-north-1", "cn-northwest-1"],
     "aws-us-gov": ["us-gov-west-1", "us-gov-east-1"],
+    "aws-eusc": ["eusc-de-east-1"],
 }
 
 
 @st.composite
 def deployments(draw: st.DrawFn, most: int) -> Deployment:
-    regions = REGIONS[draw(st.sampled_from(["aws", "aws", "aws", "aws-cn", "aws-us-gov"]))]
+    regions = REGIONS[draw(st.sampled_from(["aws", "aws", "aws", *REGIONS]))]
     account, region = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from(regions))
     fifo = draw(st.booleans())
     subscribers: list[dict[str, Any]] = []

@@ -21,6 +21,8 @@ def names_of(region: str, subscriber_region: str, *, fifo: bool = False, replica
             ["s3.cn-north-1.amazonaws.com.cn", "s3.cn-north-1.amazonaws.com"],
         ),
         ("us-gov-west-1", "us-gov-east-1", "aws-us-gov", "s3.us-gov-west-1.amazonaws.com"),
+        ("eusc-de-east-1", "eusc-de-east-1", "aws-eusc", "s3.eusc-de-east-1.amazonaws.eu"),
+        ("us-iso-east-1", "us-iso-west-1", "aws-iso", "s3.us-iso-east-1.c2s.ic.gov"),
     ],
 )
 def test_arns_are_in_the_regions_partition(region: str, other: str, partition: str, s3: object) -> None:
@@ -48,6 +50,7 @@ def test_arns_are_in_the_regions_partition(region: str, other: str, partition: s
         ("ap-northeast-3", "us-east-1", ("sns.ap-northeast-3.amazonaws.com",)),
         ("ap-northeast-3", "ap-northeast-3", ()),
         ("cn-north-1", "cn-northwest-1", ()),
+        ("us-iso-east-1", "us-iso-west-1", ()),
     ],
 )
 def test_sns_principals_are_regional_too_across_opt_in_regions(

@@ -41,10 +41,6 @@ from tests.stacks.deployment.samples import FORM, VALID, billing, changed, https
         (publisher(maximum_message_bytes=1_048_577), "publisher.maximum_message_bytes = 1048577: must be at most 1048"),
         (publisher(outbox={"maximum_bytes": 0}), "publisher.outbox.maximum_bytes = 0: must be at least 1024."),
         (publisher(archive_days=0), "publisher.archive_days = 0: must be at least 1."),
-        (
-            publisher(region="eusc-de-east-1"),
-            'region = "eusc-de-east-1": is in the partition aws-eusc. Use a Region of',
-        ),
         (publisher(replicas=["mars-1"]), 'publisher.replicas[0] = "mars-1": must be an AWS Region'),
         (publisher(replicas=["us-west-2"] * 2), 'contains "us-west-2" twice. Remove the duplicate.'),
         (publisher(replicas="us-west-2"), 'publisher.replicas = "us-west-2": must be an array.'),

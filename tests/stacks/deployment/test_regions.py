@@ -6,7 +6,7 @@ import pytest
 from aws_cdk import region_info
 
 from stacks.deployment import DeploymentError, load, load_messaging, parse, regions
-from tests.stacks.deployment.samples import BILLING, ORDERS, PARTNER, VALID, problem
+from tests.stacks.deployment.samples import BILLING, ORDERS, PARTNER, VALID, problem, problems
 from tests.stacks.schemas import types_by_region
 from tests.templates import ROOT, synthesize
 from tools import region_table
@@ -27,7 +27,17 @@ def _types(template: dict[str, Any]) -> set[str]:
 
 
 def test_region_without_schemas_is_not_known() -> None:
-    assert {region for region in regions.known_regions() if not regions.has_schemas(region)} == {"me-south-1"}
+    unknown = {region for region in regions.known_regions() if not regions.has_schemas(region)}
+    assert {region for region in unknown if regions.partition(region) in ("aws", "aws-cn", "aws-us-gov")} == {
+        "me-south-1"
+    }
+    assert "eusc-de-east-1" in unknown
+
+
+def test_partitions_are_those_of_cdk() -> None:
+    for region in regions.known_regions():
+        facts = region_info.RegionInfo.get(region)
+        assert (facts.partition, facts.domain_suffix) == (regions.partition(region), regions.dns_suffix(region))
 
 
 @pytest.mark.parametrize("subscriber", [ORDERS, BILLING, PARTNER], ids=lambda table: table["kind"])
@@ -61,11 +71,22 @@ def test_task_image_is_required_without_builds(region: str) -> None:
     parse({**table, "subscribers": [{**billing, "task": {"image": image}}]})
 
 
+def test_isolated_region_needs_existing_images() -> None:
+    """Its partition has no internet, from which the base images come."""
+    region = "us-iso-east-1"
+    table = {**VALID, "publisher": {"account": "111111111111", "region": region}, "senders": []}
+    text = problem({**table, "subscribers": [{**BILLING, "region": region}]})
+    assert text.startswith(f"subscribers[0].task.image: is required in {region}, from which a build does not reach")
+    research = load(ROOT / "deployments" / "research-trial.toml").model_dump(mode="json", exclude_none=True)
+    found = problems({**research, "research": {**research["research"], "region": region}})
+    assert any(text.startswith(f'research.region = "{region}": is without internet') for text in found)
+
+
 def test_research_keys_are_checked_in_every_region() -> None:
     """A file with every key is refused in each Region that lacks one of its types."""
     table = load(ROOT / "deployments" / "research.toml").model_dump(mode="json", exclude_none=True)
     for region, types in types_by_region().items():
-        if region in regions.known_regions():
+        if regions.has_schemas(region):
             changed = {**table, "research": {**table["research"], "region": region}}
             complete = {"AWS::IdentityStore::User", "AWS::SageMaker::Space", "AWS::SageMaker::Domain"} <= set(types)
             try:

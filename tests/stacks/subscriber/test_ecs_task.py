@@ -84,8 +84,9 @@ def test_existing_image_is_run_without_a_build(with_image: Template) -> None:
         assert not resources(with_image, kind)
 
 
-def test_image_outside_ecr_needs_no_permission() -> None:
-    assert pulls(with_keys(task={"image": f"public.ecr.aws/example/orders@{DIGEST}"})) == []
+@pytest.mark.parametrize("registry", ["public.ecr.aws", "777777777777.dkr.ecr.eu-west-1.example.com"])
+def test_image_outside_ecr_needs_no_permission(registry: str) -> None:
+    assert pulls(with_keys(task={"image": f"{registry}/example/orders@{DIGEST}"})) == []
 
 
 def tag(template: Template) -> str:
