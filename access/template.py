@@ -177,8 +177,8 @@ class Resources:
         kind = self.all[target]["Type"]
         if kind == "AWS::SQS::Queue":
             suffix = self._pseudo["AWS::URLSuffix"]
-            return f"https://sqs.{self.stack.region}.{suffix}/{self.stack.account}/{self._name(target)}"
-        return self.arn(target) if kind in _REF_IS_ARN else self._name(target)
+            return f"https://sqs.{self.stack.region}.{suffix}/{self.stack.account}/{self.name(target)}"
+        return self.arn(target) if kind in _REF_IS_ARN else self.name(target)
 
     def _attribute(self, target: str, attribute: str, logical: str) -> str:
         if target not in self.all:
@@ -187,15 +187,16 @@ class Resources:
         if attribute == "Arn" and kind in NAMED:
             return self.arn(target)
         if attribute == NAMED.get(kind, ("", ""))[1]:
-            return self._name(target)
+            return self.name(target)
         form = _ATTRIBUTES.get((kind, attribute))
         return (
-            form.format(name=self._name(target), arn=self.arn(target))
+            form.format(name=self.name(target), arn=self.arn(target))
             if form
             else f"{self.stack.name}/{target}.{attribute}"
         )
 
-    def _name(self, logical: str) -> str:
+    def name(self, logical: str) -> str:
+        """Return a resource's name: the one in its properties, or the physical id without the ARN around it."""
         name = self.properties(logical).get(NAMED.get(self.all[logical]["Type"], ("", ""))[1])
         if name:
             return str(self.resolve(name, logical))
@@ -211,7 +212,7 @@ class Resources:
         resource = NAMED[self.all[logical]["Type"]][2].format(
             region=self.stack.region,
             account=self.stack.account,
-            name=self._name(logical),
+            name=self.name(logical),
             bus="" if bus == "default" else f"{bus}/",
         )
         return f"arn:{self.partition}:{resource}"

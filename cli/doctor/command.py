@@ -10,8 +10,7 @@ from pathlib import Path
 
 from access.assembly import AssemblyError, StackTemplate, synthesize
 from access.policies import read_inventory
-from cli.doctor import accounts, delivery, policies, stacks
-from cli.doctor.policies import Compared
+from cli.doctor import accounts, policies, resources, stacks
 from cli.doctor.requests import AbsentError, Requests
 from cli.doctor.stacks import DeployedStack
 from cli.page import Finding, Level, Page, Section, note, output, problem
@@ -85,19 +84,25 @@ def _sections(
     yield _refused(requests)
 
 
-def _repairs(deployed: Sequence[DeployedStack], compared: Sequence[Compared]) -> Iterator[Finding]:
-    """Yield how to write the templates' policies again. `cdk deploy` alone finds no change."""
-    changed = [each for each in compared if each.differences]
-    for readable, command in (
-        (True, "`npx cdk deploy {stacks} --revert-drift` compares with the actual resources."),
-        (False, "CloudFormation reads no policy of a topic, a queue or in a role. In {stacks}, write them by hand."),
+def _repair(deployed: Sequence[DeployedStack], readable: Sequence[str], unreadable: Sequence[str]) -> Section:
+    """Return how to write the templates' values again. `cdk deploy` alone finds no change.
+
+    readable, unreadable: places of differences that CloudFormation can see, and of the others.
+    """
+    findings = []
+    for places, text in (
+        (readable, "`npx cdk deploy {stacks} --revert-drift` compares with the actual resources."),
+        (
+            unreadable,
+            "CloudFormation reads no policy of a topic, a queue or in a role. In {stacks}, write them by hand.",
+        ),
     ):
-        wheres = [each.where for each in changed if (each.kind not in policies.UNREADABLE) == readable]
         names = [
-            one.intended for one in deployed if any(re.match(rf"{one.intended.name}[/:]", each) for each in wheres)
+            one.intended.id for one in deployed if any(re.match(rf"{one.intended.name}[/:]", each) for each in places)
         ]
         if names:
-            yield note("To repair: " + command.format(stacks=" ".join(stack.id for stack in names)))
+            findings.append(note(text.format(stacks=" ".join(names))))
+    return Section("Repair", "nothing differs" if not findings else "of differences", findings)
 
 
 def _if_refused(requests: Mapping[str, Requests], prefix: str) -> Iterator[Finding]:
@@ -148,10 +153,13 @@ def _deployed(wanted: Sequence[StackTemplate], requests: Mapping[str, Requests])
 def _resources(
     all_stacks: Sequence[StackTemplate], deployed: Sequence[DeployedStack], requests: Mapping[str, Requests]
 ) -> Iterator[Section]:
+    own = [one.deployed for one in deployed]
+    changed = list(resources.differences(requests, own))
+    alarms = (each for stack in own for each in resources.alarm_findings(requests[stack.account], stack))
     yield Section(
-        "Messages",
-        "subscriptions, mappings, functions, rules, keys and alarms",
-        [each for stack in deployed for each in delivery.findings(requests, stack.deployed)],
+        "Resources",
+        f"{sum(len(stack.physical_ids) for stack in own)} deployed resources, compared with the templates",
+        [*(each.finding for each in changed), *alarms],
     )
     templates = {stack.name: stack for stack in all_stacks} | {one.intended.name: one.deployed for one in deployed}
     try:
@@ -159,11 +167,17 @@ def _resources(
     except AssemblyError as error:
         yield Section("Policies", "could not be compared", [problem(f"A deployed template cannot be read: {error}")])
         return
-    compared, absent = policies.compare(requests, inventory, [one.intended.name for one in deployed])
+    compared = policies.compare(requests, inventory, [one.intended.name for one in deployed])
     yield Section(
         "Policies",
         f"{len(compared)} deployed policies, compared with the templates",
-        [*absent, *policies.difference_findings(compared), *_repairs(deployed, compared)],
+        list(policies.difference_findings(compared)),
     )
     analyzed = list(policies.analyzer_findings(requests, compared))
     yield Section("Analyzer", "IAM Access Analyzer's findings", [*analyzed, *_if_refused(requests, "access-analyzer:")])
+    unequal = [each for each in compared if each.differences]
+    yield _repair(
+        deployed,
+        [*(each.where for each in changed), *(each.where for each in unequal if each.kind not in policies.UNREADABLE)],
+        [each.where for each in unequal if each.kind in policies.UNREADABLE],
+    )

@@ -74,10 +74,8 @@ _READERS: Mapping[str, Callable[[_Resource], Any]] = {
 _NO_POLICY = ("NoSuchBucketPolicy", "RepositoryPolicyNotFoundException")
 
 
-def compare(
-    requests: Mapping[str, Requests], inventory: Inventory, stacks: Iterable[str]
-) -> tuple[list[Compared], list[Finding]]:
-    """Return the policies of deployed stacks next to the templates' policies, and resources that do not exist.
+def compare(requests: Mapping[str, Requests], inventory: Inventory, stacks: Iterable[str]) -> list[Compared]:
+    """Return the policies of deployed stacks next to the templates' policies.
 
     stacks: names of the stacks to look at.
     """
@@ -94,13 +92,10 @@ def compare(
             *pool.map(lambda each: _of_resource(requests, inventory, each), resources),
             *pool.map(lambda each: _of_role(requests, *each), roles),
         ]
-    compared = [each for each in found if isinstance(each, Compared)]
-    return compared, [each for each in found if isinstance(each, Finding)]
+    return [each for each in found if each]
 
 
-def _of_resource(
-    requests: Mapping[str, Requests], inventory: Inventory, resource: ResourcePolicy
-) -> Compared | Finding | None:
+def _of_resource(requests: Mapping[str, Requests], inventory: Inventory, resource: ResourcePolicy) -> Compared | None:
     stack, _, logical = resource.where.partition("/")
     physical = inventory.stacks[stack].stack.physical_ids.get(logical, "")
     name = resource.arn.rpartition(":")[2].partition("/")[2] or resource.arn.rpartition(":")[2]
@@ -111,10 +106,9 @@ def _of_resource(
             return None
         policy = _policy(answer)
     except AbsentError as error:
-        if resource.kind == "function" or _has_no_policy(error):
-            policy = {"Statement": []}
-        else:
-            return problem(f"{resource.where}: the {resource.kind} does not exist. It was deleted outside its stack.")
+        if resource.kind != "function" and not _has_no_policy(error):
+            return None  # `resources` reports it
+        policy = {"Statement": []}
     noun = "trust policy" if resource.kind == "role" else f"{resource.kind} policy"
     return Compared(resource.where, resource.account, region, noun, resource.policy, policy, resource.kind)
 
@@ -141,7 +135,7 @@ def _policy(answer: Mapping[str, Any]) -> Policy:
 
 def _of_role(
     requests: Mapping[str, Requests], resources: Resources, arn: str, expected: Sequence[Policy]
-) -> Compared | Finding | None:
+) -> Compared | None:
     account, region, name = resources.stack.account, resources.stack.region, arn.rpartition("/")[2]
     own, where = requests[account], f"{resources.stack.name}: role {name}"
     try:
@@ -154,15 +148,8 @@ def _of_role(
             if not answer:
                 return None
             statements += _statements(answer["PolicyDocument"])
-        attached = [
-            each["PolicyArn"]
-            for page in own.pages("iam", "list_attached_role_policies", region, RoleName=name)
-            for each in page["AttachedPolicies"]
-        ]
     except AbsentError:
-        return None  # reported with its trust policy
-    if more := sorted(set(attached) - _attached(resources, arn)):
-        return problem(f"{where}: has {', '.join(more)} attached, which the template does not attach. Detach it.")
+        return None  # `resources` reports it
     wanted = {"Statement": [statement for document in expected for statement in document["Statement"]]}
     return Compared(where, account, region, "inline policies", wanted, {"Statement": statements}, "identity")
 
@@ -171,17 +158,6 @@ def _statements(document: Any) -> list[Any]:
     found = json.loads(document) if isinstance(document, str) else document
     statements = found["Statement"]
     return statements if isinstance(statements, list) else [statements]
-
-
-def _attached(resources: Resources, role: str) -> set[str]:
-    """Return the managed policies that a template attaches to a role."""
-    own = next(each for each in resources.of_type("AWS::IAM::Role") if resources.arn(each) == role)
-    attached = set(resources.resolve(resources.properties(own).get("ManagedPolicyArns", []), own))
-    for logical in resources.of_type("AWS::IAM::ManagedPolicy"):
-        roles = resources.resolve(resources.properties(logical).get("Roles", []), logical)
-        if role.rpartition("/")[2] in roles:
-            attached.add(resources.stack.physical_ids.get(logical, resources.arn(logical)))
-    return attached
 
 
 def difference_findings(compared: Iterable[Compared]) -> Iterator[Finding]:

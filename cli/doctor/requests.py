@@ -30,6 +30,7 @@ class Requests:
         self.account = account
         self._clients = clients
         self._refused: dict[tuple[str, str], str] = {}
+        self._skipped: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     @property
@@ -52,7 +53,7 @@ class Requests:
         """Yield the response's pages. See `ask`."""
         client = self._clients.client(service, account=self.account, region=region)
         permission = f"{_PREFIXES.get(service, service)}:{client.meta.method_to_api_mapping[operation]}"
-        if (permission, region) in self._refused:
+        if (permission, region) in self._skipped:
             return
         try:
             if client.can_paginate(operation):
@@ -72,6 +73,5 @@ class Requests:
         named = re.search(r"not authorized to perform:? ([\w-]+:\w+)", message)
         reason = "not allowed" if named or "AccessDenied" in code else f"{code}: {message}"
         with self._lock:
-            self._refused[permission, region] = reason
-            if named:
-                self._refused[named[1], region] = reason
+            self._skipped.add((permission, region))
+            self._refused[named[1] if named else permission, region] = reason

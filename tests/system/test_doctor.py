@@ -123,12 +123,32 @@ def test_everything_broken_by_hand_is_reported(
         "stack coatcheck-audit: is ROLLBACK_COMPLETE",
         "stack coatcheck-audit-undelivered: is not deployed",
         "is not subscribed to " + TOPIC,
-        'FilterPolicy of the subscription is {"kind": ["a"]}, in the template {}',
-        "the event source mapping is Disabled",
-        "the function coatcheck-billing-consume is throttled to zero",
-        "the rule is DISABLED",
-        "is Disabled, so that what it encrypts cannot be read. Run: aws kms enable-key",
-        "the actions of the alarm are disabled",
+        'FilterPolicy is {"kind": ["a"]}, expected none',
+        'RawMessageDelivery is "true", expected none',
+        "Enabled is false, expected true. The function reads no message. Run: aws lambda update-event-source-mapping",
+        "BatchSize is 3, expected ",
+        "ReservedConcurrentExecutions is 0, expected none. With 0 the function never runs",
+        'State is "DISABLED", expected "ENABLED". Its events go nowhere. Run: aws events enable-rule',
+        "Targets is not set, expected [",
+        'KeyState is "Disabled", expected "Enabled". What it encrypts cannot be read',
+        "EnableKeyRotation is false, expected true",
+        "ActionsEnabled is false, expected true. Without actions it sends no notification",
+        "LifecycleConfiguration is not set, expected {",
+        "PublicAccessBlockConfiguration.BlockPublicPolicy is false, expected true",
+        "NotificationConfiguration is not set, expected {",
+        'VersioningConfiguration.Status is "Suspended", expected "Enabled"',
+        'VisibilityTimeout is "7", expected ',
+        'MessageRetentionPeriod is "60", expected ',
+        "RedrivePolicy is not set, expected {",
+        'PermissionsBoundary is "arn:aws:iam::aws:policy/ReadOnlyAccess", expected none',
+        "Timeout is 1, expected ",
+        "Environment.Variables.CLUSTER_ARN is not set, expected ",
+        "RetentionInDays is 1, expected ",
+        "TimeToLiveSpecification is not set, expected {",
+        "DefinitionString.States",
+        "AWS::EC2::Route",
+        'Status is "INACTIVE", expected "ACTIVE". No task can start',
+        "AWS::Lambda::EventInvokeConfig",
         "in the bucket policy, statement ByHand is not in the template",
         "in the topic policy, statement DenyUnknownEndpoints is missing",
         "in the queue policy, statement DeliverFromTopic is missing",
@@ -137,8 +157,8 @@ def test_everything_broken_by_hand_is_reported(
         "in the function policy, statement ByHand is not in the template",
         "in the trust policy, statement without Sid (Allow) is not in the template",
         "role coatcheck-billing-task: in the inline policies, statement without Sid (Allow) is not in the template",
-        "AdministratorAccess attached, which the template does not attach",
-        "the queue does not exist. It was deleted outside its stack",
+        'ManagedPolicyArns is ["arn:aws:iam::aws:policy/AdministratorAccess"], expected none',
+        "coatcheck-billing-dead-letters does not exist. It was deleted outside its stack",
     ):
         assert any(expected in text for text in problems), (expected, problems)
     notes = [finding["text"] for section in sections.values() for finding in section["findings"]]
@@ -213,6 +233,7 @@ def break_stacks(world: World) -> None:
     client("cloudwatch", PUBLISHER).disable_alarm_actions(AlarmNames=["coatcheck-publisher-PublishFails"])
     letters = client("sqs", BILLING)
     letters.delete_queue(QueueUrl=letters.get_queue_url(QueueName="coatcheck-billing-dead-letters")["QueueUrl"])
+    change_properties(world)
     # What a deployment needs.
     client("ssm", ORDERS).delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
     broken = {
@@ -227,3 +248,67 @@ def break_stacks(world: World) -> None:
             == "ROLLBACK_COMPLETE"
         )
     )
+
+
+def change_properties(world: World) -> None:
+    """Change a property of each kind that no policy has."""
+
+    def client(service: str, account: str, region: str = "us-east-1") -> Any:
+        return world.accounts.client(service, account=account, region=region)
+
+    s3, bucket = client("s3", PUBLISHER), {"Bucket": BUCKET}
+    s3.delete_bucket_lifecycle(**bucket)
+    s3.put_public_access_block(**bucket, PublicAccessBlockConfiguration={"BlockPublicAcls": True})
+    s3.put_bucket_notification_configuration(**bucket, NotificationConfiguration={})
+    s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"})
+    sqs = client("sqs", ORDERS, "us-west-2")
+    url = sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"]
+    changed = {"VisibilityTimeout": "7", "MessageRetentionPeriod": "60", "RedrivePolicy": ""}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
+    boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    client("iam", ORDERS).put_role_permissions_boundary(
+        RoleName="coatcheck-orders-reader", PermissionsBoundary=boundary
+    )
+    functions, consume = client("lambda", BILLING), "coatcheck-billing-consume"
+    variables = functions.get_function_configuration(FunctionName=consume)["Environment"]["Variables"]
+    variables.pop("CLUSTER_ARN")
+    functions.update_function_configuration(FunctionName=consume, Timeout=1, Environment={"Variables": variables})
+    functions.delete_function_event_invoke_config(FunctionName=consume)
+    polling = client("lambda", ORDERS, "us-west-2")
+    (mapping,) = polling.list_event_source_mappings(FunctionName="coatcheck-orders-consume")["EventSourceMappings"]
+    polling.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=3)
+    sns = client("sns", PUBLISHER)
+    arns = {
+        each["Protocol"]: each["SubscriptionArn"]
+        for each in sns.list_subscriptions_by_topic(TopicArn=TOPIC)["Subscriptions"]
+    }
+    sns.set_subscription_attributes(
+        SubscriptionArn=arns["lambda"], AttributeName="RawMessageDelivery", AttributeValue="true"
+    )
+    kms, keys = client("kms", BILLING), client("kms", BILLING).list_keys()["Keys"]
+    for key in keys:
+        kms.disable_key_rotation(KeyId=key["KeyId"])
+    logs = client("logs", BILLING)
+    logs.put_retention_policy(logGroupName=f"/aws/lambda/{consume}", retentionInDays=1)
+    ttl = {"AttributeName": "expiration", "Enabled": False}
+    client("dynamodb", BILLING).update_time_to_live(TableName="coatcheck-billing", TimeToLiveSpecification=ttl)
+    states = client("stepfunctions", ORDERS, "us-west-2")
+    (machine,) = states.list_state_machines()["stateMachines"]
+    states.update_state_machine(
+        stateMachineArn=machine["stateMachineArn"],
+        definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+    )
+    ec2 = client("ec2", BILLING)
+    table = next(
+        each
+        for each in ec2.describe_route_tables()["RouteTables"]
+        if any("GatewayId" in route and route["GatewayId"].startswith("igw") for route in each["Routes"])
+    )
+    ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+    ecs = client("ecs", BILLING)
+    (task,) = ecs.list_task_definitions()["taskDefinitionArns"]
+    ecs.deregister_task_definition(taskDefinition=task)
+    events = client("events", PUBLISHER)
+    rule = next(each["Name"] for each in events.list_rules(EventBusName="coatcheck")["Rules"] if "EventPattern" in each)
+    targets = events.list_targets_by_rule(Rule=rule, EventBusName="coatcheck")["Targets"]
+    events.remove_targets(Rule=rule, EventBusName="coatcheck", Ids=[each["Id"] for each in targets])

@@ -1,26 +1,33 @@
 """A deployment's life: a failed first deployment, tables in and out, removal and return. Messages arrive after each."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from claim_check import put_event
+from access.assembly import read
+from claim_check import Publisher, put_event
 from local.accounts import Accounts
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
+from shared.handoff import HandOff
 from stacks.deployment import Names, parse_messaging
 from tests.local.support import Account, eventually
 from tests.templates import assembly
 
 pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
-HOME, OTHER, REGION = "111111111111", "222222222222", "us-east-1"
+HOME, OTHER, REGION, OTHER_REGION = "111111111111", "222222222222", "us-east-1", "us-west-2"
 TABLE: dict[str, Any] = {"name": "life", "publisher": {"account": HOME, "region": REGION}}
 ORDERS: dict[str, Any] = {"name": "orders", "kind": "sqs", "account": OTHER, "region": REGION}
-NAMES = Names(parse_messaging(TABLE | {"subscribers": [ORDERS]}))
+FAR: dict[str, Any] = {"name": "far", "kind": "sqs", "account": OTHER, "region": OTHER_REGION}
+Keys = Mapping[str, Any]
+NONE: Keys = MappingProxyType({})
+NAMES = Names(parse_messaging(TABLE | {"subscribers": [ORDERS, FAR]}))
 
 
 class Site:
@@ -28,17 +35,21 @@ class Site:
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self._cdk, self._folder = Cdk(emulator, lambda *_: None), folder
-        accounts = Accounts(emulator)
-        self.home, self.other = Account(accounts, HOME, REGION), Account(accounts, OTHER, REGION)
+        self.accounts = Accounts(emulator)
+        self.home, self.other = Account(self.accounts, HOME, REGION), Account(self.accounts, OTHER, REGION)
         for account in (HOME, OTHER):
-            self._cdk.bootstrap(account, [REGION])
+            self._cdk.bootstrap(account, [REGION, OTHER_REGION])
 
-    def deploy(self, *stacks: str, platform: dict[str, Any] | None = None, **orders: Any) -> None:
-        """Deploy stacks, in this order, with keys of the subscriber."""
-        table = TABLE | {"subscribers": [ORDERS | orders], "platform": platform or {}}
+    def deploy(
+        self, *stacks: str, publisher: Keys = NONE, orders: Keys = NONE, far: Keys = NONE, **tables: Any
+    ) -> None:
+        """Deploy stacks, in this order, with keys of the publisher and of a subscriber, and other tables."""
+        subscribers = [ORDERS | orders, *([FAR | far] if far else [])]
+        table = TABLE | {"publisher": TABLE["publisher"] | publisher, "subscribers": subscribers} | tables
         folder = assembly(parse_messaging(table), self._folder / str(len(list(self._folder.iterdir()))))
         for stack in stacks:
-            self._cdk.deploy(HOME if stack == "life-publisher" else OTHER, REGION, [stack], folder)
+            found = next(each for each in read(folder) if each.id == stack)
+            self._cdk.deploy(found.account, found.region, [stack], folder)
 
     def delete(self, account: Account, stack: str) -> None:
         """Delete a stack, its protection and what it retains, as the runbook says."""
@@ -63,22 +74,46 @@ class Site:
                 s3.delete_bucket(Bucket=bucket["Name"])
 
     def receives(self, **detail: Any) -> dict[str, Any]:
-        """Publish an event and return the output of its execution."""
+        """Publish an event and return the output of its execution, or nothing but the message id of its task."""
         bus = NAMES.publisher.event_bus.arn
         id = put_event(bus=bus, source="shop", detail_type="order", detail=detail, events=self.home.client("events"))
-        states = self.other.client("stepfunctions")
-        arn = f"{NAMES.subscribers['orders'].state_machine.arn.replace(':stateMachine:', ':execution:')}:{id}"
-        execution = eventually(lambda: _succeeded(states, arn))
-        output: dict[str, Any] = json.loads(execution["output"])
-        return output
+        return eventually(lambda: self._execution("orders", id) or self._task(id))
 
+    def replicates(self, bucket: str) -> bool:
+        """Publish a large payload, and return whether it is in a bucket when its execution has succeeded."""
+        names = NAMES.publisher
+        sns, s3 = (self.home.client(service, role=names.role.name) for service in ("sns", "s3"))
+        publisher = Publisher(topic_arn=names.topic.arn, store=names.store, sns=sns, s3=s3)
+        publisher.publish(b"x" * 300_000, message_id=(id := str(uuid4())))
+        output = eventually(lambda: self._execution("far", id))
+        key = output["pointer"]["key"]
+        s3 = Account(self.accounts, HOME, OTHER_REGION).client("s3")
+        found = s3.list_objects_v2(Bucket=bucket, Prefix=key)
+        return bool(found.get("Contents"))
 
-def _succeeded(states: Any, arn: str) -> Any:
-    try:
-        execution = states.describe_execution(executionArn=arn)
-    except states.exceptions.ExecutionDoesNotExist:
-        return None
-    return execution if execution["status"] == "SUCCEEDED" else None
+    def _execution(self, subscriber: str, id: str) -> dict[str, Any] | None:
+        names = NAMES.subscribers[subscriber]
+        states = Account(self.accounts, OTHER, names.place.region).client("stepfunctions")
+        arn = f"{names.state_machine.arn.replace(':stateMachine:', ':execution:')}:{id}"
+        try:
+            execution = states.describe_execution(executionArn=arn)
+        except states.exceptions.ExecutionDoesNotExist:
+            return None
+        return dict(json.loads(execution["output"])) if execution["status"] == "SUCCEEDED" else None
+
+    def _task(self, id: str) -> dict[str, Any] | None:
+        """Return the message of a task that ended with 0, or of one whose image is not built here: it only starts."""
+        ecs, cluster = self.other.client("ecs"), NAMES.subscribers["orders"].cluster.name
+        try:
+            arns = (
+                ecs.list_tasks(cluster=cluster)["taskArns"]
+                + ecs.list_tasks(cluster=cluster, desiredStatus="STOPPED")["taskArns"]
+            )
+        except ecs.exceptions.ClusterNotFoundException:
+            return None
+        tasks = ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+        done = (task for task in tasks if task["containers"][0].get("exitCode") == 0 or "public.ecr.aws" in str(task))
+        return next(({"message_id": id} for task in done if HandOff.from_task(task).message_id == id), None)
 
 
 @pytest.fixture(scope="module")
@@ -100,36 +135,97 @@ def test_failed_first_deployment_is_repeated(site: Site) -> None:
     assert site.receives(n=1)
 
 
+def _delete_bucket(account: Account, name: str) -> None:
+    s3 = account.client("s3")
+    for found in s3.list_object_versions(Bucket=name).get("Versions", ()):
+        s3.delete_object(Bucket=name, Key=found["Key"], VersionId=found["VersionId"])
+    s3.delete_bucket(Bucket=name)
+
+
+def _delete_landing_bucket(site: Site) -> None:
+    _delete_bucket(site.other, NAMES.subscribers["orders"].landing_bucket.name)
+
+
+def _delete_repository(site: Site) -> None:
+    site.other.client("ecr").delete_repository(
+        repositoryName=NAMES.subscribers["orders"].task_repository.name, force=True
+    )
+
+
+def _delete_task(site: Site) -> None:
+    _delete_repository(site)
+    site.other.client("dynamodb").delete_table(TableName=NAMES.subscribers["orders"].idempotency_table.name)
+
+
+def _delete_trigger_queue(site: Site) -> None:
+    sqs = site.other.client("sqs")
+    name = NAMES.subscribers["orders"].pipeline_trigger_dead_letter_queue.name
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"])
+
+
+IMAGE = {"image": f"public.ecr.aws/example/orders@sha256:{'0' * 64}"}
+RESEARCH = {
+    "account": OTHER,
+    "region": REGION,
+    "auth": "iam",
+    "job_image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+    "users": [{"name": "ada"}],
+    "pipelines": [{"name": "qc"}],
+}
+
+
 @pytest.mark.parametrize(
-    "keys",
+    ("base", "keys", "kept"),
     [
-        {"filter_policy": {"detail-type": ["order"]}},
-        {"landing": {}},
-        {"platform": {"customer_keys": True, "tags": {"team": "a"}}},
+        ({}, {"orders": {"filter_policy": {"detail-type": ["order"]}}}, None),
+        ({}, {"orders": {"landing": {}}}, _delete_landing_bucket),
+        ({}, {"platform": {"customer_keys": True, "tags": {"team": "a"}}}, None),
+        ({}, {"orders": {"pipeline": "qc"}, "research": RESEARCH}, _delete_trigger_queue),
+        ({}, {"orders": {"application": "ecs_task"}}, _delete_task),
+        ({"application": "ecs_task", "task": IMAGE}, {"orders": {"application": "ecs_task"}}, _delete_repository),
     ],
-    ids=["filter", "landing", "platform"],
+    ids=["filter", "landing", "platform", "pipeline", "task", "built image"],
 )
-def test_table_goes_in_out_and_in(site: Site, keys: dict[str, Any]) -> None:
+def test_table_goes_in_out_and_in(
+    site: Site, base: dict[str, Any], keys: dict[str, Any], kept: Callable[[Site], None] | None
+) -> None:
     """Stacks are upgraded, rolled back and upgraded again. What a table retains is deleted before its return."""
     order = ("life-publisher", "life-orders")
     site.deploy(*order, **keys)
-    assert ("landed" in site.receives(n=2)) == ("landing" in keys)
-    site.deploy(*order)
+    assert ("landed" in site.receives(n=2)) == ("landing" in keys.get("orders", ()))
+    site.deploy(*order, orders=base)
     assert "landed" not in site.receives(n=3)
-    if "landing" in keys:
+    if kept:
         with pytest.raises(CdkError):
             site.deploy(*order, **keys)
-        _delete_bucket(site, NAMES.subscribers["orders"].landing_bucket.name)
+        kept(site)
     site.deploy(*order, **keys)
     assert site.receives(n=4)
     site.deploy(*order)
+    if kept:
+        kept(site)
 
 
-def _delete_bucket(site: Site, name: str) -> None:
-    s3 = site.other.client("s3")
-    for found in s3.list_objects_v2(Bucket=name).get("Contents", ()):
-        s3.delete_object(Bucket=name, Key=found["Key"])
-    s3.delete_bucket(Bucket=name)
+def test_replica_goes_out_and_in(site: Site) -> None:
+    """Its stack is protected and stays. Payloads are replicated with the table only, and arrive without it."""
+    order = ("life-publisher", "life-far-undelivered", "life-far")
+    replicas = {"publisher": {"replicas": [OTHER_REGION]}, "far": FAR}
+    bucket = f"life-payloads-{HOME}-{OTHER_REGION}"
+    site.deploy("life-replica-us-west-2", *order, **replicas)
+    assert site.replicates(bucket)
+    site.deploy(*order, far=FAR)
+    assert not site.replicates(bucket)
+    site.deploy("life-replica-us-west-2", *order, **replicas)
+    assert site.replicates(bucket)
+    site.deploy(*order, far=FAR)
+    home = Account(site.accounts, HOME, OTHER_REGION)
+    site.delete(home, "life-replica-us-west-2")
+    with pytest.raises(CdkError):
+        site.deploy("life-replica-us-west-2", **replicas)  # the bucket is still there
+    site.delete(home, "life-replica-us-west-2")
+    _delete_bucket(home, bucket)
+    site.deploy("life-replica-us-west-2", *order, **replicas)
+    assert site.replicates(bucket)
 
 
 def test_removed_subscriber_returns(site: Site) -> None:
@@ -147,6 +243,6 @@ def test_removed_publisher_returns(site: Site) -> None:
     site.delete(site.home, "life-publisher")
     site.delete_retained(site.home)
     site.deploy("life-publisher")
-    site.deploy("life-orders", subscribed=False)
+    site.deploy("life-orders", orders={"subscribed": False})
     site.deploy("life-orders")
     assert site.receives(n=6)

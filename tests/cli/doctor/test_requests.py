@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 
 from access.assembly import StackTemplate
 from cli.doctor import accounts
@@ -15,9 +13,9 @@ from cli.doctor.policies import UNREADABLE, Compared, analyzer_findings
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding
 from stacks.deployment.service_quotas import Quota
+from tests.cli.doctor.conftest import ACCOUNT, REGION, FakeClients
 from tests.stacks.schemas import schema
 
-ACCOUNT, REGION = "222222222222", "eu-south-1"
 STACK = StackTemplate(
     "a",
     "a",
@@ -26,37 +24,6 @@ STACK = StackTemplate(
     {"Resources": {"C": {"Type": "AWS::ECS::Cluster"}}},
     bootstrap=("/cdk-bootstrap/q/version", 6),
 )
-
-
-class FakeClients:
-    """Clients that respond as a test says, and check requests with botocore's models."""
-
-    def __init__(self) -> None:
-        self._clients: dict[str, Any] = {}
-        self._stubs: dict[str, Stubber] = {}
-
-    def client(self, service: str, *, account: str, region: str) -> Any:
-        assert account == ACCOUNT
-        if service not in self._clients:
-            keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
-            self._clients[service] = boto3.client(service, region_name=region, **keys)  # type: ignore[call-overload]
-            self._stubs[service] = Stubber(self._clients[service])
-            self._stubs[service].activate()
-        return self._clients[service]
-
-    def stub(self, service: str) -> Stubber:
-        self.client(service, account=ACCOUNT, region=REGION)
-        return self._stubs[service]
-
-
-@pytest.fixture
-def clients() -> FakeClients:
-    return FakeClients()
-
-
-@pytest.fixture
-def requests(clients: FakeClients) -> Requests:
-    return Requests(clients, ACCOUNT)  # type: ignore[arg-type]
 
 
 def texts(findings: Any) -> list[str]:
