@@ -327,12 +327,12 @@ def _doctor(
     as_json: _AsJson = False,
 ) -> None:
     from access.assembly import SynthError
-    from cli.doctor.command import run
+    from cli.doctor.command import UnknownAccountError, run
     from stacks.deployment.cdk_json import deployment_file
 
     try:
         sys.exit(run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json))
-    except SynthError as error:
+    except (SynthError, UnknownAccountError) as error:
         _exit(2, error)
 
 
@@ -548,7 +548,7 @@ def _verify(
     profile: Annotated[
         list[str] | None,
         _option(
-            "NAME",
+            "[ACCOUNT=]NAME",
             "AWS profile of an account; repeat it for each account, and for one outside the deployment, whose requests "
             "must be denied (default: the SDK's credentials)",
         ),

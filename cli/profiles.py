@@ -39,6 +39,8 @@ class Caller:
 def callers(profiles: Sequence[str], *, region: str) -> Mapping[str, Caller]:
     """Return the identity of each profile, by account. Without profiles, that of the SDK's default credentials.
 
+    profiles: names, or `ACCOUNT=NAME` to check the account.
+
     Raises:
         ProfileError: names the profile and the reason.
     """
@@ -54,13 +56,16 @@ def callers(profiles: Sequence[str], *, region: str) -> Mapping[str, Caller]:
 
 
 def _identify(profiles: Sequence[str | None], region: str) -> Iterator[Caller]:
-    for profile in profiles:
+    for given in profiles:
+        expected, profile = _parse(given)
         try:
             session = boto3.Session(profile_name=profile)
             identity = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
         except (BotoCoreError, ClientError) as error:
-            name = f"--profile {profile}" if profile else "the default credentials (give --profile NAME)"
+            name = f"--profile {given}" if given else "the default credentials (give --profile NAME)"
             raise ProfileError(f"{name}: {error}") from None
+        if expected not in ("", identity["Account"]):
+            raise ProfileError(f"--profile {given}: is of account {identity['Account']}.")
         yield Caller(profile, identity["Account"], identity["Arn"], session)
 
 
@@ -74,35 +79,36 @@ def find_callers(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[d
     """
     found: dict[str, Caller] = {}
     problems: list[str] = []
-    for expected, profile in [_parse(each) for each in profiles] or [*_named(regions), ("", None)]:
-        region = regions.get(expected) or next(iter(regions.values()))
+    given: Sequence[str | None] = profiles or [*_named(regions), None]
+    for each in given:
+        region = regions.get(_parse(each)[0]) or next(iter(regions.values()))
         try:
-            (caller,) = callers([profile] if profile else [], region=region).values()
+            (caller,) = callers([each] if each else [], region=region).values()
         except ProfileError as error:
-            if profile:
+            if each:
                 problems.append(f"{error}")
             continue
-        if expected and caller.account != expected:
-            problems.append(f"--profile {expected}={profile}: is of account {caller.account}.")
-        elif caller.account in regions:
-            found.setdefault(caller.account, caller)
-        elif profiles:
-            problems.append(f"--profile {profile}: account {caller.account} has no stack of the deployment.")
+        other = found.setdefault(caller.account, caller) if caller.account in regions else None
+        if profiles and not other:
+            problems.append(f"--profile {each}: account {caller.account} has no stack of the deployment.")
+        elif profiles and other and other is not caller:
+            problems.append(f"--profile {each}: is of account {caller.account}, as {other.name}. Remove one.")
     return found, problems
 
 
-def _parse(text: str) -> tuple[str, str | None]:
-    account, separator, name = text.partition("=")
-    return (account, name) if separator else ("", text)
+def _parse(given: str | None) -> tuple[str, str | None]:
+    """Return the expected account, or nothing, and the profile's name."""
+    account, separator, name = (given or "").partition("=")
+    return (account, name) if separator else ("", given)
 
 
-def _named(accounts: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+def _named(accounts: Mapping[str, str]) -> Iterator[str]:
     """Yield the profiles of the user's configuration whose settings name one of the accounts."""
     for name, settings in botocore.session.Session().full_config.get("profiles", {}).items():
         role = re.match(r"arn:[a-z-]+:iam::([0-9]{12}):role/", settings.get("role_arn", ""))
         account = str(settings.get("sso_account_id") or (role[1] if role else ""))
         if account in accounts:
-            yield account, str(name)
+            yield f"{account}={name}"
 
 
 class ProfileClients:

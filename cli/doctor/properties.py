@@ -96,10 +96,12 @@ _METRICS = "Metrics[].{Id: Id, Expression: Expression, Label: Label, MetricStat:
 _NETWORK = "VpcConfig.{SubnetIds: SubnetIds, SecurityGroupIds: SecurityGroupIds}"
 _EGRESS = (
     "IpPermissionsEgress[].{IpProtocol: IpProtocol, FromPort: FromPort, ToPort: ToPort, CidrIp: IpRanges[0].CidrIp,"
-    " Description: IpRanges[0].Description}"
+    " Description: IpRanges[0].Description, Ranges: IpRanges[1:], Groups: UserIdGroupPairs, Lists: PrefixListIds,"
+    " Ipv6: Ipv6Ranges}"
 )
-_ENVIRONMENT = "environment.{ComputeType: computeType, EnvironmentVariables: environmentVariables[].{Name: name, " + (
-    "Type: type, Value: value}, Image: image, PrivilegedMode: privilegedMode, Type: type}"
+_ENVIRONMENT = (
+    "environment.{ComputeType: computeType, Image: image, ImagePullCredentialsType: imagePullCredentialsType,"
+    " PrivilegedMode: privilegedMode, Type: type, EnvironmentVariables: environmentVariables}"
 )
 _ROUTE = "RouteTables[0].Routes[?DestinationCidrBlock=='{DestinationCidrBlock}'] | [0]"
 _ASSOCIATION = "RouteTables[0].Associations[?SubnetId=='{SubnetId}'] | [0]"
@@ -134,7 +136,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
                 **_absent("EncryptionKey ServiceRole TimeoutInMinutes QueuedTimeoutInMinutes", ANY),
                 "Artifacts": At("artifacts.{Type: type}"),
                 "Cache": At("cache.{Type: type}"),
-                "Environment": At(_ENVIRONMENT, here=_ENVIRONMENT[0].upper() + _ENVIRONMENT[1:]),
+                "Environment": At(_ENVIRONMENT),
                 "LogsConfig": At("logsConfig.cloudWatchLogs", here="LogsConfig.CloudWatchLogs"),
                 "Source": At("source.{BuildSpec: buildspec, Location: location, Type: type}"),
             },
@@ -211,10 +213,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
             "ec2.describe_vpc_endpoints",
             {"VpcEndpointIds": ["{physical}"]},
             "VpcEndpoints[0]",
-            {
-                **_absent("PrivateDnsEnabled RouteTableIds SubnetIds"),
-                "SecurityGroupIds": At("Groups[].GroupId"),
-            },
+            {**_absent("PrivateDnsEnabled RouteTableIds SubnetIds"), "SecurityGroupIds": At("Groups[].GroupId")},
         )
     ],
     "AWS::ECR::Repository": [
@@ -222,11 +221,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
             "ecr.describe_repositories",
             {"registryId": "{account}", "repositoryNames": ["{physical}"]},
             "repositories[0]",
-            {
-                "ImageTagMutability": "MUTABLE",
-                "ImageScanningConfiguration": None,
-                "EncryptionConfiguration": ANY,
-            },
+            {"ImageTagMutability": "MUTABLE", "ImageScanningConfiguration": None, "EncryptionConfiguration": ANY},
         ),
         Read(
             "ecr.get_lifecycle_policy",
@@ -258,11 +253,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
         )
     ],
     "AWS::Events::EventBus": [
-        Read(
-            "events.describe_event_bus",
-            {"Name": "{name}"},
-            properties=_absent("DeadLetterConfig KmsKeyIdentifier"),
-        )
+        Read("events.describe_event_bus", {"Name": "{name}"}, properties=_absent("DeadLetterConfig KmsKeyIdentifier"))
     ],
     "AWS::Events::Rule": [
         Read(
@@ -285,10 +276,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
             "iam.get_role",
             {"RoleName": "{physical}"},
             "Role",
-            {
-                "MaxSessionDuration": 3600,
-                "PermissionsBoundary": At("PermissionsBoundary.PermissionsBoundaryArn"),
-            },
+            {"MaxSessionDuration": 3600, "PermissionsBoundary": At("PermissionsBoundary.PermissionsBoundaryArn")},
         ),
         Read(
             "iam.list_attached_role_policies",
@@ -458,9 +446,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
             },
         )
     ],
-    "AWS::SSM::Parameter": [
-        Read("ssm.get_parameter", {"Name": "{physical}"}, "Parameter", _absent("Type Value")),
-    ],
+    "AWS::SSM::Parameter": [Read("ssm.get_parameter", {"Name": "{physical}"}, "Parameter", _absent("Type Value"))],
     "AWS::StepFunctions::StateMachine": [
         Read(
             "stepfunctions.describe_state_machine",

@@ -23,10 +23,12 @@ aws_access_key_id = 111111111111
 @pytest.fixture(autouse=True)
 def identities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fake(profiles: list[str], *, region: str) -> dict[str, Caller]:
-        profile = profiles[0] if profiles else None
+        profile = profiles[0].rpartition("=")[2] if profiles else None
         if profile not in OF and profile != "sso":
             raise ProfileError(f"--profile {profile}: expired")
         account = OF.get(profile, "2" * 12)
+        if profiles and not f"{account}={profile}".endswith(profiles[0]):
+            raise ProfileError(f"--profile {profiles[0]}: is of account {account}.")
         return {account: Caller(profile, account, f"arn:aws:iam::{account}:root", None)}
 
     monkeypatch.setattr(profiles, "callers", fake)
@@ -49,12 +51,13 @@ def test_default_is_the_user_s_configuration() -> None:
 
 
 def test_useless_profiles_are_reported_and_skipped() -> None:
-    callers, findings = found("expired", "222222222222=prod", "other", "orders")
+    callers, findings = found("expired", "222222222222=prod", "other", "orders", "222222222222=sso")
     assert callers == {"2" * 12: "orders"}
     assert findings == [
         "--profile expired: expired",
         "--profile 222222222222=prod: is of account 111111111111.",
         "--profile other: account 999999999999 has no stack of the deployment.",
+        "--profile 222222222222=sso: is of account 222222222222, as orders. Remove one.",
     ]
 
 
