@@ -188,6 +188,9 @@ class _Reader(Resources):
     def queue_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::SQS::QueuePolicy`."""
         for url in self.properties(logical)["Queues"]:
+            if isinstance(url, dict) and url.get("Ref") in self.of_type("AWS::SQS::Queue"):
+                yield self.arn(url["Ref"]), self._statements(logical)
+                continue
             host, account, name = str(self.resolve(url, logical)).rsplit("/", 2)
             region = host.removeprefix("https://sqs.").partition(".")[0]
             yield f"arn:{self.partition}:sqs:{region}:{account}:{name}", self._statements(logical)

@@ -176,6 +176,8 @@ class Resources:
             raise self.unresolved(logical, f"Ref {target} cannot be resolved")
         kind = self.all[target]["Type"]
         if kind == "AWS::SQS::Queue":
+            if target in self.stack.physical_ids:
+                return self.stack.physical_ids[target]
             suffix = self._pseudo["AWS::URLSuffix"]
             return f"https://sqs.{self.stack.region}.{suffix}/{self.stack.account}/{self.name(target)}"
         return self.arn(target) if kind in _REF_IS_ARN else self.name(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+_WIDTH = 150
+"""Columns of output that does not go to a terminal."""
 
 
 class Level(StrEnum):
@@ -136,7 +140,7 @@ def output(pages: Sequence[Page], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([page.as_dict() for page in pages], indent=2, ensure_ascii=False))
     else:
-        console = Console(highlight=False, emoji=False)
+        console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH)
         for page in pages:
             page.show(console)
             console.print()

@@ -314,7 +314,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
     "AWS::Lambda::EventInvokeConfig": [
         Read(
             "lambda.get_function_event_invoke_config",
-            {"FunctionName": "{FunctionName}"},
+            {"FunctionName": "{FunctionName}", "Qualifier": "{Qualifier}"},
             properties={**_absent("DestinationConfig MaximumEventAgeInSeconds MaximumRetryAttempts", ANY)},
         )
     ],

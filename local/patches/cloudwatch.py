@@ -14,14 +14,18 @@ def template_creates_alarm_on_expression() -> None:
     """Create a template's alarm on a metric math expression.
 
     AWS: the alarm evaluates the expression. The emulator: the deployment fails. With the patch, the alarm is recorded
-    with the expression as its metric's name, which has no data, so that it stays in its first state.
+    with its metrics, without a metric of its own, so that it stays in its first state.
     """
 
     @replaces(provisioners, "_cw_metric_alarm_record")
     def record(original: Any, name: str, properties: dict[str, Any]) -> Any:
         metrics = properties.get("Metrics") or []
-        expressions = [metric["Expression"] for metric in metrics if "Expression" in metric]
-        if not expressions:
+        if not metrics:
             return original(name, properties)
         single = {key: value for key, value in properties.items() if key != "Metrics"}
-        return original(name, {**single, "MetricName": expressions[0], "Namespace": "expression"})
+        recorded = original(name, {**single, "MetricName": "none", "Namespace": "expression"})
+        own = {key: value for key, value in recorded.items() if key not in _OF_ONE_METRIC}
+        return {**own, "Metrics": metrics}
+
+
+_OF_ONE_METRIC = ("MetricName", "Namespace", "Period", "Statistic", "Dimensions")

@@ -12,8 +12,9 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import codebuild, ecr, s3
+from ministack.services.cloudformation import provisioners
 
-from local.patches.patch import patch, replaces
+from local.patches.patch import after_deployment, patch, replaces
 
 
 @patch
@@ -133,3 +134,20 @@ def build_is_authorized_by_project() -> None:
         if len(projects) != 1:
             return "*"
         return f"arn:aws:codebuild:{get_region()}:{get_account_id()}:project/{projects.pop()}"
+
+
+@patch
+def template_sets_logs_and_cache() -> None:
+    """Record the LogsConfig and the Cache of a template's project.
+
+    AWS: BatchGetProjects returns them. The emulator: ignores both.
+    """
+
+    @after_deployment("AWS::CodeBuild::Project")
+    def record(name: str, properties: dict[str, Any]) -> None:
+        own = {"logsConfig": properties.get("LogsConfig"), "cache": properties.get("Cache")}
+        codebuild._projects[name]["own"] = provisioners._codebuild_cfn_to_api(own)
+
+    @replaces(codebuild, "_project_shape")
+    def shape(original: Any, project: dict[str, Any]) -> Any:
+        return {**original(project), **project.get("own", {})}

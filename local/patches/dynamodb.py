@@ -1,4 +1,4 @@
-"""Patch of DynamoDB."""
+"""Patches of DynamoDB."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ def template_sets_time_to_live() -> None:
             )
             if response[0] != 200:
                 raise ValueError(f"TimeToLiveSpecification is invalid: {response[2]!r}")
+
+
+@patch
+def template_sets_point_in_time_recovery() -> None:
+    """Apply the point-in-time recovery of a template's global table.
+
+    AWS: each replica has its own setting. The emulator: ignores replicas. With the patch, that of the only replica.
+    """
+
+    @after_deployment("AWS::DynamoDB::GlobalTable")
+    def apply(table: str, properties: dict[str, Any]) -> None:
+        (replica,) = properties["Replicas"]
+        specification = replica.get("PointInTimeRecoverySpecification") or {}
+        enabled = str(specification.get("PointInTimeRecoveryEnabled")).lower() == "true"
+        recovery = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled}}
+        dynamodb._update_continuous_backups({"TableName": table, **recovery})

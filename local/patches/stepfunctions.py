@@ -9,8 +9,9 @@ from typing import Any
 
 from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import s3, stepfunctions
+from ministack.services.cloudformation import provisioners
 
-from local.patches.patch import patch, replaces, rewrite
+from local.patches.patch import after_deployment, patch, replaces, rewrite
 
 
 @patch
@@ -168,3 +169,18 @@ def _redrive(arn: str) -> Any:
     run = contextvars.copy_context().run
     threading.Thread(target=run, args=(stepfunctions._run_execution, arn), daemon=True).start()
     return json_response({"redriveDate": now_iso()})
+
+
+@patch
+def template_sets_logs_and_traces() -> None:
+    """Record the LoggingConfiguration and the TracingConfiguration of a template's state machine.
+
+    AWS: DescribeStateMachine returns them. The emulator: records the first in the template's spelling, and ignores the
+    second.
+    """
+
+    @after_deployment("AWS::StepFunctions::StateMachine")
+    def record(arn: str, properties: dict[str, Any]) -> None:
+        for key in ("loggingConfiguration", "tracingConfiguration"):
+            if value := properties.get(key[0].upper() + key[1:]):
+                stepfunctions._state_machines[arn][key] = provisioners._pascal_to_camel(value)

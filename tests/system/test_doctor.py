@@ -77,7 +77,7 @@ def test_intact_deployment_has_no_problem(world: World, profiles: None, capfd: p
     assert sections["Accounts"]["summary"] == "credentials for 4 of 4"
     assert {status for status, _ in sections["Stacks"]["facts"]} == {"CREATE_COMPLETE"}
     assert int(sections["Policies"]["summary"].split()[0]) > 50
-    for title in ("Stacks", "Messages", "Policies"):
+    for title in ("Stacks", "Resources", "Policies", "Repair"):
         assert sections[title]["level"] == "ok"
     refused = [finding["text"] for finding in sections["Requests"]["findings"]]
     assert any(text.startswith("servicequotas:ListServiceQuotas in ") for text in refused)
@@ -131,10 +131,9 @@ def test_everything_broken_by_hand_is_reported(
         'State is "DISABLED", expected "ENABLED". Its events go nowhere. Run: aws events enable-rule',
         "Targets is not set, expected [",
         'KeyState is "Disabled", expected "Enabled". What it encrypts cannot be read',
-        "EnableKeyRotation is false, expected true",
         "ActionsEnabled is false, expected true. Without actions it sends no notification",
         "LifecycleConfiguration is not set, expected {",
-        "PublicAccessBlockConfiguration.BlockPublicPolicy is false, expected true",
+        "PublicAccessBlockConfiguration.BlockPublicPolicy is not set, expected true",
         "NotificationConfiguration is not set, expected {",
         'VersioningConfiguration.Status is "Suspended", expected "Enabled"',
         'VisibilityTimeout is "7", expected ',
@@ -144,7 +143,7 @@ def test_everything_broken_by_hand_is_reported(
         "Timeout is 1, expected ",
         "Environment.Variables.CLUSTER_ARN is not set, expected ",
         "RetentionInDays is 1, expected ",
-        "TimeToLiveSpecification is not set, expected {",
+        "TimeToLiveSpecification.Enabled is false, expected true",
         "DefinitionString.States",
         "AWS::EC2::Route",
         'Status is "INACTIVE", expected "ACTIVE". No task can start',
@@ -273,7 +272,7 @@ def change_properties(world: World) -> None:
     variables = functions.get_function_configuration(FunctionName=consume)["Environment"]["Variables"]
     variables.pop("CLUSTER_ARN")
     functions.update_function_configuration(FunctionName=consume, Timeout=1, Environment={"Variables": variables})
-    functions.delete_function_event_invoke_config(FunctionName=consume)
+    functions.delete_function_event_invoke_config(FunctionName=consume, Qualifier="$LATEST")
     polling = client("lambda", ORDERS, "us-west-2")
     (mapping,) = polling.list_event_source_mappings(FunctionName="coatcheck-orders-consume")["EventSourceMappings"]
     polling.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=3)
@@ -285,13 +284,12 @@ def change_properties(world: World) -> None:
     sns.set_subscription_attributes(
         SubscriptionArn=arns["lambda"], AttributeName="RawMessageDelivery", AttributeValue="true"
     )
-    kms, keys = client("kms", BILLING), client("kms", BILLING).list_keys()["Keys"]
-    for key in keys:
-        kms.disable_key_rotation(KeyId=key["KeyId"])
     logs = client("logs", BILLING)
     logs.put_retention_policy(logGroupName=f"/aws/lambda/{consume}", retentionInDays=1)
     ttl = {"AttributeName": "expiration", "Enabled": False}
-    client("dynamodb", BILLING).update_time_to_live(TableName="coatcheck-billing", TimeToLiveSpecification=ttl)
+    client("dynamodb", BILLING).update_time_to_live(
+        TableName="coatcheck-billing-idempotency", TimeToLiveSpecification=ttl
+    )
     states = client("stepfunctions", ORDERS, "us-west-2")
     (machine,) = states.list_state_machines()["stateMachines"]
     states.update_state_machine(
