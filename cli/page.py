@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH = 150
-"""Columns of output that does not go to a terminal."""
+"""Columns of output that does not go to a terminal, without COLUMNS in the environment."""
 
 
 class Level(StrEnum):
@@ -140,7 +141,8 @@ def output(pages: Sequence[Page], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([page.as_dict() for page in pages], indent=2, ensure_ascii=False))
     else:
-        console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH)
+        known = sys.stdout.isatty() or "COLUMNS" in os.environ
+        console = Console(highlight=False, emoji=False, width=None if known else _WIDTH)
         for page in pages:
             page.show(console)
             console.print()
