@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import jmespath
+import jmespath  # type: ignore[import-untyped]
 
 from access.assembly import StackTemplate
 from access.template import Resources

@@ -44,8 +44,8 @@ class Site:
         self, *stacks: str, publisher: Keys = NONE, orders: Keys = NONE, far: Keys = NONE, **tables: Any
     ) -> None:
         """Deploy stacks, in this order, with keys of the publisher and of a subscriber, and other tables."""
-        subscribers = [ORDERS | orders, *([FAR | far] if far else [])]
-        table = TABLE | {"publisher": TABLE["publisher"] | publisher, "subscribers": subscribers} | tables
+        subscribers = [{**ORDERS, **orders}, *([{**FAR, **far}] if far else [])]
+        table = {**TABLE, "publisher": {**TABLE["publisher"], **publisher}, "subscribers": subscribers, **tables}
         folder = assembly(parse_messaging(table), self._folder / str(len(list(self._folder.iterdir()))))
         for stack in stacks:
             found = next(each for each in read(folder) if each.id == stack)
@@ -73,7 +73,7 @@ class Site:
                     s3.delete_object(Bucket=bucket["Name"], Key=version["Key"], VersionId=version["VersionId"])
                 s3.delete_bucket(Bucket=bucket["Name"])
 
-    def receives(self, **detail: Any) -> dict[str, Any]:
+    def receives(self, **detail: Any) -> Any:
         """Publish an event and return the output of its execution, or nothing but the message id of its task."""
         bus = NAMES.publisher.event_bus.arn
         id = put_event(bus=bus, source="shop", detail_type="order", detail=detail, events=self.home.client("events"))
@@ -91,7 +91,7 @@ class Site:
         found = s3.list_objects_v2(Bucket=bucket, Prefix=key)
         return bool(found.get("Contents"))
 
-    def _execution(self, subscriber: str, id: str) -> dict[str, Any] | None:
+    def _execution(self, subscriber: str, id: str) -> Any:
         names = NAMES.subscribers[subscriber]
         states = Account(self.accounts, OTHER, names.place.region).client("stepfunctions")
         arn = f"{names.state_machine.arn.replace(':stateMachine:', ':execution:')}:{id}"
@@ -101,7 +101,7 @@ class Site:
             return None
         return dict(json.loads(execution["output"])) if execution["status"] == "SUCCEEDED" else None
 
-    def _task(self, id: str) -> dict[str, Any] | None:
+    def _task(self, id: str) -> Any:
         """Return the message of a task that ended with 0, or of one whose image is not built here: it only starts."""
         ecs, cluster = self.other.client("ecs"), NAMES.subscribers["orders"].cluster.name
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
-import jmespath.parser
+import jmespath.parser  # type: ignore[import-untyped]
 import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import validate_parameters

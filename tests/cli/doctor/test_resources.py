@@ -137,5 +137,5 @@ def test_subscription_is_asked_at_its_topic(clients: FakeClients, requests: Requ
     found = compare(clients, requests, "AWS::SNS::Subscription", properties, answer, physical=f"{TOPIC}:0")
     assert found == ['RawMessageDelivery is "true", expected none.']
     clients.stub("sns").add_response("list_subscriptions_by_topic", {"Subscriptions": []})
-    (found,) = resources.differences({ACCOUNT: requests}, [stack("AWS::SNS::Subscription", properties, arn)])
-    assert found.text.startswith(f"{QUEUE} is not subscribed to {TOPIC}, so that no message arrives.")
+    (lost,) = resources.differences({ACCOUNT: requests}, [stack("AWS::SNS::Subscription", properties, arn)])
+    assert lost.text.startswith(f"{QUEUE} is not subscribed to {TOPIC}, so that no message arrives.")
