@@ -21,8 +21,18 @@ def names_of(region: str, subscriber_region: str, *, fifo: bool = False, replica
             ["s3.cn-north-1.amazonaws.com.cn", "s3.cn-north-1.amazonaws.com"],
         ),
         ("us-gov-west-1", "us-gov-east-1", "aws-us-gov", "s3.us-gov-west-1.amazonaws.com"),
-        ("eusc-de-east-1", "eusc-de-east-1", "aws-eusc", "s3.eusc-de-east-1.amazonaws.eu"),
-        ("us-iso-east-1", "us-iso-west-1", "aws-iso", "s3.us-iso-east-1.c2s.ic.gov"),
+        (
+            "eusc-de-east-1",
+            "eusc-de-east-1",
+            "aws-eusc",
+            ["s3.eusc-de-east-1.amazonaws.eu", "s3.eusc-de-east-1.amazonaws.com"],
+        ),
+        (
+            "us-iso-east-1",
+            "us-iso-west-1",
+            "aws-iso",
+            ["s3.us-iso-east-1.c2s.ic.gov", "s3.us-iso-east-1.amazonaws.com"],
+        ),
     ],
 )
 def test_arns_are_in_the_regions_partition(region: str, other: str, partition: str, s3: object) -> None:
