@@ -92,8 +92,9 @@ def hostile(tmp_path: Path, listener: Listener) -> dict[str, str]:
 
 
 def _dry_run(target: str, variables: dict[str, str]) -> list[str]:
-    """Return the commands of a target of the Makefile. The installation counts as complete."""
-    make = ["make", "--silent", "--dry-run", "--old-file=.venv/installed", target]
+    """Return the commands of a target of the Makefile. The installations count as complete."""
+    installed = ("--old-file=.venv/installed", "--old-file=build/checkov/installed")
+    make = ["make", "--silent", "--dry-run", *installed, target]
     ended = subprocess.run(make, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     return [each.strip() for each in re.split(r"\n|&&|;", ended.stdout.strip()) if not each.strip().startswith("rm ")]
 
@@ -128,7 +129,8 @@ def test_environment_has_no_hostile_variable(hostile: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(["-c", "from cli.main import main; main(['access'])"], id="access"),
+        pytest.param(["-c", "from cli.main import main; main(['check', 'deployments/example.toml'])"], id="check"),
+        pytest.param(["-c", "from cli.main import main; main(['access'])"], id="access", marks=pytest.mark.exhaustive),
         pytest.param(["-m", "pytest", "-q", "-pno:cacheprovider", "tests/cli/redrive"], id="test"),
         pytest.param(["-c", "from cli.main import main; main(['demo'])"], id="demo", marks=pytest.mark.exhaustive),
     ],
@@ -146,6 +148,17 @@ def test_hostile_environment_has_no_effect(
     ended = subprocess.run(arguments, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert listener.heard == []
+    assert not (Path(hostile["HOME"]) / "hostile").exists()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("target", ["lint", "spelling", "types", "imports"])
+def test_checks_ignore_a_hostile_environment(target: str, listener: Listener, hostile: dict[str, str]) -> None:
+    for command in _dry_run(target, hostile):
+        ended = subprocess.run(command, shell=True, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+
     assert listener.heard == []
     assert not (Path(hostile["HOME"]) / "hostile").exists()
 
