@@ -13,6 +13,7 @@ from access.research_intent import add_research
 from access.stack_intent import DELETED, TOPIC_ACTIONS, StackIntent, any_principal
 from access.table import TAGS, Free, Json
 from access.terms import (
+    ANY_VALUE,
     ECR_LOGIN,
     ECR_PULL,
     KEY_READ,
@@ -459,9 +460,12 @@ class _Messaging:
                 self._add_dead_letter_queue(stack, subscriber)
         if subscriber.hands_off:
             key = stack.use_own_key()
-            staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, key=key, days=self._days)
+            inline = f"{names.staging_bucket.arn}/inline/*"
+            overwriting = Denial("s3:PutObject", (inline,), unless={"s3:if-none-match": ANY_VALUE})
+            options: dict[str, Any] = {"key": key, "days": self._days, "denials": (overwriting,)}
+            staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, **options)
             environment["STAGING_STORE"] = Json(names.staging_store.to_dict())
-            own += [may(f"{S3_WRITE} {S3_READ}", f"{staging}/inline/*"), may(S3_READ, staging)]
+            own += [may(f"{S3_WRITE} {S3_READ}", inline), may(S3_READ, staging)]
             own += stack.own_key(KEY_READ)
         if isinstance(subscriber, LambdaSubscriberConfig):
             stack.allow(self._add_topic_consumer(stack, subscriber, environment), *own)

@@ -13,6 +13,7 @@ from access.inventory import Inventory
 from access.stack_intent import DELETED, RETAINED, StackIntent, any_principal, words
 from access.table import PROVED, Free, Json
 from access.terms import (
+    ANY_VALUE,
     ECR_LOGIN,
     ECR_PULL,
     ECR_PUSH,
@@ -45,7 +46,6 @@ from stacks.deployment.research_checks import hidden_instance_types
 
 LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
 """SageMaker's log groups of apps, jobs and notebook instances."""
-ANY_VALUE = (Like("*"),)
 NAMED_SESSION = "sts:AssumeRole sts:SetSourceIdentity"
 """SageMaker sets the researcher as source identity, which the session cannot change."""
 # CDK's rule for no outbound connection: an address that nothing has.

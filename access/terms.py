@@ -84,6 +84,7 @@ class Like(str):
     """A pattern as in StringLike: `*`, `?`, and variables such as `${aws:SourceIdentity}`."""
 
 
+ANY_VALUE = (Like("*"),)
 Conditions = Mapping[str, tuple[str, ...]]
 """Context keys, each with its accepted values. A key must be present, and all values of a multivalued key accepted."""
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import botocore.serialize
 import botocore.session
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
 from ministack.services import s3
@@ -79,6 +79,21 @@ def bucket_policy_sees_calling_role() -> None:
             'principal_arn=_caller_arn() if caller else "*"',
         ),
     )
+
+
+@patch
+def policy_sees_conditional_writes() -> None:
+    """Set `s3:if-none-match` and `s3:if-match` when a write has these headers.
+
+    AWS: the keys have the headers' values. The emulator: has neither key, so that a policy which requires one denies
+    all writes.
+    """
+
+    @replaces(iam_actions, "s3_service_context")
+    def context(original: Any, action: str, query: Any, path: str = "", headers: Any = None) -> Any:
+        names = ("if-none-match", "if-match") if action == "s3:PutObject" else ()
+        own = {f"s3:{name}": headers[name] for name in names if name in (headers or {})}
+        return {**original(action, query, path, headers), **own}
 
 
 @patch

@@ -50,7 +50,7 @@ class Consumer(Construct):
         )
 
     def _add_staging_bucket(self, lifetime_days: int, defaults: Defaults) -> PrivateBucket:
-        return PrivateBucket(
+        bucket = PrivateBucket(
             self,
             "StagingBucket",
             bucket_name=self._names.staging_bucket.name,
@@ -64,6 +64,18 @@ class Consumer(Construct):
             ],
             defaults=defaults,
         )
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="DenyOverwriting",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[bucket.arn_for_objects(f"{INLINE}*")],
+                # Requests of an upload in parts have no such header. An inline payload is written in one request.
+                conditions={"Null": {"s3:if-none-match": "true"}},
+            )
+        )
+        return bucket
 
     def add_function(
         self,

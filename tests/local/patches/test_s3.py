@@ -256,6 +256,34 @@ def test_conditional_write_does_not_replace_an_object(publisher: Account) -> Non
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"first"
 
 
+def _conditional_bucket(account: Account) -> str:
+    """Create a bucket that denies writes without If-None-Match, and return its name."""
+    null = {"Null": {"s3:if-none-match": "true"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "{bucket}/*", "Condition": null}
+    return account.bucket(document(deny))
+
+
+@pytest.mark.parametrize("condition", [{}, {"IfMatch": "*"}], ids=["none", "other"])
+def test_policy_denies_unconditional_writes(condition: dict[str, str], publisher: Account) -> None:
+    s3, bucket = publisher.client("s3"), _conditional_bucket(publisher)
+    s3.put_object(Bucket=bucket, Key="key", Body=b"first", IfNoneMatch="*")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=bucket, Key="key", Body=b"second", **condition)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.copy_object(Bucket=bucket, Key="key", CopySource={"Bucket": bucket, "Key": "key"})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.create_multipart_upload(Bucket=bucket, Key="key")
+
+
+def test_unpatched_policy_denies_conditional_writes(unpatched_account: Account) -> None:
+    bucket = _conditional_bucket(unpatched_account)
+    role = unpatched_account.role({"Action": "s3:*", "Resource": "*"})
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        unpatched_account.client("s3", role).put_object(Bucket=bucket, Key="key", Body=b"first", IfNoneMatch="*")
+
+
 # --- events ---
 
 
