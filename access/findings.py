@@ -4,17 +4,17 @@ The prover needs z3 and the list of AWS's actions (npm). Without them, the polic
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from access.actions import actions_of
 from access.assembly import StackTemplate
 from access.intent import build_intent
-from access.inventory import Inventory, Policy, Statement
+from access.inventory import Inventory, Policy, Statement, as_list, principals
 from access.policies import read_inventory
 from access.table import property_findings
-from access.terms import Account, AnyPrincipal, Intent, NamedRole, ResourceIntent, Roles, Service
+from access.terms import Intent
 from stacks.deployment import Deployment, ResearchDeployment
 
 if TYPE_CHECKING:
@@ -74,11 +74,10 @@ def unintended_principals(case: Case) -> Iterator[str]:
     A condition may deny their requests. Then the condition would be the only protection.
     """
     for arn, resource in case.inventory.resource_policies.items():
-        intended = set(_intended_principals(case.intent.resource_policies.get(arn)))
-        for statement in resource.policy["Statement"]:
-            for principal in _principals(statement) if statement.get("Effect") == "Allow" else ():
-                if principal not in intended:
-                    yield f"{resource.where}: allows {principal}, a principal that is not in the intent"
+        intended = {name for name, _ in _allowed(_intended(case, arn))}
+        for name, _ in _allowed(resource.statements):
+            if name not in intended:
+                yield f"{resource.where}: allows {name}, a principal that is not in the intent"
 
 
 def unintended_grants(case: Case) -> Iterator[str]:
@@ -87,23 +86,24 @@ def unintended_grants(case: Case) -> Iterator[str]:
     Such a statement alone gives the role access, and the prover leaves roles of that account to their own policies.
     """
     for arn, resource in case.inventory.resource_policies.items():
-        intent = case.intent.resource_policies.get(arn)
-        intended = [
-            (grant.principal.arn, set(grant.actions), set(grant.resources), bool(grant.conditions))
-            for grant in (intent.grants if intent else ())
-            if isinstance(grant.principal, NamedRole)
-        ]
-        for statement in resource.policy["Statement"]:
-            for principal in _principals(statement) if statement.get("Effect") == "Allow" else ():
-                if f":iam::{resource.account}:role/" not in principal:
-                    continue
-                actions, resources = (set(_as_list(statement.get(key, ()))) for key in ("Action", "Resource"))
-                if (principal, actions, resources, "Condition" in statement) not in intended:
-                    yield f"{resource.where}: allows {principal} other actions or resources than the intent"
+        intended = list(_allowed(_intended(case, arn)))
+        for name, grant in _allowed(resource.statements):
+            if f":iam::{resource.account}:role/" in name and (name, grant) not in intended:
+                yield f"{resource.where}: allows {name} other actions or resources than the intent"
 
 
-def _as_list(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _intended(case: Case, arn: str) -> Sequence[Statement]:
+    intent = case.intent.resource_policies.get(arn)
+    return intent.statements if intent else ()
+
+
+def _allowed(statements: Iterable[Statement]) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Yield each principal of Allow statements, with its actions, its resources, and whether there is a condition."""
+    for statement in statements:
+        actions, resources = (set(as_list(statement.get(key))) for key in ("Action", "Resource"))
+        for _, name in principals(statement) if statement.get("Effect") == "Allow" else ():
+            account = re.sub(r"arn:[a-z-]+:iam::([0-9]{12}):root", r"\1", name)
+            yield account, (actions, resources, bool(statement.get("Condition")))
 
 
 def unnamed_sessions(case: Case) -> Iterator[str]:
@@ -112,28 +112,10 @@ def unnamed_sessions(case: Case) -> Iterator[str]:
     A variable without a value matches nothing. The condition does not rely on this.
     """
     for role in case.inventory.roles.values():
-        for statement in (statement for policy in role.policies for statement in policy["Statement"]):
+        for statement in role.statements:
             required = statement.get("Condition", {}).get("Null", {}).get("aws:SourceIdentity") == "false"
             if "${aws:SourceIdentity}" in str(statement) and not required:
                 yield f"{role.where}: statement {statement.get('Sid')} does not require a source identity"
-
-
-def _principals(statement: Statement) -> Iterator[str]:
-    principals = statement.get("Principal", "NotPrincipal")
-    for values in principals.values() if isinstance(principals, dict) else [principals]:
-        for value in values if isinstance(values, list) else [values]:
-            yield re.sub(r"arn:[a-z-]+:iam::([0-9]{12}):root", r"\1", str(value))
-
-
-def _intended_principals(intent: ResourceIntent | None) -> Iterator[str]:
-    for grant in intent.grants if intent else ():
-        match grant.principal:
-            case Account(account) | Roles(account, _):
-                yield account
-            case NamedRole(name) | Service(name):
-                yield name
-            case AnyPrincipal():
-                yield "*"
 
 
 def counterexamples(case: Case, arns: Iterable[str] | None = None) -> Iterator["Counterexample"]:
@@ -143,14 +125,14 @@ def counterexamples(case: Case, arns: Iterable[str] | None = None) -> Iterator["
         Undecided: the solver neither found a counterexample nor excluded one.
         Unmodelled: a policy contains an element that the prover does not model.
     """
-    from access.prover import prove_resource_policy, prove_role
+    from access.prover import prove
 
     inventory, intent = case.inventory, case.intent
     for arn in sorted(arns if arns is not None else {*inventory.resource_policies, *inventory.roles}):
         if arn in inventory.resource_policies and arn in intent.resource_policies:
-            yield from prove_resource_policy(inventory.resource_policies[arn], intent.resource_policies[arn])
+            yield from prove(inventory.resource_policies[arn], intent.resource_policies[arn].statements)
         if arn in inventory.roles and arn in intent.role_permissions:
-            yield from prove_role(inventory.roles[arn], intent.role_permissions[arn], intent.stated.get(arn, ()))
+            yield from prove(inventory.roles[arn], intent.role_statements(arn))
 
 
 def _proof_findings(case: Case) -> Iterator[str]:

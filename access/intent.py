@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from access.inventory import Inventory
+from access.inventory import Inventory, Statement
 from access.research_intent import add_research
 from access.stack_intent import DELETED, TOPIC_ACTIONS, StackIntent, any_principal
 from access.table import TAGS, Free, Json
 from access.terms import (
-    ANY_VALUE,
     ECR_LOGIN,
     ECR_PULL,
     KEY_READ,
@@ -31,13 +30,12 @@ from access.terms import (
     SQS_SEND,
     Account,
     Conditions,
-    Denial,
-    Grant,
     Intent,
     Permission,
     Roles,
     Service,
     arn,
+    deny,
     let,
     log_group,
     may,
@@ -226,8 +224,8 @@ class _Messaging:
             own = {"sns:Protocol": (subscriber.kind,), "sns:Endpoint": (endpoints[subscriber.name],)}
             grant = let(Account(subscriber.account), "sns:Subscribe", when={**own, **self._in_organization})
             subscriptions.append(grant)
-        only = (("sns:Subscribe", "sns:Endpoint", tuple(endpoints.values())),)
-        stack.protect("topic", self._topic.arn, *subscriptions, tls=TOPIC_ACTIONS, restrictions=only)
+        others = deny("sns:Subscribe", "*", StringNotEquals={"sns:Endpoint": list(endpoints.values())})
+        stack.protect(self._topic.arn, *subscriptions, tls=TOPIC_ACTIONS, denials=[others])
 
     def _delivery_log(self, stack: StackIntent, percent: int | None) -> list[dict[str, Any]] | None:
         """Add the topic's log of deliveries, and the role with which SNS writes it. Return the topic's property."""
@@ -328,18 +326,19 @@ class _Messaging:
         stack.bucket(construct, bucket.bucket.name, *objects, **options, **given)
         return stack.key("Key", *key_grants)
 
-    def _unaccepted_uploads(self, key: str) -> Iterator[Denial]:
+    def _unaccepted_uploads(self, key: str) -> Iterator[Statement]:
         """Yield the uploads that the bucket denies: those that S3 could not copy, and those in another's name."""
-        bucket, put = self._bucket.bucket.arn, "s3:PutObject"
-        encryption = "s3:x-amz-server-side-encryption"
-        archived = {"s3:x-amz-storage-class": ("GLACIER", "DEEP_ARCHIVE")}
-        yield Denial(put, (f"{bucket}/{OUTBOX}*",), archived)
-        other_key = {encryption: ("aws:kms", "aws:kms:dsse")}
-        yield Denial(put, (f"{bucket}/{OUTBOX}*",), other_key, {f"{encryption}-aws-kms-key-id": (key,)})
+        bucket, put, encryption = self._bucket.bucket.arn, "s3:PutObject", "s3:x-amz-server-side-encryption"
+        yield deny(put, f"{bucket}/{OUTBOX}*", StringEquals={"s3:x-amz-storage-class": ["GLACIER", "DEEP_ARCHIVE"]})
+        other_key: dict[str, Any] = {
+            "StringEquals": {encryption: ["aws:kms", "aws:kms:dsse"]},
+            "StringNotEquals": {f"{encryption}-aws-kms-key-id": key},
+        }
+        yield deny(put, f"{bucket}/{OUTBOX}*", **other_key)
         own = [names for names in self._names.senders.values() if names.place.account == self._publisher.place.account]
         if own:
-            folders = tuple(f"{bucket}/{names.outbox}*" for names in own)
-            yield Denial(put, folders, unless={"aws:PrincipalArn": tuple(names.role.arn for names in own)})
+            roles = {"aws:PrincipalArn": [names.role.arn for names in own]}
+            yield deny(put, *(f"{bucket}/{names.outbox}*" for names in own), ArnNotEquals=roles)
 
     def _replication(self, stack: StackIntent) -> dict[str, Any]:
         """Return the replication of payloads, and of nothing else, to the replicas, with their keys."""
@@ -461,7 +460,7 @@ class _Messaging:
         if subscriber.hands_off:
             key = stack.use_own_key()
             inline = f"{names.staging_bucket.arn}/inline/*"
-            overwriting = Denial("s3:PutObject", (inline,), unless={"s3:if-none-match": ANY_VALUE})
+            overwriting = deny("s3:PutObject", inline, Null={"s3:if-none-match": "true"})
             options: dict[str, Any] = {"key": key, "days": self._days, "denials": (overwriting,)}
             staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, **options)
             environment["STAGING_STORE"] = Json(names.staging_store.to_dict())
@@ -476,7 +475,9 @@ class _Messaging:
         else:
             stack.allow(self._add_queue_consumer(stack, subscriber, environment), *own)
 
-    def _add_dead_letter_queue(self, stack: StackIntent, subscriber: FunctionSubscriberConfig, *grants: Grant) -> None:
+    def _add_dead_letter_queue(
+        self, stack: StackIntent, subscriber: FunctionSubscriberConfig, *grants: Permission
+    ) -> None:
         queue, days = self._of(subscriber).dead_letter_queue, subscriber.dead_letter_retention_days
         stack.queue("ConsumerDeadLetterQueue", queue, *grants, days=days)
 
@@ -485,7 +486,7 @@ class _Messaging:
         stack: StackIntent,
         subscriber: FunctionSubscriberConfig,
         package: str,
-        *grants: Grant,
+        *grants: Permission,
         environment: Mapping[str, Any],
         **options: Any,
     ) -> str:
@@ -864,7 +865,7 @@ class _Messaging:
         staging = self._of(subscriber).staging_bucket.arn
         return may(S3_READ, staging, f"{staging}/inline/*")
 
-    def _sns(self, endpoint_region: str, actions: str = "sqs:SendMessage") -> list[Grant]:
+    def _sns(self, endpoint_region: str, actions: str = "sqs:SendMessage") -> list[Permission]:
         """Return the grants to SNS to deliver to a queue or a function in a Region."""
         principals = self._publisher.sns_principals(endpoint_region)
         return [let(Service(name, sources=(self._topic.arn,)), actions) for name in principals]

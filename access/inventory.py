@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from access.template import Properties, Resources
+from access.template import Resources
 
 Policy = dict[str, Any]
 Statement = dict[str, Any]
@@ -16,13 +16,16 @@ class ResourcePolicy:
     kind: str
     arn: str
     account: str
-    region: str
     where: str
     """Stack and logical id."""
     policy: Policy
     """The policy. Without statements if the template has none."""
-    properties: Properties
-    """The unresolved properties in the template. Some restrict access too, such as a bucket's public access block."""
+
+    @property
+    def statements(self) -> list[Statement]:
+        """The statements of the policy."""
+        own: list[Statement] = self.policy["Statement"]
+        return own
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,10 @@ class Role:
         """The role's name without its path."""
         return self.arn.rsplit("/", 1)[1]
 
-
-@dataclass(frozen=True)
-class OtherResource:
-    """A resource without a policy, which roles of its account act on."""
-
-    kind: str
-    arn: str
-    account: str
-    region: str
-    where: str
+    @property
+    def statements(self) -> list[Statement]:
+        """The statements of all its policies."""
+        return [statement for policy in self.policies for statement in policy["Statement"]]
 
 
 @dataclass
@@ -63,10 +60,26 @@ class Inventory:
     """The resources of each stack, by the stack's name."""
     resource_policies: dict[str, ResourcePolicy] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
-    other_resources: dict[str, OtherResource] = field(default_factory=dict)
+    other_resources: set[str] = field(default_factory=set)
+    """The ARNs of resources without a policy, which roles of their account act on."""
     documents: int = 0
     """The number of policy documents that were read. A Lambda permission counts as one."""
 
-    def of_kind(self, kind: str) -> list[ResourcePolicy]:
-        """Return the resources of a kind, such as `bucket`, with their policies."""
-        return [resource for resource in self.resource_policies.values() if resource.kind == kind]
+    @property
+    def policies(self) -> list[ResourcePolicy | Role]:
+        """The resources with a policy, and the roles with their own policies."""
+        return [*self.resource_policies.values(), *self.roles.values()]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the values of a policy's element, which is one value or several. None has no value."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def principals(statement: Statement) -> list[tuple[str, str]]:
+    """Return the kinds and names of a statement's principals, such as `AWS` and an ARN."""
+    named = statement.get("Principal", "NotPrincipal" if "NotPrincipal" in statement else None)
+    by_kind = named if isinstance(named, dict) else {"AWS": named}
+    return [(kind, str(value)) for kind, values in by_kind.items() for value in as_list(values)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from access.assembly import StackTemplate
-from access.inventory import Inventory, OtherResource, Policy, ResourcePolicy, Role, Statement
+from access.inventory import Inventory, Policy, ResourcePolicy, Role, Statement, as_list
 from access.template import NAMED, Properties, Resources, UnresolvedError
 
 VERSION = "2012-10-17"
@@ -98,7 +98,6 @@ class _Reader(Resources):
         if self.stack.name in inventory.stacks:
             raise UnresolvedError(f"{self.stack.name} is the name of two stacks")
         inventory.stacks[self.stack.name] = self
-        account, region = self.stack.account, self.stack.region
         for logical, resource in self.all.items():
             if resource["Type"] not in NAMED:
                 continue
@@ -106,16 +105,16 @@ class _Reader(Resources):
             if arn in inventory.resource_policies or arn in inventory.other_resources:
                 raise self.unresolved(logical, f"{arn} is the ARN of two resources")
             if name not in _WITH_POLICY:
-                inventory.other_resources[arn] = OtherResource(name, arn, account, region, where)
+                inventory.other_resources.add(arn)
                 continue
             if name == "role":
                 inventory.roles[arn] = self._role(logical, arn, managed, of_roles.get(arn, []))
             statements = [*of_resources.get(arn, []), *self._own_statements(name, logical)]
             for statement in statements:
-                self._check_resource(name, logical, arn, statement)
+                if problem := foreign_resource(name, arn, statement):
+                    raise self.unresolved(logical, problem)
             policy = {"Version": VERSION, "Statement": statements}
-            properties = self.properties(logical)
-            inventory.resource_policies[arn] = ResourcePolicy(name, arn, account, region, where, policy, properties)
+            inventory.resource_policies[arn] = ResourcePolicy(name, arn, self.stack.account, where, policy)
         for logical, resource in self.all.items():
             self._refuse_unread(logical, resource.get("Properties", {}))
         inventory.documents += self._documents
@@ -125,18 +124,6 @@ class _Reader(Resources):
         if name in _OWN_DOCUMENT and _OWN_DOCUMENT[name] in properties:
             return self._statements(logical, _OWN_DOCUMENT[name])
         return [DEFAULT_ENDPOINT_STATEMENT] if name == "endpoint" else []
-
-    def _check_resource(self, name: str, logical: str, arn: str, statement: Statement) -> None:
-        """Check that a statement is about the resource itself, or what is below it.
-
-        A key's policy names all resources, which means the key. An endpoint's policy is about all services.
-        """
-        if "NotResource" in statement and name != "endpoint":
-            raise self.unresolved(logical, "a statement of its policy has NotResource")
-        for resource in map(str, _as_list(statement.get("Resource", []))):
-            own = resource == arn or resource.startswith((f"{arn}/", f"{arn}:")) or (name, resource) == ("key", "*")
-            if not own and name != "endpoint":
-                raise self.unresolved(logical, f"a statement of its policy is about {resource}")
 
     def _role(self, logical: str, arn: str, managed: Mapping[str, Policy], policies: list[Policy]) -> Role:
         properties = self.properties(logical)
@@ -289,5 +276,16 @@ def _lambda_principal(principal: str, partition_name: str) -> object:
     return {"Service": principal}
 
 
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def foreign_resource(kind: str, arn: str, statement: Statement) -> str | None:
+    """Return a problem unless a statement of a resource's policy is about the resource itself, or what is below it.
+
+    A key's policy names all resources, which means the key. An endpoint's policy is about all services.
+    """
+    if kind == "endpoint":
+        return None
+    if "NotResource" in statement:
+        return "a statement of its policy has NotResource"
+    for resource in map(str, as_list(statement.get("Resource"))):
+        if not (resource == arn or resource.startswith((f"{arn}/", f"{arn}:")) or (kind, resource) == ("key", "*")):
+            return f"a statement of its policy is about {resource}"
+    return None

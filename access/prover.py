@@ -9,27 +9,14 @@ proof rests on no assumption about them. ARNs are compared component by componen
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import z3  # type: ignore[import-untyped]
 
 from access.actions import matches, regex, representatives, witnesses
-from access.inventory import Inventory, ResourcePolicy, Role, Statement
-from access.terms import (
-    Account,
-    AnyPrincipal,
-    Conditions,
-    Denial,
-    Grant,
-    Like,
-    NamedRole,
-    Permission,
-    Principal,
-    ResourceIntent,
-    Roles,
-    Service,
-)
+from access.inventory import Inventory, ResourcePolicy, Role, Statement, as_list
+from access.terms import ARN_KEYS, MULTIVALUED_KEYS
 
 _TIMEOUT_MS = 20_000  # of one question to the solver
 _PLAUSIBLE_MS = 1000  # of the search for a request that AWS can receive
@@ -61,65 +48,20 @@ class Counterexample:
         return "\n".join(lines)
 
 
-def prove_resource_policy(resource: ResourcePolicy, intent: ResourceIntent) -> Iterator[Counterexample]:
-    """Yield the requests on which a resource's policy and the intent differ. None: they are proved equal."""
-    statements = _modelled(resource.policy["Statement"])
-    patterns = [pattern for grant in intent.grants for pattern in grant.actions]
-    patterns += [*intent.tls_actions, *(action for action, _, _ in intent.restrictions)]
-    patterns += [denial.action for denial in intent.denials]
-    for action in _actions_on(resource, _all_actions(statements) + patterns):
-        own = _narrowed(statements, action)
-        wanted = replace(
-            intent,
-            grants=tuple(replace(grant, actions=()) for grant in intent.grants if _has(grant.actions, action)),
-            tls_actions=("*",) if _has(intent.tls_actions, action) else (),
-            restrictions=tuple(
-                ("*", key, values) for name, key, values in intent.restrictions if matches(name, action)
-            ),
-            denials=tuple(replace(denial, action="*") for denial in intent.denials if matches(denial.action, action)),
-        )
-        question = repr((own, wanted))
-        if question not in _PROVED:
-            request = _Request.on(action, resource)
-            actual, intended = _allowed_by_resource(request, own, intent), _intended(request, wanted)
-            yield from _differences(resource.arn, request, actual, intended, question)
+def prove(subject: ResourcePolicy | Role, intended: Sequence[Statement]) -> Iterator[Counterexample]:
+    """Yield the requests on which a resource's or a role's policies and the intent differ. None: they are proved equal.
 
-
-def prove_role(
-    role: Role, permissions: Iterable[Permission], stated: Sequence[Statement] = ()
-) -> Iterator[Counterexample]:
-    """Yield the requests on which a role's policies and the intent differ. None: they are proved equal.
-
-    `stated` are statements of the deployment file, which are a part of the intent. With its permissions boundary, the
-    role must have the same permissions: the boundary must not reduce them.
+    A role must also have the intended permissions within its permissions boundary, which must not reduce them.
     """
-    permissions = tuple(permissions)
-    if role.boundary and not role.bounds:
-        raise Unmodelled(f"the permissions boundary {role.boundary} is not known. Give its policy: --boundary FILE")
-    documents = [_modelled(part) for part in (_statements_of(role), stated, (role.bounds or {}).get("Statement", []))]
-    patterns = [pattern for document in documents for pattern in _all_actions(document)]
-    patterns += [pattern for permission in permissions for pattern in permission.actions]
-    for action in representatives(patterns, ("iam", "sts")):
-        own, own_stated, bounds = parts = [_narrowed(document, action) for document in documents]
-        wanted = [replace(permission, actions=()) for permission in permissions if _has(permission.actions, action)]
-        # The caller is not a part of the question: the same question about another role has the same answer.
-        question = repr((parts, bool(role.bounds), wanted))
-        if question in _PROVED:
-            continue
-        request = _Request(action, caller=role.arn)
-        actual = _decide(request, own, resource_policy=False)
-        granted = [_permission(request, permission) for permission in wanted]
-        allowed = z3.Or(*granted, _any(request, own_stated, "Allow", resource_policy=False))
-        intended = z3.And(allowed, z3.Not(_any(request, own_stated, "Deny", resource_policy=False)))
-        found = list(_differences(role.arn, request, actual, intended, "" if role.bounds else question))
-        yield from found
-        if role.bounds and not found:
-            bounded = z3.And(actual, _decide(request, bounds, resource_policy=False))
-            yield from _differences(role.arn, request, bounded, intended, question)
-
-
-_PROVED: set[str] = set()
-"""Questions whose answer is that there is no difference. Roles, and mutants of one deployment, share most questions."""
+    own, intended = _modelled(subject.statements), _modelled(intended)
+    found = list(_compare(subject, own, intended))
+    yield from found
+    if isinstance(subject, Role) and subject.boundary and not found:
+        if not subject.bounds:
+            raise Unmodelled(
+                f"the permissions boundary {subject.boundary} is not known. Give its policy: --boundary FILE"
+            )
+        yield from _compare(subject, own, intended, bounds=_modelled(subject.bounds["Statement"]))
 
 
 def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexample]:
@@ -128,36 +70,53 @@ def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexa
     Policies of resources are compared for callers whose own policies allow all requests, and policies of roles for
     resources whose policies do.
     """
-    for arn, resource in sorted(after.resource_policies.items()):
-        earlier = before.resource_policies.get(arn)
-        old, new = (earlier.policy["Statement"] if earlier else []), resource.policy["Statement"]
-        intent = ResourceIntent(resource.kind, arn, resource.account)
-        for action in _actions_on(resource, _all_actions([*old, *new])) if old != new else ():
-            parts = [_narrowed(statements, action) for statements in (new, old)]
-            request = _Request.on(action, resource)
-            allowed, was = (_allowed_by_resource(request, part, intent) for part in parts)
-            yield from _differences(arn, request, allowed, z3.And(allowed, was))
-    for arn, role in sorted(after.roles.items()):
-        old, new = _statements_of(before.roles.get(arn)), _statements_of(role)
-        for action in representatives(_all_actions([*old, *new]), ("iam", "sts")) if old != new else ():
-            parts = [_narrowed(statements, action) for statements in (new, old)]
-            request = _Request(action, caller=arn)
-            allowed, was = (_decide(request, part, resource_policy=False) for part in parts)
-            yield from _differences(arn, request, allowed, z3.And(allowed, was))
+    for old, new in ((before.resource_policies, after.resource_policies), (before.roles, after.roles)):
+        for arn, subject in sorted(new.items()):
+            earlier = old[arn].statements if arn in old else []
+            if subject.statements != earlier:
+                yield from _compare(subject, subject.statements, earlier, broader=True)
+
+
+_PROVED: set[str] = set()
+"""Questions whose answer is that there is no difference. Roles, and mutants of one deployment, share most questions."""
+
+
+def _compare(
+    subject: ResourcePolicy | Role,
+    own: Sequence[Statement],
+    other: Sequence[Statement],
+    *,
+    bounds: Sequence[Statement] = (),
+    broader: bool = False,
+) -> Iterator[Counterexample]:
+    """Yield requests on which statements, within a role's boundary, and other statements differ.
+
+    `broader`: only requests that the other statements deny.
+    """
+    # The same question about another role has the same answer.
+    about = "role" if isinstance(subject, Role) else (subject.kind, subject.arn, subject.account)
+    for action in _actions_on(subject, _all_actions([*own, *other, *bounds])):
+        parts = [_narrowed(statements, action) for statements in (own, other, bounds)]
+        question = repr((about, parts, bool(bounds), broader))
+        if question in _PROVED:
+            continue
+        request = _Request(action, subject)
+        allowed, intended, within = (_decide(request, part) for part in parts)
+        if bounds:
+            allowed = z3.And(allowed, within)
+        yield from _difference(request, allowed, z3.And(allowed, intended) if broader else intended, question)
 
 
 _SERVICES: dict[str, tuple[str, ...]] = {"role": ("sts",), "endpoint": ()}
 """The services whose actions a policy decides, if not the service in the ARN. A VPC endpoint's policy decides all."""
 
 
-def _actions_on(resource: ResourcePolicy, patterns: list[str]) -> list[str]:
+def _actions_on(subject: ResourcePolicy | Role, patterns: list[str]) -> list[str]:
     """Return the actions to ask about. AWS does not evaluate a resource's policy for another service's action."""
-    services = _SERVICES.get(resource.kind, (resource.arn.split(":")[2],))
+    if isinstance(subject, Role):
+        return representatives(patterns, ("iam", "sts"))
+    services = _SERVICES.get(subject.kind, (subject.arn.split(":")[2],))
     return representatives(patterns, services, others=not services)
-
-
-def _statements_of(role: Role | None) -> list[Statement]:
-    return [statement for policy in (role.policies if role else ()) for statement in policy["Statement"]]
 
 
 def _all_actions(statements: Iterable[Statement]) -> list[str]:
@@ -186,8 +145,8 @@ def _has(patterns: Iterable[str], action: str) -> bool:
     return any(matches(pattern, action) for pattern in patterns)
 
 
-def _differences(
-    arn: str, request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef, question: str = ""
+def _difference(
+    request: "_Request", actual: z3.BoolRef, intended: z3.BoolRef, question: str
 ) -> Iterator[Counterexample]:
     """Yield a request on which both sides differ. Without one, the question is proved."""
     differ = z3.simplify(z3.Xor(actual, intended))
@@ -202,13 +161,12 @@ def _differences(
                     request.assume(values)
                     break
             else:
-                raise Undecided(f"{arn}, {request.action}: the solver's time is over")
+                raise Undecided(f"{request.subject.arn}, {request.action}: the solver's time is over")
         if answer == z3.sat:
             allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
-            yield Counterexample(arn, allowed, request.describe(model), possible)
+            yield Counterexample(request.subject.arn, allowed, request.describe(model), possible)
             return
-    if question:
-        _PROVED.add(question)
+    _PROVED.add(question)
 
 
 def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[Any, Any, bool]:
@@ -230,11 +188,6 @@ def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[A
 
 # A request -----------------------------------------------------------------------------------------------------------
 
-_ARN_KEYS = {
-    *("aws:principalarn", "aws:sourcearn", "lambda:functionarn", "ecs:cluster", "iam:associatedresourcearn"),
-    *("ec2:subnet", "sagemaker:owneruserprofilearn"),
-}
-_MULTIVALUED_KEYS = {"sagemaker:instancetypes", "sagemaker:vpcsubnets", "sagemaker:vpcsecuritygroupids"}
 ANONYMOUS, PRINCIPAL, SERVICE, FEDERATED = range(4)
 _KINDS = {
     ANONYMOUS: "an anonymous caller",
@@ -313,9 +266,9 @@ class _Key:
         self.name = name
         self.present = z3.Bool(f"{name}?")
         self.uses = 0
-        self.is_arn = name.lower() in _ARN_KEYS
+        self.is_arn = name.lower() in ARN_KEYS
         # One value for each test of the key suffices to satisfy or violate all tests. `_count_use` checks the number.
-        count = 5 if name.lower() in _MULTIVALUED_KEYS else 0
+        count = 5 if name.lower() in MULTIVALUED_KEYS else 0
         self.values = [_Text(f"{name} {n}") for n in range(count)]
         self.texts = self.values or ([] if self.is_arn else [_Text(name)])
         if self.is_arn:
@@ -354,32 +307,26 @@ def _has_no_colon(text: str) -> bool:
 
 
 class _Request:
-    """All requests for one action.
+    """All requests for one action that the policy of a resource, or the policies of a role, decide.
 
-    The resource is any, or `root`, or with `has_parts` also a part of it, such as a bucket's object. `caller`: the role
-    whose own policies are decided.
+    The resource is any for a role and for a VPC endpoint, and otherwise the policy's own, or an object of a bucket.
     """
 
-    def __init__(
-        self, action: str, *, root: str | None = None, has_parts: bool = False, caller: str | None = None
-    ) -> None:
-        self.action = action
-        self._caller, self._root, self._has_parts = caller, root, has_parts
+    def __init__(self, action: str, subject: ResourcePolicy | Role) -> None:
+        self.action, self.subject = action, subject
+        kind = "" if isinstance(subject, Role) else subject.kind
+        self._root, self._has_parts = subject.arn if kind not in ("", "endpoint") else None, kind == "bucket"
+        self.owner = subject.account if kind not in ("", *_DECIDE_ALONE) else None
+        """The account whose own policies suffice."""
         self.kind = z3.Int("who")
         self.account = _Text("account", known=["*:*", "999999999999"], possible=_has_no_colon)
         self.name = _Text("name of service or identity provider", known=["other.amazonaws.com"])
-        own = [root, f"{root}/*"] if root else []
+        own = [self._root, f"{self._root}/*"] if self._root else []
         self.resource = _Text("resource", known=own, possible=self._is_possible)
         self.assumed: list[tuple[Any, Any]] = []
         self.keys: dict[str, _Key] = {}
         self._variables: set[str] = set()
         self._patterns: set[str] = set()
-
-    @classmethod
-    def on(cls, action: str, resource: ResourcePolicy) -> "_Request":
-        """Return the requests that a resource's policy decides. A VPC endpoint's policy decides about all resources."""
-        root = None if resource.kind == "endpoint" else resource.arn
-        return cls(action, root=root, has_parts=resource.kind == "bucket")
 
     def _is_possible(self, resource: str) -> bool:
         root = self._root
@@ -473,11 +420,11 @@ class _Request:
             return str(model.eval(z3.substitute(term, *self.assumed), model_completion=True)).strip('"')
 
         kind = int(text_of(self.kind))
-        resource = self.resource.describe(text_of)
-        values = {"action": self.action, "resource": resource, "caller": self._caller or _KINDS[kind]}
-        if kind == PRINCIPAL and not self._caller:
+        caller = self.subject.arn if isinstance(self.subject, Role) else None
+        values = {"action": self.action, "resource": self.resource.describe(text_of), "caller": caller or _KINDS[kind]}
+        if kind == PRINCIPAL and not caller:
             values["account"] = self.account.describe(text_of)
-        if kind in (SERVICE, FEDERATED) and not self._caller:
+        if kind in (SERVICE, FEDERATED) and not caller:
             values["name"] = self.name.describe(text_of)
         for key in self.keys.values():
             values[key.name] = key.describe(text_of) if text_of(key.present) == "True" else "(absent)"
@@ -505,39 +452,35 @@ _ELEMENTS = {
 }
 
 
-def _allowed_by_resource(request: _Request, statements: Sequence[Statement], intent: ResourceIntent) -> z3.BoolRef:
-    """Return whether a resource's policy allows a request, if the caller's own policies allow all requests."""
-    granted = _any(request, statements, "Allow", resource_policy=True)
-    if intent.owner_decides:
-        granted = z3.Or(granted, _of_account(request, intent.account))
-    return z3.And(granted, z3.Not(_any(request, statements, "Deny", resource_policy=True)))
+_DECIDE_ALONE = ("key", "role", "endpoint")
+"""Resources whose policy must allow each request. For others, policies of the owning account suffice."""
 
 
-def _decide(request: _Request, statements: Sequence[Statement], *, resource_policy: bool) -> z3.BoolRef:
-    return z3.And(
-        _any(request, statements, "Allow", resource_policy=resource_policy),
-        z3.Not(_any(request, statements, "Deny", resource_policy=resource_policy)),
-    )
+def _decide(request: _Request, statements: Sequence[Statement]) -> z3.BoolRef:
+    """Return whether statements allow a request: those of a resource's policy, if the caller's policies allow it."""
+    granted = _any(request, statements, "Allow")
+    if request.owner:
+        granted = z3.Or(granted, _of_account(request, request.owner))
+    return z3.And(granted, z3.Not(_any(request, statements, "Deny")))
 
 
-def _any(request: _Request, statements: Sequence[Statement], effect: str, *, resource_policy: bool) -> z3.BoolRef:
-    own = [statement for statement in statements if statement["Effect"] == effect]
-    return z3.Or([_applies(request, statement, resource_policy) for statement in own])
+def _any(request: _Request, statements: Sequence[Statement], effect: str) -> z3.BoolRef:
+    return z3.Or([_applies(request, statement) for statement in statements if statement["Effect"] == effect])
 
 
-def _applies(request: _Request, statement: Statement, resource_policy: bool) -> z3.BoolRef:
+def _applies(request: _Request, statement: Statement) -> z3.BoolRef:
     conditions = [_condition(request, operator, keys) for operator, keys in statement.get("Condition", {}).items()]
-    if resource_policy:
+    if not isinstance(request.subject, Role):
         conditions.append(_principal(request, statement))
     if "NotResource" in statement:
-        conditions.append(z3.Not(request.resource_matches(_as_list(statement["NotResource"]))))
+        conditions.append(z3.Not(request.resource_matches(_texts(statement["NotResource"]))))
     elif "Resource" in statement:
-        conditions.append(request.resource_matches(_as_list(statement["Resource"])))
+        conditions.append(request.resource_matches(_texts(statement["Resource"])))
     return z3.And(conditions)
 
 
 def _action_patterns(statement: Statement) -> list[str]:
-    return _as_list(statement["NotAction"] if "NotAction" in statement else statement["Action"])
+    return _texts(statement["NotAction"] if "NotAction" in statement else statement["Action"])
 
 
 def _principal(request: _Request, statement: Statement) -> z3.BoolRef:
@@ -551,7 +494,7 @@ def _is_one_of(request: _Request, principals: object) -> z3.BoolRef:
         return z3.BoolVal(True)
     if not isinstance(principals, dict):
         raise Unmodelled(f"principal {principals}")
-    return z3.Or([_is(request, kind, value) for kind, values in principals.items() for value in _as_list(values)])
+    return z3.Or([_is(request, kind, value) for kind, values in principals.items() for value in _texts(values)])
 
 
 def _is(request: _Request, kind: str, value: str) -> z3.BoolRef:
@@ -576,13 +519,13 @@ def _of_account(request: _Request, account: str) -> z3.BoolRef:
     return z3.And(request.kind == PRINCIPAL, request.account.equals(account))
 
 
-def _is_caller(request: _Request, *arns: str) -> z3.BoolRef:
+def _is_caller(request: _Request, arn: str) -> z3.BoolRef:
     key = request.key("aws:PrincipalArn")
-    return z3.And(request.kind == PRINCIPAL, key.present, z3.Or([_arn_like(request, key, arn) for arn in arns]))
+    return z3.And(request.kind == PRINCIPAL, key.present, _arn_like(request, key, arn))
 
 
 def _condition(request: _Request, operator: str, keys: Mapping[str, object]) -> z3.BoolRef:
-    return z3.And([_tests(request, operator, request.key(key), _as_list(values)) for key, values in keys.items()])
+    return z3.And([_tests(request, operator, request.key(key), _texts(values)) for key, values in keys.items()])
 
 
 def _tests(request: _Request, operator: str, key: _Key, values: list[str]) -> z3.BoolRef:
@@ -648,91 +591,5 @@ def _equals_text(key: _Key, value: str) -> z3.BoolRef:
     return key.string == z3.StringVal(value) if key.is_arn else key.texts[0].equals(value)
 
 
-def _as_list(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
-
-
-# The intent ----------------------------------------------------------------------------------------------------------
-
-
-def _intended(request: _Request, intent: ResourceIntent) -> z3.BoolRef:
-    """Return whether the intent allows a request, given the parts of the intent about its action."""
-    granted = [_grant(request, grant) for grant in intent.grants]
-    if intent.owner_decides:
-        granted.append(_of_account(request, intent.account))
-    required = [_has_value(request, key, values) for _, key, values in intent.restrictions]
-    if intent.tls_actions:
-        required.append(z3.Not(_equals_text(request.key("aws:SecureTransport"), "false")))
-    required += [z3.Not(_denied(request, denial)) for denial in intent.denials]
-    return z3.And(z3.Or(granted), *required)
-
-
-def _denied(request: _Request, denial: Denial) -> z3.BoolRef:
-    spared = _conditions(request, denial.unless) if denial.unless else z3.BoolVal(False)
-    return z3.And(request.resource_matches(denial.resources), _conditions(request, denial.conditions), z3.Not(spared))
-
-
-def _permission(request: _Request, permission: Permission) -> z3.BoolRef:
-    return z3.And(
-        request.resource_matches(permission.resources),
-        _conditions(request, permission.conditions),
-        _conditions_if_present(request, permission.conditions_if_present),
-    )
-
-
-def _grant(request: _Request, grant: Grant) -> z3.BoolRef:
-    return z3.And(
-        _is_principal(request, grant.principal),
-        request.resource_matches(grant.resources),
-        _conditions(request, grant.conditions),
-        _conditions_if_present(request, grant.conditions_if_present),
-    )
-
-
-def _is_principal(request: _Request, principal: Principal) -> z3.BoolRef:
-    match principal:
-        case Account(account):
-            return _of_account(request, account)
-        case Roles(_, arns):
-            return _is_caller(request, *arns)
-        case NamedRole(role):
-            return _is_caller(request, role)
-        case AnyPrincipal():
-            return z3.BoolVal(True)
-        case Service(name, sources, account):
-            facts = [request.kind == SERVICE, request.name.equals(name)]
-            if sources:
-                key = request.key("aws:SourceArn")
-                facts.append(z3.And(key.present, z3.Or([_arn_like(request, key, source) for source in sources])))
-            if account:
-                facts.append(_has_value(request, "aws:SourceAccount", (account,)))
-            return z3.And(facts)
-
-
-def _conditions(request: _Request, conditions: Conditions) -> z3.BoolRef:
-    return z3.And([_has_value(request, name, values) for name, values in conditions.items()])
-
-
-def _conditions_if_present(request: _Request, conditions: Conditions) -> z3.BoolRef:
-    return z3.And(
-        [
-            z3.Or(z3.Not(request.key(name).present), _has_value(request, name, values))
-            for name, values in conditions.items()
-        ]
-    )
-
-
-def _has_value(request: _Request, name: str, values: tuple[str, ...]) -> z3.BoolRef:
-    key = request.key(name)
-    _count_use(key)
-    if key.values:
-        tests = [z3.Or([actual.equals(value) for value in values]) for actual in key.values]
-        return z3.And(key.present, *tests)
-    return z3.And(key.present, z3.Or([_equals(request, key, value) for value in values]))
-
-
-def _equals(request: _Request, key: _Key, value: str) -> z3.BoolRef:
-    if key.is_arn:
-        return _arn_like(request, key, value)
-    return request.like(key, value) if isinstance(value, Like) else _equals_text(key, value)
+def _texts(value: Any) -> list[str]:
+    return [str(item).lower() if isinstance(item, bool) else str(item) for item in as_list(value)]

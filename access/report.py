@@ -151,7 +151,8 @@ _OBJECT_ACTIONS = {"reads": "s3:GetObject", "writes": "s3:PutObject", "deletes":
 
 def _object_access(inventory: Inventory) -> Iterator[tuple[str, ...]]:
     """Yield the roles with access to objects of each bucket, with the keys that they read, write and delete."""
-    for bucket in inventory.of_kind("bucket"):
+    buckets = (resource for resource in inventory.resource_policies.values() if resource.kind == "bucket")
+    for bucket in buckets:
         for role in inventory.roles.values():
             keys: dict[str, list[str]] = {column: [] for column in _OBJECT_ACTIONS}
             for statement in (s for policy in role.policies for s in policy["Statement"] if s["Effect"] == "Allow"):

@@ -18,7 +18,6 @@ from access.terms import (
     ECR_PULL,
     ECR_PUSH,
     LOG,
-    Grant,
     Intent,
     Like,
     Permission,
@@ -189,7 +188,7 @@ class _Environment:
         given: dict[str, Any] = {"LogGroupName": stack.ref(logs), "ResourceId": self._vpc}
         stack.add("NetworkVpcFlowLog", "AWS::EC2::FlowLog", DeliverLogsPermissionArn=role, **given)
 
-    def _add_interface_endpoints(self, clients: Iterable[str], own_principals: Grant) -> None:
+    def _add_interface_endpoints(self, clients: Iterable[str], own_principals: Permission) -> None:
         stack, endpoints = self._stack, "NetworkEndpoints"
         stack.security_group(endpoints, self._vpc, _NOWHERE)
         for client in clients:
@@ -215,7 +214,7 @@ class _Environment:
             ToPort=last,
         )
 
-    def _add_endpoint(self, name: str, grant: Grant, service: str, **given: Any) -> None:
+    def _add_endpoint(self, name: str, grant: Permission, service: str, **given: Any) -> None:
         self._stack.endpoint(
             f"Network{name}",
             grant,

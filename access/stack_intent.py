@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from access.inventory import Inventory
+from access.inventory import Inventory, Statement
 from access.table import Expected, Free, Json, Lifecycle
 from access.template import Resources, UnresolvedError
 from access.terms import (
@@ -21,16 +21,14 @@ from access.terms import (
     Account,
     AnyPrincipal,
     Conditions,
-    Denial,
-    Grant,
     Intent,
     Like,
     NamedRole,
     Permission,
     Principal,
-    ResourceIntent,
     Service,
     arn,
+    deny,
     let,
     log_group,
     may,
@@ -98,9 +96,10 @@ class StackIntent:
         present = {name: value for name, value in given.items() if value is not None}
         self._expected[construct] = Expected(kind, present, removal or {})
 
-    def protect(self, kind: str, arn: str, *grants: Grant, tls: str = "", **options: Any) -> None:
+    def protect(self, arn: str, *grants: Permission, tls: str = "", denials: Iterable[Statement] = ()) -> None:
         """Add the policy of a resource. `tls`: actions that it denies without TLS."""
-        self.intent.protect(ResourceIntent(kind, arn, self.account, grants, tuple(tls.split()), **options))
+        without = [deny(tls, "*", Bool={"aws:SecureTransport": "false"})] if tls else []
+        self.intent.protect(arn, *grants, denials=(*without, *denials))
 
     def find(self, pattern: str) -> str:
         """Return the one construct whose path matches a pattern, for paths that contain a hash."""
@@ -157,7 +156,7 @@ class StackIntent:
         if policy:
             self.add(f"{construct}DefaultPolicy", "AWS::IAM::Policy")
         role = self.att(construct)
-        self.protect("role", role, let(trusted, actions))
+        self.protect(role, let(trusted, actions))
         self.intent.role_permissions[role] = permissions
         return role
 
@@ -171,11 +170,11 @@ class StackIntent:
         self,
         construct: str,
         name: str,
-        *grants: Grant,
+        *grants: Permission,
         key: str | None = None,
         days: int | None,
         versioned: bool = False,
-        denials: tuple[Denial, ...] = (),
+        denials: tuple[Statement, ...] = (),
         **given: Any,
     ) -> str:
         """Add a private bucket, encrypted with a key of the stack, or with S3's. Return its ARN."""
@@ -198,10 +197,10 @@ class StackIntent:
         self.add(f"{construct}Policy", "AWS::S3::BucketPolicy")
         bucket = self.att(construct)
         emptied = self._auto_delete(construct, bucket) if self._deployment.ephemeral else ()
-        self.protect("bucket", bucket, *grants, *emptied, tls="s3:*", denials=denials)
+        self.protect(bucket, *grants, *emptied, tls="s3:*", denials=denials)
         return bucket
 
-    def _auto_delete(self, construct: str, bucket: str) -> tuple[Grant]:
+    def _auto_delete(self, construct: str, bucket: str) -> tuple[Permission]:
         """Add CDK's function that empties an ephemeral stack's bucket on deletion. Return the grant to the function."""
         handler, role = f"{_AUTO_DELETE}Handler", f"{_AUTO_DELETE}Role"
         if handler not in self._expected:
@@ -215,11 +214,11 @@ class StackIntent:
         actions = "s3:PutBucketPolicy s3:GetBucket* s3:List* s3:DeleteObject*"
         return (let(NamedRole(self.att(role)), actions, bucket, f"{bucket}/*"),)
 
-    def key(self, construct: str, *grants: Grant) -> str:
+    def key(self, construct: str, *grants: Permission) -> str:
         """Add a KMS key and return its ARN. Its policy leaves the decision about the account to the account's own."""
         self.add(construct, "AWS::KMS::Key", removal=self.stateful)
         key = self.att(construct)
-        self.protect("key", key, let(Account(self.account), "kms:*"), *grants)
+        self.protect(key, let(Account(self.account), "kms:*"), *grants)
         return key
 
     def use_own_key(self) -> str | None:
@@ -232,7 +231,7 @@ class StackIntent:
             self.key("StackKey", let(logs, f"{KEY_WRITE} kms:DescribeKey", when=context))
         return "StackKey"
 
-    def _allow_writer(self, grant: Grant) -> None:
+    def _allow_writer(self, grant: Permission) -> None:
         """Add the use of the stack's own key by a service that writes to a queue: EventBridge for the account."""
         assert isinstance(grant.principal, Service)
         rules = Service(grant.principal.name, account=self.account) if "events." in grant.principal.name else None
@@ -243,7 +242,7 @@ class StackIntent:
         construct = self.use_own_key()
         return (may(actions, self.att(construct)),) if construct else ()
 
-    def queue(self, construct: str, queue: Resource, *grants: Grant, days: int, **given: Any) -> str:
+    def queue(self, construct: str, queue: Resource, *grants: Permission, days: int, **given: Any) -> str:
         """Add a queue and return its ARN."""
         key = self.use_own_key()
         given |= {"KmsMasterKeyId": self.att(key)} if key else {"SqsManagedSseEnabled": True}
@@ -253,18 +252,18 @@ class StackIntent:
         given["MessageRetentionPeriod"] = days * 86_400
         self.add(construct, "AWS::SQS::Queue", removal=self.stateful, QueueName=queue.name, **given)
         self.add(f"{construct}Policy", "AWS::SQS::QueuePolicy")
-        self.protect("queue", queue.arn, *grants, tls="sqs:*")
+        self.protect(queue.arn, *grants, tls="sqs:*")
         return queue.arn
 
-    def event_bus(self, bus: Resource, *grants: Grant) -> None:
+    def event_bus(self, bus: Resource, *grants: Permission) -> None:
         """Add the stack's event bus."""
         self.add("EventBus", "AWS::Events::EventBus", removal=self.stateful, Name=bus.name)
-        self.protect("bus", bus.arn, *grants)
+        self.protect(bus.arn, *grants)
 
-    def endpoint(self, construct: str, *grants: Grant, **given: Any) -> None:
+    def endpoint(self, construct: str, *grants: Permission, **given: Any) -> None:
         """Add a VPC endpoint."""
         self.add(construct, "AWS::EC2::VPCEndpoint", **given)
-        self.protect("endpoint", self.resources.arn(self.resources.logical(construct)), *grants)
+        self.protect(self.resources.arn(self.resources.logical(construct)), *grants)
 
     # Functions -------------------------------------------------------------------------------------------------------
 
@@ -273,7 +272,7 @@ class StackIntent:
         construct: str,
         function: Resource,
         package: str,
-        *grants: Grant,
+        *grants: Permission,
         role_name: str | None = None,
         environment: Mapping[str, Any] | None = None,
         on_failure: str | None = None,
@@ -301,7 +300,7 @@ class StackIntent:
             destination = {"OnFailure": {"Destination": self.att(on_failure)}}
             given: dict[str, Any] = {"DestinationConfig": destination, "FunctionName": function.name}
             self.add(f"{construct}EventInvokeConfig", "AWS::Lambda::EventInvokeConfig", **given)
-        self.protect("function", function.arn, *grants)
+        self.protect(function.arn, *grants)
         return role
 
     def _function_settings(self, concurrency: int | None = None) -> dict[str, Any]:
@@ -330,7 +329,7 @@ class StackIntent:
         source = {"S3Bucket": self.assets, "S3Key": self.asset(code)}
         given |= {"Code": source, "Handler": handler, "LoggingConfig": logging, "Role": self.att(role)}
         self.add(construct, "AWS::Lambda::Function", **given, **self._function_settings())
-        self.protect("function", self.att(construct))
+        self.protect(self.att(construct))
 
     def async_provider(self, provider: str, function: str) -> None:
         """Add CDK's provider: three functions and a state machine that invoke the function until it is done."""
@@ -409,7 +408,7 @@ class StackIntent:
         encryption = {"EncryptionType": "KMS", "KmsKey": self.att(key)} if key else None
         given: dict[str, Any] = {"RepositoryName": repository.name, "EncryptionConfiguration": encryption}
         self.add(construct, "AWS::ECR::Repository", removal=self.stateful, **given)
-        self.protect("repository", repository.arn)
+        self.protect(repository.arn)
 
     def image_builder(self, construct: str, function: Resource, builds: Iterable[tuple[str, str]]) -> None:
         """Add the function that starts builds, given as pairs of the build and its repository."""
@@ -523,7 +522,7 @@ class StackIntent:
 
     # Networks --------------------------------------------------------------------------------------------------------
 
-    def vpc(self, network: str, kind: str, zones: Mapping[str, str], *s3: Grant, policy: Any = None) -> None:
+    def vpc(self, network: str, kind: str, zones: Mapping[str, str], *s3: Permission, policy: Any = None) -> None:
         """Add a VPC with subnets of a kind (`Public` or `Private`), by zone, and its gateway endpoint for S3."""
         construct = f"{network}Vpc"
         self.add(construct, "AWS::EC2::VPC")
@@ -563,7 +562,7 @@ class StackIntent:
             self.intent.extend(self.att(key), let(alarms, "kms:Decrypt kms:GenerateDataKey*"))
         self.add("AlarmsTopic", "AWS::SNS::Topic", KmsMasterKeyId=self.att(key) if key else None, TopicName=name)
         self.add("AlarmsTopicPolicy", "AWS::SNS::TopicPolicy")
-        self.protect("topic", topic, let(alarms, "sns:Publish"), tls=TOPIC_ACTIONS)
+        self.protect(topic, let(alarms, "sns:Publish"), tls=TOPIC_ACTIONS)
         for email in self._deployment.operations.emails:
             given: dict[str, Any] = {"Protocol": "email", "Endpoint": email, "TopicArn": topic}
             self.add(f"AlarmsTopic{words(email)}", "AWS::SNS::Subscription", **given)
@@ -643,7 +642,7 @@ def _metric(metric: str, dimensions: Mapping[str, str]) -> dict[str, Any]:
     return {"Namespace": namespace, "MetricName": name, "Dimensions": by}
 
 
-def any_principal(actions: str = "*", *resources: str, **conditions: str) -> Grant:
+def any_principal(actions: str = "*", *resources: str, **conditions: str) -> Permission:
     """Return a grant to all principals, for VPC endpoints. Conditions are keys of `aws:`, each with its value."""
     when = {f"aws:{key}": (value,) for key, value in conditions.items()}
     return let(AnyPrincipal(), actions, *(resources or ("*",)), when=when)

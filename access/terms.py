@@ -1,11 +1,19 @@
 """Terms of the statement of intent, and the parts that several stacks share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from access.inventory import Statement
 from access.table import Expected
 from stacks.deployment.regions import dns_suffix, partition
+
+# Condition keys ------------------------------------------------------------------------------------------------------
+
+ARN_KEYS = {
+    *("aws:principalarn", "aws:sourcearn", "lambda:functionarn", "ecs:cluster", "iam:associatedresourcearn"),
+    *("ec2:subnet", "sagemaker:owneruserprofilearn"),
+}
+MULTIVALUED_KEYS = {"sagemaker:instancetypes", "sagemaker:vpcsubnets", "sagemaker:vpcsecuritygroupids"}
 
 # Names ---------------------------------------------------------------------------------------------------------------
 
@@ -90,57 +98,70 @@ Conditions = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Grant:
-    """An intended permission of a resource policy. Actions and resources are patterns, as in a policy."""
+class Permission:
+    """An intended permission of a role's own policies or, with a principal, of a resource's policy.
 
-    principal: Principal
+    Actions and resources are patterns, as in a policy.
+    """
+
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     conditions: Conditions = field(default_factory=dict)
     conditions_if_present: Conditions = field(default_factory=dict)
     """Conditions on keys that may be absent."""
+    principal: Principal | None = None
+
+    @property
+    def statement(self) -> Statement:
+        """The permission as a policy's statement."""
+        named, condition = _named(self.principal) if self.principal else ({}, {})
+        for key, values in self.conditions.items():
+            condition.setdefault(_operator(key, values), {})[key] = values
+            if key.lower() in MULTIVALUED_KEYS:
+                condition.setdefault("Null", {})[key] = ("false",)
+        for key, values in self.conditions_if_present.items():
+            operator = _operator(key, values)  # ForAllValues holds without a value
+            condition.setdefault(operator if ":" in operator else f"{operator}IfExists", {})[key] = values
+        return {"Effect": "Allow", **named, "Action": self.actions, "Resource": self.resources, "Condition": condition}
 
 
-@dataclass(frozen=True)
-class Denial:
-    """Requests that are denied: the action on the resources, under conditions, unless other conditions hold."""
+def _named(principal: Principal) -> tuple[dict[str, object], dict[str, dict[str, tuple[str, ...]]]]:
+    """Return a principal as the elements `Principal` and `Condition` of a statement."""
+    match principal:
+        case Account(account):
+            return {"Principal": {"AWS": account}}, {}
+        case Roles(account, arns):
+            return {"Principal": {"AWS": account}}, {"ArnLike": {"aws:PrincipalArn": arns}}
+        case NamedRole(arn):
+            return {"Principal": {"AWS": arn}}, {}
+        case AnyPrincipal():
+            return {"Principal": "*"}, {}
+        case Service(name, sources, owner):
+            source = {"ArnLike": {"aws:SourceArn": sources}} if sources else {}
+            return {"Principal": {"Service": name}}, source | (
+                {"StringEquals": {"aws:SourceAccount": (owner,)}} if owner else {}
+            )
 
-    action: str
-    resources: tuple[str, ...]
-    conditions: Conditions = field(default_factory=dict)
-    unless: Conditions = field(default_factory=dict)
+
+def _operator(key: str, values: tuple[str, ...]) -> str:
+    if key.lower() in MULTIVALUED_KEYS:
+        return "ForAllValues:StringEquals"
+    if key.lower() in ARN_KEYS:
+        return "ArnLike"
+    return "StringLike" if any(isinstance(value, Like) for value in values) else "StringEquals"
 
 
 @dataclass(frozen=True)
 class ResourceIntent:
     """The intended policy of a resource. It is independent of the callers' own policies."""
 
-    kind: str
-    arn: str
-    account: str
-    grants: tuple[Grant, ...] = ()
-    tls_actions: tuple[str, ...] = ()
-    """Actions that are denied without TLS, also to the owner's administrators."""
-    restrictions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-    """Action, context key, values: the action is denied to all principals unless the key has one of the values."""
-    denials: tuple["Denial", ...] = ()
-    """Requests that are denied to all principals."""
+    grants: tuple[Permission, ...] = ()
+    denials: tuple[Statement, ...] = ()
 
     @property
-    def owner_decides(self) -> bool:
-        """Whether policies of the owning account suffice. Keys, roles and VPC endpoints must allow each request."""
-        return self.kind not in ("key", "role", "endpoint")
-
-
-@dataclass(frozen=True)
-class Permission:
-    """An intended permission of a role's own policies."""
-
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    conditions: Conditions = field(default_factory=dict)
-    conditions_if_present: Conditions = field(default_factory=dict)
-    """Conditions on keys that may be absent."""
+    def statements(self) -> list[Statement]:
+        """The grants and denials as a policy's statements."""
+        return [*(grant.statement for grant in self.grants), *self.denials]
 
 
 def may(
@@ -150,15 +171,15 @@ def may(
     return Permission(tuple(actions.split()), resources, when or {}, if_present or {})
 
 
-def let(
-    principal: Principal,
-    actions: str,
-    *resources: str,
-    when: Conditions | None = None,
-    if_present: Conditions | None = None,
-) -> Grant:
-    """Return a grant, by default for the resource that has the policy. Spaces separate the actions."""
-    return Grant(principal, tuple(actions.split()), resources, when or {}, if_present or {})
+def let(principal: Principal, actions: str, *resources: str, **conditions: Conditions) -> Permission:
+    """Return a principal's permission, by default for the resource that has the policy. Conditions: see `may`."""
+    return replace(may(actions, *resources, **conditions), principal=principal)
+
+
+def deny(actions: str, *resources: str, **conditions: Mapping[str, object]) -> Statement:
+    """Return a statement that denies requests to all principals, also to the owner's administrators."""
+    denied = {"Action": actions.split(), "Resource": resources, "Condition": conditions}
+    return {"Effect": "Deny", "Principal": "*", **denied}
 
 
 @dataclass
@@ -173,13 +194,13 @@ class Intent:
     stated: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
     """Statements of the deployment file, by the role's ARN. They are a part of the role's permissions."""
 
-    def protect(self, resource: ResourceIntent) -> None:
+    def protect(self, arn: str, *grants: Permission, denials: Iterable[Statement] = ()) -> None:
         """Add a resource with a policy. A grant without resources is for the resource itself."""
-        assert resource.arn not in self.resource_policies, f"{resource.arn} is added twice"
-        grants = (replace(grant, resources=grant.resources or (resource.arn,)) for grant in resource.grants)
-        self.resource_policies[resource.arn] = replace(resource, grants=tuple(grants))
+        assert arn not in self.resource_policies, f"{arn} is added twice"
+        self.resource_policies[arn] = ResourceIntent((), tuple(denials))
+        self.extend(arn, *grants)
 
-    def extend(self, arn: str, *grants: Grant) -> None:
+    def extend(self, arn: str, *grants: Permission) -> None:
         """Add grants to a resource that is already protected, each once."""
         resource = self.resource_policies[arn]
         new = (replace(grant, resources=grant.resources or (arn,)) for grant in grants)
@@ -189,6 +210,10 @@ class Intent:
     def allow(self, role: str, *permissions: Permission) -> None:
         """Add permissions to a role."""
         self.role_permissions[role] += permissions
+
+    def role_statements(self, role: str) -> list[Statement]:
+        """Return the permissions of a role, with those of the deployment file, as statements of a policy."""
+        return [*(permission.statement for permission in self.role_permissions[role]), *self.stated.get(role, ())]
 
 
 S3_READ = "s3:GetObject* s3:GetBucket* s3:List*"

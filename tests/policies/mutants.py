@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from access.assembly import StackTemplate
-from access.template import Resources
-from tests.policies.cases import OTHER_ACCOUNT, Node, Stacks
+from access.inventory import Inventory, ResourcePolicy, Role, as_list
+from tests.policies.cases import OTHER_ACCOUNT, Node
 
 OTHER_ROOT = f"arn:aws:iam::{OTHER_ACCOUNT}:root"
 _INVERSE = {
@@ -16,48 +15,53 @@ _INVERSE = {
     "StringNotEquals": "StringEquals",
     "StringLike": "StringNotLike",
     "ArnEquals": "ArnNotEquals",
+    "ArnNotEquals": "ArnEquals",
     "ArnLike": "ArnNotLike",
 }
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A stack with a broken statement in one resource."""
+    """A resource or a role with a broken statement in a policy."""
 
     name: str
-    stack: StackTemplate
-    logical: str
-    properties: Node
+    sound: ResourcePolicy | Role
+    broken: ResourcePolicy | Role
 
-    def apply(self, stacks: Stacks) -> Stacks:
-        """Return the stacks with the broken one."""
-        resources = self.stack.template["Resources"]
-        resource = {**resources[self.logical], "Properties": self.properties}
-        template = {**self.stack.template, "Resources": {**resources, self.logical: resource}}
-        return tuple(replace(self.stack, template=template) if stack is self.stack else stack for stack in stacks)
+    @property
+    def inventory(self) -> Inventory:
+        """An inventory of nothing else."""
+        if isinstance(self.broken, Role):
+            return Inventory(roles={self.broken.arn: self.broken})
+        return Inventory(resource_policies={self.broken.arn: self.broken})
 
 
-def statement_mutants(stack: StackTemplate, seen: set[str]) -> Iterator[Mutant]:
-    """Yield mutants of each statement of a stack: each part dropped, inverted, widened, narrowed or misspelt.
+def statement_mutants(inventory: Inventory, seen: set[str]) -> Iterator[Mutant]:
+    """Yield mutants of each statement: each part dropped, inverted, widened, narrowed or misspelt.
 
-    `seen`: statements of other stacks, without names. Equal ones are omitted.
+    `seen`: statements of other deployments, without names. Equal ones are omitted.
     """
-    resources = Resources(stack)
-    for logical, resource in stack.template["Resources"].items():
-        properties = resources.resolve(resource.get("Properties", {}), logical)
-        for path in _statements(properties, ()):
-            text = f"{resource['Type']} {path} {_at(properties, path)}".replace(stack.name, "")
-            text = re.sub(r"[0-9]{12}|[0-9A-F]{8}|Users?-?[a-z]+|Build[a-z]+", "", text.replace(stack.region, ""))
+    for sound in (*inventory.resource_policies.values(), *inventory.roles.values()):
+        kind = "own" if isinstance(sound, Role) else sound.kind
+        stack = sound.where.partition("/")[0]
+        for index, statement in enumerate(sound.statements):
+            text = f"{kind} {statement}".replace(stack, "").replace(inventory.stacks[stack].stack.region, "")
+            text = re.sub(r"[0-9]{12}|[0-9A-F]{8}|Users?-?[a-z]+|Build[a-z]+", "", text)
             if text in seen:
                 continue
             seen.add(text)
-            for description, change in _changes(_at(properties, path), stack.account):
-                changed = copy.deepcopy(properties)
-                change(_at(changed, path))
-                assert changed != properties, description
-                yield Mutant(
-                    f"{stack.name}/{logical} {'.'.join(map(str, path))}: {description}", stack, logical, changed
+            for description, change in _changes(statement, sound.account):
+                changed = copy.deepcopy(statement)
+                change(changed)
+                assert changed != statement, description
+                statements = [*sound.statements]
+                statements[index] = changed
+                policy = {"Version": "2012-10-17", "Statement": statements}
+                broken = (
+                    replace(sound, policies=(policy,)) if isinstance(sound, Role) else replace(sound, policy=policy)
                 )
+                name = statement.get("Sid", " ".join(as_list(statement.get("Action"))))
+                yield Mutant(f"{sound.where} {kind} {name}: {description}", sound, broken)
 
 
 _Change = tuple[str, Callable[[Node], object]]
@@ -76,18 +80,18 @@ def _changes(statement: Node, account: str) -> Iterator[_Change]:
     if statement["Effect"] == "Allow" and statement.get("Resource", "*") != "*":
         yield "any resource", lambda s: s.update(Resource="*")
         yield "all other resources", lambda s: s.update(NotResource=s.pop("Resource"))
-        if (widened := [_widened(resource) for resource in _as_list(statement["Resource"])]) != _as_list(
+        if (widened := [_widened(resource) for resource in as_list(statement["Resource"])]) != as_list(
             statement["Resource"]
         ):
             yield "more below the resource", lambda s: s.update(Resource=widened)
-        yield "another resource", lambda s: s.update(Resource=[f"{r}2" for r in _as_list(s["Resource"])])
+        yield "another resource", lambda s: s.update(Resource=[f"{r}2" for r in as_list(s["Resource"])])
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:
-            yield from _condition_changes(operator, key, _as_list(keys[key]), statement["Effect"] == "Allow")
+            yield from _condition_changes(operator, key, as_list(keys[key]), statement["Effect"] == "Allow")
 
 
 def _action_changes(statement: Node) -> Iterator[_Change]:
-    actions = _as_list(statement["Action"])
+    actions = as_list(statement["Action"])
     service = actions[0].partition(":")[0]
     if statement["Effect"] == "Allow":
         if statement["Action"] not in ("*", f"{service}:*"):
@@ -110,7 +114,7 @@ def _principal_changes(statement: Node) -> Iterator[_Change]:
         if isinstance(statement["Principal"], dict):
             yield (
                 "another account too",
-                lambda s: s["Principal"].update(AWS=[*_as_list(s["Principal"].get("AWS", [])), OTHER_ROOT]),
+                lambda s: s["Principal"].update(AWS=[*as_list(s["Principal"].get("AWS", [])), OTHER_ROOT]),
             )
 
 
@@ -142,7 +146,7 @@ def _condition_changes(operator: str, key: str, values: list[str], allows: bool)
             f"more values of {key}",
             of(
                 lambda c: (
-                    c.setdefault(like, {}).update({key: [_widened(v) for v in _as_list(c[operator][key])]})
+                    c.setdefault(like, {}).update({key: [_widened(v) for v in as_list(c[operator][key])]})
                     or _drop(c, operator, key, like)
                 )
             ),
@@ -198,19 +202,7 @@ def _values(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
         yield from _values(value, (*path, key))
 
 
-def _statements(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    if isinstance(node, dict) and {"Effect", "Action"} <= set(node):
-        yield path
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        yield from _statements(value, (*path, key))
-
-
 def _at(node: Any, path: tuple[Any, ...]) -> Any:
     for step in path:
         node = node[step]
     return node
-
-
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -12,7 +12,7 @@ import z3  # type: ignore[import-untyped]
 from access import prover
 from access.inventory import Policy, ResourcePolicy, Role
 from access.prover import Counterexample
-from access.terms import ResourceIntent
+from access.terms import MULTIVALUED_KEYS
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,6 @@ def _node() -> str:
 # Requests ------------------------------------------------------------------------------------------------------------
 
 ALLOW_ALL: Policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-MULTIVALUED = ("sagemaker:InstanceTypes", "sagemaker:VpcSubnets", "sagemaker:VpcSecurityGroupIds")
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,8 @@ class Request:
 
 def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
     """Return whether the prover's formula of a policy is true for one request."""
-    asked = prover._Request(request.action)
-    if isinstance(policy, Role):
-        statements = prover._narrowed(prover._statements_of(policy), request.action)
-        formula = prover._decide(asked, statements, resource_policy=False)
-    else:
-        owner = ResourceIntent(policy.kind, policy.arn, policy.account)
-        statements = prover._narrowed(policy.policy["Statement"], request.action)
-        formula = prover._allowed_by_resource(asked, statements, owner)
+    asked = prover._Request(request.action, policy)
+    formula = prover._decide(asked, prover._narrowed(policy.statements, request.action))
     values = [(asked.kind, z3.IntVal(prover.PRINCIPAL if request.account else prover.SERVICE))]
     values += [*asked.resource.given(request.resource), *asked.account.given(request.account)]
     values += asked.name.given("" if request.account else request.principal)
@@ -163,7 +156,7 @@ def prover_allows(policy: ResourcePolicy | Role, request: Request) -> bool:
 
 def question(policy: ResourcePolicy | Role, request: Request) -> Question:
     """Return the question whose answer depends on this policy alone: the other side allows all."""
-    keys = {key: value.split() if key in MULTIVALUED else value for key, value in request.keys.items()}
+    keys = {key: value.split() if key.lower() in MULTIVALUED_KEYS else value for key, value in request.keys.items()}
     if isinstance(policy, Role):
         key_policy = {"Effect": "Allow", "Principal": {"AWS": policy.account}, "Action": "kms:*", "Resource": "*"}
         resource: Policy = {"Version": "2012-10-17", "Statement": [key_policy]}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from access.findings import Case, findings
 from access.inventory import Role
-from access.prover import prove_role
+from access.prover import prove
 from access.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Permission, Service
 from stacks.deployment import Deployment, load, parse_messaging
 from stacks.deployment.regions import FARGATE_ZONES, is_opt_in, partition
@@ -184,8 +184,8 @@ def test_cross_account_grants_are_the_contract(in_organization: Case) -> None:
     """The statement of intent has no other grant to a principal of another account."""
     grants = [
         (resource.kind, grant.actions)
-        for resource in in_organization.intent.resource_policies.values()
-        for grant in resource.grants
+        for arn, resource in in_organization.inventory.resource_policies.items()
+        for grant in in_organization.intent.resource_policies[arn].grants
         if getattr(grant.principal, "account", getattr(grant.principal, "id", None)) not in (resource.account, None)
     ]
     assert Counter(grants) == {
@@ -200,8 +200,8 @@ def test_cross_account_grants_are_the_contract(in_organization: Case) -> None:
 
 def test_services_have_a_source_condition(variant: Case) -> None:
     """Protection against confused deputies. Lambda and S3 cannot have a source condition."""
-    for resource in variant.intent.resource_policies.values():
-        for grant in resource.grants:
+    for arn, resource in variant.inventory.resource_policies.items():
+        for grant in variant.intent.resource_policies[arn].grants:
             if isinstance(grant.principal, Service) and not (grant.principal.sources or grant.principal.account):
                 if resource.kind == "key":  # CloudWatch Logs: the log group in the context has the account
                     assert set(grant.conditions) == {"kms:EncryptionContext:aws:logs:arn"}
@@ -215,11 +215,12 @@ RESEARCH = ("research", "research-images")
 
 @pytest.mark.parametrize("name", RESEARCH)
 def test_research_allows_own_account_only(name: str) -> None:
+    case = example_case(name)
     principals = [
         grant.principal
-        for resource in example_case(name).intent.resource_policies.values()
+        for arn, resource in case.inventory.resource_policies.items()
         if resource.kind != "endpoint"
-        for grant in resource.grants
+        for grant in case.intent.resource_policies[arn].grants
     ]
     assert {type(principal) for principal in principals} <= {Account, NamedRole, Service}
     assert {principal.id for principal in principals if isinstance(principal, Account)} == {"555555555555"}
@@ -275,4 +276,5 @@ def test_boundary_allows_permissions_of_roles() -> None:
         ),
         {"iam:PassedToService": ("sagemaker.amazonaws.com",)},
     )
-    assert not list(prove_role(Role(arn, "555555555555", arn, (policy,)), (Permission(services, ("*",)), passed)))
+    role, intended = Role(arn, "555555555555", arn, (policy,)), (Permission(services, ("*",)), passed)
+    assert not list(prove(role, [permission.statement for permission in intended]))

@@ -85,9 +85,9 @@ def compare(policies: Iterable[ResourcePolicy | Role], simulator: Simulator) -> 
     """Return the number of requests that both engines decide, and the requests that they decide differently."""
     decided, different = 0, []
     for policy in policies:
-        documents = policy.policies if isinstance(policy, Role) else (policy.policy,)
-        statements = [statement for document in documents for statement in document["Statement"]]
-        asked = {request for statement in statements for request in requests(statement, policy.arn, policy.account)}
+        asked = {
+            request for statement in policy.statements for request in requests(statement, policy.arn, policy.account)
+        }
         if isinstance(policy, Role):
             asked = {replace(request, principal=policy.arn) for request in asked}
         own = {request for request in asked if _is_about(policy, request.resource)}
