@@ -7,6 +7,7 @@ from access.template import Resources
 
 Policy = dict[str, Any]
 Statement = dict[str, Any]
+ALL_EXCEPT = "all principals except"
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,6 @@ class Inventory:
     documents: int = 0
     """The number of policy documents that were read. A Lambda permission counts as one."""
 
-    @property
-    def policies(self) -> list[ResourcePolicy | Role]:
-        """The resources with a policy, and the roles with their own policies."""
-        return [*self.resource_policies.values(), *self.roles.values()]
-
 
 def as_list(value: Any) -> list[Any]:
     """Return the values of a policy's element, which is one value or several. None has no value."""
@@ -80,6 +76,8 @@ def as_list(value: Any) -> list[Any]:
 
 def principals(statement: Statement) -> list[tuple[str, str]]:
     """Return the kinds and names of a statement's principals, such as `AWS` and an ARN."""
-    named = statement.get("Principal", "NotPrincipal" if "NotPrincipal" in statement else None)
+    if "NotPrincipal" in statement:
+        return [("AWS", f"{ALL_EXCEPT} {statement['NotPrincipal']}")]
+    named = statement.get("Principal")
     by_kind = named if isinstance(named, dict) else {"AWS": named}
     return [(kind, str(value)) for kind, values in by_kind.items() for value in as_list(values)]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-from access.inventory import Inventory, ResourcePolicy, Role, Statement
+from access.actions import regex
+from access.inventory import ALL_EXCEPT, Inventory, ResourcePolicy, Role, Statement, as_list, principals
 
 _INTRODUCTION = """\
 # Access matrix of {source}
@@ -50,7 +51,6 @@ _ROLES = """\
 
 The policies of each role, and the principals that assume it. **Bold** resources are in another account.
 """
-_ALL_EXCEPT = "all principals except"
 _OTHERS = "| all other principals, and anonymous requests |"
 
 
@@ -124,8 +124,7 @@ def render_resource(inventory: Inventory, name: str) -> str:
             "the role's own policy",
         )
         for role in inventory.roles.values()
-        for policy in role.policies
-        for statement in policy["Statement"]
+        for statement in role.statements
         if any(_is_about(statement, arn) for arn in arns)
     ]
     found = _codes(arns) or "no resource"
@@ -135,15 +134,14 @@ def render_resource(inventory: Inventory, name: str) -> str:
 
 
 def _is_about(statement: Statement, arn: str) -> bool:
-    services = {action.partition(":")[0] for action in _list(statement.get("Action", "*"))}
-    resources = _list(statement.get("Resource", "*"))
+    services = {action.partition(":")[0] for action in as_list(statement.get("Action", "*"))}
+    resources = as_list(statement.get("Resource", "*"))
     return bool(services & {"*", arn.split(":")[2]}) and any(_covers(pattern, arn) for pattern in resources)
 
 
 def _covers(pattern: str, arn: str) -> bool:
     """Return whether a pattern of a statement matches a resource, or something below it."""
-    below = pattern.startswith((f"{arn}/", f"{arn}:"))
-    return below or bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), arn))
+    return pattern.startswith((f"{arn}/", f"{arn}:")) or bool(regex(pattern).fullmatch(arn))
 
 
 _OBJECT_ACTIONS = {"reads": "s3:GetObject", "writes": "s3:PutObject", "deletes": "s3:DeleteObject"}
@@ -151,18 +149,17 @@ _OBJECT_ACTIONS = {"reads": "s3:GetObject", "writes": "s3:PutObject", "deletes":
 
 def _object_access(inventory: Inventory) -> Iterator[tuple[str, ...]]:
     """Yield the roles with access to objects of each bucket, with the keys that they read, write and delete."""
-    buckets = (resource for resource in inventory.resource_policies.values() if resource.kind == "bucket")
-    for bucket in buckets:
+    for bucket in (resource for resource in inventory.resource_policies.values() if resource.kind == "bucket"):
         for role in inventory.roles.values():
             keys: dict[str, list[str]] = {column: [] for column in _OBJECT_ACTIONS}
-            for statement in (s for policy in role.policies for s in policy["Statement"] if s["Effect"] == "Allow"):
+            for statement in (statement for statement in role.statements if statement["Effect"] == "Allow"):
                 objects = [
                     _within(value, bucket.arn)
                     for value in _values(statement, "Resource")
                     if value == "*" or value.startswith(f"{bucket.arn}/")
                 ]
                 for column, action in _OBJECT_ACTIONS.items():
-                    if any(_covers(pattern, action) for pattern in _list(statement.get("Action"))):
+                    if any(_covers(pattern, action) for pattern in as_list(statement.get("Action"))):
                         keys[column] += objects
             if any(keys.values()):
                 name = f"`{role.name}` of {role.account}"
@@ -208,9 +205,9 @@ _KINDS = ("bucket", "key", "topic", "bus", "queue", "function", "repository", "e
 
 def _grants(inventory: Inventory) -> Iterator[_Grant]:
     for resource in inventory.resource_policies.values():
-        for statement in resource.policy["Statement"]:
+        for statement in resource.statements:
             if statement["Effect"] == "Allow":
-                for kind, principal in _principals(statement):
+                for kind, principal in principals(statement):
                     yield _grant(resource, statement, kind, principal)
 
 
@@ -218,10 +215,10 @@ def _grant(resource: ResourcePolicy, statement: Statement, kind: str, principal:
     conditions = {operator: dict(keys) for operator, keys in statement.get("Condition", {}).items()}
     account = (re.findall(r"[0-9]{12}", principal) or ["*"])[0] if kind == "AWS" else None
     roles = conditions.get("ArnEquals", {}).pop("aws:PrincipalArn", None)
-    if kind != "AWS" or principal.startswith(_ALL_EXCEPT):
+    if kind != "AWS" or principal.startswith(ALL_EXCEPT):
         text = f"`{principal}`"
     elif roles:
-        text = " and ".join(f"role `{_last(arn)}`" for arn in _list(roles)) + f" of {account}"
+        text = " and ".join(f"role `{_last(arn)}`" for arn in as_list(roles)) + f" of {account}"
     elif ":role/" in principal:
         text = f"role `{_last(principal)}` of {account}"
     else:
@@ -239,17 +236,9 @@ def _grant(resource: ResourcePolicy, statement: Statement, kind: str, principal:
 
 def _values(statement: Statement, element: str) -> list[str]:
     """Return the values of `Action` or `Resource`, and those of `NotAction` or `NotResource`."""
-    return _list(statement.get(element)) + [f"all except {value}" for value in _list(statement.get(f"Not{element}"))]
-
-
-def _principals(statement: Statement) -> Iterator[tuple[str, str]]:
-    if "NotPrincipal" in statement:
-        yield "AWS", f"{_ALL_EXCEPT} {statement['NotPrincipal']}"
-        return
-    principal = statement["Principal"]
-    for kind, values in (principal if isinstance(principal, dict) else {"AWS": principal}).items():
-        for value in _list(values):
-            yield kind, value
+    return as_list(statement.get(element)) + [
+        f"all except {value}" for value in as_list(statement.get(f"Not{element}"))
+    ]
 
 
 def _cross_account(grants: list[_Grant]) -> str:
@@ -293,21 +282,21 @@ def _resources(grants: list[_Grant]) -> Iterator[str]:
 
 def _denials(inventory: Inventory) -> Iterator[tuple[str, ...]]:
     for resource in inventory.resource_policies.values():
-        for statement in resource.policy["Statement"]:
+        for statement in resource.statements:
             if statement["Effect"] == "Deny":
                 yield (
                     _codes(value.rpartition(":")[2] for value in _values(statement, "Resource")),
                     _codes(_values(statement, "Action")),
                     _conditions(statement.get("Condition", {})),
-                    ", ".join("all principals" if name == "*" else name for _, name in _principals(statement)),
+                    ", ".join("all principals" if name == "*" else name for _, name in principals(statement)),
                 )
 
 
 def _role(role: Role, inventory: Inventory) -> str:
     trusted = [
         f"{principal if kind != 'AWS' else _account(principal)}{_trust_conditions(statement)}"
-        for statement in inventory.resource_policies[role.arn].policy["Statement"]
-        for kind, principal in _principals(statement)
+        for statement in inventory.resource_policies[role.arn].statements
+        for kind, principal in principals(statement)
     ]
     boundary = f" Its permissions boundary is `{_last(role.boundary)}`." if role.boundary else ""
     rows = [
@@ -316,8 +305,7 @@ def _role(role: Role, inventory: Inventory) -> str:
             "<br>".join(_target(value, role.account, inventory) for value in _values(statement, "Resource")),
             _conditions(statement.get("Condition", {})),
         )
-        for policy in role.policies
-        for statement in policy["Statement"]
+        for statement in role.statements
     ]
     heading = f"### Role `{role.name}` of {role.account}\n\nAssumed by {', '.join(trusted)}.{boundary}\n"
     return f"{heading}\n{_table(('actions', 'resources', 'conditions'), rows)}"
@@ -354,9 +342,9 @@ def _conditions(conditions: Mapping[str, Mapping[str, object]]) -> str:
     for operator, keys in conditions.items():
         for key, values in keys.items():
             if operator == "Null":
-                texts.append(f"`{key}` is {'absent' if _list(values) == ['true'] else 'present'}")
+                texts.append(f"`{key}` is {'absent' if as_list(values) == ['true'] else 'present'}")
             else:
-                texts.append(f"`{key}` {_OPERATORS.get(operator, operator)} {_codes(_list(values))}")
+                texts.append(f"`{key}` {_OPERATORS.get(operator, operator)} {_codes(as_list(values))}")
     return "<br>".join(texts)
 
 
@@ -377,7 +365,3 @@ def _within(resource: str, arn: str) -> str:
 
 def _last(arn: str) -> str:
     return re.split(r"[:/]", arn)[-1] if not arn.endswith("*") else arn
-
-
-def _list(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)] if value else []

