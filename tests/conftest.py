@@ -6,8 +6,12 @@ CDK's own validation of templates takes most of a process's first synth, and one
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from local import environment
 
@@ -16,6 +20,12 @@ os.environ["CDK_VALIDATION"] = "false"
 
 from local.accounts import Accounts  # noqa: E402
 from local.emulator import Emulator  # noqa: E402
+
+_ORDER = (
+    *("system/test_example", "system", "research/system", "policies", "access", "stacks", "cli/check", "applications"),
+    *("", "lambdas", "faults", "local"),
+)
+"""Files, by the start of their path. The first of these folders synthesize, the last use the shared emulator."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,11 +62,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest files first: a worker that came to them last would end with them alone."""
-    items.sort(key=lambda item: "system" not in item.path.parts)
+    """Sort tests by `_ORDER`. The first worker takes files from the start, the others from the end."""
+    root = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(root).as_posix()
+        return next((n for n, start in enumerate(_ORDER) if start and path.startswith(start)), _ORDER.index(""))
+
+    items.sort(key=place)
     if config.getoption("--world") == "aws":
         config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("aws")])
         items[:] = [item for item in items if item.get_closest_marker("aws")]
+
+
+class _FromBothEnds(LoadFileScheduling):
+    """One worker synthesizes, the other starts the shared emulator, until they meet."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if node.gateway.id != "gw0":
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return _FromBothEnds(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,21 @@
-"""The example deployment, with a landing bucket, and the command as a user runs it."""
+"""The example deployment with a landing bucket, the demo's run of it, and the command as a user runs it."""
 
+import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Self
 
+import pytest
+
+import cli.demo
 from local.accounts import credentials
 from local.emulator import Emulator
+from local.world import World
+from stacks.deployment import Names, Place, load_messaging
+from tests.local.support import Account
 from tests.templates import ROOT
 
 _REGION = 'region = "us-west-2"\n'
@@ -17,6 +26,35 @@ EXAMPLE_WITH_LANDING = (
     .replace("67_108_864", "16_777_216")
     .replace('"../', f'"{ROOT}/')
 )
+PAYLOAD_BYTES = 11 * 2**20
+"""Three parts of a multipart upload."""
+
+
+class Demo:
+    """A run of the demo: its exit code, its report, and its world, which outlives the run."""
+
+    def __init__(self, folder: Path) -> None:
+        worlds: list[World] = []
+
+        class LastingWorld(World):
+            def __enter__(self) -> Self:
+                worlds.append(self)
+                return self
+
+            def __exit__(self, *_: object) -> None: ...
+
+        self.file, self.payload, report = (folder / name for name in ("example.toml", "payload", "report.json"))
+        self.file.write_text(EXAMPLE_WITH_LANDING)
+        self.payload.write_bytes(random.Random(0).randbytes(PAYLOAD_BYTES))
+        self.names = Names(load_messaging(self.file))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cli.demo.World", LastingWorld)
+            self.exit_code = cli.demo.run(self.file, file=self.payload, report=report)
+        (self.world,) = worlds
+        self.report: dict[str, Any] = json.loads(report.read_text())
+
+    def account(self, place: Place) -> Account:
+        return Account(self.world.accounts, place.account, place.region)
 
 
 def coatcheck(

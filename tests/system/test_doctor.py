@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from cli.main import main
 from local.world import World
 from stacks.deployment import load_messaging
 from tests.local.support import eventually
-from tests.templates import ROOT, assembly, synthesize
+from tests.system.support import EXAMPLE_WITH_LANDING, Demo
+from tests.templates import synthesize
 
 pytestmark = pytest.mark.system
 
-EXAMPLE = ROOT / "deployments" / "example.toml"
 PUBLISHER, ORDERS, BILLING, SHOP = (digit * 12 for digit in "1234")
 BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
 TOPIC = f"arn:aws:sns:us-east-1:{PUBLISHER}:coatcheck-messages"
@@ -28,11 +27,9 @@ LIMITED = "cloudformation:*"
 """What the profile `limited` may do."""
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = assembly(load_messaging(EXAMPLE), tmp_path_factory.mktemp("assembly"))
-    with World.start(folder, publisher=PUBLISHER, progress=lambda *_: None) as running:
-        yield running
+@pytest.fixture
+def world(demo: Demo) -> World:
+    return demo.world
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def profiles(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def doctor(
     capfd: pytest.CaptureFixture[str],
     *names: str,
-    file: Path = EXAMPLE,
+    file: Path,
 ) -> tuple[int, dict[str, Any], list[str]]:
     """Return the exit code, the sections by title, and the problems."""
     options = [option for name in names for option in ("--profile", name)]
@@ -71,8 +68,8 @@ def doctor(
 ALL = ("publisher", f"{ORDERS}=orders", "billing", "shop")
 
 
-def test_intact_deployment_has_no_problem(world: World, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
-    code, sections, problems = doctor(capfd, *ALL)
+def test_intact_deployment_has_no_problem(demo: Demo, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
+    code, sections, problems = doctor(capfd, *ALL, file=demo.file)
     assert code == 0, problems
     assert sections["Accounts"]["summary"] == "credentials for 4 of 4"
     assert {status for status, _ in sections["Stacks"]["facts"]} == {"CREATE_COMPLETE"}
@@ -84,16 +81,16 @@ def test_intact_deployment_has_no_problem(world: World, profiles: None, capfd: p
     assert {sections[title]["level"] for title in ("Quotas", "Analyzer")} == {"not asked"}
 
 
-def test_one_account_is_looked_at_alone(world: World, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
-    _, sections, problems = doctor(capfd, "billing")
+def test_one_account_is_looked_at_alone(demo: Demo, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
+    _, sections, problems = doctor(capfd, "billing", file=demo.file)
     assert not problems
     texts = [finding["text"] for finding in sections["Accounts"]["findings"]]
     assert f"{SHOP}: no credentials, so coatcheck-shop-sender was not looked at. Give --profile {SHOP}=NAME." in texts
     assert sections["Stacks"]["facts"] == [["CREATE_COMPLETE", f"coatcheck-billing (coatcheck {version('coatcheck')})"]]
 
 
-def test_missing_permissions_are_named(world: World, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
-    iam = world.accounts.client("iam", account=PUBLISHER, region="us-east-1")
+def test_missing_permissions_are_named(demo: Demo, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
+    iam = demo.world.accounts.client("iam", account=PUBLISHER, region="us-east-1")
     principal = {"AWS": f"arn:aws:iam::{PUBLISHER}:root"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": [LIMITED, "sns:GetTopicAttributes"], "Resource": "*"}
@@ -101,7 +98,7 @@ def test_missing_permissions_are_named(world: World, profiles: None, capfd: pyte
     iam.create_role(RoleName="limited", AssumeRolePolicyDocument=json.dumps({**language, "Statement": [trust]}))
     policy = json.dumps({**language, "Statement": [allowed]})
     iam.put_role_policy(RoleName="limited", PolicyName="limited", PolicyDocument=policy)
-    _, sections, problems = doctor(capfd, "limited")
+    _, sections, problems = doctor(capfd, "limited", file=demo.file)
     assert not problems
     refused = [finding["text"].partition(" ")[0] for finding in sections["Requests"]["findings"]]
     for permission in ("s3:GetBucketPolicy", "kms:GetKeyPolicy", "sqs:GetQueueAttributes", "iam:GetRole"):
@@ -111,11 +108,11 @@ def test_missing_permissions_are_named(world: World, profiles: None, capfd: pyte
 
 
 def test_everything_broken_by_hand_is_reported(
-    world: World, profiles: None, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    demo: Demo, profiles: None, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    break_stacks(world)
+    break_stacks(demo.world)
     file = tmp_path / "prod.toml"
-    file.write_text(EXAMPLE.read_text().replace('"../', f'"{ROOT}/') + AUDIT)
+    file.write_text(EXAMPLE_WITH_LANDING + AUDIT)
     code, sections, problems = doctor(capfd, *ALL, file=file)
     assert code == 1
     for expected in (

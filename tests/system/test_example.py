@@ -4,63 +4,24 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import boto3
 import pytest
 
-import cli.demo
 from claim_check import Entry, Publisher
 from cli.main import main
 from local import accounts
 from local.accounts import credentials
-from local.world import World
-from stacks.deployment import Names, Place, load_messaging
 from tests.local.support import Account, eventually
-from tests.system.support import EXAMPLE_WITH_LANDING, coatcheck
+from tests.system.support import PAYLOAD_BYTES, Demo, coatcheck
 
 MEMORY_MB = 160
-PAYLOAD_BYTES = 11 * 2**20
-"""Three parts of a multipart upload."""
 
 pytestmark = pytest.mark.system
-
-
-class Demo:
-    """A run of the demo: its exit code, its report, and its world, which outlives the run."""
-
-    def __init__(self, folder: Path) -> None:
-        worlds: list[World] = []
-
-        class LastingWorld(World):
-            def __enter__(self) -> Self:
-                worlds.append(self)
-                return self
-
-            def __exit__(self, *_: object) -> None: ...
-
-        self.file, self.payload, report = (folder / name for name in ("example.toml", "payload", "report.json"))
-        self.file.write_text(EXAMPLE_WITH_LANDING)
-        self.payload.write_bytes(random.Random(0).randbytes(PAYLOAD_BYTES))
-        self.names = Names(load_messaging(self.file))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("cli.demo.World", LastingWorld)
-            self.exit_code = cli.demo.run(self.file, file=self.payload, report=report)
-        (self.world,) = worlds
-        self.report: dict[str, Any] = json.loads(report.read_text())
-
-    def account(self, place: Place) -> Account:
-        return Account(self.world.accounts, place.account, place.region)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("demo"))
-    yield demo
-    demo.world.stop()
 
 
 @pytest.fixture
