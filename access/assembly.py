@@ -106,43 +106,88 @@ def read(assembly: Path) -> tuple[StackTemplate, ...]:
     """Return the stacks of a cloud assembly, such as `cdk.out`.
 
     Raises:
-        AssemblyError: a stack has no account or no Region, or an artifact has a type that is not read, such as a stage.
+        AssemblyError: a stack has no account or no Region, an artifact has a type that is not read, such as a stage, or
+            the CDK CLI would deploy something else than the templates: another file, with another role, or elsewhere.
     """
+    manifest = _json(assembly, "manifest.json")
+    artifacts: dict[str, Mapping[str, Any]] = manifest["artifacts"]
+    for identifier, artifact in artifacts.items():
+        if artifact["type"] not in ("aws:cloudformation:stack", "cdk:asset-manifest", *_NOT_DEPLOYED):
+            raise AssemblyError(f"Artifact {identifier} has the type {artifact['type']!r}, which is not read.")
+    stacks = {id: artifact for id, artifact in artifacts.items() if artifact["type"] == "aws:cloudformation:stack"}
+    manifests = {f"{id}.assets" for id in stacks}
+    for identifier, artifact in artifacts.items():
+        if artifact["type"] == "cdk:asset-manifest" and identifier not in manifests:
+            raise AssemblyError(f"Artifact {identifier} is of no stack.")
+    return tuple(_stack(assembly, id, artifact, artifacts.get(f"{id}.assets")) for id, artifact in stacks.items())
+
+
+def _json(assembly: Path, file: str) -> Any:
     try:
-        manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+        return json.loads((assembly / file).read_text(encoding="utf-8"), object_pairs_hook=unique)
     except (OSError, ValueError) as error:
-        raise AssemblyError(f"{assembly} is not a cloud assembly: {error}") from None
-    stacks: dict[str, Mapping[str, Any]] = {}
-    assets: dict[str, Mapping[str, Asset]] = {}
-    for identifier, artifact in manifest["artifacts"].items():
-        match artifact["type"]:
-            case "aws:cloudformation:stack":
-                stacks[identifier] = artifact
-            case "cdk:asset-manifest":
-                assets[identifier] = _assets(assembly, identifier, artifact["properties"]["file"])
-            case kind if kind not in _NOT_DEPLOYED:
-                raise AssemblyError(f"Artifact {identifier} has the type {kind!r}, which is not read.")
-    return tuple(
-        _stack(assembly, identifier, artifact, assets.get(f"{identifier}.assets", {}))
-        for identifier, artifact in stacks.items()
-    )
+        raise AssemblyError(f"{assembly} is not a cloud assembly: {file}: {error}") from None
 
 
-def _assets(assembly: Path, identifier: str, file: str) -> dict[str, Asset]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object.
+
+    Raises:
+        ValueError: a key is repeated. Readers of JSON differ in which value they take.
+    """
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key is repeated")
+    return dict(pairs)
+
+
+def _assets(assembly: Path, manifest: Mapping[str, Any], deployer: "_Deployer") -> dict[str, Asset]:
     """Return the assets of an asset manifest, by key in CDK's bucket."""
-    content = json.loads((assembly / file).read_text(encoding="utf-8"))
+    name = manifest["properties"]["file"]
+    content = _json(assembly, name)
     if content.get("dockerImages"):
-        raise AssemblyError(f"Artifact {identifier} has container images, which are not read.")
+        raise AssemblyError(f"{name} has container images, which are not read.")
     assets: dict[str, Asset] = {}
     for asset in content["files"].values():
-        source = assembly / asset["source"].get("path", "")
+        path = asset["source"].get("path", "..")
+        source = (assembly / path).resolve()
+        if set(asset["source"]) - {"path", "packaging"} or not source.is_relative_to(assembly.resolve()):
+            raise AssemblyError(f"{name}: an asset has the source {asset['source']}, not a file of the assembly.")
         digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
         construct = re.sub(r"[^A-Za-z0-9]", "", asset.get("displayName", ""))
-        assets |= {place["objectKey"]: Asset(construct, digest) for place in asset["destinations"].values()}
+        for place in asset["destinations"].values():
+            deployer.check(f"{name}: {path}", place, objectKey=place.get("objectKey"))
+            assets[place["objectKey"]] = Asset(construct, digest)
     return assets
 
 
-def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any], assets: Mapping[str, Asset]) -> StackTemplate:
+@dataclass(frozen=True)
+class _Deployer:
+    """Where and as whom the CDK CLI deploys a stack and its assets."""
+
+    account: str
+    region: str
+    qualifier: str
+
+    def check(self, where: str, properties: Mapping[str, Any], **own: Any) -> None:
+        """Raise an AssemblyError if a property is unknown, or leads elsewhere than to CDK's bucket and roles."""
+        role = f"arn:${{AWS::Partition}}:iam::{self.account}:role/cdk-{self.qualifier}"
+        place = f"{self.account}-{self.region}"
+        roles = {"deploy": f"{role}-deploy-role-{place}", "publish": f"{role}-file-publishing-role-{place}"}
+        known = {
+            "assumeRoleArn": roles["publish" if "objectKey" in own else "deploy"],
+            "cloudFormationExecutionRoleArn": f"{role}-cfn-exec-role-{place}",
+            "bucketName": f"cdk-{self.qualifier}-assets-{place}",
+            "region": self.region,
+            **own,
+        }
+        for name, value in properties.items():
+            if name not in known or known[name] not in (None, value):
+                raise AssemblyError(f"{where}: {name} is {value!r}, which is not of this deployment.")
+
+
+def _stack(
+    assembly: Path, identifier: str, artifact: Mapping[str, Any], manifest: Mapping[str, Any] | None
+) -> StackTemplate:
     account, _, region = artifact["environment"].removeprefix("aws://").partition("/")
     if not account.isdigit() or region.startswith("unknown"):
         raise AssemblyError(
@@ -150,12 +195,27 @@ def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any], assets:
         )
     properties = artifact["properties"]
     parameter = properties.get("bootstrapStackVersionSsmParameter")
+    deployer = _Deployer(account, region, parameter.split("/")[2] if parameter else "")
+    assets = _assets(assembly, manifest, deployer) if manifest else {}
+    file = properties["templateFile"]
+    template = _json(assembly, file)
+    # The CDK CLI uploads no file whose key is already in the bucket, so that the key must be this file's digest.
+    digest = hashlib.sha256((assembly / file).read_bytes()).hexdigest()
+    url = f"s3://cdk-{deployer.qualifier}-assets-{account}-{region}/{digest}.json"
+    uploaded = assets.get(f"{digest}.json")
+    if properties.get("stackTemplateAssetObjectUrl", url) != url or (
+        assets and (not uploaded or uploaded.sha256 != digest)
+    ):
+        raise AssemblyError(f"Stack {identifier}: the CDK CLI would not deploy {file}, but another template.")
+    free = ("templateFile", "stackName", "terminationProtection", "validateOnSynth", "lookupRole", "tags")
+    free += ("requiresBootstrapStackVersion", "bootstrapStackVersionSsmParameter", "additionalDependencies")
+    deployer.check(f"Stack {identifier}", properties, stackTemplateAssetObjectUrl=url, **dict.fromkeys(free))
     return StackTemplate(
         id=identifier,
         name=properties.get("stackName", identifier),
         account=account,
         region=region,
-        template=json.loads((assembly / properties["templateFile"]).read_text(encoding="utf-8")),
+        template=template,
         assets=assets,
         warnings=_warnings(assembly, artifact),
         bootstrap=(parameter, properties["requiresBootstrapStackVersion"]) if parameter else None,
@@ -164,6 +224,6 @@ def _stack(assembly: Path, identifier: str, artifact: Mapping[str, Any], assets:
 
 def _warnings(assembly: Path, artifact: Mapping[str, Any]) -> tuple[str, ...]:
     file = artifact.get("additionalMetadataFile")
-    metadata = json.loads((assembly / file).read_text(encoding="utf-8")) if file else artifact.get("metadata", {})
+    metadata = _json(assembly, file) if file else artifact.get("metadata", {})
     entries = [entry for found in metadata.values() for entry in found]
     return tuple(dict.fromkeys(str(entry["data"]) for entry in entries if entry["type"] == "aws:cdk:warning"))

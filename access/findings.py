@@ -13,7 +13,7 @@ from access.assembly import StackTemplate
 from access.intent import build_intent
 from access.inventory import Inventory, Policy, Statement, as_list, principals
 from access.policies import read_inventory
-from access.table import property_findings
+from access.table import differences, property_findings
 from access.terms import Intent
 from stacks.deployment import Deployment, ResearchDeployment
 
@@ -51,6 +51,7 @@ def findings(case: Case, *, prove: bool = True) -> Iterator[str]:
     """Yield the differences between a deployment's templates and its intent, and what is not proved."""
     yield from unmatched(case)
     yield from property_findings(case.inventory, case.intent.resources)
+    yield from unintended_outputs(case)
     yield from unintended_principals(case)
     yield from unintended_grants(case)
     yield from unnamed_sessions(case)
@@ -66,6 +67,13 @@ def unmatched(case: Case) -> Iterator[str]:
     ):
         yield from (f"{arn} is only in the templates" for arn in sorted(templates - intent))
         yield from (f"{arn} is only in the intent" for arn in sorted(intent - templates))
+
+
+def unintended_outputs(case: Case) -> Iterator[str]:
+    """Yield the outputs of stacks that differ from the intent."""
+    for name, stack in case.inventory.stacks.items():
+        for problem in differences(case.intent.outputs.get(name, {}), stack.outputs, "output"):
+            yield f"{name}: {problem}"
 
 
 def unintended_principals(case: Case) -> Iterator[str]:

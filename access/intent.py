@@ -201,7 +201,9 @@ class _Messaging:
         # Without s3:DeleteObjectVersion: the library deletes a payload that SNS rejected, but a published payload can
         # be restored.
         library = (*publish, may("s3:DeleteObject", payloads), may(S3_WRITE, outbox))
-        stack.role("PublisherRole", Account(stack.account), *library, name=names.role.name)
+        role = stack.role("PublisherRole", Account(stack.account), *library, name=names.role.name)
+        stack.output(EventBusArn=names.event_bus.arn, PayloadBucketName=bucket.name)
+        stack.output(TopicArn=self._topic.arn, PublisherRoleArn=role)
         if names.replicas:
             stack.role("ReplicationRole", Service("s3.amazonaws.com"), *self._replicate(key))
         self._add_publisher_alarms(stack)
@@ -376,7 +378,7 @@ class _Messaging:
     def _add_sender(self, sender: SenderConfig) -> None:
         names = self._names.senders[sender.name]
         stack = self._stack(names.stack, names.place)
-        stack.role(
+        role = stack.role(
             "Role",
             Account(sender.account),
             may("events:PutEvents", self._publisher.event_bus.arn),
@@ -388,6 +390,8 @@ class _Messaging:
         reporter = Roles(self._publisher.place.account, (self._publisher.publish_role.arn,))
         stack.event_bus(names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
         stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy")
+        stack.output(SenderRoleArn=role, EventBusArn=self._publisher.event_bus.arn, ReportBusArn=names.event_bus.arn)
+        stack.output(OutboxUri=f"s3://{self._bucket.bucket.name}/{names.outbox}")
 
     # A subscriber's account ------------------------------------------------------------------------------------------
 
@@ -429,6 +433,7 @@ class _Messaging:
         stack = self._add_subscription(subscriber, self._region)
         own = may(SQS_CONSUME, self._of(subscriber).undelivered_queue.arn)
         self._add_reader(stack, subscriber, own, *stack.own_key("kms:Decrypt"))
+        stack.output(TopicArn=self._topic.arn, UndeliveredQueueUrl=stack.ref("SubscriptionUndeliveredQueue"))
 
     def _add_reader(
         self, stack: StackIntent, subscriber: HttpsSubscriberConfig | SqsSubscriberConfig, *own: Permission
@@ -436,7 +441,8 @@ class _Messaging:
         """Add the role of the subscriber's own service."""
         home, names = subscriber.account, self._of(subscriber)
         principals = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
-        stack.role("Reader", principals, *self._read(subscriber), *own, name=names.reader_role.name)
+        role = stack.role("Reader", principals, *self._read(subscriber), *own, name=names.reader_role.name)
+        stack.output(ReaderRoleArn=role, TrustedStores=_stores(names.trusted_stores))
 
     def _add_consumer(self, subscriber: FunctionSubscriberConfig) -> None:
         names = self._of(subscriber)
@@ -472,6 +478,7 @@ class _Messaging:
             self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), *send)
             received = ("AWS/SQS NumberOfMessagesReceived", "Sum", {"QueueName": names.queue.name})
             self._waiting_alarm(stack, "ServiceStopped", names.queue, received)
+            stack.output(QueueUrl=stack.ref("Queue"), DeadLetterQueueUrl=stack.ref("ConsumerDeadLetterQueue"))
         else:
             stack.allow(self._add_queue_consumer(stack, subscriber, environment), *own)
 
@@ -588,6 +595,7 @@ class _Messaging:
         machine, bus = names.state_machine.arn, names.event_bus
         self._add_dead_letter_queue(stack, subscriber)
         stack.event_bus(bus)
+        stack.output(EventBusArn=bus.arn)
         stack.service_role("EventBusForwardRole", "events", may("events:PutEvents", bus.arn))
         unsuccessful = {"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [machine]}
         self._forward(stack, "Failed", "states", "Step Functions Execution Status Change", unsuccessful)
@@ -726,6 +734,7 @@ class _Messaging:
         }
         key = stack.key("LandingKey")
         bucket = stack.bucket("LandingBucket", names.landing_bucket.name, key="LandingKey", days=days)
+        stack.output(LandingBucketName=names.landing_bucket.name)
         options: dict[str, Any] = {"role_name": names.copy_role.name, "environment": stores}
         role = stack.function(function, names.copy_function, "copy_payload", **options)
         stack.function_alarms("Copy", function)

@@ -11,7 +11,7 @@ from typing import Any
 
 from access.inventory import Inventory
 from access.stack_intent import DELETED, RETAINED, StackIntent, any_principal, words
-from access.table import PROVED, Free, Json
+from access.table import PROVED, TEXT, Free, Json
 from access.terms import (
     ANY_VALUE,
     ECR_LOGIN,
@@ -337,6 +337,9 @@ class _Environment:
             SubnetIds=self._subnets,
             VpcId=self._vpc,
         )
+        stack.output(**{words(name.title()): value for name, value in self._variables.items()})
+        stack.output(StudioUrl=stack.att("Domain", "Url"), DomainId=stack.att("Domain", "DomainId"))
+        stack.output(EnvironmentParameter=stack.ref("Environment"), KeptSpaces=TEXT, RetainedResources=TEXT)
 
     def _images_of(self, app: App) -> list[ImageConfig]:
         return [image for image in self._research.images if app in image.apps]

@@ -87,14 +87,23 @@ class StackIntent:
         places = {(network.account, network.region): network for network in platform.networks}
         self._network = places.get((self.account, self.region))
         self.stateful = DELETED if deployment.ephemeral else RETAINED
-        self.assets = f"cdk-{platform.bootstrap_qualifier or 'hnb659fds'}-assets-{self.account}-{self.region}"
+        qualifier = platform.bootstrap_qualifier or "hnb659fds"
+        bootstrap, _ = self.resources.stack.bootstrap or (f"/cdk-bootstrap/{qualifier}/version", 0)
+        if bootstrap != f"/cdk-bootstrap/{qualifier}/version":
+            raise UnresolvedError(f"{name}: its bootstrap stack is that of {bootstrap}, not of {qualifier}")
+        self.assets = f"cdk-{qualifier}-assets-{self.account}-{self.region}"
         self._expected = intent.resources.setdefault(name, {})
+        self._outputs = intent.outputs.setdefault(name, {"CoatcheckVersion": Free("the version of this project")})
 
     def add(self, construct: str, kind: str, *, removal: Mapping[str, str] | None = None, **given: Any) -> None:
         """Add a resource. Given properties that are None are absent."""
         assert construct not in self._expected, f"{self.name}: {construct} is added twice"
         present = {name: value for name, value in given.items() if value is not None}
         self._expected[construct] = Expected(kind, present, removal or {})
+
+    def output(self, **values: Any) -> None:
+        """Add outputs with their values."""
+        self._outputs |= values
 
     def protect(self, arn: str, *grants: Permission, tls: str = "", denials: Iterable[Statement] = ()) -> None:
         """Add the policy of a resource. `tls`: actions that it denies without TLS."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from access.assembly import unique
 from access.inventory import Inventory
 from access.template import Resources
 
@@ -47,7 +48,7 @@ class Json:
     def problems(self, value: Any, path: str) -> Iterator[str]:
         """Yield the differences of the parsed text."""
         try:
-            parsed = json.loads(value, object_pairs_hook=_unique)
+            parsed = json.loads(value, object_pairs_hook=unique)
         except (TypeError, ValueError) as error:
             yield f"{path} is not JSON: {error}"
         else:
@@ -79,8 +80,14 @@ class Lifecycle:
     days: int | None
 
     def problems(self, value: Any, path: str) -> Iterator[str]:
-        """Yield the rules that delete earlier, or move objects to a storage class that cannot be read at once."""
+        """Yield the rules that delete earlier, or move objects to a storage class that cannot be read at once.
+
+        With `days`, also the absence of a rule that expires objects then.
+        """
         rules: Any = value["Rules"] if isinstance(value, dict) and set(value) == {"Rules"} else [None]
+        active = [rule for rule in rules if isinstance(rule, dict) and rule.get("Status") == "Enabled"]
+        if self.days and self.days not in [rule.get("ExpirationInDays") for rule in active]:
+            yield f"{path} expires no object after {self.days} days"
         for rule in rules:
             known = isinstance(rule, dict) and set(rule) <= _LIFECYCLE_KEYS
             at_once = known and all(to.get("StorageClass") == "GLACIER_IR" for to in rule.get("Transitions", ()))
@@ -93,12 +100,6 @@ _LIFECYCLE_KEYS = {
     *("Id", "Status", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"),
     *("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "Transitions", "ObjectSizeGreaterThan"),
 }
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key is repeated")
-    return dict(pairs)
 
 
 GIVEN, SOMETIMES = Given.ALWAYS, Given.SOMETIMES

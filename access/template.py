@@ -62,6 +62,7 @@ _ATTRIBUTES = {
 }
 _SECTIONS = {"Description", "Resources", "Outputs", "Parameters", "Rules"}
 _RESOURCE_KEYS = {"Type", "Properties", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
+_METADATA = ("aws:cdk:", "aws:asset:", "cdk_nag")
 _BOOTSTRAP = r"/cdk-bootstrap/[a-z0-9]+/version"
 """The SSM parameter with the version of CDK's bootstrap stack."""
 
@@ -92,11 +93,17 @@ class Resources:
             raise UnresolvedError(
                 f"{self.stack.name}: section {', '.join(sorted(sections))} of the template is unknown"
             )
+        if set(template.get("Rules", ())) - {"CheckBootstrapVersion"}:
+            raise UnresolvedError(f"{self.stack.name}: the template has a rule that is unknown")
+        bootstrap, _ = self.stack.bootstrap or (_BOOTSTRAP, 0)
         for name, parameter in template.get("Parameters", {}).items():
-            if name != "BootstrapVersion" or not re.fullmatch(_BOOTSTRAP, str(parameter.get("Default"))):
+            known = {"Type", "Default", "Description"} >= set(parameter) and name == "BootstrapVersion"
+            if not known or not re.fullmatch(bootstrap, str(parameter.get("Default"))):
                 raise UnresolvedError(f"{self.stack.name}: parameter {name} has a value that is not in the template")
         for logical, resource in self.all.items():
             unknown = sorted(set(resource) - _RESOURCE_KEYS) if isinstance(resource, dict) else [logical]
+            if not unknown:  # other tools read their exceptions there
+                unknown = [key for key in resource.get("Metadata", {}) if not key.startswith(_METADATA)]
             if unknown or "Type" not in resource:
                 raise self.unresolved(logical, f"{', '.join(unknown) or 'its type'} is unknown")
             self.resolve(resource.get("Properties", {}), logical)
@@ -105,6 +112,12 @@ class Resources:
             if set(output) - {"Value", "Description"}:
                 raise self.unresolved(name, f"an output has {', '.join(sorted(output))}")
             self.resolve(output, name)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The values of the stack's outputs."""
+        outputs = self.stack.template.get("Outputs", {})
+        return {name: self.resolve(output["Value"], name) for name, output in outputs.items()}
 
     @cached_property
     def by_construct(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from access.inventory import Statement
 from access.table import Expected
@@ -188,6 +189,8 @@ class Intent:
 
     resources: dict[str, dict[str, Expected]] = field(default_factory=dict)
     """The intended resources, by stack and construct path without separators."""
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The values of the stacks' outputs, which people copy into other applications."""
     resource_policies: dict[str, ResourceIntent] = field(default_factory=dict)
     role_permissions: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
 

@@ -1,12 +1,16 @@
 """Synthesis, and the cloud assembly."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from access.assembly import AssemblyError, StackTemplate, SynthError, read, synthesize
+from stacks.deployment import load
+from tests.templates import ROOT, assembly
 
 TEMPLATE: dict[str, Any] = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
 
@@ -51,6 +55,73 @@ def test_assembly_rejects_container_images(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "assets.json").write_text(json.dumps({"files": {}, "dockerImages": {"image": {}}}))
     with pytest.raises(AssemblyError, match="has container images"):
+        read(tmp_path)
+
+
+def _set(file: str, *path: str, **changes: Any) -> Callable[[Path], None]:
+    """Return a function that changes an object of an assembly's file."""
+
+    def change(assembly: Path) -> None:
+        content = json.loads((assembly / file).read_text())
+        node = content
+        for key in path:
+            node = node[key] if key else next(iter(node.values()))
+        node |= changes
+        (assembly / file).write_text(json.dumps(content))
+
+    return change
+
+
+def _template(assembly: Path) -> str:
+    """Return the key of a stack's template among its assets."""
+    files = json.loads((assembly / "coatcheck-orders.assets.json").read_text())["files"]
+    return next(key for key, asset in files.items() if asset["source"]["path"].endswith(".template.json"))
+
+
+STACK = ("manifest.json", "artifacts", "coatcheck-orders", "properties")
+ASSET = ("coatcheck-orders.assets.json", "files", "")
+ELSEWHERE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "other template": (_set(*STACK, stackTemplateAssetObjectUrl="s3://other/x.json"), "another template"),
+    "deploying role": (_set(*STACK, assumeRoleArn="arn:aws:iam::9:role/x"), "assumeRoleArn is 'arn:aws:iam::9:role/x'"),
+    "executing role": (_set(*STACK, cloudFormationExecutionRoleArn="x"), "cloudFormationExecutionRoleArn is 'x'"),
+    "topic of events": (_set(*STACK, notificationArns=["x"]), "notificationArns is"),
+    "parameters": (_set(*STACK, parameters={"A": "b"}), "parameters is"),
+    "command as asset": (_set(*ASSET, source={"executable": ["id"], "packaging": "zip"}), "not a file of the assembly"),
+    "file elsewhere": (_set(*ASSET, source={"path": "../x", "packaging": "file"}), "not a file of the assembly"),
+    "bucket of an asset": (_set(*ASSET, "destinations", "", bucketName="other"), "bucketName is 'other'"),
+    "role of an asset": (_set(*ASSET, "destinations", "", assumeRoleArn="x"), "assumeRoleArn is 'x'"),
+    "template of another stack": (
+        lambda assembly: _set(
+            "coatcheck-orders.assets.json",
+            "files",
+            _template(assembly),
+            "source",
+            path="coatcheck-billing.template.json",
+        )(assembly),
+        "another template",
+    ),
+    "repeated key": (
+        lambda assembly: (assembly / "manifest.json").write_text('{"artifacts": {}, "artifacts": {}}') and None,
+        "a key is repeated",
+    ),
+    "template that was not uploaded": (
+        lambda assembly: (assembly / "coatcheck-orders.template.json").write_text("{}") and None,
+        "another template",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return assembly(load(ROOT / "deployments" / "example.toml"), tmp_path_factory.mktemp("assembly"))
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_assembly_that_leads_elsewhere_is_rejected(name: str, example: Path, tmp_path: Path) -> None:
+    shutil.copytree(example, tmp_path, dirs_exist_ok=True)
+    change, problem = ELSEWHERE[name]
+    change(tmp_path)
+    with pytest.raises(AssemblyError, match=problem):
         read(tmp_path)
 
 

@@ -138,6 +138,22 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
     "macro": (ORDERS, lambda t: t.update(Transform="Other"), "section Transform of the template is unknown"),
     "conditions": (ORDERS, lambda t: t.update(Conditions={}), "section Conditions of the template is unknown"),
     "parameter": (ORDERS, lambda t: t["Parameters"].update(Other={"Type": "String"}), "parameter Other has a value"),
+    "rule": (ORDERS, lambda t: t["Rules"].update(Other={"Assertions": []}), "a rule that is unknown"),
+    "other bootstrap stack": (
+        ORDERS,
+        lambda t: t["Parameters"]["BootstrapVersion"].update(Default="/cdk-bootstrap/other/version"),
+        "parameter BootstrapVersion has a value",
+    ),
+    "exception for a tool": (
+        ORDERS,
+        lambda t: next(iter(t["Resources"].values())).update(Metadata={"checkov": {"skip": []}}),
+        "checkov is unknown",
+    ),
+    "output": (
+        "coatcheck-shop-sender",
+        lambda t: t["Outputs"]["EventBusArn"].update(Value=f"{BUS}:event-bus/other"),
+        "output.EventBusArn is .*other",
+    ),
     "macro in properties": (
         ORDERS,
         change("AWS::S3::BucketPolicy", "ConsumerStaging", **{"Fn::Transform": {"Name": "Other"}}),

@@ -14,6 +14,7 @@ from access.findings import (
     counterexamples,
     read_case,
     unintended_grants,
+    unintended_outputs,
     unintended_principals,
     unmatched,
     unnamed_sessions,
@@ -128,6 +129,7 @@ def first_finding(sound: Case, stacks: Stacks) -> str | None:
         unnamed_sessions(case),
         map(str, counterexamples(case, changed_policies(sound, case))),
         property_findings(case.inventory, case.intent.resources),
+        unintended_outputs(case),
     )
     try:
         return next(chain.from_iterable(checks), None)

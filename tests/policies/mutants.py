@@ -77,6 +77,8 @@ def _changes(statement: Node, account: str) -> Iterator[_Change]:
         return
     yield "no statement", lambda s: s.update(Action="s3:NotInventedYet", Effect="Deny")
     yield from _action_changes(statement)
+    if statement.get("Resource", "*") != "*":
+        yield "another resource", lambda s: s.update(Resource=[f"{r}2" for r in as_list(s["Resource"])])
     if statement["Effect"] == "Allow" and statement.get("Resource", "*") != "*":
         yield "any resource", lambda s: s.update(Resource="*")
         yield "all other resources", lambda s: s.update(NotResource=s.pop("Resource"))
@@ -84,7 +86,6 @@ def _changes(statement: Node, account: str) -> Iterator[_Change]:
             statement["Resource"]
         ):
             yield "more below the resource", lambda s: s.update(Resource=widened)
-        yield "another resource", lambda s: s.update(Resource=[f"{r}2" for r in as_list(s["Resource"])])
     for operator, keys in statement.get("Condition", {}).items():
         for key in keys:
             yield from _condition_changes(operator, key, as_list(keys[key]), statement["Effect"] == "Allow")
@@ -126,12 +127,12 @@ def _condition_changes(operator: str, key: str, values: list[str], allows: bool)
     yield f"{operator} misspelt", of(lambda c: c.update({f"{operator}s": c.pop(operator)}))
     if operator in _INVERSE:
         yield f"{operator} inverted", of(lambda c: c.setdefault(_INVERSE[operator], {}).update(c.pop(operator)))
-    if operator == "Bool":
+    if operator in ("Bool", "Null"):
         yield (
             f"{operator} inverted",
             of(lambda c: c[operator].update({key: "false" if c[operator][key] == "true" else "true"})),
         )
-    elif operator != "Null":
+    else:
         yield f"another value of {key}", of(lambda c: c[operator].update({key: "other"}))
         if not values[0].endswith("*"):  # which an additional value would match
             yield f"an additional value of {key}", of(lambda c: c[operator].update({key: [*values, f"{values[0]}2"]}))

@@ -136,11 +136,18 @@ def test_unused_properties_are_found() -> None:
     ],
 )
 def test_lifecycle_keeps_payloads(rule: dict[str, object]) -> None:
-    assert list(Lifecycle(101).problems({"Rules": [rule]}, "LifecycleConfiguration"))
-    assert not list(Lifecycle(100).problems({"Rules": [{"Id": "x", "ExpirationInDays": 100}]}, ""))
-    for name, problems in (("GLACIER_IR", 0), ("GLACIER", 1)):
+    expiry = {"Id": "x", "ExpirationInDays": 100, "Status": "Enabled"}
+
+    def problems(*rules: dict[str, object], days: int = 100) -> list[str]:
+        return list(Lifecycle(days).problems({"Rules": list(rules)}, "LifecycleConfiguration"))
+
+    assert not problems(expiry)
+    assert problems(expiry, rule, days=101)
+    assert problems(expiry | {"Status": "Disabled"})
+    assert problems()
+    for name, number in (("GLACIER_IR", 0), ("GLACIER", 1)):
         transition = {"Id": "x", "Transitions": [{"StorageClass": name, "TransitionInDays": 1}]}
-        assert len(list(Lifecycle(100).problems({"Rules": [transition]}, ""))) == problems
+        assert len(problems(expiry, transition)) == number
 
 
 def test_free_values_have_a_reason() -> None:
