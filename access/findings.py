@@ -47,16 +47,20 @@ def read_case(
     return Case(deployment, stacks, inventory, build_intent(deployment, inventory))
 
 
-def findings(case: Case, *, prove: bool = True) -> Iterator[str]:
-    """Yield the differences between a deployment's templates and its intent, and what is not proved."""
+def findings(case: Case, arns: Iterable[str] | None = None) -> Iterator[str]:
+    """Yield the differences between a deployment's templates and its intent, and what is not proved.
+
+    `arns`: the resources and roles whose policies are proved, by default all.
+    """
     yield from unmatched(case)
     yield from property_findings(case.inventory, case.intent.resources)
     yield from unintended_outputs(case)
     yield from unintended_principals(case)
     yield from unintended_grants(case)
     yield from unnamed_sessions(case)
-    if prove:
-        yield from _proof_findings(case)
+    yield from _proof_findings(
+        case, {*case.inventory.resource_policies, *case.inventory.roles} if arns is None else arns
+    )
 
 
 def unmatched(case: Case) -> Iterator[str]:
@@ -126,8 +130,8 @@ def unnamed_sessions(case: Case) -> Iterator[str]:
                 yield f"{role.where}: statement {statement.get('Sid')} does not require a source identity"
 
 
-def counterexamples(case: Case, arns: Iterable[str] | None = None) -> Iterator["Counterexample"]:
-    """Yield the prover's counterexamples for some resources and roles, by default for all.
+def counterexamples(case: Case, arn: str) -> Iterator["Counterexample"]:
+    """Yield the prover's counterexamples for a resource or a role, which has a trust policy and policies of its own.
 
     Raises:
         Undecided: the solver neither found a counterexample nor excluded one.
@@ -136,14 +140,13 @@ def counterexamples(case: Case, arns: Iterable[str] | None = None) -> Iterator["
     from access.prover import prove
 
     inventory, intent = case.inventory, case.intent
-    for arn in sorted(arns if arns is not None else {*inventory.resource_policies, *inventory.roles}):
-        if arn in inventory.resource_policies and arn in intent.resource_policies:
-            yield from prove(inventory.resource_policies[arn], intent.resource_policies[arn].statements)
-        if arn in inventory.roles and arn in intent.role_permissions:
-            yield from prove(inventory.roles[arn], intent.role_statements(arn))
+    if arn in inventory.resource_policies and arn in intent.resource_policies:
+        yield from prove(inventory.resource_policies[arn], intent.resource_policies[arn].statements)
+    if arn in inventory.roles and arn in intent.role_permissions:
+        yield from prove(inventory.roles[arn], intent.role_statements(arn))
 
 
-def _proof_findings(case: Case) -> Iterator[str]:
+def _proof_findings(case: Case, arns: Iterable[str]) -> Iterator[str]:
     try:
         from access.prover import Undecided, Unmodelled
 
@@ -151,8 +154,8 @@ def _proof_findings(case: Case) -> Iterator[str]:
     except (ImportError, ValueError) as error:
         yield f"The policies are not proved: {error}. Install the project with its tools (`make synth`)."
         return
-    for arn in sorted({*case.inventory.resource_policies, *case.inventory.roles}):
+    for arn in sorted(arns):
         try:
-            yield from map(str, counterexamples(case, [arn]))
+            yield from map(str, counterexamples(case, arn))
         except (Undecided, Unmodelled) as error:
             yield f"{arn}: not proved: {error}"

@@ -9,7 +9,7 @@ import pytest
 
 from access.assembly import StackTemplate
 from access.findings import Case
-from tests.policies.cases import OTHER_ACCOUNT, Node, example, first_finding, mutate, organization
+from tests.policies.cases import OTHER_ACCOUNT, Node, example, findings_of, mutate, organization
 
 PUBLISHER, ORDERS, UNDELIVERED = "coatcheck-publisher", "coatcheck-orders", "coatcheck-orders-undelivered"
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}
@@ -206,7 +206,7 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutant_is_found(name: str, in_organization: Case) -> None:
     stack, mutation, finding = MUTANTS[name]
-    found = first_finding(in_organization, mutate(in_organization.stacks, stack, mutation))
+    found = findings_of(in_organization, mutate(in_organization.stacks, stack, mutation))
     assert found
     assert re.search(finding, found), found
 
@@ -257,7 +257,7 @@ def test_policy_in_a_later_stack_is_found(name: str) -> None:
     """A subscriber's stack in the publisher's account has a policy of a resource of the publisher's stack."""
     case = example("same-region")
     mutation, finding = LATER_POLICIES[name]
-    found = first_finding(case, mutate(case.stacks, LATER, mutation))
+    found = findings_of(case, mutate(case.stacks, LATER, mutation))
     assert found
     assert re.search(finding, found), found
 
@@ -281,6 +281,6 @@ STACKS: dict[str, tuple[Callable[[tuple[StackTemplate, ...]], tuple[StackTemplat
 def test_stacks_are_those_of_the_file(name: str) -> None:
     case = organization()
     mutation, finding = STACKS[name]
-    found = first_finding(case, mutation(case.stacks))
+    found = findings_of(case, mutation(case.stacks))
     assert found
     assert re.search(finding, found), found

@@ -5,22 +5,10 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from itertools import chain
 from typing import Any
 
 from access.assembly import AssemblyError, StackTemplate
-from access.findings import (
-    Case,
-    counterexamples,
-    read_case,
-    unintended_grants,
-    unintended_outputs,
-    unintended_principals,
-    unmatched,
-    unnamed_sessions,
-)
-from access.prover import Undecided, Unmodelled
-from access.table import property_findings
+from access.findings import Case, findings, read_case
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
 from tests.templates import ROOT, synthesize
 
@@ -116,28 +104,16 @@ def mutate(stacks: Stacks, name: str, change: Callable[[Node], object]) -> Stack
     return tuple(replace(other, template=template) if other is stack else other for other in stacks)
 
 
-def first_finding(sound: Case, stacks: Stacks) -> str | None:
-    """Return a finding in mutated templates, or None if the mutant survives. The prover is asked about changes only."""
+def findings_of(sound: Case, stacks: Stacks) -> str:
+    """Return the findings in mutated templates, or "" if the mutant survives. Only changed policies are proved."""
     try:
         case = case_of(sound.deployment, stacks)
     except AssemblyError as error:
         return str(error)
-    checks = (
-        unmatched(case),
-        unintended_principals(case),
-        unintended_grants(case),
-        unnamed_sessions(case),
-        map(str, counterexamples(case, changed_policies(sound, case))),
-        property_findings(case.inventory, case.intent.resources),
-        unintended_outputs(case),
-    )
-    try:
-        return next(chain.from_iterable(checks), None)
-    except (AssemblyError, Undecided, Unmodelled) as error:  # what is not proved is a finding
-        return str(error)
+    return "\n".join(findings(case, _changed_policies(sound, case)))
 
 
-def changed_policies(sound: Case, case: Case) -> set[str]:
+def _changed_policies(sound: Case, case: Case) -> set[str]:
     """Return the ARNs of the resources and roles with another policy."""
     before, after = sound.inventory, case.inventory
     return {

@@ -51,7 +51,7 @@ def _statement_finding(case: Case, mutant: Mutant) -> Counterexample | str | Non
     broken = mutant.broken
     mutated = Case(case.deployment, case.stacks, mutant.inventory, case.intent)
     try:
-        if found := next(counterexamples(mutated, [broken.arn]), None):
+        if found := next(counterexamples(mutated, broken.arn), None):
             return found
     except Unmodelled as error:
         return str(error)
