@@ -8,7 +8,7 @@ from access.findings import Case
 from tests.policies.cases import VARIANTS, organization
 from tests.policies.simulator import Simulator
 
-FIRST = ("organization", "everywhere", "research-images")
+FIRST = ("organization", "research-images")
 """The variants of `make test`. `make check` has all."""
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +14,27 @@ from aws_cdk import App, Stack, Validations
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 
-from access.findings import Case
 from app import add_stacks
-from stacks.deployment import load
-from tests.policies.cases import case_of
-from tests.templates import CONTEXT, EXAMPLES, ROOT
+from stacks.deployment import Deployment, ResearchDeployment, load
+from tests.policies.cases import organization
+from tests.templates import CONTEXT, EXAMPLES, ROOT, synthesize
+
+pytestmark = pytest.mark.exhaustive
 
 IGNORED = "W3005"
 """CDK writes dependencies that CloudFormation would find itself."""
 
 
-@pytest.fixture(
-    params=[
-        "in_organization",
-        *(pytest.param(file, marks=pytest.mark.exhaustive, id=file.stem) for file in EXAMPLES),
-    ]
-)
-def case(request: pytest.FixtureRequest) -> Case:
-    if isinstance(request.param, Path):
-        return case_of(load(request.param))
-    found: Case = request.getfixturevalue(request.param)
-    return found
+DEPLOYMENTS: dict[str, Callable[[], Deployment | ResearchDeployment]] = {
+    "organization": lambda: organization().deployment,
+    **{file.stem: partial(load, file) for file in EXAMPLES},
+}
 
 
-def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_cdk_nag_has_no_finding(name: str, tmp_path: Path) -> None:
     app = App(context=CONTEXT, outdir=str(tmp_path))
-    add_stacks(app, case.deployment)
+    add_stacks(app, DEPLOYMENTS[name]())
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises with the findings
     # Availability zones and networks are known or left to CloudFormation, so that synthesis needs no network.
@@ -48,12 +45,10 @@ def test_cdk_nag_has_no_finding(case: Case, tmp_path: Path) -> None:
         app.synth(force=True)
 
 
-@pytest.mark.exhaustive
-def test_cfn_lint_has_no_finding(in_organization: Case, tmp_path: Path) -> None:
+def test_cfn_lint_has_no_finding(tmp_path: Path) -> None:
     """One run for each Region, with the templates of all examples."""
-    cases = [in_organization, *(case_of(load(file)) for file in EXAMPLES)]
-    for number, case in enumerate(cases):
-        for stack in case.stacks:
+    for number, deployment in enumerate(DEPLOYMENTS.values()):
+        for stack in synthesize(deployment()):
             folder = tmp_path / stack.region
             folder.mkdir(exist_ok=True)
             (folder / f"{number}-{stack.name}.template.json").write_text(json.dumps(stack.template))
@@ -78,7 +73,6 @@ app.synth()
 """
 
 
-@pytest.mark.exhaustive
 def test_cdk_validation_has_no_finding(tmp_path: Path) -> None:
     """In its own process: CDK reads the variable that disables its validation at import."""
     environment = {**os.environ, "CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(CONTEXT)}

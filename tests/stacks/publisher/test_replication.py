@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stacks.deployment import load_messaging, parse_messaging
-from tests.stacks.policies import Template, every_statement, only, resources, statements, with_sid
+from tests.stacks.policies import Template, every_statement, only, resources, statements
 from tests.templates import ROOT, synthesize
 
 ORIGIN = "coatcheck-payloads-111111111111-us-east-1"
@@ -45,38 +45,6 @@ def test_replica_bucket_has_the_properties_of_its_original(everywhere: dict[str,
     assert len(keys) == 1
     alias = only(everywhere["coatcheck-replica-us-west-2"], "AWS::KMS::Alias")
     assert alias["Properties"]["AliasName"] == "alias/coatcheck-replica"
-
-
-def test_replication_covers_payloads_without_deletes(everywhere: dict[str, Template]) -> None:
-    (rule,) = bucket(everywhere["coatcheck-publisher"])["ReplicationConfiguration"]["Rules"]
-    assert rule == {
-        "Id": "Replicate-us-west-2",
-        "Status": "Enabled",
-        "Priority": 1,
-        "Filter": {"Prefix": "payloads/"},
-        "DeleteMarkerReplication": {"Status": "Disabled"},
-        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
-        "Destination": {
-            "Bucket": f"arn:aws:s3:::{REPLICA}",
-            "EncryptionConfiguration": {
-                "ReplicaKmsKeyID": "arn:aws:kms:us-west-2:111111111111:alias/coatcheck-replica"
-            },
-            "Metrics": {"Status": "Enabled"},
-        },
-    }
-
-
-def test_near_subscribers_trust_the_replica(everywhere: dict[str, Template]) -> None:
-    function = only(everywhere["coatcheck-orders"], "AWS::Lambda::Function")["Properties"]
-    for stores in (
-        function["Environment"]["Variables"]["TRUSTED_STORES"],
-        everywhere["coatcheck-partner"]["Outputs"]["TrustedStores"]["Value"],
-    ):
-        (store,) = json.loads(stores)
-        assert store["bucket"] == ORIGIN
-        assert store["replicas"] == [{"bucket": REPLICA, "region": "us-west-2"}]
-    read = with_sid(list(every_statement(everywhere["coatcheck-orders"])), "ReadReplica")
-    assert read["Resource"] == f"arn:aws:s3:::{REPLICA}/payloads/*"
 
 
 def test_subscribers_of_other_regions_do_not_read_the_replica(everywhere: dict[str, Template]) -> None:
