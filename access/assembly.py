@@ -207,8 +207,10 @@ def _stack(
         assets and (not uploaded or uploaded.sha256 != digest)
     ):
         raise AssemblyError(f"Stack {identifier}: the CDK CLI would not deploy {file}, but another template.")
-    free = ("templateFile", "stackName", "terminationProtection", "validateOnSynth", "lookupRole", "tags")
-    free += ("requiresBootstrapStackVersion", "bootstrapStackVersionSsmParameter", "additionalDependencies")
+    free = [
+        *("templateFile", "stackName", "terminationProtection", "validateOnSynth", "lookupRole", "tags"),
+        *("requiresBootstrapStackVersion", "bootstrapStackVersionSsmParameter", "additionalDependencies"),
+    ]
     deployer.check(f"Stack {identifier}", properties, stackTemplateAssetObjectUrl=url, **dict.fromkeys(free))
     return StackTemplate(
         id=identifier,

@@ -70,11 +70,14 @@ def broader_requests(before: Inventory, after: Inventory) -> Iterator[Counterexa
     Policies of resources are compared for callers whose own policies allow all requests, and policies of roles for
     resources whose policies do.
     """
-    for old, new in ((before.resource_policies, after.resource_policies), (before.roles, after.roles)):
-        for arn, subject in sorted(new.items()):
-            earlier = old[arn].statements if arn in old else []
-            if subject.statements != earlier:
-                yield from _compare(subject, subject.statements, earlier, broader=True)
+    pairs: list[tuple[ResourcePolicy | Role, ResourcePolicy | Role | None]] = [
+        *((new, before.resource_policies.get(arn)) for arn, new in sorted(after.resource_policies.items())),
+        *((new, before.roles.get(arn)) for arn, new in sorted(after.roles.items())),
+    ]
+    for new, old in pairs:
+        earlier = old.statements if old else []
+        if new.statements != earlier:
+            yield from _compare(new, new.statements, earlier, broader=True)
 
 
 _PROVED: set[str] = set()

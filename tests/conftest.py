@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.get_closest_marker("aws")]
 
 
-class _FromBothEnds(LoadFileScheduling):
+class _FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
     """One worker synthesizes, the other starts the shared emulator, until they meet."""
 
     def _assign_work_unit(self, node: WorkerController) -> None:

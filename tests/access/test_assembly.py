@@ -58,7 +58,7 @@ def test_assembly_rejects_container_images(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def _set(file: str, *path: str, **changes: Any) -> Callable[[Path], None]:
+def _set(file: str, *path: str, **changes: Any) -> Callable[[Path], object]:
     """Return a function that changes an object of an assembly's file."""
 
     def change(assembly: Path) -> None:
@@ -74,13 +74,13 @@ def _set(file: str, *path: str, **changes: Any) -> Callable[[Path], None]:
 
 def _template(assembly: Path) -> str:
     """Return the key of a stack's template among its assets."""
-    files = json.loads((assembly / "coatcheck-orders.assets.json").read_text())["files"]
+    files: dict[str, Any] = json.loads((assembly / "coatcheck-orders.assets.json").read_text())["files"]
     return next(key for key, asset in files.items() if asset["source"]["path"].endswith(".template.json"))
 
 
 STACK = ("manifest.json", "artifacts", "coatcheck-orders", "properties")
 ASSET = ("coatcheck-orders.assets.json", "files", "")
-ELSEWHERE: dict[str, tuple[Callable[[Path], None], str]] = {
+ELSEWHERE: dict[str, tuple[Callable[[Path], object], str]] = {
     "other template": (_set(*STACK, stackTemplateAssetObjectUrl="s3://other/x.json"), "another template"),
     "deploying role": (_set(*STACK, assumeRoleArn="arn:aws:iam::9:role/x"), "assumeRoleArn is 'arn:aws:iam::9:role/x'"),
     "executing role": (_set(*STACK, cloudFormationExecutionRoleArn="x"), "cloudFormationExecutionRoleArn is 'x'"),
@@ -101,11 +101,11 @@ ELSEWHERE: dict[str, tuple[Callable[[Path], None], str]] = {
         "another template",
     ),
     "repeated key": (
-        lambda assembly: (assembly / "manifest.json").write_text('{"artifacts": {}, "artifacts": {}}') and None,
+        lambda assembly: (assembly / "manifest.json").write_text('{"artifacts": {}, "artifacts": {}}'),
         "a key is repeated",
     ),
     "template that was not uploaded": (
-        lambda assembly: (assembly / "coatcheck-orders.template.json").write_text("{}") and None,
+        lambda assembly: (assembly / "coatcheck-orders.template.json").write_text("{}"),
         "another template",
     ),
 }
@@ -117,7 +117,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_assembly_that_leads_elsewhere_is_rejected(name: str, example: Path, tmp_path: Path) -> None:
+def test_assembly_leading_elsewhere_is_rejected(name: str, example: Path, tmp_path: Path) -> None:
     shutil.copytree(example, tmp_path, dirs_exist_ok=True)
     change, problem = ELSEWHERE[name]
     change(tmp_path)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,12 @@ def run(*arguments: object) -> int:
 def mutated(sound: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     shutil.copytree(sound, folder, dirs_exist_ok=True)
     file = folder / f"{STACK}.template.json"
-    template = json.loads(file.read_text())
+    template, before = json.loads(file.read_text()), file.read_bytes()
     change(template)
     file.write_text(json.dumps(template))
+    for name in ("manifest.json", f"{STACK}.assets.json"):  # which name the template by its digest
+        own = (folder / name).read_text().replace(*(sha256(each).hexdigest() for each in (before, file.read_bytes())))
+        (folder / name).write_text(own)
     return folder
 
 

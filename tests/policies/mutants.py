@@ -41,7 +41,8 @@ def statement_mutants(inventory: Inventory, seen: set[str]) -> Iterator[Mutant]:
 
     `seen`: statements of other deployments, without names. Equal ones are omitted.
     """
-    for sound in (*inventory.resource_policies.values(), *inventory.roles.values()):
+    subjects: list[ResourcePolicy | Role] = [*inventory.resource_policies.values(), *inventory.roles.values()]
+    for sound in subjects:
         kind = "own" if isinstance(sound, Role) else sound.kind
         stack = sound.where.partition("/")[0]
         for index, statement in enumerate(sound.statements):

@@ -1,7 +1,7 @@
 """Mutants of templates: each is found. The tests fail with the names of mutants without a finding."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -138,7 +138,7 @@ def test_unused_properties_are_found() -> None:
 def test_lifecycle_keeps_payloads(rule: dict[str, object]) -> None:
     expiry = {"Id": "x", "ExpirationInDays": 100, "Status": "Enabled"}
 
-    def problems(*rules: dict[str, object], days: int = 100) -> list[str]:
+    def problems(*rules: Mapping[str, object], days: int = 100) -> list[str]:
         return list(Lifecycle(days).problems({"Rules": list(rules)}, "LifecycleConfiguration"))
 
     assert not problems(expiry)

@@ -66,7 +66,7 @@ def _principal(statement: Statement, account: str) -> str:
     """Return a principal of a statement: a role or a service. By default, a role of the account."""
     principals = statement.get("Principal", "*")
     kind, value = next(iter(principals.items())) if isinstance(principals, dict) else ("AWS", principals)
-    first = as_list(value)[0]
+    first = str(as_list(value)[0])
     if kind == "Service":
         return first
     number = re.search(r"[0-9]{12}", first)
