@@ -38,8 +38,8 @@ def mutated(sound: Path, folder: Path, change: Callable[[dict[str, Any]], object
     change(template)
     file.write_text(json.dumps(template))
     for name in ("manifest.json", f"{STACK}.assets.json"):  # which name the template by its digest
-        own = (folder / name).read_text().replace(*(sha256(each).hexdigest() for each in (before, file.read_bytes())))
-        (folder / name).write_text(own)
+        old, new = (sha256(each).hexdigest() for each in (before, file.read_bytes()))
+        (folder / name).write_text((folder / name).read_text().replace(old, new))
     return folder
 
 
