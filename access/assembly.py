@@ -162,7 +162,7 @@ def _assets(assembly: Path, manifest: Mapping[str, Any], deployer: "_Deployer") 
 
 @dataclass(frozen=True)
 class _Deployer:
-    """Where and as whom the CDK CLI deploys a stack and its assets."""
+    """Place and roles of a deployment by the CDK CLI."""
 
     account: str
     region: str
