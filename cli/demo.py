@@ -48,7 +48,7 @@ class DemoError(Exception):
 
 
 _FAILURES = (
-    *(DemoError, SynthError, CdkError, EmulatorError, EndpointError),
+    *(SynthError, CdkError, EmulatorError, EndpointError),
     *(ClientError, BotoCoreError, ClaimCheckError, OSError),
 )
 
@@ -82,6 +82,9 @@ def run(
             result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
             written = result.write(report, settings)
             return _conclude(console, result, written)
+    except DemoError as error:
+        console.print(str(error), style="red", markup=False)
+        return 2
     except _FAILURES as error:
         for line in (str(error), *problems_of(report.parent)):
             console.print(line, style="red", markup=False)

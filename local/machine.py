@@ -12,9 +12,12 @@ _BUSY = 3.0
 
 
 def problems_of(*folders: Path) -> Iterator[str]:
-    """Yield a sentence for each problem of this machine, with its remedy: few bytes in a folder, or a high load."""
+    """Yield a sentence for each problem of this machine, with its remedy: few bytes in a folder, or a high load.
+
+    A folder that does not exist has no problem of its own.
+    """
     for folder in (Path(tempfile.gettempdir()), *folders):
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(folder).free if folder.exists() else _LITTLE_BYTES
         if free < _LITTLE_BYTES:
             yield f"The disk of {folder} is full ({free >> 20} MiB are free). Free some, or set TMPDIR to another disk."
     load, processors = os.getloadavg()[0], os.cpu_count() or 1

@@ -28,6 +28,12 @@ def test_unwritable_folder_ends_in_a_sentence(
     assert capsys.readouterr().out.replace("\n", " ").startswith(expected)
 
 
+def test_impossible_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert demo.run(demo.EXAMPLE, report=tmp_path / "file" / "report.json") == 2
+    assert f"{tmp_path / 'file'}: File exists." in capsys.readouterr().out.replace("\n", " ")
+
+
 @pytest.mark.parametrize("size", [None, 2**40])
 def test_too_little_disk_ends_in_a_sentence(
     size: int | None,

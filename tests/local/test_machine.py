@@ -19,6 +19,12 @@ def test_healthy_machine_has_no_problem(tmp_path: Path) -> None:
     assert list(problems_of(tmp_path)) == []
 
 
+def test_missing_folder_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    assert [line for line in problems_of(tmp_path / "missing") if "missing" in line] == []
+
+
 def test_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda at: SimpleNamespace(free=2**30 if at != tmp_path else 3 * 2**20))
     assert list(problems_of(tmp_path)) == [
