@@ -74,7 +74,7 @@ def run(
         for earlier in (report, report.with_name(PAGE)):
             earlier.unlink(missing_ok=True)
         if build_images and (problem := images.refused()):
-            raise DemoError(f"--images: {problem}.")
+            raise DemoError(f"--images: {problem}.")  # noqa: TRY301 - like every reason not to run
         with ExitStack() as resources:
             if size is not None:
                 console.print(f"Writing a file of {size_text(size)}")
