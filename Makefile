@@ -7,12 +7,14 @@ values := FILE SIZE DEPLOYMENT ARGUMENTS SEED MESSAGES RATE OPTIONS
 $(foreach name,$(values),$(if $(findstring environment,$(origin $(name))),$(eval $(name) :=)))
 export $(values)
 installed := .venv/installed
+# Tools whose pins contradict the project's have environments of their own.
 checkov := build/checkov/installed
+site := build/site-tool/installed
 # Runs a command without the user's AWS settings, proxies, and options of Python, Node and CDK.
 isolated := .venv/bin/python -I local/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local job synth test check lint spelling types imports image faults bench docs wheel format lock clean
+.PHONY: help demo local job synth test check lint spelling types imports image faults bench docs site wheel format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -61,6 +63,9 @@ docs: $(installed) ## Write the generated pages: docs/access-matrix.md, the tabl
 	@$(isolated) python tools/deployment_reference.py
 	@$(isolated) coatcheck topology --deployment deployments/research-messages.toml --form svg --output docs/pictures/research-messages.svg
 
+site: $(site) ## Build the pages as a site, build/site/docs/README.html; a link without a target is an error
+	@build/site-tool/bin/sphinx-build -q -W --keep-going -c tools/site . build/site && echo build/site/docs/README.html
+
 wheel: $(installed) ## Build the library's wheel into build/wheel
 	@uv build --quiet --wheel --no-build-isolation --offline --out-dir build/wheel lambdas
 	@ls build/wheel/*.whl
@@ -71,18 +76,17 @@ format: $(installed) ## Format the code
 lock: $(installed) ## Pin the dependencies of pyproject.toml and package.json again
 	uv pip compile pyproject.toml --group local --group test --group check --generate-hashes --no-emit-index-url \
 		--no-header --universal --python-version 3.11 --quiet --output-file requirements.txt
-	uv pip compile tools/checkov.in --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
-		--quiet --output-file tools/checkov.txt
+	for tool in checkov site-tool; do uv pip compile tools/$$tool.in --generate-hashes --no-emit-index-url --no-header \
+		--universal --python-version 3.11 --quiet --output-file tools/$$tool.txt; done
 	npm install --package-lock-only
 
 clean: ## Remove everything that was installed or built
 	rm -rf .venv node_modules build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# checkov has an environment of its own: its pins contradict the project's.
-$(checkov): tools/checkov.txt $(installed)
-	@rm -rf build/checkov && uv venv --quiet --python .venv/bin/python build/checkov
-	@uv pip sync --quiet --require-hashes --python build/checkov/bin/python tools/checkov.txt
-	@touch $(checkov)
+build/%/installed: tools/%.txt $(installed)
+	@rm -rf build/$* && uv venv --quiet --python .venv/bin/python build/$*
+	@uv pip sync --quiet --require-hashes --python build/$*/bin/python tools/$*.txt
+	@touch $@
 
 $(installed): requirements.txt package-lock.json pyproject.toml lambdas/pyproject.toml tools/install
 	@tools/install

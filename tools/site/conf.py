@@ -1,0 +1,33 @@
+"""The site of the Markdown pages. The pages themselves are those that the repository shows.
+
+    make site
+
+Diagrams are drawn in the browser by Mermaid's script, which comes from its public address.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+project = "coatcheck"
+extensions = ["myst_parser", "sphinxcontrib.mermaid"]
+html_theme = "furo"
+html_title = "coatcheck"
+root_doc = "docs/README"
+exclude_patterns = [".venv", "node_modules", "build", "cdk.out"]
+include_patterns = ["*.md", "docs/**.md", "lambdas/claim_check/README.md", "applications/**.md", "tests/README.md"]
+myst_heading_anchors = 4
+myst_fence_as_directive = ["mermaid"]
+suppress_warnings = ["toc.not_included"]  # decision records are reached from their index
+
+
+def add_contents(_app: Any, name: str, source: list[str]) -> None:
+    """Give the index the contents of the side bar: the pages it links, in its order."""
+    if name == root_doc:
+        links = dict.fromkeys(re.findall(r"\]\(([^)#:]+\.md)", source[0]))
+        source[0] += "\n\n```{toctree}\n:hidden:\n" + "\n".join(links) + "\n```\n"
+
+
+def setup(app: Any) -> None:
+    """Add the contents of the side bar."""
+    app.connect("source-read", add_contents)
