@@ -6,7 +6,6 @@ Diagrams are drawn in the browser by Mermaid's script, which comes from its publ
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 project = "coatcheck"
