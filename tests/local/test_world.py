@@ -58,6 +58,7 @@ def test_failed_deployment_raises_with_cli_output(emulator: Emulator, tmp_path: 
 _START = """
 import sys
 from pathlib import Path
+from local.interruption import interrupt_on_signals
 from local.world import World
 with interrupt_on_signals():
     World.start(Path(sys.argv[1]), publisher="111111111111", progress=lambda account, line: print(line, flush=True))
