@@ -122,6 +122,8 @@ def inspect(
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _show(found)
+        if any(queue["dead_letters"] for queue in found):
+            print("Delete one with its id: coatcheck inspect --delete ID")
     return int(bool(problems) or any(each["problem"] for each in found))
 
 
@@ -212,7 +214,7 @@ def _show(queues: Sequence[Mapping[str, Any]]) -> None:
     console = Console(highlight=False, emoji=False, markup=False)
     for queue in queues:
         letters, count = queue["dead_letters"], queue["messages"]
-        shown = "" if len(letters) == count else f", the first {len(letters)} are shown"
+        shown = "" if len(letters) == count else f", {len(letters)} shown"
         state = queue["problem"] or f"{count} {'message' if count == 1 else 'messages'}{shown}"
         place = f"{queue['queue']} ({queue['region']}, {queue['account']})"
         console.print(f"{place}: {state}", style="bold" if letters else "")
@@ -228,5 +230,3 @@ def _show(queues: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"  {letter['id']}  {age(datetime.fromisoformat(letter['sent']))}", style="bold")
             console.print(Padding(grid, (0, 0, 0, 4), expand=False))
             console.print(f"    {letter['runbook']}\n", soft_wrap=True)
-    if any(queue["dead_letters"] for queue in queues):
-        console.print("Delete one with its id: coatcheck inspect --delete ID")

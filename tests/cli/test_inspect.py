@@ -187,6 +187,16 @@ def test_inspected_messages_stay_visible(inspect: Inspect, queues: dict[str, Que
     assert len(queues["orders-dead-letters"].bodies) == 12
 
 
+def test_number_of_messages_is_that_of_the_queue(
+    queues: dict[str, Queue], file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        queues["orders-dead-letters"].put(str(number))
+    inspect_file(file, "--limit", "1")
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "coatcheck-orders-dead-letters (us-west-2, 123456789012): 3 messages, 1 shown" in printed
+
+
 def test_queue_without_credentials_is_named(inspect: Inspect, file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The subscriber `elsewhere` is in another account."""
     assert inspect_file(file) == 1
