@@ -187,7 +187,7 @@ def test_inspected_messages_stay_visible(inspect: Inspect, queues: dict[str, Que
     assert len(queues["orders-dead-letters"].bodies) == 12
 
 
-def test_number_of_messages_is_that_of_the_queue(
+def test_count_is_of_the_whole_queue(
     queues: dict[str, Queue], file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
