@@ -187,9 +187,7 @@ def test_inspected_messages_stay_visible(inspect: Inspect, queues: dict[str, Que
     assert len(queues["orders-dead-letters"].bodies) == 12
 
 
-def test_count_is_of_the_whole_queue(
-    queues: dict[str, Queue], file: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_count_is_of_the_whole_queue(queues: dict[str, Queue], file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(3):
         queues["orders-dead-letters"].put(str(number))
     inspect_file(file, "--limit", "1")
