@@ -10,10 +10,11 @@ from typing import Any
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from ministack.services import cloudformation
+from ministack.core.responses import get_account_id
+from ministack.services import cloudformation, sqs
 from ministack.services.cloudformation import custom_resource
 
-from local.patches.patch import patch, replaces
+from local.patches.patch import patch, replaces, replaces_handler
 
 WAIT_SECONDS = 4.0
 
@@ -55,3 +56,19 @@ _RESPONSE_SECONDS = 3600  # the longest timeout of a custom resource
 
 def _bytes(body: bytes | str) -> bytes:
     return body.encode() if isinstance(body, str) else body
+
+
+@patch
+def existing_queue_is_refused() -> None:
+    """Refuse a template's queue whose name is in use.
+
+    AWS: the deployment fails, because the queue exists. The emulator: replaces the queue and loses its messages.
+    """
+
+    @replaces_handler("AWS::SQS::Queue", "create")
+    def create(original: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        name = properties.get("QueueName", "")
+        url = sqs._queue_url_for_account(get_account_id(), name)
+        if url in sqs._queues:
+            raise ValueError(f"Resource of type 'AWS::SQS::Queue' with identifier '{url}' already exists.")
+        return original(logical_id, properties, stack)

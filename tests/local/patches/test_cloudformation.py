@@ -1,4 +1,4 @@
-"""Patch of CloudFormation: the description of a stack waits for its operation."""
+"""Patches of CloudFormation: a description waits for the operation, and an existing queue is refused."""
 
 import json
 
@@ -22,3 +22,14 @@ def test_description_waits_for_the_operation(publisher: Account) -> None:
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Slow": slow}}))
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_existing_queue_is_refused(publisher: Account) -> None:
+    """It could have messages."""
+    name = publisher.queue().rpartition(":")[2]
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}}}
+    cloudformation = publisher.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert publisher.client("sqs").get_queue_url(QueueName=name)
