@@ -170,17 +170,16 @@ RESEARCH = {
         ({}, {"orders": {"landing": {}}}, _delete_landing_bucket),
         ({}, {"platform": {"customer_keys": True, "tags": {"team": "a"}}}, None),
         ({}, {"orders": {"pipeline": "qc"}, "research": RESEARCH}, _delete_trigger_queue),
-        ({}, {"orders": {"application": "ecs_task"}}, None),
         ({"application": "ecs_task", "task": IMAGE}, {"orders": {"application": "ecs_task"}}, None),
     ],
-    ids=["filter", "landing", "platform", "pipeline", "task", "built image"],
+    ids=["filter", "landing", "platform", "pipeline", "built image"],
 )
 def test_table_goes_in_out_and_in(
     site: Site, base: dict[str, Any], keys: dict[str, Any], kept: Callable[[Site], None] | None
 ) -> None:
     """Stacks are upgraded, rolled back and upgraded again. What a table retains is deleted before its return.
 
-    The emulator takes up an existing table and image repository, which AWS refuses without an import.
+    The emulator takes up an existing image repository, which AWS refuses without an import.
     """
     order = ("life-publisher", "life-orders")
     site.deploy(*order, **keys)
