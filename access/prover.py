@@ -54,9 +54,11 @@ def prove(subject: ResourcePolicy | Role, intended: Sequence[Statement]) -> Iter
     A role must also have the intended permissions within its permissions boundary, which must not reduce them.
     """
     own, intended = _modelled(subject.statements), _modelled(intended)
-    found = list(_compare(subject, own, intended))
-    yield from found
-    if isinstance(subject, Role) and subject.boundary and not found:
+    differs = False
+    for counterexample in _compare(subject, own, intended):
+        differs = True
+        yield counterexample  # one by one: each costs the solver seconds in the worst case, and the first can suffice
+    if isinstance(subject, Role) and subject.boundary and not differs:
         if not subject.bounds:
             raise Unmodelled(
                 f"the permissions boundary {subject.boundary} is not known. Give its policy: --boundary FILE"

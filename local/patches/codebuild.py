@@ -137,16 +137,17 @@ def build_is_authorized_by_project() -> None:
 
 
 @patch
-def template_sets_logs_and_cache() -> None:
-    """Record the LogsConfig and the Cache of a template's project.
+def template_sets_logs_cache_and_queue() -> None:
+    """Record the LogsConfig, the Cache and the QueuedTimeoutInMinutes of a template's project.
 
-    AWS: BatchGetProjects returns them. The emulator: ignores both.
+    AWS: BatchGetProjects returns them. The emulator: ignores them.
     """
 
     @after_deployment("AWS::CodeBuild::Project")
     def record(name: str, properties: dict[str, Any]) -> None:
         own = {"logsConfig": properties.get("LogsConfig"), "cache": properties.get("Cache")}
-        codebuild._projects[name]["own"] = provisioners._codebuild_cfn_to_api(own)
+        minutes = {"queuedTimeoutInMinutes": properties.get("QueuedTimeoutInMinutes", 480)}
+        codebuild._projects[name]["own"] = provisioners._codebuild_cfn_to_api(own) | minutes
 
     @replaces(codebuild, "_project_shape")
     def shape(original: Any, project: dict[str, Any]) -> Any:
