@@ -26,6 +26,7 @@ local: $(installed) ## Run emulated accounts, to try a deployment locally (DEPLO
 	@exec $(isolated) coatcheck local $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $$OPTIONS
 
 job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="--percent-mito 5", OPTIONS="--image pegasus --results DIR")
+	@[ "$$FILE" ] || { echo "Give FILE=path: a file or a folder." >&2; exit 2; }
 	@exec coatcheck job "$$FILE" $$OPTIONS -- $$ARGUMENTS
 
 synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)

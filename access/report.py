@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 Made by `coatcheck access` from {origin}.
 
 It contains every statement of every policy in the synthesized templates. Requests that no statement allows are denied,
-except those of the owner's administrators, whose own policies are in no template. The [threat model](threat-model.md)
-lists the attacks that this prevents.
+except those of the owner's administrators, whose own policies are in no template. The threat model,
+`docs/threat-model.md` of coatcheck's repository, lists the attacks that this prevents.
 
 **{verdict}**
 """

@@ -26,8 +26,8 @@ class Step(NamedTuple):
     caller: Caller | None
 
     def command(self, file: Path | None, options: Sequence[str]) -> list[str]:
-        """Return the command that deploys them, to run in the project's folder. `file`: not the one in cdk.json."""
-        context = ["-c", f"deployment={file.resolve()}"] if file else []
+        """Return the command that deploys them, with `file` as it is given. `file`: not the one in cdk.json."""
+        context = ["-c", f"deployment={file}"] if file else []
         profile = ["--profile", self.caller.profile] if self.caller and self.caller.profile else []
         return ["npx", "cdk", "deploy", *(stack.id for stack in self.stacks), *context, *profile, *options]
 
@@ -102,8 +102,11 @@ def _run(steps: Sequence[Step], file: Path | None, options: Sequence[str]) -> in
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for step in steps:
         print(f"Deploying account {step.account}", flush=True)
-        run = subprocess.run(  # noqa: S603 - as printed
-            step.command(file, options), cwd=CDK_JSON.parent, env=os.environ | {"PATH": path}, check=False
+        run = subprocess.run(  # noqa: S603 - as printed, in the project's folder
+            step.command(file and file.resolve(), options),
+            cwd=CDK_JSON.parent,
+            env=os.environ | {"PATH": path},
+            check=False,
         )
         if run.returncode:
             print(

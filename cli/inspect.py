@@ -99,6 +99,8 @@ def inspect(
 ) -> int:
     """Print the dead letters of the queues that the profiles reach, or delete one of them. Return the exit code.
 
+    Accounts without a profile are named in one line, and are no failure.
+
     region: read only the queues of this Region.
     limit: dead letters to print for each queue.
     delete: SQS's id of the dead letter to delete, as it is printed.
@@ -110,6 +112,8 @@ def inspect(
     callers, problems = find_callers(profiles, {each.resource.account: each.resource.region for each in queues})
     for text in problems:
         print(text, file=sys.stderr)
+    if not callers:
+        print("There are no credentials for any account of the deployment. Give --profile NAME.", file=sys.stderr)
     inspector = _Inspector(deployment, ProfileClients(callers))
     if delete:
         try:
@@ -121,10 +125,14 @@ def inspect(
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _show(found)
+        _show([each for each in found if each["account"] in callers])
+        if left_out := sorted({each["account"] for each in found} - {*callers}):
+            noun = "account" if len(left_out) == 1 else "accounts"
+            print(f"{len(left_out)} other {noun} not read: {', '.join(left_out)}. Give --profile ACCOUNT=NAME.")
         if any(queue["dead_letters"] for queue in found):
             print("Delete one with its id: coatcheck inspect --delete ID")
-    return int(bool(problems) or any(each["problem"] for each in found))
+    failed = any(each["problem"] for each in found if each["account"] in callers)
+    return int(bool(problems) or not callers or failed)
 
 
 class _Inspector:
@@ -139,8 +147,7 @@ class _Inspector:
         """Return a queue with its first dead letters, which stay there, or with the reason why it was not read."""
         account = queue.resource.account
         if not self._clients.reaches(account):
-            problem = f"not read: no credentials of {account}. Give --profile {account}=NAME."
-            return self._queue(queue, problem=problem)
+            return self._queue(queue, problem=f"not read: no credentials of {account}.")
         try:
             with self._reader(queue) as reader:
                 letters = reader.receive(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 
@@ -40,7 +42,8 @@ def run(deployment: Path | None = None, *, port: int = 0, state: Path | None = N
     """Run the emulated accounts until Ctrl-C, and return the exit code.
 
     deployment: a deployment file whose stacks are deployed first. port: 0 for any.
-    state: a folder that keeps the content of the accounts between runs. logs: print the functions' logs.
+    state: a folder that keeps the content of the accounts between runs.
+    logs: print what the functions log, after the deployment.
     """
     settings = load_messaging(deployment) if deployment else None
     kept = KeptState(state) if state else None
@@ -132,13 +135,21 @@ def _cli_warning() -> str | None:
 
 
 def _follow(file: Path) -> None:
-    """Print the lines that are added to a file, in a thread that ends with the process."""
+    """Print the lines that are added to a file from now on, in a thread that ends with the process."""
+    log = _open_at_end(file)
 
     def follow() -> None:
-        file.touch()
-        with file.open(encoding="utf-8", errors="replace") as log:
+        with log:
             while True:
                 print(log.read(), end="", flush=True)
                 time.sleep(_POLL_SECONDS)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def _open_at_end(file: Path) -> TextIO:
+    """Open a log after its present lines. CDK's custom resources log hundreds of lines during a deployment."""
+    file.touch()
+    log = file.open(encoding="utf-8", errors="replace")
+    log.seek(0, os.SEEK_END)
+    return log

@@ -466,8 +466,8 @@ def _receive(
     "inspect",
     help="show the dead letters of a deployment\n\nFor each: reason, message id, sender, upload, age, and what to do. "
     "The messages stay in their queues.",
-    epilog="Exit codes: 0 done; 1 a queue was not read, or nothing was deleted; 2 invalid arguments or deployment "
-    "file.",
+    epilog="Exit codes: 0 done, accounts without credentials left out; 1 a queue was not read, no account has "
+    "credentials, or nothing was deleted; 2 invalid arguments or deployment file.",
 )
 def _inspect(
     deployment: _DeploymentFile = None,
@@ -628,7 +628,7 @@ def _local(
     state: Annotated[
         Path | None, _option("DIR", "private folder that keeps the content of the accounts between runs")
     ] = None,
-    logs: Annotated[bool, _option(None, "print what the functions log", "--logs")] = False,
+    logs: Annotated[bool, _option(None, "print what the functions log, after the deployment", "--logs")] = False,
 ) -> None:
     _isolate()
     from cli import local_accounts

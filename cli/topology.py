@@ -16,6 +16,10 @@ APPLICATIONS = {
     "queue": "a service that polls",
 }
 
+PUBLISH_FUNCTION, TOPIC = 1, 2
+"""Indexes of parts of the publisher's box."""
+CONSUME_FUNCTION = "consume function"
+
 
 class Box(NamedTuple):
     """The resources of one party in one account and Region, in the order of the message flow."""
@@ -27,12 +31,17 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """Messages from one box to another. Payloads that S3 replicates have a dashed arrow."""
+    """Messages or payloads from one box to another. What S3 replicates, and what readers get from S3, is dashed.
+
+    `start_part` and `end_part` are the indexes of parts of the boxes, or None for the boxes as a whole.
+    """
 
     start: str
     end: str
     label: str
     dashed: bool = False
+    start_part: int | None = None
+    end_part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,11 @@ def topology(deployment: BaseDeployment) -> Topology:
         "event bus and outbox",
         "publish function",
         "SNS FIFO topic" if publisher.fifo else "SNS topic",
-        "S3 payloads",
     )
-    middle = [Box("publisher", "publisher", _place(publisher.account, publisher.region), parts)]
+    place = _place(publisher.account, publisher.region)
+    middle = [Box("publisher", "publisher", place, parts)]
+    if publisher.offload != "never":
+        middle.append(Box("payloads", "payloads", place, ("S3 payloads",)))
     middle += [
         Box(f"replica_{region}", "replica", _place(publisher.account, region), ("S3 payloads",))
         for region in publisher.replicas
@@ -81,13 +92,32 @@ def _arrows(deployment: Deployment) -> Iterator[Arrow]:
     for sender in deployment.senders:
         yield Arrow(f"sender_{sender.name}", "publisher", "events, uploads")
     yield Arrow("library", "publisher", "payloads")
-    for region in deployment.publisher.replicas:
-        yield Arrow("publisher", f"replica_{region}", "", dashed=True)
+    for subscriber in deployment.subscribers:
+        end = f"subscriber_{subscriber.name}"
+        if subscriber.subscribed:
+            yield Arrow("publisher", end, "filtered" if subscriber.filter_policy else "", start_part=TOPIC, end_part=0)
+        if getattr(subscriber, "pipeline", None):
+            yield Arrow(end, "research", "data sets")
+    if deployment.publisher.offload != "never":
+        yield from _payload_arrows(deployment)
+
+
+def _payload_arrows(deployment: Deployment) -> Iterator[Arrow]:
+    """Yield the way of offloaded payloads. A replica in the subscriber's Region is read first."""
+    replicas = deployment.publisher.replicas
+    yield Arrow("publisher", "payloads", "", start_part=PUBLISH_FUNCTION)
+    for region in replicas:
+        yield Arrow("payloads", f"replica_{region}", "", dashed=True)
     for subscriber in deployment.subscribers:
         if subscriber.subscribed:
-            yield Arrow("publisher", f"subscriber_{subscriber.name}", "filtered" if subscriber.filter_policy else "")
-        if getattr(subscriber, "pipeline", None):
-            yield Arrow(f"subscriber_{subscriber.name}", "research", "data sets")
+            store = f"replica_{subscriber.region}" if subscriber.region in replicas else "payloads"
+            yield Arrow(store, f"subscriber_{subscriber.name}", "", dashed=True, end_part=_reader(subscriber))
+
+
+def _reader(subscriber: SubscriberConfig) -> int:
+    """Return the index of the part that reads payloads: the consume function, or what has the reader role."""
+    parts = list(_parts(subscriber))
+    return parts.index(CONSUME_FUNCTION) if CONSUME_FUNCTION in parts else len(parts) - 1
 
 
 def _parts(subscriber: SubscriberConfig) -> Iterator[str]:
@@ -97,7 +127,7 @@ def _parts(subscriber: SubscriberConfig) -> Iterator[str]:
     if subscriber.kind == "sqs":
         yield "SQS queue"
     if subscriber.application != "queue":
-        yield "consume function"
+        yield CONSUME_FUNCTION
     if subscriber.landing:
         yield "landing bucket"
     yield APPLICATIONS[subscriber.application]
@@ -124,8 +154,13 @@ def mermaid(drawn: Topology) -> str:
     for arrow in drawn.arrows:
         line = "-.->" if arrow.dashed else "-->"
         label = f"|{arrow.label}|" if arrow.label else ""
-        lines.append(f"    {arrow.start.replace('-', '_')} {line}{label} {arrow.end.replace('-', '_')}")
+        lines.append(f"    {_node(arrow.start, arrow.start_part)} {line}{label} {_node(arrow.end, arrow.end_part)}")
     return "\n".join(lines) + "\n"
+
+
+def _node(box: str, part: int | None) -> str:
+    name = box.replace("-", "_")
+    return name if part is None else f"{name}_{part}"
 
 
 WIDTH, GAP, MARGIN, ROW, HEAD, SPACE = 210, 130, 20, 24, 50, 22
@@ -165,6 +200,10 @@ def _height(box: Box) -> int:
     return HEAD + ROW * len(box.parts) + 8
 
 
+def _middle(box: Box, part: int | None) -> int:
+    return _height(box) // 2 if part is None else HEAD + ROW * part + (ROW - 4) // 2
+
+
 def _draw_box(x: int, y: int, box: Box) -> str:
     drawn = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{_height(box)}" rx="6" class="box"/>'
     drawn += _text(x + 12, y + 20, box.title, "head") + _text(x + 12, y + 38, box.place, "faint")
@@ -176,14 +215,16 @@ def _draw_box(x: int, y: int, box: Box) -> str:
 
 
 def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
-    """Draw an arrow to the next column, or down in one column."""
+    """Draw an arrow to the next column, or down in one column: beside the box if it begins at a part."""
     (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
     kind = "arrow dashed" if arrow.dashed else "arrow"
-    if x == end_x:
+    start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
+    if x == end_x and arrow.start_part is not None:
+        path = f"M{x + 10} {start}H{x - 12}V{target}H{x - 2}"
+    elif x == end_x:
         path = f"M{x + WIDTH // 2} {y + _height(box)}V{end_y - 2}"
     else:
-        start, target, bend = y + _height(box) // 2, end_y + _height(end) // 2, GAP // 2
-        left, right = x + WIDTH, end_x - 2
+        left, right, bend = x + WIDTH, end_x - 2, GAP // 2
         path = f"M{left} {start}C{left + bend} {start} {right - bend} {target} {right} {target}"
     return f'<path d="{path}" class="{kind}" marker-end="url(#tip)"/>{_label(arrow, places)}'
 
@@ -191,7 +232,7 @@ def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
 def _label(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
     """Write the label where the arrow is alone: at its beginning if it ends at the publisher, else at its end."""
     (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
-    start, target = y + _height(box) // 2, end_y + _height(end) // 2
+    start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
     if arrow.end != "publisher":
         return _text(end_x - GAP + 8, target - 6, arrow.label, "faint")
     return _text(x + WIDTH + 8, start + (16 if target < start else -6), arrow.label, "faint")

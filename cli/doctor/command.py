@@ -92,10 +92,17 @@ def _sections(
     yield _refused(requests)
 
 
-def _repair(deployed: Sequence[DeployedStack], readable: Sequence[str], unreadable: Sequence[str]) -> Section:
+def _repair(
+    deployed: Sequence[DeployedStack],
+    *,
+    readable: Sequence[str],
+    unreadable: Sequence[str],
+    unsubscribed: Sequence[str],
+) -> Section:
     """Return how to write the templates' values again. `cdk deploy` alone finds no change.
 
     readable, unreadable: places of differences that CloudFormation can see, and of the others.
+    unsubscribed: places of subscriptions that do not exist.
     """
     findings = []
     for places, text in (
@@ -103,6 +110,11 @@ def _repair(deployed: Sequence[DeployedStack], readable: Sequence[str], unreadab
         (
             unreadable,
             "CloudFormation reads no policy of a topic, a queue or in a role. In {stacks}, write them by hand.",
+        ),
+        (
+            unsubscribed,
+            "The subscription of {stacks} needs two deployments of this stack: `npx cdk deploy {stacks}` with "
+            "`subscribed = false` in the subscriber's table, and again without this line.",
         ),
     ):
         names = [
@@ -186,6 +198,10 @@ def _resources(
     unequal = [each for each in compared if each.differences]
     yield _repair(
         deployed,
-        [*(each.where for each in changed), *(each.where for each in unequal if each.kind not in policies.UNREADABLE)],
-        [each.where for each in unequal if each.kind in policies.UNREADABLE],
+        readable=[
+            *(each.where for each in changed if not each.unsubscribed),
+            *(each.where for each in unequal if each.kind not in policies.UNREADABLE),
+        ],
+        unreadable=[each.where for each in unequal if each.kind in policies.UNREADABLE],
+        unsubscribed=[each.where for each in changed if each.unsubscribed],
     )

@@ -22,10 +22,14 @@ _SHOWN = 300
 
 
 class Difference(NamedTuple):
-    """A difference between a resource and its template. `where`: stack and logical id."""
+    """A difference between a resource and its template. `where`: stack and logical id.
+
+    unsubscribed: The topic has no such subscription.
+    """
 
     where: str
     text: str
+    unsubscribed: bool = False
 
     @property
     def finding(self) -> Finding:
@@ -90,7 +94,7 @@ def _compare(requests: Mapping[str, Requests], resources: Resources, logical: st
             text = f"{endpoint} is not subscribed to {topic}, so that no message arrives. {_AGAIN}"
         else:
             text = f"{kind} {physical} does not exist. It was deleted outside its stack."
-        yield Difference(where, text)
+        yield Difference(where, text, unsubscribed=kind == "AWS::SNS::Subscription")
 
 
 def _subscription(requests: Mapping[str, Requests], each: _Resource) -> _Resource:

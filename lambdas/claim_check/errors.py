@@ -103,7 +103,10 @@ class PayloadConflict(ClaimCheckError):
 class PayloadRejected(ClaimCheckError):
     """The application refuses the payload for good. Application code raises it; the library does not."""
 
-    advice = "Read the application's reason in the dead letter."
+    advice = (
+        "Ask the sender for another payload; or, if the code was wrong, deploy the correction and redrive with "
+        "--reason PayloadRejected."
+    )
 
 
 class PayloadUnavailable(ClaimCheckError):

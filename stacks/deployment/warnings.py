@@ -15,13 +15,14 @@ READ_BYTES_PER_SECOND = 20_000_000
 
 def warnings(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[tuple[str, str]]:
     """Yield the id and the text of each warning."""
+    key = f"subscribers[{deployment.subscribers.index(subscriber)}]"
     policy = subscriber.filter_policy if subscriber.filter_policy_scope == "attributes" else None
     if policy and set(reaching(deployment, policy)) == {"library"}:
         yield (
             "filter-policy",
-            "The filter policy matches no event and no upload: no attribute of theirs has such a name or value. It can "
-            "only match messages of the library, whose attributes are not known here. Check the names and values of "
-            "filter_policy.",
+            f'{key}.filter_policy, of "{subscriber.name}": it matches no event and no upload, because no attribute of '
+            "theirs has such a name or value. It can only match messages of the library, whose attributes are not "
+            "known here. Check its names and values.",
         )
     code = None if subscriber.kind == "https" else subscriber.code
     largest = deployment.publisher.outbox.maximum_bytes
@@ -29,7 +30,8 @@ def warnings(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[t
     if code and code.timeout_seconds < needed and deployment.publisher.offload != "never":
         yield (
             "code-timeout",
-            f"code.timeout_seconds = {code.timeout_seconds}: the largest upload takes {needed} s to read, at "
-            f"{READ_BYTES_PER_SECOND // 10**6} MB/s. Own code that reads all of it fails, and the message is a dead "
-            f"letter. Use at least {needed}, lower publisher.outbox.maximum_bytes = {largest}, or use an ECS task.",
+            f'{key}.code.timeout_seconds = {code.timeout_seconds}, of "{subscriber.name}": the largest upload takes '
+            f"{needed} s to read, at {READ_BYTES_PER_SECOND // 10**6} MB/s. Own code that reads all of it fails, and "
+            f"the message is a dead letter. Use at least {needed}, lower publisher.outbox.maximum_bytes = {largest}, "
+            "or use an ECS task.",
         )

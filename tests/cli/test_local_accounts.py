@@ -40,3 +40,13 @@ def test_every_party_has_a_profile() -> None:
         "orders": "222222222222",
         "billing": "333333333333",
     }
+
+
+def test_logs_of_the_deployment_are_not_followed(tmp_path: Path) -> None:
+    file = tmp_path / "functions.log"
+    file.write_text("111111111111 framework-onEvent: deploying\n")
+    with local_accounts._open_at_end(file) as log, file.open("a") as function:
+        assert log.read() == ""
+        function.write("111111111111 coatcheck-publish: published\n")
+        function.flush()
+        assert log.read() == "111111111111 coatcheck-publish: published\n"

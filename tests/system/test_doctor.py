@@ -162,6 +162,7 @@ def test_everything_broken_by_hand_is_reported(
     assert any(
         "cdk deploy coatcheck-publisher coatcheck-orders coatcheck-billing --revert-drift`" in text for text in notes
     )
+    assert any(text.startswith("The subscription of coatcheck-orders needs two deployments") for text in notes)
     assert any(
         "In coatcheck-publisher coatcheck-orders coatcheck-billing, write them by hand" in text for text in notes
     )

@@ -170,10 +170,9 @@ def test_permanent_errors_are_listed_and_not_sent(
     assert redrive("--subscriber", "orders") == 0
     assert queue.bodies == ["late"]
     assert set(dead.bodies) == set(PERMANENT)
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     for reason, advice in PERMANENT.items():
-        target = f"not sent: {advice[0].lower()}{advice[1:-1]}"
-        assert re.search(rf"^  1 +{reason} +just now +{target} *$", printed, flags=re.MULTILINE), printed
+        assert f" 1 {reason} just now not sent: {advice[0].lower()}{advice[1:-1]} " in printed
     assert "select them with --reason NAME." in printed
 
 

@@ -1,5 +1,6 @@
 """Warnings about a subscriber's settings."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ def warned(folder: Path, *, own: dict[str, Any], **keys: Any) -> list[str]:
     table = publisher(**keys)
     table["subscribers"] = [{"name": "a", "kind": "sqs", "account": "2" * 12, "region": "us-east-1", **own}]
     deployment = parse_messaging(table, folder / "deployment.toml")
-    return [name for name, _ in warnings(deployment, deployment.subscribers[0])]
+    found = list(warnings(deployment, deployment.subscribers[0]))
+    assert all(re.match(r'subscribers\[0\]\.\S+( = \d+)?, of "a": ', text) for _, text in found), found
+    return [name for name, _ in found]
 
 
 @pytest.mark.parametrize(
