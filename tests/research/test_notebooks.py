@@ -76,7 +76,7 @@ def test_runs_notebook_gathers_samples_and_differences(environment: Path, home: 
     """Two runs of the job on simulated tables, with other thresholds."""
     table = ["," + ",".join(f"{'ACGT' * 4}-{i + 1}" for i in range(30))]
     table += [f"MT-{i}" + ",1" * 30 for i in range(3)]
-    table += [f"G{i}" + "".join(f",{1 + i % (2 + cell % 5)}" for cell in range(30)) for i in range(600)]
+    table += [f"G{i}" + "".join(f",{i % (7 + cell % 5)}" for cell in range(30)) for i in range(600)]
     for name, limit in (("a", "10"), ("b", "5")):
         base = home / name
         (base / "input").mkdir(parents=True)
