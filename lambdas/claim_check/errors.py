@@ -104,8 +104,8 @@ class PayloadRejected(ClaimCheckError):
     """The application refuses the payload for good. Application code raises it; the library does not."""
 
     advice = (
-        "Ask the sender for another payload; or, if the code was wrong, deploy the correction and redrive with "
-        "--reason PayloadRejected."
+        "Ask the sender for another payload; or, if the code was wrong, deploy the correction and process the message "
+        "again."
     )
 
 

@@ -14,7 +14,7 @@ from claim_check import ClaimCheckError
 NAMES = {
     *("AWS", "Amazon", "SNS", "SQS", "S3", "EventBridge", "HTTP", "HTTPS", "JSON", "FIFO", "ARN", "RSA", "UTF-8"),
     *("SHA-256", "CRC64NVME", "CRC32", "ASCII", "Unicode", "ClaimCheck", "MaximumMessageSize", "RawMessageDelivery"),
-    *("KMS", "Region", "SHA-1", "ETag", "PayloadRejected"),
+    *("KMS", "Region", "SHA-1", "ETag"),
     *("MessageId", "TopicArn", "SubscribeURL", "SigningCertURL", "SignatureVersion", "MessageStructure"),
 }
 """Names, which are never written in lower case."""
