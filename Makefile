@@ -14,7 +14,7 @@ site := build/site-tool/installed
 isolated := .venv/bin/python -I local/environment.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local job synth test check lint spelling types imports image faults bench docs site wheel format lock clean
+.PHONY: help demo local job synth test check failed lint spelling types imports image faults bench docs site wheel format lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ test: $(installed) ## Run the tests, emulated accounts included, without those t
 
 check: lint spelling types imports $(checkov) ## Run all checks of CI: style, spelling, types, imports, all tests
 	@$(isolated) python -m pytest -n 2 --dist loadfile -m "exhaustive or not exhaustive"
+
+failed: $(installed) ## Run again, one after the other, the tests that failed in the last run
+	@$(isolated) python -m pytest --last-failed --last-failed-no-failures none -m "exhaustive or not exhaustive"
 
 lint: $(installed) ## Check style and common mistakes
 	@$(isolated) ruff check . && $(isolated) ruff format --check .

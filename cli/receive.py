@@ -17,7 +17,7 @@ from rich.console import Console
 
 from claim_check import ClaimCheckError, Dereferencer, Digest, Message
 from cli.profiles import ProfileClients, ProfileError, callers
-from cli.redrive.sources import HELD_SECONDS, QueueReader
+from cli.redrive.sources import HELD_SECONDS, WAIT_SECONDS, QueueReader
 from stacks.deployment import Deployment, Names, SubscriberNames
 
 _LONG_POLL_SECONDS = 20
@@ -75,7 +75,7 @@ def receive(
     except (BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 1
-    console, received, failed, held = Console(stderr=True), 0, 0, dict[str, Record]()
+    console, received, failed = Console(stderr=True), 0, 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while limit is None or received + failed < limit:
@@ -83,7 +83,6 @@ def receive(
             if not records and not follow:
                 break
             for record in records:
-                held[record.id] = record
                 try:
                     message = dereferencer.message(record.record)
                     if (seconds := HELD_SECONDS + message.size // _SLOWEST_BYTES_PER_SECOND) > 2 * HELD_SECONDS:
@@ -94,21 +93,20 @@ def receive(
                     failed += 1
                     print(f"{record.id}: {error}. The message stays in the queue.", file=sys.stderr)
                     if follow:
-                        reader.forget(held.pop(record.id))  # it is received again when it is no longer hidden
+                        reader.forget(record)  # it is received again when it is no longer hidden
                     continue
                 _show(path, message, digest, as_json=as_json)
                 received += 1
                 if not keep:
-                    reader.remove(held.pop(record.id))
+                    reader.remove(record)
     except KeyboardInterrupt:
         return 130 if not follow else int(failed > 0)
     except (BotoCoreError, ClientError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        for record in held.values():
-            with suppress(BotoCoreError, ClientError):  # SQS shows it again after HELD_SECONDS
-                reader.hide(record, 0)
+        with suppress(BotoCoreError, ClientError):  # SQS shows them again after HELD_SECONDS
+            reader.release()
     if not received + failed:
         print(f"{names.queue.name} ({names.queue.region}, {names.queue.account}) has no messages.", file=sys.stderr)
     return int(failed > 0)
@@ -156,7 +154,7 @@ def _open(names: SubscriberNames, profile: str | None, *, follow: bool) -> tuple
         names.queue,
         Record.of,
         lambda service, _: clients.client(service, account=caller.account, **place),
-        wait_seconds=_LONG_POLL_SECONDS if follow else 0,
+        wait_seconds=_LONG_POLL_SECONDS if follow else WAIT_SECONDS,
     )
     return reader, Dereferencer(stores=names.trusted_stores, s3=session)
 

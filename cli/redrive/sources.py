@@ -50,18 +50,25 @@ H = TypeVar("H", bound=Held)
 
 
 class QueueReader(Generic[H]):
-    """Reads the messages that are in a queue now. Messages that fail again meanwhile are not read.
+    """Reads the messages of a queue. `parse` makes a message from SQS's.
 
-    `parse` makes a message from SQS's. With `wait_seconds`, messages that arrive later are read, too, and an empty
-    queue is waited for.
+    until: messages that arrived later are not read, such as those that fail again after a redrive. `release` makes
+        them visible again. Without it, every message is read.
+    wait_seconds: how long to wait for a message when the queue is empty.
     """
 
     def __init__(
-        self, queue: Resource, parse: Callable[[Mapping[str, Any]], H], client: Client, *, wait_seconds: int = 0
+        self,
+        queue: Resource,
+        parse: Callable[[Mapping[str, Any]], H],
+        client: Client,
+        *,
+        until: datetime | None = None,
+        wait_seconds: int = WAIT_SECONDS,
     ) -> None:
         self._sqs, self._parse, self._wait = client("sqs", queue), parse, wait_seconds
         self._url = self._sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
-        self._until = datetime.now(tz=UTC)
+        self._until = until or datetime.max.replace(tzinfo=UTC)
         self._held: dict[str, H] = {}
 
     def count(self) -> int:
@@ -81,7 +88,7 @@ class QueueReader(Generic[H]):
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(10, limit - len(messages)),
                 VisibilityTimeout=HELD_SECONDS,
-                WaitTimeSeconds=self._wait or WAIT_SECONDS,
+                WaitTimeSeconds=self._wait,
                 MessageSystemAttributeNames=["SentTimestamp", "MessageGroupId"],
                 MessageAttributeNames=["All"],
             )
@@ -90,7 +97,7 @@ class QueueReader(Generic[H]):
             if all(message.id in self._held for message in received):
                 break
             self._held |= {message.id: message for message in received}
-            messages += (message for message in received if self._wait or message.sent < self._until)
+            messages += (message for message in received if message.sent < self._until)
         return messages
 
     def remove(self, message: H) -> None:
@@ -259,7 +266,8 @@ def dead_letter_queues(deployment: Deployment) -> Iterator[DeadLetterQueue]:
 
 
 def _reader(queue: Resource, parsers: tuple[Parser, ...]) -> Callable[[Client], QueueReader[DeadLetter]]:
-    return partial(QueueReader[DeadLetter], queue, partial(dead_letter.parse, parsers=parsers))
+    parse = partial(dead_letter.parse, parsers=parsers)
+    return lambda client: QueueReader(queue, parse, client, until=datetime.now(tz=UTC))
 
 
 def _queue(queue: Resource, parsers: tuple[Parser, ...], target: Callable[[Client], Target]) -> DeadLetterSource:

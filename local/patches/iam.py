@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam
 
 from local.patches.patch import patch, replaces
@@ -62,3 +62,17 @@ def trusted_service_is_no_account() -> None:
         if isinstance(principal, dict):
             principal = {kind: value for kind, value in principal.items() if kind != "Service"}
         return bool(original(principal, caller))
+
+
+@patch
+def batch_needs_permission_of_single_request() -> None:
+    """Authorize a batch of SQS or SNS as its single requests.
+
+    AWS: ChangeMessageVisibilityBatch needs `sqs:ChangeMessageVisibility`, and PublishBatch `sns:Publish`. The emulator:
+    they need actions that do not exist, such as `sqs:ChangeMessageVisibilityBatch`.
+    """
+
+    @replaces(iam_actions, "extract_iam_action")
+    def extract(original: Any, *args: Any, **kwargs: Any) -> Any:
+        action = original(*args, **kwargs)
+        return action.removesuffix("Batch") if action and action.startswith(("sqs:", "sns:")) else action

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cli.receive
 from claim_check import Publisher
 from cli.main import main
 from tests.cli.conftest import DEPLOYMENT, POLLED, Deployed
@@ -70,6 +72,22 @@ def test_kept_messages_can_be_received_again(
     assert len(deployed.messages()) == 3
     assert len(receive("--limit", "1")[1]) == 1
     assert len(deployed.messages()) == 2
+
+
+def test_message_is_received_when_it_arrives_during_the_run(
+    receive: Receive, deployed: Deployed, published: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(topic_arn=deployed.topic, store=deployed.store, sns=deployed.sns, s3=deployed.s3)
+    opened = cli.receive.Dereferencer
+
+    def publish_then_open(**options: Any) -> Any:
+        time.sleep(0.01)  # SQS's times have milliseconds
+        publisher.publish(b"late", message_id="late")
+        return opened(**options)
+
+    monkeypatch.setattr("cli.receive.Dereferencer", publish_then_open)
+    code, received, _ = receive()
+    assert (code, {each["message_id"] for each in received}) == (0, {*PAYLOADS, "late"})
 
 
 def test_corrupt_payload_stays_in_the_queue(

@@ -67,3 +67,22 @@ def test_trust_of_service_allows_no_account(publisher: Account, subscriber: Acco
 
 def test_unpatched_trust_of_service_allows_every_root(unpatched_account: Account, unpatched: Accounts) -> None:
     _assume_role_of_service(unpatched_account, Account(unpatched, OTHER))
+
+
+def _delete_batch(account: Account) -> None:
+    """Delete a batch as a role whose policy allows to delete messages."""
+    role, url = account.role(), account.client("sqs").create_queue(QueueName=unique("queue"))["QueueUrl"]
+    statement = {"Action": "sqs:DeleteMessage", "Resource": "*"}
+    account.client("iam").put_role_policy(RoleName=role, PolicyName="role", PolicyDocument=document(statement))
+    entries = [{"Id": "0", "ReceiptHandle": "unknown"}]
+    account.client("sqs", role=role).delete_message_batch(QueueUrl=url, Entries=entries)
+
+
+@pytest.mark.aws
+def test_batch_needs_permission_of_single_request(publisher: Account) -> None:
+    _delete_batch(publisher)
+
+
+def test_unpatched_batch_needs_own_permission(unpatched_account: Account) -> None:
+    with pytest.raises(ClientError, match="DeleteMessageBatch"):
+        _delete_batch(unpatched_account)
