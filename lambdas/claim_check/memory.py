@@ -16,7 +16,8 @@ PIECE_BYTES = 256 * 1024  # the unit in which a connection's bytes are buffered
 RESERVE_BYTES = 4 * PIECE_BYTES
 
 _WHOLE_BYTES = 8 * MIB
-_LARGEST_PART_BYTES = 4 * MIB
+_LARGEST_PART_BYTES = 16 * MIB
+_ALL_PARTS_BYTES = 64 * MIB
 _SMALLEST_PART_BYTES = 2 * MIB
 
 
@@ -36,8 +37,8 @@ class Memory:
     """A limit of the bytes that transfers buffer at a time.
 
     `connections` and `part_bytes` of one transfer follow from `limit`. Parts that arrive at the same time and are used
-    in order need about 5/8 of their size. Below 40 MiB the parts shrink, to 2 MiB. Below 20 MiB there are fewer
-    connections. A payload of less than `whole_bytes` is held as a whole.
+    in order need about 5/8 of their size. 16 connections have parts of 4 MiB. Below 40 MiB the parts shrink, to 2 MiB.
+    Below 20 MiB there are fewer connections. A payload of less than `whole_bytes` is held as a whole.
 
     Raises ValueError if `limit` is not an integer of at least 1 MiB.
     """
@@ -46,13 +47,16 @@ class Memory:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < MINIMUM_MEMORY_BYTES:
             raise ValueError(f"memory = {limit!r}: must be an integer of at least {MINIMUM_MEMORY_BYTES} bytes")
         self.limit = limit
-        ideal = limit * 8 // 5 // MAXIMUM_CONNECTIONS // PIECE_BYTES * PIECE_BYTES
-        self.part_bytes = min(max(ideal, _SMALLEST_PART_BYTES), _LARGEST_PART_BYTES)
-        self.connections = min(max(limit * 8 // 5 // self.part_bytes, 1), MAXIMUM_CONNECTIONS)
+        self.connections = min(max(limit * 8 // 5 // self.part_bytes(MAXIMUM_CONNECTIONS), 1), MAXIMUM_CONNECTIONS)
         self.whole_bytes = min(_WHOLE_BYTES, limit // 2)
         self._lock = Lock()
         self._shares: set[Share] = set()
         self._buffers: list[memoryview] = []
+
+    def part_bytes(self, connections: int) -> int:
+        """Return the largest size of a part that is read by one of `connections`. With fewer of them it is larger."""
+        ideal = min(self.limit * 8 // 5, _ALL_PARTS_BYTES) // connections // PIECE_BYTES * PIECE_BYTES
+        return min(max(ideal, _SMALLEST_PART_BYTES), _LARGEST_PART_BYTES)
 
     def share(self) -> Share:
         """Return the share of one transfer. Close it when the transfer ends."""

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
 from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share, new_buffer
-from claim_check.processors import connections_here
+from claim_check.processors import publishing_connections, share_here
 from claim_check.publishing.source import BytesBlob, FileBlob, PayloadSource, SourceReader, changed
 from claim_check.s3.client import MIB, MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.crc32 import base64_crc32
@@ -194,7 +194,7 @@ class ObjectWriter:
             self._s3,
             self._target,
             algorithm="CRC32",
-            limit=_connections(share) if source.blob else connections_here(),
+            limit=_connections(share) if source.blob else publishing_connections(share_here()),
             parameters=self._properties,
             progress=self._progress,
             errors=self._part_errors,
@@ -451,7 +451,7 @@ def _ceiling(size: int, divisor: int) -> int:
 
 def _connections(share: Share) -> int:
     """Return the number of requests at a time that the memory limit allows for a blob."""
-    connections = 0
-    while connections < connections_here() and share.take(_REQUEST_BYTES, needed_next=not connections):
+    connections, most = 0, publishing_connections(share_here())
+    while connections < most and share.take(_REQUEST_BYTES, needed_next=not connections):
         connections += 1
     return connections

@@ -21,7 +21,7 @@ from botocore.exceptions import ResponseStreamingError
 
 from claim_check.errors import PayloadUnavailable
 from claim_check.memory import MIB, PIECE_BYTES, Memory
-from claim_check.processors import connections_here
+from claim_check.processors import reading_connections, share_here
 from claim_check.s3.connection import is_stall, read_into, wake
 from claim_check.s3.pace import STALL_SECONDS, Connections, Pace, Rates
 from claim_check.s3.parts import Part, Piece, parts_for_target, parts_in_order
@@ -80,9 +80,9 @@ class ParallelRead:
         self._memory = memory
         self._check = check
         self._target = target
-        connections = min(memory.connections, connections_here())
+        connections = min(memory.connections, reading_connections(share_here()))
         self._parts = (
-            parts_in_order(size, connections=connections, largest=memory.part_bytes, memory=memory.limit)
+            parts_in_order(size, connections=connections, largest=memory.part_bytes(connections), memory=memory.limit)
             if target is None
             else parts_for_target(
                 size,

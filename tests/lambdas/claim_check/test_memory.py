@@ -24,7 +24,12 @@ from claim_check.memory import MIB, PIECE_BYTES, RESERVE_BYTES, Memory
 )
 def test_parts_shrink_first_and_then_connections(limit: int, connections: int, part: int) -> None:
     memory = Memory(limit)
-    assert (memory.connections, memory.part_bytes) == (connections, part * MIB)
+    assert (memory.connections, memory.part_bytes(memory.connections)) == (connections, part * MIB)
+
+
+@pytest.mark.parametrize(("connections", "part"), [(1, 16), (2, 16), (4, 16), (8, 8), (16, 4)])
+def test_fewer_connections_have_larger_parts(connections: int, part: int) -> None:
+    assert Memory().part_bytes(connections) == part * MIB
 
 
 def test_default_allows_sixteen_connections() -> None:

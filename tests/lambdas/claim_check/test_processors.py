@@ -4,31 +4,33 @@ from pathlib import Path
 
 import pytest
 
-from claim_check.processors import connections_for
+from claim_check.processors import processor_share, publishing_connections, reading_connections
 
 
 @pytest.mark.parametrize(
-    ("memory", "connections"),
-    [("128", 2), ("512", 4), ("1024", 9), ("1769", 16), ("10240", 16), ("0", 2), ("", 16), ("a", 16)],
+    ("memory", "share"),
+    [("512", 512 / 1769), ("1769", 1), ("10240", 1), ("0", 0), ("", 1), ("a", 1)],
 )
-def test_small_functions_have_fewer_connections(memory: str, connections: int, tmp_path: Path) -> None:
-    assert connections_for({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, tmp_path / "none") == connections
+def test_share_of_a_function_follows_from_its_memory(memory: str, share: float, tmp_path: Path) -> None:
+    assert processor_share({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}, tmp_path / "none") == share
 
 
 @pytest.mark.parametrize(
-    ("quota", "connections"),
-    [
-        ("25000 100000\n", 4),
-        ("200000 100000\n", 16),
-        ("max 100000\n", 16),
-        ("1 0\n", 16),
-        ("", 16),
-    ],
+    ("quota", "share"),
+    [("25000 100000\n", 0.25), ("200000 100000\n", 1), ("max 100000\n", 1), ("1 0\n", 1), ("", 1)],
 )
-def test_containers_with_a_quota_have_fewer_connections(quota: str, connections: int, tmp_path: Path) -> None:
+def test_share_of_a_container_is_its_quota(quota: str, share: float, tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text(quota)
-    assert connections_for({}, tmp_path / "cpu.max") == connections
+    assert processor_share({}, tmp_path / "cpu.max") == share
 
 
-def test_without_a_known_share_all_connections_are_used(tmp_path: Path) -> None:
-    assert connections_for({}, tmp_path / "none") == 16
+def test_process_without_a_limit_has_a_whole_processor(tmp_path: Path) -> None:
+    assert processor_share({}, tmp_path / "none") == 1
+
+
+@pytest.mark.parametrize(
+    ("mb", "publishing", "reading"),
+    [(0, 2, 2), (128, 2, 2), (512, 4, 2), (1024, 9, 4), (1768, 15, 7), (1769, 16, 16)],
+)
+def test_small_functions_have_fewer_connections(mb: int, publishing: int, reading: int) -> None:
+    assert (publishing_connections(mb / 1769), reading_connections(mb / 1769)) == (publishing, reading)

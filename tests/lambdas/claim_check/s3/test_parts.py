@@ -22,12 +22,14 @@ def assert_each_byte_once(parts: list[Part], size: int) -> None:
     assert all(part.size > 0 for part in parts)
 
 
-@given(SIZES, LIMITS)
-def test_parts_in_order_have_each_byte_once(size: int, limit: int) -> None:
+@given(SIZES, LIMITS, st.integers(1, 16))
+def test_parts_in_order_have_each_byte_once(size: int, limit: int, most: int) -> None:
     memory = Memory(limit)
-    parts = parts_in_order(size, connections=memory.connections, largest=memory.part_bytes, memory=memory.limit)
+    connections = min(memory.connections, most)
+    largest = memory.part_bytes(connections)
+    parts = parts_in_order(size, connections=connections, largest=largest, memory=memory.limit)
     assert_each_byte_once(parts, size)
-    assert max(part.size for part in parts) <= memory.part_bytes
+    assert max(part.size for part in parts) <= largest
     assert all(part.size >= MIB for part in parts[:-1])
     assert len(parts) <= size // MIB + 1
 
