@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import cli.receive
+import claim_check
 from claim_check import Publisher
 from cli.main import main
 from tests.cli.conftest import DEPLOYMENT, POLLED, Deployed
@@ -78,7 +78,7 @@ def test_message_is_received_when_it_arrives_during_the_run(
     receive: Receive, deployed: Deployed, published: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = Publisher(topic_arn=deployed.topic, store=deployed.store, sns=deployed.sns, s3=deployed.s3)
-    opened = cli.receive.Dereferencer
+    opened = claim_check.Dereferencer
 
     def publish_then_open(**options: Any) -> Any:
         time.sleep(0.01)  # SQS's times have milliseconds
