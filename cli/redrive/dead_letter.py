@@ -147,9 +147,9 @@ def _attribute(message: Mapping[str, Any], name: str) -> str | None:
 
 
 def _json(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body if it is a JSON object, otherwise an empty dictionary."""
+    """Return the body if it is a JSON object, otherwise an empty dictionary. Its sender can nest it as it wants."""
     try:
         content = json.loads(message["Body"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,11 +3,11 @@
 An error of `send` leaves the dead letter in its queue.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from cli.redrive.dead_letter import REASON, DeadLetter
+from shared.message_text import message_text
 from stacks.deployment import Resource
 
 Client = Callable[[str, Resource], Any]
@@ -54,7 +54,7 @@ class FunctionTarget:
 
     def send(self, message: DeadLetter) -> None:
         """Invoke the function with the dead letter's event."""
-        payload = json.dumps(message.event, ensure_ascii=False).encode()
+        payload = message_text(message.event).encode()
         self._lambda.invoke(FunctionName=self._function, InvocationType="Event", Payload=payload)
 
 

@@ -1,10 +1,11 @@
 """Dead-lettering of an event, in the form in which Lambda writes a failed event."""
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.message_text import message_text
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -33,4 +34,4 @@ def send_to_dead_letters(
         "requestPayload": {"Records": [record]},
         "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
     }
-    sqs.send_message(QueueUrl=queue_url, MessageBody=json.dumps(letter, ensure_ascii=False))
+    sqs.send_message(QueueUrl=queue_url, MessageBody=message_text(letter))

@@ -1,7 +1,8 @@
 """Dead letters of refused events: in the form of a rule's dead letters, which `coatcheck redrive` reads."""
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from shared.message_text import message_text
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -19,7 +20,7 @@ def send_to_dead_letters(event: dict[str, Any], error: Exception, *, queue_url: 
     text = "".join(character if character.isprintable() else " " for character in str(error))[:_MESSAGE_CHARACTERS]
     sqs.send_message(
         QueueUrl=queue_url,
-        MessageBody=json.dumps(event, separators=(",", ":")),
+        MessageBody=message_text(event),
         MessageAttributes={
             "ERROR_CODE": {"DataType": "String", "StringValue": type(error).__name__},
             "ERROR_MESSAGE": {"DataType": "String", "StringValue": text},

@@ -116,13 +116,13 @@ def report_to_senders(event: dict[str, Any], detail_type: str, detail: dict[str,
 
     A retry of the function would publish the message again.
     """
-    senders = report.senders_of(event, senders=settings.sender_accounts, outbox_prefix=settings.outbox_prefix)
-    try:
-        buses = map(settings.bus_of, senders)
-        report.report(detail_type, detail, source=settings.deployment, buses=buses, client=events_client)
-    except MessagingUnavailable:
-        metrics.add_metric(name="ReportLost", unit=MetricUnit.Count, value=1)
-        logger.exception("report lost", senders=senders, report=detail_type)
+    for sender in report.senders_of(event, senders=settings.sender_accounts, outbox_prefix=settings.outbox_prefix):
+        bus = settings.bus_of(sender)
+        try:
+            report.report(detail_type, detail, source=settings.deployment, bus=bus, client=events_client)
+        except MessagingUnavailable:
+            metrics.add_metric(name="ReportLost", unit=MetricUnit.Count, value=1)
+            logger.exception("report lost", sender=sender, report=detail_type)
 
 
 @cache

@@ -5,7 +5,7 @@ also the folder, which the bucket's policy allows to that sender's role only.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from claim_check import ClaimCheckError, MessagingUnavailable, put_event
@@ -48,25 +48,24 @@ def report(
     detail: Mapping[str, Any],
     *,
     source: str,
-    buses: Iterable[str],
+    bus: str,
     client: Callable[[str], "EventBridgeClient"],
 ) -> None:
-    """Put an event on each bus, by its ARN. `client` returns the client of a Region.
+    """Put an event on a bus, by its ARN. `client` returns the client of a Region.
 
     Raises:
-        MessagingDenied: A bus does not exist, or its policy does not allow the event.
+        MessagingDenied: The bus does not exist, or its policy does not allow the event.
         MessagingUnavailable: EventBridge failed three times.
     """
-    for bus in buses:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                events = client(bus.split(":")[3])
-                put_event(bus=bus, source=source, detail_type=detail_type, detail=detail, events=events)
-                break
-            except MessagingUnavailable as error:
-                if error.permanent or attempt == _ATTEMPTS:
-                    raise
-                time.sleep(attempt)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            events = client(bus.split(":")[3])
+            put_event(bus=bus, source=source, detail_type=detail_type, detail=detail, events=events)
+            return
+        except MessagingUnavailable as error:
+            if error.permanent or attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt)
 
 
 def _upload(event: Mapping[str, Any], outbox_prefix: str) -> dict[str, str]:

@@ -348,7 +348,9 @@ def test_failed_event_invokes_its_function(
 
 
 @pytest.mark.parametrize(
-    "body", ["not JSON", "[1]", '{"requestPayload": "text", "requestContext": {}}', '{"detail": {}}']
+    "body",
+    ["not JSON", "[1]", '{"requestPayload": "text", "requestContext": {}}', '{"detail": {}}', "[" * 100_000],
+    ids=lambda body: body[:20],
 )
 def test_message_of_unknown_form_is_listed_and_not_sent(
     redrive: Redrive,
@@ -403,7 +405,8 @@ def test_redrive_ends_when_messages_become_visible_again(
 
 def test_failed_and_rejected_events_invoke_the_publish_function(redrive: Redrive, lambda_: FakeLambda) -> None:
     dead = Queue("coatcheck-publish-dead-letters", NORTH)
-    event = {"id": "e1", "source": "shop", "detail-type": "order.placed", "account": "444444444444", "detail": {"n": 1}}
+    detail = {"half of a surrogate pair": "\ud83e"}
+    event = {"id": "e1", "source": "shop", "detail-type": "order.placed", "account": "444444444444", "detail": detail}
     rejected = {
         "ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"},
         "ERROR_MESSAGE": {"DataType": "String", "StringValue": "Lambda refused"},

@@ -231,6 +231,19 @@ def test_sender_hears_why_a_message_is_refused(
     assert parsed.reason.startswith("PayloadTooLarge: the upload stays in the outbox")
 
 
+def test_dead_letter_has_the_bytes_of_its_event(
+    publish: ModuleType, buses: Buses, dead_letters: str, context: SimpleNamespace
+) -> None:
+    """A megabyte outside ASCII, which fits into EventBridge, fits into SQS."""
+    event = bus_event({"text": "ж" * 50_000, "half": "\ud83e"}, source="outbox")
+    assert publish.handler(event, context) == {"message_id": None}
+    (letter,) = received(dead_letters)
+    assert len(letter["Body"].encode()) < 110_000
+    parsed = parse_rejected_event(letter)
+    assert parsed
+    assert parsed.event == event
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -280,4 +293,14 @@ def test_lost_report_is_counted_and_the_message_published(
     assert len(received(delivered)) == 1
     assert telemetry.metrics()["ReportLost"] == [1]
     line = telemetry.lines()[-1]
-    assert (line["message"], line["senders"], line["message_id"]) == ("report lost", ["shop"], EVENT_ID)
+    assert (line["message"], line["sender"], line["message_id"]) == ("report lost", "shop", EVENT_ID)
+
+
+def test_lost_report_leaves_those_of_other_senders(load: Load, settings: Settings, context: SimpleNamespace) -> None:
+    """A sender whose stack is not deployed, in the account of another sender."""
+    place = settings.senders["shop"]
+    publish, buses = load(replace(settings, senders={"absent": place, "shop": place})), Buses()
+    publish.events_client = buses  # type: ignore[attr-defined]
+    buses.failures = ["NotAuthorizedForSourceException"]
+    publish.handler(bus_event({"n": 1}), context)
+    assert [bus for bus, *_ in buses.reports()] == [BUS]
