@@ -12,9 +12,12 @@ from types import FrameType
 def interrupt_on_signals() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM and SIGHUP as on Ctrl-C, and only once: cleaning up is not interrupted.
 
-    For the main thread.
+    A SIGHUP that the caller ignores stays ignored: `nohup` does that, so that a run survives its terminal. For the main
+    thread.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in numbers:

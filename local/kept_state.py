@@ -6,10 +6,11 @@ import fcntl
 import os
 import pickle
 import shutil
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-_FORMAT = 1
+_FORMAT = 2
 _ATTEMPTS = 10
 _CONTENT, _BODIES = "content", "bodies"
 _OBJECTS = ("_buckets", "_object_versions", "_object_tags", "_object_acl", "_object_annotations")
@@ -66,23 +67,21 @@ def save(folder: Path) -> None:
     from ministack import app
     from ministack.services import s3
 
-    new = folder / f"{_CONTENT}.new"
-    bodies = folder / f"{_BODIES}.new"
-    shutil.rmtree(bodies, ignore_errors=True)
-    bodies.mkdir(mode=0o700)
+    new, bodies = folder / f"{_CONTENT}.new", Path(tempfile.mkdtemp(prefix=f"{_BODIES}-", dir=folder))
     for attempt in range(_ATTEMPTS):
         try:
             services = {key: state() for key, state in app._build_persistence_save_dict().items()}
             objects = {name: getattr(s3, name)._data for name in _OBJECTS}
             with new.open("wb") as file:
-                _Pickler(file, bodies).dump((_identity(), services, objects))
+                file.write(_identity())
+                _Pickler(file, bodies).dump((services, objects))
             break
         except RuntimeError:  # a thread of a function or a poller changed a store meanwhile
             if attempt == _ATTEMPTS - 1:
                 raise
-    shutil.rmtree(folder / _BODIES, ignore_errors=True)
-    bodies.rename(folder / _BODIES)
-    new.replace(folder / _CONTENT)
+    new.replace(folder / _CONTENT)  # the one step from the earlier state to this one: the content names its bodies
+    for other in set(folder.glob(f"{_BODIES}-*")) - {bodies}:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def load(folder: Path) -> None:
@@ -97,9 +96,9 @@ def load(folder: Path) -> None:
     if not (folder / _CONTENT).exists():
         return
     with (folder / _CONTENT).open("rb") as file:
-        identity, services, objects = _Unpickler(file, folder / _BODIES).load()
-    if identity != _identity():
-        raise SystemExit(f"{folder} is of {identity}, and this is {_identity()}. Name a new folder.")
+        if file.readline() != _identity():
+            raise SystemExit(f"{folder}: another version of coatcheck or of its emulator wrote it. Name a new folder.")
+        services, objects = _Unpickler(file, folder).load()
     for key, state in services.items():
         if state:
             app._get_module(app._state_map[key]).load_persisted_state(state)
@@ -107,30 +106,32 @@ def load(folder: Path) -> None:
         getattr(s3, name)._data.update(data)
 
 
-def _identity() -> tuple[str, str, int]:
+def _identity() -> bytes:
+    """Return the content's first line: what else is in the file can be read by this version alone."""
     from importlib.metadata import version
 
-    return version("coatcheck"), version("ministack"), _FORMAT
+    return f"coatcheck {version('coatcheck')}, ministack {version('ministack')}, format {_FORMAT}\n".encode()
 
 
 class _Pickler(pickle.Pickler):
-    """Writes large bodies of objects to files, each once."""
+    """Writes large bodies of objects to files of a folder, each once."""
 
     def __init__(self, file: IO[bytes], folder: Path) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._folder, self._names = folder, dict[int, str]()
+        self._folder, self._names = folder, dict[Any, str]()
 
     def persistent_id(self, value: Any) -> str | None:
         from local.patches.s3_large_objects import Body
 
         if not isinstance(value, Body):
             return None
-        if id(value) not in self._names:
-            self._names[id(value)] = str(len(self._names))
-            with (self._folder / self._names[id(value)]).open("wb") as file:
+        if value not in self._names:
+            path = self._folder / str(len(self._names))
+            with path.open("wb") as file:
                 for piece in value.pieces():
                     file.write(piece)
-        return self._names[id(value)]
+            self._names[value] = f"{self._folder.name}/{path.name}"
+        return self._names[value]
 
 
 class _Unpickler(pickle.Unpickler):

@@ -25,3 +25,12 @@ def test_cleaning_up_is_not_interrupted() -> None:
         run()
     assert cleaned
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_run_of_nohup_survives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt_on_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,10 +1,12 @@
 """The content of the accounts between two runs, and the folder that keeps it."""
 
-import pickle
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local import kept_state
 from local.accounts import Accounts
 from local.emulator import Emulator, EmulatorError
 from local.kept_state import KeptState, StateError
@@ -51,10 +53,46 @@ def test_next_run_has_the_content_and_the_port(tmp_path: Path) -> None:
 def test_state_of_another_version_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
-    (folder / "bodies").mkdir()
-    (folder / "content").write_bytes(pickle.dumps((("0.0.1", "1.0.0", 1), {}, {})))
-    with pytest.raises(EmulatorError, match=r"is of \('0.0.1', '1.0.0', 1\)(.|\n)*Name a new folder"):
+    (folder / "content").write_bytes(b"coatcheck 0.0.1, ministack 1.0.0, format 1\nonly that version can read this")
+    with pytest.raises(EmulatorError, match="another version of coatcheck or of its emulator"):
         Emulator(state=KeptState(folder)).start()
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("before", b"one"), ("after", b"other")])
+def test_interrupted_save_leaves_one_whole_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, expected: bytes
+) -> None:
+    """Content and bodies are of the same save, whenever the process is killed."""
+    from ministack import app
+    from ministack.services import s3
+
+    from local.patches.s3_large_objects import Body
+
+    def save(body: bytes) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(body)
+            objects: Any = {"key": Body.from_file(file)}
+        monkeypatch.setattr(s3._buckets, "_data", objects)
+        kept_state.save(tmp_path)
+
+    replace = Path.replace
+
+    def die(path: Path, target: Path) -> None:
+        if moment == "after":
+            replace(path, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "_build_persistence_save_dict", dict)
+    save(b"one")
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        save(b"other")
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(s3._buckets, "_data", {})
+    kept_state.load(tmp_path)
+    assert s3._buckets._data["key"][:] == expected
+    save(b"next")
+    assert len(list(tmp_path.glob("bodies*"))) == 1
 
 
 def test_folder_is_private(tmp_path: Path) -> None:

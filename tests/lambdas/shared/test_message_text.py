@@ -7,7 +7,9 @@ import pytest
 from shared.message_text import message_text
 
 
-@pytest.mark.parametrize("text", ["\ud83e", "\ufffe\uffff", "\x00\x1f", "\\u0041", '"', "\U0001f9e5", "\x7f\u2028"], ids=ascii)
+@pytest.mark.parametrize(
+    "text", ["\ud83e", "\ufffe\uffff", "\x00\x1f", "\\u0041", '"', "\U0001f9e5", "\x7f\u2028"], ids=ascii
+)
 def test_every_text_is_a_message_and_the_same_json(text: str) -> None:
     body = message_text({text: [text]})
     assert not set(body) & {"\ud83e", "\ufffe", "\uffff", "\x00", "\x1f"}
