@@ -20,10 +20,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Column
 
 import claim_check
-from claim_check import ClaimCheckError, PayloadTooLarge, Publisher
+from claim_check import ClaimCheckError, PayloadTooLarge, Publisher, UploadedObject
 from cli.cost import Route
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.redrive.dead_letter import printable
+from publish.metadata import attributes_of
+from publish.upload import require_safe_name
 from stacks.deployment import Deployment, Names, PublisherNames, SenderNames
 from stacks.deployment.names import OUTBOX
 
@@ -107,7 +109,8 @@ def send(deployment: Deployment, files: Sequence[str], options: Options, *, prof
         print("Interrupted." if is_interrupt else f"{left[0]}: {error}", file=sys.stderr)
         print(f"Not sent: {shlex.join(left)}", file=sys.stderr)
         if route == "library":
-            print(f"To resume, repeat the command with --id {run}.", file=sys.stderr)
+            # The ids of several files have their places in the command.
+            print(f"To resume, repeat the whole command, with all files and --id {run}.", file=sys.stderr)
             print("Payloads that are stored are not sent again.", file=sys.stderr)
         return 130 if is_interrupt else 1
     return 0
@@ -138,6 +141,8 @@ def _entry(deployment: Deployment, options: Options, profile: str | None) -> tup
         raise CannotSend("--group: is missing. publisher.fifo = true needs the message group.")
     if route == "outbox" and deployment.publisher.offload == "never":
         raise CannotSend('--route outbox: publisher.offload = "never" refuses uploads. Use another route.')
+    if route == "outbox":
+        _require_attributes(options.attribute, chosen=deployment.publisher.outbox.attributes)
     clients, name = ProfileClients({caller.account: caller}), (sender.role if sender else names.publisher.role).name
     role = {"account": caller.account, "region": deployment.publisher.region, "role": name}
     try:
@@ -156,6 +161,18 @@ def _entry(deployment: Deployment, options: Options, profile: str | None) -> tup
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _require_attributes(given: Mapping[str, str], *, chosen: Sequence[str]) -> None:
+    """Raise CannotSend if the publish function would not make each of them an attribute: filters would not match."""
+    for name in given:
+        if name != name.lower():
+            raise CannotSend(f"--attribute {name}: S3 stores names in lower case. Write {name.lower()}.")
+    if others := sorted(given.keys() - attributes_of(UploadedObject(given), chosen=chosen).keys()):
+        raise CannotSend(
+            f"--attribute {', '.join(others)}: would be in the attribute `metadata` of an upload's message. Give at most "
+            "four, no reserved name, and those of publisher.outbox.attributes if it is set."
+        )
 
 
 def _sender(names: Names, caller: Caller, wanted: str | None) -> SenderNames | None:
@@ -211,12 +228,14 @@ def _outbox(entry: EntryPoint) -> Send:
         s3.meta.events.register(f"after-call.s3.{operation}", lambda parsed, **_: responses.append(parsed))
 
     def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
+        # What the publish function would refuse is not sent.
         size = 0 if file == STDIN else Path(file).stat().st_size
         if size > maximum:
             raise PayloadTooLarge(f"it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}")
         key = f"{entry.folder}{message_id if file == STDIN else Path(file).name}"
+        require_safe_name(key.removeprefix(OUTBOX))
         with _opened(file) as opened:
-            source = _Source(opened)
+            source = _Source(opened, maximum)
             s3.upload_fileobj(
                 source,
                 names.payload_bucket.bucket.name,
@@ -263,16 +282,23 @@ _SENDERS: Mapping[Route, Callable[[EntryPoint], Send]] = {
 
 
 class _Source:
-    """A file that is read once, in order, with its size and digest. It has no `seek`: nothing is read twice."""
+    """A file that is read once, in order, with its size and digest. It has no `seek`: nothing is read twice.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._digest = file, hashlib.sha256()
+    A file that has more bytes than `maximum`, or gets them while it is read, raises PayloadTooLarge.
+    """
+
+    def __init__(self, file: BinaryIO, maximum: int) -> None:
+        self._file, self._maximum, self._digest = file, maximum, hashlib.sha256()
         self.bytes = self._sent = 0
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self._digest.update(data)
         self.bytes += len(data)
+        if self.bytes > self._maximum:
+            raise PayloadTooLarge(
+                f"it has over {self._maximum} bytes, and publisher.outbox.maximum_bytes is {self._maximum}"
+            )
         return data
 
     def advance(self, count: int) -> int:

@@ -61,7 +61,7 @@ def report(
         try:
             events = client(bus.split(":")[3])
             put_event(bus=bus, source=source, detail_type=detail_type, detail=detail, events=events)
-            return
+            break
         except MessagingUnavailable as error:
             if error.permanent or attempt == _ATTEMPTS:
                 raise

@@ -80,7 +80,7 @@ def publish_upload(
     name, account = key.removeprefix(outbox_prefix), event["detail"]["requester"]
     folder = folder_of(name)
     try:
-        _require_safe_name(name)
+        require_safe_name(name)
         _require_readable(found, owner=source.owner)
         published = publisher.publish_object(
             source,
@@ -107,7 +107,7 @@ def folder_of(name: str) -> str:
     return name.rpartition("/")[0].partition("/")[0]
 
 
-def _require_safe_name(name: str) -> None:
+def require_safe_name(name: str) -> None:
     """Raise InvalidMessage for a key that means something else as a path, or that looks like another key."""
     if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
         problem = 'has an empty step, "." or "..", or a backslash'

@@ -86,7 +86,7 @@ def test_repetition_with_the_id_resumes(
     assert (code, len(sent)) == (130, 1)
     assert f"Not sent: {empty} {small}\n" in error
     run = sent[0]["message_id"].removesuffix("-1")
-    assert f"repeat the command with --id {run}." in error
+    assert f"repeat the whole command, with all files and --id {run}." in error
     monkeypatch.setattr(module, "_progress", progress)
     code, sent, _ = send(large, empty, small, "--id", run)
     assert (code, [each["message_id"] for each in sent]) == (0, [f"{run}-{number}" for number in (1, 2, 3)])
@@ -132,6 +132,25 @@ def test_too_large_upload_is_not_sent(send: Send, deployed: Deployed, files: lis
     assert deployed.versions("outbox/") == []
 
 
+def test_too_large_stream_is_not_sent(send: Send, deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is not known before. The publish function would refuse the upload."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"x" * 20_000_001)))
+    code, sent, error = send("-", "--sender", "shop")
+    assert (code, sent) == (1, [])
+    assert "-: it has over 20000000 bytes, and publisher.outbox.maximum_bytes is 20000000" in error
+    assert deployed.versions("outbox/") == []
+    assert "Uploads" not in deployed.s3.list_multipart_uploads(Bucket=deployed.bucket)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "line\nbreak", "zero\u200bwidth"], ids=ascii)
+def test_upload_with_a_refused_name_is_not_sent(send: Send, deployed: Deployed, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"data")
+    code, sent, error = send(tmp_path / name, "--sender", "shop")
+    assert (code, sent) == (1, [])
+    assert f"outbox-key {f'shop/{name}'!r} has" in error
+    assert deployed.versions("outbox/") == []
+
+
 def test_bus_sends_compact_json(
     send: Send, deployed: Deployed, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +183,18 @@ OTHER = POLLED.replace(ACCOUNT, "222222222222")
         ("--route library --sender shop", POLLED, "--route library: is for the publisher's account."),
         ("--route bus --sender shop --source a", POLLED, "--route bus: give --source and --detail-type."),
         ("--route outbox --id one", POLLED, "--id: --route outbox accepts --attribute."),
+        ("--sender shop --attribute Kind=scan", POLLED, "--attribute Kind: S3 stores names in lower case."),
+        ("--sender shop --attribute source=me", POLLED, "--attribute source: would be in the attribute `metadata`"),
+        (
+            f"--sender shop --attribute {' --attribute '.join(f'{name}=1' for name in 'abcde')}",
+            POLLED,
+            "--attribute a, b, c, d, e: would be in the attribute `metadata`",
+        ),
+        (
+            "--sender shop --attribute kind=scan --attribute other=1",
+            POLLED.replace("outbox.maximum", 'outbox.attributes = ["kind"]\noutbox.maximum'),
+            "--attribute other: would be in the attribute `metadata`",
+        ),
         ("--source a", POLLED, "--source: --route library accepts --attribute, --group, --id."),
         ("", OTHER, "account 123456789012 does not send in this deployment. Give a --profile of 222222222222."),
         ("--profile none", POLLED, "--profile none: The config profile (none) could not be found"),
