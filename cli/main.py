@@ -541,7 +541,7 @@ def _redrive(
     "must be denied, and deletes what it sent. Says before what it does and costs, and asks. With credentials of some "
     "accounts, verifies their part. Writes a report in JSON, and pages in HTML and Markdown.",
     epilog="Exit codes: 0 everything that was tried was as promised; 1 something was not, or you answered no; 2 "
-    "invalid arguments, deployment file or credentials.",
+    "invalid arguments, deployment file or credentials, or AWS reported an error; 130 interrupted.",
 )
 def _verify(
     deployment: _DeploymentFile = None,

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -24,6 +23,7 @@ from claim_check import ClaimCheckError, PayloadTooLarge, Publisher, UploadedObj
 from cli.cost import Route
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.redrive.dead_letter import printable
+from cli.upload import upload
 from publish.metadata import attributes_of
 from publish.upload import require_safe_name
 from stacks.deployment import Deployment, Names, PublisherNames, SenderNames
@@ -31,8 +31,6 @@ from stacks.deployment.names import OUTBOX
 
 STDIN = "-"
 _NAME_CHARACTERS = 200
-_PART_BYTES, _PARTS = 16 * 2**20, 9_000
-"""Of an upload. S3 allows 10,000 parts."""
 _ACCEPTED: Mapping[Route, frozenset[str]] = {
     "library": frozenset({"id", "attribute", "group"}),
     "outbox": frozenset({"attribute"}),
@@ -170,7 +168,7 @@ def _require_attributes(given: Mapping[str, str], *, chosen: Sequence[str]) -> N
             raise CannotSend(f"--attribute {name}: S3 stores names in lower case. Write {name.lower()}.")
     if others := sorted(given.keys() - attributes_of(UploadedObject(given), chosen=chosen).keys()):
         raise CannotSend(
-            f"--attribute {', '.join(others)}: would be in the attribute `metadata` of an upload's message. Give at most "
+            f"--attribute {', '.join(others)}: would be in the attribute `metadata` of an upload's message. Give up to "
             "four, no reserved name, and those of publisher.outbox.attributes if it is set."
         )
 
@@ -223,9 +221,6 @@ def _library(entry: EntryPoint) -> Send:
 def _outbox(entry: EntryPoint) -> Send:
     names, maximum = entry.names, entry.deployment.publisher.outbox.maximum_bytes
     s3: Any = entry.clients.client("s3", **entry.role)
-    responses: list[dict[str, Any]] = []
-    for operation in ("PutObject", "CompleteMultipartUpload"):
-        s3.meta.events.register(f"after-call.s3.{operation}", lambda parsed, **_: responses.append(parsed))
 
     def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
         # What the publish function would refuse is not sent.
@@ -236,16 +231,16 @@ def _outbox(entry: EntryPoint) -> Send:
         require_safe_name(key.removeprefix(OUTBOX))
         with _opened(file) as opened:
             source = _Source(opened, maximum)
-            s3.upload_fileobj(
-                source,
-                names.payload_bucket.bucket.name,
-                key,
-                ExtraArgs={"ExpectedBucketOwner": names.place.account, "Metadata": dict(entry.options.attribute)},
-                Config=TransferConfig(multipart_chunksize=max(_PART_BYTES, size // _PARTS)),
-                Callback=lambda count: progressed(source.advance(count)),
+            uploaded = upload(
+                s3,
+                cast("BinaryIO", source),
+                publisher=names,
+                key=key,
+                size=size,
+                metadata=entry.options.attribute,
+                progressed=lambda count: progressed(source.advance(count)),
             )
-        version = responses[-1]["VersionId"]
-        return Sent(claim_check.upload_id(key, version), source.bytes, source.sha256, key)
+        return Sent(uploaded, source.bytes, source.sha256, key)
 
     return send_one
 

@@ -173,7 +173,7 @@ class ScenarioArrivals:
 
 
 def milliseconds(time: datetime) -> int:
-    """Return a time as CloudWatch Logs wants it, a second earlier: this machine's clock may be ahead of AWS's."""
+    """Return a time as CloudWatch Logs wants it, a second earlier: clocks of AWS's services differ by less."""
     return int(1000 * (time.timestamp() - 1))
 
 

@@ -18,9 +18,13 @@ class ReceivedPayload:
     """A payload, its time of publication, and its arrival at each subscriber, by the subscriber's name."""
 
     submission: Submission
-    message_id: str | None
     published_at: datetime | None = None
     arrivals: dict[str, ScenarioArrival] = field(default_factory=dict)
+
+    @property
+    def message_id(self) -> str:
+        """The message's id."""
+        return self.submission.message_id
 
     def matches(self, subscriber: SubscriberConfig) -> bool:
         """Whether the subscriber's filter policy, if it has one, matches the message."""
@@ -54,26 +58,20 @@ def follow(
 
     Call `progress` for each arrival.
 
-    log_is_readable: whether the publish function's log can be read, which tells an upload's message id.
+    log_is_readable: whether the publish function's log can be read, which has the time of the publication.
     """
-    payloads = [
-        ReceivedPayload(submission, submission.message_id, submission.published_at) for submission in submissions
-    ]
-    awaited = [payload for payload in payloads if payload.message_id or log_is_readable]
+    payloads = [ReceivedPayload(submission, submission.published_at) for submission in submissions]
     deadline, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
     while time.monotonic() < deadline:
         if log_is_readable:
-            _identify(arrivals, payloads)
+            _add_times(arrivals, payloads)
         for subscriber in subscribers:
-            missing = {
-                payload.message_id: payload
-                for payload in awaited
-                if payload.message_id and subscriber.name not in payload.arrivals
-            }
+            missing = {payload.message_id: payload for payload in payloads if subscriber.name not in payload.arrivals}
             for message_id, arrival in (arrivals.at(subscriber, missing) if missing else {}).items():
                 missing[message_id].arrivals[subscriber.name] = arrival
                 progress(missing[message_id], subscriber)
-        if all(_has_arrived(payload, subscribers) for payload in awaited):
+        published = all(payload.published_at for payload in payloads) or not log_is_readable
+        if published and all(_has_arrived(payload, subscribers) for payload in payloads):
             break
         time.sleep(pause)
         pause = min(1.1 * pause, _LAST_POLL_SECONDS)
@@ -81,20 +79,12 @@ def follow(
 
 
 def _has_arrived(payload: ReceivedPayload, subscribers: Sequence[SubscriberConfig]) -> bool:
-    expected = {subscriber.name for subscriber in subscribers if payload.matches(subscriber)}
-    return payload.message_id is not None and expected <= payload.arrivals.keys()
+    return {subscriber.name for subscriber in subscribers if payload.matches(subscriber)} <= payload.arrivals.keys()
 
 
-def _identify(arrivals: ScenarioArrivals, payloads: Sequence[ReceivedPayload]) -> None:
-    """Set message id and time of payloads that the publish function published meanwhile."""
-    unpublished = [payload for payload in payloads if payload.submission.log_field and not payload.published_at]
-    if not unpublished:
-        return
-    entries = arrivals.published()
-    for payload in unpublished:
-        assert payload.submission.log_field
-        name, value = payload.submission.log_field
-        for entry in entries:
-            if entry.get(name) == value:
-                payload.message_id = entry["message_id"]
-                payload.published_at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+def _add_times(arrivals: ScenarioArrivals, payloads: Sequence[ReceivedPayload]) -> None:
+    """Set the time of payloads that the publish function published meanwhile."""
+    unpublished = {payload.message_id: payload for payload in payloads if not payload.published_at}
+    for entry in arrivals.published() if unpublished else ():
+        if payload := unpublished.get(entry["message_id"]):
+            payload.published_at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")

@@ -12,6 +12,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from claim_check import MessagingDenied, Pointer, put_event
+from cli.redrive.dead_letter import parse, parse_queued
+from cli.redrive.sources import BATCH, QueueReader
 from cli.scenario.routes import SOURCE
 from cli.scenario.world import ScenarioWorld
 from stacks.deployment import Names, Place, PublisherNames, Resource, SenderNames, SubscriberNames
@@ -233,8 +235,9 @@ def _attempts_at_queue(
     world: ScenarioWorld, publisher: PublisherNames, subscriber: SubscriberNames
 ) -> Iterator[RefusedAttempt]:
     administrator = _client(world, subscriber.place, "sqs")
-    url, dead_letters = _queue_url(subscriber.queue), _queue_url(subscriber.dead_letter_queue)
-    group = _group(publisher)
+    url = _queue_url(subscriber.queue)
+    # A group of its own: a dead letter of an earlier run blocks no later one.
+    order = ("MessageGroupId", "MessageDeduplicationId") if publisher.fifo_suffix else ()
     secret = f"secret-{uuid.uuid4()}"  # SQS drops a message that was sent to a FIFO queue minutes ago
     untrusted = {
         "a bucket of another account": Pointer("bucket-of-another-account", f"{PAYLOADS}{secret}"),
@@ -245,9 +248,9 @@ def _attempts_at_queue(
             QueueUrl=url,
             MessageBody=pointer.body(),
             MessageAttributes={"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-            **(group | {"MessageDeduplicationId": str(uuid.uuid4())} if group else {}),
+            **dict.fromkeys(order, str(uuid.uuid4())),
         )
-        reason = _dead_letter_reason(administrator, dead_letters, pointer)
+        reason = dead_letter_reason(world, subscriber.dead_letter_queue, pointer)
         yield RefusedAttempt(
             attempt=f"send a pointer to {place}",
             caller=f"{subscriber.name}'s administrator, {subscriber.place.account}, directly to the queue",
@@ -257,19 +260,27 @@ def _attempts_at_queue(
         )
 
 
-def _dead_letter_reason(sqs: Any, url: str, pointer: Pointer) -> str | None:
-    """Wait for the dead letter with a pointer. Delete it, and return its reason, or None after DEAD_LETTER_SECONDS."""
+def dead_letter_reason(world: ScenarioWorld, queue: Resource, pointer: Pointer) -> str | None:
+    """Wait for the dead letter with a pointer. Delete it, and return its reason, or None after DEAD_LETTER_SECONDS.
+
+    The queue can have many others. They are hidden meanwhile, because SQS would return the same ones again.
+    """
+    reader = QueueReader(
+        queue,
+        partial(parse, parsers=(parse_queued,)),
+        lambda service, _: world.client(service, account=queue.account, region=queue.region),
+        wait_seconds=1,
+    )
     deadline = time.monotonic() + DEAD_LETTER_SECONDS
-    while time.monotonic() < deadline:
-        response = sqs.receive_message(
-            QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=1, VisibilityTimeout=0
-        )
-        for message in response.get("Messages", []):
-            if message["Body"] == pointer.body():
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                reason = message.get("MessageAttributes", {}).get("DeadLetterReason", {})
-                return str(reason.get("StringValue", "dead-lettered without a reason"))
-    return None
+    try:
+        while time.monotonic() < deadline:
+            for letter in reader.receive(BATCH):
+                if letter.body == pointer.body():
+                    reader.remove(letter)
+                    return letter.reason
+        return None
+    finally:
+        reader.release()
 
 
 def _client(

@@ -48,8 +48,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether all payloads arrived intact, all attempts were denied, and all functions stayed below the limit."""
-        complete = bool(self.unseen or (self.payloads and self.attempts and self.functions))
+        """Whether all payloads arrived intact, all attempts were denied, and all functions stayed below the limit.
+
+        A run that could try nothing is not ok.
+        """
+        all_tried = self.payloads and self.attempts and self.functions
+        complete = bool(all_tried or (self.unseen and (self.payloads or self.attempts)))
         intact = all(payload.intact(subscriber) for payload in self.payloads for subscriber in self.subscribers)
         denied = all(attempt.denied for attempt in self.attempts)
         small = all(used.small for used in self.functions)

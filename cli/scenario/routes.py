@@ -11,6 +11,7 @@ from typing import NamedTuple
 from claim_check import Publisher, put_event
 from cli.scenario.payloads import SentPayload
 from cli.scenario.world import ScenarioWorld
+from cli.upload import upload
 from stacks.deployment import Deployment, Names
 from stacks.deployment.filter_reach import UPLOAD_SOURCE
 from stacks.deployment.names import OUTBOX
@@ -30,11 +31,9 @@ class Submission:
     bytes: int
     sha256: str
     at: datetime
-    message_id: str | None = None
+    message_id: str
     published_at: datetime | None = None
     """Only of the library, which returns after the publication."""
-    log_field: tuple[str, str] | None = None
-    """The field of the publish function's log, and its value, that identify the message. None for the library."""
     offloaded: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     """The message's attributes, which filter policies match."""
@@ -105,7 +104,6 @@ def send_event(world: ScenarioWorld, names: Names, _sent: Sent, *, detail_type: 
         sha256=hashlib.sha256(payload.encode()).hexdigest(),
         at=at,
         message_id=event_id,
-        log_field=("event_id", event_id),
         attributes={
             "source": SOURCE,
             "detail-type": detail_type,
@@ -160,20 +158,17 @@ def send_by_outbox(world: ScenarioWorld, names: Names, payload: SentPayload, sen
         parts.append(part)
         sent(sum(parts))
 
-    s3.upload_file(
-        str(payload.path),
-        publisher.payload_bucket.bucket.name,
-        key,
-        ExtraArgs={"ExpectedBucketOwner": publisher.place.account, "Metadata": metadata},
-        Callback=add,
-    )
+    with payload.path.open("rb") as file:
+        message_id = upload(
+            s3, file, publisher=publisher, key=key, size=payload.bytes, metadata=metadata, progressed=add
+        )
     return Submission(
         payload=payload.path.name,
         route=f"upload from {account}",
         bytes=payload.bytes,
         sha256=payload.sha256,
         at=at,
-        log_field=("upload", key),
+        message_id=message_id,
         attributes={
             "source": UPLOAD_SOURCE,
             "outbox-key": key.removeprefix(OUTBOX),

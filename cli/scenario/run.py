@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from cli.scenario import memory, refusals
 from cli.scenario.arrivals import ScenarioArrivals
@@ -37,6 +38,7 @@ def run(
     seconds: time for the arrival of small payloads.
     """
     names, started_at = Names(deployment), datetime.now(UTC)
+    since = aws_time(world, names)
     subscribers, unseen = observed(world, deployment), list(missing(world, deployment))
     maximum = deployment.publisher.outbox.maximum_bytes
     with stage("send payloads, wait for every subscriber") as show:
@@ -51,7 +53,7 @@ def run(
             show(f"{len(arrived)} arrived, {arrived[-1]}")
 
         received = follow(
-            ScenarioArrivals(world, names, started_at),
+            ScenarioArrivals(world, names, since),
             subscribers,
             submissions,
             log_is_readable=world.reaches(deployment.publisher.account),
@@ -71,8 +73,17 @@ def run(
         not_enforced=not_enforced,
         payloads=received,
         attempts=attempts,
-        functions=_functions(world, names, subscribers, started_at) if received else [],
+        functions=_functions(world, names, subscribers, since) if received else [],
     )
+
+
+def aws_time(world: ScenarioWorld, names: Names) -> datetime:
+    """Return the time of AWS's clock, which the logs have. This machine's can be minutes ahead."""
+    account = sending_role(names, world).account
+    if not world.reaches(account):
+        return datetime.now(UTC)
+    sts = world.client("sts", account=account, region=names.publisher.place.region)
+    return parsedate_to_datetime(sts.get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
 def _not_sent(payload: SentPayload, maximum: int) -> Iterator[Unseen]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.world import ScenarioWorld, Unseen
@@ -18,16 +18,11 @@ def clean_up(world: ScenarioWorld, deployment: Deployment, payloads: Sequence[Re
 
     A payload is kept unless it was seen at every subscriber: another one may still read it.
     """
-    return [
-        left
-        for payload in payloads
-        if payload.message_id
-        for left in _remove(world, deployment, payload, payload.message_id)
-    ]
+    return [left for payload in payloads for left in _remove(world, deployment, payload)]
 
 
-def _remove(world: ScenarioWorld, deployment: Deployment, sent: ReceivedPayload, message_id: str) -> Iterator[Unseen]:
-    names = Names(deployment)
+def _remove(world: ScenarioWorld, deployment: Deployment, sent: ReceivedPayload) -> Iterator[Unseen]:
+    names, message_id = Names(deployment), sent.message_id
     receivers = {subscriber.name for subscriber in deployment.subscribers if subscriber.subscribed}
     unseen = ", ".join(sorted(receivers - sent.arrivals.keys()))
     kept_for = f"perhaps {unseen} still reads it" if unseen else None
@@ -46,6 +41,10 @@ def _delete(
 ) -> Iterator[Unseen]:
     """Delete all versions of an object, unless `kept_for` has a reason."""
     if not world.reaches(place.account):
+        yield Unseen(
+            f"s3://{bucket.name}/{key}",
+            f"no credentials of {place.account}: if it exists, it stays until its lifetime ends",
+        )
         return
     s3: Any = world.client("s3", account=place.account, region=place.region)
     owner = {"Bucket": bucket.name, "ExpectedBucketOwner": place.account}
@@ -57,5 +56,5 @@ def _delete(
             return
         for version in versions:
             s3.delete_object(**owner, Key=key, VersionId=version["VersionId"])
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         yield Unseen(f"s3://{bucket.name}/{key}", str(error))

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from claim_check import ClaimCheckError
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.scenario import payloads, run
 from cli.scenario.promises import outcomes
@@ -50,9 +51,11 @@ def verify(
         return 2
     try:
         return _Verification(console, world, deployment, report).run(size, seconds)
-    except (BotoCoreError, ClientError) as error:
-        print(f"{error}\nThe run ended early. What it sent stays until its lifetime ends.", file=sys.stderr)
-        return 2
+    except (BotoCoreError, ClientError, ClaimCheckError, OSError, KeyboardInterrupt) as error:
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        print("Interrupted." if is_interrupt else error, file=sys.stderr)
+        print("The run ended early. What it sent stays until its lifetime ends.", file=sys.stderr)
+        return 130 if is_interrupt else 2
 
 
 class _Accounts(ProfileClients):

@@ -17,6 +17,7 @@ from cli.scenario.promises import outcomes
 from cli.scenario.refusals import RefusedAttempt
 from cli.scenario.report import Report
 from cli.scenario.routes import Submission
+from cli.scenario.world import Unseen
 from local.limitations import Limitation
 from stacks.deployment import load_messaging
 
@@ -46,7 +47,7 @@ def report(*, orders: ScenarioArrival | None = ARRIVAL, attempts: tuple[RefusedA
         started_at=START,
         publisher=DEPLOYMENT.publisher,
         subscribers=DEPLOYMENT.subscribers,
-        payloads=[ReceivedPayload(sent, "m", START, arrivals)],
+        payloads=[ReceivedPayload(sent, START, arrivals)],
         attempts=attempts,
         functions=[FunctionMemory("coatcheck-publish", "111111111111", "us-east-1", 60, by_size=[(7, 55)])],
         seconds={"deploy": 1.0},
@@ -95,6 +96,14 @@ def test_report_is_ok_when_everything_holds() -> None:
 )
 def test_report_fails_when_a_payload_is_not_intact(orders: ScenarioArrival | None) -> None:
     assert not report(orders=orders).ok
+
+
+def test_report_of_a_run_that_tried_nothing_fails() -> None:
+    """With credentials of the wrong accounts."""
+    unseen = [Unseen("payloads", "no credentials of an account that sends: nothing is sent")]
+    partial = dataclasses.replace(report(attempts=()), unseen=unseen)
+    assert partial.ok
+    assert not dataclasses.replace(partial, payloads=[]).ok
 
 
 @pytest.mark.parametrize("orders", [None, ARRIVAL], ids=["not delivered", "delivered"])

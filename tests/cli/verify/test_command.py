@@ -1,0 +1,31 @@
+"""The end of a verification."""
+
+from pathlib import Path
+
+import pytest
+
+from claim_check import MessagingDenied
+from cli.main import main
+from tests.cli.conftest import Deployed
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(MessagingDenied("cannot put the event"), 2), (OSError("disk full"), 2), (KeyboardInterrupt(), 130)],
+)
+def test_run_that_ends_early_says_what_it_leaves(
+    deployed: Deployed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cli.verify.command.run.run", fail)
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", "--deployment", str(deployed.file), "--yes", "--report", str(tmp_path / "report.json")])
+    assert exit_.value.code == code
+    assert f"{error or 'Interrupted.'}\nThe run ended early. What it sent stays" in capsys.readouterr().err
