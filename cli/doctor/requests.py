@@ -50,16 +50,16 @@ class Requests:
         return next(self.pages(service, operation, region, **parameters), None)
 
     def pages(self, service: str, operation: str, region: str, **parameters: Any) -> Iterator[Any]:
-        """Yield the response's pages. See `ask`."""
+        """Yield the response's pages: all, or none if one of them is denied. See `ask`."""
         client = self._clients.client(service, account=self.account, region=region)
         permission = f"{_PREFIXES.get(service, service)}:{client.meta.method_to_api_mapping[operation]}"
         if (permission, region) in self._skipped:
             return
         try:
             if client.can_paginate(operation):
-                yield from client.get_paginator(operation).paginate(**parameters)
+                found = list(client.get_paginator(operation).paginate(**parameters))
             else:
-                yield getattr(client, operation)(**parameters)
+                found = [getattr(client, operation)(**parameters)]
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
             if _ABSENT.search(code) or (code == "ValidationError" and "does not exist" in message):
@@ -67,6 +67,8 @@ class Requests:
             self._refuse(permission, region, code, message)
         except BotoCoreError as error:
             self._refuse(permission, region, type(error).__name__, str(error))
+        else:
+            yield from found
 
     def _refuse(self, permission: str, region: str, code: str, message: str) -> None:
         """Record a denied request. AWS names the missing permission, which can be another one than the request's."""

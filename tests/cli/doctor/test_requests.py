@@ -38,6 +38,15 @@ def test_denied_request_names_the_permission_once(clients: FakeClients, requests
     assert requests.refused == [("sns:ListTopics", "not allowed", f"{ACCOUNT} {REGION}")]
 
 
+def test_part_of_a_list_is_no_answer(clients: FakeClients, requests: Requests) -> None:
+    """What is on the pages that were not read would be reported as missing."""
+    stub, topic = clients.stub("sns"), {"TopicArn": "arn:aws:sns:us-east-1:123456789012:messages"}
+    stub.add_response("list_subscriptions_by_topic", {"Subscriptions": [], "NextToken": "more"}, topic)
+    stub.add_client_error("list_subscriptions_by_topic", "Throttled", "Rate exceeded")
+    assert list(requests.pages("sns", "list_subscriptions_by_topic", REGION, **topic)) == []
+    assert requests.refused == [("sns:ListSubscriptionsByTopic", "Throttled: Rate exceeded", f"{ACCOUNT} {REGION}")]
+
+
 def test_service_prefixes_are_those_of_iam(clients: FakeClients, requests: Requests) -> None:
     clients.stub("accessanalyzer").add_client_error("list_analyzers", "AccessDeniedException", "no")
     clients.stub("service-quotas").add_client_error("list_services", "AccessDeniedException", "no")
