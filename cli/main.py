@@ -88,8 +88,8 @@ _Profiles = Annotated[
     list[str] | None,
     _option(
         "[ACCOUNT=]NAME",
-        "AWS profile of an account, repeatable (default: the default credentials, and profiles that name the account "
-        "in sso_account_id or role_arn)",
+        "AWS profile of an account, repeatable (default: the default credentials, and for another account the profile "
+        "that names it in sso_account_id or role_arn)",
         "--profile",
     ),
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,27 +74,52 @@ def find_callers(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[d
     """Return the callers by account, and a sentence for each profile that cannot be used.
 
     Args:
-        profiles: Names of profiles, or `ACCOUNT=NAME`. Without any, the SDK's default credentials are used, and the
-            profiles of the user's configuration whose settings name one of the accounts.
+        profiles: Names of profiles, or `ACCOUNT=NAME`. Without any, the SDK's default credentials are used, and for
+            the other accounts the profile of the user's configuration whose settings name the account.
         regions: The accounts of the deployment, each with a Region.
     """
+    return _given(profiles, regions) if profiles else _default(regions)
+
+
+def _given(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
     found: dict[str, Caller] = {}
     problems: list[str] = []
-    given: Sequence[str | None] = profiles or [*_named(regions), None]
-    for each in given:
-        region = regions.get(_parse(each)[0]) or next(iter(regions.values()))
+    for each in profiles:
         try:
-            (caller,) = callers([each] if each else [], region=region).values()
+            caller = _caller(each, regions)
         except ProfileError as error:
-            if each:
-                problems.append(f"{error}")
+            problems.append(f"{error}")
             continue
-        other = found.setdefault(caller.account, caller) if caller.account in regions else None
-        if profiles and not other:
+        if caller.account not in regions:
             problems.append(f"--profile {each}: account {caller.account} has no stack of the deployment.")
-        elif profiles and other and other is not caller:
+        elif (other := found.setdefault(caller.account, caller)) is not caller:
             problems.append(f"--profile {each}: is of account {caller.account}, as {other.name}. Remove one.")
     return found, problems
+
+
+def _default(regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
+    found: dict[str, Caller] = {}
+    problems: list[str] = []
+    with suppress(ProfileError):  # there are none
+        caller = _caller(None, regions)
+        found |= {caller.account: caller} if caller.account in regions else {}
+    for account, names in _named(regions.keys() - found.keys()).items():
+        if len(names) > 1:
+            problems.append(
+                f"account {account}: is of the profiles {', '.join(names)}. Give --profile with one of them."
+            )
+            continue
+        try:
+            found[account] = _caller(f"{account}={names[0]}", regions)
+        except ProfileError as error:
+            problems.append(f"{error}")
+    return found, problems
+
+
+def _caller(profile: str | None, regions: Mapping[str, str]) -> Caller:
+    region = regions.get(_parse(profile)[0]) or next(iter(regions.values()))
+    (caller,) = callers([profile] if profile else [], region=region).values()
+    return caller
 
 
 def _parse(given: str | None) -> tuple[str, str | None]:
@@ -102,13 +128,15 @@ def _parse(given: str | None) -> tuple[str, str | None]:
     return (account, name) if separator else ("", given)
 
 
-def _named(accounts: Mapping[str, str]) -> Iterator[str]:
-    """Yield the profiles of the user's configuration whose settings name one of the accounts."""
+def _named(accounts: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Return the profiles of the user's configuration whose settings name one of the accounts, by account."""
+    found: dict[str, list[str]] = {}
     for name, settings in botocore.session.Session().full_config.get("profiles", {}).items():
         role = re.match(r"arn:[a-z-]+:iam::([0-9]{12}):role/", settings.get("role_arn", ""))
         account = str(settings.get("sso_account_id") or (role[1] if role else ""))
         if account in accounts:
-            yield f"{account}={name}"
+            found.setdefault(account, []).append(name)
+    return found
 
 
 class ProfileClients:

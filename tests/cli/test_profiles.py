@@ -46,8 +46,21 @@ def test_profiles_are_assigned_by_their_accounts() -> None:
 
 
 def test_default_is_the_user_s_configuration() -> None:
-    """Profiles that name an account, then the default credentials."""
-    assert found() == ({"2" * 12: "sso", "1" * 12: None}, [])
+    """The default credentials, then the profile that names another account."""
+    assert found() == ({"1" * 12: None, "2" * 12: "sso"}, [])
+
+
+def test_default_credentials_precede_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the AWS CLI: a profile in the configuration can have other permissions."""
+    monkeypatch.setitem(OF, None, "2" * 12)
+    assert found() == ({"2" * 12: None}, [])
+
+
+def test_no_profile_is_chosen_among_several(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(f"{CONFIG}[profile reader]\nrole_arn = arn:aws:iam::222222222222:role/reader\n")
+    callers, problems = found()
+    assert callers == {"1" * 12: None}
+    assert problems == ["account 222222222222: is of the profiles sso, reader. Give --profile with one of them."]
 
 
 def test_useless_profiles_are_reported_and_skipped() -> None:
