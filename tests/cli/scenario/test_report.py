@@ -98,7 +98,7 @@ def test_report_fails_when_a_payload_is_not_intact(orders: ScenarioArrival | Non
     assert not report(orders=orders).ok
 
 
-def test_report_of_a_run_that_tried_nothing_fails() -> None:
+def test_report_without_any_attempt_fails() -> None:
     """With credentials of the wrong accounts."""
     unseen = [Unseen("payloads", "no credentials of an account that sends: nothing is sent")]
     partial = dataclasses.replace(report(attempts=()), unseen=unseen)

@@ -8,7 +8,7 @@ from stacks.deployment import Names
 from tests.cli.scenario.test_report import DEPLOYMENT, START
 
 
-def test_time_of_logs_is_that_of_aws() -> None:
+def test_run_has_the_clock_of_aws() -> None:
     """A clock that is minutes ahead would see no entry of a log."""
     response = {"ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}
     sts = SimpleNamespace(get_caller_identity=lambda: response)

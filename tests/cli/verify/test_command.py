@@ -13,7 +13,7 @@ from tests.cli.conftest import Deployed
     ("error", "code"),
     [(MessagingDenied("cannot put the event"), 2), (OSError("disk full"), 2), (KeyboardInterrupt(), 130)],
 )
-def test_run_that_ends_early_says_what_it_leaves(
+def test_early_end_of_a_run_is_reported(
     deployed: Deployed,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
