@@ -67,9 +67,8 @@ class ScenarioArrivals:
         pages = logs.get_paginator("filter_log_events").paginate(
             logGroupName=f"/aws/lambda/{function.name}", startTime=milliseconds(self._since)
         )
-        lines = (event["message"] for page in pages for event in page["events"])
-        entries = [json.loads(line) for line in lines if line.startswith("{")]
-        return [entry for entry in entries if entry.get("message") == message]
+        entries = (_json(event["message"]) for page in pages for event in page["events"])
+        return [entry for entry in entries if isinstance(entry, dict) and entry.get("message") == message]
 
     def _execution(self, names: SubscriberNames, message_id: str) -> ScenarioArrival | None:
         states = self._client("stepfunctions", names)
