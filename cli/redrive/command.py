@@ -19,7 +19,7 @@ from rich.text import Text
 
 from cli.redrive import Origin
 from cli.redrive.dead_letter import PERMANENT, DeadLetter, age
-from cli.redrive.sources import BATCH, DeadLetterSource, NoSuchSource, find_source
+from cli.redrive.sources import BATCH, HELD_SECONDS, DeadLetterSource, NoSuchSource, find_source
 from cli.redrive.targets import Client
 from stacks.deployment import Deployment, Resource
 
@@ -112,6 +112,8 @@ class _Redrive:
             if self._sent:
                 self._say(f"{self._sent} sent to {self._target.name}.")
             self._reader.release()
+        if count and not (self._sent or self._kept):
+            return 1
         if self._kept:
             ids = ", ".join(message.id for message in self._kept[:10])
             self._say(f"{len(self._kept)} not sent, in {self._resource.name}: {ids}")
@@ -151,6 +153,12 @@ class _Redrive:
     def _show(self, messages: Sequence[DeadLetter], count: int) -> None:
         place = f"{self._resource.name} ({self._resource.region}, {self._resource.account})"
         seen = len(messages) + len(self._kept)
+        if not seen and count:
+            self._say(
+                f"{place}: about {count} {self._nouns(count)}, and none can be read now. Another command has them, or "
+                f"one that was killed, for up to {HELD_SECONDS // 60} minutes; or the count is a minute old."
+            )
+            return
         if not seen:
             self._say(f"{place} has no {self._nouns(0)}.")
             return

@@ -464,6 +464,18 @@ def test_empty_queue_is_reported(
     assert "coatcheck-orders-dead-letters (us-west-2, 123456789012) has no messages." in capsys.readouterr().out
 
 
+def test_hidden_messages_are_not_reported_as_none(
+    redrive: Redrive, queue: Queue, dead: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another redrive, or one that was killed, has received them."""
+    dead.put("hidden")
+    dead.receive()
+    assert redrive("--subscriber", "orders") == 1
+    printed = capsys.readouterr().out
+    assert "about 1 message, and none can be read now" in printed
+    assert "has no messages" not in printed
+
+
 def test_default_deployment_file_is_read_from_cdk_json(
     file: Path, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
