@@ -9,21 +9,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.world import ScenarioWorld, Unseen
-from stacks.deployment import Deployment, Names, Place, Resource
+from stacks.deployment import Deployment, Names, Place, Resource, SubscriberConfig
 from stacks.deployment.names import INLINE, LANDED, PAYLOADS
 
 
 def clean_up(world: ScenarioWorld, deployment: Deployment, payloads: Sequence[ReceivedPayload]) -> list[Unseen]:
     """Delete all versions of the payloads and of their copies. Return the objects that are left, with the reasons.
 
-    A payload is kept unless it was seen at every subscriber: another one may still read it.
+    A payload is kept unless it was seen at every subscriber that gets its message: another one may still read it.
     """
     return [left for payload in payloads for left in _remove(world, deployment, payload)]
 
 
 def _remove(world: ScenarioWorld, deployment: Deployment, sent: ReceivedPayload) -> Iterator[Unseen]:
     names, message_id = Names(deployment), sent.message_id
-    receivers = {subscriber.name for subscriber in deployment.subscribers if subscriber.subscribed}
+    receivers = {each.name for each in deployment.subscribers if each.subscribed and _gets(each, sent)}
     unseen = ", ".join(sorted(receivers - sent.arrivals.keys()))
     kept_for = f"perhaps {unseen} still reads it" if unseen else None
     for bucket in (names.publisher.payload_bucket, *names.publisher.replicas.values()):
@@ -34,6 +34,10 @@ def _remove(world: ScenarioWorld, deployment: Deployment, sent: ReceivedPayload)
             yield from _delete(world, own.place, own.staging_bucket, f"{INLINE}{message_id}")
             if subscriber.landing:
                 yield from _delete(world, own.place, own.landing_bucket, f"{LANDED}{message_id}")
+
+
+def _gets(subscriber: SubscriberConfig, sent: ReceivedPayload) -> bool:
+    return subscriber.filter_policy_scope == "body" or sent.matches(subscriber)
 
 
 def _delete(
