@@ -405,7 +405,7 @@ def test_redrive_ends_when_messages_become_visible_again(
 
 def test_failed_and_rejected_events_invoke_the_publish_function(redrive: Redrive, lambda_: FakeLambda) -> None:
     dead = Queue("coatcheck-publish-dead-letters", NORTH)
-    detail = {"half of a surrogate pair": "\ud83e"}
+    detail = {"half of a surrogate pair": "\ud83e", "infinite": float("inf")}
     event = {"id": "e1", "source": "shop", "detail-type": "order.placed", "account": "444444444444", "detail": detail}
     rejected = {
         "ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"},

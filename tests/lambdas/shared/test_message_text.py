@@ -18,3 +18,9 @@ def test_every_text_is_a_message_and_the_same_json(text: str) -> None:
 
 def test_text_outside_ascii_has_its_own_bytes() -> None:
     assert len(message_text("ж" * 1000).encode()) == 2002
+
+
+def test_infinite_number_is_a_number_again() -> None:
+    """Lambda rejects an event with `Infinity`, which is not JSON."""
+    body = message_text(json.loads('{"Infinity":[1e400,-1e400,1.5,"Infinity"]}'))
+    assert body == '{"Infinity":[1e999,-1e999,1.5,"Infinity"]}'
