@@ -36,7 +36,9 @@ class Endpoints:
     """
 
     def __init__(self, subscribers: Iterable[SubscriberConfig], names: Names) -> None:
-        self._subscribers = [each for each in subscribers if isinstance(each, HttpsSubscriberConfig)]
+        self._subscribers = [
+            each for each in subscribers if isinstance(each, HttpsSubscriberConfig) and each.subscribed
+        ]
         self._names = names
         self._folder = Path()
         self._processes: list[subprocess.Popen[str]] = []
