@@ -1,6 +1,7 @@
 """The web servers of HTTPS subscribers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from local.https_endpoints import Endpoints
@@ -24,5 +25,5 @@ subscribed = false
 def test_no_confirmation_is_awaited_without_subscription(tmp_path: Path) -> None:
     (tmp_path / "file.toml").write_text(DEPLOYMENT)
     deployment = load_messaging(tmp_path / "file.toml")
-    no_accounts: Any = None
-    Endpoints(deployment.subscribers, Names(deployment)).wait_until_confirmed(no_accounts)
+    no_request: Any = SimpleNamespace(client=lambda *_, **__: None)
+    Endpoints(deployment.subscribers, Names(deployment)).wait_until_confirmed(no_request)
