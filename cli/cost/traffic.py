@@ -23,8 +23,8 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 GB = 1000**3
 CHUNK_BYTES = 64 * KIB
 """EventBridge, SNS and SQS bill a request for each 64 KiB."""
-EVENT_BYTES = MIB
-"""Largest event of EventBridge. (EventBridge API reference, PutEvents.)"""
+EVENT_BYTES = 1_000_000
+"""Largest event of EventBridge, as in `claim_check.put_event`. (EventBridge API reference, PutEvents.)"""
 ASYNCHRONOUS_BYTES = 256 * KIB
 """Size of an asynchronous Lambda event that is one request. Each further 64 KiB are another. (Lambda pricing.)"""
 POINTER_BYTES = KIB
