@@ -6,11 +6,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from cli.scenario.deliveries import ReceivedPayload
+from cli.scenario.routes import Submission
 from cli.verify.clean_up import clean_up
 from stacks.deployment import load_messaging
 from tests.cli.conftest import Deployed
 from tests.cli.redrive.fake_aws import ACCOUNT
-from tests.cli.scenario.test_report import ARRIVAL, START, Submission
+from tests.cli.scenario.test_report import ARRIVAL, START
 
 SENT = ReceivedPayload(Submission("a file", "the library", 7, "", START, "m"), START, {"billing": ARRIVAL})
 
