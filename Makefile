@@ -62,9 +62,10 @@ faults: $(installed) ## Send 10,000 messages while a fifth of all requests fail 
 bench: $(installed) ## Measure the library side by side with other clients (OPTIONS="--size 64MiB", see docs/bench.md)
 	@exec python -m bench $$OPTIONS
 
-docs: $(installed) ## Write the generated pages: docs/access-matrix.md, the tables of docs/deployment-file.md, deployments/schema.json
+docs: $(installed) ## Write the generated pages: access matrix, reference of keys, commands, alarms and library, JSON schema
 	@$(isolated) coatcheck access --deployment deployments/example.toml --output docs/access-matrix.md
 	@$(isolated) python tools/deployment_reference.py
+	@$(isolated) python tools/reference.py
 	@$(isolated) coatcheck topology --deployment deployments/research-messages.toml --form svg --output docs/pictures/research-messages.svg
 
 site: $(site) ## Build the pages as a site, build/site/docs/README.html; a link without a target is an error

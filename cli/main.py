@@ -346,7 +346,7 @@ def _doctor(
 )
 def _deploy(
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="OPTIONS", help="options of cdk deploy", show_default=False)
+        list[str] | None, typer.Argument(metavar="CDK_OPTIONS", help="options of cdk deploy", show_default=False)
     ] = None,
     deployment: _DeploymentFile = None,
     profile: _Profiles = None,

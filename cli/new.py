@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from stacks.deployment import parse
 from stacks.deployment.model import SCHEMA_VERSION
 from stacks.deployment.types import as_toml
 
 Ask = Callable[[str], str]
+
+SCHEMA = Path(__file__).parents[1] / "deployments" / "schema.json"
+"""For editors. An installation without the checkout's folders has none."""
 
 
 class InvalidAnswer(ValueError):
@@ -77,9 +82,16 @@ def render(answers: Answers, file: Path) -> str:
     Raises:
         DeploymentError: A value is invalid, or values conflict.
     """
-    text = "\n".join(_lines(answers)) + "\n"
+    text = "\n".join([*_schema(file), *_lines(answers)]) + "\n"
     parse(tomllib.loads(text), file)
     return text
+
+
+def _schema(file: Path) -> Iterator[str]:
+    """Yield the line that names the JSON schema for editors: its path, relative to the folder of the file."""
+    if SCHEMA.exists():
+        path = Path(os.path.relpath(SCHEMA, file.resolve().parent)).as_posix()
+        yield f"#:schema {quote(path if path.startswith('..') else f'./{path}')}"
 
 
 def _lines(answers: Answers) -> Iterator[str]:

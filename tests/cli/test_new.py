@@ -1,14 +1,17 @@
 """`coatcheck new`: a deployment file from options or answers."""
 
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.new import SCHEMA, Answers, party, render
 from stacks.deployment import Deployment, ResearchDeployment, load
 
 PUBLISHER = ("--publisher", "111111111111:us-east-1")
+RESEARCH = ("--research", "555555555555:us-east-1")
 RUNNER = CliRunner()
 
 
@@ -48,9 +51,23 @@ def test_unknown_kind_is_an_invalid_answer(tmp_path: Path, capfd: pytest.Capture
     assert "'queue' is no kind: answer sqs or lambda" in result.output + capfd.readouterr().err
 
 
+@pytest.mark.parametrize("folder", ["", "own files", "a/b"])
+def test_editor_finds_the_schema_of_the_file(folder: str, tmp_path: Path) -> None:
+    file = tmp_path / folder / "prod.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    assert RUNNER.invoke(app, ["new", str(file), *RESEARCH]).exit_code == 0
+    first, _, _ = file.read_text().partition("\n")
+    assert urljoin(file.as_uri(), first.removeprefix("#:schema ")) == SCHEMA.as_uri()
+
+
+def test_file_with_the_examples_names_the_schema_as_they_do() -> None:
+    answers = Answers("coatcheck", research=party(f"research={RESEARCH[1]}"))
+    assert render(answers, SCHEMA.parent / "prod.toml").startswith("#:schema ./schema.json\n")
+
+
 def test_research_environment_alone(tmp_path: Path) -> None:
     file = tmp_path / "lab.toml"
-    assert RUNNER.invoke(app, ["new", str(file), "--research", "555555555555:us-east-1"]).exit_code == 0
+    assert RUNNER.invoke(app, ["new", str(file), *RESEARCH]).exit_code == 0
     assert isinstance(load(file), ResearchDeployment)
 
 

@@ -6,10 +6,12 @@ Diagrams are drawn in the browser by Mermaid's script, which comes from its publ
 """
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 project = "coatcheck"
-extensions = ["myst_parser", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "sphinxcontrib.mermaid", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "coatcheck"
 root_doc = "docs/README"
@@ -17,6 +19,9 @@ exclude_patterns = [".venv", "node_modules", "build", "cdk.out"]
 include_patterns = ["*.md", "docs/**.md", "lambdas/claim_check/README.md", "applications/**.md", "tests/README.md"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
+autodoc_mock_imports = ["boto3", "botocore", "cryptography"]
+autodoc_member_order = "bysource"
+default_role = "literal"  # `name` in a docstring
 suppress_warnings = ["toc.not_included"]  # decision records are reached from their index
 
 
@@ -27,6 +32,16 @@ def add_contents(_app: Any, name: str, source: list[str]) -> None:
         source[0] += "\n\n```{toctree}\n:hidden:\n" + "\n".join(links) + "\n```\n"
 
 
+def add_docstrings(_app: Any, name: str, source: list[str]) -> None:
+    """Give the library's reference the docstrings of its public names."""
+    if name == "docs/library":
+        for module in ("claim_check", "claim_check.https"):
+            lines = (f".. automodule:: {module}", "   :members:", "   :show-inheritance:")
+            source[0] += f"\n## Docstrings of {module}\n\n```{{eval-rst}}\n" + "\n".join(lines) + "\n```\n"
+
+
 def setup(app: Any) -> None:
-    """Add the contents of the side bar."""
+    """Add what the pages of the site have in addition to those of the repository."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "lambdas"))
     app.connect("source-read", add_contents)
+    app.connect("source-read", add_docstrings)

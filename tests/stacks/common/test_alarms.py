@@ -9,9 +9,11 @@ import claim_check
 from access.assembly import StackTemplate
 from access.template import Resources
 from stacks.common.alarms import ERRORS
+from stacks.deployment import load
 from tests.stacks.conftest import RUNBOOK_URL
 from tests.stacks.policies import Template, resources
-from tests.templates import ROOT
+from tests.templates import ROOT, synthesize
+from tools import reference
 
 Alarm = dict[str, Any]
 
@@ -51,6 +53,13 @@ def test_alarm_text_has_three_parts_and_a_runbook_section(all_alarms: dict[str, 
         assert len(alarm["AlarmDescription"]) <= 1024, name
         # The command requires one of these options.
         assert ("coatcheck redrive" in text) == ("--subscriber NAME" in text or "--publisher" in text), name
+
+
+def test_reference_has_every_alarm(all_alarms: dict[str, Alarm]) -> None:
+    stacks = [stack for file in reference.EXAMPLES for stack in synthesize(load(file))]
+    page = reference.ALARMS.read_text(encoding="utf-8")
+    assert page == reference.render(reference.ALARMS, reference.alarms(stacks)), "run: make docs"
+    assert set(re.findall(r"^\| \[`(\w+)`", page, re.MULTILINE)) == {short(alarm) for alarm in all_alarms.values()}
 
 
 def test_alarm_has_no_link_without_a_runbook(templates: dict[str, Template]) -> None:
