@@ -21,6 +21,7 @@ from cli.main import PANELS, app
 
 _ROOT = Path(__file__).parents[1]
 COMMANDS, ALARMS, LIBRARY = (_ROOT / "docs" / f"{name}.md" for name in ("commands", "alarms-and-metrics", "library"))
+_RUNBOOK = _ROOT / "docs" / "runbook.md"
 EXAMPLES = tuple(
     _ROOT / "deployments" / f"{name}.toml" for name in ("example", "applications", "everywhere", "research-messages")
 )
@@ -71,15 +72,18 @@ def _command(command: Any, name: str) -> Iterator[str]:
 
 def alarms(stacks: Iterable[StackTemplate]) -> str:
     """Return a table of all alarms. For an alarm of several stacks on the same metrics, the first stack's is shown."""
+    meanings = dict(
+        re.findall(r"^### (\w+)\n\n(.+?\.)\s", _RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    )
     rows: dict[tuple[str, str], tuple[str, ...]] = {}
     for stack in stacks:
         for resource in stack.template["Resources"].values():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 alarm = resource["Properties"]
                 name, metrics = alarm["AlarmName"].rpartition("-")[2], "; ".join(_metrics(alarm))
-                section = f"[`{name}`](runbook.md#{name.lower()})"
-                rows.setdefault((name, metrics), (section, metrics, _condition(alarm)))
-    return _table("alarm", "metrics", "is on", rows=[row for _, row in sorted(rows.items())])
+                link, meaning = f"[`{name}`](runbook.md#{name.lower()})", meanings[name].replace("\n", " ")
+                rows.setdefault((name, metrics), (link, meaning, metrics, _condition(alarm)))
+    return _table("alarm", "meaning", "metrics", "is on", rows=[row for _, row in sorted(rows.items())])
 
 
 def _metrics(alarm: Mapping[str, Any]) -> Iterator[str]:
@@ -90,19 +94,13 @@ def _metrics(alarm: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _condition(alarm: Mapping[str, Any]) -> str:
-    """Return the condition, of the metric or of the expression, and the number of periods."""
-    queries = alarm.get("Metrics", ())
-    expressions = [each["Expression"] for each in queries if "Expression" in each]
-    seconds = alarm.get("Period") or next(each["MetricStat"]["Period"] for each in queries if "MetricStat" in each)
+    """Return the condition of the metric or of the expression, and the periods in which it has to be true."""
+    queries = alarm.get("Metrics", [{"MetricStat": alarm}])
+    expressions = "".join(f"`{each['Expression']}` " for each in queries if "Expression" in each)
+    minutes = next(each["MetricStat"]["Period"] for each in queries if "MetricStat" in each) // 60
     periods = alarm["EvaluationPeriods"]
-    points = alarm.get("DatapointsToAlarm", periods)
-    value = f"`{expressions[0]}`" if expressions else "the metric"
-    times = (
-        f"in a period of {seconds // 60} min"
-        if periods == 1
-        else f"in {points} of {periods} periods of {seconds // 60} min"
-    )
-    return f"{value} ≥ {alarm['Threshold']:,} {times}"
+    times = "" if periods == 1 else f"{alarm.get('DatapointsToAlarm', periods)} of {periods} periods of "
+    return f"{expressions}≥ {alarm['Threshold']:,} in {times}{minutes} min"
 
 
 def library() -> str:

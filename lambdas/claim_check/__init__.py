@@ -3,6 +3,8 @@
 A payload that does not fit into a message is *offloaded*: written to a *store* in S3, while the message carries a
 *pointer*. A subscriber *dereferences* it, from the stores it trusts and from no other place.
 
+For example::
+
     publisher = Publisher(topic_arn=…, store=Store("payloads-111111111111", "payloads/", "111111111111", "eu-west-1"))
     publisher.publish(Path("scan.tiff"), message_id="scan-0815")
 

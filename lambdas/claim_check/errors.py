@@ -21,9 +21,9 @@ class ClaimCheckError(Exception):
     permanent: ClassVar[bool] = True
     """Whether the same input fails again. A consumer can dead-letter the message at once."""
     repairable: ClassVar[bool] = False
-    """Whether a permanent error ends after a repair of permissions, credentials or names: then redrive the message."""
+    """Whether a permanent error ends after a repair of permissions, credentials or names. Then redrive the message."""
     alarm: ClassVar[bool] = False
-    """Whether one occurrence is an alarm: the message may be hostile, or the payload was changed."""
+    """Whether one occurrence is an alarm, because the message may be hostile, or the payload was changed."""
     advice: ClassVar[str]
     """The first step to take, as one sentence."""
 

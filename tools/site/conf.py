@@ -40,8 +40,20 @@ def add_docstrings(_app: Any, name: str, source: list[str]) -> None:
             source[0] += f"\n## Docstrings of {module}\n\n```{{eval-rst}}\n" + "\n".join(lines) + "\n```\n"
 
 
+def short_types(*event: Any) -> tuple[str | None, ...]:
+    """Return signature and result of an object with types by their names alone."""
+    return tuple(text and re.sub(r"~(?:\w+\.)+(\w+)", r"\1", text) for text in event[-2:])
+
+
+def is_field(*event: Any) -> bool | None:
+    """Return whether to leave a member out: the fields of a named tuple are in its signature."""
+    return str(event[3].__doc__).startswith("Alias for field number") or None
+
+
 def setup(app: Any) -> None:
     """Add what the pages of the site have in addition to those of the repository."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "lambdas"))
     app.connect("source-read", add_contents)
     app.connect("source-read", add_docstrings)
+    app.connect("autodoc-process-signature", short_types)
+    app.connect("autodoc-skip-member", is_field)

@@ -245,7 +245,7 @@ class Payload:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the payload is small: it is read by one request."""
+        """Whether the payload is small, so that one request reads it."""
         return self._origin.is_whole
 
     def __getstate__(self) -> dict[str, object]:
