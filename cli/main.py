@@ -294,7 +294,7 @@ def _cost(
 
 @app.command(
     "topology",
-    help="draw the accounts of a deployment and the way of messages\n\nMermaid for a page on GitHub, or a picture.",
+    help="draw the accounts and the message flow of a deployment\n\nMermaid for a page on GitHub, or a picture.",
     epilog="Exit codes: 0 done; 2 invalid arguments or deployment file.",
 )
 def _topology(

@@ -1,4 +1,4 @@
-"""The command `coatcheck topology`: the accounts of a deployment file and the way of messages, as Mermaid or SVG."""
+"""The command `coatcheck topology`: the accounts and the message flow of a deployment file, as Mermaid or SVG."""
 
 from __future__ import annotations
 
