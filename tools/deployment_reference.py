@@ -21,7 +21,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import Doc
 
-from stacks.deployment.model import Deployment, ResearchDeployment
+from stacks.deployment.load import MESSAGING_KEYS
+from stacks.deployment.model import BaseDeployment, Deployment
 from stacks.deployment.payload_lifetime import pointer_delays
 from stacks.deployment.subscriber import (
     HttpsSubscriberConfig,
@@ -135,7 +136,14 @@ def _subscribers() -> dict[str, SubscriberConfig]:
 
 def schema() -> str:
     """Return the JSON schema of the deployment file."""
-    content = TypeAdapter(Deployment | ResearchDeployment).json_schema(schema_generator=_SchemaOfToml)
+    content = TypeAdapter(Deployment).json_schema(schema_generator=_SchemaOfToml)
+    # With a schema for each kind of file, an editor would report a wrong value as: neither fits the whole file.
+    messaging = [{"required": [key]} for key in sorted(MESSAGING_KEYS)]
+    content["required"] = [name for name, field in BaseDeployment.model_fields.items() if field.is_required()]
+    content["anyOf"] = [
+        {"required": ["publisher", "subscribers"]},
+        {"required": ["research"], "not": {"anyOf": messaging}},
+    ]
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **content}, indent=1) + "\n"
 
 

@@ -13,7 +13,7 @@ from stacks.deployment.model import SCHEMA_VERSION, Deployment, ResearchDeployme
 from stacks.deployment.problems import DeploymentError, Problem, invalid_values
 from stacks.deployment.types import FOLDER
 
-_MESSAGING_KEYS = frozenset({"publisher", "senders", "subscribers"})
+MESSAGING_KEYS = frozenset({"publisher", "senders", "subscribers"})
 
 
 def load(path: Path) -> Deployment | ResearchDeployment:
@@ -44,7 +44,7 @@ def parse(table: dict[str, Any], path: Path = Path("deployment")) -> Deployment 
     """
     if problem := _other_version(table.get("schema_version", 1)):
         raise DeploymentError(path, [problem])
-    is_research_alone = "research" in table and not _MESSAGING_KEYS & table.keys()
+    is_research_alone = "research" in table and not MESSAGING_KEYS & table.keys()
     model = ResearchDeployment if is_research_alone else Deployment
     try:
         deployment = model.model_validate(table, context={FOLDER: path.parent})

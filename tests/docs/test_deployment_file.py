@@ -77,3 +77,18 @@ def test_editor_reports_wrong_keys_and_values(old: str, new: str, problem: str) 
     assert old in text
     content = tomllib.loads(text.replace(old, new, 1))
     assert any(problem in error for error in errors(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "places"),
+    [
+        ("example", "[publisher]", "[publisher]\nfifi = true", [["publisher"]]),
+        ("research", 'auth = "sso"', 'auth = "ssh"', [["research", "auth"]]),
+        ("research-messages", "[[subscribers]]", "[platform]\n[[senders]]", [[], ["senders", 1]]),
+    ],
+)
+def test_editor_reports_a_problem_at_its_place(file: str, old: str, new: str, places: list[list[str | int]]) -> None:
+    text = (SCHEMA.parent / f"{file}.toml").read_text(encoding="utf-8")
+    assert old in text
+    found = Draft7Validator(json.loads(schema())).iter_errors(tomllib.loads(text.replace(old, new, 1)))
+    assert sorted({tuple(error.path): None for error in found}) == [tuple(place) for place in places]
