@@ -81,9 +81,9 @@ def alarms(stacks: Iterable[StackTemplate]) -> str:
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 alarm = resource["Properties"]
                 name, metrics = alarm["AlarmName"].rpartition("-")[2], "; ".join(_metrics(alarm))
-                link, meaning = f"[`{name}`](runbook.md#{name.lower()})", meanings[name].replace("\n", " ")
-                rows.setdefault((name, metrics), (link, meaning, metrics, _condition(alarm)))
-    return _table("alarm", "meaning", "metrics", "is on", rows=[row for _, row in sorted(rows.items())])
+                meaning = f"[`{name}`](runbook.md#{name.lower()}): {meanings[name]}".replace("\n", " ")
+                rows.setdefault((name, metrics), (meaning, metrics, _condition(alarm)))
+    return _table("alarm", "metrics", "is on", rows=[row for _, row in sorted(rows.items())])
 
 
 def _metrics(alarm: Mapping[str, Any]) -> Iterator[str]:
