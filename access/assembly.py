@@ -4,17 +4,20 @@
 does not depend on the stacks' code.
 """
 
-import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from stacks.deployment import cdk_json
 
@@ -41,6 +44,8 @@ class StackTemplate:
     template: dict[str, Any]
     assets: Mapping[str, "Asset"] = field(default_factory=dict)
     """Files and folders that are uploaded for the stack, by key in CDK's bucket."""
+    protected: bool = False
+    """Whether CloudFormation refuses to delete the stack."""
     warnings: tuple[str, ...] = ()
     """CDK's warnings, each with its id in brackets."""
     bootstrap: tuple[str, int] | None = None
@@ -55,8 +60,18 @@ class Asset:
 
     construct: str
     """The construct's path without separators."""
-    sha256: str
-    """Of a file's content. Empty text for a folder."""
+    files: Mapping[str, str]
+    """SHA-256 of each file, by its path in the folder or the zip file. The path of a single file is empty."""
+
+    @property
+    def digest(self) -> str:
+        """One digest of all files and their paths."""
+        return sha256(json.dumps(dict(sorted(self.files.items()))).encode()).hexdigest()
+
+    def is_of(self, folders: Iterable[Path]) -> bool:
+        """Return whether each file is in one of the folders."""
+        own = self.files.items()
+        return all(any(_sha256(folder / name) == digest for folder in folders) for name, digest in own)
 
 
 def synthesize(deployment_file: Path) -> tuple[StackTemplate, ...]:
@@ -150,14 +165,40 @@ def _assets(assembly: Path, manifest: Mapping[str, Any], deployer: "_Deployer") 
     for asset in content["files"].values():
         path = asset["source"].get("path", "..")
         source = (assembly / path).resolve()
-        if set(asset["source"]) - {"path", "packaging"} or not source.is_relative_to(assembly.resolve()):
+        packaging = "zip" if source.is_dir() else "file"
+        if asset["source"] != {"path": path, "packaging": packaging} or not source.is_relative_to(assembly.resolve()):
             raise AssemblyError(f"{name}: an asset has the source {asset['source']}, not a file of the assembly.")
-        digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
-        construct = re.sub(r"[^A-Za-z0-9]", "", asset.get("displayName", ""))
+        construct, files = re.sub(r"[^A-Za-z0-9]", "", asset.get("displayName", "")), _files(source)
         for place in asset["destinations"].values():
             deployer.check(f"{name}: {path}", place, objectKey=place.get("objectKey"))
-            assets[place["objectKey"]] = Asset(construct, digest)
+            assets[place["objectKey"]] = Asset(construct, files)
     return assets
+
+
+def _files(source: Path) -> Mapping[str, str]:
+    if source.suffix == ".zip":
+        return _zipped_files(source.read_bytes())
+    if source.is_file():
+        return {"": _sha256(source)}
+    paths = list(source.rglob("*"))
+    for path in paths:
+        if not path.resolve().is_relative_to(source):
+            raise AssemblyError(f"{path} is a link that leads out of the asset.")
+    return {path.relative_to(source).as_posix(): _sha256(path) for path in paths if path.is_file()}
+
+
+def _sha256(file: Path) -> str:
+    """Return the digest of a file's content, or "" without a file."""
+    return sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+@lru_cache(maxsize=16)  # the stacks of a deployment, and deployments, share code
+def _zipped_files(content: bytes) -> Mapping[str, str]:
+    try:
+        with ZipFile(io.BytesIO(content)) as archive:
+            return unique([(name, sha256(archive.read(name)).hexdigest()) for name in archive.namelist()])
+    except (BadZipFile, ValueError) as error:
+        raise AssemblyError(f"A zip file of the assembly cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -176,6 +217,11 @@ class _Deployer:
         known = {
             "assumeRoleArn": roles["publish" if "objectKey" in own else "deploy"],
             "cloudFormationExecutionRoleArn": f"{role}-cfn-exec-role-{place}",
+            "lookupRole": {
+                "arn": f"{role}-lookup-role-{place}",
+                "requiresBootstrapStackVersion": 8,
+                "bootstrapStackVersionSsmParameter": f"/cdk-bootstrap/{self.qualifier}/version",
+            },
             "bucketName": f"cdk-{self.qualifier}-assets-{place}",
             "region": self.region,
             **own,
@@ -200,15 +246,15 @@ def _stack(
     file = properties["templateFile"]
     template = _json(assembly, file)
     # The CDK CLI uploads no file whose key is already in the bucket, so that the key must be this file's digest.
-    digest = hashlib.sha256((assembly / file).read_bytes()).hexdigest()
+    digest = _sha256(assembly / file)
     url = f"s3://cdk-{deployer.qualifier}-assets-{account}-{region}/{digest}.json"
     uploaded = assets.get(f"{digest}.json")
     if properties.get("stackTemplateAssetObjectUrl", url) != url or (
-        assets and (not uploaded or uploaded.sha256 != digest)
+        assets and (not uploaded or uploaded.files != {"": digest})
     ):
         raise AssemblyError(f"Stack {identifier}: the CDK CLI would not deploy {file}, but another template.")
     free = [
-        *("templateFile", "stackName", "terminationProtection", "validateOnSynth", "lookupRole", "tags"),
+        *("templateFile", "stackName", "terminationProtection", "validateOnSynth", "tags"),
         *("requiresBootstrapStackVersion", "bootstrapStackVersionSsmParameter", "additionalDependencies"),
     ]
     deployer.check(f"Stack {identifier}", properties, stackTemplateAssetObjectUrl=url, **dict.fromkeys(free))
@@ -219,6 +265,7 @@ def _stack(
         region=region,
         template=template,
         assets=assets,
+        protected=properties.get("terminationProtection", False),
         warnings=_warnings(assembly, artifact),
         bootstrap=(parameter, properties["requiresBootstrapStackVersion"]) if parameter else None,
     )

@@ -6,11 +6,20 @@ It is written from the contract between accounts, not from the templates. `prove
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from access.inventory import Inventory, Statement
 from access.research_intent import add_research
-from access.stack_intent import DELETED, TOPIC_ACTIONS, StackIntent, any_principal
+from access.stack_intent import (
+    DELETED,
+    REMOVE_MARKERS,
+    TOPIC_ACTIONS,
+    UNFINISHED,
+    StackIntent,
+    any_principal,
+    lifecycle_rule,
+)
 from access.table import TAGS, Free, Json
 from access.terms import (
     ECR_LOGIN,
@@ -56,9 +65,10 @@ from stacks.deployment import (
     SubscriberConfig,
     SubscriberNames,
 )
+from stacks.deployment.function_files import LAMBDAS
 from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames, Resource
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
-from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES
+from stacks.deployment.publisher import ARCHIVED_OVER_BYTES, SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.deployment.regions import dns_suffix, known_regions
 from stacks.deployment.state_machine import fill_placeholders, read_statements
 
@@ -134,14 +144,14 @@ class _Messaging:
             else:
                 self._add_consumer(subscriber)
 
-    def _stack(self, name: str, place: Place) -> StackIntent:
-        return StackIntent(self._intent, self._inventory, self._deployment, name, place)
+    def _stack(self, name: str, place: Place, *, protected: bool = False) -> StackIntent:
+        return StackIntent(self._intent, self._inventory, self._deployment, name, place, protected=protected)
 
     # The publisher's account -----------------------------------------------------------------------------------------
 
     def _add_publisher(self) -> None:
         names, settings = self._publisher, self._deployment.publisher
-        stack, bucket = self._stack(names.stack, names.place), self._bucket.bucket
+        stack, bucket = self._stack(names.stack, names.place, protected=True), self._bucket.bucket
         queue, function, dead_letters = "PublishDeadLetters", "Publish", names.dead_letter_queue
         prefix, senders = self._deployment.name, self._deployment.senders
         key = self._add_payload_bucket(
@@ -254,8 +264,9 @@ class _Messaging:
         bus, types = self._publisher.event_bus, list(self._deployment.publisher.detail_types)
         senders = sorted({sender.account for sender in self._deployment.senders})
         stack.event_bus(bus, *(let(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
-        for account in senders:
-            stack.add(f"EventBusPutEventsFrom{account}", "AWS::Events::EventBusPolicy")
+        policies = [f"EventBusPutEventsFrom{account}" for account in senders]
+        for policy, previous in zip(policies, ["", *policies], strict=False):
+            stack.add(policy, "AWS::Events::EventBusPolicy", after=previous)
         unpublished = {"anything-but": types} if types else {"exists": False}
         stack.add(
             "EventBusArchive",
@@ -263,6 +274,7 @@ class _Messaging:
             removal=stack.stateful,
             ArchiveName=self._publisher.archive.name,
             EventPattern={**_OF_APPLICATIONS, "detail-type": [unpublished]},
+            RetentionDays=self._deployment.publisher.archive_days,
             SourceArn=bus.arn,
         )
 
@@ -289,7 +301,7 @@ class _Messaging:
 
     def _add_replica(self, replica: ReplicaNames) -> None:
         """Add the stack with the replica of a Region, for the subscribers in this Region."""
-        stack = self._stack(replica.stack, replica.place)
+        stack = self._stack(replica.stack, replica.place, protected=True)
         near = [subscriber for subscriber in self._deployment.subscribers if subscriber.region == replica.place.region]
         key = self._add_payload_bucket(stack, "ReplicaBucket", replica, near, ())
         stack.add("KeyAlias", "AWS::KMS::Alias", AliasName=replica.key_alias.name, TargetKeyId=key)
@@ -324,9 +336,25 @@ class _Messaging:
             key_grants.append(let(roles, KEY_UPLOAD, when={**via_s3_for(bucket), **members}))
         key = stack.att("Key")
         denials = tuple(self._unaccepted_uploads(key)) if construct == "PayloadBucket" else ()
-        options: dict[str, Any] = {"key": "Key", "days": self._days, "versioned": True, "denials": denials}
+        rules = [
+            lifecycle_rule("ExpirePayloads", Prefix=PAYLOADS, ExpirationInDays=self._days, old_days=1),
+            *self._archiving_rule(),
+            REMOVE_MARKERS,
+            lifecycle_rule("AbortUnfinishedUploads", **UNFINISHED),
+        ]
+        if construct == "PayloadBucket":
+            days = self._days + PUBLISH_DEAD_LETTER_DAYS
+            rules.append(lifecycle_rule("ExpireUploads", Prefix=OUTBOX, ExpirationInDays=days, old_days=self._days))
+        options: dict[str, Any] = {"key": "Key", "lifecycle": rules, "versioned": True, "denials": denials}
         stack.bucket(construct, bucket.bucket.name, *objects, **options, **given)
         return stack.key("Key", *key_grants)
+
+    def _archiving_rule(self) -> Iterator[dict[str, Any]]:
+        """Yield the rule that moves large payloads to a storage class that can be read at once."""
+        if days := self._deployment.publisher.glacier_after_days:
+            transition = {"StorageClass": "GLACIER_IR", "TransitionInDays": days}
+            size = {"ObjectSizeGreaterThan": ARCHIVED_OVER_BYTES}
+            yield lifecycle_rule("ArchivePayloads", Prefix=PAYLOADS, Transitions=[transition], **size)
 
     def _unaccepted_uploads(self, key: str) -> Iterator[Statement]:
         """Yield the uploads that the bucket denies: those that S3 could not copy, and those in another's name."""
@@ -407,6 +435,7 @@ class _Messaging:
             stack.add(
                 "Subscription",
                 "AWS::SNS::Subscription",
+                after="Queue(Policy)?|SubscriptionUndeliveredQueue(Policy)?|InvokeFromTopic[0-9]?",
                 TopicArn=self._topic.arn,
                 Region=self._region,
                 Protocol=subscriber.kind,
@@ -467,7 +496,8 @@ class _Messaging:
             key = stack.use_own_key()
             inline = f"{names.staging_bucket.arn}/inline/*"
             overwriting = deny("s3:PutObject", inline, Null={"s3:if-none-match": "true"})
-            options: dict[str, Any] = {"key": key, "days": self._days, "denials": (overwriting,)}
+            rules = [lifecycle_rule("ExpirePayloads", ExpirationInDays=self._days, **UNFINISHED)]
+            options: dict[str, Any] = {"key": key, "lifecycle": rules, "denials": (overwriting,)}
             staging = stack.bucket("ConsumerStagingBucket", names.staging_bucket.name, **options)
             environment["STAGING_STORE"] = Json(names.staging_store.to_dict())
             own += [may(f"{S3_WRITE} {S3_READ}", inline), may(S3_READ, staging)]
@@ -507,7 +537,9 @@ class _Messaging:
             **environment,
             **({"PROCESS_SECONDS": str(code.timeout_seconds), **code.environment} if code else {}),
         }
-        options["role_name"] = names.reader_role.name
+        options |= {"role_name": names.reader_role.name, "own_code": code.path if code else None}
+        options |= {"memory_mib": code.memory_mib} if code else {}
+        options |= {"seconds": subscriber.function_timeout_seconds, "shared": ("claim_check", "shared", "consume")}
         role = stack.function(construct, names.consume_function, package, *grants, **options)
         if code and code.permissions:
             self._intent.stated[role] = tuple(read_statements(code.permissions))
@@ -733,7 +765,8 @@ class _Messaging:
             "LANDING_STORE": Json(names.landing_store.to_dict()),
         }
         key = stack.key("LandingKey")
-        bucket = stack.bucket("LandingBucket", names.landing_bucket.name, key="LandingKey", days=days)
+        rules = [lifecycle_rule("ExpireLanded", ExpirationInDays=days, **UNFINISHED)]
+        bucket = stack.bucket("LandingBucket", names.landing_bucket.name, key="LandingKey", lifecycle=rules)
         stack.output(LandingBucketName=names.landing_bucket.name)
         options: dict[str, Any] = {"role_name": names.copy_role.name, "environment": stores}
         role = stack.function(function, names.copy_function, "copy_payload", **options)
@@ -767,8 +800,8 @@ class _Messaging:
         execution = stack.role("TaskExecutionRole", Service("ecs-tasks.amazonaws.com"), log)
         if repository := self._task_repository(subscriber):
             stack.allow(execution, may(ECR_PULL, repository), ECR_LOGIN)
-        if not subscriber.task.image:
-            self._add_task_image(stack, names)
+        if folder := subscriber.task.folder:
+            self._add_task_image(stack, names, folder)
         self._add_task(stack, subscriber, task, execution)
         environment = {
             "CLUSTER_ARN": cluster.arn,
@@ -848,7 +881,7 @@ class _Messaging:
                 return arn("ecr", region, account, f"repository/{name}") if own else ""
         return ""
 
-    def _add_task_image(self, stack: StackIntent, names: SubscriberNames) -> None:
+    def _add_task_image(self, stack: StackIntent, names: SubscriberNames, folder: Path) -> None:
         repository, build, builder = "TaskImageRepository", "TaskImageBuild", "TaskImageBuilder"
         stack.repository(repository, names.task_repository, key=stack.use_own_key())
         stack.image_builder(builder, names.task_build_function, [(build, repository)])
@@ -857,6 +890,7 @@ class _Messaging:
             repository,
             builder,
             contexts="TaskImageBuildContext",
+            folders=[folder, LAMBDAS],
             options=["--file", "Dockerfile"],
             machine="ARM_CONTAINER",
             build_image=r"aws/codebuild/amazonlinux-aarch64-standard:[0-9.]+",

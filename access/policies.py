@@ -6,6 +6,7 @@ A document in an unknown place, or for a role or resource of no template, is an 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from access.assembly import StackTemplate
@@ -51,31 +52,29 @@ def read_inventory(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy
 def _read(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy]) -> Inventory:
     readers = [_Reader(stack) for stack in stacks]
     known = dict(managed)
-    of_roles: dict[str, list[Policy]] = {}
-    of_resources: dict[str, list[Statement]] = {}
-    single: set[tuple[str, str]] = set()
+    attached: dict[str, dict[tuple[str, str], Policy]] = {}
     for reader in readers:
         reader.check()
         known |= reader.managed_policies()
         service_roles = f"arn:{reader.partition}:iam::aws:policy/service-role"
         known |= {f"{service_roles}/{name}": policy for name, policy in _AWS_MANAGED.items()}
     for reader in readers:
-        for arn, document in reader.identity_policies():
-            of_roles.setdefault(arn, []).append(document)
-        for kind, logical, arn, statements in reader.resource_policies():
-            # A bucket, a topic or a queue has one document: the one deployed later would replace the other.
-            if kind in _ONE_DOCUMENT and (kind, arn) in single:
-                raise reader.unresolved(logical, f"a second {kind} for {arn}")
-            single.add((kind, arn))
-            of_resources.setdefault(arn, []).extend(statements)
+        for logical, kind, name, arn, document in chain(reader.identity_policies(), reader.resource_policies()):
+            # Of two policies of one name, the one that is deployed later would replace the other.
+            if (kind, name) in attached.setdefault(arn, {}):
+                raise reader.unresolved(logical, f"a second {kind} {name} for {arn}")
+            attached[arn][kind, name] = document
     inventory = Inventory()
     for reader in readers:
-        reader.add_to(inventory, known, of_roles, of_resources)
-    for arns, found in ((of_roles, inventory.roles), (of_resources, inventory.resource_policies)):
-        for arn in arns:
-            if arn not in found:
-                raise UnresolvedError(f"A policy is for {arn}, which is in no stack.")
+        reader.add_to(inventory, known, attached)
+    for arn in attached:
+        if arn not in inventory.resource_policies:
+            raise UnresolvedError(f"A policy is for {arn}, which is in no stack.")
     return inventory
+
+
+_Attached = tuple[str, str, str, str, Policy]
+"""A policy of its own: logical id, type, name, the ARN of its role or resource, document."""
 
 
 class _Reader(Resources):
@@ -91,8 +90,7 @@ class _Reader(Resources):
         self,
         inventory: Inventory,
         managed: Mapping[str, Policy],
-        of_roles: Mapping[str, list[Policy]],
-        of_resources: Mapping[str, list[Statement]],
+        attached: Mapping[str, Mapping[tuple[str, str], Policy]],
     ) -> None:
         """Add the roles and resources of the stack to an inventory."""
         if self.stack.name in inventory.stacks:
@@ -107,9 +105,11 @@ class _Reader(Resources):
             if name not in _WITH_POLICY:
                 inventory.other_resources.add(arn)
                 continue
+            statements, documents = self._own_statements(name, logical), attached.get(arn, {}).values()
             if name == "role":
-                inventory.roles[arn] = self._role(logical, arn, managed, of_roles.get(arn, []))
-            statements = [*of_resources.get(arn, []), *self._own_statements(name, logical)]
+                inventory.roles[arn] = self._role(logical, arn, managed, documents)
+            else:
+                statements = [*(statement for policy in documents for statement in policy["Statement"]), *statements]
             for statement in statements:
                 if problem := foreign_resource(name, arn, statement):
                     raise self.unresolved(logical, problem)
@@ -125,10 +125,8 @@ class _Reader(Resources):
             return self._statements(logical, _OWN_DOCUMENT[name])
         return [DEFAULT_ENDPOINT_STATEMENT] if name == "endpoint" else []
 
-    def _role(self, logical: str, arn: str, managed: Mapping[str, Policy], policies: list[Policy]) -> Role:
-        properties = self.properties(logical)
-        documents = [self._document(logical, policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
-        documents += policies
+    def _role(self, logical: str, arn: str, managed: Mapping[str, Policy], policies: Iterable[Policy]) -> Role:
+        properties, documents = self.properties(logical), [*policies]
         for reference in properties.get("ManagedPolicyArns", []):
             name = str(self.resolve(reference, logical))
             if name not in managed:
@@ -145,27 +143,34 @@ class _Reader(Resources):
             for logical in self.of_type("AWS::IAM::ManagedPolicy")
         }
 
-    def identity_policies(self) -> Iterator[tuple[str, Policy]]:
-        """Yield the documents that name their roles, each with a role's ARN."""
+    def identity_policies(self) -> Iterator[_Attached]:
+        """Yield the policies in roles, and those that name their roles."""
+        for logical in self.of_type("AWS::IAM::Role"):
+            for policy in self.properties(logical).get("Policies", []):
+                name, document = policy["PolicyName"], self._document(logical, policy["PolicyDocument"])
+                yield logical, "AWS::IAM::Policy", self.resolve(name, logical), self.arn(logical), document
         for logical in [*self.of_type("AWS::IAM::Policy"), *self.of_type("AWS::IAM::ManagedPolicy")]:
             properties = self.properties(logical)
             if {"Users", "Groups"} & set(properties):
                 raise self.unresolved(logical, "is for users or groups. Only policies of roles are supported.")
-            roles = properties.get("Roles", [])
-            if not roles and self.all[logical]["Type"] == "AWS::IAM::Policy":
+            roles, kind = properties.get("Roles", []), self.all[logical]["Type"]
+            if not roles and kind == "AWS::IAM::Policy":
                 raise self.unresolved(logical, "is for no role")
             if roles:
                 document = self._document(logical, properties.get("PolicyDocument"))
+                policy = str(self.resolve(properties.get("PolicyName", logical), logical))
                 for role in roles:
                     name = self.resolve(role, logical)
-                    yield f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", document
+                    yield logical, kind, policy, f"arn:{self.partition}:iam::{self.stack.account}:role/{name}", document
 
-    def resource_policies(self) -> Iterator[tuple[str, str, str, list[Statement]]]:
-        """Yield the statements of separate resource policies: type, logical id, the resource's ARN, statements."""
+    def resource_policies(self) -> Iterator[_Attached]:
+        """Yield the separate policies of resources. A bucket, a topic or a queue has one, without a name."""
+        names = {"AWS::Lambda::Permission": "", "AWS::Events::EventBusPolicy": "StatementId"}
         for kind, read in _POLICIES.items():
             for logical in self.of_type(kind):
+                name = str(self.properties(logical).get(names[kind], logical)) if kind in names else ""
                 for arn, statements in read(self, logical):
-                    yield kind, logical, arn, statements
+                    yield logical, kind, name, arn, {"Version": VERSION, "Statement": statements}
 
     def bucket_policy(self, logical: str) -> Iterator[tuple[str, list[Statement]]]:
         """Read an `AWS::S3::BucketPolicy`."""
@@ -263,7 +268,6 @@ _POLICIES: dict[str, Callable[[_Reader, str], Iterator[tuple[str, list[Statement
     "AWS::Events::EventBusPolicy": _Reader.bus_policy,
     "AWS::Lambda::Permission": _Reader.permission,
 }
-_ONE_DOCUMENT = ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
 
 
 def _lambda_principal(principal: str, partition_name: str) -> object:

@@ -10,7 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from access.inventory import Inventory
-from access.stack_intent import DELETED, RETAINED, StackIntent, any_principal, words
+from access.stack_intent import (
+    DELETED,
+    REMOVE_MARKERS,
+    RETAINED,
+    UNFINISHED,
+    StackIntent,
+    after_provider,
+    after_role,
+    any_principal,
+    lifecycle_rule,
+    words,
+)
 from access.table import PROVED, TEXT, Free, Json
 from access.terms import (
     ANY_VALUE,
@@ -52,6 +63,8 @@ _NOWHERE = [
     {"Description": Free("shown to people only"), "CidrIp": "255.255.255.255/32", "IpProtocol": "icmp"}
     | {"FromPort": 252, "ToPort": 86}
 ]
+_GUARD = "CleanUpGuard"
+"""The custom resource that refuses changes of fixed keys, before the domain and its users are changed."""
 _READ_AND_WRITE = (
     "s3:GetObject s3:GetObjectVersion s3:PutObject s3:DeleteObject s3:AbortMultipartUpload s3:ListMultipartUploadParts"
 )
@@ -109,7 +122,7 @@ class _Environment:
     ) -> None:
         self._intent, self._deployment, self._research, self._inventory = intent, deployment, research, inventory
         self._names = names = ResearchNames(deployment.name, research)
-        self._stack = stack = StackIntent(intent, inventory, deployment, names.stack, names.place)
+        self._stack = stack = StackIntent(intent, inventory, deployment, names.stack, names.place, protected=True)
         self._home, self._region = research.account, research.region
         self._bucket, self._key, self._processing = names.data_bucket.arn, stack.att("Key"), names.processing_role.arn
         self._pipelines = tuple(names.pipeline(pipeline.name).arn for pipeline in research.pipelines)
@@ -148,7 +161,8 @@ class _Environment:
     def add_data(self) -> None:
         stack, parameter = self._stack, processing_job.parameter_name(self._deployment.name)
         stack.key("Key")
-        stack.bucket("Data", self._names.data_bucket.name, key="Key", days=None, versioned=True)
+        rules = [lifecycle_rule("ExpireOldVersions", old_days=90, **UNFINISHED), REMOVE_MARKERS]
+        stack.bucket("Data", self._names.data_bucket.name, key="Key", lifecycle=rules, versioned=True)
         stack.add("Environment", "AWS::SSM::Parameter", Name=parameter, Value=Json(self._variables))
 
     # The network -----------------------------------------------------------------------------------------------------
@@ -245,6 +259,8 @@ class _Environment:
                     repository,
                     "ImageBuilder",
                     contexts=rf"{construct}Build\w+Context",
+                    folders=[image.folder],
+                    previous=f"{builds[-2][0]}Image" if len(builds) > 1 else "",
                     options=["--target", target, "--file", image.dockerfile],
                     arguments=self._build_arguments(image, target),
                     refusal=self._refusal(image, target),
@@ -273,10 +289,12 @@ class _Environment:
     def _attach(self, image: ImageConfig, app: App, construct: str, role: str) -> None:
         """Add SageMaker's image, its version and its configuration, of one app."""
         stack, name = self._stack, self._names.sagemaker_image(image, app).name
-        stack.add(f"{construct}Image", "AWS::SageMaker::Image", ImageName=name, ImageRoleArn=role)
+        given: dict[str, Any] = {"after": after_role("RolesImage"), "ImageName": name, "ImageRoleArn": role}
+        stack.add(f"{construct}Image", "AWS::SageMaker::Image", **given)
         uri = self._image_uri(image, TARGETS[app])
         removal = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Retain"}
-        stack.add(f"{construct}Version", "AWS::SageMaker::ImageVersion", removal=removal, BaseImage=uri, ImageName=name)
+        given = {"removal": removal, "after": f"{construct}Image", "BaseImage": uri, "ImageName": name}
+        stack.add(f"{construct}Version", "AWS::SageMaker::ImageVersion", **given)
         index = {"PIP_INDEX_URL": self._research.package_index} if self._research.package_index else {}
         variables = [{"Key": key, "Value": value} for key, value in sorted({**self._variables, **index}.items())]
         container = {"ContainerEntrypoint": [_ENTRYPOINTS.get(app)], "ContainerEnvironmentVariables": variables}
@@ -307,6 +325,7 @@ class _Environment:
         stack.add(
             "Domain",
             "AWS::SageMaker::Domain",
+            after=f"{_GUARD}|{after_role('Roles(Researcher|SharedSpaces)')}",
             AppNetworkAccessType="VpcOnly" if research.network == "vpc-only" else "PublicInternetOnly",
             AuthMode=research.auth.upper(),
             DefaultSpaceSettings={
@@ -387,6 +406,7 @@ class _Environment:
                         created,
                         "AWS::IdentityStore::User",
                         removal=RETAINED,
+                        after=_GUARD,
                         DisplayName=f"{user.given_name} {user.family_name}",
                         Emails=[{"Primary": True, "Type": "work", "Value": user.email}],
                         IdentityStoreId=center.identity_store_id,
@@ -401,6 +421,7 @@ class _Environment:
             self._stack.add(
                 profile,
                 "AWS::SageMaker::UserProfile",
+                after=f"{_GUARD}|{after_role(_id('RolesUser', user.profile))}|{_id('UsersAssign', user.profile)}",
                 DomainId=self._stack.att("Domain", "DomainId"),
                 UserProfileName=user.profile,
                 UserSettings=settings,
@@ -412,12 +433,13 @@ class _Environment:
             group_id = group.principal_id or self._stack.att(f"{construct}Create", "GroupId")
             store: dict[str, Any] = {"IdentityStoreId": center.identity_store_id}
             if not group.principal_id:
-                given: dict[str, Any] = {"removal": RETAINED, "DisplayName": group.name, **store}
+                given: dict[str, Any] = {"removal": RETAINED, "after": _GUARD, "DisplayName": group.name, **store}
                 self._stack.add(f"{construct}Create", "AWS::IdentityStore::Group", **given)
             for member in group.members:
                 self._stack.add(
                     _id(f"{construct}Member", member),
                     "AWS::IdentityStore::GroupMembership",
+                    after=_GUARD,
                     GroupId=group_id,
                     MemberId={"UserId": ids[member]},
                     **store,
@@ -429,6 +451,7 @@ class _Environment:
                 _id("UsersSpace", space.name),
                 "AWS::SageMaker::Space",
                 removal=self._stack.stateful,
+                after=f"{_GUARD}|{_id('UsersProfile', owners[space.owner])}",
                 DomainId=self._stack.att("Domain", "DomainId"),
                 OwnershipSettings={"OwnerUserProfileName": owners[space.owner]},
                 SpaceName=space.name,
@@ -441,7 +464,7 @@ class _Environment:
     def _assign(self, construct: str, kind: str, principal: str) -> None:
         application = self._stack.att("Domain", "SingleSignOnApplicationArn")
         given: dict[str, Any] = {"ApplicationArn": application, "PrincipalType": kind, "PrincipalId": principal}
-        self._stack.add(construct, "AWS::SSO::ApplicationAssignment", **given)
+        self._stack.add(construct, "AWS::SSO::ApplicationAssignment", after=_GUARD, **given)
 
     # Researchers and jobs --------------------------------------------------------------------------------------------
 
@@ -577,6 +600,7 @@ class _Environment:
             self._stack.add(
                 f"{construct}Pipeline",
                 "AWS::SageMaker::Pipeline",
+                after=after_role(f"({construct}Role|RolesProcessing)"),
                 PipelineDefinition={"PipelineDefinitionBody": Json(self._definition(pipeline))},
                 PipelineName=self._names.pipeline(pipeline.name).name,
                 RoleArn=role,
@@ -584,7 +608,9 @@ class _Environment:
             if pipeline.schedule:
                 target = {"Arn": pipeline_arn}
                 start = may("sagemaker:StartPipelineExecution", pipeline_arn)
-                self._add_schedule(f"{construct}Schedule", pipeline.schedule, target, start)
+                self._add_schedule(
+                    f"{construct}Schedule", pipeline.schedule, target, start, after=f"{construct}Pipeline"
+                )
 
     def _definition(self, pipeline: PipelineConfig) -> dict[str, Any]:
         """Return the pipeline's definition: one step, the processing job of the launcher."""
@@ -628,16 +654,19 @@ class _Environment:
 
     def _script(self, pipeline: PipelineConfig) -> str:
         """Return the key of the pipeline's script in CDK's bucket."""
-        sha256 = hashlib.sha256(content(pipeline.file)).hexdigest()
-        return self._stack.asset(r"Pipeline\w+Script", sha256)
+        files = {"": hashlib.sha256(content(pipeline.file)).hexdigest()}
+        return self._stack.asset(r"Pipeline\w+Script", lambda asset: asset.files == files)
 
-    def _add_schedule(self, construct: str, expression: str, target: dict[str, Any], permission: Permission) -> None:
+    def _add_schedule(
+        self, construct: str, expression: str, target: dict[str, Any], permission: Permission, after: str = ""
+    ) -> None:
         """Add a schedule, which is encrypted with the environment's key, and its role."""
         role = self._stack.service_role(f"{construct}Role", "scheduler", permission, may("kms:Decrypt", self._key))
         retries = Free("retries delay a start, and give no access", dict)
         self._stack.add(
             construct,
             "AWS::Scheduler::Schedule",
+            after=f"{after}|{after_role(f'{construct}Role')}",
             KmsKeyArn=self._key,
             ScheduleExpression=expression,
             Target={**target, "RetryPolicy": retries, "RoleArn": role},
@@ -656,7 +685,7 @@ class _Environment:
         """Add the function that empties the domain before CloudFormation deletes it, and its custom resources."""
         stack, names, research = self._stack, self._names, self._research
         domain = stack.att("Domain", "DomainId")
-        role = stack.function("CleanUpFunction", names.clean_up_function, "domain_clean_up")
+        role = stack.function("CleanUpFunction", names.clean_up_function, "domain_clean_up", seconds=300)
         stack.add("CleanUpPermissions", "AWS::IAM::Policy")
         groups = (f"{group}{end}" for group in map(self._log_group, LOG_GROUPS) for end in ("", ":*"))
         stack.allow(
@@ -674,13 +703,16 @@ class _Environment:
         stack.async_provider("CleanUpProvider", "CleanUpFunction")
         token = stack.att("CleanUpProviderframeworkonEvent")
         fixed = Free("a value that is not fixed can be changed by an update of the stack")
-        stack.add("CleanUpGuard", "Custom::DomainGuard", removal=DELETED, ServiceToken=token, Fixed=fixed)
+        given: dict[str, Any] = {"removal": DELETED, "ServiceToken": token, "Fixed": fixed}
+        stack.add(_GUARD, "Custom::DomainGuard", after=after_provider("CleanUp"), **given)
         repositories = [stack.image_uri(f"{_id('Image', image.name)}Repository") for image in research.images]
         retained = [f"s3://{names.data_bucket.name}", self._key, *repositories]
         stack.add(
             "CleanUpEmpty",
             "Custom::DomainCleanUp",
             removal=DELETED,
+            # Apps and jobs need all of these until they have ended.
+            after=rf"CleanUpPermissions|{after_provider('CleanUp')}|(Domain|Key|Network|Pipeline|Roles|Users)\w*",
             ServiceToken=token,
             DomainId=domain,
             Ephemeral=str(self._deployment.ephemeral).lower(),
@@ -735,12 +767,14 @@ class _Environment:
         stack.add(
             "WorkstationInstance",
             "AWS::SageMaker::NotebookInstance",
+            after=after_role("WorkstationRole"),
             InstanceType=workstation.instance_type,
             KmsKeyId=stack.ref("Key"),
             NotebookInstanceName=names.workstation,
             RoleArn=role,
             SecurityGroupIds=[stack.att("NetworkWorkstation", "GroupId")],
             SubnetId=self._subnets[0],
+            VolumeSizeInGB=workstation.volume_gb,
         )
         apps = [(image, app) for image in self._research.images for app in image.apps]
         if apps:

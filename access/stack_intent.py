@@ -2,11 +2,15 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from access.assembly import Asset
 from access.inventory import Inventory, Statement
-from access.table import Expected, Free, Json, Lifecycle
+from access.table import Expected, Free, Json
 from access.template import Resources, UnresolvedError
 from access.terms import (
     ECR_LOGIN,
@@ -35,7 +39,9 @@ from access.terms import (
     via_s3,
 )
 from stacks.deployment import BaseDeployment
+from stacks.deployment.function_files import function_files
 from stacks.deployment.names import Place, Resource
+from stacks.deployment.own_code import OWN_CODE, REQUIREMENTS
 from stacks.deployment.regions import dns_suffix
 
 TOPIC_ACTIONS = (
@@ -44,6 +50,7 @@ TOPIC_ACTIONS = (
 )
 RETAINED = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 DELETED = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+UNFINISHED = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
 ANYWHERE = [{"CidrIp": "0.0.0.0/0", "Description": Free("shown to people only"), "IpProtocol": "-1"}]
 """Rules of a security group that allow all outbound connections."""
 _IN_NETWORK = may(
@@ -53,6 +60,11 @@ _IN_NETWORK = may(
 )
 """Lambda needs it to connect a function to a VPC."""
 _AUTO_DELETE = "CustomS3AutoDeleteObjectsCustomResourceProvider"
+_CDK_CODE = {
+    rf"\w*{_AUTO_DELETE}Code": "2fe9b7bcc94509de6afcd84d26a949a2bdbad449c0b307ea9993cc4f10fa0dc7",
+    r"\w*Providerframeworkon\w+Code": "80df07627b39f44e0d1b684aeda60df3ae1b9bb098eca7092bfa669d3f8726ee",
+}
+"""Digests of the code that aws-cdk-lib brings, by the construct paths of its assets. They change with its versions."""
 # Alarms of a function: a name's ending, the metric, and what differs from the sum of one period with the threshold 1.
 _FAILS: dict[str, tuple[str, dict[str, Any]]] = {
     "Fails": ("Errors", {"periods": 3}),
@@ -67,11 +79,43 @@ def words(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", text)
 
 
+def lifecycle_rule(name: str, *, old_days: int | None = None, **given: Any) -> dict[str, Any]:
+    """Return a rule of a bucket's lifecycle. `old_days`: until old versions expire."""
+    old = {"NoncurrentVersionExpiration": {"NoncurrentDays": old_days}} if old_days else {}
+    return {"Id": name, "Status": "Enabled", **old, **given}
+
+
+REMOVE_MARKERS = lifecycle_rule("RemoveDeleteMarkers", ExpiredObjectDeleteMarker=True)
+
+
+@cache
+def _code(packages: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: sha256(path.read_bytes()).hexdigest() for name, path in function_files(packages)}
+
+
+def _is_code(asset: Asset, packages: tuple[str, ...], own_code: Path | None) -> bool:
+    """Return whether a function's code is this project's, with the files of a folder of own code."""
+    own = {name for name in asset.files if name.startswith(OWN_CODE)}
+    if {name: asset.files[name] for name in asset.files.keys() - own} != _code(packages) or bool(own) != bool(own_code):
+        return False
+    of_folder = {name.removeprefix(OWN_CODE): asset.files[name] for name in own}
+    if own_code and (own_code / REQUIREMENTS).exists():  # they install files that are in no folder
+        of_folder = {name: digest for name, digest in of_folder.items() if (own_code / name).exists()}
+    return not own_code or Asset("", of_folder).is_of([own_code])
+
+
 class StackIntent:
     """The intended resources of one stack. Construct paths have no separators: `TaskRole` is `Task/Role`."""
 
     def __init__(
-        self, intent: Intent, inventory: Inventory, deployment: BaseDeployment, name: str, place: Place
+        self,
+        intent: Intent,
+        inventory: Inventory,
+        deployment: BaseDeployment,
+        name: str,
+        place: Place,
+        *,
+        protected: bool = False,
     ) -> None:
         if name not in inventory.stacks:
             raise UnresolvedError(f"{name}: the stack is missing")
@@ -80,6 +124,9 @@ class StackIntent:
         found = (self.resources.stack.account, self.resources.stack.region)
         if found != (self.account, self.region):
             raise UnresolvedError(f"{name}: is in {' '.join(found)}, not in {self.account} {self.region}")
+        protected = protected and not deployment.ephemeral
+        if self.resources.stack.protected is not protected:
+            raise UnresolvedError(f"{name}: its termination protection is not {protected}")
         self.intent, self.allow = intent, intent.allow
         self._deployment, platform = deployment, deployment.platform
         policy = f"arn:{self.partition}:iam::{self.account}:policy/{platform.permissions_boundary}"
@@ -95,11 +142,19 @@ class StackIntent:
         self._expected = intent.resources.setdefault(name, {})
         self._outputs = intent.outputs.setdefault(name, {"CoatcheckVersion": Free("the version of this project")})
 
-    def add(self, construct: str, kind: str, *, removal: Mapping[str, str] | None = None, **given: Any) -> None:
-        """Add a resource. Given properties that are None are absent."""
+    def add(
+        self,
+        construct: str,
+        kind: str,
+        *,
+        removal: Mapping[str, str] | None = None,
+        after: str = "",
+        **given: Any,
+    ) -> None:
+        """Add a resource, created after the constructs that a pattern matches. Properties that are None are absent."""
         assert construct not in self._expected, f"{self.name}: {construct} is added twice"
         present = {name: value for name, value in given.items() if value is not None}
-        self._expected[construct] = Expected(kind, present, removal or {})
+        self._expected[construct] = Expected(kind, present, removal or {}, after)
 
     def output(self, **values: Any) -> None:
         """Add outputs with their values."""
@@ -126,16 +181,11 @@ class StackIntent:
         """Return an ARN in the stack's account and Region."""
         return arn(service, self.region, self.account, resource)
 
-    def asset(self, pattern: str, sha256: str | None = None) -> str:
-        """Return the key, in CDK's bucket, of the one asset whose construct path matches a pattern.
-
-        With `sha256`, the asset must be a file with this content.
-        """
+    def asset(self, pattern: str, has_content: Callable[[Asset], bool]) -> str:
+        """Return the key, in CDK's bucket, of the one asset whose construct path matches, with its intended content."""
         assets = self.resources.stack.assets.items()
-        own = (
-            key for key, asset in assets if re.fullmatch(pattern, asset.construct) and sha256 in (None, asset.sha256)
-        )
-        return self._only(pattern, own)
+        own = (key for key, asset in assets if re.fullmatch(pattern, asset.construct) and has_content(asset))
+        return self._only(f"{pattern} with the files of this version of coatcheck", own)
 
     def _only(self, pattern: str, matching: Iterable[str]) -> str:
         found = list(matching)
@@ -180,8 +230,8 @@ class StackIntent:
         construct: str,
         name: str,
         *grants: Permission,
+        lifecycle: list[dict[str, Any]],
         key: str | None = None,
-        days: int | None,
         versioned: bool = False,
         denials: tuple[Statement, ...] = (),
         **given: Any,
@@ -191,7 +241,6 @@ class StackIntent:
         encryption = {"ServerSideEncryptionByDefault": by_default, **({"BucketKeyEnabled": True} if key else {})}
         given["BucketEncryption"] = {"ServerSideEncryptionConfiguration": [encryption]}
         given["VersioningConfiguration"] = {"Status": "Enabled"} if versioned else None
-        lifecycle = Lifecycle(days)
         if logs := self._deployment.platform.access_log_bucket:
             target = logs.format(account=self.account, region=self.region)
             given["LoggingConfiguration"] = {"DestinationBucketName": target, "LogFilePrefix": f"{name}/"}
@@ -200,7 +249,7 @@ class StackIntent:
             "AWS::S3::Bucket",
             removal=self.stateful,
             BucketName=name,
-            LifecycleConfiguration=lifecycle,
+            LifecycleConfiguration={"Rules": lifecycle},
             **given,
         )
         self.add(f"{construct}Policy", "AWS::S3::BucketPolicy")
@@ -216,10 +265,11 @@ class StackIntent:
             self._cdk_role(role, policy=False)
             self.log_group(f"{handler}Logs")
             logging = {"LogGroup": self.ref(f"{handler}Logs")}
-            self._cdk_function(handler, role, rf"\w*{_AUTO_DELETE}Code", "index.handler", logging)
+            self._cdk_function(handler, role, rf"\w*{_AUTO_DELETE}Code", "index.handler", logging, MemorySize=128)
         resource, name = f"{construct}AutoDeleteObjectsCustomResource", self.ref(construct)
         token = self.att(handler)
-        self.add(resource, "Custom::S3AutoDeleteObjects", removal=DELETED, ServiceToken=token, BucketName=name)
+        given: dict[str, Any] = {"ServiceToken": token, "BucketName": name}
+        self.add(resource, "Custom::S3AutoDeleteObjects", removal=DELETED, after=f"{construct}Policy", **given)
         actions = "s3:PutBucketPolicy s3:GetBucket* s3:List* s3:DeleteObject*"
         return (let(NamedRole(self.att(role)), actions, bucket, f"{bucket}/*"),)
 
@@ -286,22 +336,31 @@ class StackIntent:
         environment: Mapping[str, Any] | None = None,
         on_failure: str | None = None,
         concurrency: int | None = None,
+        seconds: int = 900,
+        memory_mib: int = 1024,
+        shared: tuple[str, ...] = ("claim_check", "shared"),
+        own_code: Path | None = None,
     ) -> str:
         """Add a function with its role, log group and traces. Return the role's ARN."""
         log = may(LOG, log_group(self.region, self.account, f"/aws/lambda/{function.name}"))
         role = self.role(f"{construct}Role", LAMBDA, log, TRACE, name=role_name)
         self.log_group(f"{construct}Logs", f"/aws/lambda/{function.name}")
+        code = self.asset(f"{construct}Code", lambda asset: _is_code(asset, (*shared, package), own_code))
         tools = {"POWERTOOLS_SERVICE_NAME": function.name, "POWERTOOLS_METRICS_NAMESPACE": "coatcheck"}
         self.add(
             construct,
             "AWS::Lambda::Function",
+            after=after_role(f"{construct}Role"),
             Architectures=["arm64"],
-            Code={"S3Bucket": self.assets, "S3Key": self.asset(f"{construct}Code")},
+            Code={"S3Bucket": self.assets, "S3Key": code},
             Environment={"Variables": {**tools, **(environment or {})}},
             FunctionName=function.name,
             Handler=f"{package}.handler.handler",
             LoggingConfig={"LogGroup": self.ref(f"{construct}Logs")},
             Role=role,
+            Runtime=Free("a version of Python", pattern=r"python3\.[0-9]+"),
+            MemorySize=memory_mib,
+            Timeout=seconds,
             TracingConfig={"Mode": "Active"},
             **self._function_settings(concurrency),
         )
@@ -335,9 +394,10 @@ class StackIntent:
 
     def _cdk_function(self, construct: str, role: str, code: str, handler: str, logging: Any, **given: Any) -> None:
         """Add a function whose code is CDK's."""
-        source = {"S3Bucket": self.assets, "S3Key": self.asset(code)}
+        source = {"S3Bucket": self.assets, "S3Key": self.asset(code, lambda asset: asset.digest == _CDK_CODE[code])}
         given |= {"Code": source, "Handler": handler, "LoggingConfig": logging, "Role": self.att(role)}
-        self.add(construct, "AWS::Lambda::Function", **given, **self._function_settings())
+        given |= {"Runtime": Free("a version of Node", pattern=r"nodejs[0-9]+\.x"), "Timeout": 900}
+        self.add(construct, "AWS::Lambda::Function", after=after_role(role), **given, **self._function_settings())
         self.protect(self.att(construct))
 
     def async_provider(self, provider: str, function: str) -> None:
@@ -389,7 +449,7 @@ class StackIntent:
             "Level": "ALL",
         }
         given |= {"DefinitionString": definition, "RoleArn": role, "LoggingConfiguration": logging}
-        self.add(construct, "AWS::StepFunctions::StateMachine", **given)
+        self.add(construct, "AWS::StepFunctions::StateMachine", after=after_role(f"{construct}Role"), **given)
 
     # Events ----------------------------------------------------------------------------------------------------------
 
@@ -421,7 +481,7 @@ class StackIntent:
 
     def image_builder(self, construct: str, function: Resource, builds: Iterable[tuple[str, str]]) -> None:
         """Add the function that starts builds, given as pairs of the build and its repository."""
-        role = self.function(f"{construct}Build", function, "image_build")
+        role = self.function(f"{construct}Build", function, "image_build", seconds=120)
         projects = tuple(self.att(f"{build}Project") for build, _ in builds)
         actions = " ".join(f"codebuild:{name}" for name in ("StartBuild", "StopBuild", "BatchGetBuilds"))
         self.allow(
@@ -439,6 +499,8 @@ class StackIntent:
         builder: str,
         *,
         contexts: str,
+        folders: Iterable[Path],
+        previous: str = "",
         options: Iterable[str],
         arguments: Mapping[str, str] | None = None,
         refusal: str = "",
@@ -454,6 +516,8 @@ class StackIntent:
             repository: The construct of the repository.
             builder: The construct of the function that starts builds.
             contexts: Pattern for the construct path of the asset with the Dockerfile.
+            folders: The folders of the asset's files.
+            previous: The construct of the image that is built before.
             options: Options of `docker build`.
             arguments: Values of the Dockerfile's build arguments.
             refusal: The text with which the build fails. Empty: it does not.
@@ -463,12 +527,13 @@ class StackIntent:
             build_image: Pattern for the image in which CodeBuild runs the commands.
         """
         assets, logs = f"arn:{self.partition}:s3:::{self.assets}", f"{construct}Logs"
+        context_key = self.asset(contexts, lambda asset: asset.is_of(folders))
         context: Conditions = {**via_s3(self.region), "kms:EncryptionContext:aws:s3:arn": (Like(f"{assets}/*"),)}
         self.log_group(logs)
         role = self.service_role(
             f"{construct}Role",
             "codebuild",
-            may("s3:GetObject s3:GetObjectVersion", f"{assets}/{self.asset(contexts)}"),
+            may("s3:GetObject s3:GetObjectVersion", f"{assets}/{context_key}"),
             may("s3:GetBucketLocation", assets),
             may("kms:Decrypt", self.arn("kms", "key/*"), when=context),
             may(LOG, self.att(logs)),
@@ -517,11 +582,12 @@ class StackIntent:
             f"{construct}Image",
             "Custom::ContainerImage",
             removal=DELETED,
+            after=f"{after_role(f'{construct}Role')}|{after_provider(builder)}|{previous}",
             ServiceToken=self.att(f"{builder}ProviderframeworkonEvent"),
             Project=self.ref(f"{construct}Project"),
             Repository=name,
             Tag=Free("a hash of the build's source", pattern=rf"{target}-[0-9a-f]{{32}}"),
-            Source=f"{self.assets}/{self.asset(contexts)}",
+            Source=f"{self.assets}/{context_key}",
         )
 
     def image_uri(self, repository: str, build: str | None = None) -> str:
@@ -544,7 +610,8 @@ class StackIntent:
             association, subnet = f"{name}RouteTableAssociation", self.ref(f"{name}Subnet")
             self.add(association, "AWS::EC2::SubnetRouteTableAssociation", SubnetId=subnet, **table)
             if kind == "Public":
-                self.add(f"{name}DefaultRoute", "AWS::EC2::Route", GatewayId=self.ref(f"{construct}IGW"), **table)
+                route = {"GatewayId": self.ref(f"{construct}IGW"), **table}
+                self.add(f"{name}DefaultRoute", "AWS::EC2::Route", after=f"{construct}VPCGW", **route)
         if kind == "Public":
             self.add(f"{construct}IGW", "AWS::EC2::InternetGateway")
             gateway = self.ref(f"{construct}IGW")
@@ -643,6 +710,16 @@ class StackIntent:
         """Add the alarm on events that a rule could not deliver."""
         by = {**({"EventBusName": bus} if bus else {}), "RuleName": self.att(rule).rpartition("/")[2]}
         self.alarm(name, f"AWS/Events {metric}", by)
+
+
+def after_role(construct: str) -> str:
+    """Return a pattern for a role with its policy: what uses a role is created when the role has its permissions."""
+    return f"{construct}(DefaultPolicy)?"
+
+
+def after_provider(construct: str) -> str:
+    """Return a pattern for the log groups of a provider's functions, which Lambda would create at the first call."""
+    return rf"{construct}Provider(framework\w+|waiterstatemachine)LogGroup"
 
 
 def _metric(metric: str, dimensions: Mapping[str, str]) -> dict[str, Any]:

@@ -7,9 +7,7 @@ function's hash.
 
 import atexit
 import hashlib
-from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -17,9 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from aws_cdk import aws_lambda as lambda_
 
 from stacks.common.own_code import own_code_files
-
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
-LIBRARIES = ("aws-lambda-powertools", "jmespath", "typing-extensions")
+from stacks.deployment.function_files import function_files
 
 
 def bundle(*packages: str, own_code: Path | None = None) -> lambda_.Code:
@@ -43,7 +39,7 @@ def _zipped(packages: tuple[str, ...], own_code: Path | None = None) -> tuple[Te
     """
     folder = TemporaryDirectory(prefix="coatcheck-bundle-")
     atexit.register(folder.cleanup)
-    content = {name: path.read_bytes() for name, path in files(packages)}
+    content = {name: path.read_bytes() for name, path in function_files(packages)}
     content |= own_code_files(own_code) if own_code else {}
     digest = hashlib.sha256()
     with ZipFile(Path(folder.name) / _ZIP, "w", ZIP_DEFLATED) as archive:
@@ -53,29 +49,3 @@ def _zipped(packages: tuple[str, ...], own_code: Path | None = None) -> tuple[Te
             member.external_attr = 0o644 << 16  # readable by the function's user
             archive.writestr(member, content[name], ZIP_DEFLATED)
     return folder, digest.hexdigest()
-
-
-def files(packages: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """Return the files of a bundle: the packages and the installed libraries, by their names in the bundle."""
-    for package in packages:
-        yield from code_files(package)
-    for library in LIBRARIES:
-        yield from _library_files(library)
-
-
-def code_files(package: str) -> Iterator[tuple[str, Path]]:
-    """Return the code of a package in `lambdas/`, by its names there. Other files, such as keys, are in no asset."""
-    for path in (LAMBDAS / package).rglob("*"):
-        if path.suffix in (".py", ".pyi") or path.name == "py.typed":
-            yield path.relative_to(LAMBDAS).as_posix(), path
-
-
-def _library_files(library: str) -> Iterator[tuple[str, Path]]:
-    for file in distribution(library).files or ():
-        # A bundle has licences and modules alone. Files that an installer writes (RECORD, INSTALLER, scripts) differ
-        # between machines and would change the hash.
-        if file.parts[0] == ".." or file.suffix == ".pyc" or "__pycache__" in file.parts:
-            continue
-        if file.parts[0].endswith(".dist-info") and "LICENSE" not in file.name:
-            continue
-        yield file.as_posix(), Path(str(file.locate()))

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stacks.deployment.own_code import REQUIREMENTS
+from stacks.deployment.own_code import OWN_CODE, REQUIREMENTS
 
-PREFIX = "own_code/"
 _PYTHON = "3.14"
 _LEFT_OUT = re.compile(r"(^|/)(\.|__pycache__|tests?/|test_[^/]*\.py$|conftest\.py$)|\.pyc$")
 """Hidden files, tests, and compiled modules."""
@@ -36,7 +35,7 @@ def own_code_files(folder: Path) -> Mapping[str, bytes]:
     files = dict(_files(folder, _LEFT_OUT))
     if (requirements := folder / REQUIREMENTS).exists():
         files = {**_installed(requirements), **files}
-    return {PREFIX + name: content for name, content in files.items()}
+    return {OWN_CODE + name: content for name, content in files.items()}
 
 
 def _files(folder: Path, left_out: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:

@@ -16,6 +16,8 @@ from stacks.deployment.types import Table, pattern, resolve_path
 MODULE = "application.py"
 """File of the folder that defines `process(message)`."""
 REQUIREMENTS = "requirements.txt"
+OWN_CODE = "own_code/"
+"""The folder in a function's code."""
 RESERVE_SECONDS = 30
 """Time of an invocation that own code may not use: cold start, proof and hand-off."""
 _FOREIGN = ("AWS_", "LAMBDA_", "POWERTOOLS_", "_")

@@ -20,7 +20,6 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stacks.common.bundle import code_files
 from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRepository
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
@@ -29,6 +28,7 @@ from stacks.common.grants import allow
 from stacks.common.service_role import ServiceRole
 from stacks.common.stack_key import stack_key
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
+from stacks.deployment.function_files import code_files
 from stacks.deployment.names import SubscriberNames
 from stacks.deployment.regions import dns_suffix, known_regions, partition
 from stacks.subscriber.consumer import Consumer

@@ -62,17 +62,22 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
         add("AWS::IAM::Policy", PolicyName="x", PolicyDocument=ADMINISTRATOR, Users=["Admin"]),
         "is for users or groups",
     ),
-    "managed policy of no role": (
-        UNDELIVERED,
-        add("AWS::IAM::ManagedPolicy", PolicyDocument=ADMINISTRATOR),
-        "AWS::IAM::ManagedPolicy that is not in the intent",
-    ),
     "inline policy": (
         ORDERS,
         change(
             "AWS::IAM::Role", "ConsumerFunctionRole", Policies=[{"PolicyName": "x", "PolicyDocument": ADMINISTRATOR}]
         ),
         f"role/{READER}: the policy allows this request",
+    ),
+    "policy with the name of another": (
+        ORDERS,
+        add(
+            "AWS::IAM::Policy",
+            PolicyName="ConsumerFunctionRoleDefaultPolicy8F8E7030",
+            PolicyDocument=ADMINISTRATOR,
+            Roles=[READER],
+        ),
+        "a second AWS::IAM::Policy ConsumerFunctionRoleDefaultPolicy8F8E7030",
     ),
     "customer's policy with the name of AWS's": (
         "coatcheck-billing",
@@ -100,24 +105,27 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
         ),
         f"a statement of its policy is about {BUS}:rule/coatcheck/",
     ),
+    "bus policy with the id of another": (
+        PUBLISHER,
+        add(
+            "AWS::Events::EventBusPolicy",
+            EventBusName="coatcheck",
+            StatementId="coatcheck-444444444444",
+            Statement={
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": "events:*",
+                "Resource": f"{BUS}:event-bus/coatcheck",
+            },
+        ),
+        "a second AWS::Events::EventBusPolicy coatcheck-444444444444",
+    ),
     "queue policy about another queue": (
         ORDERS,
         change(
             "AWS::SQS::QueuePolicy", "QueuePolicy", PolicyDocument=public("arn:aws:sqs:us-west-2:222222222222:other")
         ),
         "a statement of its policy is about arn:aws:sqs",
-    ),
-    # Policies as text, or of another shape.
-    "bus policy as text": (PUBLISHER, change("AWS::Events::EventBus", "", Policy="{}"), "Policy is not in the table"),
-    "policy of a log group": (
-        ORDERS,
-        change("AWS::Logs::LogGroup", "StateMachineLogs", ResourcePolicyDocument={"Fn::Join": ["", ["{", "}"]]}),
-        "ResourcePolicyDocument is not in the table",
-    ),
-    "data protection policy": (
-        PUBLISHER,
-        change("AWS::SNS::Topic", "Topic", DataProtectionPolicy={"Statement": [{"Operation": {"Deny": {}}}]}),
-        "DataProtectionPolicy is not in the table",
     ),
     "policy without version": (
         ORDERS,
@@ -136,7 +144,6 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
     ),
     # The template around the resources.
     "macro": (ORDERS, lambda t: t.update(Transform="Other"), "section Transform of the template is unknown"),
-    "conditions": (ORDERS, lambda t: t.update(Conditions={}), "section Conditions of the template is unknown"),
     "parameter": (ORDERS, lambda t: t["Parameters"].update(Other={"Type": "String"}), "parameter Other has a value"),
     "rule": (ORDERS, lambda t: t["Rules"].update(Other={"Assertions": []}), "a rule that is unknown"),
     "other bootstrap stack": (
@@ -188,18 +195,12 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
         ),
         "is the ARN of two resources",
     ),
-    "schedule": (
-        ORDERS,
-        add("AWS::Scheduler::Schedule", Target={"Arn": "arn:aws:scheduler:::aws-sdk:s3:deleteObject"}),
-        "AWS::Scheduler::Schedule that is not in the intent",
-    ),
     "second resource of one construct": (
         ORDERS,
         lambda t: t["Resources"].update(Queue12345678={"Type": "AWS::SNS::Topic", "Properties": {}}),
         "a second resource for the construct Queue",
     ),
     "unknown type": (ORDERS, add("AWS::Lambda::Url", AuthType="NONE"), "AWS::Lambda::Url that is not in the intent"),
-    "nested stack": (ORDERS, add("AWS::CloudFormation::Stack", TemplateURL="x"), "AWS::CloudFormation::Stack that"),
 }
 
 

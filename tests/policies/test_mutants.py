@@ -1,22 +1,25 @@
 """Mutants of templates: each is found. The tests fail with the names of mutants without a finding."""
 
+import copy
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from access.findings import Case, counterexamples, unintended_grants, unintended_principals, unnamed_sessions
-from access.inventory import Role
+from access.intent import build_intent
+from access.inventory import Role, as_list
 from access.policies import foreign_resource
 from access.prover import Counterexample, Unmodelled
-from access.table import PROVED, TABLE, Expected, Free, Lifecycle, differences, resource_problems
+from access.table import PROVED, TABLE, Expected, Free, differences, resource_problems
+from access.template import UnresolvedError
 from tests.policies.cases import VARIANTS
 from tests.policies.mutants import Mutant, property_mutants, statement_mutants
 from tests.policies.simulator import Request, Simulator, question
+from tests.stacks.schemas import schema
 
 EQUIVALENT = re.compile(
     " key .*: any action|(additional value|more values|any value) of sns:Endpoint"
@@ -99,62 +102,63 @@ def _is_free(expected: Expected, path: tuple[Any, ...]) -> bool:
     """Return whether the table leaves a value free, or to the prover."""
     node: Any = expected.properties
     for step in path:
-        if isinstance(node, Free | Lifecycle):
+        if isinstance(node, Free):
             return True
         node = node[step] if isinstance(node, dict | list) else None
     return isinstance(node, Free)
 
 
-def test_removal_policies_are_checked(variant: Case) -> None:
+def test_removal_and_order_mutants_are_found(variant: Case) -> None:
     for name, resources in variant.intent.resources.items():
         stack = variant.inventory.stacks[name]
         for construct, expected in resources.items():
             logical = stack.logical(construct)
-            for key, value in expected.removal.items():
-                other = {"Retain": "Delete", "Delete": "Retain"}.get(value, "Delete")
-                assert list(resource_problems(stack, logical, stack.all[logical] | {key: other}, expected))
+            before = as_list(stack.all[logical].get("DependsOn"))
+            other = {"Retain": "Delete", "Delete": "Retain"}
+            changes = [
+                *({key: other.get(value, "Delete")} for key, value in expected.removal.items()),
+                *({"DependsOn": [*before[:index], *before[index + 1 :]]} for index, _ in enumerate(before)),
+                {"DependsOn": [*before, next(added for added in stack.all if added not in before)]},
+            ]
+            for change in changes:
+                found = resource_problems(stack, logical, stack.all[logical] | change, expected)
+                assert next(found, None), f"{name}/{logical}: {change}"
 
 
-def _unused() -> Iterator[tuple[str, str]]:
-    for kind in TABLE:
-        if not kind.startswith("Custom::"):
-            schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
-            yield from ((kind, name) for name in schema["properties"].keys() - TABLE[kind].keys())
+def test_mutants_of_code_and_protection_are_found(variant: Case) -> None:
+    """Each asset is dropped, has another's files, a changed or one more file; each stack's protection is changed."""
+    for name, resources in variant.inventory.stacks.items():
+        stack, mutants = resources.stack, [replace(resources.stack, protected=not resources.stack.protected)]
+        assets = {key: asset for key, asset in stack.assets.items() if not key.endswith(".json")}
+        others = [asset.files for asset in assets.values()][:2]
+        for key, asset in assets.items():
+            changed = [
+                *(replace(asset, files=files) for files in others if files != asset.files),
+                replace(asset, construct=f"{asset.construct}2"),
+                replace(asset, files={**asset.files, next(iter(asset.files)): "0" * 64}),
+                replace(asset, files={**asset.files, "sitecustomize.py": "0" * 64}),
+            ]
+            mutants += [replace(stack, assets={**stack.assets, key: mutant}) for mutant in changed]
+        for mutated in mutants:
+            copied = copy.copy(resources)
+            copied.stack = mutated
+            inventory = replace(variant.inventory, stacks={**variant.inventory.stacks, name: copied})
+            with pytest.raises(UnresolvedError):
+                build_intent(variant.deployment, inventory)
 
 
-def test_unused_properties_are_found() -> None:
-    """Every property of CloudFormation's schema that no template has."""
-    unused = list(_unused())
-    for kind, name in unused:
-        assert any(name in problem for problem in differences(dict(TABLE[kind]), {name: "any"}, ""))
-    assert len(unused) > 300
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"Id": "ExpirePayloads", "ExpirationInDays": 100, "Status": "Enabled"},
-        {"Id": "ExpirePayloads", "ExpirationDate": "2030-01-01T00:00:00Z", "Status": "Enabled"},
-        {
-            "Id": "Archive",
-            "Transitions": [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": 1}],
-            "Status": "Enabled",
-        },
-    ],
-)
-def test_lifecycle_keeps_payloads(rule: dict[str, object]) -> None:
-    expiry = {"Id": "x", "ExpirationInDays": 100, "Status": "Enabled"}
-
-    def problems(*rules: Mapping[str, object], days: int = 100) -> list[str]:
-        return list(Lifecycle(days).problems({"Rules": list(rules)}, "LifecycleConfiguration"))
-
-    assert not problems(expiry)
-    assert problems(expiry, rule, days=101)
-    assert problems(expiry | {"Status": "Disabled"})
-    assert problems()
-    for name, number in (("GLACIER_IR", 0), ("GLACIER", 1)):
-        transition = {"Id": "x", "Transitions": [{"StorageClass": name, "TransitionInDays": 1}]}
-        assert len(problems(expiry, transition)) == number
+def test_unused_properties_are_found(variant: Case) -> None:
+    """Every property of CloudFormation's schema that a resource does not have."""
+    unused = {
+        (expected.type, name): expected
+        for resources in variant.intent.resources.values()
+        for expected in resources.values()
+        if not expected.type.startswith("Custom::")
+        for name in schema(expected.type)["properties"].keys() - expected.properties.keys()
+    }
+    for (_, name), expected in unused.items():
+        assert any(name in problem for problem in differences(expected.properties, {name: "any"}, ""))
+    assert len(unused) > 200
 
 
 def test_free_values_have_a_reason() -> None:

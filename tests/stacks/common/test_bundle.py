@@ -11,6 +11,7 @@ from aws_cdk import App
 from access.assembly import read
 from app import add_stacks
 from stacks.common import bundle
+from stacks.deployment import function_files
 from stacks.deployment import Deployment
 from tests.stacks.policies import named_functions
 from tests.templates import CONTEXT
@@ -21,7 +22,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def staged(target: Path, *packages: str) -> dict[str, bytes]:
-    for name, path in bundle.files(packages):
+    for name, path in function_files.function_files(packages):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(path.read_bytes())
     return files(target)
@@ -39,8 +40,8 @@ def test_a_bundle_holds_its_own_packages_and_powertools(tmp_path: Path) -> None:
 
 def test_an_edit_to_one_handler_changes_no_other_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lambdas = tmp_path / "lambdas"
-    subprocess.run(["cp", "-r", str(bundle.LAMBDAS), str(lambdas)], check=True)
-    monkeypatch.setattr(bundle, "LAMBDAS", lambdas)
+    subprocess.run(["cp", "-r", str(function_files.LAMBDAS), str(lambdas)], check=True)
+    monkeypatch.setattr(function_files, "LAMBDAS", lambdas)
     before = staged(tmp_path / "before", "claim_check", "consume_queue")
     (lambdas / "publish" / "handler.py").write_text("changed = True\n")
     other = ("__pycache__/handler.pyc", ".env", "notes/key.pem", "notes.txt", "handler.py.orig", ".git/config", "so.so")
@@ -58,7 +59,7 @@ def test_zip_file_is_reproducible() -> None:
     folder, digest = bundle._zipped(packages)
     with ZipFile(Path(folder.name) / "code.zip") as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == {
-            name: path.read_bytes() for name, path in bundle.files(packages)
+            name: path.read_bytes() for name, path in function_files.function_files(packages)
         }
         assert {(member.date_time[0], member.external_attr >> 16) for member in archive.infolist()} == {(1980, 0o644)}
     assert bundle._zipped.__wrapped__(packages)[1] == digest
