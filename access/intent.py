@@ -264,9 +264,11 @@ class _Messaging:
         bus, types = self._publisher.event_bus, list(self._deployment.publisher.detail_types)
         senders = sorted({sender.account for sender in self._deployment.senders})
         stack.event_bus(bus, *(let(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
-        policies = [f"EventBusPutEventsFrom{account}" for account in senders]
-        for policy, previous in zip(policies, ["", *policies], strict=False):
-            stack.add(policy, "AWS::Events::EventBusPolicy", after=previous)
+        previous = ""
+        for account in senders:
+            policy, given = f"EventBusPutEventsFrom{account}", {"StatementId": f"{self._deployment.name}-{account}"}
+            stack.add(policy, "AWS::Events::EventBusPolicy", after=previous, **given)
+            previous = policy
         unpublished = {"anything-but": types} if types else {"exists": False}
         stack.add(
             "EventBusArchive",
@@ -417,7 +419,7 @@ class _Messaging:
         # Only the publish function puts events about the sender's messages.
         reporter = Roles(self._publisher.place.account, (self._publisher.publish_role.arn,))
         stack.event_bus(names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
-        stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy")
+        stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy", StatementId=names.event_bus.name)
         stack.output(SenderRoleArn=role, EventBusArn=self._publisher.event_bus.arn, ReportBusArn=names.event_bus.arn)
         stack.output(OutboxUri=f"s3://{self._bucket.bucket.name}/{names.outbox}")
 

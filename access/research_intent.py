@@ -358,7 +358,8 @@ class _Environment:
         )
         stack.output(**{words(name.title()): value for name, value in self._variables.items()})
         stack.output(StudioUrl=stack.att("Domain", "Url"), DomainId=stack.att("Domain", "DomainId"))
-        stack.output(EnvironmentParameter=stack.ref("Environment"), KeptSpaces=TEXT, RetainedResources=TEXT)
+        stack.output(EnvironmentParameter=stack.ref("Environment"), RetainedResources=TEXT)
+        stack.output(KeptSpaces=stack.att("CleanUpEmpty", "KeptSpaces"))
 
     def _images_of(self, app: App) -> list[ImageConfig]:
         return [image for image in self._research.images if app in image.apps]

@@ -113,7 +113,7 @@ TABLE: Mapping[str, Mapping[str, Any]] = {
         "RuntimePlatform": {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"},
     },
     "AWS::Events::Archive": {"Description": TEXT},
-    "AWS::Events::EventBusPolicy": {"EventBusName": PROVED, "Statement": PROVED, "StatementId": TEXT},
+    "AWS::Events::EventBusPolicy": {"EventBusName": PROVED, "Statement": PROVED},
     "AWS::Events::Rule": {"Description": TEXT, "State": "ENABLED"},
     "AWS::IAM::ManagedPolicy": {"Description": TEXT, "Path": "/", "PolicyDocument": PROVED},
     "AWS::IAM::Policy": {"PolicyDocument": PROVED, "PolicyName": TEXT, "Roles": PROVED},

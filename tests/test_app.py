@@ -30,15 +30,6 @@ def artifacts(deployment: Deployment) -> dict[str, CloudFormationStackArtifact]:
     return {stack.stack_name: stack for stack in app.synth().stacks}
 
 
-@pytest.mark.parametrize("ephemeral", [False, True])
-def test_publisher_alone_is_protected_against_deletion(example: Deployment, ephemeral: bool) -> None:
-    """A subscriber that was deployed before the publisher has to be deletable for the next attempt."""
-    stacks = artifacts(example.model_copy(update={"ephemeral": ephemeral}))
-    assert set(stacks) == STACKS
-    protected = {name for name, stack in stacks.items() if stack.termination_protection}
-    assert protected == (set() if ephemeral else {"coatcheck-publisher"})
-
-
 def test_stacks_of_one_account_are_deployed_in_order(example: Deployment) -> None:
     table = json.loads(example.model_dump_json())
     table["subscribers"][1]["account"] = table["publisher"]["account"]

@@ -59,8 +59,28 @@ def organization() -> Case:
     return example("example", organization='"o-a1b2c3d4e5"', subscribers__0__landing="{}")
 
 
+def keys() -> Case:
+    """The example with another value of most keys, and a replica for one of two subscribers."""
+    network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"], "assign_public_ip": True}
+    image = f"777777777777.dkr.ecr.eu-west-1.amazonaws.com/teams/orders@sha256:{'0' * 64}"
+    publisher = {"maximum_message_bytes": 1024, "detail_types": ["order.placed"], "replicas": ["us-west-2"]}
+    publisher |= {"payload_lifetime_days": 2, "accept_expired_pointers": True, "archive_days": 60}
+    publisher |= {"glacier_after_days": 1, "delivery_log_percent": 10}
+    orders = {"region": "eu-central-1", "landing": {"retention_days": 7}, "filter_policy": {"kind": ["scan"]}}
+    orders |= {"function_timeout_seconds": 120, "dead_letter_retention_days": 6, "maximum_receives": 3, "batch_size": 2}
+    billing = {"region": "us-west-2", "maximum_concurrency": 7, "subscribed": False, "network": network}
+    billing |= {"task": {"image": image, "command": ["python", "-m", "orders"], "cpu": 1024, "memory_mib": 4096}}
+    tables = {"publisher": publisher, "subscribers__0": orders, "subscribers__1": billing}
+    changes = {f"{table}__{key}": json.dumps(value) for table, keys in tables.items() for key, value in keys.items()}
+    accounts = {"shop": "444444444444", "web-shop": "444444444444", "own": "111111111111"}
+    changes["senders"] = json.dumps([{"name": name, "account": account} for name, account in accounts.items()])
+    changes["operations"] = '{"emails": ["a@b.example"], "log_retention_days": 90}'
+    return example("example", **changes)
+
+
 VARIANTS: dict[str, Callable[[], Case]] = {
     "organization": organization,
+    "keys": keys,
     "everywhere": lambda: example(
         "everywhere", organization='"o-a1b2c3d4e5"', operations='{"emails": ["a@b.example"]}'
     ),
@@ -76,6 +96,9 @@ VARIANTS: dict[str, Callable[[], Case]] = {
         ephemeral="true",
         research__network='"internet"',
         research__readable_buckets='["example-cell-atlas"]',
+        research__package_index='"https://pypi.example.com/simple"',
+        research__availability_zones='["us-east-1b", "us-east-1d", "us-east-1f"]',
+        research__budget__whole_account="true",
         research__pipelines='[{"name": "qc", "schedule": "rate(1 day)"}, {"name": "by-hand"}]',
     ),
     "research-china": lambda: example(

@@ -10,48 +10,9 @@ from stacks.deployment import Deployment, parse_messaging
 from stacks.deployment.names import Names
 from stacks.deployment.quotas import SUBSCRIBERS_AND_SENDERS
 from tests.stacks.conftest import publisher_template
-from tests.stacks.policies import every_statement, resources, statements, with_sid
+from tests.stacks.policies import resources
 
 BUCKET = "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1"
-
-
-def test_senders_of_one_account_share_the_bus_statement(example: Deployment) -> None:
-    """Each sender has its own folder. A sender in the publisher's account is no exception."""
-    accounts = {"shop": "444444444444", "web-shop": "444444444444", "own": example.publisher.account}
-    senders = [{"name": name, "account": account} for name, account in accounts.items()]
-    publisher = publisher_template(parse_messaging(json.loads(example.model_dump_json()) | {"senders": senders}))
-    bus = resources(publisher, "AWS::Events::EventBusPolicy").values()
-    assert sorted(policy["Properties"]["StatementId"] for policy in bus) == [
-        "coatcheck-111111111111",
-        "coatcheck-444444444444",
-    ]
-    # CloudFormation makes the calls one after the other.
-    assert [len(policy.get("DependsOn", ())) for policy in bus] == [0, 1]
-    policy = statements(publisher, "AWS::S3::BucketPolicy")
-    for name, sid in (("shop", "UploadShop"), ("web-shop", "UploadWebShop"), ("own", "UploadOwn")):
-        assert with_sid(policy, sid)["Resource"] == f"{BUCKET}/outbox/{name}/*"
-        role = with_sid(policy, sid)["Condition"]["ArnEquals"]["aws:PrincipalArn"]
-        assert role == f"arn:aws:iam::{accounts[name]}:role/coatcheck-{name}-sender"
-    # In the publisher's account, roles need no permission of the bucket: no other role writes to the sender's folder.
-    denied = with_sid(policy, "DenyOtherWriters")
-    assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:PutObject")
-    assert denied["Resource"] == f"{BUCKET}/outbox/own/*"
-    own = f"arn:aws:iam::{example.publisher.account}:role/coatcheck-own-sender"
-    assert denied["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [own]}}
-
-
-def test_organization_is_a_condition_of_every_statement(example: Deployment) -> None:
-    table = json.loads(example.model_dump_json()) | {"organization": "o-a1b2c3d4e5"}
-    others = ("222222222222:root", "333333333333:root", "444444444444:root")
-    crossing = [
-        statement
-        for statement in every_statement(publisher_template(parse_messaging(table)))
-        if statement["Effect"] == "Allow" and str(statement.get("Principal", {}).get("AWS", "")).endswith(others)
-    ]
-    # Read, decrypt and subscribe for each of two subscribers; put events, upload and encrypt for one sender.
-    assert len(crossing) == 9
-    for statement in crossing:
-        assert statement["Condition"]["StringEquals"]["aws:PrincipalOrgID"] == "o-a1b2c3d4e5"
 
 
 def size(policy: object) -> int:

@@ -11,8 +11,7 @@ from aws_cdk import App
 from access.assembly import read
 from app import add_stacks
 from stacks.common import bundle
-from stacks.deployment import function_files
-from stacks.deployment import Deployment
+from stacks.deployment import Deployment, function_files
 from tests.stacks.policies import named_functions
 from tests.templates import CONTEXT
 

@@ -127,19 +127,6 @@ def test_refused_stage_fails_with_the_reason(context: Path) -> None:
     assert "pinned" not in spec("processing")
 
 
-def test_builds_follow_one_another() -> None:
-    """A new account may run one build at a time."""
-    stack = Stack(App(context=CONTEXT), "stack", env=Environment(region="us-east-1"))
-    builder = ImageBuilder(stack, "Builder", function_name="build")
-    for name in ("First", "Second", "Third"):
-        repository = ecr.Repository(stack, f"{name}Repository")
-        ContainerImage(stack, name, builder=builder, repository=repository, context=ROOT / "applications" / "ecs_task")
-    resources = Assertions.from_stack(stack).to_json()["Resources"]
-    first, second, third = (name for name, r in resources.items() if r["Type"] == "Custom::ContainerImage")
-    assert first in resources[second]["DependsOn"]
-    assert second in resources[third]["DependsOn"]
-
-
 @pytest.mark.parametrize(
     "name", [".env", "notes/.env.production", "notes/key.pem", "id.key", "id_rsa", ".git/config", ".netrc"]
 )
@@ -164,14 +151,6 @@ def commands(template: Template) -> str:
     return str(only(template, "AWS::CodeBuild::Project")["Properties"]["Source"]["BuildSpec"])
 
 
-def test_build_pushes_only_a_new_tag(template: Template) -> None:
-    spec = commands(template)
-    described, built, pushed = (spec.index(step) for step in ("describe-images", "docker build", "docker push"))
-    assert described < spec.index("||") < built < pushed
-    # An attestation would be a second image under the tag.
-    assert "docker build --provenance=false --sbom=false" in spec
-
-
 def test_build_has_three_attempts(template: Template, tmp_path: Path) -> None:
     """Registries limit requests for a short time."""
     (command,) = json.loads(commands(template))["phases"]["build"]["commands"]
@@ -192,20 +171,3 @@ def test_build_arguments_are_quoted(template: Template) -> None:
     spec = commands(template)
     command = spec[spec.index("docker build") : spec.index(" --tag ")].encode().decode("unicode_escape")
     assert shlex.split(command)[-1] == f"BASE={HOSTILE}"
-
-
-def test_project_has_no_source_and_ends_before_cloudformation(template: Template) -> None:
-    project = only(template, "AWS::CodeBuild::Project")["Properties"]
-    assert project["Source"]["Type"] == "NO_SOURCE"
-    assert project["Environment"]["PrivilegedMode"] is True
-    assert project["EncryptionKey"]
-    assert (project["TimeoutInMinutes"], project["QueuedTimeoutInMinutes"]) == (40, 9)
-
-
-def test_build_depends_on_the_projects_role(template: Template) -> None:
-    build = only(template, "Custom::ContainerImage")
-    assert {template["Resources"][name]["Type"] for name in build["DependsOn"]} == {
-        "AWS::IAM::Role",
-        "AWS::IAM::Policy",
-        "AWS::Logs::LogGroup",
-    }

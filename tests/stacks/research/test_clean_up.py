@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings
+from domain_clean_up.settings import GUARD
 from stacks.deployment import ResearchDeployment, parse
-from tests.stacks.policies import Template, only, resources
+from tests.stacks.policies import Template, resources
 from tests.stacks.schemas import schema
 
 Synth = Callable[[ResearchDeployment], Template]
@@ -103,33 +103,3 @@ def test_changed_key_changes_a_guarded_value(
     before, after = fixed(synth(example)), fixed(synth(changed))
     assert key in before
     assert before[key] != after.get(key)
-
-
-def test_guard_comes_before_guarded_resources(template: Template) -> None:
-    guarded = ("AWS::SageMaker::Domain", "AWS::SageMaker::UserProfile", "AWS::SageMaker::Space")
-    for kind in (*guarded, "AWS::IdentityStore::User", "AWS::IdentityStore::Group"):
-        for resource in resources(template, kind).values():
-            assert guard_of(template) in resource["DependsOn"]
-    assert "Key" in fixed(template)["the domain's KMS key"]
-
-
-def test_domain_is_emptied_before_its_resources_are_deleted(template: Template) -> None:
-    resource = only(template, CLEAN_UP)
-    assert {
-        "AWS::SageMaker::Domain",
-        "AWS::SageMaker::UserProfile",
-        "AWS::SageMaker::Space",
-        "AWS::EC2::VPCEndpoint",
-        "AWS::EC2::SecurityGroup",
-        "AWS::IAM::Role",
-        "AWS::KMS::Key",
-    } <= {template["Resources"][name]["Type"] for name in resource["DependsOn"]}
-    assert len([name for name in resource["DependsOn"] if name.startswith("CleanUpPermissions")]) == 1
-    settings = CleanUpSettings.from_properties(resource["Properties"])
-    assert settings.profiles == ("ada", "grace-example-com")
-    assert settings.spaces == ("single-cell",)
-    assert settings.ephemeral is False
-    assert len(settings.retained) == 3
-    assert "/aws/sagemaker/studio" in settings.log_groups
-    kept = template["Outputs"]["KeptSpaces"]["Value"]
-    assert kept["Fn::GetAtt"][1] == "KeptSpaces"

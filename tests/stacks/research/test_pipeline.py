@@ -14,11 +14,10 @@ from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
 from tests.research.job_environment import validate
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
-from tests.stacks.policies import Template, only, with_sid
+from tests.stacks.policies import Template, only
 from tests.stacks.research.environments import (
     load_example,
     logical_id,
-    own_statements,
     research_template,
     with_changes,
 )
@@ -69,10 +68,6 @@ def definition(template: Template) -> dict[str, Any]:
 def qc(template: Template, **parameters: Any) -> dict[str, Any]:
     (job,) = processing_jobs(definition(template), parameters, execution="abcdefghijkl")
     return job
-
-
-def role_statements(template: Template, role: dict[str, Any]) -> list[dict[str, Any]]:
-    return own_statements(template, role["Fn::GetAtt"][0])
 
 
 def test_parameter_contains_the_job_environment(pipeline_template: Template) -> None:
@@ -142,47 +137,3 @@ def test_parameters_follow_the_script(synth: Synth, example: ResearchDeployment)
     assert qc(template)["AppSpecification"]["ContainerArguments"] == ["--per-cent", "2.5", "--how", "fast"]
     kinds = {parameter["Name"]: parameter["Type"] for parameter in definition(template)["Parameters"]}
     assert kinds == dict.fromkeys(("Input", "Output", "InstanceType", "How"), "String") | {"PerCent": "Float"}
-
-
-def test_pipeline_role_starts_only_the_pipelines_jobs(pipeline_template: Template) -> None:
-    role = only(pipeline_template, "AWS::SageMaker::Pipeline")["Properties"]["RoleArn"]
-    found = role_statements(pipeline_template, role)
-    assert {statement["Sid"] for statement in found} == {
-        *("StartJobs", "FollowJobs", "PassProcessingRole", "DescribeKey", "EncryptVolumes"),
-    }
-    jobs = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:processing-job/coatcheck--qc--job-*"
-    assert with_sid(found, "StartJobs")["Resource"] == jobs
-    assert with_sid(found, "FollowJobs")["Resource"] == jobs
-    types = with_sid(found, "StartJobs")["Condition"]
-    assert types["ForAllValues:StringEquals"]["sagemaker:InstanceTypes"][0] == "ml.t3.medium"
-    # ForAllValues is true for a request without values.
-    assert types["Null"] == {"sagemaker:InstanceTypes": "false"}
-
-
-def test_schedule_starts_its_pipeline(pipeline_template: Template) -> None:
-    schedule = only(pipeline_template, "AWS::Scheduler::Schedule")["Properties"]
-    assert schedule["ScheduleExpression"] == "cron(0 3 * * ? *)"
-    assert schedule["Target"]["Arn"] == ARN
-    start = with_sid(role_statements(pipeline_template, schedule["Target"]["RoleArn"]), "Start")
-    assert (start["Action"], start["Resource"]) == ("sagemaker:StartPipelineExecution", ARN)
-
-
-def test_jobs_read_no_asset_except_their_script(pipeline_template: Template) -> None:
-    role = logical_id(pipeline_template, "AWS::IAM::Role", RoleName="coatcheck-processing")
-    found = own_statements(pipeline_template, role)
-    (reading,) = (s for s in found if s.get("Sid", "").startswith("ReadScript"))
-    (listing,) = (s for s in found if s.get("Sid", "").startswith("FindScript"))
-    asset = listing["Condition"]["StringEquals"]["s3:prefix"]
-    assert asset.endswith(".pyz")
-    assert text(reading["Resource"]).endswith(f":s3:::cdk-hnb659fds-assets-{ACCOUNT}-us-east-1/{asset}")
-
-
-def test_addresses_have_chinas_partition_and_suffix(synth: Synth, several: ResearchDeployment) -> None:
-    """CloudFormation provides the suffix of the registry's name."""
-    changes = {"region": "cn-north-1", "pipelines": [{"name": "qc"}]}
-    template = synth(with_changes(several, changes))
-    value = only(template, "AWS::SSM::Parameter")["Properties"]["Value"]
-    assert {"Ref": "AWS::URLSuffix"} in value["Fn::Join"][1]
-    role = only(template, "AWS::SageMaker::Pipeline")["Properties"]["RoleArn"]
-    jobs = with_sid(role_statements(template, role), "StartJobs")["Resource"]
-    assert jobs == f"arn:aws-cn:sagemaker:cn-north-1:{ACCOUNT}:processing-job/coatcheck-lab--qc--job-*"

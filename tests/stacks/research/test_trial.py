@@ -1,7 +1,5 @@
 """The example for a trial: no build, no endpoint that is paid for, nothing that remains."""
 
-import json
-
 from access.assembly import StackTemplate
 from tests.stacks.policies import only, resources
 from tests.stacks.research.environments import load_example
@@ -30,13 +28,3 @@ def test_trial_is_deleted_with_its_data() -> None:
         if resource.get("DeletionPolicy", "Delete") != "Delete"
     }
     assert not policies
-
-
-def test_trial_runs_jobs_in_an_existing_image() -> None:
-    template, image = trial().template, load_example("research-trial.toml").research.job_image
-    assert image
-    assert image in json.dumps(only(template, "AWS::SSM::Parameter"))
-    repository = f"arn:aws:ecr:us-east-1:{image[:12]}:repository/sagemaker-scikit-learn"
-    assert repository in json.dumps(
-        [policy["Properties"] for policy in resources(template, "AWS::IAM::Policy").values()]
-    )

@@ -13,7 +13,7 @@ from app import add_subscriber
 from stacks.common.defaults import Defaults
 from stacks.deployment import Deployment, load_messaging, parse_messaging
 from stacks.deployment.names import Names
-from tests.stacks.policies import Template, resources
+from tests.stacks.policies import Template
 from tests.templates import CONTEXT, ROOT
 
 DEPLOYMENTS = ROOT / "deployments"
@@ -48,13 +48,3 @@ def templates(deployment: Deployment, name: str) -> dict[str, Template]:
 def template(deployment: Deployment, name: str) -> Template:
     """Return the template of the subscriber's own stack, without the one in the topic's Region."""
     return templates(deployment, name)[f"{deployment.name}-{name}"]
-
-
-def find_one(template: Template, kind: str, **properties: str) -> tuple[str, dict[str, Any]]:
-    """Return logical id and properties of the one resource of a type with these properties."""
-    (found,) = (
-        (name, resource["Properties"])
-        for name, resource in resources(template, kind).items()
-        if properties.items() <= resource["Properties"].items()
-    )
-    return found

@@ -14,7 +14,7 @@ from access.template import Resources
 from stacks.deployment import load_messaging
 from stacks.deployment.state_machine import as_list
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
-from tests.stacks.policies import Template, only, resources, statements
+from tests.stacks.policies import Template, only, resources
 from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
 from tests.templates import ROOT
 
@@ -38,21 +38,6 @@ def built_in() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def sample() -> Template:
     return template(load_messaging(DEPLOYMENTS / "workflow.toml"), "orders")
-
-
-def test_payload_is_copied_then_published(built_in: dict[str, Any]) -> None:
-    copy, publish = built_in["States"]["CopyPayload"], built_in["States"]["PublishResult"]
-    assert (built_in["StartAt"], copy["Next"], publish["End"]) == ("CopyPayload", "PublishResult", True)
-    assert copy["ResultPath"] == "$.landed"
-    (entry,) = publish["Parameters"]["Entries"]
-    assert entry["DetailType"] == "Payload processed"
-    assert entry["Detail.$"] == "$"
-    # A caught execution cannot be redriven from the state that failed.
-    assert not [state for state in built_in["States"].values() if "Catch" in state]
-
-
-def test_payload_is_only_published_without_a_landing_bucket() -> None:
-    assert list(definition(template(EXAMPLE, "orders"))["States"]) == ["PublishResult"]
 
 
 def test_copy_is_retried_unless_the_error_is_permanent(built_in: dict[str, Any]) -> None:
@@ -91,24 +76,6 @@ def test_rejected_events_are_retried_for_hours(built_in: dict[str, Any]) -> None
     (retrier,) = built_in["States"]["PublishResult"]["Retry"]
     assert retrier["ErrorEquals"] == ["States.ALL"]
     assert 2 <= average_hours(retrier) < 3
-
-
-def test_execution_log_has_no_payload_data() -> None:
-    machine = only(template(EXAMPLE, "orders"), "AWS::StepFunctions::StateMachine")["Properties"]
-    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
-    assert machine["LoggingConfiguration"]["Level"] == "ALL"
-    assert machine["StateMachineType"] == "STANDARD"
-
-
-def test_files_of_the_deployment_file_are_deployed(sample: Template) -> None:
-    file = json.loads((SAMPLES / "orders.asl.json").read_text())
-    states = definition(sample)["States"]
-    assert list(states) == list(file["States"])
-    assert states["CopyPayload"]["Resource"].startswith("LandingCopyFunction")
-    policies = statements(sample, "AWS::IAM::Policy")
-    for statement in json.loads((SAMPLES / "orders.permissions.json").read_text()):
-        assert statement in policies
-    assert {"lambda:InvokeFunction", "events:PutEvents"} <= {str(each["Action"]) for each in policies}
 
 
 def test_sample_permissions_suffice_for_a_distributed_map() -> None:
