@@ -52,7 +52,7 @@ from stacks.deployment.research import (
     ResearchConfig,
     WorkstationConfig,
 )
-from stacks.deployment.research_checks import hidden_instance_types
+from stacks.deployment.research_checks import fixed_values, hidden_instance_types
 
 LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
 """SageMaker's log groups of apps, jobs and notebook instances."""
@@ -703,7 +703,7 @@ class _Environment:
         )
         stack.async_provider("CleanUpProvider", "CleanUpFunction")
         token = stack.att("CleanUpProviderframeworkonEvent")
-        fixed = Free("a value that is not fixed can be changed by an update of the stack")
+        fixed = Json(fixed_values(research, domain=names.domain, key_id=stack.ref("Key")))
         given: dict[str, Any] = {"removal": DELETED, "ServiceToken": token, "Fixed": fixed}
         stack.add(_GUARD, "Custom::DomainGuard", after=after_provider("CleanUp"), **given)
         repositories = [stack.image_uri(f"{_id('Image', image.name)}Repository") for image in research.images]

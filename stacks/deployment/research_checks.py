@@ -259,3 +259,29 @@ def hidden_instance_types(research: ResearchConfig) -> list[str]:
 def values(shape: str) -> frozenset[str]:
     """Return the values of an enumeration in SageMaker's API, from botocore's model."""
     return frozenset(get_session().get_service_model("sagemaker").shape_for(shape).enum)  # type: ignore[attr-defined]
+
+
+def fixed_values(settings: ResearchConfig, *, domain: str, key_id: str) -> dict[str, str]:
+    """Return the values that cannot be changed after the first deployment, by the key of the deployment file."""
+    center = settings.identity_center
+    values = {
+        "name": domain,
+        "research.auth": settings.auth,
+        "research.home_efs": str(settings.home_efs).lower(),
+        "research.vpc_id": settings.vpc_id or "a created VPC",
+        "the domain's KMS key": key_id,
+    }
+    if not settings.vpc_id:
+        values["research.availability_zones"] = ", ".join(settings.availability_zones) or "chosen by CloudFormation"
+    if center:
+        values["research.identity_center.instance_arn"] = center.instance_arn
+        values["research.identity_center.identity_store_id"] = center.identity_store_id
+    if settings.workstation:
+        values["research.subnet_ids[0], the workstation's subnet"] = "".join(settings.subnet_ids[:1])
+    for user in settings.users:
+        values[f"research.users, name of the profile {user.profile}"] = user.name
+        if user.email:
+            values[f"research.users, email of {user.name}"] = user.email
+    for space in settings.spaces:
+        values[f"research.spaces, owner of {space.name}"] = space.owner
+    return values

@@ -13,37 +13,12 @@ from stacks.common.findings import acknowledge_wildcards
 from stacks.common.function import Function
 from stacks.deployment import ResearchNames
 from stacks.deployment.research import ResearchConfig
+from stacks.deployment.research_checks import fixed_values
 from stacks.research.domain import StudioDomain
 from stacks.research.users import Users
 
 LOG_GROUPS = ("/aws/sagemaker/studio", "/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/NotebookInstances")
 """SageMaker's log groups of apps, jobs and notebook instances."""
-
-
-def fixed_values(names: ResearchNames, settings: ResearchConfig, key_id: str) -> dict[str, str]:
-    """Return the values that cannot be changed after the first deployment, by the key of the deployment file."""
-    center = settings.identity_center
-    values = {
-        "name": names.domain,
-        "research.auth": settings.auth,
-        "research.home_efs": str(settings.home_efs).lower(),
-        "research.vpc_id": settings.vpc_id or "a created VPC",
-        "the domain's KMS key": key_id,
-    }
-    if not settings.vpc_id:
-        values["research.availability_zones"] = ", ".join(settings.availability_zones) or "chosen by CloudFormation"
-    if center:
-        values["research.identity_center.instance_arn"] = center.instance_arn
-        values["research.identity_center.identity_store_id"] = center.identity_store_id
-    if settings.workstation:
-        values["research.subnet_ids[0], the workstation's subnet"] = "".join(settings.subnet_ids[:1])
-    for user in settings.users:
-        values[f"research.users, name of the profile {user.profile}"] = user.name
-        if user.email:
-            values[f"research.users, email of {user.name}"] = user.email
-    for space in settings.spaces:
-        values[f"research.spaces, owner of {space.name}"] = space.owner
-    return values
 
 
 class DomainCleanUp(Construct):
@@ -68,9 +43,9 @@ class DomainCleanUp(Construct):
             self,
             "Guard",
             resource_type=GUARD,
-            properties=GuardSettings(fixed=fixed_values(self._names, self._settings, key.key_id)).to_properties(
-                Stack.of(self).to_json_string
-            ),
+            properties=GuardSettings(
+                fixed=fixed_values(self._settings, domain=self._names.domain, key_id=key.key_id)
+            ).to_properties(Stack.of(self).to_json_string),
         )
         for resource in guarded:
             resource.node.add_dependency(guard)

@@ -9,8 +9,8 @@ import pytest
 
 from cli.topology import svg, topology
 from stacks.deployment import ResearchNames, load
+from stacks.deployment.research_checks import fixed_values
 from stacks.deployment.service_quotas import APP_DEFAULTS, JOB_DEFAULTS, service_quotas
-from stacks.research.clean_up import fixed_values
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = ROOT / "deployments"
@@ -51,9 +51,8 @@ def test_guide_has_the_default_of_every_type(kind: str, defaults: dict[str, int]
 def test_guide_lists_every_fixed_value(example: str) -> None:
     deployment = load(DEPLOYMENTS / f"{example}.toml")
     assert deployment.research
-    names = ResearchNames(deployment.name, deployment.research)
     text = section("## Keys that cannot be changed after deployment")
-    for key in fixed_values(names, deployment.research, "key"):
+    for key in fixed_values(deployment.research, domain="d", key_id="k"):
         words = re.findall(r"owner|email|name of the profile|KMS key|[a-z_]+(?=\[0\])|[a-z_]+$", key)
         assert words[0].removesuffix(" of the profile") in text, key
 
