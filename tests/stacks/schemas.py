@@ -2,12 +2,14 @@
 
 import json
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cfnlint
-
-_SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
+_CFNLINT = find_spec("cfnlint")  # its import takes a second
+assert _CFNLINT
+assert _CFNLINT.origin
+_SCHEMAS = Path(_CFNLINT.origin).parent / "data" / "schemas"
 
 
 @cache
@@ -17,6 +19,7 @@ def types_by_region() -> dict[str, dict[str, str]]:
     return {file.stem: json.loads(file.read_text()) for file in files}
 
 
+@cache
 def schema(resource_type: str) -> dict[str, Any]:
     """Return the schema of a type in us-east-1."""
     name = types_by_region()["us-east-1"][resource_type]

@@ -1,9 +1,9 @@
 """Resources that outlive their stack: CloudFormation imports them by name, or the runbook says to delete them first."""
 
 import pytest
-from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from stacks.deployment import load
+from tests.stacks.schemas import schema
 from tests.templates import EXAMPLES, ROOT, synthesize
 
 DELETED_FIRST = {"AWS::SQS::Queue": "queues", "AWS::KMS::Key": "the key"}
@@ -23,8 +23,7 @@ def test_retained_resource_can_be_imported_or_is_in_the_runbook(stem: str) -> No
     assert retained
     not_importable = set()
     for resource in retained:
-        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
-        names = [path.removeprefix("/properties/") for path in schema["primaryIdentifier"]]
+        names = [path.removeprefix("/properties/") for path in schema(resource["Type"])["primaryIdentifier"]]
         if not all(isinstance(resource["Properties"].get(name), str) for name in names):
             not_importable.add(resource["Type"])
     assert not_importable <= set(DELETED_FIRST)
