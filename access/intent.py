@@ -266,8 +266,8 @@ class _Messaging:
         stack.event_bus(bus, *(let(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
         previous = ""
         for account in senders:
-            policy, given = f"EventBusPutEventsFrom{account}", {"StatementId": f"{self._deployment.name}-{account}"}
-            stack.add(policy, "AWS::Events::EventBusPolicy", after=previous, **given)
+            policy, name = f"EventBusPutEventsFrom{account}", f"{self._deployment.name}-{account}"
+            stack.add(policy, "AWS::Events::EventBusPolicy", after=previous, StatementId=name)
             previous = policy
         unpublished = {"anything-but": types} if types else {"exists": False}
         stack.add(

@@ -50,7 +50,7 @@ TOPIC_ACTIONS = (
 )
 RETAINED = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 DELETED = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
-UNFINISHED = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
+UNFINISHED: dict[str, Any] = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
 ANYWHERE = [{"CidrIp": "0.0.0.0/0", "Description": Free("shown to people only"), "IpProtocol": "-1"}]
 """Rules of a security group that allow all outbound connections."""
 _IN_NETWORK = may(

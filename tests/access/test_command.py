@@ -77,9 +77,12 @@ def test_unread_template_is_an_error(sound: Path, tmp_path: Path, capsys: pytest
     assert not output.out
 
 
-def test_missing_stack_is_a_finding(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--deployment", DEPLOYMENTS / "many-subscribers.toml", "--assembly", sound) == 1
-    assert "the stack is missing" in capsys.readouterr().err
+def test_missing_stack_is_a_finding(sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, account = tmp_path / "more.toml", 'account = "222222222222"\nregion = "us-west-2"'
+    own = EXAMPLE.read_text().replace("../applications", f"{ROOT}/applications")
+    file.write_text(f'{own}\n[[subscribers]]\nname = "new"\nkind = "sqs"\n{account}\n')
+    assert run("--deployment", file, "--assembly", sound) == 1
+    assert "coatcheck-new: the stack is missing" in capsys.readouterr().err
 
 
 def test_change_is_listed(sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -272,7 +272,7 @@ STACKS: dict[str, tuple[Callable[[tuple[StackTemplate, ...]], tuple[StackTemplat
         lambda stacks: tuple(stack for stack in stacks if stack.name != ORDERS),
         f"{ORDERS}: the stack is miss",
     ),
-    "twice": (lambda stacks: (*stacks, stacks[-1]), "a second AWS::S3::BucketPolicy"),
+    "twice": (lambda stacks: (*stacks, stacks[-1]), "a second AWS::IAM::Policy"),
     "additional": (lambda stacks: (*stacks, replace(stacks[-1], name="x", template={"Resources": {}})), "x: the stack"),
     "another account": (moved, f"in {OTHER_ACCOUNT}|a policy|Ref|is for|ARN"),
 }

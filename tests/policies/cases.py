@@ -63,12 +63,12 @@ def keys() -> Case:
     """The example with another value of most keys, and a replica for one of two subscribers."""
     network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"], "assign_public_ip": True}
     image = f"777777777777.dkr.ecr.eu-west-1.amazonaws.com/teams/orders@sha256:{'0' * 64}"
-    publisher = {"maximum_message_bytes": 1024, "detail_types": ["order.placed"], "replicas": ["us-west-2"]}
+    publisher: Node = {"maximum_message_bytes": 1024, "detail_types": ["order.placed"], "replicas": ["us-west-2"]}
     publisher |= {"payload_lifetime_days": 2, "accept_expired_pointers": True, "archive_days": 60}
     publisher |= {"glacier_after_days": 1, "delivery_log_percent": 10}
-    orders = {"region": "eu-central-1", "landing": {"retention_days": 7}, "filter_policy": {"kind": ["scan"]}}
+    orders: Node = {"region": "eu-central-1", "landing": {"retention_days": 7}, "filter_policy": {"kind": ["scan"]}}
     orders |= {"function_timeout_seconds": 120, "dead_letter_retention_days": 6, "maximum_receives": 3, "batch_size": 2}
-    billing = {"region": "us-west-2", "maximum_concurrency": 7, "subscribed": False, "network": network}
+    billing: Node = {"region": "us-west-2", "maximum_concurrency": 7, "subscribed": False, "network": network}
     billing |= {"task": {"image": image, "command": ["python", "-m", "orders"], "cpu": 1024, "memory_mib": 4096}}
     tables = {"publisher": publisher, "subscribers__0": orders, "subscribers__1": billing}
     changes = {f"{table}__{key}": json.dumps(value) for table, keys in tables.items() for key, value in keys.items()}

@@ -115,7 +115,7 @@ def test_removal_and_order_mutants_are_found(variant: Case) -> None:
             logical = stack.logical(construct)
             before = as_list(stack.all[logical].get("DependsOn"))
             other = {"Retain": "Delete", "Delete": "Retain"}
-            changes = [
+            changes: list[dict[str, Any]] = [
                 *({key: other.get(value, "Delete")} for key, value in expected.removal.items()),
                 *({"DependsOn": [*before[:index], *before[index + 1 :]]} for index, _ in enumerate(before)),
                 {"DependsOn": [*before, next(added for added in stack.all if added not in before)]},
@@ -158,7 +158,7 @@ def test_unused_properties_are_found(variant: Case) -> None:
     }
     for (_, name), expected in unused.items():
         assert any(name in problem for problem in differences(expected.properties, {name: "any"}, ""))
-    assert len(unused) > 200
+    assert len(unused) > 100
 
 
 def test_free_values_have_a_reason() -> None:
