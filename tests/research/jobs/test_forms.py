@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import shutil
 import tarfile
 import threading
@@ -148,6 +149,23 @@ def alevin_in_parts(to: Path) -> None:
     write(to / "quants_mat_cols.txt", lines(name + part for part in ("", "-U", "-A") for name in C.symbols))
 
 
+def kb_in_parts(to: Path) -> None:
+    kb(to)
+    for part, values in (("mature", C.counts // 2), ("cell", C.counts // 2 * 2), ("total", C.counts)):
+        write(to / f"cells_x_genes.{part}.mtx", matrix_market_of(values))
+    (to / "counts_unfiltered" / "cells_x_genes.mtx").unlink()
+    for file in (to / "counts_unfiltered").iterdir():
+        file.rename(to / file.name)
+
+
+def declared_whole(to: Path, more: float) -> None:
+    """Write whole numbers by the heading, and values with a fraction or an exponent."""
+    tenx(to, C)
+    rows, columns = np.nonzero(C.counts.T)
+    body = "".join(f"{i + 1} {j + 1} {C.counts[j, i] + more:.1e}\n" for i, j in zip(rows, columns, strict=True))
+    write(to / "matrix.mtx.gz", f"%%MatrixMarket matrix coordinate integer general\n640 30 {len(rows)}\n{body}")
+
+
 def parse(to: Path) -> None:
     both = joined(A, B)
     write(to / "DGE.mtx", matrix_market_of(both.counts))
@@ -188,6 +206,15 @@ def estimates() -> Cells:
 
 def logs(decimals: int = 4) -> Cells:
     return replace(C, counts=np.round(log_normalised(C).toarray(), decimals))
+
+
+def logs_of_counts() -> Cells:
+    return replace(C, counts=np.round(np.log2(1 + C.counts), 2))
+
+
+def thousands(to: Path) -> None:
+    numbers = np.where(C.counts > 3, 1234 * C.counts, C.counts)
+    write(to / "a.tsv", table(replace(C, counts=numbers), sep="\t", number="{:,}".format))
 
 
 def corrected() -> Cells:
@@ -246,9 +273,9 @@ def stored_zeros() -> Any:
     return matrix.tocsr()
 
 
-def typed(path: Path, column: str) -> None:
+def typed(path: Path, column: str, genes: str = "Gene Expression", others: str = "Antibody Capture") -> None:
     both = replace(C, counts=with_others(C, CITE), symbols=C.symbols + [f"CD{i}" for i in range(25)])
-    kinds = pd.Categorical(["Gene Expression"] * 640 + ["Antibody Capture"] * 25)
+    kinds = pd.Categorical([genes] * 640 + [others] * 25)
     h5ad(path, both, names=both.symbols, var={column: kinds})
 
 
@@ -304,6 +331,19 @@ def with_lengths() -> str:
 def summed() -> Cells:
     total = C.counts.sum(axis=1, keepdims=True)
     return replace(C, counts=np.hstack([C.counts, total, total]), symbols=[*C.symbols, "__no_feature", "Total"])
+
+
+def first_field(text: str) -> str:
+    """Return a table whose first number is a text."""
+    heading, line, rest = table(C).split("\n", 2)
+    name, _, numbers = line.split(",", 2)
+    return f"{heading}\n{name},{text},{numbers}\n{rest}"
+
+
+def without_names(*, by_cell: bool) -> str:
+    """Return a table without its column of names."""
+    heading, *body = table(C, corner=None, by_cell=by_cell).splitlines()
+    return "\n".join([heading, *(line.partition(",")[2] for line in body)]) + "\n"
 
 
 def short_row() -> str:
@@ -386,9 +426,8 @@ def measured(*, by_cell: bool) -> str:
 
 
 def like_measures() -> Cells:
-    return replace(
-        C, symbols=["PVALB", "AGER", "SUMF1", "SEX3", "INDEXA", "DAYA", "ANTXR1", "IDS", "SNN", *C.symbols[9:]]
-    )
+    names = ["PVALB", "AGER", "SUMF1", "SEX3", "INDEXA", "DAYA", "ANTXR1", "IDS", "SNN", "CD8A|NM_001768|Reference_end"]
+    return replace(C, symbols=[*names, *C.symbols[10:]])
 
 
 def featurecounts() -> str:
@@ -438,6 +477,11 @@ def with_sums(names: str) -> Cells:
     """Return the cells with columns of other tools: each cell's sum, or its number of genes."""
     sums = [(C.counts.sum(axis=1), (C.counts > 0).sum(axis=1))[i % 2] for i, _ in enumerate(names.split(","))]
     return replace(C, counts=np.hstack([np.array(sums).T, C.counts]), symbols=[*names.split(","), *C.symbols])
+
+
+def with_first(name: str, values: Any) -> Cells:
+    """Return the cells with a feature before their genes."""
+    return replace(C, counts=np.hstack([values, C.counts]), symbols=[name, *C.symbols])
 
 
 def lengths_among_cells(name: str) -> Cells:
@@ -529,7 +573,10 @@ form(
     lambda to: tenx(to, mixture("GRCh38_", "mm10___")),
     "GRCh38, mm10. Pass one of them with --genome",
 )
-form("mtx_other_two_genomes", lambda to: tenx(to, mixture("hg19_", "mm10_")), "--genome")
+for _first, _second in (("hg19_", "mm10_"), ("hs_", "mm_"), ("hg38.", "mm10."), ("h-", "m-")):
+    _two = partial(mixture, _first, _second)
+    form(f"mtx_{_first}{_second}", partial(lambda make, to: tenx(to, make()), _two), "--genome", arguments=NO_MITO)
+form("csv_species_before_genes", lambda to: write(to / "a.csv", table(named(C, "hs."))), C)
 form("mtx_two_species_by_ids", lambda to: tenx(to, mixture("", "")), "ENSG, ENSMUSG. Pass one of them with --genome")
 form(
     "mtx_one_genome_chosen",
@@ -620,6 +667,9 @@ form(
 form("mtx_none_kept", lambda to: tenx(to, C), [C.row(min_genes=5000)], arguments="--min-genes 5000")
 form("mtx_aggregated", lambda to: tenx(to, joined(A, B.ending("-2"))), two("1", "2"))
 form("mtx_one_sample_asked", lambda to: tenx(to, joined(A, B.ending("-2"))), joined(A, B), arguments="--sample-by one")
+form("mtx_whole_by_heading_alone", lambda to: declared_whole(to, 0.5), "no matrix of counts")
+form("mtx_with_exponents", lambda to: declared_whole(to, 0), C)
+form("mtx_kb_parts_and_total", kb_in_parts, C, arguments="--data-set cells_x_genes.total")
 form("mtx_velocity_parts", velocity, C, says="a part of the counts")
 form("mtx_velocity_alone", many(velocity, lambda to: shutil.rmtree(to / "Gene")), "a part of the counts")
 form("mtx_raw_beside_filtered", outs, C, says="all barcodes")
@@ -748,6 +798,8 @@ form(
 )
 form("h5ad_stored_zeros", lambda to: h5ad(to / "a.h5ad", C, stored_zeros()), C)
 form("h5ad_antibodies", lambda to: typed(to / "a.h5ad", "feature_types"), C, says="Antibody Capture")
+form("h5ad_proteins", lambda to: typed(to / "a.h5ad", "type", "RNA", "protein"), C, says="25 features of type protein")
+form("h5ad_spike_ins_of_R", lambda to: h5ad(to / "a.h5ad", added("ERCC.{:05d}")), C, says="spike-in")
 form("h5ad_spike_ins", lambda to: h5ad(to / "a.h5ad", spike_ins()), C, says="spike-in")
 for _column in ("sample", "batch", "orig.ident", "library_id", "Channel"):
     form(
@@ -847,6 +899,12 @@ form("csv_two_columns_of_names", lambda to: write(to / "a.csv", two_names()), C)
 form("csv_with_metadata", lambda to: write(to / "a.csv", with_metadata()), two("d1", "d2"), says="n_genes")
 form("csv_gene_lengths", lambda to: write(to / "a.csv", with_lengths()), C, says="Length")
 form("csv_summary_rows", lambda to: write(to / "a.csv", table(summed())), C, says="do not count: Total, __no_feature")
+for _text in ("NA", "-", '"1,234"', "#REF!"):
+    _make = partial(lambda text, to: write(to / "a.csv", first_field(text)), _text)
+    form(f"csv_first_field_{_text}", _make, "is empty or not a number")
+for _by_cell in (True, False):
+    _make = partial(lambda by_cell, to: write(to / "a.csv", without_names(by_cell=by_cell)), _by_cell)
+    form(f"csv_no_names_{_by_cell}", _make, "some of them twice, and no names", arguments=NO_MITO)
 form("csv_short_row", lambda to: write(to / "a.csv", short_row()), "line 6")
 form(
     "csv_empty_field",
@@ -917,6 +975,12 @@ form(
     C,
 )
 form(
+    "beside_link_without_file",
+    many(lambda to: tenx(to / "m", C), lambda to: (to / "b.h5").symlink_to("nowhere")),
+    "b.h5: a link without its file",
+)
+form("beside_pipe", many(lambda to: tenx(to / "m", C), lambda to: os.mkfifo(to / "pipe")), C, says="no file")
+form(
     "linked",
     many(lambda to: tenx(to.parent / "elsewhere", C), lambda to: (to / "a").symlink_to(to.parent / "elsewhere")),
     C,
@@ -983,7 +1047,23 @@ for _sep, _text in (("\t", "{:,}"), (";", "{:_}")):
     form(
         f"csv_of_thousands_{_text}", partial(lambda make, to: write(to / "a.csv", make()), _table), "one or a thousand"
     )
+form(
+    "csv_of_estimates",
+    lambda to: write(to / "a.csv", table(estimates(), sep=";", number=lambda n: str(n).replace(".", ","))),
+    estimates(),
+    arguments="--fractions",
+)
+form("csv_of_thousands_as_estimates", thousands, "one or a thousand", arguments="--fractions")
+form(
+    "csv_logs_of_counts", lambda to: write(to / "a.csv", table(logs_of_counts())), "logarithms", arguments="--fractions"
+)
 form("csv_rounded_logs", lambda to: write(to / "a.csv", table(logs(1))), "rounded logarithms", arguments="--fractions")
+form(
+    "csv_of_measures_alone",
+    lambda to: write(to / "a.csv", "cell,n_genes,lane\nA,5,1\nB,6,1\n"),
+    "has no counts: n_genes",
+)
+form("csv_utf_16_of_other_order", lambda to: write(to / "a.csv", table(C, sep="\t").encode("utf-16-be")), "UTF-16")
 form("csv_utf_16_unmarked", lambda to: write(to / "a.csv", table(C).encode("utf-16-le")), "UTF-16")
 form("csv_packed_twice", lambda to: write(to / "a.csv.gz", gzip.compress(table(C).encode())), "packed twice")
 
@@ -1001,6 +1081,8 @@ for _name in (
     "RNA_snn_res.1",
     "is_doublet",
     "Sample_Tag",
+    "ngenes,numi",
+    "molecules",
     "TOTALS",
     "too_low_aQual",
     "unmapped",
@@ -1080,6 +1162,13 @@ form("csv_carriage_returns", lambda to: write(to / "a.csv", table(C).replace("\n
 form(
     "csv_sum_of_others", lambda to: write(to / "a.csv", table(with_sums("Gesamt"))), "sum of all other genes as Gesamt"
 )
+for _name, _more, _reason in (
+    ("of_genes", lambda: with_sums("a,Gene").counts[:, [1]], "Nummer, which has numbers of genes of the cells"),
+    ("of_reads", lambda: with_sums("a").counts[:, [0]] * 9 + 4, "Nummer, which has sums of the cells"),
+    ("running", lambda: np.arange(1, 31)[:, None], "running number of the cells as Nummer"),
+):
+    _make = partial(lambda more, to: h5ad(to / "a.h5ad", with_first("Nummer", more())), _more)
+    form(f"h5ad_number_{_name}", _make, _reason)
 form("csv_twice", lambda to: write(to / "a.csv", table(C) + table(C).split("\n", 240)[-1]), "put together twice")
 form("csv_cells_twice", lambda to: write(to / "a.csv", table(joined(C, C), by_cell=True)), "there twice")
 

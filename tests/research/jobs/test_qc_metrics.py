@@ -78,6 +78,14 @@ def test_missing_input_exits_with_3(base: Path) -> None:
     assert "Files: none" in message(base)
 
 
+def test_refused_job_leaves_no_earlier_result(base: Path) -> None:
+    (base / "output").mkdir()
+    for name in ("qc_metrics.csv", "manifest.json", "qc_metrics.png", "notes.txt"):
+        (base / "output" / name).write_text("earlier")
+    assert command.main(["--base-dir", str(base)]) == 3
+    assert [file.name for file in (base / "output").iterdir()] == ["notes.txt"]
+
+
 def test_unexpected_error_exits_with_1_and_a_traceback(
     base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

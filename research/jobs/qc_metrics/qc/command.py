@@ -28,6 +28,9 @@ def run(base: Path, thresholds: Thresholds, choices: Choices) -> list[dict[str, 
     Raises:
         InputError: There is no data set, or one that cannot be measured.
     """
+    output = base / "output"
+    for name in ("qc_metrics.csv", "manifest.json", "qc_metrics.png"):
+        (output / name).unlink(missing_ok=True)  # of an earlier run, perhaps of other data
     notes: list[str] = []
     data_sets = []
     for data in read(base / "input", choices, thresholds, notes=notes):
@@ -43,7 +46,6 @@ def run(base: Path, thresholds: Thresholds, choices: Choices) -> list[dict[str, 
         notes.append("No cell is kept. Check the thresholds.")
         log.warning(notes[-1])
 
-    output = base / "output"
     output.mkdir(parents=True, exist_ok=True)
     draw(cells, thresholds, limits, output / "qc_metrics.png")
     write_manifest(

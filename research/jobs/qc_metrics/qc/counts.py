@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import e
 from typing import Any
 
@@ -105,10 +105,8 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
             return f"{what} values: {values[at]:g} for gene {names[matrix.indices[at]]} in cell {cells[cell]}"
     if values.dtype.kind == "b" or (values.min() == values.max() and len(values) >= 1000):
         return f"no other value than {values[0]:g}, which tells presence"
-    by_gene, by_cell = (matrix.sum(axis=axis, dtype=float) for axis in (0, 1))
-    for i in numpy.flatnonzero(2 * by_gene == by_cell.sum()):
-        if (2 * matrix[:, [i]].toarray().ravel() == by_cell).all():
-            return f"the sum of all other genes as {names[i]}"
+    if summary := summary_of(matrix, names):
+        return summary
     whole = whole_numbers(values)
     if not whole.all() and (scale := scale_of(matrix)):
         return scale
@@ -127,6 +125,30 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
         return "no zero, where counts of cells have many"
     if whole.all() and numpy.median(least) > 1:
         return f"{numpy.median(least):g} as the least value in most cells, where counts have 1"
+    return None
+
+
+def summary_of(matrix: Any, names: Sequence[Any]) -> str | None:
+    """Return the reason why a feature is a summary or a number of the cells and no gene, None if all are genes."""
+    import numpy
+
+    cells, (by_gene, by_cell) = matrix.shape[0], (matrix.sum(axis=axis, dtype=float) for axis in (0, 1))
+    in_cells, genes = (matrix.count_nonzero(axis=axis) for axis in (0, 1))
+    for i in numpy.flatnonzero((2 * by_gene == by_cell.sum()) | ((cells >= 20) & (in_cells >= 0.95 * cells))):
+        values = matrix[:, [i]].toarray().ravel().astype(float)
+        if (2 * values == by_cell).all():
+            return f"the sum of all other genes as {names[i]}"
+        if cells < 20:
+            continue
+        steps = set(numpy.diff(values))
+        if len(steps) == 1 and steps != {0}:
+            return f"a running number of the cells as {names[i]}"
+        if values.mean() < 50:
+            continue
+        for rest, what in ((by_cell - values, "sums"), (genes, "numbers of genes")):
+            logs = numpy.log1p([values, rest])
+            if (logs.std(axis=1) > 0.01).all() and numpy.corrcoef(logs)[0, 1] > 0.998:
+                return f"{names[i]}, which has {what} of the cells and no counts of a gene. Remove it"
     return None
 
 
@@ -170,7 +192,8 @@ def scale_of(matrix: Any) -> str | None:
     for name, inverse in SCALES:
         with numpy.errstate(over="ignore", invalid="ignore"):
             counts = [inverse(row) / inverse(row.min()) for row in rows]
-            fits = [(abs(count - numpy.rint(count)) < 0.02).mean() > 0.95 and count.max() > 1.5 for count in counts]
+            near = [abs(each - numpy.rint(each)) < numpy.clip(0.006 * each, 0.02, 0.1) for each in counts]
+            fits = [each.mean() > 0.95 and count.max() > 1.5 for each, count in zip(near, counts, strict=True)]
         if rows and sum(fits) > 0.8 * len(rows):
             differ = len({round(float(row.min()), 3) for row in rows}) > 1
             return name if differ or name != "normalised values" else None

@@ -24,7 +24,7 @@ OTHER = (
     (rb"(X|A|B)\n\0?\0|RD[AXB]\d\n|A\n\d", "an R object (.rds, .RData): write .h5ad or a 10x directory in R"),
     (rb"@[^\n]*\n[A-Za-z.]+\r?\n\+", "reads (FASTQ), not counts"),
     (rb"(BAM|CRAM)", "alignments (BAM), not counts"),
-    (rb"\xff\xfe|\xfe\xff|[ -~]\0[ -~]\0", "text in UTF-16: save it as UTF-8"),
+    (rb"\xff\xfe|\xfe\xff|([\t -~]\0){2}|(\0[\t -~]){2}", "text in UTF-16: save it as UTF-8"),
     (
         rb"7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd",
         "an archive of 7-Zip, RAR or Zstandard: unpack it, or pack it as .zip or .tar.gz",
@@ -97,6 +97,9 @@ def files_of(folder: Path, unpacked: Path, *, label: str = "", ignored: Path | N
         if entry.is_dir():
             yield from files_of(entry, unpacked, label=f"{name}/", ignored=ignored)
             continue
+        if not entry.is_file():
+            yield File(path=entry, label=name, form="a link without its file, or no file")
+            continue
         with readable(name):
             form = form_of(entry)
             if form in ("tar", "zip"):
@@ -142,7 +145,8 @@ def find(folder: Path, unpacked: Path, *, chosen: str | None = None) -> tuple[li
         names = "; ".join(f"{file.label}: {_why(file, parts)}" for file in others[:20]) or "none"
         raise InputError(
             f"No data set in {folder}. A data set is a .mtx with its lists of genes and barcodes, a file of 10x or "
-            f"anndata, a .loom, a .zarr or a table of counts. Files: {names}."
+            "anndata, a .loom, a .zarr, or a table: a heading, then names and plain numbers (1234, not 1,234) in each "
+            f"line. Files: {names}."
         )
     folders = {file.folder for file in matrices}
     for file in others:

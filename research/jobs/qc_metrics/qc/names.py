@@ -15,13 +15,13 @@ PARTS = re.compile(r"(^|[^a-z])((un)?spliced|ambiguous|spanning|nascent|mature)"
 UNFILTERED = re.compile(r"raw_(feature|gene)_bc_matri|unfiltered|(^|/)raw(/|$)", re.IGNORECASE)
 
 MEASURE = re.compile(
-    r"(barcode|cell|cluster|count|doublet|feature|gene|read|subset|total|transcript|type|umi)s?|"
-    r"age|aligned|alignment|ambiguous|annotation|area|array|batch|biotype|cell_?(type|size)|centroid|chr(om(osome)?)?|"
-    r"classifications?|condition|day|description|detected|dispersion|donor|end|ensembl|entrez(id)?|expressed|fov|frac(tion)?|"
-    r"fullres|gender|geneid|graphclust|harmony|hgnc|hvg|id|ident|index|kmeans|label|lane|leiden|length|library|louvain|mean|median|"
-    r"mgi|mito|nuclei|nucleus|passed|patient|pct|percent|phase|plate|position|predicted|probability|qc|qual|rank|res|sample|"
-    r"score|scrublet|seurat|sex|size|start|strand|sum|tag|taxid|time|tissue|treatment|tsne|umap|unassigned|unmapped|"
-    r"unnamed|variable|variance|volume|well|width"
+    r"(n|num)?(barcode|cell|cluster|count|doublet|feature|gene|molecule|read|subset|total|transcript|type|umi)s?|"
+    r"age|aligned|alignment|ambiguous|annotation|area|array|batch|biotype|cell_?(type|size)|centroid|chr(om(osome)?)?|class|"
+    r"classifications?|column|condition|day|depth|description|detected|dispersion|donor|end|ensembl|entrez(gene|id)?|exonic|"
+    r"expressed|fov|frac(tion)?|fullres|gender|geneid|graphclust|harmony|hgnc|hvg|id|ident|index|intronic|kmeans|label|lane|"
+    r"leiden|length|library|louvain|mean|median|mgi|mito|month|nuclei|nucleus|passed|patient|pct|percent|phase|plate|position|"
+    r"predicted|probability|qc|qual|rank|res|sample|score|scrublet|seurat|sex|size|stage|start|strand|sum|tag|taxid|time|"
+    r"timepoint|tissue|treatment|tsne|umap|unassigned|unmapped|unnamed|variable|variance|volume|weeks?|well|width"
 )
 """Words in names of measures, groups and summaries, in tables of common tools. Names of genes have none of them."""
 
@@ -44,10 +44,12 @@ GENE_TYPE = re.compile(r"gene([ _]expression)?s?|gex|m?rna|expression", re.IGNOR
 
 CELL_RANGER_TYPE = re.compile(r"gene expression|.* capture|peaks|custom|vdj.*", re.IGNORECASE)
 
+OTHER_TYPE = re.compile(r"proteins?|prot|adt|hto|antibod(y|ies)|atac|(sg|g)rnas?|guides?|tags?", re.IGNORECASE)
+
 TYPE_COLUMN = re.compile(r"feature_types?|feature_biotype|modality", re.IGNORECASE)
 
 OTHER_NAMES = (
-    (re.compile(r"ERCC-?\d{3,}$"), "spike-in"),
+    (re.compile(r"ERCC[-_.]?\d{3,}$"), "spike-in"),
     (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$"), "summary"),
     (
         re.compile(
@@ -75,8 +77,11 @@ IDS = re.compile(r"(ENS[A-Z]*[GT]\d{6,}|FBgn\d{7}|WBGene\d{8}|gene-\w+|[NX][MR]_
 
 ID_BESIDE_NAME = re.compile(r"ENS[A-Z]*G\d{6,}(?:\.\d+)?[_|:;-](.+)|(.+)[_|:;-]ENS[A-Z]*G\d{6,}(?:\.\d+)?$")
 
-GENOME = re.compile(r"([A-Za-z]+\d[A-Za-z0-9.]*?|human|mouse|rat|pig|monkey|zebrafish)[_-]+(?=[A-Za-z])", re.IGNORECASE)
-"""A genome before the name of a gene, as in `GRCh38_CD3E` and `mm10___Cd3e`."""
+GENOME = re.compile(
+    r"([A-Za-z]+\d[A-Za-z0-9]*?(?:\.p?\d+)?|human|mouse|rat|pig|monkey|zebrafish|fly|h|m|r|hg|hsa?|mmu?|rno?|dr|dm)[_.:-]+(?=[A-Za-z])",
+    re.IGNORECASE,
+)
+"""A genome or species before the name of a gene, as in `GRCh38_CD3E`, `mm10___Cd3e` and `hs.CD3E`."""
 
 BARCODE = re.compile(r"(.*?)([ACGTN]{8,}(?:[-_+.][ACGTN]{6,})*)(.*)")
 
@@ -116,8 +121,10 @@ def _words_of(name: str) -> tuple[str, ...]:
         for part in parts
         for word in ([part] if MEASURE.fullmatch(part.lower()) else re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", part))
     ]
-    gene_of_worm = re.fullmatch(r"[a-z]{3,4}-\d+", name)
-    return tuple(words) if any(map(MEASURE.fullmatch, words)) and not gene_of_worm else ()
+    gene = re.fullmatch(
+        r"[a-z]{3,4}-\d+|.*\|.*", name
+    )  # of a worm, or with its transcript: CD8A|NM_001768|Reference_end
+    return tuple(words) if any(map(MEASURE.fullmatch, words)) and not gene else ()
 
 
 def like_genes(names: Iterable[str]) -> bool:
@@ -139,8 +146,10 @@ def types_of(features: Any) -> list[str]:
     columns = text_columns(features)
     for name, values in columns.items():
         known = {value.lower() for value in values} - {"nan", "none", ""}
-        by_cell_ranger = len(known) <= 30 and any(map(CELL_RANGER_TYPE.fullmatch, known))
-        if by_cell_ranger or (TYPE_COLUMN.fullmatch(name) and known and "protein_coding" not in known):
+        by_value = any(map(CELL_RANGER_TYPE.fullmatch, known)) or (
+            any(map(GENE_TYPE.fullmatch, known)) and any(map(OTHER_TYPE.fullmatch, known))
+        )
+        if (len(known) <= 30 and by_value) or (TYPE_COLUMN.fullmatch(name) and known and "protein_coding" not in known):
             return values
     names = list(zip(*columns.values(), strict=True)) if columns else [("",)] * len(features)
     kinds = [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]

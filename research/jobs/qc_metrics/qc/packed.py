@@ -94,6 +94,18 @@ class _Tail(contextlib.ExitStack):
         return block
 
 
+class Begun:
+    """A stream with another first line."""
+
+    def __init__(self, first: bytes, rest: IO[bytes]) -> None:
+        self.first, self.rest = first, rest
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        first, self.first = self.first, b""
+        return first or self.rest.read(size)
+
+
 @contextlib.contextmanager
 def readable(label: str) -> Iterator[None]:
     """Turn errors of the libraries that read a file into `InputError`, with the file's label."""

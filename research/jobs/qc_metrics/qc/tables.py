@@ -10,7 +10,7 @@ from typing import Any
 
 from .lines import is_number, leading_texts, lines_of
 from .names import BARCODE, IDS, SAMPLE_COLUMN, like_barcodes, like_genes, measures_of
-from .packed import opened
+from .packed import Begun, opened
 from .settings import Choices, InputError
 from .sources import File, Source
 from .stored import Stored, oriented
@@ -22,7 +22,9 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
     from scipy import sparse
 
     with opened(source.file.path) as content:
-        matrix = sparse.csr_array(scipy_io.mmread(content, spmatrix=False))
+        # Fractions below a heading of whole numbers would be cut off.
+        heading = content.readline().replace(b" integer", b" real")
+        matrix = sparse.csr_array(scipy_io.mmread(Begun(heading, content), spmatrix=False))
     most_lines = max(matrix.shape) + 2
     contents = {file: list(itertools.islice(lines_of(file.path), most_lines)) for file in source.lists}
     words = {file: _words(file) & _words(source.file) for file in contents}
@@ -38,8 +40,9 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
             fits = [file for file in fits if _role(file, words[file], contents[file]) == sign]
         most = max((words[file].total() for file in fits), default=0)
         side = [file for file in fits if words[file].total() == most]
-        kinds = {frozenset(_words(file).items()) for file in side}
-        if len(kinds) > 1 and source.rivals and not any(own & set(_words(file)) for file in side):
+        kinds = [set(_words(file)) for file in side]  # genes and genes.names are of one kind
+        several = any(not (one <= other or other <= one) for one, other in itertools.combinations(kinds, 2))
+        if several and source.rivals and not any(own & set(_words(file)) for file in side):
             raise InputError(
                 f"{source.file.label}: {', '.join(file.name for file in side)} have as many lines, and no name tells "
                 "which belongs to the matrix. Give each matrix a folder, or names with a common beginning."
@@ -130,6 +133,8 @@ def read_text(source: Source, choices: Choices) -> Stored:
     if all(map(is_number, columns)) and columns not in numbered:
         raise InputError(f"{label}: the first line has numbers, and no names. Add a heading.")
     described = _described(columns, label)
+    if len(described) == len(columns):
+        raise InputError(f"{label} describes cells or genes, and has no counts: {', '.join(columns[:20])}.")
     counted = [texts + i for i in range(len(columns)) if i not in described]
     names: list[list[str]] = []
     values, positions, starts = [], [], [0]
@@ -137,7 +142,7 @@ def read_text(source: Source, choices: Choices) -> Stored:
     for number, line in enumerate(itertools.islice(lines_of(source.file.path), 1, None), 2):
         if len(line) != len(heading):
             raise InputError(
-                f"{label}: line {number}, {line[0]!r}, has {len(line)} fields, and the heading has {len(heading)}. The "
+                f"{label}: line {number}, {line[0][:60]!r}, has {len(line)} fields, and the heading has {len(heading)}. The "
                 "file is damaged or incomplete."
             )
         fields = [line[i] for i in counted]
@@ -146,20 +151,32 @@ def read_text(source: Source, choices: Choices) -> Stored:
         except ValueError:
             at = next(i for i in counted if not is_number(line[i]))
             raise InputError(
-                f"{label}: line {number}, {line[0]!r}, column {heading[at]!r}: {line[at]!r} is empty or not a number. "
+                f"{label}: line {number}, {line[0][:60]!r}, column {heading[at]!r}: {line[at][:60]!r} is empty or not a number. "
                 "Write each count as a number, 0 included."
             ) from None
         text = ",".join(fields)
-        shapes |= {shape for shape in (THOUSANDS, PLAIN) if shape not in shapes and shape.search(text)}
-        if len(shapes) > 1:
-            raise InputError(
-                f"{label}: line {number}, {line[0]!r}, has numbers such as 1.000 or 1,000 beside whole ones: one or a "
-                "thousand? Write the numbers without separators of thousands."
-            )
+        shapes |= {shape for shape in (THOUSANDS, PLAIN, POINT) if shape not in shapes and shape.search(text)}
         names.append(line)
         positions.append(numpy.flatnonzero(row))
         values.append(row[positions[-1]])
         starts.append(starts[-1] + len(values[-1]))
+    if shapes == {THOUSANDS, PLAIN}:
+        raise InputError(
+            f"{label} has numbers such as 1.234 or 1,234 beside whole ones: one or a thousand? Write the numbers "
+            "without separators of thousands."
+        )
+    for i in range(texts):
+        column = [line[i] for line in names]
+        if i and 2 * sum(map(is_number, column)) > len(column):
+            raise InputError(
+                f"{label}: line 2, {lines[1][0]!r}, column {heading[i]!r}: {lines[1][i]!r} is empty or not a number. "
+                "Write each count as a number, 0 included."
+            )
+        if not i and len(set(column)) < len(column) and all(map(is_number, column)):
+            raise InputError(
+                f"{label}: the first column has numbers such as {column[0]}, some of them twice, and no names. Add a "
+                "column with a name for each line."
+            )
     matrix: Any = sparse.csr_array(
         (numpy.concatenate(values), numpy.concatenate(positions), starts), shape=(len(names), len(counted))
     )
@@ -196,5 +213,7 @@ def _described(names: Sequence[str], label: str) -> set[int]:
     return described
 
 
-THOUSANDS, PLAIN = (re.compile(rf"(^|,){number}(,|$)") for number in (r"[1-9]\d{0,2}\.000", r"\d+"))
-"""Numbers in a table, with commas as points: 1.000 beside 7 can be one or a thousand."""
+THOUSANDS, PLAIN, POINT = (
+    re.compile(rf"(^|,){number}(,|$)") for number in (r"[1-9]\d{0,2}\.\d{3}", r"\d+", r"(0\.\d+|\d+\.(\d{1,2}|\d{4,}))")
+)
+"""Numbers in a table, with commas as points: 1.234 beside 7 can be a thousand if no number such as 0.5 is there."""
