@@ -175,6 +175,28 @@ def parse(to: Path) -> None:
     write(to / "cell_metadata.csv", "\n".join(wells) + "\n")
 
 
+def described_cells(to: Path, *, ordered: bool) -> None:
+    """Write samples of the cells beside the list of barcodes, with other endings."""
+    both = joined(A, B)
+    tenx(to, both)
+    names = [name[:16] for name in both.barcodes]
+    samples = dict(zip(names, ["d1"] * 20 + ["d2"] * 20, strict=True))
+    order = names if ordered else sorted(names)
+    write(to / "metadata.csv", "cell,sample\n" + "".join(f"{name},{samples[name]}\n" for name in order))
+
+
+def described_genes(to: Path) -> None:
+    tenx(to, replace(C, symbols=C.ids))
+    pairs = sorted(zip(C.symbols, C.ids, strict=True))
+    write(to / "genes.tsv", "name\tid\n" + "".join(f"{name}\t{i}\n" for name, i in pairs))
+
+
+def square_with_other_lists(to: Path) -> None:
+    write(to / "quants_mat.mtx", matrix_market_of(square().counts))
+    write(to / "quants_mat_rows.txt", lines(square().barcodes))
+    write(to / "quants_mat_cols.txt", lines(square().symbols))
+
+
 def lists_of_r(to: Path) -> None:
     tenx(to, C)
     write(to / "barcodes.tsv.gz", '"x"\n' + "".join(f'"{i + 1}" "{name}"\n' for i, name in enumerate(C.barcodes)))
@@ -605,6 +627,11 @@ form(
 )
 form("mtx_folders", many(lambda to: tenx(to / "d1" / "m", A), lambda to: tenx(to / "d2" / "m", B)), two("d1", "d2"))
 form("mtx_same_number_of_both", lambda to: tenx(to / "m", square()), square())
+form("mtx_square_without_signs", square_with_other_lists, "640 rows and columns. Pass --transpose no if")
+form("mtx_square_told", square_with_other_lists, square(), arguments="--transpose yes")
+form("mtx_described_cells", lambda to: described_cells(to, ordered=True), two("d1", "d2"))
+form("mtx_described_in_other_order", lambda to: described_cells(to, ordered=False), "same names in another order")
+form("mtx_genes_in_other_order", described_genes, "genes.tsv have the same names in another order")
 form("mtx_other_names", many(lambda to: tenx(to, C), renamed), C)
 form("mtx_kb", kb, C, says="genes.names")
 form("mtx_alevin", alevin, C)
@@ -975,6 +1002,9 @@ form(
     C,
 )
 form(
+    "mtx_folder_of_other_encoding", lambda to: tenx(Path(f"{to}/donn\udce9es"), C), [{"Channel": "donn�es", **C.row()}]
+)
+form(
     "beside_link_without_file",
     many(lambda to: tenx(to / "m", C), lambda to: (to / "b.h5").symlink_to("nowhere")),
     "b.h5: a link without its file",
@@ -1182,6 +1212,7 @@ form(
 # The same cells twice, and files beside ------------------------------------------------------------------------------
 
 form("same_cells_other_ends", many(lambda to: tenx(to / "m", C), lambda to: loom(to / "a.loom", bare(C, "x:"))), C)
+form("same_cells_other_names", lambda to: [h5ad(to / "a.h5ad", C), numbered(to, C)], C, says="same counts of 30 cells")
 form("same_cells_together", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B), together), two("a", "b"))
 form("same_names_two_samples", lambda to: numbered(to, A, B), two("0", "1"))
 form("same_names_same_cells", lambda to: numbered(to, C, corrected()), "in common with different counts")

@@ -93,7 +93,7 @@ def files_of(folder: Path, unpacked: Path, *, label: str = "", ignored: Path | N
     for entry in entries:
         if entry == ignored or entry.name.startswith((".", "__")):
             continue
-        name = label + entry.name
+        name = label + entry.name.encode(errors="surrogateescape").decode(errors="replace")
         if entry.is_dir():
             yield from files_of(entry, unpacked, label=f"{name}/", ignored=ignored)
             continue

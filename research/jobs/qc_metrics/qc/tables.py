@@ -29,14 +29,16 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
     contents = {file: list(itertools.islice(lines_of(file.path), most_lines)) for file in source.lists}
     words = {file: _words(file) & _words(source.file) for file in contents}
     own = set(_words(source.file)).difference(*map(_words, source.rivals))
+    square = matrix.shape[0] == matrix.shape[1]
+    signs = (-1, 1) if square and choices.transpose == "yes" else (1, -1)
     sides = []
-    for sign, count in zip((1, -1), matrix.shape, strict=True):
+    for sign, count in zip(signs, matrix.shape, strict=True):
         fits = [
             file
             for file, lines in contents.items()
             if len(lines) == count or (len(lines) == count + 1 and _has_heading(lines))
         ]
-        if matrix.shape[0] == matrix.shape[1]:
+        if square:
             fits = [file for file in fits if _role(file, words[file], contents[file]) == sign]
         most = max((words[file].total() for file in fits), default=0)
         side = [file for file in fits if words[file].total() == most]
@@ -54,6 +56,18 @@ def read_mtx(source: Source, choices: Choices) -> Stored:
             f"{source.file.label} has {matrix.shape[0]} rows and {matrix.shape[1]} columns. It needs genes and cells "
             "(0 cells are none), a list of genes and a list of barcodes with as many lines. Lists and their lines: "
             f"{lines}."
+        )
+    for one, other in (pair for side in sides for pair in itertools.combinations(side, 2)):
+        if _in_other_order(contents[one], contents[other]):
+            raise InputError(
+                f"{source.file.label}: {one.name} and {other.name} have the same names in another order. Remove "
+                "one, or order it like the matrix."
+            )
+    as_10x = all(re.search("barcodes|genes|features", file.name, re.IGNORECASE) for side in sides for file in side)
+    if square and choices.transpose == "auto" and (not as_10x or "cells_x" in source.file.name):
+        raise InputError(
+            f"{source.file.label} has {matrix.shape[0]} rows and columns. Pass --transpose no if each row is a gene, "
+            "--transpose yes if each row is a cell."
         )
     hint = sum(
         _role(file, words[file], contents[file]) * sign
@@ -86,6 +100,23 @@ def _role(file: File, shared: Counter[str], lines: list[list[str]]) -> int:
     columns = list(zip(*lines[1:], strict=False))
     genes, cells = (max((test(column) for column in columns), default=0) for test in (like_genes, like_barcodes))
     return genes - cells
+
+
+def _in_other_order(one: list[list[str]], other: list[list[str]]) -> bool:
+    """Return whether two lists have the same names, or barcodes of the same bases, in another order."""
+    sides = []
+    for lines in (one, other):
+        columns = [tuple(_bases(name) for name in column) for column in zip(*lines, strict=False)]
+        sides.append([column for column in columns if 2 * len(set(column)) > len(column)])
+    last = min(len(one), len(other)) - 1  # without a heading
+    pairs = [(a[-last:], b[-last:]) for a, b in itertools.product(*sides)] if last else []
+    shared = [(a, b) for a, b in pairs if 2 * len(set(a) & set(b)) > last]
+    return bool(shared) and not any(a == b for a, b in shared)
+
+
+def _bases(name: str) -> str:
+    match = BARCODE.fullmatch(name)
+    return match[2] if match else name
 
 
 def _has_heading(lines: Sequence[Sequence[str]]) -> bool:
@@ -142,18 +173,15 @@ def read_text(source: Source, choices: Choices) -> Stored:
     for number, line in enumerate(itertools.islice(lines_of(source.file.path), 1, None), 2):
         if len(line) != len(heading):
             raise InputError(
-                f"{label}: line {number}, {line[0][:60]!r}, has {len(line)} fields, and the heading has {len(heading)}. The "
-                "file is damaged or incomplete."
+                f"{label}: line {number}, {line[0][:60]!r}, has {len(line)} fields, and the heading has {len(heading)}. "
+                "The file is damaged or incomplete."
             )
         fields = [line[i] for i in counted]
         try:
             row = numpy.array(fields, dtype=float)
         except ValueError:
             at = next(i for i in counted if not is_number(line[i]))
-            raise InputError(
-                f"{label}: line {number}, {line[0][:60]!r}, column {heading[at]!r}: {line[at][:60]!r} is empty or not a number. "
-                "Write each count as a number, 0 included."
-            ) from None
+            raise no_number(label, number, line, heading, at) from None
         text = ",".join(fields)
         shapes |= {shape for shape in (THOUSANDS, PLAIN, POINT) if shape not in shapes and shape.search(text)}
         names.append(line)
@@ -168,10 +196,7 @@ def read_text(source: Source, choices: Choices) -> Stored:
     for i in range(texts):
         column = [line[i] for line in names]
         if i and 2 * sum(map(is_number, column)) > len(column):
-            raise InputError(
-                f"{label}: line 2, {lines[1][0]!r}, column {heading[i]!r}: {lines[1][i]!r} is empty or not a number. "
-                "Write each count as a number, 0 included."
-            )
+            raise no_number(label, 2, lines[1], heading, i)
         if not i and len(set(column)) < len(column) and all(map(is_number, column)):
             raise InputError(
                 f"{label}: the first column has numbers such as {column[0]}, some of them twice, and no names. Add a "
@@ -197,6 +222,14 @@ def read_text(source: Source, choices: Choices) -> Stored:
         if lines_or_columns:
             stored.notes.append(f"{what} that describe and do not count: {', '.join(sorted(lines_or_columns))}.")
     return stored
+
+
+def no_number(label: str, number: int, line: Sequence[str], heading: Sequence[str], at: int) -> InputError:
+    """Return the error for a field of a line."""
+    return InputError(
+        f"{label}: line {number}, {line[0][:60]!r}, column {heading[at]!r}: {line[at][:60]!r} is empty or not a number. "
+        "Write each count as a number, 0 included."
+    )
 
 
 def _described(names: Sequence[str], label: str) -> set[int]:
