@@ -173,7 +173,7 @@ def read_text(source: Source, choices: Choices) -> Stored:
     for number, line in enumerate(itertools.islice(lines_of(source.file.path), 1, None), 2):
         if len(line) != len(heading):
             raise InputError(
-                f"{label}: line {number}, {line[0][:60]!r}, has {len(line)} fields, and the heading has {len(heading)}. "
+                f"{label}: line {number}, {line[0][:60]!r}, has {len(line)} fields, the heading has {len(heading)}. "
                 "The file is damaged or incomplete."
             )
         fields = [line[i] for i in counted]
@@ -227,8 +227,8 @@ def read_text(source: Source, choices: Choices) -> Stored:
 def no_number(label: str, number: int, line: Sequence[str], heading: Sequence[str], at: int) -> InputError:
     """Return the error for a field of a line."""
     return InputError(
-        f"{label}: line {number}, {line[0][:60]!r}, column {heading[at]!r}: {line[at][:60]!r} is empty or not a number. "
-        "Write each count as a number, 0 included."
+        f"{label}: line {number}, {line[0][:60]!r}, column {heading[at]!r}: {line[at][:60]!r} is empty or not a "
+        "number. Write each count as a number, 0 included."
     )
 
 
