@@ -48,7 +48,12 @@ from tests.research.jobs.data_sets import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that write the data
 
 C, A, B = cells(1), cells(2, good=15, poor=3, dying=2), cells(3, good=4, poor=9, dying=7)
-MOUSE = replace(cells(4, prefix="mt-"), ids=[name.replace("ENSG", "ENSMUSG") for name in C.ids])
+MOUSE = cells(4, prefix="mt-")
+MOUSE = replace(
+    MOUSE,
+    symbols=["1700001C02Rik", "7SK", *MOUSE.symbols[2:]],
+    ids=[name.replace("ENSG", "ENSMUSG") for name in MOUSE.ids],
+)
 ZERO = replace(droplets(1, 0), barcodes=["G" * 16 + "-1"])
 CITE, GUIDES, PEAKS = [(25, "Antibody Capture")], [(60, "CRISPR Guide Capture"), (4, "Custom")], [(90, "Peaks")]
 UNKNOWN = [(30, "Spatial Capture")]
