@@ -225,6 +225,18 @@ def with_mtor() -> Cells:
     return replace(C, symbols=["MTOR", "MT1X", *C.symbols[2:]])
 
 
+def at_the_limit() -> Cells:
+    """Return cells with 67, 134 or 201 mitochondrial counts of each 1000."""
+    times = np.arange(30)[:, None] % 3
+    rows: Any = np.ones((30, 640), dtype=int)
+    rows[:, :100] = 0
+    rows[:, 100:506] += 1
+    rows[:, 506:606] += 3 * times
+    rows[:, 100:111] += 57 * times
+    rows[:, [111, 627]] += [[0, 54]] + [[6, 67]] * times
+    return replace(C, counts=rows)
+
+
 def estimates() -> Cells:
     """Fractions that are no multiples of one number."""
     random = np.random.default_rng(8).uniform(0.4, 1, C.counts.shape)
@@ -752,6 +764,12 @@ form(
 
 form("h5ad", lambda to: h5ad(to / "a.h5ad", C), C)
 form("h5ad_dense", lambda to: h5ad(to / "a.h5ad", C, C.counts.astype("f8")), C)
+form(
+    "h5ad_at_the_limit",
+    lambda to: h5ad(to / "a.h5ad", at_the_limit()),
+    [{"kept": 0, "filt": 30, "total": 30}],
+    arguments="--percent-mito 6.7",
+)
 form("h5ad_by_column", lambda to: h5ad(to / "a.h5ad", C, sparse.csc_matrix(C.counts)), C)
 form(
     "h5ad_layer",

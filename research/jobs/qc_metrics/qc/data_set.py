@@ -86,8 +86,8 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
     names, own, mitochondrial = genes_of(
         features, label=source.label, choices=choices, thresholds=thresholds, notes=notes
     )
-    counts, others = values if own.all() else values[:, own], values[:, ~own].sum(axis=1)
-    umis = counts.sum(axis=1)
+    counts, others = values if own.all() else values[:, own], values[:, ~own].sum(axis=1, dtype=float)
+    umis = counts.sum(axis=1, dtype=float)  # as float32, a percentage can be less than the limit that it equals
     cells = pandas.DataFrame(
         {
             "Channel": samples_of(stored.cells, name=name, label=source.label, choices=choices, notes=notes),
@@ -98,10 +98,10 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
         index=[str(barcode) for barcode in stored.cells.index],
     )
     if mitochondrial is not None:
-        cells["percent_mito"] = 100 * values[:, mitochondrial].sum(axis=1) / numpy.maximum(umis, 1)
+        cells["percent_mito"] = 100 * values[:, mitochondrial].sum(axis=1, dtype=float) / numpy.maximum(umis, 1)
     if cells["dropped"].any():
         notes.append(f"{cells['dropped'].sum()} cells have more counts of another genome, and are dropped.")
-    if choices.fractions and umis.dtype.kind == "f" and (umis % 1).any():
+    if choices.fractions and (umis % 1).any():
         notes.append("Counts are not whole numbers (--fractions): UMIs are estimates.")
     stale = [name for name in stored.cells if str(name) in cells and str(name) != "Channel"]
     if stale:

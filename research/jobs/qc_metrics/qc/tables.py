@@ -241,7 +241,7 @@ def _described(names: Sequence[str], label: str) -> set[int]:
     described = measures_of(names) | {i for i, name in enumerate(names) if SAMPLE_COLUMN.fullmatch(name.strip())}
     others = [name for i, name in enumerate(names) if i not in described and not BARCODE.fullmatch(name)]
     if 0 < len(others) <= 0.05 * len(names):
-        some = ", ".join(name or "(no name)" for name in others[:5])
+        some = ", ".join(name or "a column or line without a name" for name in others[:5])
         raise InputError(f"{label}: {some} among barcodes: cells or measures? Give cells barcodes, remove measures.")
     return described
 
