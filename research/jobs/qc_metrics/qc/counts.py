@@ -144,7 +144,11 @@ def summary_of(matrix: Any, names: Sequence[Any]) -> str | None:
             return f"a running number of the cells as {names[i]}"
         for rest, what in ((by_cell - values, "sums"), (genes, "numbers of genes")):
             logs = numpy.log1p([values, rest])
-            if values.mean() > 50 and (logs.std(axis=1) > 0.01).all() and numpy.corrcoef(logs)[0, 1] > 0.998:
+            if (
+                2 * values.mean() > rest.mean()
+                and (logs.std(axis=1) > 0.01).all()
+                and numpy.corrcoef(logs)[0, 1] > 0.998
+            ):
                 return f"{names[i]}, which has {what} of the cells and no counts of a gene. Remove it"
     return None
 
