@@ -227,7 +227,7 @@ def with_mtor() -> Cells:
 
 def at_the_limit() -> Cells:
     """Return cells with 67, 134 or 201 mitochondrial counts of each 1000."""
-    times = np.arange(30)[:, None] % 3
+    times: Any = np.arange(30)[:, None] % 3
     rows: Any = np.ones((30, 640), dtype=int)
     rows[:, :100] = 0
     rows[:, 100:506] += 1
@@ -1235,7 +1235,12 @@ form(
 # The same cells twice, and files beside ------------------------------------------------------------------------------
 
 form("same_cells_other_ends", many(lambda to: tenx(to / "m", C), lambda to: loom(to / "a.loom", bare(C, "x:"))), C)
-form("same_cells_other_names", lambda to: [h5ad(to / "a.h5ad", C), numbered(to, C)], C, says="same counts of 30 cells")
+form(
+    "same_cells_other_names",
+    many(lambda to: h5ad(to / "a.h5ad", C), lambda to: numbered(to, C)),
+    C,
+    says="same counts of 30 cells",
+)
 form("same_cells_together", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B), together), two("a", "b"))
 form("same_names_two_samples", lambda to: numbered(to, A, B), two("0", "1"))
 form("same_names_same_cells", lambda to: numbered(to, C, corrected()), "in common with different counts")
