@@ -1024,9 +1024,7 @@ form(
     ),
     C,
 )
-form(
-    "mtx_folder_of_other_encoding", lambda to: tenx(Path(f"{to}/donn\udce9es"), C), [{"Channel": "donn�es", **C.row()}]
-)
+form("mtx_folder_of_other_encoding", lambda to: tenx(Path(f"{to}/caf\udce9"), C), [{"Channel": "caf�", **C.row()}])
 form(
     "beside_link_without_file",
     many(lambda to: tenx(to / "m", C), lambda to: (to / "b.h5").symlink_to("nowhere")),

@@ -217,7 +217,7 @@ def without_repeats(data_sets: Sequence[DataSet], notes: list[str]) -> list[Data
 
 
 def _same_measures(one: Any, other: Any) -> bool:
-    """Return whether two tables have the same cells by their numbers of genes and UMIs, whatever their names."""
+    """Return whether two tables have the same cells by their numbers of genes and UMIs, under any names."""
     measures = [sorted(zip(cells["n_genes"], cells["n_umis"], strict=True)) for cells in (one, other)]
     return len(one) >= 20 and measures[0] == measures[1]
 

@@ -78,7 +78,7 @@ IDS = re.compile(r"(ENS[A-Z]*[GT]\d{6,}|FBgn\d{7}|WBGene\d{8}|gene-\w+|[NX][MR]_
 ID_BESIDE_NAME = re.compile(r"ENS[A-Z]*G\d{6,}(?:\.\d+)?[_|:;-](.+)|(.+)[_|:;-]ENS[A-Z]*G\d{6,}(?:\.\d+)?$")
 
 GENOME = re.compile(
-    r"([A-Za-z]+\d[A-Za-z0-9]*?(?:\.p?\d+)?|human|mouse|rat|pig|monkey|zebrafish|fly|h|m|r|hg|hsa?|mmu?|rno?|dr|dm)"
+    r"([A-Za-z]+\d[A-Za-z0-9]*?(?:\.p?\d+)?|human|mouse|rat|pig|monkey|zebrafish|fly|h|m|r|hg|hs|mmu?|rno?|dr|dm)"
     r"[_.:-]+(?=\d*[A-Za-z])",
     re.IGNORECASE,
 )
