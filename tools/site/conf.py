@@ -2,7 +2,7 @@
 
     make site
 
-Diagrams are drawn in the browser by Mermaid's script, which comes from its public address.
+Diagrams are drawn when the site is built: a reader's browser loads nothing from another place.
 """
 
 import re
@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mermaidx import Diagram  # type: ignore[import-not-found]
+
 project = "coatcheck"
-extensions = ["myst_parser", "sphinxcontrib.mermaid", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "coatcheck"
 root_doc = "docs/README"
 exclude_patterns = [".venv", "node_modules", "build", "cdk.out"]
 include_patterns = ["*.md", "docs/**.md", "lambdas/claim_check/README.md", "applications/**.md", "tests/README.md"]
 myst_heading_anchors = 4
-myst_fence_as_directive = ["mermaid"]
 autodoc_mock_imports = ["boto3", "botocore", "cryptography"]
 autodoc_member_order = "bysource"
 default_role = "literal"  # `name` in a docstring
@@ -40,6 +41,16 @@ def add_docstrings(_app: Any, name: str, source: list[str]) -> None:
             source[0] += f"\n## Docstrings of {module}\n\n```{{eval-rst}}\n" + "\n".join(lines) + "\n```\n"
 
 
+def draw_diagrams(_app: Any, _name: str, source: list[str]) -> None:
+    """Replace diagrams in Mermaid's language by pictures. On a narrow screen they scroll."""
+
+    def drawn(match: re.Match[str]) -> str:
+        picture = f'<div style="min-width: 46rem">{Diagram(match[1]).svg()}</div>'
+        return f'```{{raw}} html\n<div style="overflow-x: auto">{picture}</div>\n```'
+
+    source[0] = re.sub(r"^```mermaid\n(.*?)^```$", drawn, source[0], flags=re.MULTILINE | re.DOTALL)
+
+
 def short_types(*event: Any) -> tuple[str | None, ...]:
     """Return signature and result of an object with types by their names alone."""
     return tuple(text and re.sub(r"~(?:\w+\.)+(\w+)", r"\1", text) for text in event[-2:])
@@ -53,6 +64,7 @@ def is_field(*event: Any) -> bool | None:
 def setup(app: Any) -> None:
     """Add what the pages of the site have in addition to those of the repository."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "lambdas"))
+    app.connect("source-read", draw_diagrams)
     app.connect("source-read", add_contents)
     app.connect("source-read", add_docstrings)
     app.connect("autodoc-process-signature", short_types)
