@@ -7,6 +7,8 @@ import sys
 from threading import Lock
 from typing import Any, Self
 
+from claim_check.fork import call_after_fork
+
 MIB = 1024 * 1024
 
 DEFAULT_MEMORY_BYTES = 40 * MIB
@@ -49,6 +51,10 @@ class Memory:
         self.limit = limit
         self.connections = min(max(limit * 8 // 5 // self.part_bytes(MAXIMUM_CONNECTIONS), 1), MAXIMUM_CONNECTIONS)
         self.whole_bytes = min(_WHOLE_BYTES, limit // 2)
+        self._renew()
+        call_after_fork(self._renew)
+
+    def _renew(self) -> None:
         self._lock = Lock()
         self._shares: set[Share] = set()
         self._buffers: list[memoryview] = []

@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from claim_check.errors import MessagingDenied, MessagingUnavailable
+from claim_check.s3.response import is_foreign
 
 _PERMISSION = "the caller lacks permission"
 _CREDENTIALS = "the caller's credentials are not valid"
@@ -99,6 +100,7 @@ _RETRIED = (
     "ConditionalRequestConflict",
     "OperationAborted",
     "PriorRequestNotComplete",
+    "NoSuchUpload",  # another request has aborted or completed it; the next attempt begins a new one
     # Throttling. So is each code with "Throttl" in it.
     "BandwidthLimitExceeded",
     "LimitExceededException",
@@ -144,6 +146,15 @@ def refusal(error: Exception) -> str | None:
     return _OTHER if 400 <= status < 500 and not is_retried else None
 
 
+def problem(error: Exception, service: str) -> str:
+    """Return what an error of boto says, without texts of the service: they can have data of the caller."""
+    if isinstance(error, ClientError):
+        return f"{service} returned {code(error)}"
+    if is_foreign(error):
+        return f"the response is not {service}'s: check the endpoint and the proxies"
+    return type(error).__name__
+
+
 def messaging_error(
     error: Exception,
     action: str,
@@ -156,10 +167,9 @@ def messaging_error(
 
     `action` is the verb phrase of the error's text.
     """
-    name = f"{service} returned {code(error)}" if isinstance(error, ClientError) else type(error).__name__
     reason = refusal(error)
     kind, hint = (MessagingDenied, f"; {reason}") if reason else (MessagingUnavailable, "")
-    result = kind(f"cannot {action}: {name}{hint}", message_id=message_id, pointer=pointer)
+    result = kind(f"cannot {action}: {problem(error, service)}{hint}", message_id=message_id, pointer=pointer)
     result.__cause__ = error
     return result
 

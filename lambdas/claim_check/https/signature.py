@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from claim_check.errors import MalformedMessage, MessagingUnavailable, UntrustedNotification
+from claim_check.fork import call_after_fork
 
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
@@ -53,6 +54,10 @@ class Certificates:
         self._fetch = fetch
         self._known: dict[str, Certificate] = {}
         self._failed: dict[str, datetime] = {}
+        self._renew()
+        call_after_fork(self._renew)
+
+    def _renew(self) -> None:
         self._pending: dict[str, Future[Certificate]] = {}
         self._lock = Lock()
 

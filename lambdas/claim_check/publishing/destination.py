@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import ClaimCheckError, InvalidMessage
 from claim_check.s3.client import boto_client, made_once
+from claim_check.s3.response import required
 from claim_check.service_errors import code, messaging_error
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Topic(Destination):
 
     def send(self, request: Mapping[str, Any]) -> str:
         """Publish one message."""
-        message_id: str = self.client.publish(TopicArn=self._arn, **request)["MessageId"]
+        message_id: str = required(self.client.publish(TopicArn=self._arn, **request), "MessageId")
         return message_id
 
     def send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -109,7 +110,7 @@ class Queue(Destination):
 
     def send(self, request: Mapping[str, Any]) -> str:
         """Send one message."""
-        message_id: str = self.client.send_message(QueueUrl=self._url, **_sqs_names(request))["MessageId"]
+        message_id: str = required(self.client.send_message(QueueUrl=self._url, **_sqs_names(request)), "MessageId")
         return message_id
 
     def send_batch(self, entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

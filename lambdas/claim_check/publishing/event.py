@@ -79,12 +79,13 @@ def put_event(
 
 def _put(events: EventBridgeClient, entry: Any) -> str:
     response = events.put_events(Entries=[entry])
-    (result,) = response["Entries"]
+    result: Any = next(iter(response.get("Entries", ())), {})
     if "EventId" not in result:
         reason = {"Code": result.get("ErrorCode", "NoResult"), "Message": result.get("ErrorMessage", "no reason given")}
         error: Any = {"Error": reason, "ResponseMetadata": response.get("ResponseMetadata", {})}
         raise ClientError(error, "PutEvents")
-    return result["EventId"]
+    event_id: str = result["EventId"]
+    return event_id
 
 
 def bus_place(bus: str) -> re.Match[str]:

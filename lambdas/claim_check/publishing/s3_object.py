@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from claim_check.errors import InvalidMessage, PayloadConflict, PayloadMissing
 from claim_check.s3.client import MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.copy import Copied, copy_object, hex_sha256
+from claim_check.s3.response import complete
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -73,8 +74,10 @@ def find_copy(s3: S3Source, *, source: S3Object, size: int, store: Store, messag
     target, client = store.object_of(message_id), S3Clients(s3).client(store.region)
     try:
         with s3_errors("look for an earlier copy", pointer=target.pointer, message_id=message_id):
-            existing = client.head_object(
-                Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
+            existing = complete(
+                client.head_object(
+                    Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
+                )
             )
     except PayloadMissing:
         raise PayloadMissing(
@@ -116,10 +119,9 @@ def uploaded_object(s3: S3Source, source: S3Object) -> UploadedObject | None:
     try:
         with s3_errors("look at the uploaded object", pointer=source.pointer, message_id=None):
             version: Any = {"VersionId": source.version_id} if source.version_id else {}
-            head: Any = (
-                S3Clients(s3)
-                .client(source.region)
-                .head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
+            client = S3Clients(s3).client(source.region)
+            head: Any = complete(
+                client.head_object(Bucket=source.bucket, Key=source.key, ExpectedBucketOwner=source.owner, **version)
             )
     except PayloadMissing:
         return None

@@ -8,7 +8,7 @@ import io
 import os
 import zlib
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -92,12 +92,12 @@ class InlineReader:
         self, check: Callable[[int, str], object], target: Target | None = None
     ) -> Generator[bytes | memoryview]:
         """Yield the bytes, or write them to `target`, after `check` was called with their size and SHA-256."""
-        check(len(self._data), hashlib.sha256(self._data).hexdigest())
-        if target:
-            with closing(target):
+        with closing(target) if target else nullcontext():
+            check(len(self._data), hashlib.sha256(self._data).hexdigest())
+            if target:
                 target.write(0, memoryview(self._data))
-        elif self._data:
-            yield self._data
+            elif self._data:
+                yield self._data
 
     def reported(self) -> Reported:
         """Return size and checksums, computed in memory."""
@@ -365,12 +365,19 @@ class _Stream(io.RawIOBase):
     def __init__(self, pieces: Generator[bytes | memoryview]) -> None:
         self._pieces = pieces
         self._rest = memoryview(b"")
+        self._error: BaseException | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        self._rest = self._rest or memoryview(next(self._pieces, b""))
+        if self._error:  # otherwise the next read would return the end
+            raise self._error
+        try:
+            self._rest = self._rest or memoryview(next(self._pieces, b""))
+        except BaseException as error:
+            self._error = error
+            raise
         target = memoryview(buffer).cast("B")
         piece = self._rest[: len(target)]
         target[: len(piece)] = piece

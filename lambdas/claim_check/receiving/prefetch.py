@@ -54,8 +54,12 @@ def _start(payload: Payload, workers: Workers) -> None:
     process = os.getpid()
 
     def fetched() -> bytes | None:
-        # The workers are threads of one process.
-        return workers.result(call) if os.getpid() == process else None
+        while not call.is_done:
+            # The workers are threads of one process, and end with the iterator.
+            if workers.stopped or os.getpid() != process:
+                return None
+            workers.wait()
+        return call.result()
 
     payload.fetched = fetched
 

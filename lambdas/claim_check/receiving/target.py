@@ -65,11 +65,13 @@ class FileTarget:
 def special_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO | None]:
     """Open a pipe, a device or another file that is not regular, for writing. Yields None for any other path.
 
-    Raises OSError for a path that cannot be written to: a folder, or a name that is too long.
+    Raises OSError for a path that cannot be written to: a folder, or a name that is too long or ends in "/".
     """
     try:
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path removes a "/" at the end
     except FileNotFoundError:
+        if not os.path.basename(path):  # noqa: PTH119
+            raise
         mode = stat.S_IFREG
     if stat.S_ISREG(mode):
         yield None

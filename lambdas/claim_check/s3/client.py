@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
@@ -12,9 +12,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
 
 from claim_check.errors import PayloadDenied, PayloadMissing, PayloadUnavailable
 from claim_check.memory import MAXIMUM_CONNECTIONS
-from claim_check.s3.response import is_foreign
 from claim_check.service_errors import code as code
-from claim_check.service_errors import is_service_error, refusal
+from claim_check.service_errors import is_service_error, problem, refusal
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -93,6 +92,20 @@ def _pause(attempts: int, caught_exception: Exception | None, **_: object) -> in
     return 0 if is_lost and attempts <= _RETRIES_AT_ONCE else None  # None: as botocore decides
 
 
+def _following_once(s3: S3Client) -> S3Client:
+    """Have botocore look up the Region of a bucket at most once for a redirect.
+
+    It does so by HeadBucket. A proxy can redirect that as well, and botocore would look up again, without an end.
+    """
+    with suppress(AttributeError):  # a client of a test can have no events
+        s3.meta.events.register("before-call.s3.HeadBucket", _redirected, unique_id="claim-check-redirect")
+    return s3
+
+
+def _redirected(context: Any, **_: object) -> None:
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
 def boto_client(service: str, region: str | None, *, session: Session | None = None, **options: Any) -> Any:
     """Return a client of a session, boto3's default one if None. Threads must not use a session at the same time."""
     import boto3
@@ -121,7 +134,7 @@ class S3Clients:
     def __init__(self, given: S3Source | None = None) -> None:
         is_client = hasattr(given, "get_object") or not (given is None or hasattr(given, "client") or callable(given))
         self._given: Any = given
-        self._client = cast("S3Client", given) if is_client else None
+        self._client = _following_once(cast("S3Client", given)) if is_client else None
         self._made: dict[tuple[int, str, bool], S3Client] = {}
 
     def client(self, region: str, *, patient: bool = True) -> S3Client:
@@ -132,10 +145,13 @@ class S3Clients:
         return made_once(self._made, key, lambda: self._make(region, patient=patient))
 
     def _make(self, region: str, *, patient: bool) -> S3Client:
-        if callable(self._given):
-            client: S3Client = self._given(region)
-            return client
-        return s3_client(region, patient=patient, session=self._given)
+        with s3_errors(f"make a client of S3 in {region}"):
+            client: S3Client = (
+                self._given(region)
+                if callable(self._given)
+                else s3_client(region, patient=patient, session=self._given)
+            )
+        return _following_once(client)
 
     def __reduce__(self) -> tuple[type[S3Clients], tuple[Callable[[str], S3Client] | None]]:
         if self._given is None or (self._client is None and callable(self._given)):
@@ -147,7 +163,7 @@ class S3Clients:
 
 
 @contextmanager
-def s3_errors(action: str, *, pointer: tuple[str, str], message_id: str | None) -> Iterator[None]:
+def s3_errors(action: str, *, pointer: tuple[str, str] | None = None, message_id: str | None = None) -> Iterator[None]:
     """Translate boto's errors in the `with` block.
 
     PayloadMissing is for a missing object, PayloadDenied for a refusal that stays, and PayloadUnavailable for others.
@@ -162,7 +178,7 @@ def s3_errors(action: str, *, pointer: tuple[str, str], message_id: str | None) 
 
 
 def _translated(
-    error: Exception, action: str, *, pointer: tuple[str, str], message_id: str | None
+    error: Exception, action: str, *, pointer: tuple[str, str] | None, message_id: str | None
 ) -> PayloadMissing | PayloadUnavailable:
     name = code(error) if isinstance(error, ClientError) else None
     if name in MISSING:
@@ -172,10 +188,10 @@ def _translated(
             message_id=message_id,
             pointer=pointer,
         )
-    problem = f"cannot {action}: {_problem(error)}"
+    text = f"cannot {action}: {problem(error, 'S3')}"
     reason = refusal(error)
     if reason is None:
-        return PayloadUnavailable(problem, message_id=message_id, pointer=pointer)
+        return PayloadUnavailable(text, message_id=message_id, pointer=pointer)
     # S3 also returns AccessDenied for an expired key, if the caller must not list the bucket.
     hint = (
         ", or the bucket has another owner than the store, or the object is missing and the caller must not list the "
@@ -183,12 +199,4 @@ def _translated(
         if name in _DENIED
         else ""
     )
-    return PayloadDenied(f"{problem}; {reason}{hint}", message_id=message_id, pointer=pointer)
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return f"S3 returned {code(error)}"
-    if is_foreign(error):
-        return "the response is not S3's: check the endpoint and the proxies"
-    return type(error).__name__
+    return PayloadDenied(f"{text}; {reason}{hint}", message_id=message_id, pointer=pointer)

@@ -179,7 +179,7 @@ class MultipartUpload:
         """Begin the upload. Return the value of `look`, another request, which is made at the same time."""
         self._s3.meta.events.register("before-send.s3.UploadPart", _before_send, unique_id="claim-check-part")
         retry_at_once(self._s3, "UploadPart")
-        looked, created = self._workers.submit(look), self._submit(self._create)
+        looked, created = self._submit(look), self._submit(self._create)
         self._result(created)
         return self._result(looked)
 

@@ -17,6 +17,7 @@ from claim_check.s3.connection import is_drop, is_stall, read_fully, read_some, 
 from claim_check.s3.copy import Copied, copy_object
 from claim_check.s3.parallel_read import ParallelRead, Target
 from claim_check.s3.reported import Reported
+from claim_check.s3.response import complete
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -76,7 +77,7 @@ class ObjectReader:
             return
         try:
             etag = None if self._claim.sha256 else self._proved_etag()
-        except ClaimCheckError:
+        except BaseException:
             if target:
                 target.close()
             raise
@@ -126,10 +127,9 @@ class ObjectReader:
             request["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
         if self._claim.sha256 is None:
             request["ChecksumMode"] = "ENABLED"  # the message has no digest, so S3's checksum is compared instead
-        s3 = self._s3
         with s3_errors(f"read {self.label}", **self._known):
             try:
-                response = s3.get_object(**request)
+                response = self._s3.get_object(**request)
             except ClientError as error:
                 if code(error) == "PreconditionFailed":
                     raise self.replaced() from error
@@ -139,6 +139,8 @@ class ObjectReader:
                     ) from error
                 raise
         try:
+            with s3_errors(f"read {self.label}", **self._known):
+                complete(response)
             self._compare(response, first, end)
         except ClaimCheckError:
             response["Body"].close()
@@ -211,7 +213,7 @@ class ObjectReader:
     def copy_to(self, s3: S3Client, target: S3Object) -> Copied:
         """Copy the object in S3, if its size and S3's checksum match the message."""
         with s3_errors(f"look at {self.label}", **self._known):
-            head = self._s3.head_object(**self._object, ChecksumMode="ENABLED")
+            head = complete(self._s3.head_object(**self._object, ChecksumMode="ENABLED"))
         self._compare(head)
         with s3_errors(f"copy {self.label} to {target.pointer}", **self._known):
             copied = copy_object(s3, source=self._source, target=target, size=self._size, etag=head["ETag"])
@@ -220,12 +222,6 @@ class ObjectReader:
         return copied
 
     def _compare(self, response: Mapping[str, Any], first: int = 0, end: int | None = None) -> None:
-        if not response.get("ETag"):
-            raise PayloadUnavailable(
-                f"cannot read {self.label}: the response has no ETag, so it is not S3's; check the endpoint and the "
-                "proxies",
-                **self._known,
-            )
         length, size = response["ContentLength"], first + response["ContentLength"]
         if first or end is not None:
             found = _content_range.fullmatch(response.get("ContentRange", ""))

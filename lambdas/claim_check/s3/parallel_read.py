@@ -13,6 +13,7 @@ import time
 from _thread import start_new_thread  # one step, which Thread.start is not
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from itertools import chain, islice, tee
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -81,7 +82,7 @@ class ParallelRead:
         self._check = check
         self._target = target
         connections = min(memory.connections, reading_connections(share_here()))
-        self._parts = (
+        parts = (
             parts_in_order(size, connections=connections, largest=memory.part_bytes(connections), memory=memory.limit)
             if target is None
             else parts_for_target(
@@ -91,17 +92,19 @@ class ParallelRead:
                 largest=_LARGEST_TARGET_PART_BYTES,
             )
         )
-        maximum = min(connections, len(self._parts))
+        first = list(islice(parts, connections))
+        maximum = len(first)
         self._connections = Connections(maximum)
         self._rates = Rates(2 * maximum)
         self._ready: SimpleQueue[memoryview | BaseException | None] = SimpleQueue()
         self._inbox: SimpleQueue[memoryview | bool] = SimpleQueue()
         self._ended: SimpleQueue[None] = SimpleQueue()
+        self._is_closed = False
         # The caller's thread uses nothing below.
         self._changed = Condition()
         self._share = memory.share()
-        self._next = 0
-        self._head: Part = self._parts[0]
+        self._parts_to_read, self._parts_to_join = tee(chain(first, parts))
+        self._head: Part | None = None
         self._error: BaseException | None = None
         self._is_stopped = False
         self._bodies: set[StreamingBody] = set()
@@ -116,12 +119,12 @@ class ParallelRead:
         process = os.getpid()
         joiner = Thread(target=self._join, name="claim-check-join", daemon=True)
         try:
-            start_new_thread(self._start, (joiner,))
+            self._start_joiner(joiner)
             while (piece := self._receive(process)) is not None:
                 yield piece
                 self._inbox.put(piece)
         finally:
-            self._is_stopped = True
+            self._is_closed = self._is_stopped = True
             self._inbox.put(False)
             with suppress(Empty):
                 self._ended.get(timeout=_END_SECONDS if os.getpid() == process else 0)
@@ -139,6 +142,13 @@ class ParallelRead:
             if isinstance(item, BaseException):
                 raise item
             return item
+
+    def _start_joiner(self, joiner: Thread) -> None:
+        try:
+            start_new_thread(self._start, (joiner,))
+        except RuntimeError:  # a limit of threads or memory
+            self._end()
+            raise
 
     # The joining thread.
 
@@ -159,8 +169,7 @@ class ParallelRead:
         digest, done = hashlib.sha256(), 0
         try:
             self._add_workers()
-            for part in self._parts:
-                self._begin(part)
+            while part := self._begin():
                 while piece := self._next_piece(part):
                     data = self._target.read(piece.offset, piece.size) if self._target else piece.view
                     digest.update(data)
@@ -174,12 +183,20 @@ class ParallelRead:
             self._ready.put(error)
         finally:
             self._end_workers()
+            self._await_pieces()
             self._end()
 
-    def _begin(self, part: Part) -> None:
+    def _begin(self) -> Part | None:
         with self._changed:
-            self._head = part
+            self._head = next(self._parts_to_join, None)
             self._changed.notify_all()  # the part's worker can wait for memory that it now always gets
+            return self._head
+
+    def _await_pieces(self) -> None:
+        """Hold the memory of pieces that the caller has not used yet, until the generator ends."""
+        with suppress(_Stopped):
+            while not self._is_closed:
+                self._note(self._inbox.get())
 
     def _next_piece(self, part: Part) -> Piece | None:
         """Return the next piece of the part, or None at its end."""
@@ -202,7 +219,7 @@ class ParallelRead:
                 self._note(self._inbox.get_nowait())
 
     def _note(self, item: memoryview | bool) -> None:
-        if self._is_stopped:
+        if self._is_closed:
             raise _Stopped
         if isinstance(item, memoryview):
             with self._changed:
@@ -258,12 +275,10 @@ class ParallelRead:
 
     def _next_part(self) -> Part | None:
         with self._changed:
-            is_over = self._is_stopped or self._error or self._next == len(self._parts)
-            if is_over or self._running > self._connections.number:
-                self._running -= 1
-                return None
-            self._next += 1
-            return self._parts[self._next - 1]
+            is_over = self._is_stopped or self._error or self._running > self._connections.number
+            part = None if is_over else next(self._parts_to_read, None)
+            self._running -= part is None
+            return part
 
     def _read_part(self, part: Part, buffer: memoryview | None) -> None:
         in_a_row = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from claim_check.memory import MIB, PIECE_BYTES
@@ -39,14 +40,13 @@ class Part:
         return self.size - self.received
 
 
-def parts_for_target(size: int, *, connections: int, smallest: int, largest: int) -> list[Part]:
-    """Return parts that can arrive in any order: one for each connection, within the limits."""
-    length = min(max(_whole_pieces(size, connections), smallest), largest)
-    return _parts(size, [length] * -(-size // length))
+def parts_for_target(size: int, *, connections: int, smallest: int, largest: int) -> Iterator[Part]:
+    """Yield parts that can arrive in any order: one for each connection, within the limits."""
+    return _parts(size, repeat(min(max(_whole_pieces(size, connections), smallest), largest)))
 
 
-def parts_in_order(size: int, *, connections: int, largest: int, memory: int) -> list[Part]:
-    """Return parts whose bytes are used in order, for `connections` that end at the same time.
+def parts_in_order(size: int, *, connections: int, largest: int, memory: int) -> Iterator[Part]:
+    """Yield parts whose bytes are used in order, for `connections` that end at the same time.
 
     Parts of one length that begin together also end together, and all of them wait in memory for the first one. With
     less memory than that, the lengths of the first parts grow from one connection to the next, so that their ends are
@@ -57,7 +57,7 @@ def parts_in_order(size: int, *, connections: int, largest: int, memory: int) ->
     least = min(1.0, max(0.0, 2 * memory / (connections * length) - 1))
     first = [_first_length(length, least + (1 - least) * place / connections) for place in range(1, connections + 1)]
     last = [length - begun for begun in first if begun < length]
-    return _parts(size, [*first, *[length] * (connections * (rounds - 1)), *last])
+    return _parts(size, chain(first, repeat(length, connections * (rounds - 1)), last))
 
 
 def _first_length(length: int, share: float) -> int:
@@ -70,10 +70,11 @@ def _whole_pieces(size: int, count: int) -> int:
     return -(-size // (count * PIECE_BYTES)) * PIECE_BYTES
 
 
-def _parts(size: int, lengths: list[int]) -> list[Part]:
-    offsets = [0, *accumulate(lengths)]
-    return [
-        Part(offset, min(length, size - offset))
-        for offset, length in zip(offsets, lengths, strict=False)
-        if offset < size
-    ]
+def _parts(size: int, lengths: Iterable[int]) -> Iterator[Part]:
+    # One by one: the size is a sender's, which can be wrong, and a part needs a kilobyte.
+    offset = 0
+    for length in lengths:
+        if offset >= size:
+            return
+        yield Part(offset, min(length, size - offset))
+        offset += length

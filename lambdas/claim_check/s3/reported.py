@@ -6,6 +6,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from claim_check.s3.response import complete
+
 
 class Reported(NamedTuple):
     """S3's figures of an object, or the same figures of bytes in memory.
@@ -23,14 +25,14 @@ class Reported(NamedTuple):
 
     @classmethod
     def of(cls, head: Mapping[str, Any]) -> Reported:
-        """Return the figures in the response to a HeadObject with `ChecksumMode="ENABLED"`."""
+        """Return the figures in the response to a HeadObject with `ChecksumMode="ENABLED"`. Raises NotFromService."""
         sha256 = _whole(head, "ChecksumSHA256")
         return cls(
-            size=head["ContentLength"],
+            size=complete(head)["ContentLength"],
             sha256=base64.b64decode(sha256).hex() if sha256 else None,
             crc64nvme=_whole(head, "ChecksumCRC64NVME"),
             crc32=_whole(head, "ChecksumCRC32"),
-            etag=head.get("ETag"),
+            etag=head["ETag"],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,10 +63,8 @@ class Attribute(NamedTuple):
             raise InvalidMessage(
                 f"a value cannot be of type {type(value).__name__}: pass str, bytes or a number, or text made of it"
             )
-        if not _number.fullmatch(text):
-            raise InvalidMessage(f"a value cannot be the number {text[:_SHOWN_CHARACTERS]!r}: pass it as a string")
-        if not _LOWEST <= Decimal(text) <= _HIGHEST:
-            raise InvalidMessage("a number must be in SNS's range, from -1e128 to 1e126: pass it as a string")
+        if not _is_number(text):
+            raise InvalidMessage(_no_number(text))
         return cls("Number", text)
 
     def size(self, name: str) -> int:
@@ -114,21 +112,34 @@ def _problem(name: str, attribute: Attribute) -> str | None:
         )
     if len(attribute.data_type) > _MAXIMUM_TYPE_CHARACTERS or not _type.fullmatch(attribute.data_type):
         return f"data type {attribute.data_type!r} is not String, Number, Binary or String.Array with or without suffix"
-    if attribute.data_type.startswith("Binary") is not isinstance(value, bytes):
+    if not isinstance(value, bytes if attribute.data_type.startswith("Binary") else str):
         return f"a {attribute.data_type} cannot hold {type(value).__name__}: Binary holds bytes, other types hold text"
     if not value:
         return "SNS rejects an empty value: omit the attribute"
     if isinstance(value, str) and not is_publishable(value):
         return "SNS rejects a character of its text (a control character or an unpaired surrogate)"
-    if attribute.data_type.startswith("Number") and not _number.fullmatch(str(value)):
-        return f"{value!r} is not a number"
+    if attribute.data_type.startswith("Number") and not _is_number(str(value)):
+        return _no_number(str(value))
     return None
+
+
+def _is_number(text: str) -> bool:
+    if not _number.fullmatch(text):
+        return False
+    try:
+        return _LOWEST <= Decimal(text) <= _HIGHEST
+    except InvalidOperation:  # an exponent that Decimal cannot have
+        return False
+
+
+def _no_number(text: str) -> str:
+    return f"{text[:_SHOWN_CHARACTERS]!r} is not a number in SNS's range, from -1e128 to 1e126: pass it as a string"
 
 
 def _number_text(value: object) -> str | None:
     """Return the digits of a number, or None for another type."""
     try:
-        return str(operator.index(value))  # type: ignore[arg-type]
+        return str(Decimal(operator.index(value)))  # type: ignore[arg-type]  # str(int) ends at 4,300 digits
     except TypeError:
         pass
     if isinstance(value, float):

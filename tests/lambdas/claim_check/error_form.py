@@ -28,7 +28,7 @@ _LOWER = {name.lower() for name in NAMES}
 _VALUES = re.compile(
     r"(?<!\w)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\w+://[^\s,)]+[^\s,):]|(?<![\w-])\d[\w:.+-]*|is not JSON: .*"
     r"|(?:S3|SNS|SQS|EventBridge) returned [\w.]+|\w+Error\b|NoneType|cannot be True|SHA-256 None|and None$"
-    r"|subscription to \S+|rejected the message \([\w.]+\)|hashlib\.\S+|open\([^)]*\)",
+    r"|ProfileNotFound|subscription to \S+|rejected the message \([\w.]+\)|hashlib\.\S+|open\([^)]*\)",
     re.DOTALL,
 )
 

@@ -34,7 +34,13 @@ DENIED = [(403, "AccessDenied"), (403, "AllAccessDisabled"), (403, "InvalidAcces
 DENIED += [(403, "SignatureDoesNotMatch"), (301, "PermanentRedirect"), (400, "KMS.DisabledException")]
 DENIED += [(403, "InvalidObjectState"), (400, "InvalidToken"), (405, "MethodNotAllowed"), (418, "SomethingNew")]
 RETRIED = [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout"), (403, "RequestTimeTooSkewed")]
-RETRIED += [(400, "ExpiredToken"), (400, "ThrottlingException"), (409, "OperationAborted"), (429, "SomethingNew")]
+RETRIED += [
+    (404, "NoSuchUpload"),
+    (400, "ExpiredToken"),
+    (400, "ThrottlingException"),
+    (409, "OperationAborted"),
+    (429, "SomethingNew"),
+]
 
 
 def client_error(code: str, status: int | None = None) -> ClientError:
@@ -52,7 +58,8 @@ def test_refusal_of_s3_is_permanent(
         "PUT": lambda: publisher.publish(b"\x00", message_id="k"),
     }
     for method, call in calls.items():
-        fake_s3.fail(method, status, code, times=9)
+        for each in (method, "HEAD"):  # botocore looks up the Region for a redirect by HeadBucket
+            fake_s3.fail(each, status, code, times=9)
         with pytest.raises(PayloadDenied, match=f"S3 returned {code}; ") as caught:
             call()
         fake_s3.failures.clear()

@@ -214,7 +214,9 @@ def test_upload_beyond_the_reach_of_s3_is_refused(
 
 def test_metadata_beyond_http_headers_are_rejected(publishing: Publishing, monkeypatch: pytest.MonkeyPatch) -> None:
     event, s3 = upload(b"precious"), boto3.client("s3")
-    monkeypatch.setattr(s3, "head_object", lambda **_: {"Metadata": {}, "MissingMeta": 2})
+    monkeypatch.setattr(
+        s3, "head_object", lambda **_: {"ETag": "e", "ContentLength": 3, "Metadata": {}, "MissingMeta": 2}
+    )
     with pytest.raises(InvalidMessage, match="2 entries of the object's metadata do not fit"):
         publish_upload(
             event, publisher=publishing.publisher, outbox_prefix="outbox/", maximum_bytes=10, senders={}, s3=s3

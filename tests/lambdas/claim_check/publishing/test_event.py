@@ -87,6 +87,9 @@ def test_event_without_result_is_an_error(stub: Any) -> None:
     stub.add_response("put_events", response, {"Entries": ANY})
     with pytest.raises(MessagingUnavailable, match="NoResult") as caught:
         put_event(**EVENT, detail={}, events=stub.client)
+    stub.add_response("put_events", {})
+    with pytest.raises(MessagingUnavailable, match="NoResult"):
+        put_event(**EVENT, detail={}, events=stub.client)
     cause = caught.value.__cause__
     assert isinstance(cause, ClientError)
     assert cause.operation_name == "PutEvents"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -49,6 +50,14 @@ def test_message_of_queue_is_valid_for_boto(stubbed_sqs: tuple[SQSClient, Stubbe
     published = publisher.publish("abc", message_id="m-1", attributes={"kind": "scan"})
     assert (published.message_id, published.service_message_id, published.pointer) == ("m-1", "q-1", None)
     assert (publisher.queue_url, publisher.topic_arn, publisher.fifo) == (URL, None, False)
+
+
+@pytest.mark.parametrize("place", [{"queue_url": URL}, {"topic_arn": TOPIC}], ids=["queue", "topic"])
+def test_response_without_an_id_is_unavailable(place: Any, s3: S3Client, store: Store) -> None:
+    """SNS and SQS always return one: a proxy or another server responded."""
+    client: Any = SimpleNamespace(publish=lambda **_: {}, send_message=lambda **_: {})
+    with pytest.raises(MessagingUnavailable, match=r"the response is not S[NQ]S's: check the endpoint"):
+        Publisher(**place, store=store, sns=client, sqs=client, s3=s3).publish("abc")
 
 
 def test_batch_of_fifo_queue_is_valid_for_boto(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 from claim_check.publishing.s3_object import UploadedObject, uploaded_object
 
 UPLOAD = S3Object("uploads-one", "outbox/a", "111111111111", "eu-west-1", "v-1")
+HEAD = {"ETag": "e", "ContentLength": 3}
 ASKED = {"Bucket": "uploads-one", "Key": "outbox/a", "ExpectedBucketOwner": "111111111111", "VersionId": "v-1"}
 
 
@@ -46,9 +47,11 @@ def stub() -> Any:
 
 
 def test_metadata_are_returned_as_s3_returns_them(stub: Any) -> None:
-    stub.add_response("head_object", {"Metadata": {"kind": "scan"}}, ASKED)
+    stub.add_response("head_object", {**HEAD, "Metadata": {"kind": "scan"}}, ASKED)
     assert uploaded_object(stub.client, UPLOAD) == UploadedObject({"kind": "scan"})
-    stub.add_response("head_object", {"Metadata": {}}, {name: ASKED[name] for name in ASKED if name != "VersionId"})
+    stub.add_response(
+        "head_object", {**HEAD, "Metadata": {}}, {name: ASKED[name] for name in ASKED if name != "VersionId"}
+    )
     assert uploaded_object(stub.client, UPLOAD._replace(version_id=None)) == UploadedObject({})
 
 
@@ -58,7 +61,7 @@ def test_deleted_upload_has_no_metadata(stub: Any) -> None:
 
 
 def test_metadata_missing_from_headers_are_rejected(stub: Any) -> None:
-    stub.add_response("head_object", {"Metadata": {}, "MissingMeta": 2}, ASKED)
+    stub.add_response("head_object", {**HEAD, "Metadata": {}, "MissingMeta": 2}, ASKED)
     with pytest.raises(InvalidMessage) as caught:
         uploaded_object(stub.client, UPLOAD)
     assert str(caught.value) == (

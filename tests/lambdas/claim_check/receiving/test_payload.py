@@ -292,15 +292,6 @@ def test_object_replaced_during_read_is_unavailable(stored: Message, fake_s3: Fa
 
 
 @pytest.mark.parametrize("memory", [MIB, 40 * MIB])
-def test_response_without_etag_is_unavailable(memory: int, stored: Message, fake_s3: FakeS3, store: Store) -> None:
-    """S3 always returns one: a proxy or another server responded."""
-    fake_s3.objects[KEY].etag = ""
-    message = received_from(store, stored, fake_s3.client(), memory=memory)
-    with pytest.raises(PayloadUnavailable, match="no ETag"):
-        message.payload.read()
-
-
-@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
 @pytest.mark.parametrize(
     "read",
     [
@@ -322,6 +313,15 @@ def test_last_byte_is_held_back_from_corrupt_payload(
     )
     with pytest.raises(PayloadCorrupt):
         read(payload, len(data))
+
+
+def test_stream_has_no_end_after_an_error(s3: S3Client, fake_s3: FakeS3, dereferencer: Dereferencer) -> None:
+    fake_s3.put(*KEY, bytes(9 * MIB))
+    payload = dereferencer.payload(Pointer(*KEY), size=9 * MIB, message_id="m-1", sha256="0" * 64)
+    with payload.open() as stream:
+        for _ in range(2):
+            with pytest.raises(PayloadCorrupt):
+                stream.read()
 
 
 def test_tls_error_during_read_is_a_dropped_connection(

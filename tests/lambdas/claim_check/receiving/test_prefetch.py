@@ -7,7 +7,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import pytest
 
 from claim_check import Dereferencer, Message, Outcome, PayloadMissing, Pointer, Publisher, Store
 from claim_check.memory import MIB
+from claim_check.s3 import workers
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns, Record
 from tests.lambdas.claim_check.fake_s3 import FakeS3
 
@@ -143,6 +144,20 @@ def test_closed_iterator_keeps_no_bytes(records: list[Record], dereferencer: Der
     while dereferencer._memory.held and time.monotonic() < deadline:
         time.sleep(0.01)  # until the running requests have ended
     assert dereferencer._memory.held == 0
+
+
+def test_message_is_read_after_its_iterator_was_closed(
+    records: list[Record], dereferencer: Dereferencer, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[Callable[[], object]] = []
+    monkeypatch.setattr(workers, "start_thread", late.append)
+    outcomes = dereferencer.outcomes(records, prefetch=True)
+    first = next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    for run in late:
+        run()
+    assert fake_s3.requests == []
+    assert read(first) == PAYLOADS[0]
 
 
 def message_of(outcome: Outcome) -> Message:

@@ -116,9 +116,9 @@ def test_composite_checksums_prove_nothing(store: Store, s3: S3Client, fake_s3: 
     put(fake_s3, sha256=base64_sha256_of(OLD) + "-2", crc32=crc32_of(OLD) + "-2")
     payload = payload_of(Claim("m-1", sha256_of(DATA), crc32=crc32_of(DATA)), s3, store=store)
     assert payload.verify() == Proof(None, Reported(len(DATA), etag=fake_s3.objects[KEY].etag))
-    head = {"ContentLength": 19, "ChecksumCRC32": crc32_of(OLD), "ChecksumType": "COMPOSITE"}
-    assert Reported.of(head) == Reported(19)
-    assert Reported.of(head | {"ChecksumType": "FULL_OBJECT"}) == Reported(19, crc32=crc32_of(OLD))
+    head = {"ETag": "e", "ContentLength": 19, "ChecksumCRC32": crc32_of(OLD), "ChecksumType": "COMPOSITE"}
+    assert Reported.of(head) == Reported(19, etag="e")
+    assert Reported.of(head | {"ChecksumType": "FULL_OBJECT"}) == Reported(19, crc32=crc32_of(OLD), etag="e")
 
 
 def test_message_of_another_library_has_the_figures_of_s3(

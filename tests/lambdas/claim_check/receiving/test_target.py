@@ -105,9 +105,10 @@ def test_device_is_special() -> None:
     assert Path(os.devnull).is_char_device()
 
 
-@pytest.mark.parametrize("name", ["", "x" * 256], ids=["a folder", "too long"])
+@pytest.mark.parametrize("name", ["", "x" * 256, "file/", "missing/"], ids=["a folder", "too long", "file", "missing"])
 def test_impossible_path_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OSError), special_file(tmp_path / name):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError), special_file(f"{tmp_path}/{name}"):
         pass
 
 

@@ -12,9 +12,9 @@ from unittest.mock import MagicMock
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, SSLError
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, ProfileNotFound, SSLError
 
-from claim_check import s3_client
+from claim_check import PayloadDenied, s3_client
 from claim_check.s3 import client as client_module
 from claim_check.s3.client import S3Clients, boto_client
 from tests.lambdas.claim_check.fake_s3 import FakeS3
@@ -137,6 +137,14 @@ def test_function_makes_the_client_of_a_region() -> None:
     assert clients.client("eu-west-1") is client
     assert clients.client("us-east-1") == ["us-east-1"]
     assert pickle.loads(pickle.dumps(clients)).client("eu-west-1") == ["eu-west-1"]
+
+
+def test_client_without_configuration_is_denied() -> None:
+    def fail(_: str) -> Any:
+        raise ProfileNotFound(profile="missing")
+
+    with pytest.raises(PayloadDenied, match="cannot make a client of S3 in eu-west-1: ProfileNotFound; the client's"):
+        S3Clients(fail).client("eu-west-1")
 
 
 def test_client_with_other_attributes_is_a_client() -> None:

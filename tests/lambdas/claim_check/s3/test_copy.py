@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from claim_check import ObjectOptions, S3Object
 from claim_check.s3 import copy as copying_module
-from claim_check.s3.response import NotFromS3
+from claim_check.s3.response import NotFromService
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_response_of_another_server_is_an_error(
     fake_s3.put("uploads-one", "a", Zeros(size))
     for _ in range(2):
         fake_s3.answer(method, body, on=on)
-    with pytest.raises((NotFromS3, ClientError)):
+    with pytest.raises((NotFromService, ClientError)):
         copy_object(s3, source=SOURCE, target=TARGET, size=size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import random
@@ -26,9 +27,10 @@ from claim_check import (
     Pointer,
     Store,
 )
-from claim_check.memory import MIB, RESERVE_BYTES
+from claim_check.memory import MIB, PIECE_BYTES, RESERVE_BYTES
 from claim_check.receiving.target import FileTarget
 from claim_check.s3 import object_reader, pace, parallel_read
+from tests.lambdas.claim_check.deliveries import queued
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3, Zeros
 
 if TYPE_CHECKING:
@@ -246,6 +248,16 @@ def test_memory_stays_within_its_limit(limit: int, payload: Payload, s3: S3Clien
     assert dereferencer._memory.held == 0
 
 
+def test_pieces_are_held_until_the_caller_uses_them(payload: Payload, s3: S3Client) -> None:
+    dereferencer = Dereferencer(stores=[STORE], s3=s3)
+    with closing(handed_off(dereferencer).iter_chunks()) as chunks:
+        next(chunks)
+        for thread in threads():
+            thread.join(10 if thread.name == "claim-check-read" else 0.2)
+        assert len(DATA) - 2 * MIB <= dereferencer._memory.held <= len(DATA) + PIECE_BYTES
+    assert dereferencer._memory.held == 0
+
+
 def test_idle_stream_does_not_stop_another(payload: Payload, s3: S3Client) -> None:
     dereferencer = Dereferencer(stores=[STORE], s3=s3, memory=MIB)
     streams = [handed_off(dereferencer).iter_chunks() for _ in range(3)]
@@ -346,10 +358,9 @@ def test_read_without_threads_fails(
         read(payload)
 
 
-@pytest.mark.parametrize("members", [{"sha256": SHA256}, {"crc32": "AAAAAQ=="}, {}], ids=["SHA-256", "CRC32", "none"])
-def test_failed_download_closes_its_file_once(
-    members: Any, payload: Payload, s3: S3Client, fake_s3: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[FileTarget]:
+    """Targets that have been closed."""
     closed: list[FileTarget] = []
     close = FileTarget.close
 
@@ -358,10 +369,52 @@ def test_failed_download_closes_its_file_once(
         close(target)
 
     monkeypatch.setattr(FileTarget, "close", note)
-    found = payload_of(s3, **{"sha256": None, **members})
-    del fake_s3.objects[KEY]
+    return closed
+
+
+MEMBERS: list[dict[str, Any]] = [{"sha256": SHA256}, {"crc32": "AAAAAQ==", "sha256": None}, {"sha256": None}]
+
+
+@pytest.mark.parametrize("members", MEMBERS, ids=["SHA-256", "CRC32", "none"])
+@pytest.mark.parametrize("size", [MIB, len(DATA)])
+def test_failed_download_closes_its_file_once(
+    members: Any, size: int, s3: S3Client, closed: list[FileTarget], tmp_path: Path
+) -> None:
     with pytest.raises(PayloadMissing):
-        found.download_to(tmp_path / "file")
+        payload_of(s3, size=size, **members).download_to(tmp_path / "file")
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize("members", MEMBERS, ids=["SHA-256", "CRC32", "none"])
+def test_download_without_a_client_closes_its_file_once(members: Any, closed: list[FileTarget], tmp_path: Path) -> None:
+    def fail(region: str) -> S3Client:
+        raise LookupError(region)
+
+    payload = handed_off(Dereferencer(stores=[STORE], s3=fail), **members)
+    with pytest.raises(LookupError):
+        payload.download_to(tmp_path / "file")
+    assert len(closed) == 1
+
+
+def test_download_without_a_thread_closes_its_file_once(
+    payload: Payload, closed: list[FileTarget], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(parallel_read, "start_new_thread", fail)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        payload.download_to(tmp_path / "file")
+    assert len(closed) == 1
+
+
+def test_download_of_a_changed_message_closes_its_file_once(
+    dereferencer: Dereferencer, closed: list[FileTarget], tmp_path: Path
+) -> None:
+    claim = json.dumps({"id": "m-1", "sha256": "0" * 64})
+    message = dereferencer.message(queued("text", {"ClaimCheck": claim}, "String"))
+    with pytest.raises(PayloadCorrupt):
+        message.payload.download_to(tmp_path / "file")
     assert len(closed) == 1
 
 

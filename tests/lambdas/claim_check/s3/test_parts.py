@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -27,7 +29,7 @@ def test_parts_in_order_have_each_byte_once(size: int, limit: int, most: int) ->
     memory = Memory(limit)
     connections = min(memory.connections, most)
     largest = memory.part_bytes(connections)
-    parts = parts_in_order(size, connections=connections, largest=largest, memory=memory.limit)
+    parts = list(parts_in_order(size, connections=connections, largest=largest, memory=memory.limit))
     assert_each_byte_once(parts, size)
     assert max(part.size for part in parts) <= largest
     assert all(part.size >= MIB for part in parts[:-1])
@@ -36,18 +38,19 @@ def test_parts_in_order_have_each_byte_once(size: int, limit: int, most: int) ->
 
 @given(SIZES, st.integers(1, 16))
 def test_parts_for_target_have_each_byte_once(size: int, connections: int) -> None:
-    parts = parts_for_target(size, connections=connections, smallest=2 * MIB, largest=16 * MIB)
+    parts = list(parts_for_target(size, connections=connections, smallest=2 * MIB, largest=16 * MIB))
     assert_each_byte_once(parts, size)
     assert all(2 * MIB <= part.size <= 16 * MIB for part in parts[:-1])
 
 
 @pytest.mark.parametrize(("size", "count"), [(8 * MIB, 4), (64 * MIB, 16), (1024 * MIB, 64)])
 def test_each_connection_gets_a_part_of_a_target(size: int, count: int) -> None:
-    assert len(parts_for_target(size, connections=16, smallest=2 * MIB, largest=16 * MIB)) == count
+    parts = parts_for_target(size, connections=16, smallest=2 * MIB, largest=16 * MIB)
+    assert len(list(parts)) == count
 
 
 def test_first_parts_grow_and_the_last_compensate() -> None:
-    parts = parts_in_order(128 * MIB, connections=16, largest=4 * MIB, memory=40 * MIB)
+    parts = list(parts_in_order(128 * MIB, connections=16, largest=4 * MIB, memory=40 * MIB))
     sizes = [part.size / MIB for part in parts]
     assert sizes[:16] == sorted(sizes[:16])
     assert (sizes[0], sizes[15]) == (1.0, 4.0)
@@ -59,8 +62,20 @@ def test_first_parts_grow_and_the_last_compensate() -> None:
 
 
 def test_parts_have_one_length_if_the_memory_holds_all() -> None:
-    parts = parts_in_order(64 * MIB, connections=16, largest=4 * MIB, memory=64 * MIB)
+    parts = list(parts_in_order(64 * MIB, connections=16, largest=4 * MIB, memory=64 * MIB))
     assert {part.size for part in parts} == {4 * MIB}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        partial(parts_for_target, connections=16, smallest=2 * MIB, largest=16 * MIB),
+        partial(parts_in_order, connections=16, largest=4 * MIB, memory=40 * MIB),
+    ],
+    ids=["target", "in order"],
+)
+def test_parts_of_a_hostile_size_are_made_one_by_one(parts: Callable[[int], Iterator[Part]]) -> None:
+    assert next(parts(10**18 - 1)).first == 0
 
 
 def test_part_counts_its_bytes() -> None:
