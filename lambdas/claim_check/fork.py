@@ -15,7 +15,7 @@ def call_after_fork(method: Callable[[], None]) -> None:
 
 
 def _call_all() -> None:
-    for reference in _methods:
+    for reference in _methods.copy():  # a method of an object that ends meanwhile is removed
         if method := reference():
             method()
 

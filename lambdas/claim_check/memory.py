@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from threading import Lock
+from threading import RLock
 from typing import Any, Self
 
 from claim_check.fork import call_after_fork
@@ -55,7 +55,8 @@ class Memory:
         call_after_fork(self._renew)
 
     def _renew(self) -> None:
-        self._lock = Lock()
+        # Within a method here, Python can collect an abandoned iterator, which closes its share.
+        self._lock = RLock()
         self._shares: set[Share] = set()
         self._buffers: list[memoryview] = []
 
@@ -82,7 +83,7 @@ class Memory:
 
     def _sum(self) -> int:
         # Not a counter: a signal handler that raises within `take` could leave it wrong for the next transfers.
-        return sum(share.held for share in self._shares)
+        return sum(share.held for share in list(self._shares))
 
 
 class Share:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from claim_check.memory import MIB, PIECE_BYTES, RESERVE_BYTES, Memory
+from claim_check.memory import MIB, PIECE_BYTES, RESERVE_BYTES, Memory, Share
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,23 @@ def test_closed_share_holds_nothing() -> None:
     with memory.share() as share:
         assert share.take(MIB, needed_next=False)
     assert (memory.held, share.held) == (0, 0)
+
+
+def test_collected_iterator_closes_its_share_within_any_call() -> None:
+    memory = Memory(MIB)
+
+    class Collected(Share):
+        """A share that is collected while the shares are counted."""
+
+        held = property(lambda self: self.close() or 0, lambda *_: None)  # type: ignore[assignment]
+
+    memory._shares |= {Collected(memory), memory.share(), Collected(memory)}
+    taken: list[bool] = []
+    thread = Thread(target=lambda: taken.append(memory.share().take(MIB, needed_next=False)), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert taken == [True]
+    assert len(memory._shares) == 2
 
 
 @pytest.mark.parametrize(("limit", "whole"), [(MIB + 1, MIB // 2), (10 * MIB, 5 * MIB), (40 * MIB, 8 * MIB)])
