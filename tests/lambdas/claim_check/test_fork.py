@@ -55,8 +55,8 @@ def test_certificate_is_fetched_again_after_a_fork() -> None:
 
 
 def test_object_that_is_gone_is_forgotten() -> None:
-    before = len(fork._methods)
     memory = Memory(MIB)
-    assert len(fork._methods) == before + 1
+    reference = fork._methods[-1]
+    assert reference() == memory._renew
     del memory
-    assert len(fork._methods) == before
+    assert reference not in fork._methods
