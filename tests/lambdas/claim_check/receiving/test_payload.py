@@ -259,6 +259,19 @@ def test_dropped_connection_is_resumed_at_its_offset(after: int, stored: Message
     assert ("range" in again) is (after > 0)
 
 
+def test_part_instead_of_the_object_is_completed(stored: Message, fake_s3: FakeS3, store: Store) -> None:
+    """A proxy can send the part that it has."""
+    s3 = fake_s3.client()
+
+    def shorten(request: Any, **_: Any) -> None:
+        if "Range" not in request.headers:
+            request.headers["Range"] = "bytes=0-99999"
+
+    s3.meta.events.register("request-created.s3.GetObject", shorten)
+    assert received_from(store, stored, s3).payload.read() == DATA
+    assert fake_s3.headers[1]["range"] == "bytes=100000-"
+
+
 def test_any_number_of_drops_is_resumed_if_bytes_came(stored: Message, fake_s3: FakeS3) -> None:
     fake_s3.drop(*[1] * 5, *[100_000] * 20)
     assert stored.payload.read() == DATA
