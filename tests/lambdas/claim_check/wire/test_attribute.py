@@ -43,8 +43,8 @@ from tests.lambdas.claim_check.deliveries import NotedSns
         ("a", Decimal("Infinity"), "'Infinity' is not a number in SNS's range"),
         ("a", Fraction(1, 3), "'1/3' is not a number in SNS's range, from -1e128 to 1e126: pass it as a string"),
         pytest.param("a", 10**5000, "in SNS's range", id="5000 digits"),
-        ("a", Decimal("1e127"), "in SNS's range"),
-        ("a", Attribute("Number", "1e127"), "in SNS's range"),
+        ("a", 10**126 + 1, "in SNS's range"),
+        ("a", Attribute("Number", str(-(10**128) - 1)), "in SNS's range"),
         ("a", Attribute("Number.int", "1e99999999999999999999"), "in SNS's range"),
         ("a", Attribute("Number", 5), "cannot hold int"),  # type: ignore[arg-type]
         (7, "x", "1 to 256"),
@@ -119,12 +119,6 @@ def test_value_of_any_kind_keeps_its_digits(
 def test_number_in_the_range_of_sns_is_accepted(number: float, publisher: Publisher, sns: NotedSns) -> None:
     publisher.publish("x", attributes={"a": number})
     assert sns.published[0]["MessageAttributes"]["a"] == {"DataType": "Number", "StringValue": str(number)}
-
-
-@pytest.mark.parametrize("number", [10**126 + 1, -(10**128) - 1])
-def test_number_outside_the_range_of_sns_is_rejected(number: int, publisher: Publisher) -> None:
-    with pytest.raises(InvalidMessage, match="is not a number in SNS's range"):
-        publisher.publish("x", attributes={"a": number})
 
 
 def test_data_type_has_up_to_256_characters(publisher: Publisher) -> None:
