@@ -193,9 +193,9 @@ class ParallelRead:
             return self._head
 
     def _await_pieces(self) -> None:
-        """Hold the memory of pieces that the caller has not used yet, until the generator ends."""
+        """Wait until the caller has all pieces, or closes the generator. Their memory is held until then."""
         with suppress(_Stopped):
-            while not self._is_closed:
+            while self._share.held > PIECE_BYTES and not self._is_closed:  # the caller still uses the last piece
                 self._note(self._inbox.get())
 
     def _next_piece(self, part: Part) -> Piece | None:

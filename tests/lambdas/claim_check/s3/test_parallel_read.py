@@ -258,6 +258,14 @@ def test_pieces_are_held_until_the_caller_uses_them(payload: Payload, s3: S3Clie
     assert dereferencer._memory.held == 0
 
 
+def test_open_stream_has_no_thread_after_its_last_byte(payload: Payload) -> None:
+    with payload.open() as stream:
+        assert stream.read(len(DATA)) == DATA
+        for thread in threads():
+            thread.join(10)
+        assert threads() == []
+
+
 def test_idle_stream_does_not_stop_another(payload: Payload, s3: S3Client) -> None:
     dereferencer = Dereferencer(stores=[STORE], s3=s3, memory=MIB)
     streams = [handed_off(dereferencer).iter_chunks() for _ in range(3)]
