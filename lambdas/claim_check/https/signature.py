@@ -89,12 +89,13 @@ class Certificates:
             with self._lock:
                 _remember(self._known, url, certificate, most=_MAXIMUM_CERTIFICATES)
             pending.set_result(certificate)
-        except BaseException as error:
+        except (OSError, ValueError) as error:
             pending.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
             with self._lock:
                 _remember(self._failed, url, now, most=_MAXIMUM_FAILURES)
+        except BaseException:  # of a signal handler: it is for this thread alone
+            pending.set_exception(OSError("the fetch was interrupted"))
+            raise
         finally:
             with self._lock:
                 del self._pending[url]

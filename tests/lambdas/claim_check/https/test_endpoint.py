@@ -221,17 +221,32 @@ def test_waiting_for_a_certificate_ends(
         assert first.result().message
 
 
-def test_interrupted_fetch_is_repeated(web: Web, dereferencer: Dereferencer, signer: Signer) -> None:
+class TimeLimit(Exception):
+    """Raised by a signal handler."""
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeLimit])
+def test_interrupted_fetch_is_repeated(
+    interrupt: type[BaseException], web: Web, dereferencer: Dereferencer, signer: Signer
+) -> None:
+    """The exception is raised in the thread that fetched, and in no other."""
+    barrier, interrupts = Barrier(web), [interrupt]
+
     def fetch(url: str) -> bytes:
-        if not web.asked:
-            web.asked.append("interrupted")
-            raise KeyboardInterrupt
-        return web.fetch(url)
+        page = barrier.fetch(url)
+        if interrupts:
+            raise interrupts.pop()
+        return page
 
     endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=fetch, now=lambda: NOW)
-    with pytest.raises(KeyboardInterrupt):
-        endpoint.receive(posted(signer.signed(notification())))
-    assert endpoint.receive(posted(signer.signed(notification()))).message
+    body = posted(signer.signed(notification()))
+    with ThreadPoolExecutor(2) as pool:
+        received = [pool.submit(endpoint.receive, body) for _ in range(2)]
+        assert barrier.begun.acquire(timeout=10)
+        time.sleep(0.05)
+        barrier.released.set()
+        assert {type(future.exception()) for future in received} == {interrupt, MessagingUnavailable}
+    assert endpoint.receive(body).message
 
 
 @pytest.mark.parametrize("field", ["Message", "MessageId", "Subject", "Timestamp", "TopicArn"])
