@@ -101,7 +101,7 @@ def test_collected_iterator_closes_its_share_within_any_call() -> None:
     class Collected(Share):
         """A share that is collected while the shares are counted."""
 
-        held = property(lambda self: self.close() or 0, lambda *_: None)  # type: ignore[assignment]
+        held = property(lambda self: self.close() or 0, lambda *_: None)
 
     memory._shares |= {Collected(memory), memory.share(), Collected(memory)}
     taken: list[bool] = []
