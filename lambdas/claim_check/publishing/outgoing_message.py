@@ -58,8 +58,8 @@ class MessageFields(NamedTuple):
     deduplication_id: str | None
     is_fifo: bool
     is_fresh: bool
-    reserved_bytes: int = 0
-    reserved_attributes: int = 0
+    reserved_bytes: int
+    reserved_attributes: int
 
     @classmethod
     def of(

@@ -30,9 +30,19 @@ from claim_check.service_errors import is_service_error, refusal
 from tests.lambdas.claim_check.deliveries import pointing
 from tests.lambdas.claim_check.fake_s3 import FakeS3
 
-DENIED = [(403, "AccessDenied"), (403, "AllAccessDisabled"), (403, "InvalidAccessKeyId"), (404, "NoSuchBucket")]
-DENIED += [(403, "SignatureDoesNotMatch"), (301, "PermanentRedirect"), (400, "KMS.DisabledException")]
-DENIED += [(403, "InvalidObjectState"), (400, "InvalidToken"), (405, "MethodNotAllowed"), (418, "SomethingNew")]
+DENIED = [
+    (403, "AccessDenied", "the caller lacks permission"),
+    (403, "AllAccessDisabled", "the caller lacks permission"),
+    (403, "InvalidAccessKeyId", "the caller's credentials are not valid"),
+    (403, "SignatureDoesNotMatch", "the caller's credentials are not valid"),
+    (400, "InvalidToken", "the caller's credentials are not valid"),
+    (404, "NoSuchBucket", "the bucket, topic or queue does not exist"),
+    (301, "PermanentRedirect", "the bucket, topic or queue does not exist"),
+    (400, "KMS.DisabledException", "the encryption key is disabled"),
+    (403, "InvalidObjectState", "the object is archived or deleted"),
+    (405, "MethodNotAllowed", "the object is archived or deleted"),
+    (418, "SomethingNew", "the same request is rejected again"),
+]
 RETRIED = [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout"), (403, "RequestTimeTooSkewed")]
 RETRIED += [
     (404, "NoSuchUpload"),
@@ -48,9 +58,9 @@ def client_error(code: str, status: int | None = None) -> ClientError:
     return ClientError(response | ({"ResponseMetadata": {"HTTPStatusCode": status}} if status else {}), "GetObject")
 
 
-@pytest.mark.parametrize(("status", "code"), DENIED)
+@pytest.mark.parametrize(("status", "code", "reason"), DENIED)
 def test_refusal_of_s3_is_permanent(
-    status: int, code: str, dereferencer: Dereferencer, publisher: Publisher, fake_s3: FakeS3
+    status: int, code: str, reason: str, dereferencer: Dereferencer, publisher: Publisher, fake_s3: FakeS3
 ) -> None:
     payload = dereferencer.message(pointing("payloads-one", "payloads/k")).payload
     calls: dict[str, Callable[[], object]] = {
@@ -60,7 +70,7 @@ def test_refusal_of_s3_is_permanent(
     for method, call in calls.items():
         for each in (method, "HEAD"):  # botocore looks up the Region for a redirect by HeadBucket
             fake_s3.fail(each, status, code, times=9)
-        with pytest.raises(PayloadDenied, match=f"S3 returned {code}; ") as caught:
+        with pytest.raises(PayloadDenied, match=f"S3 returned {code}; {reason}") as caught:
             call()
         fake_s3.failures.clear()
         assert (caught.value.permanent, caught.value.repairable) == (True, True)

@@ -541,6 +541,12 @@ def test_field_of_another_type_is_rejected(name: str, value: Any, endpoint: Endp
     assert caught.value.message_id == (SNS_ID if name in {"Signature", "SignatureVersion"} else caught.value.message_id)
 
 
+def test_signature_with_other_characters_is_malformed(endpoint: Endpoint, signer: Signer) -> None:
+    members = signer.signed(notification())
+    with pytest.raises(MalformedMessage, match="the notification's Signature is not base64"):
+        endpoint.receive(posted(members | {"Signature": members["Signature"] + "!"}))
+
+
 @pytest.mark.parametrize("topic", ["", "events", TOPIC + ".fifo", TOPIC.replace("aws", "aws-mars"), TOPIC + "\n"])
 def test_topic_must_deliver_over_https(topic: str, dereferencer: Dereferencer) -> None:
     with pytest.raises(ValueError, match="topics: "):
