@@ -54,7 +54,7 @@ def test_certificate_is_fetched_again_after_a_fork() -> None:
     assert exit_code(child) == 0
 
 
-def test_object_that_is_gone_is_forgotten() -> None:
+def test_object_without_references_is_forgotten() -> None:
     memory = Memory(MIB)
     reference = fork._methods[-1]
     assert reference() == memory._renew
