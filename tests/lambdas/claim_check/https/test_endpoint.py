@@ -389,7 +389,7 @@ def test_other_topic_is_untrusted(topic: str, endpoint: Endpoint, signer: Signer
     assert web.asked == []
 
 
-@pytest.mark.parametrize(("age", "accepted"), [(-301, False), (-299, True), (0, True), (3899, True), (3901, False)])
+@pytest.mark.parametrize(("age", "accepted"), [(-301, False), (-300, True), (0, True), (3900, True), (3901, False)])
 def test_old_and_future_notifications_are_untrusted(
     age: int, accepted: bool, endpoint: Endpoint, signer: Signer, web: Web
 ) -> None:
