@@ -69,7 +69,7 @@ from stacks.deployment.function_files import LAMBDAS
 from stacks.deployment.names import OUTBOX, PAYLOADS, Place, ReplicaNames, Resource
 from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_until_forgotten
 from stacks.deployment.publisher import ARCHIVED_OVER_BYTES, SNS_DEFAULT_MAXIMUM_BYTES
-from stacks.deployment.regions import dns_suffix, known_regions
+from stacks.deployment.regions import FARGATE_ZONES, dns_suffix, known_regions
 from stacks.deployment.state_machine import fill_placeholders, read_statements
 
 _OF_APPLICATIONS = {"source": [{"anything-but": {"prefix": "aws."}}, {"prefix": "aws.partner/"}]}
@@ -463,16 +463,20 @@ class _Messaging:
     def _add_https_subscriber(self, subscriber: HttpsSubscriberConfig) -> None:
         stack = self._add_subscription(subscriber, self._region)
         own = may(SQS_CONSUME, self._of(subscriber).undelivered_queue.arn)
-        self._add_reader(stack, subscriber, own, *stack.own_key("kms:Decrypt"))
+        self._add_reader(stack, subscriber, "Reader", own, *stack.own_key("kms:Decrypt"))
         stack.output(TopicArn=self._topic.arn, UndeliveredQueueUrl=stack.ref("SubscriptionUndeliveredQueue"))
 
     def _add_reader(
-        self, stack: StackIntent, subscriber: HttpsSubscriberConfig | SqsSubscriberConfig, *own: Permission
+        self,
+        stack: StackIntent,
+        subscriber: HttpsSubscriberConfig | SqsSubscriberConfig,
+        construct: str,
+        *own: Permission,
     ) -> None:
         """Add the role of the subscriber's own service."""
         home, names = subscriber.account, self._of(subscriber)
         principals = Roles(home, subscriber.reader_principals) if subscriber.reader_principals else Account(home)
-        role = stack.role("Reader", principals, *self._read(subscriber), *own, name=names.reader_role.name)
+        role = stack.role(construct, principals, *self._read(subscriber), *own, name=names.reader_role.name)
         stack.output(ReaderRoleArn=role, TrustedStores=_stores(names.trusted_stores))
 
     def _add_consumer(self, subscriber: FunctionSubscriberConfig) -> None:
@@ -507,7 +511,8 @@ class _Messaging:
         if isinstance(subscriber, LambdaSubscriberConfig):
             stack.allow(self._add_topic_consumer(stack, subscriber, environment), *own)
         elif subscriber.is_polled:
-            self._add_reader(stack, subscriber, may(SQS_CONSUME, names.queue.arn), *send)
+            consume = may(SQS_CONSUME, names.queue.arn)
+            self._add_reader(stack, subscriber, "ConsumerFunctionRole", consume, *send)
             received = ("AWS/SQS NumberOfMessagesReceived", "Sum", {"QueueName": names.queue.name})
             self._waiting_alarm(stack, "ServiceStopped", names.queue, received)
             stack.output(QueueUrl=stack.ref("Queue"), DeadLetterQueueUrl=stack.ref("ConsumerDeadLetterQueue"))
@@ -864,7 +869,8 @@ class _Messaging:
             vpc, subnets, groups = network.vpc_id, list(network.subnet_ids), list(network.security_group_ids)
         else:
             # The endpoint saves costs. The network has another way out, so the endpoint's policy restricts nothing.
-            zones = {f"zone {index} of {stack.region}": f"10.0.{128 * index}.0/17" for index in (0, 1)}
+            selected = FARGATE_ZONES.get(stack.region, [f"zone {index} of {stack.region}" for index in (0, 1)])
+            zones = {zone: f"10.0.{128 * index}.0/17" for index, zone in enumerate(selected)}
             stack.vpc(construct, "Public", zones, any_principal())
             vpc, groups = stack.ref(f"{construct}Vpc"), []
             subnets = [stack.ref(f"{construct}VpcPublicSubnet{number}Subnet") for number in (1, 2)]

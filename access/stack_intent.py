@@ -286,7 +286,7 @@ class StackIntent:
             return None
         if "StackKey" not in self._expected:
             context = {"kms:EncryptionContext:aws:logs:arn": (Like(self.arn("logs", "log-group:*")),)}
-            logs = Service(f"logs.{self.region}.amazonaws.com")
+            logs = Service(f"logs.{self.region}.{dns_suffix(self.region)}")
             self.key("StackKey", let(logs, f"{KEY_WRITE} kms:DescribeKey", when=context))
         return "StackKey"
 
@@ -604,7 +604,8 @@ class StackIntent:
         vpc: dict[str, Any] = {"VpcId": self.ref(construct)}
         subnets = [f"{construct}{kind}Subnet{number}" for number, _ in enumerate(zones, start=1)]
         for name, (zone, cidr) in zip(subnets, zones.items(), strict=True):
-            self.add(f"{name}Subnet", "AWS::EC2::Subnet", AvailabilityZone=zone, CidrBlock=cidr, **vpc)
+            by_id = "AvailabilityZoneId" if "-az" in zone else "AvailabilityZone"
+            self.add(f"{name}Subnet", "AWS::EC2::Subnet", **{by_id: zone}, CidrBlock=cidr, **vpc)
             self.add(f"{name}RouteTable", "AWS::EC2::RouteTable", **vpc)
             table: dict[str, Any] = {"RouteTableId": self.ref(f"{name}RouteTable")}
             association, subnet = f"{name}RouteTableAssociation", self.ref(f"{name}Subnet")

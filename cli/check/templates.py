@@ -104,7 +104,8 @@ def region_keys(deployment: Deployment | ResearchDeployment) -> dict[str, str]:
         for index, sender in enumerate(names.senders.values()):
             keys[sender.stack] = f"senders[{index}].region"
         for index, subscriber in enumerate(names.subscribers.values()):
-            keys[subscriber.stack] = f"subscribers[{index}].region"
+            https = subscriber.kind == "https"  # its stack is in the topic's Region
+            keys[subscriber.stack] = "publisher.region" if https else f"subscribers[{index}].region"
             keys[subscriber.undelivered_stack] = "publisher.region"
     if deployment.research:
         research = ResearchNames(deployment.name, deployment.research)

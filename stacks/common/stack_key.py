@@ -9,6 +9,7 @@ from constructs import Construct
 
 from stacks.common.defaults import Defaults
 from stacks.deployment.names import Place
+from stacks.deployment.regions import dns_suffix
 
 USE = ("kms:Decrypt", "kms:GenerateDataKey*")
 """Uses of a queue's key by a service that writes to the queue. (SQS developer guide, "Configure KMS permissions".)"""
@@ -29,7 +30,7 @@ class StackKey(kms.Key):
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="EncryptLogs",
-                principals=[iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com")],
+                principals=[iam.ServicePrincipal(f"logs.{stack.region}.{dns_suffix(stack.region)}")],
                 actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
                 resources=["*"],
                 conditions={"StringLike": {"kms:EncryptionContext:aws:logs:arn": groups.arn}},

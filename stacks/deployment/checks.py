@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from stacks.deployment import payload_lifetime, quotas, research_checks
+from stacks.deployment import payload_lifetime, platform_checks, quotas, research_checks
 from stacks.deployment.ecs_task import EcsTaskConfig
 from stacks.deployment.filter_policy import is_nested
 from stacks.deployment.filter_reach import reaching
@@ -15,7 +15,7 @@ from stacks.deployment.own_code import RESERVE_SECONDS
 from stacks.deployment.permissions import excessive_permissions
 from stacks.deployment.problems import Problem
 from stacks.deployment.publisher import SNS_DEFAULT_MAXIMUM_BYTES, PublisherConfig
-from stacks.deployment.regions import FARGATE_ZONES, has_resource_type, is_isolated, is_opt_in_for_sns, partition
+from stacks.deployment.regions import has_resource_type, is_isolated, is_opt_in_for_sns, partition
 from stacks.deployment.research import ResearchConfig
 from stacks.deployment.sender import PUBLISHERS_OWN
 from stacks.deployment.state_machine import LANDING_PLACEHOLDERS, PLACEHOLDERS, unknown_placeholders
@@ -44,6 +44,7 @@ def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
     """Yield all problems between the keys of a deployment file whose values are valid."""
     if isinstance(deployment, Deployment):
         yield from _check_messaging(deployment)
+    yield from platform_checks.check(deployment)
     if deployment.research:
         yield from research_checks.check(deployment.research)
         yield from quotas.check_research(deployment.research, ResearchNames(deployment.name, deployment.research))
@@ -75,7 +76,6 @@ def _check_messaging(deployment: Deployment) -> Iterator[Problem]:
             yield from _check_state_machine(key, subscriber, names)
             yield from _check_pipeline(key, subscriber, deployment.research)
             if subscriber.application == "ecs_task":
-                yield from _check_zones(key, subscriber)
                 yield from _check_build(key, subscriber)
                 yield from _check_task(f"{key}.task", subscriber.task)
         yield from payload_lifetime.check_lifetime(key, subscriber, publisher)
@@ -108,6 +108,21 @@ def _check_duplicates(deployment: Deployment, names: Names) -> Iterator[Problem]
             yield Problem(f"{key}.name", sender.name, text)
         yield from _check_taken(f"{key}.name", sender.name, (stack,), taken)
         taken.setdefault(stack, f"the stack of {key}")
+    yield from _check_roles(deployment, names)
+
+
+def _check_roles(deployment: Deployment, names: Names) -> Iterator[Problem]:
+    """Check that a researcher's role has another name than the roles of subscribers and senders in the account."""
+    taken = {
+        names.senders[sender.name].role.arn: f"senders[{index}]" for index, sender in enumerate(deployment.senders)
+    }
+    for index, subscriber in enumerate(deployment.subscribers):
+        taken |= dict.fromkeys((role.arn for role in names.subscribers[subscriber.name].roles), f"subscribers[{index}]")
+    for index, user in enumerate(deployment.research.users if deployment.research else ()):
+        role = names.research.studio_role(user) if names.research else None
+        if role and role.arn in taken:
+            text = f'the name of its role "{role.name}" is already used by {taken[role.arn]}. Choose another name.'
+            yield Problem(f"research.users[{index}].name", user.name, text)
 
 
 def _check_taken(key: str, value: str, names: tuple[str, ...], taken: dict[str, str]) -> Iterator[Problem]:
@@ -355,17 +370,6 @@ def _check_fifo(
             f"{key}.kind",
             subscriber.kind,
             'SNS delivers from a FIFO topic to SQS queues only. Use kind = "sqs" or publisher.fifo = false.',
-        )
-
-
-def _check_zones(key: str, subscriber: FunctionSubscriberConfig) -> Iterator[Problem]:
-    """Check that Fargate is in the zones of a network that the stack creates, which CloudFormation selects."""
-    if subscriber.region in FARGATE_ZONES and not subscriber.network:
-        yield Problem(
-            f"{key}.network",
-            None,
-            f"is required in {subscriber.region}: Fargate is only in its zones {FARGATE_ZONES[subscriber.region]}. Add "
-            "[subscribers.network] with subnets in them.",
         )
 
 

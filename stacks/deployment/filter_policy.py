@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -19,8 +20,8 @@ MAXIMUM_COMBINATIONS = 150
 MAXIMUM_BYTES = 256 * 1024
 LARGEST_NUMBER = 10**9
 
-_TEXT_OPERATORS = ("prefix", "suffix", "equals-ignore-case", "wildcard", "cidr")
-_COMPARISONS = ("=", "<", "<=", ">", ">=")
+_TEXT_OPERATORS = ("prefix", "suffix", "equals-ignore-case", "wildcard")
+_LOWER, _UPPER = (">", ">="), ("<", "<=")
 
 
 def _check_policy(value: object) -> str:
@@ -131,16 +132,36 @@ def _is_number(value: object) -> bool:
 
 def _is_operand(operator: str, operand: Any) -> bool:
     if operator in _TEXT_OPERATORS:
-        return isinstance(operand, str) and operand != ""
+        # SNS rejects consecutive wildcards.
+        return isinstance(operand, str) and operand != "" and not (operator == "wildcard" and "**" in operand)
     match operator, operand:
         case "exists", bool():
             return True
-        case "numeric", [*pairs] if pairs and len(pairs) % 2 == 0:
-            return all(sign in _COMPARISONS for sign in pairs[::2]) and all(map(_is_number, pairs[1::2]))
+        case "numeric", [sign, number] if sign in ("=", *_LOWER, *_UPPER):
+            return _is_number(number)
+        case "numeric", [lower, bottom, upper, top] if lower in _LOWER and upper in _UPPER:
+            return _is_number(bottom) and _is_number(top) and bool(bottom < top)
+        case "cidr", str():
+            return _is_range(operand)
         case "anything-but", {**inner}:
-            return len(inner) == 1 and all(name in _TEXT_OPERATORS and bool(text) for name, text in inner.items())
+            return len(inner) == 1 and all(
+                name in _TEXT_OPERATORS and all(_is_operand(name, text) for text in _as_list(texts))
+                for name, texts in inner.items()
+            )
         case "anything-but", [*values]:
             return bool(values) and all(isinstance(value, str) or _is_number(value) for value in values)
         case "anything-but", str() | int() | float():
             return not isinstance(operand, bool)
     return False
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) and value else [value]
+
+
+def _is_range(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text

@@ -22,9 +22,15 @@ Organization = Annotated[
 ]
 
 
-def _reject_default(name: str) -> str:
+_RESERVED_BY_S3 = ("sthree-", "amzn-s3-demo-")
+"""Beginnings that names of buckets may not have. (S3 user guide, "General purpose bucket naming rules".)"""
+
+
+def _reject_reserved(name: str) -> str:
     if name == "default":
         raise ValueError("is the name of the account's default event bus. Choose another name.")
+    if f"{name}-".startswith(_RESERVED_BY_S3):
+        raise ValueError("begins the names of buckets, and S3 reserves this beginning. Choose another name.")
     return name
 
 
@@ -37,7 +43,7 @@ class BaseDeployment(Table):
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = 1
     """Version of the keys. See [versions of the deployment file](upgrading.md#versions-of-the-deployment-file)."""
-    name: Annotated[Name, AfterValidator(_reject_default)]
+    name: Annotated[Name, AfterValidator(_reject_reserved)]
     """Beginning of all physical names. Deployments with different names can share accounts."""
     organization: Organization | None = None
     """Resource policies deny principals outside this AWS organisation."""

@@ -223,6 +223,8 @@ class SubscriberNames:
             *([self.pipeline_trigger_role] if subscriber.kind != "https" and subscriber.pipeline else []),
         )
         """The roles that may read payloads."""
+        self.roles = (self.reader_role, self.task_role, self.copy_role, self.pipeline_trigger_role)
+        """All roles with names, also those of other applications."""
         self._copies = not {self.copy_role, self.pipeline_trigger_role}.isdisjoint(self.reader_roles)
         endpoints = {"sqs": self.queue.arn, "lambda": self.consume_function.arn}
         self.endpoint = subscriber.endpoint if subscriber.kind == "https" else endpoints[subscriber.kind]

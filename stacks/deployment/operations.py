@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from typing_extensions import Doc
 
-from stacks.deployment.types import Array, Email, Table, WebAddress
+from stacks.deployment.types import Array, Email, Table, Unique, WebAddress
 
 _LOG_RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -31,7 +31,7 @@ LogRetentionDays = Annotated[
 class OperationsConfig(Table):
     """`[operations]`: recipients of alarms, the runbook's address, and the retention of logs."""
 
-    emails: Array[Email] = Field(default=(), max_length=10)
+    emails: Annotated[Array[Email], Unique] = Field(default=(), max_length=10)
     """Recipients of the alarms of every stack. AWS mails each a link to confirm, once for each stack."""
     runbook: WebAddress | None = None
     """Address of the runbook. Alarms and dashboards link to its sections. Without it there are no links."""

@@ -74,7 +74,10 @@ def _check_variable(name: str) -> str:
 Folder = Annotated[str, AfterValidator(_check_folder), Doc("path from the deployment file")]
 Variable = Annotated[
     str,
-    pattern("[A-Za-z_][A-Za-z0-9_]*", "must be a name of letters, digits and underscores."),
+    pattern(
+        "[A-Za-z_][A-Za-z0-9_]+",
+        "must be a name of two or more letters, digits and underscores. It begins with a letter.",
+    ),
     AfterValidator(_check_variable),
 ]
 

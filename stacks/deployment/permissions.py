@@ -28,11 +28,14 @@ def excessive_permissions(file: str, names: Names) -> Iterator[str]:
     """Yield what a file allows beyond the ceiling, with the reason and what to do."""
     research = [names.research] if names.research else []
     owners = (names.publisher, *names.subscribers.values(), *names.senders.values(), *research)
-    own = [arn for owner in owners for arn in _arns(owner)]
+    own, partition = [arn for owner in owners for arn in _arns(owner)], names.publisher.place.partition
     for index, statement in enumerate(json.loads(Path(file).read_text(encoding="utf-8"))):
+        for resource in as_list(statement["Resource"]):
+            if (named := re.match(r"arn:([a-z-]+):", resource)) and named[1] != partition:
+                yield f"statement {index}, {resource}: is not in the partition {partition}. Use arn:{partition}:…."
         for action in as_list(statement["Action"]) if statement["Effect"] == "Allow" else ():
             for resource in as_list(statement["Resource"]):
-                if reason := _excess(action, str(resource), own):
+                if reason := _excess(action, resource, own):
                     yield f"statement {index}, {action} on {resource}: {reason}"
 
 

@@ -8,12 +8,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from typing_extensions import Doc
 
-from stacks.deployment.types import Account, Array, Region, SecurityGroupId, SubnetId, Table, pattern
+from stacks.deployment.types import Account, Array, Region, SecurityGroupId, SubnetId, Table, Unique, pattern
 
 _TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
 PolicyName = Annotated[
     str,
-    pattern(r"([\w+=,.@-]+/)*[\w+=,.@-]{1,128}", "must be the name of a managed policy, with its path, not its ARN."),
+    pattern(
+        r"([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}",
+        "must be the name of a managed policy, with its path, not its ARN.",
+    ),
     Doc("policy name"),
 ]
 Qualifier = Annotated[
@@ -35,6 +38,10 @@ def _check_tag_keys(tags: dict[str, str]) -> dict[str, str]:
             raise ValueError(f'has the key "{key}". Use 1 to 128 characters: {_TAG_CHARACTERS}.')
         if key.lower().startswith(("aws:", "coatcheck:")):
             raise ValueError(f'has the key "{key}". Keys that begin with aws: or coatcheck: are reserved.')
+    lower = [key.lower() for key in tags]
+    for key in tags:
+        if lower.count(key.lower()) > 1:  # other services distinguish them
+            raise ValueError(f'has the key "{key}" in two spellings, which are one key to IAM. Remove one.')
     return tags
 
 
@@ -45,9 +52,9 @@ class FunctionNetworkConfig(Table):
     """The account."""
     region: Region
     """The Region."""
-    subnet_ids: Array[SubnetId] = Field(min_length=1, max_length=16)
+    subnet_ids: Annotated[Array[SubnetId], Unique] = Field(min_length=1, max_length=16)
     """Private subnets. Functions need no inbound traffic. See [functions in a VPC](platform.md#functions-in-a-vpc)."""
-    security_group_ids: Array[SecurityGroupId] = Field(min_length=1, max_length=5)
+    security_group_ids: Annotated[Array[SecurityGroupId], Unique] = Field(min_length=1, max_length=5)
     """Security groups, which allow outbound traffic at port 443."""
 
 

@@ -89,6 +89,8 @@ def _key(steps: tuple[int | str, ...]) -> str:
     """Return `users[0].email` for pydantic's location. Members of an array are counted from 0."""
     if steps[0] == "subscribers":
         steps = (*steps[:2], *steps[3:])  # without the kind, which pydantic inserts
+    if steps[-1] == "[key]":
+        steps = steps[:-2]  # a name in a table is the value, and the table is the key
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 

@@ -95,12 +95,12 @@ def has_resource_type(region: str, resource_type: str) -> bool:
 
 
 FARGATE_ZONES = {
-    "us-west-1": "usw1-az1 and usw1-az3",
-    "ap-northeast-1": "apne1-az1, apne1-az2 and apne1-az4",
-    "cn-north-1": "cnn1-az1 and cnn1-az2",
+    "us-west-1": ("usw1-az1", "usw1-az3"),
+    "ap-northeast-1": ("apne1-az1", "apne1-az2"),
+    "cn-north-1": ("cnn1-az1", "cnn1-az2"),
 }
-"""The zones with Fargate, by id, in the Regions where Fargate is not in every zone. (ECS developer guide, "Supported
-Regions for Amazon ECS on AWS Fargate".)"""
+"""Two zones with Fargate, by id, in the Regions where Fargate is not in every zone. The letters of zones differ between
+accounts, the ids do not. (ECS developer guide, "Supported Regions for Amazon ECS on AWS Fargate".)"""
 ARM_BUILDS = frozenset(
     {
         *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "eu-central-1", "eu-west-1", "sa-east-1"),

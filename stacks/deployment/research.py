@@ -163,7 +163,7 @@ class GroupConfig(Table):
     """Name of the group."""
     principal_id: PrincipalId | None = None
     """Existing Identity Center group. Without it the group is created."""
-    members: Array[UserName] = ()
+    members: Annotated[Array[UserName], Unique] = ()
     """Users of `[[research.users]]` that the deployment adds to the group."""
 
 
@@ -255,7 +255,7 @@ class BudgetConfig(Table):
 
     monthly_usd: int = Field(ge=1)
     """Budget in USD for each month."""
-    emails: Array[Email] = Field(min_length=1, max_length=10)
+    emails: Annotated[Array[Email], Unique] = Field(min_length=1, max_length=10)
     """Recipients of mails at 80 % and 100 % of the budget, and when 100 % is forecast."""
     whole_account: bool = False
     """Counts all costs of the account, with VPC endpoints, registry and logs. Otherwise only SageMaker is counted."""
@@ -305,7 +305,7 @@ class ResearchConfig(Table):
     """Existing VPC, with the endpoints that the guide lists. Without it, a VPC is created. Cannot be changed after
     deployment.
     """
-    subnet_ids: Array[SubnetId] = Field(default=(), max_length=10)
+    subnet_ids: Annotated[Array[SubnetId], Unique] = Field(default=(), max_length=10)
     """Private subnets of `vpc_id`."""
     availability_zones: Annotated[Array[AvailabilityZone], Unique] = Field(default=(), max_length=6)
     """Zones of the created VPC's subnets, such as `["us-east-1b", "us-east-1d"]`. By default, the first two of the
@@ -316,14 +316,14 @@ class ResearchConfig(Table):
     """A home directory on EFS for each researcher, next to the volumes of spaces. Studio Classic requires it. Needs
     `vpc_id`. Cannot be changed after deployment.
     """
-    instance_types: Array[str] = Field(
+    instance_types: Annotated[Array[str], Unique] = Field(
         default=("ml.t3.medium", "ml.t3.xlarge", "ml.m5.xlarge", "ml.r5.large", "ml.r5.xlarge", "ml.r5.4xlarge"),
         min_length=1,
     )
     """Instance types of apps that researchers may start. Others are denied, and hidden in Studio."""
     default_instance_type: str = "ml.r5.large"
     """Default instance type of an app. `ml.r5.large` has 16 GB of memory."""
-    job_instance_types: Array[str] = Field(
+    job_instance_types: Annotated[Array[str], Unique] = Field(
         default=("ml.t3.medium", "ml.m5.xlarge", "ml.m5.4xlarge", "ml.r5.xlarge", "ml.r5.4xlarge"), min_length=1
     )
     """Instance types of processing jobs that researchers may start. Others are denied. Pipelines use those without
@@ -335,7 +335,7 @@ class ResearchConfig(Table):
     """Default size of a private space's volume in GB."""
     maximum_volume_gb: int = Field(default=100, ge=5, le=16_384)
     """Maximum size of a space's volume in GB."""
-    hidden_apps: Array[str] = ("JupyterServer", "TensorBoard", "Canvas")
+    hidden_apps: Annotated[Array[str], Unique] = ("JupyterServer", "TensorBoard", "Canvas")
     """Apps that Studio does not show."""
     job_image: RegistryImage | None = None
     """Existing image of an ECR registry for processing jobs, if no image of the file has `processing = true`. Its
@@ -345,7 +345,7 @@ class ResearchConfig(Table):
     """Index of Python packages for `pip install` in apps, such as your organisation's mirror. The network must reach
     it. Without it, pip asks the public index, which apps reach with `network = "internet"` only.
     """
-    readable_buckets: Array[BucketName] = ()
+    readable_buckets: Annotated[Array[BucketName], Unique] = ()
     """Other buckets that researchers and their jobs may read. Another account's bucket must allow it too."""
     pipelines: Array[PipelineConfig] = ()
     """Pipelines."""

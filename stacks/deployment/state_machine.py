@@ -19,6 +19,14 @@ LANDING_PLACEHOLDERS = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", 
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _STATEMENT_KEYS = {"Sid", "Effect", "Action", "Resource", "Condition"}
+_ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
+_RESOURCE = re.compile(r"\*|arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S+|\$\{\w+\}\S*")
+_OPERATOR = re.compile(
+    r"((ForAllValues:|ForAnyValue:)?(String(Not)?(Equals(IgnoreCase)?|Like)|(Numeric|Date)(Not)?Equals"
+    r"|(Numeric|Date)(Less|Greater)Than(Equals)?|Bool|BinaryEquals|(Not)?IpAddress|Arn(Not)?(Equals|Like))(IfExists)?"
+    r"|Null)"
+)
+"""IAM's condition operators. (IAM user guide, "IAM JSON policy elements: Condition operators".)"""
 
 
 def _read_json(path: Path) -> Any:
@@ -57,9 +65,27 @@ def _statement_problems(statement: object) -> Iterator[str]:
         return
     if statement["Effect"] not in ("Allow", "Deny"):
         yield f"Effect is {json.dumps(statement['Effect'])}. It must be Allow or Deny."
-    for action in as_list(statement["Action"]):
-        if not isinstance(action, str) or not re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+", action):
-            yield f"Action {json.dumps(action)} is not the name of one action. Wildcards are not allowed."
+    for key, form, text in (
+        ("Action", _ACTION, "is not the name of one action. Wildcards are not allowed."),
+        ("Resource", _RESOURCE, "is not an ARN, a placeholder or *. Use one of these."),
+    ):
+        values = as_list(statement[key])
+        if not values:
+            yield f"{key} is empty. Add a value, or remove the statement."
+        for value in values:
+            if not isinstance(value, str) or not form.fullmatch(value):
+                yield f"{key} {json.dumps(value)} {text}"
+    if not _is_condition(statement.get("Condition", {})):
+        yield f"Condition {json.dumps(statement['Condition'])} is not a table of IAM's operators, keys and values."
+
+
+def _is_condition(condition: object) -> bool:
+    return isinstance(condition, dict) and all(
+        _OPERATOR.fullmatch(operator)
+        and isinstance(keys, dict)
+        and all(isinstance(value, str | int | float) for values in keys.values() for value in as_list(values))
+        for operator, keys in condition.items()
+    )
 
 
 def as_list(value: object) -> list[Any]:
@@ -95,6 +121,9 @@ def fill_placeholders(path: str, values: Mapping[str, str]) -> str:
 
 
 def read_statements(path: str, values: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """Return the IAM statements of a file, with the placeholders' values."""
+    """Return the IAM statements of a file, with the placeholders' values.
+
+    They have no `Sid`: the role's policy has statements of coatcheck too, and IAM rejects a policy with a repeated one.
+    """
     statements: list[dict[str, Any]] = json.loads(fill_placeholders(path, values or {}))
-    return statements
+    return [{key: value for key, value in statement.items() if key != "Sid"} for statement in statements]

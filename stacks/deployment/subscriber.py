@@ -10,7 +10,7 @@ from stacks.deployment.ecs_task import EcsTaskConfig, NetworkConfig
 from stacks.deployment.filter_policy import FilterPolicy
 from stacks.deployment.own_code import CodeConfig
 from stacks.deployment.state_machine import StateMachineConfig
-from stacks.deployment.types import Account, Array, EndpointUrl, Name, Region, RoleArn, Table
+from stacks.deployment.types import Account, Array, EndpointUrl, Name, Region, RoleArn, Table, Unique
 
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
 
@@ -73,9 +73,7 @@ class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
     task: EcsTaskConfig = EcsTaskConfig()
     """The ECS task that runs for each message."""
     network: NetworkConfig | None = None
-    """Existing subnets for the task. Required in us-west-1, ap-northeast-1 and cn-north-1, where Fargate is not in
-    every zone.
-    """
+    """Existing subnets for the task. In us-west-1, ap-northeast-1 and cn-north-1, in zones with Fargate."""
 
     @property
     def hands_off(self) -> bool:
@@ -108,7 +106,7 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     `function_timeout_seconds`. With less, a message could be received again while it is processed. With `application =
     "queue"` there is no minimum, and the default is 300.
     """
-    reader_principals: Array[RoleArn] = ()
+    reader_principals: Annotated[Array[RoleArn], Unique] = ()
     """With `application = "queue"`: roles of the account that may assume the reader role. Without any, the account's
     own policies decide.
     """
@@ -153,7 +151,7 @@ class HttpsSubscriberConfig(BaseSubscriberConfig):
     """URL that SNS posts to. It must be reachable from the internet and contain no credentials. Each endpoint can be
     subscribed once. All endpoints together have at most 6,000 characters, because the topic's policy names them.
     """
-    reader_principals: Array[RoleArn] = ()
+    reader_principals: Annotated[Array[RoleArn], Unique] = ()
     """Roles of the account that may assume the reader role. Without any, the account's own policies decide."""
 
 

@@ -165,14 +165,14 @@ EndpointUrl = Annotated[str, AfterValidator(_check_endpoint), Doc("`https://` UR
 RoleArn = Annotated[
     str,
     pattern(
-        r"arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}",
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}",
         "must be the ARN of an IAM role, such as arn:aws:iam::111111111111:role/web.",
     ),
     Doc("role ARN"),
 ]
 AvailabilityZone = Annotated[
     str,
-    pattern(r"[a-z]{2}(-[a-z]+)+-[0-9][a-z]", "must be the name of an availability zone, such as us-east-1a."),
+    pattern(r"[a-z]+(-[a-z]+)+-[0-9]+[a-z]", "must be the name of an availability zone, such as us-east-1a."),
     Doc("availability zone"),
 ]
 VpcId = Annotated[

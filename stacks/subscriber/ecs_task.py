@@ -30,7 +30,7 @@ from stacks.common.stack_key import stack_key
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
 from stacks.deployment.function_files import code_files
 from stacks.deployment.names import SubscriberNames
-from stacks.deployment.regions import dns_suffix, known_regions, partition
+from stacks.deployment.regions import FARGATE_ZONES, dns_suffix, known_regions, partition
 from stacks.subscriber.consumer import Consumer
 
 BUILDS_KEPT = 10
@@ -184,6 +184,11 @@ def _small_vpc(scope: Construct) -> ec2.Vpc:
         ],
         gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
     )
+    # In some Regions, Fargate is not in every zone, and CloudFormation would select any.
+    for subnet, zone in zip(vpc.public_subnets, FARGATE_ZONES.get(Stack.of(scope).region, ()), strict=False):
+        cfn = subnet.node.default_child
+        assert isinstance(cfn, ec2.CfnSubnet)
+        cfn.availability_zone, cfn.availability_zone_id = None, zone
     acknowledge(
         vpc, {"AwsSolutions-VPC7": "No inbound connection is allowed. The account's owner decides about flow logs."}
     )

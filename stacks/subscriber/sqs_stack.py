@@ -100,8 +100,9 @@ class SqsSubscriberStack(SubscriberStack):
         """Add the role with which the subscriber's service polls the queue and reads payloads."""
         names = self._names
         reader = Reader(
-            self,
-            "Reader",
+            consumer,
+            # The path of a consume function's role, which has the same name: another application updates it in place.
+            "FunctionRole",
             names=names,
             principals=self._settings.reader_principals,
             description=f"Assumed by the service that polls {names.queue.name}.",

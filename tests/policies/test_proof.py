@@ -14,7 +14,7 @@ from access.inventory import Role
 from access.prover import prove
 from access.terms import SERVICES_WITHOUT_SOURCE, Account, NamedRole, Permission, Service
 from stacks.deployment import Deployment, load, parse_messaging
-from stacks.deployment.regions import FARGATE_ZONES, is_opt_in, partition
+from stacks.deployment.regions import is_opt_in, partition
 from tests.policies.cases import BOUNDARIES, case_of
 from tests.policies.cases import example as example_case
 from tests.templates import EXAMPLES, ROOT
@@ -48,11 +48,7 @@ def deployments(draw: st.DrawFn, most: int) -> Deployment:
             {"name": f"team-s{index}", "kind": kind, "account": home, "region": own_region}
             | (https if kind == "https" else {})
             | (draw(st.sampled_from([{}, {"landing": {}}])) if kind == "sqs" else {})
-            | (
-                {"network": draw(_networks())}
-                if kind == "lambda" and (own_region in FARGATE_ZONES or draw(st.booleans()))
-                else {}
-            )
+            | ({"network": draw(_networks())} if kind == "lambda" and draw(st.booleans()) else {})
         )
     senders = [
         {"name": f"team-t{index}", "account": draw(st.sampled_from(ACCOUNTS)), "region": draw(st.sampled_from(regions))}

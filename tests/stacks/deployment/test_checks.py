@@ -75,10 +75,6 @@ CHINA = 'is in the partition aws-cn, and publisher.region = "us-east-1" in aws. 
             "memory_mib = 4096: Fargate does not offer it with cpu = 256. Use 512 or 1024 to 2048 in steps of 1024.",
         ),
         (
-            billing(region="us-west-1"),
-            "subscribers[1].network: is required in us-west-1: Fargate is only in its zones usw1-az1 and usw1-az3. Add",
-        ),
-        (
             billing(application="queue"),
             'subscribers[1].application = "queue": a service can poll the queue of kind = "sqs" only. Use kind = "sqs"',
         ),

@@ -51,7 +51,15 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["AWS_REGION", "LAMBDA_TASK_ROOT", "TRUSTED_STORES", "PROCESS_SECONDS", "_HANDLER"])
 def test_variables_of_the_function_are_reserved(tmp_path: Path, name: str) -> None:
     line = problem(orders(code=code(environment={name: "x"})), folder(tmp_path))
-    assert "is a variable of the function itself. Choose another name." in line
+    assert line == (
+        f'subscribers[0].code.environment = "{name}": is a variable of the function itself. Choose another name.'
+    )
+
+
+@pytest.mark.parametrize("name", ["X", "9X", "A-B", ""])
+def test_names_of_variables_are_those_that_lambda_accepts(tmp_path: Path, name: str) -> None:
+    line = problem(orders(code=code(environment={name: "x"})), folder(tmp_path))
+    assert f'subscribers[0].code.environment = "{name}": must be a name of two or more letters, digits' in line
 
 
 def test_reserved_variables_are_those_of_the_settings() -> None:

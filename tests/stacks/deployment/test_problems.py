@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from stacks.deployment import Deployment
+from stacks.deployment.types import Unique, is_array, tables, tables_of
 from tests.stacks.deployment.samples import FORM, VALID, billing, changed, https, orders, problem, problems, publisher
 
 
@@ -24,6 +26,8 @@ from tests.stacks.deployment.samples import FORM, VALID, billing, changed, https
         (changed("name", to="Coat_Check"), 'name = "Coat_Check": must be lower-case words'),
         (changed("name", to=7), "name = 7: must be text, in quotes."),
         (changed("name", to="default"), 'name = "default": is the name of the account\'s default event bus. Choose'),
+        (changed("name", to="sthree"), 'name = "sthree": begins the names of buckets, and S3 reserves this beginning.'),
+        (changed("name", to="amzn-s3-demo-shop"), "and S3 reserves this beginning. Choose another name."),
         (changed("organization", to="acme"), 'organization = "acme": must be an AWS Organizations id'),
         (changed("ephemeral", to="yes"), 'ephemeral = "yes": must be true or false.'),
         (changed("subscribers", to=None), "subscribers: is missing. Add [[subscribers]]."),
@@ -131,3 +135,14 @@ def test_form_rejects_other_forms(line: str) -> None:
 def test_array_with_invalid_members_is_not_reported_as_too_short() -> None:
     table = VALID | {"subscribers": [{"kind": "sqs", "name": "orders", "account": "1", "region": "us-east-1"}]}
     assert problem(table).startswith('subscribers[0].account = "1"')
+
+
+def test_arrays_of_values_reject_duplicates() -> None:
+    """AWS or CDK rejects a repeated recipient, role, subnet or bucket. A command may repeat a word."""
+    repeatable = {
+        f"{model.__name__}.{name}"
+        for _, model in tables(Deployment)
+        for name, field in model.model_fields.items()
+        if is_array(field.annotation) and not [*tables_of(field.annotation)] and Unique not in field.metadata
+    }
+    assert repeatable == {"EcsTaskConfig.command"}

@@ -1,15 +1,20 @@
 """Regions: which are opt-in, and which lack a resource type."""
 
+import re
 from typing import Any
 
 import pytest
 from aws_cdk import region_info
+from pydantic import TypeAdapter
 
-from stacks.deployment import DeploymentError, load, load_messaging, parse, regions
+from stacks.deployment import DeploymentError, load, load_messaging, parse, parse_messaging, regions
+from stacks.deployment.types import AvailabilityZone
 from tests.stacks.deployment.samples import BILLING, ORDERS, PARTNER, VALID, problem, problems
 from tests.stacks.schemas import types_by_region
 from tests.templates import ROOT, synthesize
 from tools import region_table
+
+SUBNET = "AWS::EC2::Subnet"
 
 
 def test_opt_in_regions_are_those_of_cdk() -> None:
@@ -50,8 +55,7 @@ def test_region_without_a_type_is_refused(subscriber: dict[str, Any]) -> None:
     for region, types in types_by_region().items():
         if regions.has_schemas(region):
             publisher = {"account": "111111111111", "region": region}
-            network = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
-            own = {**subscriber, "region": region} | ({"network": network} if subscriber["kind"] == "lambda" else {})
+            own = {**subscriber, "region": region}
             try:
                 parse({**table, "publisher": publisher, "senders": [], "subscribers": [own]})
             except DeploymentError:
@@ -69,6 +73,29 @@ def test_task_image_is_required_without_builds(region: str) -> None:
     )
     image = f"public.ecr.aws/example/billing@sha256:{'0' * 64}"
     parse({**table, "subscribers": [{**billing, "task": {"image": image}}]})
+
+
+@pytest.mark.parametrize("region", ["us-west-1", "ap-northeast-1", "cn-north-1"])
+def test_created_network_is_in_zones_with_fargate(region: str) -> None:
+    table = {**VALID, "publisher": {"account": "111111111111", "region": region}, "senders": []}
+    stacks = synthesize(parse_messaging({**table, "subscribers": [{**BILLING, "region": region}]}))
+    (billing,) = (stack for stack in stacks if stack.name == "coatcheck-billing")
+    subnets = [each["Properties"] for each in billing.template["Resources"].values() if each["Type"] == SUBNET]
+    assert [subnet["AvailabilityZoneId"] for subnet in subnets] == list(regions.FARGATE_ZONES[region])
+    assert all("AvailabilityZone" not in subnet for subnet in subnets)  # CloudFormation accepts one of the two
+
+
+@pytest.mark.parametrize("region", ["eusc-de-east-1", "us-iso-east-1", "cn-north-1", "us-gov-west-1"])
+def test_values_of_every_partition_are_accepted(region: str) -> None:
+    service = f"arn:{regions.partition(region)}:iam::222222222222:role/service"
+    own = {**ORDERS, "region": region, "application": "queue", "reader_principals": [service]}
+    table = {**VALID, "publisher": {"account": "111111111111", "region": region}, "senders": []}
+    parse({**table, "subscribers": [own]})
+    assert re.fullmatch(_pattern(AvailabilityZone), f"{region}a")
+
+
+def _pattern(kind: Any) -> str:
+    return str(TypeAdapter(kind).json_schema()["pattern"])
 
 
 def test_isolated_region_needs_existing_images() -> None:

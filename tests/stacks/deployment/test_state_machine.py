@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stacks.deployment import Deployment, parse
-from stacks.deployment.state_machine import fill_placeholders
+from stacks.deployment.state_machine import fill_placeholders, read_statements
 from tests.stacks.deployment.samples import orders, problem
 
 DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed", "Comment": "${EventBusName}"}}}
@@ -15,6 +15,11 @@ ALLOW = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
 WILDCARD = {**ALLOW, "Action": ["s3:GetObject", "s3:*"]}
 NOT_ACTION = {"Effect": "Allow", "NotAction": "s3:GetObject", "Resource": "*"}
 NO_EFFECT = {**ALLOW, "Effect": "Permit"}
+NOT_AN_ARN = {**ALLOW, "Resource": ["*", "my-table"]}
+NO_ACTION = {**ALLOW, "Action": []}
+OPERATOR = {**ALLOW, "Condition": {"StringEqual": {"aws:SourceVpc": "vpc-1"}}}
+NO_OPERATOR = {**ALLOW, "Condition": {"aws:SourceVpc": "vpc-1"}}
+CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x"}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,19 @@ NO_EFFECT = {**ALLOW, "Effect": "Permit"}
         (DEFINITION, [ALLOW, WILDCARD], 'statement 1: Action "s3:*" is not the name of one action. Wildcards are not'),
         (DEFINITION, [NOT_ACTION], "statement 0: must have Effect, Action and Resource"),
         (DEFINITION, [NO_EFFECT], 'statement 0: Effect is "Permit". It must be Allow or Deny.'),
+        (DEFINITION, [NOT_AN_ARN], 'statement 0: Resource "my-table" is not an ARN, a placeholder or *.'),
+        (DEFINITION, [NO_ACTION], "statement 0: Action is empty. Add a value, or remove the statement."),
+        (
+            DEFINITION,
+            [OPERATOR],
+            'statement 0: Condition {"StringEqual": {"aws:SourceVpc": "vpc-1"}} is not a table',
+        ),
+        (DEFINITION, [NO_OPERATOR], 'statement 0: Condition {"aws:SourceVpc": "vpc-1"} is not a table of IAM'),
+        (
+            DEFINITION,
+            [CHINA],
+            "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x: is not in the partition aws. Use arn:aws:",
+        ),
     ],
 )
 def test_invalid_file_is_reported(tmp_path: Path, definition: Any, permissions: Any, expected: str) -> None:
@@ -108,6 +126,8 @@ def with_permissions(permissions: Any, folder: Path) -> dict[str, Any]:
             "Resource": "arn:aws:dynamodb:*:222222222222:table/o",
         },
         {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*"},
+        {**ALLOW, "Condition": {"ForAnyValue:StringNotEqualsIgnoreCaseIfExists": {"aws:TagKeys": ["a"]}}},
+        {**ALLOW, "Condition": {"NumericLessThanEquals": {"s3:max-keys": 5}, "Null": {"aws:TagKeys": False}}},
     ],
 )
 def test_permission_below_the_ceiling_is_accepted(tmp_path: Path, statement: dict[str, Any]) -> None:
@@ -116,6 +136,12 @@ def test_permission_below_the_ceiling_is_accepted(tmp_path: Path, statement: dic
 
 def test_definition_is_required() -> None:
     assert problem(orders(state_machine={})) == "subscribers[0].state_machine.definition: is missing. Add it."
+
+
+def test_repeated_statement_ids_are_left_out(tmp_path: Path) -> None:
+    """IAM rejects a policy with two equal ones, and the role's policy has statements of coatcheck too."""
+    (tmp_path / "permissions.json").write_text(json.dumps([{**ALLOW, "Sid": "ReadPayloads"}] * 2))
+    assert read_statements(str(tmp_path / "permissions.json")) == [ALLOW, ALLOW]
 
 
 def test_placeholders_are_filled(tmp_path: Path) -> None:
