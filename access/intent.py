@@ -221,12 +221,14 @@ class _Messaging:
     def _add_topic(self, stack: StackIntent) -> None:
         settings, subscribers = self._deployment.publisher, self._deployment.subscribers
         endpoints = {subscriber.name: self._of(subscriber).endpoint for subscriber in subscribers}
+        largest = settings.maximum_message_bytes
+        left_out = largest <= SNS_DEFAULT_MAXIMUM_BYTES and stack.partition != "aws"
         stack.add(
             "Topic",
             "AWS::SNS::Topic",
             FifoTopic=settings.fifo or None,
             KmsMasterKeyId=stack.att("Key"),
-            MaximumMessageSize=max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES),
+            MaximumMessageSize=None if left_out else max(largest, SNS_DEFAULT_MAXIMUM_BYTES),
             TopicName=self._topic.name,
             DeliveryStatusLogging=self._delivery_log(stack, settings.delivery_log_percent),
         )

@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 
 from stacks.deployment.own_code import OWN_CODE, REQUIREMENTS
 
+LARGEST_BYTES = 250_000_000
+"""Lambda allows 250 MiB of code without compression, and coatcheck's has 5 MB. (Lambda developer guide, "Quotas".)"""
 _PYTHON = "3.14"
 _LEFT_OUT = re.compile(r"(^|/)(\.|__pycache__|tests?/|test_[^/]*\.py$|conftest\.py$)|\.pyc$")
 """Hidden files, tests, and compiled modules."""
@@ -35,6 +37,11 @@ def own_code_files(folder: Path) -> Mapping[str, bytes]:
     files = dict(_files(folder, _LEFT_OUT))
     if (requirements := folder / REQUIREMENTS).exists():
         files = {**_installed(requirements), **files}
+    if (size := sum(map(len, files.values()))) > LARGEST_BYTES:
+        raise RequirementsError(
+            f"{folder}: its files and requirements have {size:,} bytes. Lambda allows {LARGEST_BYTES:,}. "
+            'Remove files, or use application = "ecs_task".'
+        )
     return {OWN_CODE + name: content for name, content in files.items()}
 
 

@@ -267,6 +267,11 @@ def _check_code(key: str, subscriber: FunctionSubscriberConfig, names: Names) ->
             f"own code may take {of_batch}{code.timeout_seconds} s, and the function needs {RESERVE_SECONDS} s more. "
             f"Use at least {needed}, or lower code.timeout_seconds{' or batch_size' if of_batch else ''}.",
         )
+    size = len(json.dumps(code.environment, ensure_ascii=False).encode())
+    limit = quotas.OWN_VARIABLES.get(subscriber.application, size)
+    if size > limit:
+        text = f"has {size} bytes. Use at most {limit}: Lambda allows 4 KB for all variables of the function."
+        yield Problem(f"{key}.code.environment", None, text)
     if file := code.permissions:
         for placeholder in unknown_placeholders(file, known=()):
             text = f"the placeholder ${{{placeholder}}} has no value. Use an ARN."
@@ -351,6 +356,13 @@ def _check_https(key: str, subscriber: HttpsSubscriberConfig, publisher: Publish
 
 
 def _check_reader_principals(key: str, subscriber: SqsSubscriberConfig | HttpsSubscriberConfig) -> Iterator[Problem]:
+    characters = sum(map(len, subscriber.reader_principals))
+    if characters > quotas.READER_CHARACTERS:
+        text = (
+            f"have {characters} characters together. Use at most {quotas.READER_CHARACTERS}: the role's trust policy "
+            "names each. Use one role that the others may assume."
+        )
+        yield Problem(f"{key}.reader_principals", None, text)
     for index, arn in enumerate(subscriber.reader_principals):
         _, role_partition, _, _, account, _ = arn.split(":", 5)
         if (role_partition, account) != (partition(subscriber.region), subscriber.account):

@@ -23,6 +23,12 @@ ENDPOINT_CHARACTERS = 6_000
 SENDER_ACCOUNTS = 25
 """An event bus policy has at most 10 KB. Each account that sends adds a statement."""
 
+READER_CHARACTERS = 3_500
+"""A trust policy has 2 KB, and 4 KB after an increase of the quota. `coatcheck check` reports the quota before."""
+OWN_VARIABLES = {"state_machine": 3_000, "ecs_task": 2_100, "function": 3_000}
+"""Bytes for variables of own code, by application. Lambda allows 4 KB for all variables of a function, and those of
+coatcheck name up to 16 subnets of an ECS task."""
+
 BUCKET_LENGTH = 63
 FUNCTION_LENGTH = 64
 QUEUE_LENGTH = 80

@@ -34,8 +34,9 @@ class MessageTopic(PrivateTopic):
         cfn = self.node.default_child
         assert isinstance(cfn, sns.CfnTopic)
         # The maximum stays at SNS's default if the threshold is lower: a pointer with its attributes, or a batch, can
-        # be larger than the threshold.
-        cfn.maximum_message_size = max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
+        # be larger than the threshold. Outside the partition `aws`, it is not known that SNS has the attribute.
+        if settings.maximum_message_bytes > SNS_DEFAULT_MAXIMUM_BYTES or names.publisher.place.partition == "aws":
+            cfn.maximum_message_size = max(settings.maximum_message_bytes, SNS_DEFAULT_MAXIMUM_BYTES)
         if settings.delivery_log_percent is not None:
             self._log_deliveries(cfn, names, settings.delivery_log_percent)
         for subscriber in subscribers:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stacks.common import own_code
 from stacks.common.own_code import RequirementsError, own_code_files
 
 
@@ -43,6 +44,13 @@ def test_tests_and_hidden_files_are_left_out(folder: Path) -> None:
         "own_code/data/words.txt",
         "own_code/helper.py",
     ]
+
+
+def test_code_over_lambdas_limit_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_code, "LARGEST_BYTES", 10)
+    (folder / "data" / "words.txt").write_text("x" * 11)
+    with pytest.raises(RequirementsError, match=f"^{folder}: its files and requirements have 11 bytes."):
+        own_code_files(folder)
 
 
 def test_pure_requirement_is_installed_reproducibly(folder: Path) -> None:

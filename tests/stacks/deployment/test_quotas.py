@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.stacks.deployment.samples import ORDERS, PARTNER, changed, orders, problems, publisher
+from tests.stacks.deployment.samples import ORDERS, PARTNER, billing, changed, https, orders, problems, publisher
+from tests.templates import ROOT
+
+CODE = str(ROOT / "applications" / "count_lines")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,18 @@ from tests.stacks.deployment.samples import ORDERS, PARTNER, changed, orders, pr
         (orders(name="o" * 60), "the consume function's name"),
         (orders(name="o" * 70), "the undelivered queue's name"),
         (orders(name="o" * 70), "the dead-letter queue's name"),
+        (
+            https(reader_principals=[f"arn:aws:iam::555555555555:role/{n:064}" for n in range(37)]),
+            "subscribers[2].reader_principals: have 3515 characters together. Use at most 3500: the role's trust",
+        ),
+        (
+            orders(code={"folder": CODE, "environment": {"TEXT": "ä" * 1_500}}),
+            "subscribers[0].code.environment: has 3012 bytes. Use at most 3000: Lambda allows 4 KB",
+        ),
+        (
+            billing(code={"folder": CODE, "environment": {"TEXT": "x" * 2_100}}),
+            "subscribers[1].code.environment: has 2112 bytes. Use at most 2100: Lambda allows 4 KB",
+        ),
         (
             changed("senders", to=[{"name": f"s{n}", "account": f"{n:012}"} for n in range(26)]),
             "senders: are in 26 accounts. Use at most 25",
