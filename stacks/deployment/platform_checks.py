@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
 
 from stacks.deployment.model import Deployment, ResearchDeployment
 from stacks.deployment.names import Names, Place, ResearchNames
@@ -14,42 +13,33 @@ from stacks.deployment.problems import Problem
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
-class _Places(NamedTuple):
-    """The accounts and Regions with buckets, and with functions."""
-
-    buckets: Sequence[Place]
-    functions: Sequence[Place]
-
-
 def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
     """Yield the problems of `[platform]`."""
-    places = _places(deployment)
-    yield from _check_access_logs(deployment.platform, places.buckets)
-    yield from _check_networks(deployment.platform, places.functions)
+    buckets, functions = _buckets(deployment), {*_buckets(deployment), *_consumers(deployment)}
+    yield from _check_access_logs(deployment.platform, buckets)
+    yield from _check_networks(deployment.platform, functions)
 
 
-def _places(deployment: Deployment | ResearchDeployment) -> _Places:
-    buckets: list[Place] = []
-    functions: list[Place] = []
+def _buckets(deployment: Deployment | ResearchDeployment) -> list[Place]:
+    """Return the accounts and Regions of buckets. They have functions too: an ephemeral deployment empties buckets."""
+    places = [ResearchNames(deployment.name, deployment.research).place] if deployment.research else []
     if isinstance(deployment, Deployment):
         names = Names(deployment)
-        payloads = names.publisher.payload_bucket
-        buckets += [bucket.place for bucket in (payloads, *names.publisher.replicas.values())]
-        functions.append(payloads.place)
-        for subscriber in deployment.subscribers:
-            place = names.subscribers[subscriber.name].place
-            if subscriber.kind != "https" and subscriber.hands_off:
-                buckets.append(place)
-            if names.subscribers[subscriber.name].has_consume_function:
-                functions.append(place)
-    if deployment.research:
-        place = ResearchNames(deployment.name, deployment.research).place
-        buckets.append(place)
-        functions.append(place)
-    return _Places(buckets, functions)
+        places += [bucket.place for bucket in (names.publisher.payload_bucket, *names.publisher.replicas.values())]
+        places += [
+            names.subscribers[subscriber.name].place
+            for subscriber in deployment.subscribers
+            if subscriber.kind != "https" and subscriber.hands_off
+        ]
+    return places
 
 
-def _check_access_logs(platform: PlatformConfig, buckets: Sequence[Place]) -> Iterator[Problem]:
+def _consumers(deployment: Deployment | ResearchDeployment) -> list[Place]:
+    names = Names(deployment).subscribers.values() if isinstance(deployment, Deployment) else ()
+    return [each.place for each in names if each.has_consume_function]
+
+
+def _check_access_logs(platform: PlatformConfig, buckets: Collection[Place]) -> Iterator[Problem]:
     """Check that each account and Region has its own bucket: S3 writes access logs to no other."""
     pattern = platform.access_log_bucket
     if not pattern:
@@ -67,7 +57,7 @@ def _check_access_logs(platform: PlatformConfig, buckets: Sequence[Place]) -> It
             yield Problem("platform.access_log_bucket", pattern, f"{text} Add {{account}} and {{region}}.")
 
 
-def _check_networks(platform: PlatformConfig, functions: Sequence[Place]) -> Iterator[Problem]:
+def _check_networks(platform: PlatformConfig, functions: Collection[Place]) -> Iterator[Problem]:
     seen: dict[Place, str] = {}
     for index, network in enumerate(platform.networks):
         key, place = f"platform.networks[{index}]", Place(network.account, network.region)
