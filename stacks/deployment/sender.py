@@ -16,6 +16,6 @@ class SenderConfig(Table):
     account: Account
     """The sender's account. Senders may share an account. The event bus's policy allows 25 accounts."""
     region: Region | None = None
-    """Region of the sender's stack. Default: `publisher.region`. An opt-in Region, the sender's or the publisher's, must
-    be enabled in the accounts of both.
+    """Region of the sender's stack. Default: `publisher.region`. If it or the publisher's Region is opt-in, it must be
+    enabled in the accounts of both.
     """
