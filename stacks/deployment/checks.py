@@ -406,6 +406,9 @@ def _check_task(key: str, task: EcsTaskConfig) -> Iterator[Problem]:
     if task.image and task.context:
         text = "applies only without image. Remove context or image."
         yield Problem(f"{key}.context", task.context, text)
+    if (characters := sum(map(len, task.command))) > quotas.COMMAND_CHARACTERS:
+        text = f"has {characters} characters. Use at most {quotas.COMMAND_CHARACTERS}: ECS limits a task definition."
+        yield Problem(f"{key}.command", None, text)
     if not task.has_valid_size:
         text = f"Fargate does not offer it with cpu = {task.cpu}. Use {task.memory_choices}."
         yield Problem(f"{key}.memory_mib", task.memory_mib, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 from typing_extensions import Doc
 
+from stacks.deployment.regions import dns_suffix, known_regions
 from stacks.deployment.types import Array, SecurityGroupId, SubnetId, Table, Unique, VpcId, pattern, resolve_path
 
 DEFAULT_CONTEXT = Path(__file__).parents[2] / "applications" / "ecs_task"
@@ -37,12 +39,26 @@ def _check_context(path: str, info: ValidationInfo) -> str:
     return str(folder)
 
 
+_ECR = re.compile(r"[0-9]{12}\.dkr[.-]ecr[a-z-]*\.([a-z0-9-]+)\.(amazonaws\.|on\.a).*")
+
+
+def _check_address(image: str) -> str:
+    """Reject other addresses of an ECR registry: those of IPv6 and FIPS, or of another partition."""
+    if found := _ECR.fullmatch(image):
+        region = found[1] if found[1] in known_regions() else "us-east-1"
+        usual = f"{image[:12]}.dkr.ecr.{region}.{dns_suffix(region)}"
+        if not image.startswith(f"{usual}/"):
+            raise ValueError(f"must begin with {usual}/: the role's permission to pull comes from the address.")
+    return image
+
+
 Image = Annotated[
     str,
     pattern(
         r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}",
         "must be an image with its digest, such as public.ecr.aws/example/orders@sha256:… and 64 hexadecimal digits.",
     ),
+    AfterValidator(_check_address),
     Doc("image with digest, `name@sha256:…`"),
 ]
 Context = Annotated[str, AfterValidator(_check_context), Doc("path from the deployment file")]

@@ -23,6 +23,8 @@ ENDPOINT_CHARACTERS = 6_000
 SENDER_ACCOUNTS = 25
 """An event bus policy has at most 10 KB. Each account that sends adds a statement."""
 
+COMMAND_CHARACTERS = 50_000
+"""A task definition has at most 64 KiB. (ECS developer guide, "Service quotas".)"""
 READER_CHARACTERS = 3_500
 """A trust policy has 2 KB, and 4 KB after an increase of the quota. `coatcheck check` reports the quota before."""
 OWN_VARIABLES = {"state_machine": 3_000, "ecs_task": 2_100, "function": 3_000}

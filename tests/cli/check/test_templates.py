@@ -95,6 +95,12 @@ def test_unknown_features_of_a_region_are_noted() -> None:
     assert all("whether Lambda" in found for found in regions("ca-west-1", task={"image": image}))
 
 
+def test_keys_of_regions_are_those_of_the_stacks() -> None:
+    """The stack of an HTTPS endpoint is in the topic's Region."""
+    keys = templates.region_keys(load(ROOT / "deployments" / "everywhere.toml"))
+    assert (keys["coatcheck-orders"], keys["coatcheck-partner"]) == ("subscribers[0].region", "publisher.region")
+
+
 def test_missing_type_names_the_key() -> None:
     """A type that the deployment file's checks do not know."""
     stack = replace(STACKS[0], region="ca-west-1")
