@@ -14,6 +14,8 @@ from typing import Any
 from stacks.deployment.names import Names, PayloadBucketNames, Resource
 from stacks.deployment.state_machine import as_list
 
+LARGEST = 6_500
+"""IAM allows 10,240 characters in all policies of a role, and the role has up to 3,200 of coatcheck."""
 _PASSED = ("iam:PassRole", "sts:AssumeRole")
 """The actions of IAM and STS that an application may need, each on complete ARNs of roles."""
 _CHANGING = re.compile("Add|Attach|Create|Delete|Disable|Enable|Publish|Put|Remove|Retire|Revoke|Schedule|Set|Update")
@@ -29,7 +31,10 @@ def excessive_permissions(file: str, names: Names) -> Iterator[str]:
     research = [names.research] if names.research else []
     owners = (names.publisher, *names.subscribers.values(), *names.senders.values(), *research)
     own, partition = [arn for owner in owners for arn in _arns(owner)], names.publisher.place.partition
-    for index, statement in enumerate(json.loads(Path(file).read_text(encoding="utf-8"))):
+    statements = json.loads(Path(file).read_text(encoding="utf-8"))
+    if (size := len(json.dumps(statements, separators=(",", ":")))) > LARGEST:
+        yield f"has {size} characters without white space. Use at most {LARGEST}: IAM limits a role's policies."
+    for index, statement in enumerate(statements):
         for resource in as_list(statement["Resource"]):
             if (named := re.match(r"arn:([a-z-]+):", resource)) and named[1] != partition:
                 yield f"statement {index}, {resource}: is not in the partition {partition}. Use arn:{partition}:…."

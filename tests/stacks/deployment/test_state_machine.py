@@ -19,6 +19,7 @@ NOT_AN_ARN = {**ALLOW, "Resource": ["*", "my-table"]}
 NO_ACTION = {**ALLOW, "Action": []}
 OPERATOR = {**ALLOW, "Condition": {"StringEqual": {"aws:SourceVpc": "vpc-1"}}}
 NO_OPERATOR = {**ALLOW, "Condition": {"aws:SourceVpc": "vpc-1"}}
+LONG = {**ALLOW, "Resource": f"arn:aws:ssm:us-east-1:222222222222:parameter/{'x' * 100}"}
 CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x"}
 
 
@@ -47,6 +48,7 @@ CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/
             'statement 0: Condition {"StringEqual": {"aws:SourceVpc": "vpc-1"}} is not a table',
         ),
         (DEFINITION, [NO_OPERATOR], 'statement 0: Condition {"aws:SourceVpc": "vpc-1"} is not a table of IAM'),
+        (DEFINITION, [LONG] * 40, "characters without white space. Use at most 6500: IAM limits a role's policies."),
         (
             DEFINITION,
             [CHINA],
