@@ -12,6 +12,9 @@ from stacks.deployment.subscriber import SubscriberConfig
 READ_BYTES_PER_SECOND = 20_000_000
 """Assumed rate at which a function reads a payload: the lowest, across Regions."""
 
+READERS_BEFORE_AN_INCREASE = 1_650
+"""Characters of role ARNs, with three for each of 20 roles. (IAM user guide, "IAM and AWS STS quotas".)"""
+
 
 def warnings(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[tuple[str, str]]:
     """Yield the id and the text of each warning."""
@@ -23,6 +26,14 @@ def warnings(deployment: Deployment, subscriber: SubscriberConfig) -> Iterator[t
             f'{key}.filter_policy, of "{subscriber.name}": it matches no event and no upload, because no attribute of '
             "theirs has such a name or value. It can only match messages of the library, whose attributes are not "
             "known here. Check its names and values.",
+        )
+    readers = () if subscriber.kind == "lambda" else subscriber.reader_principals
+    if (characters := sum(map(len, readers))) > READERS_BEFORE_AN_INCREASE:
+        yield (
+            "reader-principals",
+            f'{key}.reader_principals, of "{subscriber.name}": they have {characters} characters. IAM allows about '
+            f"{READERS_BEFORE_AN_INCREASE} in a trust policy of 2 KB. Request an increase of the quota, or use one "
+            "role that the others may assume.",
         )
     code = None if subscriber.kind == "https" else subscriber.code
     largest = deployment.publisher.outbox.maximum_bytes

@@ -45,3 +45,9 @@ def test_own_code_needs_time_to_read_the_largest_upload(
 
 def test_own_code_without_uploads_needs_no_time_for_them(tmp_path: Path) -> None:
     assert warned(tmp_path, own={"code": {"folder": "."}}, offload="never") == []
+
+
+@pytest.mark.parametrize(("count", "ids"), [(30, []), (40, ["reader-principals"])])
+def test_trust_policy_over_the_default_quota_is_warned_of(tmp_path: Path, count: int, ids: list[str]) -> None:
+    readers = [f"arn:aws:iam::222222222222:role/service-{n:010}" for n in range(count)]
+    assert warned(tmp_path, own={"application": "queue", "reader_principals": readers}) == ids
