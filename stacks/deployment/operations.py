@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -28,10 +29,21 @@ LogRetentionDays = Annotated[
 ]
 
 
+def _check_emails(emails: tuple[str, ...]) -> tuple[str, ...]:
+    """Reject two addresses that CDK distinguishes by a hash alone. `coatcheck access` finds resources without it."""
+    plain = [re.sub("[^A-Za-z0-9]", "", email) for email in emails]
+    for index, (email, words) in enumerate(zip(emails, plain, strict=True)):
+        if (first := plain.index(words)) < index:
+            raise ValueError(
+                f"has {email}, which differs from {emails[first]} by punctuation only. Use a mailing list."
+            )
+    return emails
+
+
 class OperationsConfig(Table):
     """`[operations]`: recipients of alarms, the runbook's address, and the retention of logs."""
 
-    emails: Annotated[Array[Email], Unique] = Field(default=(), max_length=10)
+    emails: Annotated[Array[Email], Unique, AfterValidator(_check_emails)] = Field(default=(), max_length=10)
     """Recipients of the alarms of every stack. AWS mails each a link to confirm, once for each stack."""
     runbook: WebAddress | None = None
     """Address of the runbook. Alarms and dashboards link to its sections. Without it there are no links."""
