@@ -18,6 +18,8 @@ LANDING_PLACEHOLDERS = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", 
 """Placeholders that require `[subscribers.landing]`."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+LARGEST_DEFINITION = 900_000
+"""Bytes of a definition. (CloudFormation user guide, "Understand CloudFormation quotas".)"""
 _STATEMENT_KEYS = {"Sid", "Effect", "Action", "Resource", "Condition"}
 _ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
 _RESOURCE = re.compile(r"\*|arn:[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*:\S+|\$\{\w+\}\S*")
@@ -44,6 +46,10 @@ def _check_definition(path: str, info: ValidationInfo) -> str:
     file = resolve_path(path, info)
     match _read_json(file):
         case {"StartAt": str(start), "States": dict(states)} if start in states:
+            if (size := file.stat().st_size) > LARGEST_DEFINITION:
+                raise ValueError(
+                    f"has {size:,} bytes. Use at most {LARGEST_DEFINITION:,}: a template has at most 1 MB."
+                )
             return str(file)
     raise ValueError("is not a state machine definition: StartAt must name one of States.")
 

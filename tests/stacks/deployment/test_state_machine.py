@@ -36,6 +36,7 @@ CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/
             "the placeholder ${Bus} has no value. Use one of ${",
         ),
         ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
+        (DEFINITION | {"Comment": "x" * 900_000}, [ALLOW], "Use at most 900,000: a template has at most 1 MB."),
         (DEFINITION, {}, 'permissions = "permissions.json": must be a list of IAM statements.'),
         (DEFINITION, [ALLOW, WILDCARD], 'statement 1: Action "s3:*" is not the name of one action. Wildcards are not'),
         (DEFINITION, [NOT_ACTION], "statement 0: must have Effect, Action and Resource"),
