@@ -604,8 +604,8 @@ class StackIntent:
         vpc: dict[str, Any] = {"VpcId": self.ref(construct)}
         subnets = [f"{construct}{kind}Subnet{number}" for number, _ in enumerate(zones, start=1)]
         for name, (zone, cidr) in zip(subnets, zones.items(), strict=True):
-            by_id = "AvailabilityZoneId" if "-az" in zone else "AvailabilityZone"
-            self.add(f"{name}Subnet", "AWS::EC2::Subnet", **{by_id: zone}, CidrBlock=cidr, **vpc)
+            where = {"AvailabilityZoneId" if "-az" in zone else "AvailabilityZone": zone, **vpc}
+            self.add(f"{name}Subnet", "AWS::EC2::Subnet", CidrBlock=cidr, **where)
             self.add(f"{name}RouteTable", "AWS::EC2::RouteTable", **vpc)
             table: dict[str, Any] = {"RouteTableId": self.ref(f"{name}RouteTable")}
             association, subnet = f"{name}RouteTableAssociation", self.ref(f"{name}Subnet")

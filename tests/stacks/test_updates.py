@@ -53,9 +53,9 @@ def refusals(before: dict[str, StackTemplate], after: dict[str, StackTemplate]) 
     for name in before.keys() & after.keys():
         old, new = Resources(before[name]), Resources(after[name])
         taken = _names(before[name])
-        for key, where in _names(after[name]).items():
-            if key in taken and taken[key] != where:
-                yield f"{taken[key]} and {where} have the name {key}"
+        for named, where in _names(after[name]).items():
+            if named in taken and taken[named] != where:
+                yield f"{taken[named]} and {where} have the name {named}"
         for logical, resource in new.all.items():
             was = old.all.get(logical, resource)
             if was["Type"] != resource["Type"]:
