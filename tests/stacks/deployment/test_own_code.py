@@ -57,7 +57,7 @@ def test_variables_of_the_function_are_reserved(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["X", "9X", "A-B", ""])
-def test_names_of_variables_are_those_that_lambda_accepts(tmp_path: Path, name: str) -> None:
+def test_variable_with_an_invalid_name_is_reported(tmp_path: Path, name: str) -> None:
     line = problem(orders(code=code(environment={name: "x"})), folder(tmp_path))
     assert f'subscribers[0].code.environment = "{name}": must be a name of two or more letters, digits' in line
 
