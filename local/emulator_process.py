@@ -50,8 +50,8 @@ def check_version(installed: str) -> None:
     if installed != MINISTACK_VERSION:
         raise SystemExit(
             f"ministack {installed} is installed, but local/patches is written for {MINISTACK_VERSION}. Install "
-            f"ministack=={MINISTACK_VERSION}. To upgrade, change MINISTACK_VERSION in {__file__} and run tests/local: "
-            "they show which patches are still needed."
+            f"ministack=={MINISTACK_VERSION}. To upgrade, change MINISTACK_VERSION in {__file__} and run "
+            "`pytest tests/local/patches --world unpatched`: it shows which patches are still needed."
         )
 
 

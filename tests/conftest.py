@@ -32,9 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("accounts of AWS")
     group.addoption(
         "--world",
-        choices=["emulated", "aws"],
+        choices=["emulated", "unpatched", "aws"],
         default="emulated",
-        help="run the tests marked `aws` in accounts of AWS (some cents, see tests/README.md), and no other test",
+        help="aws: run the tests marked `aws` in accounts of AWS (some cents, see tests/README.md), and no other test; "
+        "unpatched: run those marked `patched` on the emulator without patches, where each must fail",
     )
     group.addoption(
         "--profile", action="append", default=[], metavar="NAME", help="AWS profile; give two, of two accounts"
@@ -70,9 +71,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return next((n for n, start in enumerate(_ORDER) if start and path.startswith(start)), _ORDER.index(""))
 
     items.sort(key=place)
-    if config.getoption("--world") == "aws":
-        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker("aws")])
-        items[:] = [item for item in items if item.get_closest_marker("aws")]
+    if marker := {"aws": "aws", "unpatched": "patched"}.get(config.getoption("--world")):
+        config.hook.pytest_deselected(items=[item for item in items if not item.get_closest_marker(marker)])
+        items[:] = [item for item in items if item.get_closest_marker(marker)]
+    if config.getoption("--world") == "unpatched":
+        for item in items:
+            item.add_marker(pytest.mark.xfail(strict=True, reason="the emulator lacks what the patch adds"))
 
 
 class _FromBothEnds(LoadFileScheduling):  # type: ignore[misc]
@@ -89,9 +93,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """One emulator for all tests of a process. Give resources names that no other test uses."""
-    with Emulator() as running:
+    with Emulator(patched=request.config.getoption("--world") != "unpatched") as running:
         yield running
 
 

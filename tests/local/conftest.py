@@ -1,37 +1,26 @@
-"""Accounts of the shared emulator, and an emulator without patches, for comparison."""
+"""Accounts of the shared emulator, or of AWS."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from local.accounts import Accounts
-from local.emulator import Emulator
 from tests.local.aws_accounts import AwsAccounts
 from tests.local.support import FAR, NEAR, OTHER, PUBLISHER, SUBSCRIBER, Account
 
 
-@pytest.fixture(scope="session")
-def unpatched_emulator() -> Iterator[Emulator]:
-    """If a test with this emulator fails, ministack was fixed and a patch can be removed."""
-    with Emulator(patched=False) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def unpatched(unpatched_emulator: Emulator) -> Accounts:
-    return Accounts(unpatched_emulator)
-
-
-@pytest.fixture(scope="session")
-def unpatched_account(unpatched: Accounts) -> Account:
-    return Account(unpatched, PUBLISHER)
+@pytest.fixture(autouse=True)
+def short_waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its patch, most of what a test waits for never happens."""
+    if request.config.getoption("--world") == "unpatched":
+        monkeypatch.setattr("tests.local.support.LONGEST_WAIT_SECONDS", 5.0)
 
 
 @pytest.fixture(scope="session")
 def aws(request: pytest.FixtureRequest) -> Iterator[AwsAccounts | None]:
     """The accounts of `--world aws`, where resources are deleted at the end, or None."""
     option = request.config.getoption
-    if option("--world") == "emulated":
+    if option("--world") != "aws":
         yield None
         return
     with AwsAccounts(option("--profile"), region=NEAR, propagation=option("--propagation")) as accounts:

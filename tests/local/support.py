@@ -7,6 +7,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 PUBLISHER, SUBSCRIBER, OTHER = "111111111111", "222222222222", "333333333333"
 NEAR, FAR = "us-east-1", "us-west-2"
 _STACK_SECONDS = 300.0
+LONGEST_WAIT_SECONDS = inf
 
 PRINT_EVENT = "import json\n\ndef handler(event, context):\n    print('EVENT ' + json.dumps(event))\n"
 
@@ -34,6 +36,7 @@ def interruptible() -> None:
 
 def eventually(check: Callable[[], T], seconds: float = 120.0) -> T:
     """Call `check` until its value is true, and return the value. The time between calls grows to two seconds."""
+    seconds = min(seconds, LONGEST_WAIT_SECONDS)
     deadline, pause = time.monotonic() + seconds, 0.05
     while not (value := check()):
         assert time.monotonic() < deadline, f"no true value within {seconds:.0f} s"

@@ -8,7 +8,25 @@ from typing import Any
 
 from tests.local.support import Account, unique
 
-_COMMAND = "docker build --file Dockerfile --tag $REPOSITORY:$TAG ."
+_BUILD = "docker build --file Dockerfile --tag $REPOSITORY:$TAG ."
+
+
+def create_project(account: Account, command: str, **variables: str) -> str:
+    """Create a project that runs a command with these variables, and return its name."""
+    project = unique("project")
+    account.client("codebuild").create_project(
+        name=project,
+        source={"type": "NO_SOURCE", "buildspec": json.dumps({"phases": {"build": {"commands": [command]}}})},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "ARM_CONTAINER",
+            "image": "unused",
+            "computeType": "BUILD_GENERAL1_SMALL",
+            "environmentVariables": [{"name": name, "value": value} for name, value in variables.items()],
+        },
+        serviceRole=account.role_arn("build"),
+    )
+    return project
 
 
 def build_image(account: Account, files: Mapping[str, str]) -> tuple[dict[str, Any], str]:
@@ -21,21 +39,8 @@ def build_image(account: Account, files: Mapping[str, str]) -> tuple[dict[str, A
             context.writestr(name, content)
     account.client("s3").put_object(Bucket=bucket, Key="context.zip", Body=archive.getvalue())
     codebuild = account.client("codebuild")
-    project = unique("project")
-    codebuild.create_project(
-        name=project,
-        source={"type": "NO_SOURCE", "buildspec": json.dumps({"phases": {"build": {"commands": [_COMMAND]}}})},
-        artifacts={"type": "NO_ARTIFACTS"},
-        environment={
-            "type": "ARM_CONTAINER",
-            "image": "unused",
-            "computeType": "BUILD_GENERAL1_SMALL",
-            "environmentVariables": [{"name": "REPOSITORY_NAME", "value": repository}],
-        },
-        serviceRole=account.role_arn("build"),
-    )
     started = codebuild.start_build(
-        projectName=project,
+        projectName=create_project(account, _BUILD, REPOSITORY_NAME=repository),
         sourceTypeOverride="S3",
         sourceLocationOverride=f"{bucket}/context.zip",
         environmentVariablesOverride=[{"name": "TAG", "value": "image-1"}],

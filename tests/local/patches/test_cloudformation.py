@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.local.support import Account, unique
 
 SLOW = """
@@ -16,6 +18,7 @@ def handler(event, context):
 """
 
 
+@pytest.mark.patched
 def test_description_waits_for_the_operation(publisher: Account) -> None:
     slow = {"Type": "Custom::Slow", "Properties": {"ServiceToken": publisher.function(SLOW)}}
     cloudformation, name = publisher.client("cloudformation"), unique("stack")
@@ -24,6 +27,7 @@ def test_description_waits_for_the_operation(publisher: Account) -> None:
     assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
+@pytest.mark.patched
 def test_existing_queue_is_refused(publisher: Account) -> None:
     """It could have messages."""
     name = publisher.queue().rpartition(":")[2]

@@ -27,6 +27,7 @@ def _time_to_live(account: Account, resource_type: str, *, enabled: bool = True)
     return description
 
 
+@pytest.mark.patched
 @pytest.mark.parametrize("resource_type", ["AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"])
 def test_template_sets_time_to_live(publisher: Account, resource_type: str) -> None:
     assert _time_to_live(publisher, resource_type) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expiration"}
@@ -34,7 +35,3 @@ def test_template_sets_time_to_live(publisher: Account, resource_type: str) -> N
 
 def test_template_disables_time_to_live(publisher: Account) -> None:
     assert _time_to_live(publisher, "AWS::DynamoDB::Table", enabled=False)["TimeToLiveStatus"] == "DISABLED"
-
-
-def test_unpatched_template_sets_no_time_to_live(unpatched_account: Account) -> None:
-    assert _time_to_live(unpatched_account, "AWS::DynamoDB::Table")["TimeToLiveStatus"] == "DISABLED"

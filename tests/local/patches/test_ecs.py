@@ -29,6 +29,7 @@ def _run(account: Account, definition: str, message: str, role: str | None = Non
     return task
 
 
+@pytest.mark.patched
 def test_client_token_starts_one_task(publisher: Account) -> None:
     definition = _definition(publisher)
 
@@ -42,15 +43,6 @@ def test_client_token_starts_one_task(publisher: Account) -> None:
     assert conflict.value.response["resourceIds"] == [first["taskArn"]]  # type: ignore[typeddict-item]
 
 
-def test_unpatched_client_token_starts_two_tasks(unpatched_account: Account) -> None:
-    definition = _definition(unpatched_account)
-
-    first = _run(unpatched_account, definition, "a", clientToken="token-1")
-    again = _run(unpatched_account, definition, "a", clientToken="token-1")
-
-    assert first["taskArn"] != again["taskArn"]
-
-
 def test_task_is_described_with_overrides(publisher: Account) -> None:
     arn = _run(publisher, _definition(publisher), "message-1")["taskArn"]
 
@@ -59,6 +51,7 @@ def test_task_is_described_with_overrides(publisher: Account) -> None:
     assert task["overrides"]["containerOverrides"][0]["environment"] == [{"name": "MESSAGE_ID", "value": "message-1"}]
 
 
+@pytest.mark.patched
 def test_task_is_authorized_by_definition(publisher: Account) -> None:
     definition, other = _definition(publisher), _definition(publisher)
     role = publisher.role({"Action": "ecs:RunTask", "Resource": definition})
@@ -69,28 +62,15 @@ def test_task_is_authorized_by_definition(publisher: Account) -> None:
         _run(publisher, other, "a", role)
 
 
-def test_unpatched_task_is_not_authorized_by_definition(unpatched_account: Account) -> None:
-    definition = _definition(unpatched_account)
-    role = unpatched_account.role({"Action": "ecs:RunTask", "Resource": definition})
-
-    with pytest.raises(ClientError, match="AccessDenied"):
-        _run(unpatched_account, definition, "a", role)
-
-
-def _delete_used_cluster(account: Account) -> None:
-    ecs, cluster = account.client("ecs"), unique("cluster")
-    ecs.create_cluster(clusterName=cluster)
-    task = ecs.run_task(cluster=cluster, taskDefinition=_definition(account))["tasks"][0]["taskArn"]
-    try:
-        ecs.delete_cluster(cluster=cluster)
-    finally:
-        ecs.stop_task(cluster=cluster, task=task)
-    ecs.delete_cluster(cluster=cluster)
-
-
+@pytest.mark.patched
 def test_cluster_with_tasks_is_kept(publisher: Account) -> None:
+    ecs, cluster = publisher.client("ecs"), unique("cluster")
+    ecs.create_cluster(clusterName=cluster)
+    task = ecs.run_task(cluster=cluster, taskDefinition=_definition(publisher))["tasks"][0]["taskArn"]
     with pytest.raises(ClientError, match="ClusterContainsTasksException"):
-        _delete_used_cluster(publisher)
+        ecs.delete_cluster(cluster=cluster)
+    ecs.stop_task(cluster=cluster, task=task)
+    ecs.delete_cluster(cluster=cluster)
 
 
 def test_stack_of_a_cluster_with_tasks_is_not_deleted(publisher: Account) -> None:
@@ -104,8 +84,3 @@ def test_stack_of_a_cluster_with_tasks_is_not_deleted(publisher: Account) -> Non
         return bool(cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "DELETE_FAILED")
 
     assert eventually(status)
-
-
-def test_unpatched_cluster_with_tasks_is_deleted(unpatched_account: Account) -> None:
-    with pytest.raises(ClientError, match="ClusterNotFoundException"):
-        _delete_used_cluster(unpatched_account)

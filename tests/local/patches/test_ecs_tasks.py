@@ -96,6 +96,7 @@ def image(publisher: Account) -> Image:
     return Image(publisher, _PRINT, requirements=(ROOT / "applications/ecs_task/requirements.txt").read_text())
 
 
+@pytest.mark.patched
 def test_task_runs_with_role_and_environment(image: Image) -> None:
     task = image.run({"Action": "sqs:ListQueues", "Resource": "*"}, NAME="override", CODE="0")
     assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("EssentialContainerExited", 0)
@@ -138,6 +139,7 @@ def test_task_without_its_program_fails_to_start(publisher: Account) -> None:
     assert "/opt/missing" in task["stoppedReason"]
 
 
+@pytest.mark.patched
 def test_stopped_task_is_an_event(publisher: Account, image: Image) -> None:
     name = unique("rule")
     rule = f"arn:aws:events:{publisher.region}:{publisher.number}:rule/{name}"
@@ -184,12 +186,3 @@ def test_task_runs_in_a_container_of_its_image() -> None:
             PAYLOAD_BYTES="7",
         )
         assert '"bytes": 7' in image.log(read)[-1]
-
-
-def test_unpatched_task_does_not_run(unpatched_account: Account) -> None:
-    ecs = unpatched_account.client("ecs")
-    container = {"name": "application", "image": "any", "memory": 64, "command": ["true"]}
-    definition = ecs.register_task_definition(family=unique("task"), containerDefinitions=[container])
-    arn = definition["taskDefinition"]["taskDefinitionArn"]
-    (task,) = ecs.run_task(cluster="default", taskDefinition=arn)["tasks"]
-    assert task["lastStatus"] == "RUNNING"

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
 from tests.local.support import PUBLISHER, SUBSCRIBER, Account, eventually, root, unique
 
 pytestmark = pytest.mark.system
@@ -59,27 +58,20 @@ def _queue_of_rules(account: Account) -> str:
 # --- queues ---
 
 
-def _received_without_policy(account: Account) -> list[str]:
-    """Send an event to a queue without a policy and to one with a policy. Return the details in the first queue."""
-    denying, allowing = account.queue(), _queue_of_rules(account)
-    for queue in (denying, allowing):
-        _rule(account, "default", {"Arn": queue})
-    _put(account, _default_bus(account), {"n": 1})
-    eventually(lambda: account.messages(allowing))
-    return [message["Body"] for message in account.messages(denying)]
-
-
+@pytest.mark.patched
 def test_rule_sends_only_to_queues_of_its_policy(publisher: Account) -> None:
-    assert _received_without_policy(publisher) == []
-
-
-def test_unpatched_rule_sends_to_every_queue(unpatched_account: Account) -> None:
-    assert len(_received_without_policy(unpatched_account)) == 1
+    denying, allowing = publisher.queue(), _queue_of_rules(publisher)
+    for queue in (denying, allowing):
+        _rule(publisher, "default", {"Arn": queue})
+    _put(publisher, _default_bus(publisher), {"n": 1})
+    eventually(lambda: publisher.messages(allowing))
+    assert publisher.messages(denying) == []
 
 
 # --- buses ---
 
 
+@pytest.mark.patched
 def test_allowed_account_puts_events(publisher: Account, subscriber: Account) -> None:
     bus = _bus_for_subscriber(publisher)
     queue = _queue_of_rules(publisher)
@@ -96,6 +88,7 @@ def test_allowed_account_puts_events(publisher: Account, subscriber: Account) ->
     assert event["detail"] == {"n": 1}
 
 
+@pytest.mark.patched
 def test_other_account_is_denied(publisher: Account, other_account: Account) -> None:
     bus = _bus_for_subscriber(publisher)
 
@@ -134,6 +127,7 @@ def test_error_is_reported_for_its_entry(publisher: Account, subscriber: Account
     assert codes == [None, "NotAuthorizedForSourceException"]
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_statement_is_replaced_and_removed_by_id(publisher: Account, subscriber: Account) -> None:
     name, stack, first, second = unique("bus"), unique("stack"), publisher.number, subscriber.number
@@ -154,21 +148,6 @@ def test_statement_is_replaced_and_removed_by_id(publisher: Account, subscriber:
     assert deploy(second) == [f"From{second}"]
 
 
-def test_unpatched_template_creates_no_bus_policy(unpatched_account: Account) -> None:
-    with pytest.raises(ClientError, match="Unrecognized resource types"):
-        _bus_for_subscriber(unpatched_account)
-
-
-def test_unpatched_bus_of_other_account_is_not_found(unpatched: Accounts, unpatched_account: Account) -> None:
-    events, name = unpatched_account.client("events"), unique("bus")
-    bus = events.create_event_bus(Name=name)["EventBusArn"]
-    events.put_permission(EventBusName=name, StatementId="s", Principal=SUBSCRIBER, Action="events:PutEvents")
-
-    response = _put(Account(unpatched, SUBSCRIBER), bus)
-
-    assert response["Entries"][0]["ErrorCode"] == "ResourceNotFoundException"
-
-
 # --- archives ---
 
 
@@ -183,6 +162,7 @@ def _archive(account: Account, bus: str, name: str, stack: str, *, kind: str) ->
     account.create({"Archive": {"Type": "AWS::Events::Archive", "Properties": properties}}, stack)
 
 
+@pytest.mark.patched
 def test_archive_replays_matching_events_unchanged(publisher: Account, subscriber: Account) -> None:
     bus, queue, name, stack = (
         _bus_for_subscriber(publisher),
@@ -216,14 +196,10 @@ def test_archive_replays_matching_events_unchanged(publisher: Account, subscribe
     assert events.describe_archive(ArchiveName=name)["EventCount"] == 2
 
 
-def test_unpatched_template_creates_no_archive(unpatched_account: Account) -> None:
-    with pytest.raises(ClientError, match="Unrecognized resource types"):
-        _archive(unpatched_account, _default_bus(unpatched_account), "x", "x", kind="x")
-
-
 # --- deletion ---
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 @pytest.mark.parametrize("kept", ["rule", "archive"])
 def test_bus_with_rules_is_not_deleted(publisher: Account, kept: str) -> None:
@@ -248,14 +224,6 @@ def _ended(stacks: list[Any]) -> list[Any]:
     return [stack for stack in stacks if not stack["StackStatus"].endswith("_IN_PROGRESS")]
 
 
-def test_unpatched_bus_is_deleted_with_its_rules(unpatched_account: Account) -> None:
-    events, name = unpatched_account.client("events"), unique("bus")
-    events.create_event_bus(Name=name)
-    _rule(unpatched_account, name, {"Arn": unpatched_account.queue()})
-    events.delete_event_bus(Name=name)
-    assert name not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}
-
-
 # --- functions as targets ---
 
 _FAIL = "def handler(event, context):\n    print('attempt')\n    raise RuntimeError('no')\n"
@@ -272,6 +240,7 @@ def test_allowed_rule_invokes_function(publisher: Account) -> None:
     assert {"n": 1} in [event["detail"] for event in events]
 
 
+@pytest.mark.patched
 def test_event_of_denied_rule_is_dead_lettered(publisher: Account) -> None:
     function, bus = publisher.function(), _bus_for_subscriber(publisher)
     dead_letters = publisher.queue_for("events.amazonaws.com", f"arn:aws:events:*:{PUBLISHER}:rule/*")
@@ -289,6 +258,7 @@ def test_event_of_denied_rule_is_dead_lettered(publisher: Account) -> None:
     assert publisher.events(function) == []
 
 
+@pytest.mark.patched
 def test_failing_function_has_three_attempts(publisher: Account) -> None:
     function, bus = publisher.function(_FAIL), _bus_for_subscriber(publisher)
     failed = publisher.on_failure_queue(function)
@@ -303,36 +273,3 @@ def test_failing_function_has_three_attempts(publisher: Account) -> None:
     assert record["requestContext"]["condition"] == "RetriesExhausted"
     assert record["responsePayload"]["errorType"] == "RuntimeError"
     assert publisher.log(function).count("attempt") == 3
-
-
-def test_unpatched_rule_needs_no_permission(unpatched_account: Account) -> None:
-    function = unpatched_account.function()
-    _rule(unpatched_account, "default", {"Arn": function})
-
-    _put(unpatched_account, _default_bus(unpatched_account))
-
-    assert eventually(lambda: unpatched_account.events(function))
-
-
-def test_unpatched_function_has_one_attempt(unpatched_account: Account) -> None:
-    function = unpatched_account.function(_FAIL)
-    failed = unpatched_account.on_failure_queue(function, MaximumRetryAttempts=0)
-    _rule(unpatched_account, "default", {"Arn": function})
-
-    _put(unpatched_account, _default_bus(unpatched_account))
-
-    eventually(lambda: unpatched_account.log(function))
-    assert unpatched_account.messages(failed) == []
-
-
-def test_unpatched_target_has_no_dead_letter_queue(unpatched_account: Account) -> None:
-    account = unpatched_account
-    dead_letters = account.queue_for("events.amazonaws.com", f"arn:aws:events:*:{PUBLISHER}:rule/*")
-    function, missing = account.function(), f"arn:aws:lambda:{account.region}:{PUBLISHER}:function:missing"
-    _rule(account, "default", {"Arn": missing, "DeadLetterConfig": {"Arn": dead_letters}})
-    _rule(account, "default", {"Arn": function})
-
-    _put(account, _default_bus(account))
-
-    eventually(lambda: account.events(function))
-    assert account.messages(dead_letters) == []

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.system
 # --- owners ---
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_expected_owner_is_checked(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
@@ -41,12 +42,6 @@ def test_expected_owner_is_checked(publisher: Account) -> None:
         call(publisher.number)
 
 
-def test_unpatched_expected_owner_is_ignored(unpatched_account: Account) -> None:
-    bucket = unpatched_account.bucket()
-
-    unpatched_account.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload", ExpectedBucketOwner=SUBSCRIBER)
-
-
 # --- missing objects ---
 
 
@@ -60,6 +55,7 @@ def _error_for_missing_object(account: Account, *actions: str) -> str:
     return code
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_missing_object_needs_list_permission(publisher: Account) -> None:
     assert _error_for_missing_object(publisher, "s3:GetObject", "s3:ListBucket") == "NoSuchKey"
@@ -79,10 +75,6 @@ def test_missing_object_is_denied_across_accounts(publisher: Account, subscriber
     assert error.value.response["Error"]["Code"] == "AccessDenied"
 
 
-def test_unpatched_missing_object_is_not_found(unpatched_account: Account) -> None:
-    assert _error_for_missing_object(unpatched_account, "s3:GetObject") == "NoSuchKey"
-
-
 # --- callers of other accounts ---
 
 
@@ -99,17 +91,13 @@ def _read_across_accounts(publisher: Account, subscriber: Account, *, allowed: b
     return body
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_bucket_policy_sees_calling_role(publisher: Account, subscriber: Account) -> None:
     assert _read_across_accounts(publisher, subscriber, allowed=True) == b"payload"
 
     with pytest.raises(ClientError, match="AccessDenied"):
         _read_across_accounts(publisher, subscriber, allowed=False)
-
-
-def test_unpatched_bucket_policy_sees_root(unpatched: Accounts, unpatched_account: Account) -> None:
-    with pytest.raises(ClientError, match="AccessDenied"):
-        _read_across_accounts(unpatched_account, Account(unpatched, SUBSCRIBER), allowed=True)
 
 
 def _copy_across_accounts(
@@ -140,6 +128,7 @@ def _copy_across_accounts(
     return [s3.get_object(Bucket=target, Key=key)["Body"].read() for key in ("whole", "part")]
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_copy_source_may_be_in_another_account(publisher: Account, subscriber: Account) -> None:
     assert _copy_across_accounts(publisher, subscriber) == [b"payload", b"pay"]
@@ -148,18 +137,6 @@ def test_copy_source_may_be_in_another_account(publisher: Account, subscriber: A
         _copy_across_accounts(publisher, subscriber, allowed=False)
     with pytest.raises(ClientError, match=r"AccessDenied.*s3:GetObject"):
         _copy_across_accounts(publisher, subscriber, reads=False)
-
-
-def test_unpatched_copy_source_is_not_found(unpatched: Accounts, unpatched_account: Account) -> None:
-    allow = {"Principal": root(SUBSCRIBER), "Action": "s3:GetObject", "Resource": "{bucket}/*"}
-    source = unpatched_account.bucket(document(allow))
-    unpatched_account.client("s3").put_object(Bucket=source, Key="key", Body=b"payload")
-    subscriber = Account(unpatched, SUBSCRIBER)
-
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        subscriber.client("s3").copy_object(
-            Bucket=subscriber.bucket(), Key="copy", CopySource={"Bucket": source, "Key": "key"}
-        )
 
 
 @pytest.mark.aws
@@ -184,6 +161,7 @@ def _sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_copy_has_checksum_of_the_whole_object(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
@@ -225,17 +203,6 @@ def test_copy_is_of_the_requested_version(publisher: Account) -> None:
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"first"
 
 
-def test_unpatched_copy_has_no_requested_checksum(unpatched_account: Account) -> None:
-    s3, bucket = unpatched_account.client("s3"), unpatched_account.bucket()
-    s3.put_object(Bucket=bucket, Key="key", Body=b"payload")
-
-    copied = s3.copy_object(
-        Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "key"}, ChecksumAlgorithm="SHA256"
-    )
-
-    assert "ChecksumSHA256" not in copied["CopyObjectResult"]
-
-
 @pytest.mark.aws
 def test_conditional_write_does_not_replace_an_object(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
@@ -256,16 +223,12 @@ def test_conditional_write_does_not_replace_an_object(publisher: Account) -> Non
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"first"
 
 
-def _conditional_bucket(account: Account) -> str:
-    """Create a bucket that denies writes without If-None-Match, and return its name."""
-    null = {"Null": {"s3:if-none-match": "true"}}
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "{bucket}/*", "Condition": null}
-    return account.bucket(document(deny))
-
-
+@pytest.mark.patched
 @pytest.mark.parametrize("condition", [{}, {"IfMatch": "*"}], ids=["none", "other"])
 def test_policy_denies_unconditional_writes(condition: dict[str, str], publisher: Account) -> None:
-    s3, bucket = publisher.client("s3"), _conditional_bucket(publisher)
+    null = {"Null": {"s3:if-none-match": "true"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "{bucket}/*", "Condition": null}
+    s3, bucket = publisher.client("s3"), publisher.bucket(document(deny))
     s3.put_object(Bucket=bucket, Key="key", Body=b"first", IfNoneMatch="*")
 
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -274,14 +237,6 @@ def test_policy_denies_unconditional_writes(condition: dict[str, str], publisher
         s3.copy_object(Bucket=bucket, Key="key", CopySource={"Bucket": bucket, "Key": "key"})
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.create_multipart_upload(Bucket=bucket, Key="key")
-
-
-def test_unpatched_policy_denies_conditional_writes(unpatched_account: Account) -> None:
-    bucket = _conditional_bucket(unpatched_account)
-    role = unpatched_account.role({"Action": "s3:*", "Resource": "*"})
-
-    with pytest.raises(ClientError, match="AccessDenied"):
-        unpatched_account.client("s3", role).put_object(Bucket=bucket, Key="key", Body=b"first", IfNoneMatch="*")
 
 
 # --- events ---
@@ -327,6 +282,7 @@ def _events_of_uploads(account: Account) -> list[dict[str, Any]]:
     return received
 
 
+@pytest.mark.patched
 def test_event_has_the_objects_version(publisher: Account) -> None:
     events = _events_of_uploads(publisher)
 
@@ -341,12 +297,8 @@ def test_event_has_the_objects_version(publisher: Account) -> None:
         assert (event["account"], event["region"]) == (PUBLISHER, NEAR)
 
 
-def test_unpatched_event_has_no_version(unpatched_account: Account) -> None:
-    assert all("version-id" not in event["detail"]["object"] for event in _events_of_uploads(unpatched_account))
-
-
-def _event_of_other_accounts_upload(accounts: Accounts) -> dict[str, Any]:
-    """Return the event on the owner's default bus for an upload by another account."""
+@pytest.mark.patched
+def test_event_has_the_callers_account(accounts: Accounts) -> None:
     owner, uploader = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
     allow = {"Principal": root(SUBSCRIBER), "Action": "s3:PutObject", "Resource": "{bucket}/*"}
     bucket, queue, rule = (
@@ -364,17 +316,8 @@ def _event_of_other_accounts_upload(accounts: Accounts) -> dict[str, Any]:
     events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue}])
     uploader.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload")
     (message,) = eventually(lambda: owner.messages(queue))
-    event: dict[str, Any] = json.loads(message["Body"])
-    assert event["account"] == PUBLISHER
-    return event
-
-
-def test_event_has_the_callers_account(accounts: Accounts) -> None:
-    assert _event_of_other_accounts_upload(accounts)["detail"]["requester"] == SUBSCRIBER
-
-
-def test_unpatched_event_has_the_owners_account(unpatched: Accounts) -> None:
-    assert _event_of_other_accounts_upload(unpatched)["detail"]["requester"] == PUBLISHER
+    event = json.loads(message["Body"])
+    assert (event["account"], event["detail"]["requester"]) == (PUBLISHER, SUBSCRIBER)
 
 
 # --- templates ---
@@ -401,6 +344,7 @@ def _bucket_of_template(account: Account, **lifecycle: Any) -> tuple[str, str]:
     return name, reasons
 
 
+@pytest.mark.patched
 def test_template_sets_bucket_properties(publisher: Account) -> None:
     s3 = publisher.client("s3")
     name, reasons = _bucket_of_template(publisher)
@@ -422,13 +366,3 @@ def test_unknown_lifecycle_member_fails_the_stack(publisher: Account) -> None:
     _, reasons = _bucket_of_template(publisher, ObjectSizeLessThan=5)
 
     assert "ObjectSizeLessThan of a lifecycle rule. Add it there" in reasons
-
-
-def test_unpatched_template_sets_no_bucket_properties(unpatched_account: Account) -> None:
-    name, reasons = _bucket_of_template(unpatched_account)
-    assert not reasons
-
-    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
-        unpatched_account.client("s3").get_bucket_lifecycle_configuration(Bucket=name)
-    with pytest.raises(ClientError, match="NoSuchTagSet"):
-        unpatched_account.client("s3").get_bucket_tagging(Bucket=name)

@@ -27,6 +27,7 @@ def _uploaded(account: Account, **kind: Any) -> tuple[dict[str, Any], dict[str, 
     return completed, s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_upload_has_checksum_of_the_whole_object(publisher: Account) -> None:
     for response in _uploaded(publisher, ChecksumType="FULL_OBJECT"):
@@ -37,8 +38,3 @@ def test_upload_has_checksum_of_the_whole_object(publisher: Account) -> None:
 def test_upload_has_composite_checksum_by_default(publisher: Account) -> None:
     for response in _uploaded(publisher):
         assert (response["ChecksumCRC32"][-2:], response["ChecksumType"]) == ("-2", "COMPOSITE")
-
-
-def test_unpatched_upload_has_composite_checksum(unpatched_account: Account) -> None:
-    for response in _uploaded(unpatched_account, ChecksumType="FULL_OBJECT"):
-        assert response["ChecksumType"] == "COMPOSITE"

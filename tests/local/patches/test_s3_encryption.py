@@ -1,16 +1,12 @@
 """Patches of S3: permissions for the KMS key of an encrypted object."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from ministack.core.responses import request_scope
-from ministack.services import kms
 
-from local.accounts import Accounts
-from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, document, root
+from tests.local.support import NEAR, Account, document, root
 
 pytestmark = pytest.mark.system
 
@@ -58,6 +54,7 @@ def _with_context(statement: dict[str, Any], arn: str) -> dict[str, Any]:
     return {**statement, "Condition": {"StringLike": keys}}
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_reading_needs_the_key_on_both_sides(publisher: Account, subscriber: Account) -> None:
     shared, private = _Store(publisher, subscriber, _DECRYPT), _Store(publisher, subscriber)
@@ -132,21 +129,3 @@ def test_requests_without_content_need_no_key(publisher: Account, subscriber: Ac
     s3.head_object(Bucket=store.bucket, Key="payloads/1")
     s3.list_objects_v2(Bucket=store.bucket)
     s3.delete_object(Bucket=store.bucket, Key="payloads/1")
-
-
-def test_unpatched_reading_needs_no_key(unpatched: Accounts, unpatched_account: Account) -> None:
-    store = _Store(unpatched_account, Account(unpatched, SUBSCRIBER))
-    s3 = store.publisher.client("s3", store.publisher.role(_S3))
-
-    assert s3.get_object(Bucket=store.bucket, Key="payloads/1")["Body"].read() == b"payload"
-
-
-def test_unpatched_key_policy_is_local_to_its_account() -> None:
-    """In this process, which applies no patch."""
-    owner = {"Principal": root(PUBLISHER), "Action": "kms:*", "Resource": "*"}
-    with request_scope(PUBLISHER, NEAR):
-        created = kms._create_key({"Policy": document(owner)})
-        arn = json.loads(created[2])["KeyMetadata"]["Arn"]
-        assert kms.key_policy_for_arn(arn)
-    with request_scope(SUBSCRIBER, NEAR):
-        assert not kms.key_policy_for_arn(arn)

@@ -152,16 +152,11 @@ def _growth(emulator: Emulator, account: Account, size: int) -> int:
     return _peak_mebibytes(emulator) - before
 
 
+@pytest.mark.patched
 @pytest.mark.system
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_constant(emulator: Emulator, publisher: Account) -> None:
     assert _growth(emulator, publisher, 96 * MIB) < 64
-
-
-@pytest.mark.system
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_unpatched_memory_grows(unpatched_emulator: Emulator, unpatched_account: Account) -> None:
-    assert _growth(unpatched_emulator, unpatched_account, 48 * MIB) > 2 * 48
 
 
 # --- aws-chunked ---

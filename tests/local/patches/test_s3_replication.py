@@ -91,6 +91,7 @@ class Pair:
         return [item["Key"] for item in listed]
 
 
+@pytest.mark.patched
 def test_objects_are_replicated_with_the_replicas_key(accounts: Accounts) -> None:
     pair = Pair(accounts)
     assert pair.put("payloads/one") == "COMPLETED"
@@ -123,33 +124,3 @@ def test_role_without_permission_replicates_nothing(accounts: Accounts, denied: 
     pair = Pair(accounts, denied)
     assert pair.put("payloads/one") == "FAILED"
     assert pair.replicas() == []
-
-
-def test_unpatched_replication_needs_no_permission(unpatched: Accounts) -> None:
-    near, far = Account(unpatched, PUBLISHER, NEAR), Account(unpatched, PUBLISHER, FAR)
-    origin, replica, s3 = near.bucket(), far.bucket(), near.client("s3")
-    rule = {
-        "ID": "one",
-        "Status": "Enabled",
-        "Priority": 1,
-        "Filter": {"Prefix": ""},
-        "DeleteMarkerReplication": {"Status": "Disabled"},
-        "Destination": {"Bucket": f"arn:aws:s3:::{replica}"},
-    }
-    configuration = {"Role": near.role_arn(near.role()), "Rules": [rule]}
-    s3.put_bucket_replication(Bucket=origin, ReplicationConfiguration=configuration)
-    s3.put_object(Bucket=origin, Key="k", Body=b"x")
-    assert s3.head_object(Bucket=origin, Key="k")["ReplicationStatus"] == "COMPLETED"
-
-
-def test_unpatched_template_sets_no_replication(unpatched_account: Account) -> None:
-    name, s3 = unique("bucket"), unpatched_account.client("s3")
-    rule = {"Id": "one", "Status": "Enabled", "Prefix": "", "Destination": {"Bucket": "arn:aws:s3:::another"}}
-    properties = {
-        "BucketName": name,
-        "VersioningConfiguration": {"Status": "Enabled"},
-        "ReplicationConfiguration": {"Role": unpatched_account.role_arn("role"), "Rules": [rule]},
-    }
-    unpatched_account.create({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}})
-    with pytest.raises(s3.exceptions.ClientError, match="ReplicationConfigurationNotFound"):
-        s3.get_bucket_replication(Bucket=name)

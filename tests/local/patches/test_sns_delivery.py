@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
 from tests.local.patches.sns_support import subscription, subscriptions, topic_for_subscriber
 from tests.local.support import PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
 
@@ -21,6 +20,7 @@ def _topic_with_function(publisher: Account, subscriber: Account, function: str,
     return topic
 
 
+@pytest.mark.patched
 def test_function_of_another_account_is_invoked(publisher: Account, subscriber: Account) -> None:
     function = subscriber.function()
     topic = _topic_with_function(publisher, subscriber, function)
@@ -50,20 +50,6 @@ def test_message_is_redriven_when_the_function_denies(publisher: Account, subscr
     assert subscriber.events(function) == []
 
 
-def test_unpatched_delivery_is_local_without_a_check(unpatched: Accounts, unpatched_account: Account) -> None:
-    publisher, subscriber = unpatched_account, Account(unpatched, SUBSCRIBER)
-    allowed, local = subscriber.function(), publisher.function()
-    topic = topic_for_subscriber(publisher, subscriber)
-    subscriber.allow_invoke(allowed, "sns.amazonaws.com", topic)
-    for account, endpoint in ((subscriber, allowed), (publisher, local)):
-        account.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=endpoint)
-
-    publisher.client("sns").publish(TopicArn=topic, Message="payload")
-
-    eventually(lambda: publisher.events(local))
-    assert subscriber.events(allowed) == []
-
-
 def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> str:
     """Publish to a queue that is missing or denies the topic, and return the queue for undelivered messages."""
     topic = publisher.topic()
@@ -80,6 +66,7 @@ def _undelivered(publisher: Account, *, raw: bool, missing: bool) -> str:
     return undelivered
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 @pytest.mark.parametrize("missing", [True, False])
 def test_message_is_redriven_when_the_queue_fails(publisher: Account, missing: bool) -> None:
@@ -100,10 +87,6 @@ def test_redrive_needs_the_queues_permission(publisher: Account) -> None:
     sns.publish(TopicArn=topic, Message="payload")
 
     assert publisher.messages(undelivered) == []
-
-
-def test_unpatched_message_is_dropped(unpatched_account: Account) -> None:
-    assert unpatched_account.messages(_undelivered(unpatched_account, raw=True, missing=True)) == []
 
 
 @pytest.mark.aws

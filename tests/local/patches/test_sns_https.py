@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -127,6 +126,7 @@ def test_server_confirms_and_receives_signed_messages(
     assert (message.payload.text(), message.attributes["a"].value) == ("Größe 42", "b")
 
 
+@pytest.mark.patched
 def test_rejected_message_is_retried_and_redriven(
     publisher: Account, home: Account, server: Server, topic: str, emulator: Emulator, endpoint: Endpoint
 ) -> None:
@@ -146,30 +146,3 @@ def test_no_message_is_posted_to_another_machine(home: Account, topic: str, emul
     emulator.resolve({})
     _subscribe(home, topic, "https://collector.invalid/", retries=0)
     eventually(lambda: "the host is not served on this machine" in emulator.last_log_lines(200))
-
-
-def test_wrong_token_confirms_nothing(topic: str, emulator: Emulator) -> None:
-    """The request needs no credentials."""
-    web = urllib3.PoolManager(ca_certs=str(emulator.ca_bundle))
-    url = f"{emulator.endpoint}/?Action=ConfirmSubscription&TopicArn={topic}&Token=guessed"
-    assert web.request("GET", url).status == 400
-
-
-def test_unpatched_message_is_posted_once_unsigned(unpatched_account: Account) -> None:
-    """A template's subscription over HTTPS is not confirmed, so the test uses plain HTTP."""
-    account = unpatched_account
-    topic, undelivered = account.topic(), account.queue_for("sns.amazonaws.com", "*")
-    sns, redrive = account.client("sns"), json.dumps({"deadLetterTargetArn": undelivered})
-    with Server().serving() as server:
-        url = f"http://127.0.0.1:{server.server_port}/"
-        account.create(subscription(topic, "https", url.replace("http:", "https:")))
-        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=url, Attributes={"RedrivePolicy": redrive})
-        (body,) = eventually(lambda: server.bodies)
-        confirmation = json.loads(body)
-        assert confirmation["Signature"] == "FAKE"
-        sns.confirm_subscription(TopicArn=topic, Token=confirmation["Token"])
-        server.status = 503
-        sns.publish(TopicArn=topic, Message="m")
-        eventually(lambda: server.bodies[1:])
-    assert [json.loads(body)["Type"] for body in server.bodies] == ["SubscriptionConfirmation", "Notification"]
-    assert account.messages(undelivered) == []

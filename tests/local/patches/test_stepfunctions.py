@@ -23,6 +23,7 @@ def _create(account: Account, definition: dict[str, object]) -> str:
     return arn
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_start_returns_running_execution_of_same_input(publisher: Account) -> None:
     start, machine = publisher.client("stepfunctions").start_execution, _machine(publisher, seconds=60)
@@ -45,15 +46,6 @@ def test_name_of_finished_execution_is_rejected(publisher: Account) -> None:
         client.start_execution(stateMachineArn=machine, name="message", input="{}")
 
 
-def test_unpatched_start_rejects_running_execution(unpatched_account: Account) -> None:
-    start = unpatched_account.client("stepfunctions").start_execution
-    machine = _machine(unpatched_account, seconds=60)
-    start(stateMachineArn=machine, name="message", input="{}")
-
-    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        start(stateMachineArn=machine, name="message", input="{}")
-
-
 def _failed_execution(account: Account) -> tuple[str, str]:
     """Run a state machine whose second state fails. Return the state machine and the execution."""
     client = account.client("stepfunctions")
@@ -65,6 +57,7 @@ def _failed_execution(account: Account) -> tuple[str, str]:
     return machine, execution
 
 
+@pytest.mark.patched
 @pytest.mark.aws
 def test_redrive_continues_with_the_first_definition(publisher: Account) -> None:
     client = publisher.client("stepfunctions")
@@ -90,10 +83,3 @@ def test_running_execution_is_not_redriven(publisher: Account) -> None:
 
     with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
         client.redrive_execution(executionArn=arn)
-
-
-def test_unpatched_execution_is_not_redriven(unpatched_account: Account) -> None:
-    _, execution = _failed_execution(unpatched_account)
-
-    with pytest.raises(ClientError, match="Unknown action: RedriveExecution"):
-        unpatched_account.client("stepfunctions").redrive_execution(executionArn=execution)
