@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from tests.faults import worker
 from tests.faults.environment import Environment
+from tests.faults.worker import Channel
 
 MODULES = {
     "application": "tests.faults.application",
@@ -64,17 +66,10 @@ class Reply:
         return [failure["itemIdentifier"] for failure in (self.result or {}).get("batchItemFailures", [])]
 
 
-class _Channel(NamedTuple):
-    """File descriptors to write invocations to a process, and to read replies from it."""
-
-    invocations: int
-    replies: int
-
-
 class FunctionWorker:
     """One function. Several threads may invoke it; each of its processes handles one invocation at a time."""
 
-    def __init__(self, name: str, channels: Sequence[_Channel]) -> None:
+    def __init__(self, name: str, channels: Sequence[Channel]) -> None:
         self.name = name
         self.errors: Counter[str] = Counter()
         """Failed invocations by error class. `Killed` stands for Lambda's metric Errors."""
@@ -82,12 +77,12 @@ class FunctionWorker:
         """Failures without a metric."""
         self._lock = threading.Lock()
         self._all = channels
-        self._free: queue.SimpleQueue[_Channel] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Channel] = queue.SimpleQueue()
 
     def wait_until_ready(self) -> None:
         """Wait until all processes have imported the function. Raises RuntimeError if the import fails."""
         for channel in self._all:
-            if worker.receive(channel.replies) is None:
+            if worker.receive(channel) is None:
                 raise RuntimeError(f"{self.name}: the process did not start. Its error is printed above.")
             self._free.put(channel)
 
@@ -95,8 +90,8 @@ class FunctionWorker:
         """Invoke the function once, in the next free process."""
         channel = self._free.get()
         try:
-            worker.send(channel.invocations, {"event": event, "kill": kill})
-            content = worker.receive(channel.replies)
+            worker.send(channel, {"event": event, "kill": kill})
+            content = worker.receive(channel)
         finally:
             self._free.put(channel)
         if content is None:
@@ -181,13 +176,10 @@ class _Processes:
     """Processes with a module and environment variables each, started at once. `channels` has the same order."""
 
     def __init__(self, starts: Sequence[Mapping[str, Any]]) -> None:
-        arguments: list[dict[str, Any]] = []
-        self.channels: list[_Channel] = []
-        for start in starts:
-            (invocations, to_send), (to_receive, replies) = os.pipe(), os.pipe()
-            self.channels.append(_Channel(to_send, to_receive))
-            arguments.append({**start, "invocations": invocations, "replies": replies})
-        inherited = [file for argument in arguments for file in (argument["invocations"], argument["replies"])]
+        pairs = [Pipe() for _ in starts]
+        self.channels: list[Channel] = [own for own, _ in pairs]
+        inherited = [other.fileno() for _, other in pairs]
+        arguments = [{**start, "channel": file} for start, file in zip(starts, inherited, strict=True)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.worker", json.dumps(arguments)],
             env={
@@ -198,18 +190,16 @@ class _Processes:
             pass_fds=inherited,
             start_new_session=True,
         )
-        for file in inherited:
-            os.close(file)
+        for _, other in pairs:
+            other.close()
 
     def stop(self) -> None:
-        """Stop the processes. Each ends when its input ends."""
+        """Stop the processes. Each ends when its channel is closed."""
         for channel in self.channels:
-            os.close(channel.invocations)
+            channel.close()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        for channel in self.channels:
-            os.close(channel.replies)

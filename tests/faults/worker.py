@@ -1,7 +1,7 @@
 """A function's process, with the function's environment variables.
 
 `python -m tests.faults.worker <JSON>` starts several processes: see `tests.faults.functions`. A process imports its
-module as at a cold start, then handles invocations. Messages are JSON, after a line with their length:
+module as at a cold start, then handles invocations. Messages are JSON:
 
     {"event": …, "kill": [3, "after"]}
     {"result": …, "error": null, "requests": 4, "metrics": {"ReceivedEvents": 1}}
@@ -25,10 +25,14 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from tests.faults.message import PART
+
+Channel: TypeAlias = "Connection[Any, Any]"
+"""A connection between the campaign and a process."""
 
 _TIMEOUT_SECONDS = 1.0
 _SHARED = ("boto3", "aws_lambda_powertools", "aws_lambda_powertools.utilities.batch", "claim_check")
@@ -36,29 +40,18 @@ _LATE_CLIENTS = ("s3", "sns")  # loads the library's service models before the f
 _SPEED_UP = 50
 
 
-def send(file: int, message: dict[str, Any]) -> None:
-    """Write a message to a file descriptor."""
-    data = json.dumps(message).encode()
-    view = memoryview(b"%010d\n" % len(data) + data)
-    while view:
-        view = view[os.write(file, view) :]
+def send(channel: Channel, message: dict[str, Any]) -> None:
+    """Send a message."""
+    channel.send_bytes(json.dumps(message).encode())
 
 
-def receive(file: int) -> dict[str, Any] | None:
-    """Read one message, or None at the end. It reads no further byte, which may be for the process after a kill."""
-    head = _read(file, 11)
-    if not head:
+def receive(channel: Channel) -> dict[str, Any] | None:
+    """Receive a message, or None at the end."""
+    try:
+        message: dict[str, Any] = json.loads(channel.recv_bytes())
+    except EOFError:
         return None
-    message: dict[str, Any] = json.loads(_read(file, int(head)))
     return message
-
-
-def _read(file: int, size: int) -> bytes:
-    pieces: list[bytes] = []
-    while size and (piece := os.read(file, size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
 
 
 def main() -> None:
@@ -80,8 +73,7 @@ def _begin(start: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
         _close(others)
         os.environ.clear()
         os.environ.update(start["environment"])
-        os.dup2(start["invocations"], 0)
-        _work(start["module"], start["replies"])
+        _work(start["module"], Connection(start["channel"]))
         status = 0
     except Exception:
         traceback.print_exc()
@@ -91,23 +83,22 @@ def _begin(start: dict[str, Any], others: list[dict[str, Any]]) -> NoReturn:
 
 def _close(starts: list[dict[str, Any]]) -> None:
     for start in starts:
-        os.close(start["invocations"])
-        os.close(start["replies"])
+        os.close(start["channel"])
 
 
-def _work(module: str, replies: int) -> None:
+def _work(module: str, channel: Channel) -> None:
     counter = _RequestCounter()
     handler = _load(module, counter)
-    send(replies, {"ready": True})
+    send(channel, {"ready": True})
     while True:
         child = os.fork()
         if child == 0:
-            _serve(handler, counter, replies)
+            _serve(handler, counter, channel)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status == 0:  # its input has ended
             return
-        send(replies, {"killed": True})
+        send(channel, {"killed": True})
 
 
 class _RequestCounter:
@@ -159,11 +150,11 @@ def _speed_up(sleep: Callable[[float], None]) -> None:
     time.sleep = lambda seconds, /: sleep(float(seconds) / _SPEED_UP)
 
 
-def _serve(handler: Any, counter: _RequestCounter, replies: int) -> None:
+def _serve(handler: Any, counter: _RequestCounter, channel: Channel) -> None:
     log = os.open(os.environ["FAULTS_LOG"], os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    while invocation := receive(0):
+    while invocation := receive(channel):
         start = os.lseek(log, 0, os.SEEK_END)
         counter.start(invocation["kill"])
         result = error = None
@@ -174,7 +165,7 @@ def _serve(handler: Any, counter: _RequestCounter, replies: int) -> None:
             error = {"errorType": type(raised).__name__, "errorMessage": str(raised)}
         sys.stdout.flush()
         metrics = _metrics(os.pread(log, 1 << 24, start))
-        send(replies, {"result": result, "error": error, "requests": counter.requests, "metrics": metrics})
+        send(channel, {"result": result, "error": error, "requests": counter.requests, "metrics": metrics})
 
 
 def _metrics(log: bytes) -> dict[str, float]:
