@@ -2,24 +2,20 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from claim_check import put_event
 from stacks.deployment import parse_messaging
-from tests.local.support import eventually, interruptible
-from tests.system.support import EXAMPLE_WITH_LANDING
+from tests.local.support import eventually
+from tests.system.support import EXAMPLE_WITH_LANDING, LocalAccounts
 from tests.templates import ROOT, assembly
 
-COATCHECK = Path(sys.executable).with_name("coatcheck")
 PUBLISHER, ORDERS, BILLING = "111111111111", "222222222222", "333333333333"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 PAYLOAD_BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
@@ -29,34 +25,9 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
-def variables() -> Iterator[dict[str, str]]:
-    """The variables that `coatcheck local` prints."""
-    local = subprocess.Popen(
-        [COATCHECK, "local"], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=interruptible
-    )
-    assert local.stdout
-    printed = ""
-    for line in local.stdout:
-        printed += line
-        if "limitations of the emulator" in line:
-            break
-    try:
-        yield dict(re.findall(r"^export (\w+)=(\S+)$", printed, flags=re.MULTILINE))
-    finally:
-        local.send_signal(signal.SIGINT)
-        assert local.wait(timeout=60) == 0
-        local.stdout.close()
-
-
-def _client(variables: dict[str, str], service: str, account: str) -> Any:
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        verify=variables["AWS_CA_BUNDLE"],
-        aws_access_key_id=account,
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+def local() -> Iterator[LocalAccounts]:
+    with LocalAccounts() as local:
+        yield local
 
 
 def _npx_cdk(*arguments: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -74,9 +45,9 @@ def _npx_cdk(*arguments: str, variables: dict[str, str]) -> subprocess.Completed
 
 
 @pytest.fixture(scope="module")
-def cdk(variables: dict[str, str]) -> Run:
+def cdk(local: LocalAccounts) -> Run:
     """A function that runs `npx cdk` in the project's folder as an account."""
-    return lambda account, *arguments: _npx_cdk(*arguments, variables=variables | {"AWS_ACCESS_KEY_ID": account})
+    return lambda account, *arguments: _npx_cdk(*arguments, variables=local.variables | {"AWS_ACCESS_KEY_ID": account})
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +64,8 @@ def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     return lambda text: assembly(parse_messaging(tomllib.loads(text)), tmp_path_factory.mktemp("assembly"))
 
 
-def test_local_prints_credentials_of_an_account(variables: dict[str, str]) -> None:
-    identity = _client(variables, "sts", variables["AWS_ACCESS_KEY_ID"]).get_caller_identity()
+def test_local_prints_credentials_of_an_account(local: LocalAccounts) -> None:
+    identity = local.client("sts", local.variables["AWS_ACCESS_KEY_ID"]).get_caller_identity()
     assert identity["Account"] == PUBLISHER
 
 
@@ -116,7 +87,7 @@ subscribers = [{{ name = "archive", kind = "sqs", account = "{OTHER}", region = 
 
 
 @pytest.mark.exhaustive
-def test_tooling_account_deploys_one_assembly(cdk: Run, variables: dict[str, str], tmp_path: Path) -> None:
+def test_tooling_account_deploys_one_assembly(cdk: Run, local: LocalAccounts, tmp_path: Path) -> None:
     """A pipeline synthesizes, lists and deploys one assembly, in the two steps of docs/upgrading.md."""
     (tmp_path / "pipeline.toml").write_text(PIPELINE)
     app, trust = str(tmp_path / "cdk.out"), ("--trust", TOOLING, "--cloudformation-execution-policies", ADMINISTRATOR)
@@ -139,8 +110,8 @@ def test_tooling_account_deploys_one_assembly(cdk: Run, variables: dict[str, str
     run(TOOLING, "deploy", "--all", *deploy)
 
     bus = f"arn:aws:events:us-east-1:{HOME}:event-bus/pipeline"
-    sent = put_event(bus=bus, source="shop", detail_type="order", detail={}, events=_client(variables, "events", HOME))
-    states = _client(variables, "stepfunctions", OTHER)
+    sent = put_event(bus=bus, source="shop", detail_type="order", detail={}, events=local.client("events", HOME))
+    states = local.client("stepfunctions", OTHER)
     (machine,) = states.list_state_machines()["stateMachines"]
 
     def names() -> list[str]:
@@ -189,13 +160,13 @@ def test_accounts_are_deployed_one_after_the_other(cdk: Run, deploy: Run, synthe
 
 @pytest.mark.exhaustive
 def test_ephemeral_deployment_is_removed_with_its_data(
-    cdk: Run, deploy: Run, variables: dict[str, str], synthesize: Callable[[str], Path]
+    cdk: Run, deploy: Run, local: LocalAccounts, synthesize: Callable[[str], Path]
 ) -> None:
     """The README's clean-up, of the deployment in the test before."""
     ephemeral = synthesize("ephemeral = true\n" + EXAMPLE_WITH_LANDING)
     protected = cdk(PUBLISHER, "destroy", "coatcheck-publisher", "--app", str(ephemeral), "--force")
     assert "TerminationProtection" in protected.stdout
-    s3 = _client(variables, "s3", PUBLISHER)
+    s3 = local.client("s3", PUBLISHER)
     s3.put_object(Bucket=PAYLOAD_BUCKET, Key="payloads/left-over", Body=b"payload")
 
     stacks = [(BILLING, "coatcheck-billing"), (ORDERS, "coatcheck-orders"), (PUBLISHER, "coatcheck-publisher")]
