@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
-        if response.status not in (204, 304):
+        if response.status != 204:
             self.send_header("Content-Length", str(content.size))
         self.end_headers()
         if self.command == "HEAD":

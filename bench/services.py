@@ -1,9 +1,8 @@
 """S3's objects, and the answers of SNS and SQS, without a network.
 
 Nothing large is stored: an object is a part of the pattern (`pattern.py`) or has up to 2 MiB, and other bodies are
-rejected. The object `…/pattern-N` always exists with the first N bytes. S3's checks of a request are made: ranges,
-If-Match, If-None-Match, SHA-256, SHA-1 and CRC32, and the numbers, sizes and order of parts. ExpectedBucketOwner is
-not checked.
+rejected. The object `…/pattern-N` always exists with the first N bytes. Of S3's checks of a request, those of ranges,
+of SHA-256 and CRC32, and of the size of parts are made. The bytes of all parts must be the pattern in its order.
 
 A queue's name is `N-COUNT`. It never empties: each ReceiveMessage returns up to COUNT pointers to `pattern-N`.
 """
@@ -19,7 +18,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from html import escape, unescape
+from html import escape
 from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -83,7 +82,7 @@ class Crc32:
         return self._value.to_bytes(4, "big")
 
 
-DIGESTS: dict[str, Callable[[], Any]] = {"crc32": Crc32, "sha1": hashlib.sha1, "sha256": hashlib.sha256}
+DIGESTS: dict[str, Callable[[], Any]] = {"crc32": Crc32, "sha256": hashlib.sha256}
 
 
 class Body:
@@ -222,34 +221,18 @@ class Services:
         return upload
 
     def _write(self, request: Request, stored: Stored) -> Stored:
-        if request.headers.get("if-none-match") == "*" and request.path in self.objects:
-            raise Refusal(412, "PreconditionFailed")
         self.objects[request.path] = stored
         self.written.append(stored.content.size)
         return stored
 
     def _joined(self, request: Request) -> Stored:
-        """Return the object of a complete upload, after S3's checks of its parts."""
-        uploaded = self._upload(request.query)
-        listed = {
-            int(_member(part, "PartNumber")): part
-            for part in re.findall("<Part>(.*?)</Part>", request.body.data.decode(), re.DOTALL)
-        }
-        numbers = list(listed)
-        if not listed:
-            raise Refusal(400, "MalformedXML")
-        if numbers != sorted(numbers):
-            raise Refusal(400, "InvalidPartOrder")
-        if any(number not in uploaded or not _is_part(part, uploaded[number]) for number, part in listed.items()):
-            raise Refusal(400, "InvalidPart")
-        parts = [uploaded[number].content for number in numbers]
+        """Return the object of a complete upload: its parts in the order of their numbers."""
+        parts = [part.content for _, part in sorted(self._upload(request.query).items())]
         if any(part.size < MINIMUM_PART for part in parts[:-1]):
             raise Refusal(400, "EntityTooSmall")
-        size = sum(part.size for part in parts)
-        if int(request.headers.get("x-amz-mp-object-size", size)) != size:
-            raise Refusal(400, "InvalidRequest", "the object has another size")
         if not _contiguous(parts):
             raise Refusal(501, "NotImplemented", "the parts are not the pattern in its order")
+        size = sum(part.size for part in parts)
         return Stored(parts[0]._replace(size=size), f'"{next(self._serial):032x}-{len(parts)}"', {})
 
     def _message(self, request: Request) -> Response:
@@ -283,12 +266,8 @@ def _json(action: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(stored: Stored, headers: Mapping[str, str]) -> Response:
-    content, etag = stored.content, stored.etag
-    if headers.get("if-match", etag).strip('"') != etag.strip('"'):
-        raise Refusal(412, "PreconditionFailed")
-    if headers.get("if-none-match", "").strip('"') == etag.strip('"'):
-        return Response(304, headers={"ETag": etag})
-    more = {"ETag": etag, "Accept-Ranges": "bytes", "Last-Modified": "Sat, 28 Nov 2026 00:00:00 GMT"}
+    content = stored.content
+    more = {"ETag": stored.etag, "Accept-Ranges": "bytes", "Last-Modified": "Sat, 28 Nov 2026 00:00:00 GMT"}
     asked = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", ""))
     if not asked or asked[0] == "bytes=-":
         return Response(headers=stored.headers | more, content=content)
@@ -312,29 +291,12 @@ def _contiguous(parts: list[Content]) -> bool:
     return True
 
 
-def _is_part(listed: str, uploaded: Stored) -> bool:
-    """Return whether a part in the list has the uploaded part's ETag, and its checksums where it has any."""
-    checksums = (
-        (_member(listed, f"Checksum{name.upper()}", value), value) for name, value in uploaded.checksums.items()
-    )
-    etag = unescape(_member(listed, "ETag"))
-    return etag.strip('"') == uploaded.etag.strip('"') and all(found == value for found, value in checksums)
-
-
 def _checksums(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(CHECKSUM): value
         for name, value in headers.items()
         if name.startswith(CHECKSUM) and name.removeprefix(CHECKSUM) not in ("type", "algorithm", "mode")
     }
-
-
-def _member(part: str, name: str, default: str | None = None) -> str:
-    if found := re.search(f"<{name}>(.*?)</{name}>", part):
-        return found[1]
-    if default is None:
-        raise Refusal(400, "MalformedXML")
-    return default
 
 
 def key_of(size: int) -> str:
