@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
@@ -67,6 +68,17 @@ def context() -> SimpleNamespace:
         aws_request_id="request",
         get_remaining_time_in_millis=lambda: 300_000,
     )
+
+
+@contextmanager
+def imported(name: str) -> Iterator[ModuleType]:
+    """Import a module whose clients no test lets reach a service."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(variable, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_CA_BUNDLE", raising=False)
+        yield importlib.import_module(name)
 
 
 class Load(Protocol):

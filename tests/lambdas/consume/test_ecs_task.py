@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 from claim_check import S3Object
 from consume.ecs_task import Runner, TaskNotStarted, run_task
 from shared.handoff import HandOff, InputTooLarge
+from tests.lambdas.shared.test_handoff import described_task
 
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/billing"
@@ -101,9 +102,7 @@ def test_invalid_request_is_raised_at_once(runner: tuple[Runner, Stubber], pause
 
 
 def described(handoff: HandOff) -> dict[str, Any]:
-    variables = [{"name": name, "value": value} for name, value in handoff.to_environment().items()]
-    overrides = [{"name": "sidecar"}, {"name": "application", "environment": variables}]
-    return {"tasks": [{"taskArn": TASK, "overrides": {"containerOverrides": overrides}}]}
+    return {"tasks": [described_task(handoff.to_environment(), TASK)]}
 
 
 def add_conflict(stub: Stubber) -> None:

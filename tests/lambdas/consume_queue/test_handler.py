@@ -17,7 +17,6 @@ from claim_check import Dereferencer, PayloadCorrupt, PayloadDenied, Publisher
 from consume.settings import StateMachineSettings
 from consume_queue.settings import Settings
 from shared.handoff import HandOff
-from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
 from tests.lambdas.conftest import (
     REPLICATED,
     SECONDS_IN_QUEUE,
@@ -32,13 +31,10 @@ from tests.lambdas.conftest import (
     store_outdated_replica,
     subscribed_topic,
 )
+from tests.lambdas.raw_messages import BAD_MESSAGES, pointing, store_payload
 
 ROLE = "arn:aws:iam::123456789012:role/states"
-UNTRUSTED: dict[str, Any] = {
-    "MessageId": "untrusted",
-    "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"other-bucket","s3Key":"secret"}]',
-    "MessageAttributes": {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "7"}},
-}
+UNTRUSTED = pointing("other-bucket", "secret").queued()
 SUCCESS: dict[str, list[Any]] = {"batchItemFailures": []}
 Publish = Callable[..., dict[str, Any]]
 
@@ -138,14 +134,14 @@ def test_bad_messages_are_dead_lettered_unchanged(
 ) -> None:
     store_payload()
     first, last = (sqs_record({"MessageId": name, "Body": name}) for name in ("first", "last"))
-    for name, bad in BAD_MESSAGES.items():
+    for name, (bad, error) in BAD_MESSAGES.items():
         with subtests.test(name):
             assert consume.handler({"Records": [first, sqs_record(bad.queued()), last]}, context) == SUCCESS
             (dead,) = dead_letters(consume)
             boto3.client("sqs").delete_message(
                 QueueUrl=consume.settings.dead_letter_queue_url, ReceiptHandle=dead["ReceiptHandle"]
             )
-            assert reason(dead).startswith(f"{bad.error}: ")
+            assert reason(dead).startswith(f"{error}: ")
             del dead["MessageAttributes"]["DeadLetterReason"]
             assert {key: dead[key] for key in ("Body", "MessageAttributes")} == {
                 key: bad.queued()[key] for key in ("Body", "MessageAttributes")
@@ -185,7 +181,7 @@ def test_record_without_space_for_a_reason_is_left_to_sqs(
     monkeypatch.setattr(consume.sqs, "send_message", Mock(side_effect=error))
     for receives in (1, 5):
         failed = consume.handler({"Records": [sqs_record(UNTRUSTED, receives=receives)]}, context)
-        assert failed == {"batchItemFailures": [{"itemIdentifier": "untrusted"}]}
+        assert failed == {"batchItemFailures": [{"itemIdentifier": UNTRUSTED["MessageId"]}]}
 
 
 def test_rest_of_a_failed_group_waits_in_a_fifo_queue(
@@ -292,19 +288,12 @@ def test_payload_without_common_checksum_is_proved_by_size(
 def test_message_of_another_client_has_the_checksum_of_s3(consume: ModuleType, context: SimpleNamespace) -> None:
     body = b"by another client" * 20_000
     boto3.client("s3").put_object(Bucket=STORE.bucket, Key="payloads/foreign", Body=body, ChecksumAlgorithm="SHA256")
-    message: dict[str, Any] = {
-        "MessageId": "0b9b9b9b-0000-4000-8000-000000000001",
-        "Body": '["software.amazon.payloadoffloading.PayloadS3Pointer",'
-        f'{{"s3BucketName":"{STORE.bucket}","s3Key":"payloads/foreign"}}]',
-        "MessageAttributes": {
-            "ExtendedPayloadSize": {"DataType": "Number", "StringValue": str(len(body))},
-            "colour": {"DataType": "String", "StringValue": "blau"},
-        },
-    }
-    record = sqs_record(message)
+    message = pointing(STORE.bucket, "payloads/foreign", str(len(body)))
+    message.attributes["colour"] = ("String", "blau")
+    record = sqs_record(message.queued())
     record["messageAttributes"]["stamp"] = {"dataType": "Binary", "binaryValue": "AAH/"}
     assert consume.handler({"Records": [record]}, context) == SUCCESS
-    summary = executions(consume)[message["MessageId"]]["summary"]
+    summary = executions(consume)[record["messageId"]]["summary"]
     assert (summary["sha256"], summary["proved_by"]) == (hashlib.sha256(body).hexdigest(), "size")
     assert summary["attributes"] == {"colour": "blau"}
 
@@ -319,7 +308,7 @@ def test_log_and_metrics_of_each_record(
     assert (fine["message"], fine["message_id"]) == ("handed off", "fine")
     assert fine["application"].endswith(":fine")
     assert (failed["level"], failed["exception_name"]) == ("ERROR", "UntrustedStore")
-    assert (failed["sqs_message_id"], failed.get("message_id")) == ("untrusted", None)
+    assert (failed["sqs_message_id"], failed.get("message_id")) == (UNTRUSTED["MessageId"], None)
     metrics = telemetry.metrics()
     assert metrics["UntrustedStore"] == [1]
     assert metrics["ConsumedBytes"] == [4]

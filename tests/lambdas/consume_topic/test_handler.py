@@ -1,7 +1,6 @@
 """The consume function of a subscriber without a queue: one task for each message."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
@@ -18,7 +17,6 @@ from cli.redrive.dead_letter import DeadLetter, parse, parse_failed_invocation
 from consume.settings import EcsTaskSettings
 from consume_topic.settings import Settings
 from shared.handoff import HandOff
-from tests.lambdas.bad_messages import BAD_MESSAGES, store_payload
 from tests.lambdas.conftest import (
     REPLICATED,
     STAGING,
@@ -31,6 +29,7 @@ from tests.lambdas.conftest import (
     store_outdated_replica,
 )
 from tests.lambdas.consume.test_idempotency import TABLE, create_table
+from tests.lambdas.raw_messages import BAD_MESSAGES, RawMessage, pointing, store_payload
 
 TASK = "arn:aws:ecs:us-east-1:123456789012:task/billing/1"
 STARTED = {"tasks": [{"taskArn": TASK}], "failures": []}
@@ -66,30 +65,8 @@ def ecs(consume: ModuleType) -> Iterator[Stubber]:
 def sns_event(body: bytes, message_id: str) -> dict[str, Any]:
     """Store a payload, and return the event with its pointer."""
     boto3.client("s3").put_object(Bucket=STORE.bucket, Key=f"payloads/{message_id}", Body=body)
-    claim = {"id": message_id, "sha256": hashlib.sha256(body).hexdigest()}
-    return pointer_event(STORE.bucket, f"payloads/{message_id}", len(body), claim)
-
-
-def pointer_event(bucket: str, key: str, size: int, claim: dict[str, str]) -> dict[str, Any]:
-    pointer = ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": bucket, "s3Key": key}]
-    return {
-        "Records": [
-            {
-                "EventSource": "aws:sns",
-                "Sns": {
-                    "Type": "Notification",
-                    "MessageId": "1ae8c0d3-9f1d-5b5c-8d6c-9b3f7d0a0001",
-                    "TopicArn": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
-                    "Message": json.dumps(pointer, separators=(",", ":")),
-                    "Timestamp": "2026-11-20T03:00:00.000Z",
-                    "MessageAttributes": {
-                        "ExtendedPayloadSize": {"Type": "Number", "Value": str(size)},
-                        "ClaimCheck": {"Type": "String", "Value": json.dumps(claim)},
-                    },
-                },
-            }
-        ]
-    }
+    sha256 = hashlib.sha256(body).hexdigest()
+    return pointing(STORE.bucket, f"payloads/{message_id}", str(len(body)), id=message_id, sha256=sha256).notified()
 
 
 def request(stored: S3Object, message_id: str, body: bytes, *, crc32: str | None = None) -> dict[str, Any]:
@@ -116,9 +93,7 @@ def test_repeated_message_runs_one_task(consume: ModuleType, ecs: Stubber, conte
 
 
 def test_inline_payload_is_staged(consume: ModuleType, ecs: Stubber, context: SimpleNamespace) -> None:
-    event = pointer_event("unused", "unused", 0, {"id": "inline-1"})
-    event["Records"][0]["Sns"]["Message"] = "small and private"
-    del event["Records"][0]["Sns"]["MessageAttributes"]["ExtendedPayloadSize"]
+    event = RawMessage("small and private", {"ClaimCheck": ("String", '{"id":"inline-1"}')}).notified()
     staged = STAGING.object_of("inline-1")
     ecs.add_response("run_task", STARTED, request(staged, "inline-1", b"small and private", crc32="9rhCrA=="))
     consume.handler(event, context)
@@ -139,11 +114,11 @@ def test_bad_messages_are_dead_lettered_at_once(
     consume: ModuleType, ecs: Stubber, context: SimpleNamespace, subtests: pytest.Subtests
 ) -> None:
     store_payload()
-    for name, bad in BAD_MESSAGES.items():
+    for name, (bad, error) in BAD_MESSAGES.items():
         with subtests.test(name):
             consume.handler(bad.notified(), context)
             (dead,) = dead_letters(consume)
-            assert (dead.kind, dead.event) == (bad.error, bad.notified())
+            assert (dead.kind, dead.event) == (error, bad.notified())
     assert boto3.client("dynamodb").scan(TableName=TABLE)["Count"] == 0
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=STAGING.bucket)
 
@@ -176,7 +151,7 @@ def test_log_and_metrics_of_each_message(
     ecs.add_response("run_task", STARTED)
     for _ in range(2):
         consume.handler(sns_event(b"scan", "scan-1"), context)
-    consume.handler(pointer_event("other-bucket", "payloads/x", 7, {"id": "forged"}), context)
+    consume.handler(pointing("other-bucket", "payloads/x", id="forged").notified(), context)
     first, second, failed = telemetry.lines()
     assert [(line["message"], line["message_id"]) for line in (first, second)] == [
         ("handed off", "scan-1"),

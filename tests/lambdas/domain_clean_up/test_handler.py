@@ -1,6 +1,5 @@
 """The handler of the domain's custom resources."""
 
-import importlib
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
+from tests.lambdas.conftest import imported
 
 DOMAIN = "d-abcdefghijkl"
 CLEAN_UP_PROPERTIES = CleanUpSettings(
@@ -26,13 +26,8 @@ CLEAN_UP_PROPERTIES = CleanUpSettings(
 
 @pytest.fixture(scope="module")
 def function() -> Iterator[ModuleType]:
-    """The handler's module, with a client that no test lets reach a service."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.delenv("AWS_CA_BUNDLE", raising=False)
-        yield importlib.import_module("domain_clean_up.handler")
+    with imported("domain_clean_up.handler") as module:
+        yield module
 
 
 def event(request_type: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The image build function, called as by CDK's provider framework, against the API models of CodeBuild and ECR."""
 
-import importlib
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from image_build.settings import Settings
+from tests.lambdas.conftest import imported
 
 SETTINGS = Settings(
     project="project",
@@ -35,13 +35,8 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def function() -> Iterator[ModuleType]:
-    """The handler's module, with clients that no test lets reach a service."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.delenv("AWS_CA_BUNDLE", raising=False)
-        yield importlib.import_module("image_build.handler")
+    with imported("image_build.handler") as module:
+        yield module
 
 
 @pytest.fixture

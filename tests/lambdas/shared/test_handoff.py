@@ -41,11 +41,11 @@ INPUT: dict[str, Any] = {
 }
 
 
-def described_task(environment: dict[str, str]) -> dict[str, Any]:
+def described_task(environment: dict[str, str], arn: str = "arn:task") -> dict[str, Any]:
     """Return a task with a sidecar, in the form of `ecs:DescribeTasks`."""
     variables = [{"name": name, "value": value} for name, value in environment.items()]
     overrides = [{"name": "sidecar"}, {"name": "application", "environment": variables}]
-    return {"taskArn": "arn:task", "overrides": {"containerOverrides": overrides}}
+    return {"taskArn": arn, "overrides": {"containerOverrides": overrides}}
 
 
 def test_input_has_its_documented_form() -> None:
