@@ -19,6 +19,7 @@ from local.emulator import Emulator
 from local.sns_signer import SnsSigner
 from tests.faults.arrivals import ArrivalSource, CopyArrivals, ExecutionArrivals, ReceiptArrivals, TaskArrivals
 from tests.faults.message import THRESHOLD, CampaignMessage
+from tests.local.support import Account, document
 
 ACCOUNT, REGION, REPLICA_REGION = "555555555555", "us-east-1", "us-west-2"
 
@@ -48,20 +49,19 @@ class Environment:
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self._emulator = emulator
-        self._accounts = Accounts(emulator)
+        self._account = Account(Accounts(emulator), ACCOUNT, REGION)
         self.s3, self.sqs, self._sns = self.client("s3"), self.client("sqs"), self.client("sns")
         self.states, self.ecs = self.client("stepfunctions"), self.client("ecs")
 
-        self.payloads = self._bucket("payloads")
-        self.replica = self._bucket("replica", REPLICA_REGION)
+        self.payloads = self._account.bucket()
+        self.replica = Account(self._account.accounts, ACCOUNT, REPLICA_REGION).bucket()
         self._replicate()
         self._store = Store(self.payloads, "payloads/", ACCOUNT, REGION)
         self._replicated_store = replace(self._store, replicas=(Replica(self.replica, REPLICA_REGION),))
         self._staging = {
-            name: Store(self._bucket(f"staging-{name}"), "inline/", ACCOUNT, REGION)
-            for name in ("orders", "billing", "ledger")
+            name: Store(self._account.bucket(), "inline/", ACCOUNT, REGION) for name in ("orders", "billing", "ledger")
         }
-        self._landing = Store(self._bucket("landing"), "landed/", ACCOUNT, REGION)
+        self._landing = Store(self._account.bucket(), "landed/", ACCOUNT, REGION)
         self._received = folder / "received"
         self._received.mkdir()
         self.signer = SnsSigner(emulator.sns_key)
@@ -96,9 +96,9 @@ class Environment:
         receipts = ReceiptArrivals("partner", self._received)
         self.sources: list[ArrivalSource] = [*self.executions.values(), self.copies, tasks, receipts]
 
-    def client(self, service: str, region: str = REGION) -> Any:
+    def client(self, service: str) -> Any:
         """Return a client of the emulator."""
-        return self._accounts.client(service, account=ACCOUNT, region=region)
+        return self._account.client(service)
 
     def stored(self, bucket: str, key: str) -> bytes | None:
         """Return the payload in a bucket, or in the web server's folder. None if it does not exist."""
@@ -190,22 +190,9 @@ class Environment:
         )
         return settings.to_environment() | application.to_environment()
 
-    def _bucket(self, name: str, region: str = REGION) -> str:
-        name, s3 = f"{name}-{ACCOUNT}", self.client("s3", region)
-        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=name, **location)
-        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        return name
-
     def _replicate(self) -> None:
         """Replicate all payloads into the other Region."""
-        role = self._role("replication", "s3.amazonaws.com")
-        allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-        self.client("iam").put_role_policy(
-            RoleName="replication",
-            PolicyName="replication",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
-        )
+        role = self._account.role_arn(self._account.role({"Action": "s3:*", "Resource": "*"}))
         rule = {
             "ID": "payloads",
             "Priority": 1,
@@ -219,18 +206,10 @@ class Environment:
     def _state_machine(self, name: str) -> ExecutionArrivals:
         arn = self.states.create_state_machine(
             name=name,
-            roleArn=self._role(name, "states.amazonaws.com"),
+            roleArn=self._account.role_arn(self._account.role()),
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
         )["stateMachineArn"]
         return ExecutionArrivals(name, states=self.states, state_machine=arn)
-
-    def _role(self, name: str, service: str) -> str:
-        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-        role = self.client("iam").create_role(
-            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        )
-        arn: str = role["Role"]["Arn"]
-        return arn
 
     def _queue(self, name: str) -> str:
         fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
@@ -239,14 +218,8 @@ class Environment:
 
     def _subscribe(self, name: str, topic: str, *, raw: bool) -> None:
         queue = self._arn(self.deliveries[name])
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": queue}
+        policy = document({**send, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}})
         self.sqs.set_queue_attributes(QueueUrl=self.deliveries[name], Attributes={"Policy": policy})
         self._sns.subscribe(
             TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": str(raw).lower()}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import re
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ from claim_check import Entry, Publisher
 from cli.main import main
 from local import accounts
 from local.accounts import credentials
-from tests.local.support import Account, eventually
+from tests.local.support import Account, document, eventually
 from tests.system.support import PAYLOAD_BYTES, Demo, coatcheck
 
 MEMORY_MB = 160
@@ -92,12 +91,8 @@ class Verification:
     def __init__(self, demo: Demo, folder: Path, *profiles: str, answer: str = "y\n") -> None:
         emulator, self.file = demo.world.emulator, folder / "report.json"
         config = folder / "config"
-        iam = demo.account(demo.names.publisher.place).client("iam")
-        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": PROFILES["publisher"]}}
-        every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-        role = f"deployer-{random.randrange(10**9)}"
-        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
-        iam.put_role_policy(RoleName=role, PolicyName="every", PolicyDocument=_policy(every))
+        publisher = demo.account(demo.names.publisher.place)
+        arn = publisher.role_arn(publisher.role({"Action": "*", "Resource": "*"}))
         config.write_text(
             accounts.profiles(emulator, {**PROFILES, "publisher-root": PROFILES["publisher"]}).replace(
                 f"[profile publisher]\naws_access_key_id = {PROFILES['publisher']}\n"
@@ -114,10 +109,6 @@ class Verification:
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.file.read_text())
         return report
-
-
-def _policy(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_verify_shows_every_promise_with_all_profiles(demo: Demo, tmp_path: Path) -> None:
@@ -361,7 +352,7 @@ def test_failed_task_is_a_dead_letter(demo: Demo) -> None:
     """The task role loses its permission to read. The task reports it and is a dead letter, as ECS describes it."""
     names, publisher = demo.names.subscribers["billing"], demo.account(demo.names.publisher.place)
     billing, topic = demo.account(names.place), demo.names.publisher
-    deny = _policy({"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"})
+    deny = document({"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"})
     iam = billing.client("iam")
     iam.put_role_policy(RoleName=names.task_role.name, PolicyName="deny", PolicyDocument=deny)
     try:
