@@ -13,7 +13,7 @@ from cli.doctor import command
 from cli.main import main
 from local.world import World
 from stacks.deployment import load_messaging
-from tests.local.support import eventually
+from tests.local.support import Account, document, eventually
 from tests.system.support import EXAMPLE_WITH_LANDING, Demo
 from tests.templates import synthesize
 
@@ -23,7 +23,7 @@ PUBLISHER, ORDERS, BILLING, SHOP = (digit * 12 for digit in "1234")
 BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
 TOPIC = f"arn:aws:sns:us-east-1:{PUBLISHER}:coatcheck-messages"
 AUDIT = f'\n[[subscribers]]\nname = "audit"\nkind = "sqs"\naccount = "{ORDERS}"\nregion = "us-west-2"\n'
-LIMITED = "cloudformation:*"
+LIMITED = ["cloudformation:*", "sns:GetTopicAttributes"]
 """What the profile `limited` may do."""
 
 
@@ -40,7 +40,9 @@ def profiles(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         f"[profile {name}]\naws_access_key_id={account}\naws_secret_access_key={world.emulator.secret}\n{common}"
         for name, account in accounts.items()
     )
-    text += f"[profile limited]\nrole_arn=arn:aws:iam::{PUBLISHER}:role/limited\nsource_profile=publisher\n{common}"
+    publisher = Account(world.accounts, PUBLISHER)
+    role = publisher.role_arn(publisher.role({"Action": LIMITED, "Resource": "*"}))
+    text += f"[profile limited]\nrole_arn={role}\nsource_profile=publisher\n{common}"
     (tmp_path / "config").write_text(text)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     # As in a new process, which takes seconds.
@@ -90,14 +92,6 @@ def test_one_account_is_looked_at_alone(demo: Demo, profiles: None, capfd: pytes
 
 
 def test_missing_permissions_are_named(demo: Demo, profiles: None, capfd: pytest.CaptureFixture[str]) -> None:
-    iam = demo.world.accounts.client("iam", account=PUBLISHER, region="us-east-1")
-    principal = {"AWS": f"arn:aws:iam::{PUBLISHER}:root"}
-    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    allowed = {"Effect": "Allow", "Action": [LIMITED, "sns:GetTopicAttributes"], "Resource": "*"}
-    language = {"Version": "2012-10-17"}
-    iam.create_role(RoleName="limited", AssumeRolePolicyDocument=json.dumps({**language, "Statement": [trust]}))
-    policy = json.dumps({**language, "Statement": [allowed]})
-    iam.put_role_policy(RoleName="limited", PolicyName="limited", PolicyDocument=policy)
     _, sections, problems = doctor(capfd, "limited", file=demo.file)
     assert not problems
     refused = [finding["text"].partition(" ")[0] for finding in sections["Requests"]["findings"]]
@@ -172,7 +166,6 @@ def break_stacks(world: World) -> None:
     def client(service: str, account: str, region: str = "us-east-1") -> Any:
         return world.accounts.client(service, account=account, region=region)
 
-    language = {"Version": "2012-10-17"}
     by_hand = {"Sid": "ByHand", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}}
     ids = {
         each["LogicalResourceId"]: each["PhysicalResourceId"]
@@ -209,8 +202,8 @@ def break_stacks(world: World) -> None:
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{BILLING}:root"}, "Action": "sts:AssumeRole"}
     )
     iam.update_assume_role_policy(RoleName="coatcheck-billing-task", PolicyDocument=json.dumps(trust))
-    policy = {**language, "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
-    iam.put_role_policy(RoleName="coatcheck-billing-task", PolicyName="more", PolicyDocument=json.dumps(policy))
+    more = document({"Action": "s3:*", "Resource": "*"})
+    iam.put_role_policy(RoleName="coatcheck-billing-task", PolicyName="more", PolicyDocument=more)
     administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
     iam.attach_role_policy(RoleName="coatcheck-billing-reader", PolicyArn=administrator)
     # What stops messages.
@@ -232,60 +225,27 @@ def break_stacks(world: World) -> None:
     client("cloudwatch", PUBLISHER).disable_alarm_actions(AlarmNames=["coatcheck-publisher-PublishFails"])
     letters = client("sqs", BILLING)
     letters.delete_queue(QueueUrl=letters.get_queue_url(QueueName="coatcheck-billing-dead-letters")["QueueUrl"])
-    change_properties(world)
-    # What a deployment needs.
-    client("ssm", ORDERS).delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
-    broken = {
-        "Subscription": {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": f"{TOPIC}-2", "Protocol": "sqs"}}
-    }
-    broken["Subscription"]["Properties"]["Endpoint"] = f"arn:aws:sqs:us-west-2:{ORDERS}:none"  # type: ignore[index]
-    cloudformation = client("cloudformation", ORDERS, "us-west-2")
-    cloudformation.create_stack(StackName="coatcheck-audit", TemplateBody=json.dumps({"Resources": broken}))
-    eventually(
-        lambda: (
-            cloudformation.describe_stacks(StackName="coatcheck-audit")["Stacks"][0]["StackStatus"]
-            == "ROLLBACK_COMPLETE"
-        )
-    )
-
-
-def change_properties(world: World) -> None:
-    """Change a property of each kind that no policy has."""
-
-    def client(service: str, account: str, region: str = "us-east-1") -> Any:
-        return world.accounts.client(service, account=account, region=region)
-
-    s3, bucket = client("s3", PUBLISHER), {"Bucket": BUCKET}
+    # A property of each kind that no policy has.
+    bucket = {"Bucket": BUCKET}
     s3.delete_bucket_lifecycle(**bucket)
     s3.put_public_access_block(**bucket, PublicAccessBlockConfiguration={"BlockPublicAcls": True})
     s3.put_bucket_notification_configuration(**bucket, NotificationConfiguration={})
     s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"})
-    sqs = client("sqs", ORDERS, "us-west-2")
-    url = sqs.get_queue_url(QueueName="coatcheck-orders")["QueueUrl"]
     changed = {"VisibilityTimeout": "7", "MessageRetentionPeriod": "60", "RedrivePolicy": ""}
     sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
     boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
     client("iam", ORDERS).put_role_permissions_boundary(
         RoleName="coatcheck-orders-reader", PermissionsBoundary=boundary
     )
-    functions, consume = client("lambda", BILLING), "coatcheck-billing-consume"
     variables = functions.get_function_configuration(FunctionName=consume)["Environment"]["Variables"]
     variables.pop("CLUSTER_ARN")
     functions.update_function_configuration(FunctionName=consume, Timeout=1, Environment={"Variables": variables})
     functions.delete_function_event_invoke_config(FunctionName=consume, Qualifier="$LATEST")
-    polling = client("lambda", ORDERS, "us-west-2")
-    (mapping,) = polling.list_event_source_mappings(FunctionName="coatcheck-orders-consume")["EventSourceMappings"]
     polling.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=3)
-    sns = client("sns", PUBLISHER)
-    arns = {
-        each["Protocol"]: each["SubscriptionArn"]
-        for each in sns.list_subscriptions_by_topic(TopicArn=TOPIC)["Subscriptions"]
-    }
     sns.set_subscription_attributes(
         SubscriptionArn=arns["lambda"], AttributeName="RawMessageDelivery", AttributeValue="true"
     )
-    logs = client("logs", BILLING)
-    logs.put_retention_policy(logGroupName=f"/aws/lambda/{consume}", retentionInDays=1)
+    client("logs", BILLING).put_retention_policy(logGroupName=f"/aws/lambda/{consume}", retentionInDays=1)
     ttl = {"AttributeName": "expiration", "Enabled": False}
     client("dynamodb", BILLING).update_time_to_live(
         TableName="coatcheck-billing-idempotency", TimeToLiveSpecification=ttl
@@ -306,7 +266,19 @@ def change_properties(world: World) -> None:
     ecs = client("ecs", BILLING)
     (task,) = ecs.list_task_definitions()["taskDefinitionArns"]
     ecs.deregister_task_definition(taskDefinition=task)
-    events = client("events", PUBLISHER)
-    rule = next(each["Name"] for each in events.list_rules(EventBusName="coatcheck")["Rules"] if "EventPattern" in each)
     targets = events.list_targets_by_rule(Rule=rule, EventBusName="coatcheck")["Targets"]
     events.remove_targets(Rule=rule, EventBusName="coatcheck", Ids=[each["Id"] for each in targets])
+    # What a deployment needs.
+    client("ssm", ORDERS).delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    broken = {
+        "Subscription": {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": f"{TOPIC}-2", "Protocol": "sqs"}}
+    }
+    broken["Subscription"]["Properties"]["Endpoint"] = f"arn:aws:sqs:us-west-2:{ORDERS}:none"  # type: ignore[index]
+    cloudformation = client("cloudformation", ORDERS, "us-west-2")
+    cloudformation.create_stack(StackName="coatcheck-audit", TemplateBody=json.dumps({"Resources": broken}))
+    eventually(
+        lambda: (
+            cloudformation.describe_stacks(StackName="coatcheck-audit")["Stacks"][0]["StackStatus"]
+            == "ROLLBACK_COMPLETE"
+        )
+    )
