@@ -242,82 +242,42 @@ def test_policy_denies_unconditional_writes(condition: dict[str, str], publisher
 # --- events ---
 
 
-def _events_of_uploads(account: Account) -> list[dict[str, Any]]:
-    """Return the events on the default bus for a PUT and a multipart upload, each with the version of its object."""
-    s3, events = account.client("s3"), account.client("events")
-    bucket, queue, rule = (
-        unique("bucket"),
-        account.queue_for("events.amazonaws.com", "arn:aws:events:*"),
-        unique("rule"),
-    )
-    properties = {
-        "BucketName": bucket,
-        "VersioningConfiguration": {"Status": "Enabled"},
-        "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
-    }
-    account.create({"Bucket": {"Type": "AWS::S3::Bucket", "Properties": properties}})
+@pytest.mark.patched
+def test_event_has_version_and_requester(publisher: Account, accounts: Accounts) -> None:
+    """Of a PUT by another account, and of a multipart upload by the owner."""
+    allow = {"Principal": root(SUBSCRIBER), "Action": "s3:PutObject", "Resource": "{bucket}/*"}
+    bucket, rule = publisher.bucket(document(allow)), unique("rule")
+    queue = publisher.queue_for("events.amazonaws.com", "arn:aws:events:*")
+    s3, events = publisher.client("s3"), publisher.client("events")
+    notify = {"EventBridgeConfiguration": {}}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=notify)
     detail = {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": "outbox/"}]}}
     pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
     events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue}])
 
     s3.put_object(Bucket=bucket, Key="elsewhere/0", Body=b"payload")
-    put = s3.put_object(Bucket=bucket, Key="outbox/1", Body=b"payload")
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="outbox/2")["UploadId"]
-    part = s3.upload_part(Bucket=bucket, Key="outbox/2", UploadId=upload, PartNumber=1, Body=b"payload 2")["ETag"]
-    complete = s3.complete_multipart_upload(
-        Bucket=bucket, Key="outbox/2", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]}
-    )
+    put = Account(accounts, SUBSCRIBER).client("s3").put_object(Bucket=bucket, Key="outbox/1", Body=b"payload")
+    target = {"Bucket": bucket, "Key": "outbox/2"}
+    upload = s3.create_multipart_upload(**target)["UploadId"]
+    part = s3.upload_part(**target, UploadId=upload, PartNumber=1, Body=b"payload 2")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    completed = s3.complete_multipart_upload(**target, UploadId=upload, MultipartUpload=parts)
 
-    received: list[dict[str, Any]] = []
+    received: dict[str, dict[str, Any]] = {}
 
     def both() -> bool:
-        received.extend(json.loads(message["Body"]) for message in account.messages(queue))
+        for event in (json.loads(message["Body"]) for message in publisher.messages(queue)):
+            received[event["detail"]["object"]["key"]] = event
         return len(received) == 2
 
     eventually(both)
-    received.sort(key=lambda event: str(event["detail"]["object"]["key"]))
-    for event, response in zip(received, (put, complete), strict=True):
-        event["expected"] = {"version": response["VersionId"], "etag": response["ETag"].strip('"')}
-    return received
-
-
-@pytest.mark.patched
-def test_event_has_the_objects_version(publisher: Account) -> None:
-    events = _events_of_uploads(publisher)
-
-    sizes = {"outbox/1": 7, "outbox/2": 9}
-    assert [event["detail"]["object"]["key"] for event in events] == list(sizes)
-    for event in events:
-        created = event["detail"]["object"]
-        assert created["version-id"] == event["expected"]["version"]
-        assert created["etag"] == event["expected"]["etag"]
-        assert created["size"] == sizes[created["key"]]
+    for key, response, size, requester in (("outbox/1", put, 7, SUBSCRIBER), ("outbox/2", completed, 9, PUBLISHER)):
+        event, created = received[key], received[key]["detail"]["object"]
+        assert (event["account"], event["region"], event["detail"]["requester"]) == (PUBLISHER, NEAR, requester)
+        assert (created["version-id"], created["size"]) == (response["VersionId"], size)
+        assert created["etag"] == response["ETag"].strip('"')
         assert int(created["sequencer"], 16) > 0
-        assert (event["account"], event["region"]) == (PUBLISHER, NEAR)
-
-
-@pytest.mark.patched
-def test_event_has_the_callers_account(accounts: Accounts) -> None:
-    owner, uploader = Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER)
-    allow = {"Principal": root(SUBSCRIBER), "Action": "s3:PutObject", "Resource": "{bucket}/*"}
-    bucket, queue, rule = (
-        owner.bucket(document(allow)),
-        owner.queue_for("events.amazonaws.com", "arn:aws:events:*"),
-        unique("rule"),
-    )
-    owner.client("s3").put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
-    events = owner.client("events")
-    events.put_rule(
-        Name=rule, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}})
-    )
-    events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue}])
-    uploader.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload")
-    (message,) = eventually(lambda: owner.messages(queue))
-    event = json.loads(message["Body"])
-    assert (event["account"], event["detail"]["requester"]) == (PUBLISHER, SUBSCRIBER)
 
 
 # --- templates ---
