@@ -15,7 +15,7 @@ from ministack.services import eventbridge, sqs
 from ministack.services.cloudformation import provisioners
 
 from local.patches import lambda_
-from local.patches.patch import patch, replaces, replaces_handler
+from local.patches.patch import during, patch, replaces, replaces_handler
 from local.patches.policy import scope_of, service_may
 
 
@@ -148,11 +148,8 @@ def function_targets_are_authorized() -> None:
 
     @replaces(eventbridge, "_invoke_target")
     def invoke_target(original: Any, target: Any, event: Any, rule: Any, view: Any = None) -> Any:
-        token = _serving.set((rule, target))
-        try:
+        with during(_serving, (rule, target)):
             return original(target, event, rule, view)
-        finally:
-            _serving.reset(token)
 
     @replaces(eventbridge, "_dispatch_to_lambda")
     def dispatch(_original: Any, function_arn: str, payload: str) -> None:

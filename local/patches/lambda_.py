@@ -16,7 +16,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local.patches.patch import after_deployment, patch, replace_once, replaces
+from local.patches.patch import after_deployment, during, patch, replace_once, replaces
 from local.patches.policy import scope_of, service_may
 
 # Variables of the emulator's environment that a function's process needs, or has with a value of its own.
@@ -185,11 +185,8 @@ def throttled_events_wait() -> None:
 
     @replaces(lambda_svc, "invoke_async_with_retry")
     def invoke(original: Any, *args: Any) -> Any:
-        token = _asynchronous.set(True)
-        try:
+        with during(_asynchronous, True):
             return original(*args)  # starts a thread, with a copy of this context
-        finally:
-            _asynchronous.reset(token)
 
     @replaces(lambda_svc, "_execute_function")
     def execute(original: Any, function: Any, event: Any) -> Any:

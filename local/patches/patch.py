@@ -8,9 +8,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _PATCHES: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
@@ -61,6 +65,16 @@ def _with_original(replacement: Callable[..., Any], original: Callable[..., Any]
         return replacement(original, *args, **kwargs)
 
     return call
+
+
+@contextmanager
+def during(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """Set a variable of this context for the time of a call."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 def after_deployment(*resource_types: str) -> Callable[[Callable[[str, dict[str, Any]], object]], object]:

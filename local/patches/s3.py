@@ -1,10 +1,9 @@
-"""Patches of S3: owners, checksums of copies, events, and properties of buckets in templates."""
+"""Patches of S3: owners, callers of other accounts, events, and properties of buckets in templates."""
 
 from __future__ import annotations
 
 import contextvars
 from typing import Any
-from xml.etree import ElementTree
 
 import botocore.serialize
 import botocore.session
@@ -13,7 +12,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
 from ministack.services import s3
 
-from local.patches.patch import after_deployment, patch, replaces, rewrite
+from local.patches.patch import after_deployment, during, patch, replaces, rewrite
 
 
 @patch
@@ -118,41 +117,6 @@ def copy_source_may_be_in_another_account() -> None:
 
 
 @patch
-def copy_has_requested_checksum() -> None:
-    """Compute the checksum that CopyObject requests.
-
-    AWS: CopyObject with ChecksumAlgorithm computes the checksum of the whole object, stores it as the only one, and
-    returns it. The emulator: ignores the parameter; the copy has its source's checksums, also a composite one.
-    """
-
-    @replaces(s3, "_copy_object")
-    def copy(original: Any, bucket: str, key: str, headers: dict[str, str]) -> Any:
-        algorithm = headers.get("x-amz-checksum-algorithm", "").upper()
-        if not algorithm:
-            return original(bucket, key, headers)
-        response = original(bucket, key, {**headers, "x-amz-sdk-checksum-algorithm": algorithm})
-        if response[0] != 200:
-            return response
-        status, response_headers, body = response
-        created = s3._buckets[bucket]["objects"][key]
-        only = {algorithm: created["checksums"][algorithm]}
-        created["checksums"] = only
-        for version in s3._object_versions.get((bucket, key), []):
-            if version["version_id"] == created.get("version_id"):
-                version["checksums"] = only
-        return status, response_headers, _with_checksum(body, algorithm, only[algorithm])
-
-
-def _with_checksum(body: bytes, algorithm: str, value: str) -> bytes:
-    ElementTree.register_namespace("", s3.S3_NS)
-    root = ElementTree.fromstring(body)  # noqa: S314 - the emulator's own response
-    ElementTree.SubElement(root, f"{{{s3.S3_NS}}}Checksum{algorithm}").text = value
-    ElementTree.SubElement(root, f"{{{s3.S3_NS}}}ChecksumType").text = "FULL_OBJECT"
-    changed: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return changed
-
-
-@patch
 def event_has_version_and_requester() -> None:
     """Add the version and the requester to events about objects.
 
@@ -172,11 +136,8 @@ def event_has_version_and_requester() -> None:
 
     @replaces(s3, "handle_request")
     async def handle(original: Any, *args: Any, **named: Any) -> Any:
-        token = _requester.set(get_account_id())
-        try:
+        with during(_requester, get_account_id()):
             return await original(*args, **named)
-        finally:
-            _requester.reset(token)
 
 
 _requester: contextvars.ContextVar[str] = contextvars.ContextVar("requester")

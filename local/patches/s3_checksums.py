@@ -1,4 +1,4 @@
-"""Patches of S3: checksums of multipart uploads."""
+"""Patches of S3: checksums of multipart uploads and of copies."""
 
 from __future__ import annotations
 
@@ -36,19 +36,40 @@ def multipart_upload_has_checksum_of_the_whole_object() -> None:
             return response
         whole.discard(upload_id)
         created = s3._buckets[bucket]["objects"][key]
-        checksums = {algorithm: s3._compute_s3_checksum(algorithm, created["body"])}
-        for stored in (created, *s3._object_versions.get((bucket, key), [])):
-            if stored is created or stored["version_id"] == created.get("version_id"):
-                stored.update(checksums=checksums, checksum_type="FULL_OBJECT")
-        texts = {f"Checksum{algorithm}": checksums[algorithm], "ChecksumType": "FULL_OBJECT"}
-        return response[0], response[1], _with_texts(response[2], texts)
+        return _with_checksum(response, bucket, key, algorithm, s3._compute_s3_checksum(algorithm, created["body"]))
 
 
-def _with_texts(body: bytes, texts: dict[str, str]) -> bytes:
+@patch
+def copy_has_requested_checksum() -> None:
+    """Compute the checksum that CopyObject requests.
+
+    AWS: CopyObject with ChecksumAlgorithm computes the checksum of the whole object, stores it as the only one, and
+    returns it. The emulator: ignores the parameter; the copy has its source's checksums, also a composite one.
+    """
+
+    @replaces(s3, "_copy_object")
+    def copy(original: Any, bucket: str, key: str, headers: dict[str, str]) -> Any:
+        algorithm = headers.get("x-amz-checksum-algorithm", "").upper()
+        if not algorithm:
+            return original(bucket, key, headers)
+        response = original(bucket, key, {**headers, "x-amz-sdk-checksum-algorithm": algorithm})
+        if response[0] != 200:
+            return response
+        value = s3._buckets[bucket]["objects"][key]["checksums"][algorithm]
+        return _with_checksum(response, bucket, key, algorithm, value)
+
+
+def _with_checksum(response: Any, bucket: str, key: str, algorithm: str, value: str) -> Any:
+    """Make a checksum of the whole object its only one, and return the response with it."""
+    created = s3._buckets[bucket]["objects"][key]
+    for stored in (created, *s3._object_versions.get((bucket, key), [])):
+        if stored is created or stored["version_id"] == created.get("version_id"):
+            stored.update(checksums={algorithm: value}, checksum_type="FULL_OBJECT")
+    status, headers, body = response
     ElementTree.register_namespace("", s3.S3_NS)
     root = ElementTree.fromstring(body)  # noqa: S314 - the emulator's own response
-    for element in root:
-        name = element.tag.rpartition("}")[2]
-        element.text = texts.get(name, element.text)
-    changed: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return changed
+    for name, text in ((f"Checksum{algorithm}", value), ("ChecksumType", "FULL_OBJECT")):
+        tag = f"{{{s3.S3_NS}}}{name}"
+        found = root.find(tag)
+        (ElementTree.SubElement(root, tag) if found is None else found).text = text
+    return status, headers, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,7 @@ from ministack.core.arn import parse_arn
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import sns
 
-from local.patches.patch import after_deployment, patch, replaces, replaces_handler
+from local.patches.patch import after_deployment, during, patch, replaces, replaces_handler
 from local.patches.policy import scope_of
 
 _DEFAULT_MAXIMUM = 262_144
@@ -23,16 +23,11 @@ _DEFAULT_MAXIMUM = 262_144
 
 # The condition keys of the subscription that is being created.
 _NO_KEYS: Mapping[str, str] = MappingProxyType({})
-_subscription_keys = contextvars.ContextVar("subscription_keys", default=_NO_KEYS)
+_subscription_keys = ContextVar("subscription_keys", default=_NO_KEYS)
 
 
-@contextlib.contextmanager
-def _subscribing(protocol: str, endpoint: str) -> Iterator[None]:
-    token = _subscription_keys.set({"sns:protocol": protocol, "sns:endpoint": endpoint})
-    try:
-        yield
-    finally:
-        _subscription_keys.reset(token)
+def _subscribing(protocol: str, endpoint: str) -> AbstractContextManager[None]:
+    return during(_subscription_keys, {"sns:protocol": protocol, "sns:endpoint": endpoint})
 
 
 @patch
@@ -233,14 +228,9 @@ def message_size_limit_is_the_topics() -> None:
         return int(original(message, attributes)) - _maximum.get() + _DEFAULT_MAXIMUM
 
 
-_maximum: contextvars.ContextVar[int] = contextvars.ContextVar("maximum_message_size", default=_DEFAULT_MAXIMUM)
+_maximum = ContextVar("maximum_message_size", default=_DEFAULT_MAXIMUM)
 
 
-@contextlib.contextmanager
-def _maximum_of(topic_arn: str) -> Iterator[None]:
+def _maximum_of(topic_arn: str) -> AbstractContextManager[None]:
     topic = sns._topic_by_arn_any_scope(sns._normalize_arn(topic_arn)) or {"attributes": {}}
-    token = _maximum.set(int(topic["attributes"].get("MaximumMessageSize") or _DEFAULT_MAXIMUM))
-    try:
-        yield
-    finally:
-        _maximum.reset(token)
+    return during(_maximum, int(topic["attributes"].get("MaximumMessageSize") or _DEFAULT_MAXIMUM))

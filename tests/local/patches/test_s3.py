@@ -1,7 +1,5 @@
 """Patches of S3: owners, callers of other accounts, checksums of copies, events, and properties in templates."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -154,53 +152,7 @@ def test_secure_transport_is_true(publisher: Account, secure: str) -> None:
             publisher.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload")
 
 
-# --- checksums ---
-
-
-def _sha256(data: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(data).digest()).decode()
-
-
-@pytest.mark.patched
-@pytest.mark.aws
-def test_copy_has_checksum_of_the_whole_object(publisher: Account) -> None:
-    s3, bucket = publisher.client("s3"), publisher.bucket()
-    parts = [b"a" * (5 << 20), b"b" * 1000]
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="outbox/1", ChecksumAlgorithm="SHA256")
-    target = {"Bucket": bucket, "Key": "outbox/1", "UploadId": upload["UploadId"]}
-    uploaded = []
-    for number, part in enumerate(parts, 1):
-        response = s3.upload_part(**target, PartNumber=number, Body=part, ChecksumAlgorithm="SHA256")
-        uploaded.append({"PartNumber": number, "ETag": response["ETag"], "ChecksumSHA256": response["ChecksumSHA256"]})
-    s3.complete_multipart_upload(**target, MultipartUpload={"Parts": uploaded})
-
-    copied = s3.copy_object(
-        Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "outbox/1"}, ChecksumAlgorithm="SHA256"
-    )
-
-    expected = _sha256(b"".join(parts))
-    assert copied["CopyObjectResult"]["ChecksumSHA256"] == expected
-    for version in ({}, {"VersionId": copied["VersionId"]}):
-        head = s3.head_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED", **version)
-        assert head["ChecksumSHA256"] == expected
-        assert "ChecksumCRC32" not in head
-    assert s3.get_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")["Body"].read() == b"".join(parts)
-
-
-@pytest.mark.aws
-def test_copy_is_of_the_requested_version(publisher: Account) -> None:
-    s3, bucket = publisher.client("s3"), publisher.bucket()
-    first = s3.put_object(Bucket=bucket, Key="outbox/1", Body=b"first")["VersionId"]
-    s3.put_object(Bucket=bucket, Key="outbox/1", Body=b"second")
-    source = {"Bucket": bucket, "Key": "outbox/1", "VersionId": first}
-
-    copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, ChecksumAlgorithm="SHA256")
-
-    assert copied["CopyObjectResult"]["ChecksumSHA256"] == _sha256(b"first")
-    assert copied["CopySourceVersionId"] == first
-    s3.delete_object(Bucket=bucket, Key="outbox/1", VersionId=first)
-    assert s3.get_object(Bucket=bucket, Key="outbox/1")["Body"].read() == b"second"
-    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"first"
+# --- conditional writes ---
 
 
 @pytest.mark.aws
