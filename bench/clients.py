@@ -11,7 +11,6 @@ import io
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -133,6 +132,16 @@ class Peer:
                 assert hashlib.file_digest(file, "sha256").hexdigest() == pattern.sha256(path.stat().st_size)
         return path.stat().st_size
 
+    def receive_stream(self, size: int) -> int:
+        """Receive a payload piece by piece."""
+        received = Digesting(sha256=self._sha256)
+        self._receive(size, received)
+        return received.checked()
+
+    def _receive(self, size: int, target: Any) -> None:
+        """Write a payload to an open file."""
+        raise NotImplementedError
+
 
 class Boto(Peer):
     """boto3 with one request: PutObject, and GetObject read in pieces. A batch uses ten threads."""
@@ -165,16 +174,8 @@ class Boto(Peer):
     def receive_file(self, size: int, path: Path) -> int:
         """Receive a payload to a file."""
         with path.open("wb") as file:
-            for piece in self._pieces(size):
-                file.write(piece)
+            self._receive(size, file)
         return self._file_size(path)
-
-    def receive_stream(self, size: int) -> int:
-        """Receive a payload piece by piece."""
-        received = Digesting(sha256=self._sha256)
-        for piece in self._pieces(size):
-            received.write(piece)
-        return received.checked()
 
     def receive_bytes(self, size: int) -> int:
         """Receive a payload into memory."""
@@ -190,9 +191,10 @@ class Boto(Peer):
     def _put(self, key: str, body: Any) -> None:
         self._s3.put_object(Bucket=BUCKET, Key=key, Body=body, **self._extra)
 
-    def _pieces(self, size: int) -> Iterator[bytes]:
+    def _receive(self, size: int, target: Any) -> None:
         body = self._s3.get_object(Bucket=BUCKET, Key=key_of(size))["Body"]
-        return iter(lambda: body.read(MIB), b"")
+        while piece := body.read(MIB):
+            target.write(piece)
 
 
 class Transfer(Peer):
@@ -216,11 +218,8 @@ class Transfer(Peer):
         self._s3.download_file(BUCKET, key_of(size), str(path), Config=self._config)
         return self._file_size(path)
 
-    def receive_stream(self, size: int) -> int:
-        """Receive a payload piece by piece."""
-        received = Digesting(sha256=self._sha256)
-        self._s3.download_fileobj(BUCKET, key_of(size), received, Config=self._config)
-        return received.checked()
+    def _receive(self, size: int, target: Any) -> None:
+        self._s3.download_fileobj(BUCKET, key_of(size), target, Config=self._config)
 
 
 class Crt(Peer):
@@ -243,18 +242,12 @@ class Crt(Peer):
     def receive_file(self, size: int, path: Path) -> int:
         """Receive a payload to a file."""
         path.unlink(missing_ok=True)
-        self._download(size, str(path))
+        self._receive(size, str(path))
         while not path.exists():  # s3transfer's callback renames the file after the result
             time.sleep(0.001)
         return self._file_size(path)
 
-    def receive_stream(self, size: int) -> int:
-        """Receive a payload piece by piece."""
-        received = Digesting(sha256=self._sha256)
-        self._download(size, received)
-        return received.checked()
-
-    def _download(self, size: int, target: Any) -> None:
+    def _receive(self, size: int, target: Any) -> None:
         self._manager.download(BUCKET, key_of(size), target).result()
 
 
@@ -286,18 +279,15 @@ class Obstore(Peer):
             list(pool.map(write, range(0, size, 4 * MIB)))
         return self._file_size(path)
 
-    def receive_stream(self, size: int) -> int:
-        """Receive a payload piece by piece."""
-        received = Digesting(sha256=self._sha256)
+    def _receive(self, size: int, target: Any) -> None:
         with ThreadPoolExecutor(16) as pool:
             running: deque[Future[Any]] = deque()
             for start in range(0, size, 4 * MIB):
                 running.append(pool.submit(self._range, size, start))
                 if len(running) == 16:
-                    received.write(running.popleft().result())
+                    target.write(running.popleft().result())
             while running:
-                received.write(running.popleft().result())
-        return received.checked()
+                target.write(running.popleft().result())
 
     def _range(self, size: int, start: int) -> Any:
         key = key_of(size)

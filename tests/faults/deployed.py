@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from access import assembly
-from claim_check import Publisher, upload_id
+from claim_check import Publisher, put_event, upload_id
 from cli.scenario.routes import sending_role
 from local.world import World
 from stacks.deployment import Deployment, Names, Place, load_messaging
@@ -140,19 +140,10 @@ class _Stacks:
 
     def _put_event(self, message: CampaignMessage) -> str:
         account, role, *_ = sending_role(self._names)
-        region = self._names.publisher.place.region
-        (entry,) = self._accounts.client("events", account=account, region=region, role=role).put_events(
-            Entries=[
-                {
-                    "EventBusName": self._names.publisher.event_bus.arn,
-                    "Source": "campaign",
-                    "DetailType": "Sent",
-                    "Detail": message.payload.decode(),
-                }
-            ]
-        )["Entries"]
-        event_id: str = entry["EventId"]
-        return event_id
+        publisher, detail = self._names.publisher, message.payload.decode()
+        events = self._accounts.client("events", account=account, region=publisher.place.region, role=role)
+        bus = publisher.event_bus.arn
+        return put_event(bus=bus, source="campaign", detail_type="Sent", detail=detail, events=events)
 
     def _upload(self, message: CampaignMessage) -> str:
         publisher = self._names.publisher

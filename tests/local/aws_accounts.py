@@ -10,6 +10,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError, WaiterError
 
 from cli.profiles import ProfileClients, callers
+from tests.local.support import delete_bucket
 
 Deletion = Callable[[Any, dict[str, Any], dict[str, Any]], object]
 """Deletes a resource, with a client, the parameters of the request that created it, and the response."""
@@ -77,16 +78,6 @@ def _failure(delete: Callable[[], object]) -> Exception | None:
     return None
 
 
-def _delete_bucket(s3: Any, request: dict[str, Any], _: object) -> None:
-    bucket = request["Bucket"]
-    for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
-        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for version in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
-            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-    s3.delete_bucket(Bucket=bucket)
-
-
 def _delete_role(iam: Any, request: dict[str, Any], _: object) -> None:
     role = request["RoleName"]
     for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -110,7 +101,7 @@ def _delete_stack(cloudformation: Any, request: dict[str, Any], _: object) -> No
 
 _DELETIONS: dict[str, Deletion] = {
     "CreateArchive": lambda events, request, _: events.delete_archive(ArchiveName=request["ArchiveName"]),
-    "CreateBucket": _delete_bucket,
+    "CreateBucket": lambda s3, request, _: delete_bucket(s3, request["Bucket"]),
     "CreateEventBus": lambda events, request, _: events.delete_event_bus(Name=request["Name"]),
     "CreateFunction": lambda functions, _, made: functions.delete_function(FunctionName=made["FunctionName"]),
     "CreateKey": lambda kms, _, made: kms.schedule_key_deletion(

@@ -68,6 +68,16 @@ def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]})
 
 
+def delete_bucket(s3: Any, bucket: str) -> None:
+    """Delete a bucket with its content."""
+    for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
+        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for version in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+
+
 class Account:
     """One account and Region, emulated or of AWS, with methods that create resources."""
 

@@ -104,6 +104,15 @@ def _isolated() -> list[str]:
     return command.split()
 
 
+def _assert_no_effect(command: str | list[str], listener: Listener, hostile: dict[str, str]) -> None:
+    """Run a command that succeeds without a request to the listener and without the user's files."""
+    shell = isinstance(command, str)
+    ended = subprocess.run(command, shell=shell, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert listener.heard == []
+    assert not (Path(hostile["HOME"]) / "hostile").exists()
+
+
 @pytest.mark.parametrize("target", ["demo", "local", "synth", "test", "check", "faults", "docs", "format"])
 def test_every_command_of_a_target_is_isolated(target: str) -> None:
     for command in _dry_run(target, dict(os.environ)):
@@ -145,22 +154,14 @@ def test_hostile_environment_has_no_effect(
         arguments = [sys.executable, *command]
         hostile = {name: value for name, value in hostile.items() if not name.startswith(("PYTHON", "PYTEST_"))}
 
-    ended = subprocess.run(arguments, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
-
-    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-    assert listener.heard == []
-    assert not (Path(hostile["HOME"]) / "hostile").exists()
+    _assert_no_effect(arguments, listener, hostile)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("target", ["lint", "spelling", "types", "imports"])
 def test_checks_ignore_a_hostile_environment(target: str, listener: Listener, hostile: dict[str, str]) -> None:
     for command in _dry_run(target, hostile):
-        ended = subprocess.run(command, shell=True, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-
-    assert listener.heard == []
-    assert not (Path(hostile["HOME"]) / "hostile").exists()
+        _assert_no_effect(command, listener, hostile)
 
 
 @pytest.mark.exhaustive
@@ -168,10 +169,6 @@ def test_synthesis_ignores_a_hostile_environment(listener: Listener, hostile: di
     (synthesize,) = _dry_run("synth", hostile)
     command = f"{synthesize} --output {tmp_path / 'out'}"
 
-    variables = {**hostile, "DEPLOYMENT": ""}  # as make sets it
-    ended = subprocess.run(command, shell=True, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    _assert_no_effect(command, listener, {**hostile, "DEPLOYMENT": ""})  # as make sets it
 
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    assert listener.heard == []
     assert (tmp_path / "out" / "manifest.json").exists()
-    assert not (Path(hostile["HOME"]) / "hostile").exists()

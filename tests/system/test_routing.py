@@ -107,12 +107,6 @@ def test_filters_select_messages_and_replay_adds_an_event(world: World, publishe
     assert "stock.counted" not in {attributes.get("detail-type") for attributes in received(world, ORDERS).values()}
 
 
-def test_reserved_metadata_do_not_change_the_sender(world: World) -> None:
-    message_id = upload(world, SHOP, {"sender": "warehouse"})
-    attributes = wait_for(world, AUDIT, message_id)[message_id]
-    assert (attributes["sender"], json.loads(attributes["metadata"])) == ("shop", {"sender": "warehouse"})
-
-
 class _StoredPayloads:
     """A client of S3 to which every payload is already uploaded."""
 

@@ -16,7 +16,7 @@ from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
 from shared.handoff import HandOff
 from stacks.deployment import Names, parse_messaging
-from tests.local.support import Account, eventually
+from tests.local.support import Account, delete_bucket, eventually
 from tests.templates import assembly
 
 pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
@@ -69,9 +69,7 @@ class Site:
             events.delete_event_bus(Name=bus["Name"])
         for bucket in s3.list_buckets()["Buckets"]:
             if bucket["Name"].startswith("life-"):
-                for version in s3.list_object_versions(Bucket=bucket["Name"]).get("Versions", ()):
-                    s3.delete_object(Bucket=bucket["Name"], Key=version["Key"], VersionId=version["VersionId"])
-                s3.delete_bucket(Bucket=bucket["Name"])
+                delete_bucket(s3, bucket["Name"])
 
     def receives(self, **detail: Any) -> Any:
         """Publish an event and return the output of its execution, or nothing but the message id of its task."""
@@ -142,15 +140,8 @@ def test_failed_first_deployment_is_repeated(site: Site) -> None:
     assert site.receives(n=1)
 
 
-def _delete_bucket(account: Account, name: str) -> None:
-    s3 = account.client("s3")
-    for found in s3.list_object_versions(Bucket=name).get("Versions", ()):
-        s3.delete_object(Bucket=name, Key=found["Key"], VersionId=found["VersionId"])
-    s3.delete_bucket(Bucket=name)
-
-
 def _delete_landing_bucket(site: Site) -> None:
-    _delete_bucket(site.other, NAMES.subscribers["orders"].landing_bucket.name)
+    delete_bucket(site.other.client("s3"), NAMES.subscribers["orders"].landing_bucket.name)
 
 
 def _delete_trigger_queue(site: Site) -> None:
@@ -236,7 +227,7 @@ def test_replica_goes_out_and_in(site: Site) -> None:
     with pytest.raises(CdkError):
         site.deploy("life-replica-us-west-2", **replicas)  # the bucket is still there
     site.delete(home, "life-replica-us-west-2")
-    _delete_bucket(home, bucket)
+    delete_bucket(home.client("s3"), bucket)
     site.deploy("life-replica-us-west-2", *order, **replicas)
     assert site.replicates(bucket)
 

@@ -73,6 +73,10 @@ def add_lists(
 ) -> None:
     """Queue the responses up to the list of apps."""
     stub.add_response("list_spaces", {"Spaces": spaces or []}, {"DomainIdEquals": DOMAIN})
+    add_jobs_and_apps(stub, apps)
+
+
+def add_jobs_and_apps(stub: Stubber, apps: list[dict[str, Any]] | None = None) -> None:
     for status in ("InProgress", "Stopping"):
         parameters = {"StatusEquals": status, "NameContains": "coatcheck--"}
         stub.add_response("list_processing_jobs", {"ProcessingJobSummaries": []}, parameters)
@@ -144,9 +148,7 @@ def test_running_executions_are_stopped(clean_up: CleanUp, sagemaker: Stubber, s
             {"PipelineExecutionArn": arn},
             {"PipelineExecutionArn": arn, "ClientRequestToken": "00000000000000000000abcdefghijkl"},
         )
-    for _ in range(2):
-        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
-    sagemaker.add_response("list_apps", {"Apps": []})
+    add_jobs_and_apps(sagemaker)
     add_profiles(sagemaker)
     remaining = clean_up.step(replace(SETTINGS, pipelines=("coatcheck-qc",)))
     assert remaining == ([f"execution {arn} {status}"] if status in ("Executing", "Stopping") else [])
@@ -155,9 +157,7 @@ def test_running_executions_are_stopped(clean_up: CleanUp, sagemaker: Stubber, s
 def test_pipeline_deleted_by_hand_has_no_executions(clean_up: CleanUp, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_spaces", {"Spaces": []})
     sagemaker.add_client_error("list_pipeline_executions", "ResourceNotFound")
-    for _ in range(2):
-        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
-    sagemaker.add_response("list_apps", {"Apps": []})
+    add_jobs_and_apps(sagemaker)
     add_profiles(sagemaker)
     assert clean_up.step(replace(SETTINGS, pipelines=("coatcheck--qc",))) == []
 
@@ -195,9 +195,7 @@ def test_all_pages_are_read(clean_up: CleanUp, sagemaker: Stubber) -> None:
     sagemaker.add_response("list_spaces", {"Spaces": [space("single-cell")], "NextToken": "more"})
     parameters = {"DomainIdEquals": DOMAIN, "NextToken": "more"}
     sagemaker.add_response("list_spaces", {"Spaces": [space("second-page")]}, parameters)
-    for _ in range(2):
-        sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
-    sagemaker.add_response("list_apps", {"Apps": []})
+    add_jobs_and_apps(sagemaker)
     sagemaker.add_response("delete_space", {}, {"DomainId": DOMAIN, "SpaceName": "second-page"})
     assert clean_up.step(SETTINGS)
 

@@ -9,8 +9,8 @@ from botocore.stub import Stubber
 
 from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
 from tests.lambdas.conftest import imported
+from tests.lambdas.domain_clean_up.test_clean_up import DOMAIN, add_lists, add_profiles
 
-DOMAIN = "d-abcdefghijkl"
 CLEAN_UP_PROPERTIES = CleanUpSettings(
     domain_id=DOMAIN,
     profiles=("ada",),
@@ -61,12 +61,8 @@ def test_delete_is_complete_when_nothing_remains(
     function: ModuleType, context: SimpleNamespace, profile: str, complete: bool
 ) -> None:
     with Stubber(function.clean_up.sagemaker) as sagemaker:
-        sagemaker.add_response("list_spaces", {"Spaces": []}, {"DomainIdEquals": DOMAIN})
-        for _ in ("InProgress", "Stopping"):
-            sagemaker.add_response("list_processing_jobs", {"ProcessingJobSummaries": []})
-        sagemaker.add_response("list_apps", {"Apps": []}, {"DomainIdEquals": DOMAIN})
-        profiles = [{"DomainId": DOMAIN, "UserProfileName": profile, "Status": "Deleting"}]
-        sagemaker.add_response("list_user_profiles", {"UserProfiles": profiles}, {"DomainIdEquals": DOMAIN})
+        add_lists(sagemaker)
+        add_profiles(sagemaker, {"DomainId": DOMAIN, "UserProfileName": profile, "Status": "Deleting"})
         response = function.handler(event("Delete"), context)
         sagemaker.assert_no_pending_responses()
     assert response == {"PhysicalResourceId": DOMAIN, "IsComplete": complete}
