@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import pattern
-from bench.clients import CLIENTS, SEPARATE, supports
+from bench.clients import CLIENTS, REGION, SEPARATE, supports
 from bench.network import PROFILES
 from bench.report import show, size_of
 
@@ -95,18 +95,7 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
     labels = {"profile": case.profile, "way": case.way, "size": case.size, "client": client, "turn": turn}
     with tempfile.TemporaryDirectory(dir=folder) as name, serving(case.profile, turn, Path(name)) as (server, url):
         (Path(name) / f"payload-{case.size}").symlink_to(folder / f"payload-{case.size}")
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
-            "AWS_ENDPOINT_URL": url,
-            "AWS_CA_BUNDLE": str(Path(name) / "certificate.pem"),
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+        environment = variables(url, Path(name))
         if profile.processors < inf:  # as Lambda tells a function
             environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = str(round(1769 * profile.processors))
         if client.startswith(SEPARATE):
@@ -127,6 +116,22 @@ def measure(case: Case, client: str, *, turn: int, folder: Path) -> dict[str, An
     if case.way in PUBLISH:
         assert found["written"][-1] == case.size, found
     return {**labels, **result, "calls": found["calls"]}
+
+
+def variables(url: str, folder: Path) -> dict[str, str]:
+    """Return the variables of a process that uses the server, whose certificate is in the folder."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
+        "AWS_ENDPOINT_URL": url,
+        "AWS_CA_BUNDLE": str(folder / "certificate.pem"),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 def throttle(process: subprocess.Popen[str], processors: float) -> None:

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench import pattern
-from bench.__main__ import KIB, MIB, ROOT, python, serving
+from bench.__main__ import KIB, MIB, python, serving, variables
 from bench.clients import OWNER, REGION, TOPIC, ClaimCheck, _record
 from bench.services import BUCKET, PREFIX
 from claim_check import Store
@@ -153,15 +153,7 @@ def _child() -> None:
 def main() -> None:
     """Measure in a process of its own, and print a table in Markdown."""
     with tempfile.TemporaryDirectory() as name, serving("memory", 0, Path(name)) as (_, url):
-        aws = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")]),
-            "AWS_ENDPOINT_URL": url,
-            "AWS_CA_BUNDLE": str(Path(name) / "certificate.pem"),
-            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        aws = variables(url, Path(name))
         print("| | payload | messages per second | processor, ms a message |\n|---|---|---|---|")
         with python("bench.functions", "child", environment=aws | environment()) as process:
             assert process.stdout

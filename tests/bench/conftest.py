@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import variables
 from bench.network import PROFILES, Network, Profile
 from bench.server import Server
 
@@ -19,18 +20,10 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def started(profile: Profile = PROFILES["memory"]) -> Server:
-            certificate = tmp_path / "certificate.pem"
-            server = stack.enter_context(Server(certificate, Network(profile)))
+            server = stack.enter_context(Server(tmp_path / "certificate.pem", Network(profile)))
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
             stack.callback(server.shutdown)
-            environment = {
-                "AWS_ENDPOINT_URL": server.url,
-                "AWS_CA_BUNDLE": str(certificate),
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_DEFAULT_REGION": "eu-west-1",
-            }
-            for name, value in environment.items():
+            for name, value in variables(server.url, tmp_path).items():
                 monkeypatch.setenv(name, value)
             return server
 

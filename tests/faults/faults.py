@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 JSON_SERVICES = frozenset({"sqs", "states", "ecs", "dynamodb"})
 
@@ -82,6 +86,25 @@ FAULTS: tuple[Fault, ...] = (
     Fault("no response", Effect.SILENCE, weight=0.2),  # rare, because each costs its client a timeout
 )
 
+
+class Chance:
+    """Random decisions. The decision for a key depends on the seed alone, not on the order of the calls."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def decide(self, probability: float, *key: object) -> bool:
+        """Return True with this probability."""
+        return self._random(*key).random() < probability
+
+    def choose(self, members: Sequence[T], *key: object, weights: Sequence[float] | None = None) -> T:
+        """Return one of the members."""
+        return self._random(*key).choices(members, weights)[0]
+
+    def _random(self, *key: object) -> random.Random:
+        return random.Random(f"{self._seed} {key}")
+
+
 _LASTING_SHARE = 0.02
 _LASTING_REQUESTS = 60
 
@@ -90,12 +113,12 @@ class FaultPicker:
     """Picks a fault, or none, for each request.
 
     The choice for the n-th request of the same content depends on the seed alone, not on the order of different
-    requests. `rate` of all requests fail. If the first request of a content fails, then in one of fifty cases all of
-    the first 60 requests fail. This is longer than a client retries, so that the function fails and is invoked again.
+    requests. `rate` of all requests fail. For a fiftieth of this rate of the contents, all of the first 60 requests
+    fail. This is longer than a client retries, so that the function fails and is invoked again.
     """
 
     def __init__(self, *, seed: int, rate: float, faults: Iterable[Fault]) -> None:
-        self._seed, self._rate, self._faults = seed, rate, tuple(faults)
+        self._chance, self._rate, self._faults = Chance(seed), rate, tuple(faults)
         self._requests: Counter[bytes] = Counter()
         self.injected: Counter[str] = Counter()
 
@@ -107,22 +130,10 @@ class FaultPicker:
         identity = hashlib.sha256(content).digest()
         number = self._requests[identity]
         self._requests[identity] += 1
-        is_lasting = self._random(identity, 0) < self._rate * _LASTING_SHARE and number < _LASTING_REQUESTS
-        if not is_lasting and self._random(identity, number) >= self._rate:
+        lasting = number < _LASTING_REQUESTS and self._chance.decide(self._rate * _LASTING_SHARE, "lasting", identity)
+        if not lasting and not self._chance.decide(self._rate, identity, number):
             return None
-        fault = self._choose(faults, self._random(identity, 0 if is_lasting else number, "which"))
+        weights = [fault.weight for fault in faults]
+        fault = self._chance.choose(faults, "which", identity, 0 if lasting else number, weights=weights)
         self.injected[fault.name] += 1
         return fault
-
-    def _random(self, identity: bytes, number: int, purpose: str = "") -> float:
-        text = f"{self._seed} {identity.hex()} {number} {purpose}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
-
-    @staticmethod
-    def _choose(faults: list[Fault], number: float) -> Fault:
-        left = number * sum(fault.weight for fault in faults)
-        for fault in faults:
-            left -= fault.weight
-            if left < 0:
-                return fault
-        return faults[-1]

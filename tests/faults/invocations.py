@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from tests.faults.faults import Chance
 from tests.faults.functions import Functions, Kill, Reply
-from tests.faults.run import Chance, Run
+from tests.faults.run import Run
 
 _T = TypeVar("_T")
+_FIRST_REQUESTS = 6
 
 
 class Invocations:
@@ -77,7 +79,8 @@ class Invocations:
             planned = [self._kills.pop((function, self._campaign_id(message_id)), None) for message_id in ids]
         kill = next((kill for kill in planned if kill), None)
         if kill is None and self._decide(self._run.killed, "killed", function, *ids):
-            return self._chance.kill(function, *ids)
+            request = self._chance.choose(range(1, _FIRST_REQUESTS + 1), "request", function, *ids)
+            return request, self._chance.choose(["before", "after"], "moment", function, *ids)
         return kill
 
     def _campaign_id(self, message_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -21,7 +20,6 @@ StorageFault = Literal[
     "replica differs",
 ]
 STORAGE_FAULTS: tuple[StorageFault, ...] = get_args(StorageFault)
-_FIRST_REQUESTS = 6
 _OFFLOADED, _IN_PARTS = 3 * THRESHOLD, PART + 1
 
 
@@ -160,22 +158,3 @@ def _plan_kills(requests: dict[tuple[str, str], int], flow: str) -> Iterable[lis
 
 def _flow(run: str, flow: str, seed: int) -> list[CampaignMessage]:
     return [CampaignMessage(run, number, route, size, seed) for number, (route, size) in enumerate(_FLOWS[flow])]
-
-
-class Chance:
-    """Random decisions of a run. The decision for a key depends on the seed alone, not on the order of the calls."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def decide(self, probability: float, *key: object) -> bool:
-        """Return True with this probability."""
-        return self._random(*key).random() < probability
-
-    def kill(self, *key: object) -> Kill:
-        """Return one of the first requests, and whether the kill is before or after it."""
-        random_ = self._random(*key)
-        return random_.randint(1, _FIRST_REQUESTS), random_.choice(["before", "after"])
-
-    def _random(self, *key: object) -> random.Random:
-        return random.Random(f"{self._seed} {key}")

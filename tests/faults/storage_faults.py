@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from botocore.exceptions import ClientError
 
 from tests.faults.environment import Environment
+from tests.faults.faults import Chance
 from tests.faults.message import CampaignMessage
-from tests.faults.run import Chance, Run, StorageFault
+from tests.faults.run import Run, StorageFault
 
 PERMANENT: frozenset[StorageFault] = frozenset({"payload expired", "payload replaced", "payload truncated"})
 """Faults after which the payload must not be handed off. The others affect only the replica."""

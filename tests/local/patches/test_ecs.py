@@ -43,14 +43,6 @@ def test_client_token_starts_one_task(publisher: Account) -> None:
     assert conflict.value.response["resourceIds"] == [first["taskArn"]]  # type: ignore[typeddict-item]
 
 
-def test_task_is_described_with_overrides(publisher: Account) -> None:
-    arn = _run(publisher, _definition(publisher), "message-1")["taskArn"]
-
-    task = publisher.client("ecs").describe_tasks(cluster="default", tasks=[arn])["tasks"][0]
-
-    assert task["overrides"]["containerOverrides"][0]["environment"] == [{"name": "MESSAGE_ID", "value": "message-1"}]
-
-
 @pytest.mark.patched
 def test_task_is_authorized_by_definition(publisher: Account) -> None:
     definition, other = _definition(publisher), _definition(publisher)
