@@ -78,77 +78,37 @@ def large_requests_are_received_in_files() -> None:
         if method != "PUT" or not is_s3 or signed_chunks or not length.isdigit() or int(length) < LARGE:
             return await original(receive, method, headers)
         app.pin_signed_body(b"")  # the signature covers the header with the body's digest, not the body
-        with tempfile.TemporaryFile() as file:
-            chunked = framing.startswith("STREAMING-") or "aws-chunked" in headers.get("content-encoding", "")
-            decoder = _Chunks(file) if chunked else _Plain(file)
-            while True:
+        with tempfile.TemporaryFile() as received, tempfile.TemporaryFile() as decoded:
+            more = True
+            while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise app._RequestBodyDisconnected
-                decoder.feed(message.get("body", b""))
-                if not message.get("more_body", False):
-                    break
-            trailers = decoder.finish()
+                received.write(message.get("body", b""))
+                more = message.get("more_body", False)
+            file = received
+            if framing.startswith("STREAMING-") or "aws-chunked" in headers.get("content-encoding", ""):
+                received.seek(0)
+                for name, value in _decode(received, decoded).items():
+                    headers.setdefault(name, value)
+                file = decoded
             if file.tell() != int(length):
                 raise app._IncompleteRequestBody(f"Content-Length is {length}, but {file.tell()} bytes arrived")
-            for name, value in trailers.items():
-                headers.setdefault(name, value)
             _remove_chunked_encoding(headers)
             return Body.from_file(file)
 
 
-class _Plain:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def feed(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def finish(self) -> dict[str, str]:
-        return {}
-
-
-class _Chunks:
-    """A decoder of aws-chunked: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, trailers."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._pending = b""
-        self._left = 0  # bytes of the current chunk that have not arrived, with its final CRLF
-        self._ended = False
-
-    def feed(self, data: bytes) -> None:
-        if self._left > 2 and not self._pending and len(data) < self._left - 1:
-            self._file.write(data)
-            self._left -= len(data)
-            return
-        data = self._pending + data
-        position = 0
-        while not self._ended:
-            if self._left:
-                taken = data[position : position + self._left]
-                self._file.write(taken[: max(0, self._left - 2)])
-                self._left -= len(taken)
-                position += len(taken)
-                if self._left:
-                    break
-            end = data.find(b"\r\n", position)
-            if end < 0:
-                break
-            size = int(data[position:end].split(b";")[0], 16)
-            position = end + 2
-            self._left = size + 2
-            if size == 0:
-                self._left, self._ended = 0, True
-        self._pending = data[position:]
-
-    def finish(self) -> dict[str, str]:
-        if not self._ended:
-            raise app._IncompleteRequestBody("the last chunk of an aws-chunked body is missing")
-        lines = self._pending.decode("latin-1").split("\r\n")
-        return {
-            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
-        }
+def _decode(chunked: BinaryIO, file: BinaryIO) -> dict[str, str]:
+    """Decode aws-chunked: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, and trailers, which it returns."""
+    try:
+        while size := int(chunked.readline().split(b";")[0], 16):
+            for start in range(0, size, _PIECE):
+                file.write(chunked.read(min(_PIECE, size - start)))
+            chunked.readline()
+    except ValueError:
+        raise app._IncompleteRequestBody("the last chunk of an aws-chunked body is missing") from None
+    fields = (line.decode("latin-1").partition(":") for line in chunked)
+    return {name.strip().lower(): value.strip() for name, _, value in fields if name.strip()}
 
 
 def _remove_chunked_encoding(headers: dict[str, str]) -> None:
