@@ -99,7 +99,7 @@ def large_requests_are_received_in_files() -> None:
 
 
 def _decode(chunked: BinaryIO, file: BinaryIO) -> dict[str, str]:
-    """Decode aws-chunked: `<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0, and trailers, which it returns."""
+    """Decode aws-chunked (`<size in hex>[;extension]CRLF data CRLF`, a chunk of size 0) and return its trailers."""
     try:
         while size := int(chunked.readline().split(b";")[0], 16):
             for start in range(0, size, _PIECE):
