@@ -77,7 +77,8 @@ def run(*, messages: int, rate: float, seed: int, progress: Callable[[CampaignOu
         with Functions(environment, endpoint=proxy.endpoint, folder=folder.path) as functions:
             campaign = Campaign(environment, functions, proxy, seed=seed, progress=progress)
             campaign.kill_at_every_request()
-            campaign.execute(plan_runs(count=messages, rate=rate, seed=seed))
+            for planned in plan_runs(count=messages, rate=rate, seed=seed):
+                campaign.execute(planned)
             return campaign.finish()
 
 

@@ -25,7 +25,7 @@ fifo_publisher = _publisher(os.environ["FIFO_TOPIC_ARN"])
 
 def handler(event: dict[str, Any], _: object) -> dict[str, str]:
     """Publish one message alone, or several messages in one batch. Return the errors by message id."""
-    messages = [CampaignMessage.from_dict(fields) for fields in event["messages"]]
+    messages = [CampaignMessage(**fields) for fields in event["messages"]]
     if len(messages) == 1:
         (message,) = messages
         topic = fifo_publisher if message.group else publisher

@@ -76,7 +76,8 @@ class ExecutionArrivals:
         )
         arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
         with ThreadPoolExecutor(_READERS) as pool:
-            for execution in pool.map(self._describe, [arn for arn in arns if arn not in self._known]):
+            new = [arn for arn in arns if arn not in self._known]
+            for execution in pool.map(lambda arn: self._states.describe_execution(executionArn=arn), new):
                 self._add(execution)
         return self._known.values()
 
@@ -85,10 +86,6 @@ class ExecutionArrivals:
         self.arrivals()
         new, self._new = self._new, []
         return new
-
-    def _describe(self, arn: str) -> dict[str, Any]:
-        execution: dict[str, Any] = self._states.describe_execution(executionArn=arn)
-        return execution
 
     def _add(self, execution: Mapping[str, Any]) -> None:
         handoff = HandOff.from_input(json.loads(execution["input"]))

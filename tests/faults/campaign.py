@@ -96,18 +96,13 @@ class Campaign:
         self._storage_faults = StorageFaults(environment, seed=seed)
         self._result = CampaignResult()
 
-    def execute(self, runs: Iterable[Run]) -> None:
-        """Execute runs one after another."""
-        for run in runs:
-            self._execute(run)
-
     def kill_at_every_request(self, *, without: Collection[str] = ()) -> None:
         """Count the requests of each message flow, then repeat the flow for each request with a kill at it.
 
         without: flows to leave out.
         """
-        counted = self._execute(every_flow(self._seed, without=without))
-        self._execute(every_kill(counted.requests, self._seed))
+        counted = self.execute(every_flow(self._seed, without=without))
+        self.execute(every_kill(counted.requests, self._seed))
 
     def finish(self) -> CampaignResult:
         """Read all arrivals and the outbox, and return the result."""
@@ -119,7 +114,8 @@ class Campaign:
         result.uncounted, result.errors = self._functions.uncounted, self._functions.errors
         return result
 
-    def _execute(self, run: Run) -> Invocations:
+    def execute(self, run: Run) -> Invocations:
+        """Execute a run."""
         self._proxy.inject(run.faults, run.rate)
         invocations = Invocations(self._functions, run, seed=self._seed)
         senders = Senders(self._environment, invocations)

@@ -6,8 +6,8 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from claim_check import upload_id
 from claim_check.publishing.outgoing_message import MessageFields
@@ -70,15 +70,6 @@ class CampaignMessage:
     def sha256(self) -> str:
         """The payload's SHA-256 in hexadecimal."""
         return hashlib.sha256(self.payload).hexdigest()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the message as JSON-serialisable fields, without its payload."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Return the message with the fields of `to_dict`."""
-        return cls(**fields)
 
     def _random(self) -> random.Random:
         return random.Random(f"{self.seed} {self.id}")

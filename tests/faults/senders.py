@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from tests.faults.dead_letters import DeadLetters
@@ -76,7 +77,7 @@ class Senders:
         self.sent.update({message.id: message for message in unit})
         left = unit
         for _ in range(_ATTEMPTS):
-            event = {"messages": [message.to_dict() for message in left]}
+            event = {"messages": [asdict(message) for message in left]}
             reply = self._invocations.once("application", event, [message.id for message in left])
             if reply.ok:
                 left = [message for message in left if message.id in reply.result]

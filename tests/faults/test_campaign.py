@@ -11,7 +11,7 @@ from tests.faults.faults import FAULTS
 from tests.faults.functions import MODULES, Functions
 from tests.faults.message import THRESHOLD, CampaignMessage
 from tests.faults.proxy import Proxy
-from tests.faults.run import Run, all_faults
+from tests.faults.run import Run, StorageFault, all_faults
 from tests.faults.verdict import Verdict
 
 pytestmark = pytest.mark.system
@@ -23,7 +23,7 @@ def verdict(environment: Environment, proxy: Proxy, tmp_path_factory: pytest.Tem
     with Functions(environment, endpoint=proxy.endpoint, folder=folder, processes=1) as functions:
         campaign = Campaign(environment, functions, proxy, seed=SEED, progress=lambda _: None)
         campaign.kill_at_every_request(without=["library-in-parts", "batch", "library", "event"])
-        campaign.execute([all_faults(12, rate=0.2, seed=SEED)])
+        campaign.execute(all_faults(12, rate=0.2, seed=SEED))
         return Verdict(campaign.finish())
 
 
@@ -72,18 +72,11 @@ def broken(environment: Environment, proxy: Proxy, tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("logs")
     with Functions(environment, endpoint=proxy.endpoint, folder=folder, processes=1, modules=modules) as functions:
         campaign = Campaign(environment, functions, proxy, seed=SEED, progress=lambda _: None)
+        stored: list[StorageFault] = ["payload expired", "payload replaced"]
         campaign.execute(
-            [
-                Run(
-                    name="offloaded",
-                    messages=offloaded,
-                    storage_faults=["payload expired", "payload replaced"],
-                    storage_fault_share=1.0,
-                    duplicated=1.0,
-                ),
-                Run(name="group", messages=group, faults=failing, rate=0.8),
-            ]
+            Run(name="offloaded", messages=offloaded, storage_faults=stored, storage_fault_share=1.0, duplicated=1.0)
         )
+        campaign.execute(Run(name="group", messages=group, faults=failing, rate=0.8))
         return Verdict(campaign.finish())
 
 
