@@ -35,7 +35,7 @@ def functions_of_other_accounts_are_invoked() -> None:
         accepted = invoke_for_service(endpoint, {"Records": [record]}, service="sns.amazonaws.com", source=topic_arn)
         if not accepted:
             sns.logger.warning("%s may not invoke %s, or there is no such function", topic_arn, endpoint)
-            redrive(topic_arn, "lambda", endpoint, envelope)
+            redrive("lambda", endpoint, envelope, topic_arn=topic_arn)
 
 
 @patch
@@ -49,38 +49,19 @@ def undelivered_messages_are_redriven() -> None:
     """
 
     @replaces(sns, "_deliver_to_sqs")
-    def deliver(
-        original: Any,
-        endpoint: str,
-        envelope: str,
-        raw: bool,
-        raw_message: str,
-        message_group_id: str = "",
-        message_dedup_id: str = "",
-        message_attributes: dict[str, Any] | None = None,
-        topic_arn: str = "",
-    ) -> None:
-        ordering = {"message_group_id": message_group_id, "message_dedup_id": message_dedup_id}
+    def deliver(original: Any, endpoint: str, envelope: str, raw: bool, raw_message: str, **named: Any) -> None:
+        topic_arn = named["topic_arn"]
         sender = parse_arn(topic_arn).account_id
         if sqs._queue_by_arn(endpoint) and sqs.queue_policy_allows(endpoint, "sns.amazonaws.com", topic_arn, sender):
-            original(
-                endpoint,
-                envelope,
-                raw,
-                raw_message,
-                message_attributes=message_attributes,
-                topic_arn=topic_arn,
-                **ordering,
-            )
+            original(endpoint, envelope, raw, raw_message, **named)
             return
         sns.logger.warning("%s may not send to %s, or there is no such queue", topic_arn, endpoint)
-        if raw:
-            redrive(topic_arn, "sqs", endpoint, raw_message, message_attributes, **ordering)
-        else:
-            redrive(topic_arn, "sqs", endpoint, envelope, **ordering)
+        if not raw:
+            named["message_attributes"] = {}  # they are in the envelope
+        redrive("sqs", endpoint, raw_message if raw else envelope, **named)
 
 
-def redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes: Any = None, **ordering: str) -> None:
+def redrive(protocol: str, endpoint: str, body: str, *, topic_arn: str, **named: Any) -> None:
     """Send an undelivered message to the queue in the subscription's RedrivePolicy."""
     topic = sns._topic_by_arn_any_scope(topic_arn)
     for subscription in topic["subscriptions"]:
@@ -88,6 +69,4 @@ def redrive(topic_arn: str, protocol: str, endpoint: str, body: str, attributes:
         if policy and (subscription["protocol"], subscription["endpoint"]) == (protocol, endpoint):
             queue = (json.loads(policy) if isinstance(policy, str) else policy)["deadLetterTargetArn"]
             # As any delivery, this one needs the permission of the queue's policy. Without it, the message is lost.
-            sns._deliver_to_sqs(
-                queue, body, True, body, message_attributes=attributes or {}, topic_arn=topic_arn, **ordering
-            )
+            sns._deliver_to_sqs(queue, body, True, body, topic_arn=topic_arn, **named)

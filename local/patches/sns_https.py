@@ -86,7 +86,7 @@ def messages_are_signed_and_retried() -> None:
         signed = _sign(notification)
         if not _post(subscription, signed):
             with scope_of(topic_arn):
-                redrive(topic_arn, subscription["protocol"], endpoint, json.dumps(signed))
+                redrive(subscription["protocol"], endpoint, json.dumps(signed), topic_arn=topic_arn)
 
 
 def _post(subscription: dict[str, Any], message: dict[str, Any]) -> bool:

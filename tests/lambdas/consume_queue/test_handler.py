@@ -150,16 +150,6 @@ def test_bad_messages_are_dead_lettered_unchanged(
     assert staged() == {"inline/first": b"first", "inline/last": b"last"}
 
 
-def test_message_without_attributes_is_its_own_payload(consume: ModuleType, context: SimpleNamespace) -> None:
-    bodies = {"a": "", "b": "{", "c": "null", "d": '{"Type":"Notification"}', "e": '["x",{}]', "f": "["}
-    records = [sqs_record({"MessageId": name, "Body": body}) for name, body in bodies.items()]
-    assert consume.handler({"Records": records}, context) == SUCCESS
-    assert staged() == {f"inline/{name}": body.encode() for name, body in bodies.items()}
-    assert {name: content["summary"]["bytes"] for name, content in executions(consume).items()} == {
-        name: len(body) for name, body in bodies.items()
-    }
-
-
 def test_transient_error_is_retried_until_the_last_receive(
     consume: ModuleType, publish: Publish, context: SimpleNamespace
 ) -> None:
