@@ -3,9 +3,9 @@
 from tests.faults.faults import FAULTS, FaultPicker
 
 
-def _picks(seed: int, rate: float, count: int = 4000) -> list[str | None]:
+def _picks(seed: int, rate: float) -> list[str | None]:
     picker = FaultPicker(seed=seed, rate=rate, faults=FAULTS)
-    faults = [picker.pick("s3", f"PUT /{number}".encode()) for number in range(count)]
+    faults = [picker.pick("s3", f"PUT /{number}".encode()) for number in range(4000)]
     return [fault.name if fault else None for fault in faults]
 
 

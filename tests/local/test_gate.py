@@ -50,8 +50,8 @@ def _request(emulator: Emulator, path: str = "/", **headers: str) -> AWSRequest:
     return AWSRequest("POST", emulator.endpoint + path, headers=form, data=body)
 
 
-def _signed(request: AWSRequest, secret: str, *, key: str = PUBLISHER, service: str = "sts") -> AWSRequest:
-    SigV4Auth(Credentials(key, secret), service, NEAR).add_auth(request)
+def _signed(request: AWSRequest, secret: str, *, service: str = "sts") -> AWSRequest:
+    SigV4Auth(Credentials(PUBLISHER, secret), service, NEAR).add_auth(request)
     return request
 
 
