@@ -24,20 +24,9 @@ def _run(emulator: Emulator, folder: Path, tests: str, *names: str) -> subproces
     connection = f"endpoint_url = {emulator.endpoint}\nca_bundle = {emulator.ca_bundle}\nregion = {NEAR}\n"
     text = profiles(emulator, PROFILES).replace("\n[", f"\n{connection}[") + connection
     (folder / "config").write_text(text)
-    options = [option for name in names for option in ("--profile", name)]
-    command = [
-        "pytest",
-        "tests/local/patches",
-        "--world",
-        "aws",
-        *options,
-        "--propagation",
-        "0",
-        "-p",
-        "no:cacheprovider",
-    ]
+    options = ["--world", "aws", "--propagation", "0", *(option for name in names for option in ("--profile", name))]
     return subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, tests],
         cwd=ROOT,
         env=os.environ | {"AWS_CONFIG_FILE": str(folder / "config")},
         stdout=subprocess.PIPE,
