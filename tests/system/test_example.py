@@ -111,8 +111,12 @@ class Verification:
         return report
 
 
-def test_verify_shows_every_promise_with_all_profiles(demo: Demo, tmp_path: Path) -> None:
-    verification = Verification(demo, tmp_path, *PROFILES)
+@pytest.fixture(scope="module")
+def verification(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Verification:
+    return Verification(demo, tmp_path_factory.mktemp("verification"), *PROFILES)
+
+
+def test_verify_shows_every_promise_with_all_profiles(verification: Verification) -> None:
     assert verification.exit_code == 0, verification.output
     assert "It costs about 1 cent at list prices" in verification.output
     promises = verification.report["promises"]
@@ -125,8 +129,7 @@ def test_verify_shows_every_promise_with_all_profiles(demo: Demo, tmp_path: Path
     assert not re.search(r"\d{12}", page)
 
 
-def test_verify_deletes_its_payloads(demo: Demo, tmp_path: Path) -> None:
-    verification = Verification(demo, tmp_path, *PROFILES)
+def test_verify_deletes_its_payloads(demo: Demo, verification: Verification) -> None:
     sent = {payload["message_id"] for payload in verification.report["payloads"]}
     orders, billing = demo.names.subscribers["orders"], demo.names.subscribers["billing"]
     publisher = demo.names.publisher
