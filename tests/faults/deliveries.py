@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from tests.faults.dead_letters import DeadLetters
 from tests.faults.environment import ACCOUNT, REGION, Environment
 from tests.faults.invocations import Invocations
 from tests.faults.message import id_of_attributes
+from tests.lambdas.events import sqs_record
 
 _POLL_SECONDS = 0.1
 
@@ -53,7 +53,9 @@ class Deliveries:
 
     def _invoke_batch(self, subscriber: str, received: Sequence[Mapping[str, Any]]) -> None:
         """Invoke a function as Lambda does for a queue: failed messages return to the queue, the others are deleted."""
-        records = [_record(subscriber, message) for message in received]
+        fifo = ".fifo" if "MessageGroupId" in received[0]["Attributes"] else ""
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{subscriber}{fifo}"
+        records = [sqs_record(message, attributes=message["Attributes"], queue_arn=arn) for message in received]
         ids = [id_of_attributes(message["MessageAttributes"]) for message in received]
         failed = {record["messageId"] for record in records}
         for reply in self._invocations.once_or_twice(subscriber, {"Records": records}, ids):
@@ -109,27 +111,3 @@ class Deliveries:
             sqs.change_message_visibility(**handle, VisibilityTimeout=0)
         else:
             sqs.delete_message(**handle)
-
-
-def _record(subscriber: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a received message in the form of Lambda's event."""
-    fifo = ".fifo" if "MessageGroupId" in message["Attributes"] else ""
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {
-            name: {"dataType": value["DataType"], **_value(value)}
-            for name, value in message.get("MessageAttributes", {}).items()
-        },
-        "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{subscriber}{fifo}",
-        "awsRegion": REGION,
-    }
-
-
-def _value(value: Mapping[str, Any]) -> dict[str, str]:
-    if "BinaryValue" in value:
-        return {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
-    return {"stringValue": value["StringValue"]}

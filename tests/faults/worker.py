@@ -26,10 +26,10 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from types import SimpleNamespace
 from typing import Any, NoReturn, TypeAlias
 
 from tests.faults.message import PART
+from tests.lambdas.events import CONTEXT
 
 Channel: TypeAlias = "Connection[Any, Any]"
 """A connection between the campaign and a process."""
@@ -159,7 +159,7 @@ def _serve(handler: Any, counter: _RequestCounter, channel: Channel) -> None:
         counter.start(invocation["kill"])
         result = error = None
         try:
-            result = handler(invocation["event"], _CONTEXT)
+            result = handler(invocation["event"], CONTEXT)
         except Exception as raised:
             traceback.print_exc()
             error = {"errorType": type(raised).__name__, "errorMessage": str(raised)}
@@ -181,16 +181,6 @@ def _metrics(log: bytes) -> dict[str, float]:
                     values = entry[metric["Name"]]
                     sums[metric["Name"]] += sum(values) if isinstance(values, list) else values
     return dict(sums)
-
-
-_CONTEXT = SimpleNamespace(
-    function_name="function",
-    function_version="$LATEST",
-    memory_limit_in_mb=1024,
-    invoked_function_arn="arn:aws:lambda:us-east-1:111111111111:function:function",
-    aws_request_id="request",
-    get_remaining_time_in_millis=lambda: 300_000,
-)
 
 
 if __name__ == "__main__":

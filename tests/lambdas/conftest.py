@@ -19,6 +19,7 @@ from moto import mock_aws
 
 from claim_check import Replica, Store
 from shared.settings import EnvironmentSettings
+from tests.lambdas import events
 
 ACCOUNT = "123456789012"  # moto's
 STORE = Store("payloads-bucket", "payloads/", ACCOUNT, "us-east-1")
@@ -59,15 +60,7 @@ def _name_checksum(params: dict[str, Any], **_: object) -> None:
 
 @pytest.fixture
 def context() -> SimpleNamespace:
-    """The part of Lambda's context that handlers use."""
-    return SimpleNamespace(
-        function_name="function",
-        function_version="$LATEST",
-        memory_limit_in_mb=1024,
-        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
-        aws_request_id="request",
-        get_remaining_time_in_millis=lambda: 300_000,
-    )
+    return SimpleNamespace(**vars(events.CONTEXT))
 
 
 @contextmanager
@@ -190,27 +183,9 @@ def subscribed_topic(queue_url: str) -> str:
 
 def sqs_record(message: dict[str, Any], *, receives: int = 1, queue: str = "queue") -> dict[str, Any]:
     """Return a received SQS message in the form of Lambda's event."""
-    attributes = message.get("MessageAttributes", {})
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": "handle",
-        "body": message["Body"],
-        "attributes": {
-            "ApproximateReceiveCount": str(receives),
-            "MessageGroupId": "group",
-            "SentTimestamp": str(round(time.time() * 1000) - SECONDS_IN_QUEUE * 1000),
-        },
-        "messageAttributes": {
-            name: {
-                "dataType": value["DataType"],
-                **({"stringValue": value["StringValue"]} if "StringValue" in value else {}),
-            }
-            for name, value in attributes.items()
-        },
-        "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}",
-        "awsRegion": "us-east-1",
-    }
+    sent = round(time.time() * 1000) - SECONDS_IN_QUEUE * 1000
+    attributes = {"ApproximateReceiveCount": str(receives), "MessageGroupId": "group", "SentTimestamp": str(sent)}
+    return events.sqs_record(message, attributes=attributes, queue_arn=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{queue}")
 
 
 @pytest.fixture
