@@ -201,7 +201,7 @@ def test_event_has_version_and_requester(publisher: Account, accounts: Accounts)
     bucket, rule = publisher.bucket(document(allow)), unique("rule")
     queue = publisher.queue_for("events.amazonaws.com", "arn:aws:events:*")
     s3, events = publisher.client("s3"), publisher.client("events")
-    notify = {"EventBridgeConfiguration": {}}
+    notify: dict[str, Any] = {"EventBridgeConfiguration": {}}
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=notify)
     detail = {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": "outbox/"}]}}
     pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
