@@ -53,15 +53,16 @@ class Environment:
         self.s3, self.sqs, self._sns = self.client("s3"), self.client("sqs"), self.client("sns")
         self.states, self.ecs = self.client("stepfunctions"), self.client("ecs")
 
-        self.payloads = self._account.bucket()
-        self.replica = Account(self._account.accounts, ACCOUNT, REPLICA_REGION).bucket()
+        self.payloads = self._bucket("payloads")
+        self.replica = self._bucket("replica", REPLICA_REGION)
         self._replicate()
         self._store = Store(self.payloads, "payloads/", ACCOUNT, REGION)
         self._replicated_store = replace(self._store, replicas=(Replica(self.replica, REPLICA_REGION),))
         self._staging = {
-            name: Store(self._account.bucket(), "inline/", ACCOUNT, REGION) for name in ("orders", "billing", "ledger")
+            name: Store(self._bucket(f"staging-{name}"), "inline/", ACCOUNT, REGION)
+            for name in ("orders", "billing", "ledger")
         }
-        self._landing = Store(self._account.bucket(), "landed/", ACCOUNT, REGION)
+        self._landing = Store(self._bucket("landing"), "landed/", ACCOUNT, REGION)
         self._received = folder / "received"
         self._received.mkdir()
         self.signer = SnsSigner(emulator.sns_key)
@@ -189,6 +190,11 @@ class Environment:
             staging_store=self._staging[name], state_machine_arn=self.executions[name].state_machine
         )
         return settings.to_environment() | application.to_environment()
+
+    def _bucket(self, name: str, region: str = REGION) -> str:
+        """Create a bucket. Its name is in requests, whose faults depend on their content and the seed alone."""
+        account = Account(self._account.accounts, ACCOUNT, region)
+        return account.bucket(name=f"{name}-{ACCOUNT}")
 
     def _replicate(self) -> None:
         """Replicate all payloads into the other Region."""

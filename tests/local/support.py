@@ -184,9 +184,9 @@ class Account:
         arn: str = self.client("sns").create_topic(Name=unique("topic"), Attributes=attributes)["TopicArn"]
         return arn
 
-    def bucket(self, policy: str = "") -> str:
+    def bucket(self, policy: str = "", *, name: str = "") -> str:
         """Create a versioned bucket and return its name. `{bucket}` in the policy stands for the bucket's ARN."""
-        name, s3 = unique("bucket"), self.client("s3")
+        name, s3 = name or unique("bucket"), self.client("s3")
         location = {"CreateBucketConfiguration": {"LocationConstraint": self.region}} if self.region != NEAR else {}
         s3.create_bucket(Bucket=name, **location)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
