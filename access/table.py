@@ -68,7 +68,16 @@ PROVED = Free("a policy, or its resource: the prover compares it with the intent
 TEXT = Free("shown to people only")
 TAGS = Free("no policy depends on a tag, except on those that SageMaker sets", (list, dict), optional=True)
 
+_GIVEN_ALONE = """
+    AWS::EC2::InternetGateway AWS::EC2::RouteTable AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCEndpoint
+    AWS::EC2::VPCGatewayAttachment AWS::Events::EventBus AWS::IdentityStore::GroupMembership AWS::IdentityStore::User
+    AWS::KMS::Alias AWS::Logs::LogGroup AWS::SNS::Subscription AWS::SQS::Queue AWS::SSO::ApplicationAssignment
+    AWS::SageMaker::AppImageConfig AWS::SageMaker::ImageVersion AWS::SageMaker::UserProfile
+    AWS::StepFunctions::StateMachine
+    Custom::ContainerImage Custom::DomainCleanUp Custom::DomainGuard Custom::S3AutoDeleteObjects
+"""  # types whose properties all come from the intent
 TABLE: Mapping[str, Mapping[str, Any]] = {
+    **{kind: {} for kind in _GIVEN_ALONE.split()},
     "AWS::Budgets::Budget": {"ResourceTags": TAGS},
     "AWS::CloudWatch::Alarm": {
         "AlarmDescription": TEXT,
@@ -166,7 +175,7 @@ class Expected:
     @property
     def properties(self) -> dict[str, Any]:
         """The properties with their values and rules."""
-        constants = TABLE.get(self.type, {})
+        constants = TABLE[self.type]
         assert not constants.keys() & self.given.keys(), self
         return {"Tags": TAGS, **constants, **self.given}
 
