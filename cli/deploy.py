@@ -61,8 +61,10 @@ def deploy(
         for stack in synthesize(deployment_file(file))
         if (not only or stack.account in only) and region in (None, stack.region)
     ]
-    if not stacks:
-        print("No stack is in this account and Region. Omit --account and --region.", file=sys.stderr)
+    unknown = sorted({*only} - {stack.account for stack in stacks})
+    if unknown or not stacks:
+        places = [*(f"account {account}" for account in unknown), *([f"Region {region}"] if region else [])]
+        print(f"No stack is in {', '.join(places)}. Correct or omit --account and --region.", file=sys.stderr)
         return 2
     callers, problems = find_callers(profiles, {stack.account: stack.region for stack in stacks})
     for text in problems:

@@ -95,6 +95,9 @@ def test_one_region_of_one_account_is_selected(deploy: Deploy) -> None:
     selected = ("--account", ORDERS, "--region", "us-west-2")
     _, _, commands = deploy(*selected, profiles={ORDERS: "orders"})
     assert commands == [["npx", "cdk", "deploy", "coatcheck-orders", "--profile", "orders"]]
-    code, printed, _ = deploy("--account", "9" * 12, profiles={})
+    code, printed, commands = deploy("--account", ORDERS, "--account", "9" * 12, profiles={ORDERS: "orders"})
+    assert (code, commands) == (2, [])
+    assert "No stack is in account 999999999999." in printed
+    code, printed, _ = deploy("--region", "eu-west-9", profiles={})
     assert code == 2
-    assert "No stack is in this account and Region." in printed
+    assert "No stack is in Region eu-west-9." in printed
