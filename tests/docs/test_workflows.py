@@ -68,17 +68,42 @@ def test_workflow_verifies_with_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
     assert (given["profiles"], given["confirm"]) == (["publisher", "orders", "billing", "shop"], False)
 
 
-def test_role_trusts_one_environment_and_only_assumes_roles() -> None:
+@pytest.fixture(scope="module")
+def roles() -> dict[str, Any]:
     from cfnlint import decode  # its import takes a second
 
     template, problems = decode.decode(str(ROOT / "deployments" / "github-role.yml"))
     assert problems == []
-    role = template["Resources"]["Role"]["Properties"]
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    conditions = trust["Condition"]
-    assert list(conditions) == ["StringEquals"]
-    assert {key.rpartition(":")[2] for key in conditions["StringEquals"]} == {"aud", "sub"}
-    assert "*" not in str(conditions)
-    (statement,) = role["Policies"][0]["PolicyDocument"]["Statement"]
+    resources = template["Resources"].items()
+    return {name: resource["Properties"] for name, resource in resources if resource["Type"] == "AWS::IAM::Role"}
+
+
+@pytest.mark.parametrize(("role", "environment"), [("Role", "Environment"), ("VerifyRole", "VerifyEnvironment")])
+def test_role_trusts_one_environment(role: str, environment: str, roles: dict[str, Any]) -> None:
+    (trust,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+    provider = "token.actions.githubusercontent.com"
+    subject = {"Fn::Sub": f"repo:${{Repository}}:environment:${{{environment}}}"}
+    assert trust["Condition"] == {"StringEquals": {f"{provider}:aud": "sts.amazonaws.com", f"{provider}:sub": subject}}
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+
+
+def test_role_only_assumes_bootstrap_roles(roles: dict[str, Any]) -> None:
+    (statement,) = roles["Role"]["Policies"][0]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "sts:AssumeRole"
     assert all("role/cdk-${Qualifier}-" in resource["Fn::Sub"] for resource in statement["Resource"])
+
+
+def test_verify_role_reaches_one_deployment_only(roles: dict[str, Any]) -> None:
+    """That its permissions suffice is shown by `coatcheck verify` in tests/system."""
+    for statement in roles["VerifyRole"]["Policies"][0]["PolicyDocument"]["Statement"]:
+        assert "*" not in str(statement["Action"])
+        here = "${AWS::AccountId}"
+        for resource in (each["Fn::Sub"] for each in _list(statement["Resource"])):
+            assert "${Name}" in resource or "kms:ViaService" in str(statement["Condition"])
+            assert here in resource or statement["Condition"] == {
+                "StringNotEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+            }
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

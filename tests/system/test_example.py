@@ -15,8 +15,10 @@ from claim_check import Entry, Publisher
 from cli.main import main
 from local import accounts
 from local.accounts import credentials
+from stacks.deployment import Place
 from tests.local.support import Account, document, eventually
 from tests.system.support import PAYLOAD_BYTES, Demo, coatcheck
+from tests.templates import ROOT
 
 MEMORY_MB = 160
 
@@ -81,28 +83,44 @@ PROFILES = {
     "orders": "222222222222",
     "billing": "333333333333",
     "shop": "444444444444",
-    "stranger": "888888888888",
 }
+STRANGER = {"stranger": "888888888888"}
+
+
+@pytest.fixture(scope="module")
+def profiles(demo: Demo) -> str:
+    """An AWS configuration file. In the deployment's accounts, profiles assume the role of the example's workflow."""
+    emulator, template = demo.world.emulator, ROOT / "deployments" / "github-role.yml"
+    given = {"Repository": "owner/name", "Environment": "any", "VerifyEnvironment": "verify", "MakeProvider": "no"}
+    roots = {f"{name}-root": account for name, account in PROFILES.items()}
+    lines = [accounts.profiles(emulator, roots | STRANGER)]
+    for name, account in PROFILES.items():
+        here = demo.account(Place(account, "us-east-1"))
+        cloudformation, iam = here.client("cloudformation"), here.client("iam")
+        cloudformation.create_stack(
+            StackName="coatcheck-github",
+            TemplateBody=template.read_text(),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="coatcheck-github", WaiterConfig={"Delay": 1})
+        # In place of GitHub's tokens, which no emulated provider issues.
+        trust = {"Action": "sts:AssumeRole", "Principal": {"AWS": account}}
+        iam.update_assume_role_policy(RoleName="coatcheck-verify", PolicyDocument=document(trust))
+        role = f"role_arn = arn:aws:iam::{account}:role/coatcheck-verify"
+        lines.append(f"[profile {name}]\n{role}\nsource_profile = {name}-root\n")
+    return "".join(lines)
 
 
 class Verification:
-    """`coatcheck verify` as a user runs it: a process with profiles of these accounts. One assumes a role."""
+    """`coatcheck verify` as a user runs it: a process with profiles of these accounts."""
 
-    def __init__(self, demo: Demo, folder: Path, *profiles: str, answer: str = "y\n") -> None:
-        emulator, self.file = demo.world.emulator, folder / "report.json"
-        config = folder / "config"
-        publisher = demo.account(demo.names.publisher.place)
-        arn = publisher.role_arn(publisher.role({"Action": "*", "Resource": "*"}))
-        config.write_text(
-            accounts.profiles(emulator, {**PROFILES, "publisher-root": PROFILES["publisher"]}).replace(
-                f"[profile publisher]\naws_access_key_id = {PROFILES['publisher']}\n"
-                f"aws_secret_access_key = {emulator.secret}\n",
-                f"[profile publisher]\nrole_arn = {arn}\nsource_profile = publisher-root\n",
-            )
-        )
+    def __init__(self, demo: Demo, config: str, folder: Path, *profiles: str, answer: str = "y\n") -> None:
+        self.file = folder / "report.json"
+        (folder / "config").write_text(config)
         options = [option for profile in profiles for option in ("--profile", profile)]
         file = ("--deployment", demo.file, "--report", self.file)
-        done = coatcheck(emulator, config, "verify", *file, *options, stdin=answer)
+        done = coatcheck(demo.world.emulator, folder / "config", "verify", *file, *options, stdin=answer)
         self.exit_code, self.output = done.returncode, done.stdout + done.stderr
 
     @property
@@ -112,8 +130,8 @@ class Verification:
 
 
 @pytest.fixture(scope="module")
-def verification(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Verification:
-    return Verification(demo, tmp_path_factory.mktemp("verification"), *PROFILES)
+def verification(demo: Demo, profiles: str, tmp_path_factory: pytest.TempPathFactory) -> Verification:
+    return Verification(demo, profiles, tmp_path_factory.mktemp("verification"), *PROFILES, *STRANGER)
 
 
 def test_verify_shows_every_promise_with_all_profiles(verification: Verification) -> None:
@@ -145,8 +163,8 @@ def test_verify_deletes_its_payloads(demo: Demo, verification: Verification) -> 
         assert not {key for key in keys if key.rpartition("/")[2] in sent}, bucket
 
 
-def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, tmp_path: Path) -> None:
-    publisher = Verification(demo, tmp_path, "publisher")
+def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, profiles: str, tmp_path: Path) -> None:
+    publisher = Verification(demo, profiles, tmp_path, "publisher")
     assert publisher.exit_code == 0, publisher.output
     assert {each["subject"] for each in publisher.report["unseen"]} == {"shop", "orders", "billing", "strangers"}
     assert [payload["route"] for payload in publisher.report["payloads"]] == [
@@ -156,7 +174,7 @@ def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, tmp_path: Pa
     ]
     # Orders and billing may still read them.
     assert len(publisher.report["not_deleted"]) == 2
-    orders = Verification(demo, tmp_path, "orders")
+    orders = Verification(demo, profiles, tmp_path, "orders")
     assert orders.exit_code == 0, orders.output
     assert "no credentials of an account that sends" in orders.output
     assert orders.report["payloads"] == []
@@ -164,7 +182,7 @@ def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("profiles", "answer", "code", "message"),
+    ("names", "answer", "code", "message"),
     [
         (["orders"], "n\n", 1, "Nothing was sent."),
         (["stranger"], "y\n", 2, "not of an account of the deployment"),
@@ -174,9 +192,9 @@ def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, tmp_path: Pa
     ids=["answer no", "strangers only", "unknown profile", "one account twice"],
 )
 def test_verify_sends_nothing(
-    demo: Demo, tmp_path: Path, profiles: list[str], answer: str, code: int, message: str
+    demo: Demo, profiles: str, tmp_path: Path, names: list[str], answer: str, code: int, message: str
 ) -> None:
-    verification = Verification(demo, tmp_path, *profiles, answer=answer)
+    verification = Verification(demo, profiles, tmp_path, *names, answer=answer)
     assert (verification.exit_code, verification.file.exists()) == (code, False)
     assert message in verification.output
 
