@@ -28,7 +28,7 @@ from local.emulator import EmulatorError
 from local.https_endpoints import EndpointError, Endpoints
 from local.interruption import interrupt_on_signals
 from local.limitations import NOT_ENFORCED
-from local.machine import problems_of
+from local.machine import NotWritable, make_folder, problems_of
 from local.private_folder import PrivateFolder
 from local.world import World
 from stacks.deployment import Deployment, FunctionSubscriberConfig, Names, load_messaging
@@ -70,7 +70,7 @@ def run(
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     settings = load_messaging(deployment)
     try:
-        _prepare(report.parent)
+        make_folder(report.parent, remedy="Write the report to another folder: --report FILE.")
         for earlier in (report, report.with_name(PAGE)):
             earlier.unlink(missing_ok=True)
         if build_images and (problem := images.refused()):
@@ -82,7 +82,7 @@ def run(
             result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
             written = result.write(report, settings)
             return _conclude(console, result, written)
-    except DemoError as error:
+    except (DemoError, NotWritable) as error:
         console.print(str(error), style="red", markup=False)
         return 2
     except _FAILURES as error:
@@ -92,15 +92,6 @@ def run(
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-
-
-def _prepare(folder: Path) -> None:
-    """Make the folder of the report. Raises DemoError if nothing can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise DemoError(f"{folder}: {error.strerror}. Write the report to another folder: --report FILE.") from None
 
 
 def _conclude(console: Console, report: Report, written: Sequence[Path]) -> int:

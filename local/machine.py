@@ -1,4 +1,4 @@
-"""What is wrong with this machine: a full disk, or too many processes. It is the likely cause of a failed run."""
+"""What is wrong with this machine: a read-only folder, a full disk, or too many processes."""
 
 import os
 import shutil
@@ -9,6 +9,23 @@ from pathlib import Path
 _LITTLE_BYTES = 64 * 2**20
 _BUSY = 3.0
 """Processes that wait or run, for each processor."""
+
+
+class NotWritable(Exception):
+    """A folder cannot be made, or nothing can be written there. The message has the remedy."""
+
+
+def make_folder(folder: Path, *, remedy: str) -> None:
+    """Make a folder for results, before a run of minutes or hours.
+
+    Raises:
+        NotWritable: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise NotWritable(f"{folder}: {error.strerror}. {remedy}") from None
 
 
 def problems_of(*folders: Path) -> Iterator[str]:

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 
 from local import images, research_environment
 from local.interruption import interrupt_on_signals
+from local.machine import make_folder
 from local.private_folder import PrivateFolder
 from research import launch, processing_job
 from research.script import write
@@ -44,10 +44,6 @@ _USER, _GROUP = 1000, 100  # Studio's user, as which root runs a job
 
 Fetch = Callable[[str, Path], None]
 """A function that copies the objects at an s3:// URI into a folder."""
-
-
-class NotWritable(Exception):
-    """The results cannot be written. The message has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -194,11 +190,11 @@ def run_script(
     Raises:
         NotInstalled: the virtual environment cannot be created.
         ImageError: the image cannot be built.
-        NotWritable: `results` cannot be written.
+        NotWritable: `results` or the folder of the virtual environment cannot be written.
     """
     name = launch.job_name(LOCAL_ENVIRONMENT.job_prefix, script)
     results = results or Path("build") / "jobs" / name
-    _prepare(results)
+    make_folder(results, remedy="Write results to another folder: --results DIR.")
     if image:
         _print(f"Building research/image/{image}: some 10 minutes the first time")
         image = research_environment.build_image(image, "processing")
@@ -206,7 +202,8 @@ def run_script(
         raise research_environment.NotInstalled(f"{script}: R is in no virtual environment. Use --image r.")
     elif not python:
         if not research_environment.installed():
-            _print("Installing the packages of the research image: 900 MB, once")
+            folder = os.path.relpath(research_environment.folder())
+            _print(f"Installing the packages of the research image in {folder}, 900 MB. Later jobs use them.")
         python = research_environment.install()
     request = launch.request(
         LOCAL_ENVIRONMENT, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1
@@ -237,15 +234,6 @@ def run_script(
 
 _print = partial(print, flush=True)
 """Progress is seen at once, also in a pipe."""
-
-
-def _prepare(results: Path) -> None:
-    """Make the folder of the results, before a job of hours."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=results).close()
-    except OSError as error:
-        raise NotWritable(f"{results}: {error.strerror}. Write results to another folder: --results DIR.") from None
 
 
 def _ignore(run: Path) -> Callable[[str, list[str]], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local import environment, images
+from local.machine import make_folder
 
 ROOT = Path(__file__).parents[1]
 IMAGE = ROOT / "research" / "image" / "pegasus"
@@ -44,9 +45,11 @@ def install() -> Path:
 
     Raises:
         NotInstalled: Python of the image's version is missing, or a package could not be installed.
+        NotWritable: nothing can be written below build/.
     """
     if installed():
         return python()
+    make_folder(folder(), remedy="Use a copy of this project in a folder of yours, or an interpreter: --python FILE.")
     uv = str(Path(sys.executable).with_name("uv"))
     _run([uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", PYTHON, str(folder())])
     for pins in PINS:

@@ -44,8 +44,13 @@ def digest(image: str, *, scheme: str = "https") -> str:
     url = f"{scheme}://{host}/v2/{name}/manifests/{tag}"
     try:
         found = _head(url)
+    except urllib.error.HTTPError as error:
+        raise NoDigest(f"{image}: {error}. Check its name and tag in {BASES}.") from error
     except (OSError, ValueError) as error:
-        raise NoDigest(f"{image}: {error}. Check the tag, or write the digest into {BASES} by hand.") from error
+        raise NoDigest(
+            f"{image}: {host} cannot be reached: {error}. Run this on a machine that reaches it, or set HTTPS_PROXY. "
+            f"Or write the digest into {BASES}: `docker buildx imagetools inspect {image}` prints it."
+        ) from error
     if not re.fullmatch("sha256:[0-9a-f]{64}", found):
         raise NoDigest(f"{image}: the registry reported {found!r} instead of a digest.")
     return found

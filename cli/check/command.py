@@ -15,6 +15,7 @@ from cli.check import policy_sizes
 from cli.check.templates import lint, name_findings, named_resources, region_findings
 from cli.cost.command import monthly_lines
 from cli.cost.prices import load as load_prices
+from cli.cost.prices import unpriced_text
 from cli.page import Finding, Page, Section, note, output, problem
 from stacks.deployment import Deployment, DeploymentError, ResearchDeployment, load
 from stacks.deployment.payload_lifetime import pointer_delays
@@ -169,4 +170,5 @@ def _costs(stacks: Sequence[StackTemplate]) -> Section:
         usd[f"{line.place}, {line.region}"] += line.usd
     facts = [(f"{amount:,.2f} USD", place) for place, amount in usd.items()]
     summary = f"{sum(usd.values()):,.2f} USD a month without use (list prices of {prices.date})"
-    return Section("Costs", summary, facts=facts)
+    unpriced = prices.unpriced(stack.region for stack in stacks)
+    return Section("Costs", summary, [note(unpriced_text(unpriced))] if unpriced else [], facts)

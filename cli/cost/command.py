@@ -13,7 +13,7 @@ from access.assembly import StackTemplate, synthesize
 from cli.cost import Route
 from cli.cost.fixed import fixed_items
 from cli.cost.limits import Limit, limits
-from cli.cost.prices import BASE_REGION, PRICES, Prices, load
+from cli.cost.prices import PRICES, Prices, load, unpriced_text
 from cli.cost.storage import Storage, storage
 from cli.cost.traffic import EVENT_BYTES, POINTER_BYTES, Traffic
 from stacks import deployment as file_model
@@ -46,7 +46,7 @@ class Report:
     storage: Storage | None
     limits: list[Limit]
     unpriced_regions: list[str]
-    """Regions with the prices of `BASE_REGION`."""
+    """Regions without prices of their own."""
 
     def to_json(self) -> str:
         """Return the report as JSON."""
@@ -81,7 +81,7 @@ def report(file: Path, *, size: int, route: Route | None, reads: float, price_ta
     """
     deployment, prices = file_model.load(file), load(price_table or PRICES)
     stacks = synthesize(file)
-    unpriced = sorted({stack.region for stack in stacks if not prices.knows(stack.region)})
+    unpriced = prices.unpriced(stack.region for stack in stacks)
     head = f"{(price_table or PRICES).name} of {prices.date}"
     month = monthly_lines(stacks, prices)
     if not isinstance(deployment, file_model.Deployment):
@@ -132,7 +132,7 @@ def render(result: Report, *, details: bool) -> str:
         for limit in result.limits:
             lines += [f"{limit.messages_per_second:>10,.1f}  {limit.hop}: {limit.name}", f"{'':12}{limit.remedy}"]
     if result.unpriced_regions:
-        lines += ["", f"Without prices of their own, so those of {BASE_REGION}: {', '.join(result.unpriced_regions)}."]
+        lines += ["", unpriced_text(result.unpriced_regions)]
     lines += ["", "Not included: stored images and logs, jobs, apps and volumes, free tiers, taxes."]
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -58,9 +59,14 @@ class Prices(_Table):
         price = self.prices[name]
         return self.regions.get(region, {}).get(name, price.usd) * quantity / price.per
 
-    def knows(self, region: str) -> bool:
-        """Return whether the table has prices of the Region."""
-        return region == BASE_REGION or region in self.regions
+    def unpriced(self, regions: Iterable[str]) -> list[str]:
+        """Return the Regions without prices of their own."""
+        return sorted({*regions} - {BASE_REGION, *self.regions})
+
+
+def unpriced_text(regions: Iterable[str]) -> str:
+    """Return a sentence about Regions without prices of their own."""
+    return f"Without prices of their own, so those of {BASE_REGION}: {', '.join(regions)}."
 
 
 def load(file: Path = PRICES) -> Prices:

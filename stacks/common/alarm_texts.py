@@ -2,14 +2,15 @@
 
 TEXTS = {
     "DeadLettersNotEmpty": "Messages are in {queue}: they could not be processed. They are deleted after {days} days. "
-    "Fix the cause, then run `coatcheck redrive --subscriber NAME`.",
+    "`coatcheck inspect` shows the reason. Fix it, then run `coatcheck redrive --subscriber NAME`.",
     "PublishDeadLettersNotEmpty": "Events or uploads are in {queue}: they were not published. They are deleted after "
-    "{days} days. Fix the cause, then run `coatcheck redrive --publisher`.",
+    "{days} days. `coatcheck inspect` shows the reason. Fix it, then run `coatcheck redrive --publisher`.",
     "PipelineTriggerDeadLettersNotEmpty": "Events are in {queue}: their payloads did not start the pipeline. They are "
-    "deleted after {days} days. Fix the cause, then run `coatcheck redrive --subscriber NAME --from pipeline`.",
+    "deleted after {days} days. `coatcheck inspect` shows the reason. Fix it, then run `coatcheck redrive --subscriber "
+    "NAME --from pipeline`.",
     "UndeliveredNotEmpty": "SNS could not deliver messages to this subscriber. They are in {queue}, which deletes "
-    "them after {days} days. Deploy the subscriber's stack again, then run `coatcheck redrive --subscriber NAME --from "
-    "undelivered`.",
+    "them after {days} days. `coatcheck inspect` shows them. Deploy the subscriber's stack again, then run `coatcheck "
+    "redrive --subscriber NAME --from undelivered`.",
     "QueueLate": "The oldest message in {queue} is older than all its receives should take. Nothing is lost until "
     "the queue's retention period ends. Check ConsumeFails and ConsumeThrottled; otherwise raise "
     "maximum_concurrency.",

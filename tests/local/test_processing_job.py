@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local import processing_job
+from local.machine import NotWritable
 from local.private_folder import PrivateFolder
 from local.processing_job import JobResult
 from research import launch
@@ -115,5 +116,5 @@ def test_unwritable_results_are_refused_before_the_job(tmp_path: Path, monkeypat
     (tmp_path / "data").mkdir()
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(processing_job, "run", lambda *_, **__: pytest.fail("the job ran"))
-    with pytest.raises(processing_job.NotWritable, match="Write results to another folder: --results DIR"):
+    with pytest.raises(NotWritable, match="Write results to another folder: --results DIR"):
         _run_script(tmp_path / "data", results=tmp_path / "file" / "results")

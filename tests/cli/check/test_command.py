@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.check.command import _warnings
+from access.assembly import StackTemplate
+from cli.check.command import _costs, _warnings
 from cli.main import main
 from stacks.deployment import load
 from tests.templates import ROOT, synthesize
@@ -52,6 +53,12 @@ def test_missing_file_exits_with_2(capfd: pytest.CaptureFixture[str]) -> None:
         main(("check", "/nowhere.toml"))
     assert exit_.value.code == 2
     assert "'/nowhere.toml' does not exist" in capfd.readouterr().err
+
+
+def test_region_without_prices_is_a_note() -> None:
+    assert not _costs([StackTemplate("a", "a", "1", "us-east-1", {"Resources": {}})]).findings
+    (found,) = _costs([StackTemplate("a", "a", "1", "sa-east-1", {"Resources": {}})]).findings
+    assert found.text == "Without prices of their own, so those of us-east-1: sa-east-1."
 
 
 def test_image_without_digest_is_a_problem() -> None:

@@ -13,7 +13,7 @@ def test_price_depends_on_the_region() -> None:
     assert prices.usd("s3_standard_gb_month", 10, BASE_REGION) == pytest.approx(0.23)
     assert prices.usd("s3_standard_gb_month", 10, "eu-central-1") == pytest.approx(0.245)
     assert prices.usd("s3_standard_gb_month", 10, "sa-east-1") == pytest.approx(0.23)
-    assert not prices.knows("sa-east-1")
+    assert prices.unpriced(["sa-east-1", BASE_REGION, "eu-central-1"]) == ["sa-east-1"]
 
 
 def test_every_billed_resource_has_a_price() -> None:

@@ -79,8 +79,13 @@ def test_digests_are_written_into_the_file(host: str, tmp_path: Path) -> None:
 
 
 def test_missing_tag_is_an_error(host: str) -> None:
-    with pytest.raises(NoDigest, match=r"a/python:4: HTTP Error 404.*Check the tag"):
+    with pytest.raises(NoDigest, match=r"a/python:4: HTTP Error 404.*Check its name and tag"):
         digest(f"{host}/a/python:4", scheme="http")
+
+
+def test_error_without_a_network_says_what_to_do() -> None:
+    with pytest.raises(NoDigest, match=r"127\.0\.0\.1:1 cannot be reached: .*HTTPS_PROXY.* into .*bases\.toml"):
+        digest("127.0.0.1:1/a/python:3.11")
 
 
 def test_address_of_tokens_is_not_downgraded(host: str) -> None:

@@ -50,6 +50,7 @@ def test_alarm_text_has_three_parts_and_a_runbook_section(all_alarms: dict[str, 
         assert len(re.findall(r"[.:] (?=[A-Z])", text)) >= 2, name
         assert text.endswith("."), name
         assert len(alarm["AlarmDescription"]) <= 1024, name
+        assert ("coatcheck inspect" in text) == ("NotEmpty" in name), name
         # The command requires one of these options.
         assert ("coatcheck redrive" in text) == ("--subscriber NAME" in text or "--publisher" in text), name
 
