@@ -1,13 +1,12 @@
 """The command `coatcheck access`: a report of a deployment's access, and its findings."""
 
-import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from access.assembly import AssemblyError, StackTemplate, read, synthesize
+from access.assembly import StackTemplate, read, synthesize
 from access.findings import Case, findings
 from access.intent import build_intent
 from access.inventory import Inventory, Policy
@@ -33,7 +32,7 @@ def run(
     file: Path,
     *,
     assembly: Path | None = None,
-    boundary: Path | None = None,
+    boundary: Policy | None = None,
     since: Path | None = None,
     resource: str | None = None,
 ) -> Result:
@@ -42,12 +41,12 @@ def run(
     Args:
         file: The deployment file.
         assembly: The cloud assembly to judge. By default the deployment file is synthesized.
-        boundary: The JSON file with the policy of `platform.permissions_boundary`.
+        boundary: The policy of `platform.permissions_boundary`.
         since: An earlier deployment file or assembly. The text lists what is permitted more.
         resource: A part of an ARN. The text lists who can reach these resources.
 
     Raises:
-        AssemblyError: A template, an assembly or the boundary's file cannot be read.
+        AssemblyError: A template or an assembly cannot be read.
         DeploymentError: The deployment file is invalid.
         SynthError: The stacks cannot be synthesized.
     """
@@ -85,21 +84,13 @@ def _stacks(path: Path) -> tuple[StackTemplate, ...]:
 
 
 def boundary_policies(
-    deployment: BaseDeployment, stacks: Iterable[StackTemplate], file: Path | None
+    deployment: BaseDeployment, stacks: Iterable[StackTemplate], policy: Policy | None
 ) -> Mapping[str, Policy]:
-    """Return the permissions boundary's policy, by its ARN in each account. Nothing without file or boundary.
-
-    Raises:
-        AssemblyError: The file cannot be read.
-    """
+    """Return the permissions boundary's policy, by its ARN in each account. Nothing without policy or boundary."""
     name = deployment.platform.permissions_boundary
-    if not (file and name):
+    if not (policy and name):
         return {}
-    try:
-        policy = json.loads(file.read_text(encoding="utf-8"))
-        return {Place(stack.account, stack.region).policy(name).arn: policy for stack in stacks}
-    except (OSError, ValueError) as error:
-        raise AssemblyError(f"{file} cannot be read as JSON: {error}") from None
+    return {Place(stack.account, stack.region).policy(name).arn: policy for stack in stacks}
 
 
 def _commit() -> str:

@@ -11,12 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
 from access.assembly import SynthError, write
-from claim_check import ClaimCheckError
 from cli.scenario import payloads
 from cli.scenario import run as scenario
 from cli.scenario.payloads import SentPayload, size_text
@@ -47,10 +45,7 @@ class DemoError(Exception):
     """The demo cannot run with this deployment or on this machine."""
 
 
-_FAILURES = (
-    *(SynthError, CdkError, EmulatorError, EndpointError),
-    *(ClientError, BotoCoreError, ClaimCheckError, OSError),
-)
+_FAILURES = (SynthError, CdkError, EmulatorError, EndpointError, *scenario.FAILURES)
 
 
 @interrupt_on_signals()

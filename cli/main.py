@@ -1,21 +1,28 @@
 """The `coatcheck` command.
 
-Each command imports its modules when it runs, so that help is quick. With an invalid deployment file, the exit code of
-every command is 2.
+Each command imports its modules when it runs, so that help is quick, and returns its exit code. With an invalid
+deployment file, it is 2.
 """
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from cli.cost import Route
 from cli.redrive import Origin
+
+if TYPE_CHECKING:
+    from stacks.deployment import Deployment
 
 TopologyForm = Literal["mermaid", "svg"]
 JobImage = Literal["pegasus", "r"]
@@ -31,6 +38,25 @@ PANELS = {
 class _Commands(TyperGroup):
     """Lists the commands by panel. Without boxes and colours, a pipe gets the same text as a terminal."""
 
+    def invoke(self, ctx: Any) -> None:
+        """Run a command, and exit with its code. Print an error that the user can fix as its message alone."""
+        try:
+            code = super().invoke(ctx)
+        except (BrokenPipeError, typer.Exit):  # BrokenPipeError: `| head`
+            raise
+        except (KeyboardInterrupt, EOFError, typer.Abort) as error:  # a prompt raises Abort from one of the others
+            if EOFError in (type(error), type(error.__context__)):
+                code = _failed(1, "No answer: the input ended. Answer with options, or in a terminal.")
+            else:
+                code = _failed(130, "\nInterrupted.")  # after the ^C of a terminal
+        except (OSError, ValueError, RuntimeError) as error:
+            code = _exit_code(error)
+            if not code:
+                raise
+            is_file = isinstance(error, OSError) and error.filename
+            _failed(code, f"{error.filename}: {error.strerror}. Name another file or folder." if is_file else error)
+        ctx.exit(code or 0)
+
     def format_commands(self, _: Any, formatter: Any) -> None:
         limit = formatter.width - 6 - max(map(len, self.commands))
         for panel, names in PANELS.items():
@@ -38,28 +64,80 @@ class _Commands(TyperGroup):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in names])
 
 
+def _failed(code: int, error: object) -> int:
+    print(error, file=sys.stderr)
+    return code
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Return the exit code of an error whose message says what to do, or None."""
+    from access.assembly import AssemblyError, SynthError
+    from stacks.deployment import DeploymentError
+
+    known = {DeploymentError: 2, SynthError: 1, AssemblyError: 1, OSError: 1}
+    return next((code for kind, code in known.items() if isinstance(error, kind)), None)
+
+
+def _not_empty(value: Any) -> Any:
+    if value == "" or (isinstance(value, list) and "" in value):
+        raise typer.BadParameter("is empty. Give a value, or leave the option out.")
+    return value
+
+
 def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **options)
+    """Return an option whose value is not empty. A file or a folder is a path, with `~` expanded."""
+    parser = {"FILE": _file, "DIR": _path}.get(metavar or "")
+    defaults = {"callback": _not_empty, "parser": parser}
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **defaults | options)
+
+
+def _path(text: str) -> Path:
+    _not_empty(text)
+    return Path(text).expanduser()
 
 
 def _existing(text: str) -> Path:
-    if not text or not Path(text).exists():
+    path = _path(text)
+    if not path.exists():
         raise typer.BadParameter(f"{text!r} does not exist")
-    return Path(text).absolute()
+    return path.absolute()
 
 
 def _existing_file(text: str) -> Path:
-    path = _existing(str(Path(text).expanduser()))
+    path = _existing(text)
     if not path.is_file():
         raise typer.BadParameter(f"{text!r} is not a file")
     return path
 
 
+def _file(text: str) -> Path:
+    path = _path(text)
+    if path.is_dir():
+        raise typer.BadParameter(f"{text!r} is a folder")
+    return path
+
+
+def _size(text: str | int) -> int:  # the default, too, is passed
+    from cli.scenario.payloads import parse_size
+
+    try:
+        return parse_size(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _policy(text: str) -> Any:
+    try:
+        return json.loads(_existing_file(text).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} cannot be read as JSON: {error}") from None
+
+
 def _readable(text: str) -> str:
     """Accept `-`, a file, or a pipe of the shell."""
-    if text != "-" and Path(_existing(text)).is_dir():
+    if text != "-" and _existing(text).is_dir():
         raise typer.BadParameter(f"{text!r} is a folder")
-    return text
+    return str(_path(text))
 
 
 def _attribute(text: str) -> tuple[str, str]:
@@ -78,7 +156,7 @@ def _existing_script(text: str) -> Path:
 
 _DeploymentFile = Annotated[Path | None, _option("FILE", "deployment file (default: the one in cdk.json)")]
 _Boundary = Annotated[
-    Path | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_existing_file)
+    dict[str, Any] | None, _option("FILE", "policy of platform.permissions_boundary, as JSON", parser=_policy)
 ]
 _AsJson = Annotated[bool, _option(None, "print JSON", "--json")]
 _AsLines = Annotated[bool, _option(None, "print a JSON object for each message", "--json")]
@@ -113,14 +191,24 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit. Without `arguments`, use those of the process."""
+    _open_streams()
     try:
-        app(args=arguments)
-    except ValueError as error:
-        from stacks.deployment import DeploymentError
+        try:
+            app(args=arguments)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of the standard output: `| head`, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        sys.exit(1 if isinstance(error, BrokenPipeError) else _failed(1, error))
 
-        if not isinstance(error, DeploymentError):
-            raise
-        _exit(2, error)
+
+def _open_streams() -> None:
+    """Open closed standard streams, and print characters that their encoding lacks as escapes."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _isolate() -> None:
@@ -130,9 +218,12 @@ def _isolate() -> None:
     isolate()
 
 
-def _exit(code: int, error: BaseException) -> NoReturn:
-    print(error, file=sys.stderr)
-    sys.exit(code)
+def _messaging(file: Path | None) -> Deployment:
+    """Read the deployment file, which must have messages."""
+    from stacks.deployment import load_messaging
+    from stacks.deployment.cdk_json import deployment_file
+
+    return load_messaging(deployment_file(file))
 
 
 def _print_version(wanted: bool) -> None:
@@ -156,7 +247,8 @@ def _options(
     help="report and judge the access of a deployment\n\nReads every template, compares policies and settings with the "
     "intended ones, and writes a report in Markdown. Findings go to the standard error.",
     epilog="Exit codes: 0 everything was read and proved, and with --since nothing is permitted that was not before; 1 "
-    "findings, or the templates cannot be synthesized or read; 2 invalid arguments or deployment file.",
+    "findings, the templates cannot be synthesized or read, or the file cannot be written; 2 invalid arguments or "
+    "deployment file.",
 )
 def _access(
     deployment: _DeploymentFile = None,
@@ -170,25 +262,21 @@ def _access(
     ] = None,
     resource: Annotated[str | None, _option("NAME", "only who can reach resources whose ARN contains NAME")] = None,
     output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
-) -> None:
+) -> int:
     _isolate()
-    from access.assembly import AssemblyError, SynthError
     from access.command import run
     from stacks.deployment.cdk_json import deployment_file
 
     if since and resource:
         raise typer.BadParameter("give either --since or --resource")
-    try:
-        result = run(deployment_file(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
-    except (AssemblyError, SynthError) as error:
-        _exit(1, error)
+    result = run(deployment_file(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
     if output:
         output.write_text(result.text, encoding="utf-8")
     else:
         print(result.text, end="")
     for finding in result.findings:
         print(finding, file=sys.stderr)
-    sys.exit(result.exit_code)
+    return result.exit_code
 
 
 @app.command(
@@ -205,25 +293,22 @@ def _check(
     ] = None,
     boundary: _Boundary = None,
     as_json: _AsJson = False,
-) -> None:
+) -> int:
     _isolate()
-    from access.assembly import AssemblyError
     from cli.check.command import run
     from stacks.deployment.cdk_json import deployment_file
 
-    try:
-        sys.exit(run(files or [deployment_file(None)], as_json=as_json, boundary=boundary))
-    except AssemblyError as error:
-        _exit(2, error)
+    return run(files or [deployment_file(None)], as_json=as_json, boundary=boundary)
 
 
 @app.command(
     "new",
     help="write a new deployment file\n\nWithout options for parties, asks for them. An existing file is not changed.",
-    epilog="Exit codes: 0 done; 1 the file exists or cannot be written; 2 invalid arguments or answers.",
+    epilog="Exit codes: 0 done; 1 the file exists or cannot be written, or an answer is missing; 2 invalid "
+    "arguments or answers; 130 interrupted.",
 )
 def _new(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", parser=_path, help="file to write", show_default=False)],
     name: Annotated[str, _option("NAME", "beginning of all names (default: coatcheck)")] = "coatcheck",
     publisher: Annotated[str | None, _option("ACCOUNT:REGION", "the publisher")] = None,
     sender: Annotated[list[str] | None, _option("NAME=ACCOUNT:REGION", "a sender; can be repeated")] = None,
@@ -233,11 +318,11 @@ def _new(
     ] = None,
     https: Annotated[list[str] | None, _option("NAME=ACCOUNT:REGION=URL", "a subscriber with a web server")] = None,
     research: Annotated[str | None, _option("ACCOUNT:REGION", "a research environment")] = None,
-) -> None:
+) -> int:
     from cli.new import InvalidAnswer, answers_of, ask, render
 
     if file.exists():
-        _exit(1, FileExistsError(f"{file} exists. Choose another name, or remove it."))
+        return _failed(1, f"{file} exists. Choose another name, or remove it.")
     try:
         kinds = {"sqs": sqs or (), "lambda": lambda_ or (), "https": https or ()}
         answers = answers_of(name=name, publisher=publisher, senders=sender or (), subscribers=kinds, research=research)
@@ -245,12 +330,10 @@ def _new(
             ask(answers, lambda question: typer.prompt(question, default="", show_default=False))
         text = render(answers, file)
     except InvalidAnswer as error:
-        _exit(2, error)
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        _exit(1, error)
-    print(f"Wrote {file}. Next: coatcheck check {file}")
+        return _failed(2, error)
+    file.write_text(text, encoding="utf-8")
+    print(f"Wrote {file}. Next: coatcheck check {shlex.quote(str(file))}")
+    return 0
 
 
 @app.command(
@@ -261,7 +344,9 @@ def _new(
 )
 def _cost(
     deployment: _DeploymentFile = None,
-    size: Annotated[str, _option("SIZE", "size of a payload, such as 300KiB or 2GiB (default: 300KiB)")] = "300KiB",
+    size: Annotated[
+        int, _option("SIZE", "size of a payload, such as 300KiB or 2GiB (default: 300KiB)", parser=_size)
+    ] = 300 * 2**10,
     route: Annotated[
         Route | None, _option(None, "how messages are sent (default: bus, or outbox if too large for an event)")
     ] = None,
@@ -271,37 +356,32 @@ def _cost(
     ] = None,
     details: Annotated[bool, _option(None, "show every billed quantity", "--details")] = False,
     as_json: Annotated[bool, _option(None, "write JSON", "--json")] = False,
-) -> None:
+) -> int:
     _isolate()
-    from access.assembly import SynthError
     from cli.cost.command import render, report
-    from cli.scenario.payloads import parse_size
     from stacks.deployment import DeploymentError
     from stacks.deployment.cdk_json import deployment_file
 
     try:
-        result = report(
-            deployment_file(deployment), size=parse_size(size), route=route, reads=reads, price_table=prices
-        )
-    except SynthError as error:
-        _exit(1, error)
+        result = report(deployment_file(deployment), size=size, route=route, reads=reads, price_table=prices)
     except DeploymentError:
         raise
     except ValueError as error:
-        _exit(2, error)
+        return _failed(2, error)
     print(result.to_json() if as_json else render(result, details=details), end="\n" if as_json else "")
+    return 0
 
 
 @app.command(
     "topology",
     help="draw the accounts and the message flow of a deployment\n\nMermaid for a page on GitHub, or a picture.",
-    epilog="Exit codes: 0 done; 2 invalid arguments or deployment file.",
+    epilog="Exit codes: 0 done; 1 the file cannot be written; 2 invalid arguments or deployment file.",
 )
 def _topology(
     deployment: _DeploymentFile = None,
     form: Annotated[TopologyForm, _option(None, "mermaid or svg (default: mermaid)", "--form")] = "mermaid",
     output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
-) -> None:
+) -> int:
     from cli.topology import mermaid, svg, topology
     from stacks.deployment import load
     from stacks.deployment.cdk_json import deployment_file
@@ -312,28 +392,26 @@ def _topology(
         output.write_text(text, encoding="utf-8")
     else:
         print(text, end="")
+    return 0
 
 
 @app.command(
     "doctor",
     help="look for what is wrong in the accounts of a deployment\n\nReads Regions, bootstrap stacks, quotas, stacks, "
     "subscriptions, functions, and whether deployed policies are those of the templates. Changes nothing.",
-    epilog="Exit codes: 0 no problem in what could be asked; 1 problems; 2 invalid arguments or deployment file.",
+    epilog="Exit codes: 0 no problem in what could be asked; 1 problems, or the stacks cannot be synthesized; 2 "
+    "invalid arguments or deployment file; 130 interrupted.",
 )
 def _doctor(
     deployment: _DeploymentFile = None,
     profile: _Profiles = None,
     account: Annotated[list[str] | None, _option("ID", "only this account, repeatable")] = None,
     as_json: _AsJson = False,
-) -> None:
-    from access.assembly import SynthError
-    from cli.doctor.command import UnknownAccountError, run
+) -> int:
+    from cli.doctor.command import run
     from stacks.deployment.cdk_json import deployment_file
 
-    try:
-        sys.exit(run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json))
-    except (SynthError, UnknownAccountError) as error:
-        _exit(2, error)
+    return run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json)
 
 
 @app.command(
@@ -342,33 +420,29 @@ def _doctor(
     "senders. Prints each command before it runs. Accounts without credentials are left out: their owners run the same "
     "command. Options after -- are passed to cdk deploy, such as --require-approval never.",
     epilog="Exit codes: 0 done; 1 a deployment failed, or the stacks cannot be synthesized; 2 invalid arguments, "
-    "deployment file or credentials.",
+    "deployment file or credentials; 130 interrupted.",
 )
 def _deploy(
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="CDK_OPTIONS", help="options of cdk deploy", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="CDK_OPTIONS", help="options of cdk deploy, after --", show_default=False),
     ] = None,
     deployment: _DeploymentFile = None,
     profile: _Profiles = None,
     account: Annotated[list[str] | None, _option("ID", "only this account, repeatable")] = None,
     region: Annotated[str | None, _option("REGION", "only stacks of this Region")] = None,
     dry_run: Annotated[bool, _option(None, "print the commands and exit", "--dry-run")] = False,
-) -> None:
-    from access.assembly import SynthError
+) -> int:
     from cli.deploy import deploy
 
-    try:
-        code = deploy(
-            deployment,
-            profiles=profile or (),
-            only=account or (),
-            region=region,
-            dry_run=dry_run,
-            options=options or (),
-        )
-    except SynthError as error:
-        _exit(1, error)
-    sys.exit(code)
+    return deploy(
+        deployment,
+        profiles=profile or (),
+        only=account or (),
+        region=region,
+        dry_run=dry_run,
+        options=options or (),
+    )
 
 
 @app.command(
@@ -406,10 +480,8 @@ def _send(
     detail_type: Annotated[str | None, _option("NAME", "bus: detail-type of the events")] = None,
     profile: _Profile = None,
     as_json: _AsLines = False,
-) -> None:
+) -> int:
     from cli.send import Options, send
-    from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
     options = Options(
         route=route,
@@ -420,7 +492,7 @@ def _send(
         source=source,
         detail_type=detail_type,
     )
-    sys.exit(send(load_messaging(deployment_file(deployment)), files, options, profile=profile, as_json=as_json))
+    return send(_messaging(deployment), files, options, profile=profile, as_json=as_json)
 
 
 @app.command(
@@ -442,24 +514,21 @@ def _receive(
     limit: Annotated[int | None, _option("N", "receive at most N messages (default: all)", min=1)] = None,
     profile: _Profile = None,
     as_json: _AsLines = False,
-) -> None:
+) -> int:
     from cli.receive import receive
-    from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
     if keep and follow:
         raise typer.BadParameter("give either --keep or --follow")
-    code = receive(
-        load_messaging(deployment_file(deployment)),
+    return receive(
+        _messaging(deployment),
         subscriber=subscriber,
-        folder=output.expanduser(),
+        folder=output,
         keep=keep,
         follow=follow,
         limit=limit,
         profile=profile,
         as_json=as_json,
     )
-    sys.exit(code)
 
 
 @app.command(
@@ -467,7 +536,7 @@ def _receive(
     help="show the dead letters of a deployment\n\nFor each: reason, message id, sender, upload, age, and what to do. "
     "The messages stay in their queues.",
     epilog="Exit codes: 0 done, accounts without credentials left out; 1 a queue was not read, no account has "
-    "credentials, or nothing was deleted; 2 invalid arguments or deployment file.",
+    "credentials, or nothing was deleted; 2 invalid arguments or deployment file; 130 interrupted.",
 )
 def _inspect(
     deployment: _DeploymentFile = None,
@@ -477,13 +546,11 @@ def _inspect(
     delete: Annotated[str | None, _option("ID", "delete the dead letter with this id")] = None,
     yes: _Yes = False,
     as_json: _AsJson = False,
-) -> None:
+) -> int:
     from cli.inspect import inspect
-    from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
-    code = inspect(
-        load_messaging(deployment_file(deployment)),
+    return inspect(
+        _messaging(deployment),
         profiles=profile or (),
         region=region,
         limit=limit,
@@ -491,14 +558,14 @@ def _inspect(
         confirm=not yes,
         as_json=as_json,
     )
-    sys.exit(code)
 
 
 @app.command(
     "redrive",
     help="send dead letters back after their cause is fixed\n\nLists the messages, asks for confirmation, and sends "
     "one after the other.",
-    epilog="Exit codes: 0 done; 1 nothing was sent, or AWS reported an error; 2 invalid arguments or deployment file.",
+    epilog="Exit codes: 0 done; 1 nothing was sent, or AWS reported an error; 2 invalid arguments, deployment file or "
+    "credentials; 130 interrupted.",
 )
 def _redrive(
     deployment: _DeploymentFile = None,
@@ -513,17 +580,15 @@ def _redrive(
     dry_run: Annotated[bool, _option(None, "list messages and exit", "--dry-run")] = False,
     yes: _Yes = False,
     profile: Annotated[str | None, _option("NAME", "AWS profile for the queue's account (default: the SDK's)")] = None,
-) -> None:
+) -> int:
     from cli.redrive.command import redrive
-    from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
     if bool(subscriber) == publisher:
         raise typer.BadParameter("give either --subscriber NAME or --publisher")
     if publisher and origin:
         raise typer.BadParameter("the publish function has one queue, remove --from")
-    exit_code = redrive(
-        load_messaging(deployment_file(deployment)),
+    return redrive(
+        _messaging(deployment),
         subscriber=subscriber,
         origin=origin or "dead-letters",
         reason=reason,
@@ -532,7 +597,6 @@ def _redrive(
         confirm=not yes,
         profile=profile,
     )
-    sys.exit(exit_code)
 
 
 @app.command(
@@ -553,30 +617,21 @@ def _verify(
             "must be denied (default: the SDK's credentials)",
         ),
     ] = None,
-    size: Annotated[str, _option("SIZE", "size of the file that is sent (default: 1MiB)")] = "1MiB",
+    size: Annotated[int, _option("SIZE", "size of the file that is sent (default: 1MiB)", parser=_size)] = 2**20,
     report: Annotated[
         Path | None, _option("FILE", "JSON report, and the pages beside it (default: build/verify/report.json)")
     ] = None,
     yes: _Yes = False,
-) -> None:
-    from cli.scenario.payloads import parse_size
+) -> int:
     from cli.verify.command import REPORT, verify
-    from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
-    try:
-        number = parse_size(size)
-    except ValueError as error:
-        raise typer.BadParameter(f"--size: {error}") from None
-    settings = load_messaging(deployment_file(deployment))
-    exit_code = verify(
-        settings,
+    return verify(
+        _messaging(deployment),
         profiles=profile or (),
-        size=number,
+        size=size,
         report=report or REPORT,
         confirm=not yes,
     )
-    sys.exit(exit_code)
 
 
 @app.command(
@@ -591,28 +646,20 @@ def _demo(
     file: Annotated[
         Path | None, _option("FILE", "file to send (default: an archive of some 40 MB)", parser=_existing_file)
     ] = None,
-    size: Annotated[str | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB")] = None,
+    size: Annotated[int | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB", parser=_size)] = None,
     report: Annotated[
         Path | None, _option("FILE", "JSON report, and index.html beside it (default: build/demo/report.json)")
     ] = None,
     images: Annotated[
         bool, _option(None, "build the images of ECS tasks and run them (needs root, buildah, debootstrap)", "--images")
     ] = False,
-) -> None:
+) -> int:
     _isolate()
     from cli import demo
-    from cli.scenario.payloads import parse_size
 
-    if file and size:
+    if file and size is not None:
         raise typer.BadParameter("give either --file or --size")
-    try:
-        number = parse_size(size) if size else None
-    except ValueError as error:
-        raise typer.BadParameter(f"--size: {error}") from None
-    exit_code = demo.run(
-        deployment or demo.EXAMPLE, file=file, size=number, report=report or demo.REPORT, build_images=images
-    )
-    sys.exit(exit_code)
+    return demo.run(deployment or demo.EXAMPLE, file=file, size=size, report=report or demo.REPORT, build_images=images)
 
 
 @app.command(
@@ -629,11 +676,11 @@ def _local(
         Path | None, _option("DIR", "private folder that keeps the content of the accounts between runs")
     ] = None,
     logs: Annotated[bool, _option(None, "print what the functions log, after the deployment", "--logs")] = False,
-) -> None:
+) -> int:
     _isolate()
     from cli import local_accounts
 
-    sys.exit(local_accounts.run(deployment, port=port, state=state, logs=logs))
+    return local_accounts.run(deployment, port=port, state=state, logs=logs)
 
 
 @app.command(
@@ -656,17 +703,14 @@ def _job(
     results: Annotated[Path | None, _option("DIR", "folder for results (default: build/jobs/<job>)")] = None,
     python: Annotated[Path | None, _option("FILE", _PYTHON, parser=_existing_file)] = None,
     image: Annotated[JobImage | None, _option(None, "run in this image, built with root and buildah")] = None,
-) -> None:
+) -> int:
     from local import images
-    from local.processing_job import NotWritable, run_script
+    from local.machine import NotWritable
+    from local.processing_job import run_script
     from local.research_environment import NotInstalled
     from research.launch import SCRIPT
 
     try:
-        sys.exit(
-            run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python, image=image)
-        )
+        return run_script(data, arguments or (), script=script or SCRIPT, results=results, python=python, image=image)
     except (NotInstalled, NotWritable, images.ImageError) as error:
-        _exit(1, error)
-    except KeyboardInterrupt:
-        _exit(130, KeyboardInterrupt("Stopped."))
+        return _failed(1, error)

@@ -44,24 +44,25 @@ class Answers:
     research: Party | None = None
 
 
-def party(text: str, *, extra: str = "") -> Party:
-    """Read `NAME=ACCOUNT:REGION`, or for an HTTPS subscriber `NAME=ACCOUNT:REGION=URL`.
+def party(text: str, *, name: str = "", extra: str = "") -> Party:
+    """Read `NAME=ACCOUNT:REGION`, or for an HTTPS subscriber `NAME=ACCOUNT:REGION=URL`. With `name`, without a name.
 
     Raises:
         InvalidAnswer: The text has another form.
     """
-    name, _, rest = text.partition("=")
+    form = ("" if name else "NAME=") + "ACCOUNT:REGION" + ("=URL" if extra == "https" else "")
+    name, _, rest = (name, "", text) if name else text.partition("=")
     place, _, url = rest.partition("=")
     account, _, region = place.partition(":")
     if not (name and account and region) or bool(url) != (extra == "https"):
-        form = "NAME=ACCOUNT:REGION" + ("=URL" if extra == "https" else "")
-        raise InvalidAnswer(f"{text!r} must have the form {form}, such as orders=222222222222:us-west-2")
+        example = form.replace("NAME", "orders").replace("ACCOUNT:REGION", "222222222222:us-west-2")
+        raise InvalidAnswer(f"{text!r} must have the form {form}, such as {example}")
     return Party(name, account, region, url or extra)
 
 
 def ask(answers: Answers, question: Ask) -> None:
     """Ask for the parties of a deployment. An empty answer ends a list."""
-    answers.publisher = party(f"publisher={question('Account and Region of the publisher (ACCOUNT:REGION)')}")
+    answers.publisher = party(question("Account and Region of the publisher (ACCOUNT:REGION)"), name="publisher")
     for text in _until_empty(question, "A sender in another account (NAME=ACCOUNT:REGION, empty: no more)"):
         answers.senders.append(party(text))
     for text in _until_empty(question, "A subscriber (NAME=ACCOUNT:REGION, empty: no more)"):
@@ -149,12 +150,16 @@ def answers_of(
     """Return the answers that options give. `subscribers` has the kinds as keys.
 
     Raises:
-        InvalidAnswer: An option has another form.
+        InvalidAnswer: An option has another form, or is missing.
     """
+    if publisher and not any(subscribers.values()):
+        raise InvalidAnswer(
+            "--publisher: needs a subscriber. Give --sqs, --lambda or --https. Without --publisher, the command asks."
+        )
     return Answers(
         name,
-        party(f"publisher={publisher}") if publisher else None,
+        party(publisher, name="publisher") if publisher else None,
         [party(text) for text in senders],
         [party(text, extra=kind) for kind, texts in subscribers.items() for text in texts],
-        party(f"research={research}") if research else None,
+        party(research, name="research") if research else None,
     )

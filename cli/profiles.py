@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,18 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 _CONFIG = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5})
 
 
 class ProfileError(Exception):
     """A profile that does not exist, has no valid credentials, or is of the same account as another one."""
+
+
+class NoCredentials(ProfileError):
+    """There are no default credentials."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,12 @@ def _identify(profiles: Sequence[str | None], region: str) -> Iterator[Caller]:
         try:
             session = boto3.Session(profile_name=profile)
             identity = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
+            # OSError and ValueError: files and addresses in the user's settings
+            kind = NoCredentials if isinstance(error, NoCredentialsError) else ProfileError
             name = f"--profile {given}" if given else "the default credentials (give --profile NAME)"
-            raise ProfileError(f"{name}: {error}") from None
+            remedy = "Sign in again, or correct the profile, the network or AWS_ENDPOINT_URL."
+            raise kind(f"{name}: {str(error).rstrip('.')}. {remedy}") from None
         if expected not in ("", identity["Account"]):
             raise ProfileError(f"--profile {given}: is of account {identity['Account']}.")
         yield Caller(profile, identity["Account"], identity["Arn"], session)
@@ -100,9 +107,14 @@ def _given(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[dict[st
 def _default(regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
     found: dict[str, Caller] = {}
     problems: list[str] = []
-    with suppress(ProfileError):  # there are none
+    unusable: list[str] = []
+    try:
         caller = _caller(None, regions)
         found |= {caller.account: caller} if caller.account in regions else {}
+    except NoCredentials:
+        pass
+    except ProfileError as error:
+        unusable.append(str(error))
     for account, names in _named(regions.keys() - found.keys()).items():
         if len(names) > 1:
             problems.append(
@@ -113,7 +125,7 @@ def _default(regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
             found[account] = _caller(f"{account}={names[0]}", regions)
         except ProfileError as error:
             problems.append(f"{error}")
-    return found, problems
+    return found, problems if found else unusable + problems
 
 
 def _caller(profile: str | None, regions: Mapping[str, str]) -> Caller:
@@ -131,7 +143,11 @@ def _parse(given: str | None) -> tuple[str, str | None]:
 def _named(accounts: Collection[str]) -> Mapping[str, Sequence[str]]:
     """Return the profiles of the user's configuration whose settings name one of the accounts, by account."""
     found: dict[str, list[str]] = {}
-    for name, settings in botocore.session.Session().full_config.get("profiles", {}).items():
+    try:
+        configured = botocore.session.Session().full_config.get("profiles", {})
+    except BotoCoreError:  # the default credentials report it
+        return {}
+    for name, settings in configured.items():
         role = re.match(r"arn:[a-z-]+:iam::([0-9]{12}):role/", settings.get("role_arn", ""))
         account = str(settings.get("sso_account_id") or (role[1] if role else ""))
         if account in accounts:

@@ -97,16 +97,16 @@ def send(deployment: Deployment, files: Sequence[str], options: Options, *, prof
         for file, message_id in zip(files, ids, strict=True):
             with _progress(file) as progressed:
                 sent = send_one(file, message_id, progressed)
-            _show(file, route, sent, as_json=as_json)
             del left[0]
+            _show(file, route, sent, as_json=as_json)
     except (CannotSend, ProfileError) as error:
         print(error, file=sys.stderr)
         return 2
     except (*_FAILURES, KeyboardInterrupt) as error:
         is_interrupt = isinstance(error, KeyboardInterrupt)
-        print("Interrupted." if is_interrupt else f"{left[0]}: {error}", file=sys.stderr)
-        print(f"Not sent: {shlex.join(left)}", file=sys.stderr)
-        if route == "library":
+        print("Interrupted." if is_interrupt else f"{left[0] if left else 'output'}: {error}", file=sys.stderr)
+        print(f"Not sent: {shlex.join(left) or 'nothing'}", file=sys.stderr)
+        if left and route == "library":
             # The ids of several files have their places in the command.
             print(f"To resume, repeat the whole command, with all files and --id {run}.", file=sys.stderr)
             print("Payloads that are stored are not sent again.", file=sys.stderr)

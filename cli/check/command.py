@@ -27,13 +27,10 @@ _EXAMPLE_ACCOUNTS = frozenset({"123456789012", *(str(digit) * 12 for digit in ra
 _SHOWN_SIZES = 4
 
 
-def run(files: Sequence[Path], *, as_json: bool, boundary: Path | None) -> int:
+def run(files: Sequence[Path], *, as_json: bool, boundary: Policy | None) -> int:
     """Print a page for each deployment file, and return the exit code: 1 with a problem.
 
-    boundary: the JSON file with the policy of `platform.permissions_boundary`.
-
-    Raises:
-        AssemblyError: the boundary's file cannot be read.
+    boundary: the policy of `platform.permissions_boundary`.
     """
     checked = {os.path.relpath(file): _synthesize(file) for file in files}
     named = [

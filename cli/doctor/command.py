@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +20,8 @@ from stacks.deployment import load
 from stacks.deployment.service_quotas import service_quotas
 
 
-class UnknownAccountError(ValueError):
-    """An account was named in which the deployment has no stack."""
-
-
 def run(file: Path, *, profiles: Sequence[str], only: Sequence[str], as_json: bool) -> int:
-    """Print the page of a deployment file, and return the exit code: 1 with a problem.
+    """Print the page of a deployment file, and return the exit code: 1 with a problem, 2 with an unknown account.
 
     Args:
         file: The deployment file.
@@ -35,14 +32,14 @@ def run(file: Path, *, profiles: Sequence[str], only: Sequence[str], as_json: bo
     Raises:
         DeploymentError: The deployment file is invalid.
         SynthError: The stacks cannot be synthesized.
-        UnknownAccountError: The deployment has no stack in one of `only`.
     """
     load(file)  # reports an invalid file before CDK starts
     found = synthesize(file)
     wanted = [stack for stack in found if not only or stack.account in only]
     if unknown := sorted({*only} - {stack.account for stack in found}):
         own = ", ".join(sorted({stack.account for stack in found}))
-        raise UnknownAccountError(f"--account {', '.join(unknown)}: has no stack. The accounts are {own}.")
+        print(f"--account {', '.join(unknown)}: has no stack. The accounts are {own}.", file=sys.stderr)
+        return 2
     callers, problems = find_callers(profiles, {stack.account: stack.region for stack in wanted})
     clients = ProfileClients(callers)
     requests = {account: Requests(clients, account) for account in callers}

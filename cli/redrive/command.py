@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
-import boto3
 import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.profiles import ProfileError, callers
 from cli.redrive import Origin
 from cli.redrive.dead_letter import PERMANENT, DeadLetter, age
 from cli.redrive.sources import BATCH, HELD_SECONDS, DeadLetterSource, NoSuchSource, find_source
@@ -52,7 +51,7 @@ def redrive(
         source = find_source(deployment, subscriber=subscriber, origin=origin)
         redrive = _Redrive(source, _client_factory(profile, source.resource), reason=reason, limit=limit)
         return redrive.run(dry_run=dry_run, confirm=confirm)
-    except NoSuchSource as error:
+    except (NoSuchSource, ProfileError) as error:
         print(error, file=sys.stderr)
         return 2
     except (WrongAccount, BotoCoreError, ClientError) as error:
@@ -64,18 +63,18 @@ def _client_factory(profile: str | None, source: Resource) -> Client:
     """Return a factory of the caller's clients.
 
     Raises:
+        ProfileError: the profile has no valid credentials.
         WrongAccount: the credentials belong to another account than the source.
     """
-    session: Any = boto3.Session(profile_name=profile)
-    account = session.client("sts", region_name=source.region).get_caller_identity()["Account"]
-    if account != source.account:
+    (caller,) = callers([profile] if profile else [], region=source.region).values()
+    if caller.account != source.account:
         raise WrongAccount(
-            f"{source.name} is in account {source.account}, but the credentials are of account {account}. "
+            f"{source.name} is in account {source.account}, but the credentials are of account {caller.account}. "
             "Use credentials of that account, or name a profile with --profile."
         )
     # A redrive sends many small requests, which services throttle.
     config = Config(retries={"mode": "standard", "max_attempts": 10})
-    return lambda service, resource: session.client(service, region_name=resource.region, config=config)
+    return lambda service, resource: caller.session.client(service, region_name=resource.region, config=config)
 
 
 class _Redrive:

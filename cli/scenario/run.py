@@ -7,6 +7,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
+from claim_check import ClaimCheckError
 from cli.scenario import memory, refusals
 from cli.scenario.arrivals import ScenarioArrivals
 from cli.scenario.deliveries import ReceivedPayload, follow
@@ -19,6 +23,8 @@ from cli.scenario.world import ScenarioWorld, Unseen
 from local.limitations import Limitation
 from stacks.deployment import Deployment, Names, SubscriberConfig
 
+FAILURES = (BotoCoreError, Boto3Error, ClientError, ClaimCheckError, OSError)
+"""Errors that end a run: of AWS, the library, the network or this machine."""
 _SLOWEST_BYTES_PER_SECOND = 10 * 2**20
 _LOG_SECONDS = 60.0
 """Time until a function's REPORT line is in its log."""

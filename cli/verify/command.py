@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from claim_check import ClaimCheckError
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.scenario import payloads, run
 from cli.scenario.promises import outcomes
@@ -23,6 +22,7 @@ from cli.scenario.stages import Stages
 from cli.verify.clean_up import clean_up
 from cli.verify.cost import cents
 from cli.verify.page import page
+from local.machine import NotWritable, make_folder
 from stacks.deployment import Deployment, FunctionSubscriberConfig, HttpsSubscriberConfig
 
 REPORT = Path(__file__).parents[2] / "build" / "verify" / "report.json"
@@ -41,19 +41,20 @@ def verify(
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     try:
+        make_folder(report.parent, remedy="Write the report to another folder: --report FILE.")
         world = _Accounts(callers(profiles, region=deployment.publisher.region), deployment)
         _announce(console, world, deployment, size)
         if confirm and not typer.confirm("Continue?"):
             console.print("Nothing was sent.")
             return 1
-    except (ProfileError, BotoCoreError, ClientError) as error:
+    except (ProfileError, NotWritable, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 2
     try:
         return _Verification(console, world, deployment, report).run(size, seconds)
-    except (BotoCoreError, ClientError, ClaimCheckError, OSError, KeyboardInterrupt) as error:
+    except (*run.FAILURES, KeyboardInterrupt) as error:
         is_interrupt = isinstance(error, KeyboardInterrupt)
-        print("Interrupted." if is_interrupt else error, file=sys.stderr)
+        print("\nInterrupted." if is_interrupt else error, file=sys.stderr)
         print("The run ended early. What it sent stays until its lifetime ends.", file=sys.stderr)
         return 130 if is_interrupt else 2
 

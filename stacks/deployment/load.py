@@ -13,6 +13,8 @@ from stacks.deployment.model import SCHEMA_VERSION, Deployment, ResearchDeployme
 from stacks.deployment.problems import DeploymentError, Problem, invalid_values
 from stacks.deployment.types import FOLDER
 
+_MAXIMUM_BYTES = 2**20
+"""A file of the most subscribers and senders is smaller. A larger one, or a device, is another file by mistake."""
 MESSAGING_KEYS = frozenset({"publisher", "senders", "subscribers"})
 
 
@@ -81,7 +83,11 @@ def parse_messaging(table: dict[str, Any], path: Path = Path("deployment")) -> D
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
+        with path.open("rb") as file:
+            content = file.read(_MAXIMUM_BYTES + 1)
+        if len(content) > _MAXIMUM_BYTES:
+            raise ValueError("it is larger than 1 MiB")  # noqa: TRY301 - like every reason
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a byte order mark
     except FileNotFoundError:
         files = ", ".join(sorted(str(file) for file in path.parent.glob("*.toml"))) or "none"
         raise DeploymentError(path, [f"The file does not exist. Deployment files in its folder: {files}."]) from None

@@ -1,17 +1,27 @@
 """The command: help, exit codes, and the options of its commands."""
 
+import fcntl
 import json
+import os
+import pty
 import re
+import shlex
 import subprocess
 import sys
+import termios
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.core import TyperOption
+from typer.main import get_command
 
 from cli.main import PANELS, app, main
+from tests.local.support import interruptible
 
 ROOT = Path(__file__).parents[2]
+COATCHECK = [sys.executable, "-c", "from cli.main import main; main()"]
+HERE = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
 COMMANDS = tuple(each.name for each in app.registered_commands)
 
 
@@ -72,7 +82,7 @@ def test_invalid_deployment_file_exits_with_2(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("demo --size big", "--size: 'big' is not a size."),
+        ("demo --size big", "'--size': 'big' is not a size."),
         ("demo --file /nowhere", "'/nowhere' does not exist"),
         (f"demo --size 1KB --file {__file__}", "give either --file or --size"),
         ("job /nowhere", "'/nowhere' does not exist"),
@@ -88,11 +98,72 @@ def test_invalid_argument_exits_with_2(arguments: str, expected: str, capfd: pyt
     assert "Traceback" not in printed
 
 
+OPTIONS = [
+    (str(name), option.opts[0])
+    for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+    for option in command.params
+    if isinstance(option, TyperOption) and not option.is_flag and option.opts[0] != "--help"
+]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_empty_value_exits_with_2(command: str, option: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """An unset variable of a script must not select a default."""
+    code, printed = run(capfd, command, option, "")
+    assert code == 2
+    assert f"Invalid value for '{option}': " in printed
+
+
 def test_empty_data_of_job_is_rejected(capfd: pytest.CaptureFixture[str]) -> None:
     """`make job` without FILE."""
     code, printed = run(capfd, "job", "")
     assert code == 2
-    assert "'' does not exist" in printed
+    assert "'DATA': is empty" in printed
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "error"),
+    [
+        ("| head -c 1", 0, ""),
+        ("| true", 0, ""),
+        (">/dev/full", 1, "[Errno 28] No space left on device\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_output_that_ends_early_is_no_traceback(output: str, code: int, error: str) -> None:
+    for arguments in ("--help", "topology --deployment deployments/example.toml"):
+        shell = ["sh", "-c", f"{shlex.join(COATCHECK)} {arguments} {output}"]
+        ended = subprocess.run(shell, cwd=ROOT, env=HERE, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (code, error)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "error"), [(b"\x03", 130, "Interrupted."), (b"\x04", 1, "No answer: the input ended.")]
+)
+def test_question_ends_at_interrupt_and_end_of_input(typed: bytes, code: int, error: str, tmp_path: Path) -> None:
+    """In a terminal, as a person types Ctrl-C and Ctrl-D."""
+    terminal, side = pty.openpty()
+    command = [*COATCHECK, "new", str(tmp_path / "prod.toml")]
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), side)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=HERE, **streams, start_new_session=True, preexec_fn=_take_terminal
+    ) as process:
+        os.close(side)
+        try:
+            printed = b""
+            while b"publisher" not in printed:
+                printed += os.read(terminal, 1024)
+            os.write(terminal, typed)
+            assert process.wait(timeout=30) == code
+        finally:
+            process.kill()
+    assert error in os.read(terminal, 1024).decode()
+    os.close(terminal)
+
+
+def _take_terminal() -> None:
+    interruptible()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_job_passes_arguments_to_the_script(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -86,8 +86,16 @@ def test_option_in_another_form_exits_with_2(tmp_path: Path, text: str, capfd: p
     assert not list(tmp_path.iterdir())
 
 
-def test_invalid_value_is_reported_as_in_the_file(tmp_path: Path) -> None:
+def test_publisher_alone_names_the_missing_options(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    result = RUNNER.invoke(app, ["new", str(tmp_path / "prod.toml"), *PUBLISHER])
+    assert result.exit_code == 2
+    assert "Give --sqs, --lambda or --https." in result.output + capfd.readouterr().err
+
+
+def test_invalid_value_is_reported_as_in_the_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = RUNNER.invoke(app, ["new", str(tmp_path / "prod.toml"), *PUBLISHER, "--sqs", "Orders=22:mars"])
-    assert "subscribers[0].account" in str(result.exception)
-    assert "subscribers[0].region" in str(result.exception)
+    assert result.exit_code == 2
+    printed = result.output + capfd.readouterr().err
+    assert "subscribers[0].account" in printed
+    assert "subscribers[0].region" in printed
     assert not list(tmp_path.iterdir())

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.config import Config
 
 from cli import profiles
-from cli.profiles import Caller, ProfileClients, ProfileError, find_callers
+from cli.profiles import Caller, NoCredentials, ProfileClients, ProfileError, callers, find_callers
 
 REGIONS = {"1" * 12: "us-east-1", "2" * 12: "us-east-1"}
 OF = {None: "1" * 12, "prod": "1" * 12, "orders": "2" * 12, "other": "9" * 12}
@@ -74,6 +76,13 @@ def test_useless_profiles_are_reported_and_skipped() -> None:
     ]
 
 
+def test_useless_default_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for error, problems in ((ProfileError("expired"), ["expired"]), (NoCredentials("none"), [])):
+        monkeypatch.setattr(profiles, "callers", Mock(side_effect=error))
+        assert find_callers([], REGIONS) == ({}, problems)
+
+
 def test_session_of_the_role_itself_assumes_no_role() -> None:
     """Applications run as the role, which may not assume itself."""
     session = object()
@@ -81,3 +90,54 @@ def test_session_of_the_role_itself_assumes_no_role() -> None:
     assert (
         ProfileClients({caller.account: caller}).session(account=caller.account, region="", role="publisher") is session
     )
+
+
+HOSTILE = """
+[profile process]
+credential_process = /nowhere/credentials
+[profile sso]
+sso_account_id = 222222222222
+sso_role_name = role
+sso_region = us-east-1
+sso_start_url = https://example.awsapps.com/start
+[profile token]
+role_arn = arn:aws:iam::333333333333:role/a
+web_identity_token_file = /nowhere/token
+[profile loop]
+role_arn = arn:aws:iam::333333333333:role/a
+source_profile = loop
+"""
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"AWS_PROFILE": "absent"}, "The config profile (absent) could not be found"),
+        ({"AWS_PROFILE": "process"}, "/nowhere/credentials"),
+        ({"AWS_PROFILE": "sso"}, "Error loading SSO Token"),
+        ({"AWS_PROFILE": "token"}, "/nowhere/token"),
+        ({"AWS_PROFILE": "loop"}, "Infinite loop"),
+        ({"AWS_CONFIG_FILE": __file__}, "Unable to parse config file"),
+        (KEYS | {"AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense"),
+        (KEYS | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "Could not connect to the endpoint URL"),
+        ({}, "Unable to locate credentials"),
+    ],
+)
+def test_useless_settings_are_one_sentence(
+    variables: dict[str, str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(HOSTILE)
+    monkeypatch.setattr(profiles, "_CONFIG", Config(retries={"total_max_attempts": 1}))
+    for name in ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_PROFILE", *KEYS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ProfileError) as raised:
+        callers([], region="us-east-1")
+    assert str(raised.value).startswith("the default credentials (give --profile NAME): ")
+    assert problem in str(raised.value)
+    assert str(raised.value).endswith("Sign in again, or correct the profile, the network or AWS_ENDPOINT_URL.")
+    assert isinstance(raised.value, NoCredentials) == (not variables)

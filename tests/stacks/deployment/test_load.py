@@ -56,8 +56,15 @@ def test_missing_file_lists_other_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"name = ", b"\0", "name = 'ä'".encode("latin-1"), b"name = " + b"[" * 10_000, b"name = " + b"9" * 5_000],
-    ids=["incomplete", "binary", "not UTF-8", "deep", "long"],
+    [
+        b"name = ",
+        b"\0",
+        "name = 'ä'".encode("latin-1"),
+        b"name = " + b"[" * 10_000,
+        b"name = " + b"9" * 5_000,
+        b"#" * 2**21,
+    ],
+    ids=["incomplete", "binary", "not UTF-8", "deep", "long", "large"],
 )
 def test_invalid_toml_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.toml").write_bytes(content)
