@@ -19,8 +19,8 @@ isolated := .venv/bin/python -I local/environment.py
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB, DEPLOYMENT=file)
-	@exec $(isolated) coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"}
+demo: $(installed) ## Deploy into emulated accounts and send real payloads (FILE=path or SIZE=2GiB, DEPLOYMENT=file, OPTIONS)
+	@exec $(isolated) coatcheck demo $${FILE:+--file "$$FILE"} $${SIZE:+--size "$$SIZE"} $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $$OPTIONS
 
 local: $(installed) ## Run emulated accounts, to try a deployment locally (DEPLOYMENT=file, OPTIONS="--logs --port 4566")
 	@exec $(isolated) coatcheck local $${DEPLOYMENT:+--deployment "$$DEPLOYMENT"} $$OPTIONS
@@ -30,6 +30,7 @@ job: $(installed) ## Run a research job on this machine (FILE=data, ARGUMENTS="-
 	@exec coatcheck job "$$FILE" $$OPTIONS -- $$ARGUMENTS
 
 synth: $(installed) ## Write the templates to cdk.out, without network and credentials (DEPLOYMENT=file)
+	$(if $(shell [ -w . ] || echo no),$(error $(CURDIR)/cdk.out cannot be written here. Write it elsewhere: . .venv/bin/activate; cdk synth --quiet --output DIR))
 	@rm -rf cdk.out && $(isolated) env HOME="$(CURDIR)/build/home" cdk synth --quiet $${DEPLOYMENT:+-c deployment="$$DEPLOYMENT"}
 
 test: $(installed) ## Run the tests, emulated accounts included, without those that take minutes

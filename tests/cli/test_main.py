@@ -130,7 +130,7 @@ def test_empty_data_of_job_is_rejected(capfd: pytest.CaptureFixture[str]) -> Non
         (">&-", 0, ""),
     ],
 )
-def test_output_that_ends_early_is_no_traceback(output: str, code: int, error: str) -> None:
+def test_early_end_of_the_output_is_no_traceback(output: str, code: int, error: str) -> None:
     for arguments in ("--help", "topology --deployment deployments/example.toml"):
         shell = ["sh", "-c", f"{shlex.join(COATCHECK)} {arguments} {output}"]
         ended = subprocess.run(shell, cwd=ROOT, env=HERE, capture_output=True, text=True, check=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,20 @@ def test_values_in_the_users_shell_are_ignored(hostile: dict[str, str]) -> None:
     assert subprocess.run(make, cwd=ROOT, env=hostile, capture_output=True, text=True, check=True).stdout == "\n"
     ended = subprocess.run([*make, "FILE=a b"], cwd=ROOT, env=hostile, capture_output=True, text=True, check=True)
     assert ended.stdout == "a b\n"
+
+
+@pytest.mark.parametrize("command", ["make synth --old-file=.venv/installed", "tools/install"])
+def test_read_only_checkout_is_one_sentence(command: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "Makefile", folder)
+        shutil.copytree(ROOT / "tools", Path(folder) / "tools")
+        Path(folder).chmod(0o555)
+        user = {"user": 65534} if os.geteuid() == 0 else {}  # root may write anywhere
+        ended = subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, check=False, **user)
+        Path(folder).chmod(0o755)
+    assert ended.returncode in (1, 2)
+    (line,) = ended.stderr.strip().splitlines()
+    assert re.search(rf"{folder}(/cdk\.out)? cannot be written.*(--output DIR|copy the project)", line)
 
 
 def test_environment_has_no_hostile_variable(hostile: dict[str, str]) -> None:

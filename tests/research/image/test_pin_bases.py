@@ -83,7 +83,7 @@ def test_missing_tag_is_an_error(host: str) -> None:
         digest(f"{host}/a/python:4", scheme="http")
 
 
-def test_error_without_a_network_says_what_to_do() -> None:
+def test_error_without_a_network_has_the_remedy() -> None:
     with pytest.raises(NoDigest, match=r"127\.0\.0\.1:1 cannot be reached: .*HTTPS_PROXY.* into .*bases\.toml"):
         digest("127.0.0.1:1/a/python:3.11")
 
