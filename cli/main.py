@@ -128,9 +128,12 @@ def _size(text: str | int) -> int:  # the default, too, is passed
 
 def _policy(text: str) -> Any:
     try:
-        return json.loads(_existing_file(text).read_text(encoding="utf-8"))
+        policy = json.loads(_existing_file(text).read_text(encoding="utf-8"))
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} cannot be read as JSON: {error}") from None
+    if not isinstance(policy, dict) or "Statement" not in policy:
+        raise typer.BadParameter(f"{text!r} is no policy: it must be an object with a Statement")
+    return policy
 
 
 def _readable(text: str) -> str:

@@ -88,6 +88,10 @@ def test_invalid_deployment_file_exits_with_2(
         ("job /nowhere", "'/nowhere' does not exist"),
         ("job", "DATA"),
         (f"job {__file__} --script {ROOT}", "is a folder without __main__.py"),
+        (f"check --boundary {__file__}", "cannot be read as JSON"),
+        (f"check --boundary {ROOT / 'package.json'}", "is no policy"),
+        (f"demo --report {ROOT}", "is a folder"),
+        ("doctor --deployment /dev/zero", "it is larger than 1 MiB"),
         ("unknown", "unknown"),
     ],
 )
