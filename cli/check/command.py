@@ -110,7 +110,7 @@ def _access(
         yield Section("Access", "the templates cannot be read", [problem(str(error))])
         return
     largest = policy_sizes.largest(case.inventory)
-    facts = [(f"{size.share:.0%}", f"{size.limit.noun} of {size.where}") for size in largest[:_SHOWN_SIZES]]
+    facts = [(f"{size.share:.0%}", f"{size.limit.noun}: {size.where}") for size in largest[:_SHOWN_SIZES]]
     summary = "in percent of AWS's limits, the fullest of each kind"
     yield Section("Policy sizes", summary, list(_size_findings(case)), facts)
     yield Section(

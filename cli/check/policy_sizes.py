@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Size(NamedTuple):
     """The size of a policy."""
 
     where: str
+    """Name and stack of the resource or role."""
     bytes: int
     limit: Limit
 
@@ -55,13 +57,21 @@ class Size(NamedTuple):
 def sizes(inventory: Inventory) -> Iterator[Size]:
     """Yield the size of every policy: one for each resource and each role, and one for each managed policy."""
     for resource in inventory.resource_policies.values():
-        yield Size(resource.where, _bytes(resource.policy), RESOURCE_LIMITS[resource.kind])
+        yield Size(
+            _place(resource.where.partition("/")[0], resource.arn),
+            _bytes(resource.policy),
+            RESOURCE_LIMITS[resource.kind],
+        )
     for resources in inventory.stacks.values():
         for arn, documents in inline_policies(resources).items():
-            yield Size(f"{resources.stack.name}/{arn.rsplit('/', 1)[1]}", sum(map(_bytes, documents)), INLINE)
+            yield Size(_place(resources.stack.name, arn), sum(map(_bytes, documents)), INLINE)
         for logical in resources.of_type("AWS::IAM::ManagedPolicy"):
             document = resources.resolve(resources.properties(logical)["PolicyDocument"], logical)
-            yield Size(f"{resources.stack.name}/{logical}", _bytes(document), MANAGED)
+            yield Size(_place(resources.stack.name, logical), _bytes(document), MANAGED)
+
+
+def _place(stack: str, arn: str) -> str:
+    return f"{re.split('[:/]', arn)[-1]}, in {stack}"
 
 
 def inline_policies(resources: Resources) -> dict[str, list[Policy]]:

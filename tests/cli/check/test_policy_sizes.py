@@ -58,4 +58,4 @@ def test_white_space_does_not_count() -> None:
     role = next(iter(inventory.roles.values()))
     found = {size.where: size.bytes for size in sizes(inventory) if size.limit is INLINE}
     (document,) = role.policies
-    assert found[f"{role.where.partition('/')[0]}/{role.name}"] == len(json.dumps(document, separators=(",", ":")))
+    assert found[f"{role.name}, in {role.where.partition('/')[0]}"] == len(json.dumps(document, separators=(",", ":")))
