@@ -11,6 +11,7 @@ import sys
 import termios
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.core import TyperOption
@@ -148,7 +149,7 @@ def test_question_ends_at_interrupt_and_end_of_input(typed: bytes, code: int, er
     """In a terminal, as a person types Ctrl-C and Ctrl-D."""
     terminal, side = pty.openpty()
     command = [*COATCHECK, "new", str(tmp_path / "prod.toml")]
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), side)
+    streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), side)
     with subprocess.Popen(
         command, cwd=ROOT, env=HERE, **streams, start_new_session=True, preexec_fn=_take_terminal
     ) as process:

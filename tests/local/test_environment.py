@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_read_only_checkout_is_one_sentence(command: str) -> None:
         shutil.copy(ROOT / "Makefile", folder)
         shutil.copytree(ROOT / "tools", Path(folder) / "tools")
         Path(folder).chmod(0o555)
-        user = {"user": 65534} if os.geteuid() == 0 else {}  # root may write anywhere
+        user: dict[str, Any] = {"user": 65534} if os.geteuid() == 0 else {}  # root may write anywhere
         ended = subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, check=False, **user)
         Path(folder).chmod(0o755)
     assert ended.returncode in (1, 2)
