@@ -93,7 +93,10 @@ def _option(metavar: str | None, text: str, *names: str, **options: Any) -> Any:
 
 def _path(text: str) -> Path:
     _not_empty(text)
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise typer.BadParameter(f"{text!r}: there is no such user") from None
 
 
 def _existing(text: str) -> Path:

@@ -92,6 +92,7 @@ def test_invalid_deployment_file_exits_with_2(
         (f"check --boundary {__file__}", "cannot be read as JSON"),
         (f"check --boundary {ROOT / 'package.json'}", "is no policy"),
         (f"demo --report {ROOT}", "is a folder"),
+        ("demo --report ~nobody-here/report.json", "there is no such user"),
         ("doctor --deployment /dev/zero", "it is larger than 1 MiB"),
         ("unknown", "unknown"),
     ],
