@@ -107,6 +107,9 @@ def profiles(demo: Demo) -> str:
         # In place of GitHub's tokens, which no emulated provider issues.
         trust = {"Action": "sts:AssumeRole", "Principal": {"AWS": account}}
         iam.update_assume_role_policy(RoleName="coatcheck-verify", PolicyDocument=document(trust))
+        # The emulator checks DescribeTasks at the cluster, not at the task.
+        cluster = {"Action": "ecs:DescribeTasks", "Resource": "arn:aws:ecs:*:*:cluster/coatcheck-*"}
+        iam.put_role_policy(RoleName="coatcheck-verify", PolicyName="emulator", PolicyDocument=document(cluster))
         role = f"role_arn = arn:aws:iam::{account}:role/coatcheck-verify"
         lines.append(f"[profile {name}]\n{role}\nsource_profile = {name}-root\n")
     return "".join(lines)
