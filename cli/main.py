@@ -49,12 +49,14 @@ class _Commands(TyperGroup):
                 code = _failed(1, "No answer: the input ended. Answer with options, or in a terminal.")
             else:
                 code = _failed(130, "\nInterrupted.")  # after the ^C of a terminal
-        except (OSError, ValueError, RuntimeError) as error:
+        except OSError as error:
+            text = f"{error.filename}: {error.strerror}. Name another file or folder." if error.filename else error
+            code = _failed(1, text)
+        except (ValueError, RuntimeError) as error:
             code = _exit_code(error)
             if not code:
                 raise
-            is_file = isinstance(error, OSError) and error.filename
-            _failed(code, f"{error.filename}: {error.strerror}. Name another file or folder." if is_file else error)
+            _failed(code, error)
         ctx.exit(code or 0)
 
     def format_commands(self, _: Any, formatter: Any) -> None:
@@ -74,7 +76,7 @@ def _exit_code(error: Exception) -> int | None:
     from access.assembly import AssemblyError, SynthError
     from stacks.deployment import DeploymentError
 
-    known = {DeploymentError: 2, SynthError: 1, AssemblyError: 1, OSError: 1}
+    known = {DeploymentError: 2, SynthError: 1, AssemblyError: 1}
     return next((code for kind, code in known.items() if isinstance(error, kind)), None)
 
 

@@ -202,8 +202,8 @@ def run_script(
         raise research_environment.NotInstalled(f"{script}: R is in no virtual environment. Use --image r.")
     elif not python:
         if not research_environment.installed():
-            folder = os.path.relpath(research_environment.folder())
-            _print(f"Installing the packages of the research image in {folder}, 900 MB. Later jobs use them.")
+            place = os.path.relpath(research_environment.folder())
+            _print(f"Installing the packages of the research image in {place}, 900 MB. Later jobs use them.")
         python = research_environment.install()
     request = launch.request(
         LOCAL_ENVIRONMENT, name=name, script=script, data=str(data), arguments=arguments, volume_gb=1
