@@ -12,7 +12,7 @@ from access.assembly import StackTemplate
 from access.template import Resources
 from cli.page import Finding, note, problem
 from stacks.deployment import Deployment, Names, ResearchDeployment, ResearchNames
-from stacks.deployment.regions import ARM_BUILDS, NEW, has_resource_type, has_schemas, table_date
+from stacks.deployment.regions import ARM_BUILDS, NEW, has_resource_type, has_schemas, partition, table_date
 
 _GLOBAL = ("AWS::IAM::", "AWS::CloudWatch::Dashboard")
 """Types whose names are unique in an account, in all Regions."""
@@ -23,6 +23,9 @@ TEMPLATE_BYTES = 1_048_576
 _SHOWN_NAMES = 3
 _IGNORED = ["W3005"]
 """CDK writes dependencies that CloudFormation would find itself."""
+_OF_PRINCIPALS = ["E3512", "E3530"]
+_PARTITIONS_OF_CFN_LINT = ("aws", "aws-cn", "aws-us-gov")
+"""The partitions whose ARNs of principals cfn-lint's rules accept."""
 
 
 class NamedResource(NamedTuple):
@@ -148,7 +151,9 @@ def lint(stacks: Iterable[StackTemplate]) -> Iterator[Finding]:
         yield problem(f"The templates are not linted: {error}. Install the project with its tools (`make synth`).")
         return
     for stack in stacks:
-        for match in run(json.dumps(stack.template), config=ManualArgs(regions=[stack.region], ignore_checks=_IGNORED)):
+        known = partition(stack.region) in _PARTITIONS_OF_CFN_LINT
+        ignored = _IGNORED if known else [*_IGNORED, *_OF_PRINCIPALS]
+        for match in run(json.dumps(stack.template), config=ManualArgs(regions=[stack.region], ignore_checks=ignored)):
             path = "/".join(str(step) for step in getattr(match, "path", None) or ())
             text = f"{stack.name}/{path}: {match.rule.id} {match.message}"
             yield problem(re.sub(r"\s+", " ", text))

@@ -11,6 +11,7 @@ from cli.check import templates
 from cli.check.templates import lint, name_findings, named_resources, region_findings
 from cli.page import Finding, Level
 from stacks.deployment import load, parse
+from stacks.deployment.regions import partition
 from tests.stacks.deployment.samples import BILLING, VALID, changed
 from tests.templates import ROOT, synthesize
 
@@ -107,6 +108,20 @@ def test_missing_type_names_the_key() -> None:
     template = {"Resources": {"Project": {"Type": "AWS::CodeBuild::Project"}}}
     found = [each.text for each in region_findings(EXAMPLE, [replace(stack, template=template)])]
     assert found[0].startswith('publisher.region = "ca-west-1": CloudFormation has no AWS::CodeBuild::Project there')
+
+
+@pytest.mark.parametrize("region", ["eusc-de-east-1", "us-iso-east-1", "cn-north-1"])
+def test_lint_accepts_principals_of_every_partition(region: str) -> None:
+    root = f"arn:{partition(region)}:iam::111111111111:root"
+    allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": root}}
+    document = {"Version": "2012-10-17", "Statement": [allow]}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document}}
+    key = {
+        "Type": "AWS::KMS::Key",
+        "Properties": {"KeyPolicy": {**document, "Statement": [{**allow, "Action": "kms:*", "Resource": "*"}]}},
+    }
+    template = {"Resources": {"Role": role, "Key": key}}
+    assert not list(lint([StackTemplate("a", "a", "111111111111", region, template)]))
 
 
 def test_lint_uses_the_region_of_each_stack() -> None:
