@@ -50,8 +50,28 @@ def _check_definition(path: str, info: ValidationInfo) -> str:
                 raise ValueError(
                     f"has {size:,} bytes. Use at most {LARGEST_DEFINITION:,}: a template has at most 1 MB."
                 )
+            for name in _missing_states({"StartAt": start, "States": states}):
+                raise ValueError(f"names the state {json.dumps(name)}, which its States do not have. Add it.")
             return str(file)
     raise ValueError("is not a state machine definition: StartAt must name one of States.")
+
+
+def _missing_states(machine: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the states that a definition, or one in its `Parallel` and `Map` states, names and does not have."""
+    states = {name: state for each in _tables(machine.get("States")) for name, state in each.items()}
+    named = [machine.get("StartAt")]
+    for state in _tables([*states.values()]):
+        rules = [state, *_tables(state.get("Choices")), *_tables(state.get("Catch"))]
+        named += [rule[key] for rule in rules for key in ("Next", "Default") if key in rule]
+        for key in ("Branches", "ItemProcessor", "Iterator"):
+            for inner in _tables(state.get(key)):
+                yield from _missing_states(inner)
+    yield from (name for name in named if name not in [*states])
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a member of a definition, which is an object or a list of them."""
+    return [each for each in as_list(value) if isinstance(each, dict)]
 
 
 def _check_permissions(path: str, info: ValidationInfo) -> str:

@@ -23,6 +23,10 @@ LONG = {**ALLOW, "Resource": f"arn:aws:ssm:us-east-1:222222222222:parameter/{'x'
 CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x"}
 
 
+def lost(state: dict[str, Any]) -> dict[str, Any]:
+    return {"StartAt": "Go", "States": {"Go": state}}
+
+
 @pytest.mark.parametrize(
     ("definition", "permissions", "expected"),
     [
@@ -36,6 +40,19 @@ CHINA = {**ALLOW, "Resource": "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/
             "the placeholder ${Bus} has no value. Use one of ${",
         ),
         ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
+        (
+            lost({"Type": "Pass", "Next": "Gone"}),
+            [ALLOW],
+            'names the state "Gone", which its States do not have. Add it.',
+        ),
+        (lost({"Type": "Choice", "Choices": [{"Next": "Gone"}], "Default": "Go"}), [ALLOW], 'names the state "Gone"'),
+        (lost({"Type": "Task", "Next": "Go", "Catch": [{"Next": "Gone"}]}), [ALLOW], 'names the state "Gone"'),
+        (
+            lost({"Type": "Map", "End": True, "ItemProcessor": {"StartAt": "Go", "States": {}}}),
+            [ALLOW],
+            'the state "Go"',
+        ),
+        (lost({"Type": "Parallel", "Branches": [{"StartAt": "X", "States": {}}]}), [ALLOW], 'names the state "X"'),
         (DEFINITION | {"Comment": "x" * 900_000}, [ALLOW], "Use at most 900,000: a template has at most 1 MB."),
         (DEFINITION, {}, 'permissions = "permissions.json": must be a list of IAM statements.'),
         (DEFINITION, [ALLOW, WILDCARD], 'statement 1: Action "s3:*" is not the name of one action. Wildcards are not'),
