@@ -358,7 +358,7 @@ class StackIntent:
             Handler=f"{package}.handler.handler",
             LoggingConfig={"LogGroup": self.ref(f"{construct}Logs")},
             Role=role,
-            Runtime=Free("a version of Python", pattern=r"python3\.[0-9]+"),
+            Runtime="python3.14",
             MemorySize=memory_mib,
             Timeout=seconds,
             TracingConfig={"Mode": "Active"},

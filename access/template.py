@@ -63,6 +63,10 @@ _ATTRIBUTES = {
 _SECTIONS = {"Description", "Resources", "Outputs", "Parameters", "Rules"}
 _RESOURCE_KEYS = {"Type", "Properties", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
 _METADATA = ("aws:cdk:", "aws:asset:", "cdk_nag")
+_OLDER: Properties = {"Fn::Contains": [["1", "2", "3", "4", "5"], {"Ref": "BootstrapVersion"}]}
+_ADVICE = "CDK bootstrap stack version 6 required. Please run 'cdk bootstrap' with a recent version of the CDK CLI."
+_RULES = {"CheckBootstrapVersion": {"Assertions": [{"Assert": {"Fn::Not": [_OLDER]}, "AssertDescription": _ADVICE}]}}
+"""The rule that CDK adds."""
 _BOOTSTRAP = r"/cdk-bootstrap/[a-z0-9]+/version"
 """The SSM parameter with the version of CDK's bootstrap stack."""
 
@@ -93,7 +97,7 @@ class Resources:
             raise UnresolvedError(
                 f"{self.stack.name}: section {', '.join(sorted(sections))} of the template is unknown"
             )
-        if set(template.get("Rules", ())) - {"CheckBootstrapVersion"}:
+        if template.get("Rules", _RULES) != _RULES:
             raise UnresolvedError(f"{self.stack.name}: the template has a rule that is unknown")
         bootstrap, _ = self.stack.bootstrap or (_BOOTSTRAP, 0)
         for name, parameter in template.get("Parameters", {}).items():

@@ -146,6 +146,11 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
     "macro": (ORDERS, lambda t: t.update(Transform="Other"), "section Transform of the template is unknown"),
     "parameter": (ORDERS, lambda t: t["Parameters"].update(Other={"Type": "String"}), "parameter Other has a value"),
     "rule": (ORDERS, lambda t: t["Rules"].update(Other={"Assertions": []}), "a rule that is unknown"),
+    "rule that refuses a deployment": (
+        ORDERS,
+        lambda t: t["Rules"]["CheckBootstrapVersion"].update(Assertions=[{"Assert": False}]),
+        "a rule that is unknown",
+    ),
     "other bootstrap stack": (
         ORDERS,
         lambda t: t["Parameters"]["BootstrapVersion"].update(Default="/cdk-bootstrap/other/version"),
