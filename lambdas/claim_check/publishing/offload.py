@@ -150,8 +150,7 @@ class ObjectWriter:
         """Write a payload in one request. Call it in a worker."""
         sha256 = hashlib.sha256(body)
         for attempt in range(_PUT_ATTEMPTS):
-            if attempt:
-                time.sleep(_PAUSE_SECONDS * attempt)
+            time.sleep(_PAUSE_SECONDS * attempt)
             with self._errors("store the payload"):
                 try:
                     response = self._s3.put_object(

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,13 +231,17 @@ def test_temporary_writer_of_the_key_is_no_failure(s3: S3Client, store: Store, f
 
 @pytest.mark.parametrize(("payload", "method"), [(SMALL, "PUT"), (LARGE, "POST")], ids=["small", "large"])
 def test_permanent_writer_of_the_key_is_unavailable(
-    payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3
+    payload: bytes, method: str, s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(offloading_module, "_PAUSE_SECONDS", 1)
+    monkeypatch.setattr(offloading_module, "time", SimpleNamespace(sleep=pauses.append))
     on = "uploadId" if payload is LARGE else ""
     fake_s3.fail(method, 409, "ConditionalRequestConflict", times=9, on=on)
     with pytest.raises(PayloadUnavailable, match="publish again") as caught:
         offload(payload, store=store, message_id="m-1", s3=s3)
     assert not caught.value.permanent
+    assert pauses == ([0, 1, 2] if payload is SMALL else [])
     assert fake_s3.uploads == {}
 
 
@@ -504,7 +509,7 @@ class TestProgress:
 
         offload(large(LARGE), store=store, message_id="m-1", s3=s3, progress=progress)
         assert counts == sorted(counts)
-        assert (counts[-1], len(set(counts))) == (len(LARGE), 5)
+        assert (counts[-1], len({*counts} - {0})) == (len(LARGE), 4)  # 0 only if the upload's begin takes long
 
     def test_progress_of_one_request_is_its_size(self, s3: S3Client, store: Store) -> None:
         counts: list[int] = []
