@@ -523,6 +523,12 @@ def with_first(name: str, values: Any) -> Cells:
     return replace(C, counts=np.hstack([values, C.counts]), symbols=[name, *C.symbols])
 
 
+def with_cell(name: str, values: Any) -> Cells:
+    """Return cells without barcodes, and another one after them."""
+    names = [*(f"cell{i}" for i in range(30)), name]
+    return replace(C, counts=np.vstack([C.counts, values]), barcodes=names)
+
+
 def lengths_among_cells(name: str) -> Cells:
     """Return cells without barcodes, and before them a measure of the genes."""
     names = [name, *(f"cell{i}" for i in range(30))]
@@ -849,6 +855,12 @@ form(
 form("h5ad_stored_zeros", lambda to: h5ad(to / "a.h5ad", C, stored_zeros()), C)
 form("h5ad_antibodies", lambda to: typed(to / "a.h5ad", "feature_types"), C, says="Antibody Capture")
 form("h5ad_proteins", lambda to: typed(to / "a.h5ad", "type", "RNA", "protein"), C, says="25 features of type protein")
+form(
+    "h5ad_spike_ins_as_genes",
+    lambda to: h5ad(to / "a.h5ad", added("ERCC-{:05d}"), var={"feature_types": ["Gene Expression"] * 660}),
+    C,
+    says="20 features of type spike-in",
+)
 form("h5ad_spike_ins_of_R", lambda to: h5ad(to / "a.h5ad", added("ERCC.{:05d}")), C, says="spike-in")
 form("h5ad_spike_ins", lambda to: h5ad(to / "a.h5ad", spike_ins()), C, says="spike-in")
 for _column in ("sample", "batch", "orig.ident", "library_id", "Channel"):
@@ -1220,6 +1232,9 @@ for _name, _more, _reason in (
 ):
     _make = partial(lambda more, to: h5ad(to / "a.h5ad", with_first("Nummer", more())), _more)
     form(f"h5ad_number_{_name}", _make, _reason)
+for _name, _values in (("sum", C.counts.sum(axis=0)), ("running number", np.arange(1, 641))):
+    _make = partial(lambda values, to: write(to / "a.csv", table(with_cell("Nummer", values))), _values)
+    form(f"csv_cell_{_name}", _make, f"{_name} of")
 form("csv_twice", lambda to: write(to / "a.csv", table(C) + table(C).split("\n", 240)[-1]), "put together twice")
 form("csv_cells_twice", lambda to: write(to / "a.csv", table(joined(C, C), by_cell=True)), "there twice")
 

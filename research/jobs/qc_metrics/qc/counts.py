@@ -105,7 +105,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
             return f"{what} values: {values[at]:g} for gene {names[matrix.indices[at]]} in cell {cells[cell]}"
     if values.dtype.kind == "b" or (values.min() == values.max() and len(values) >= 1000):
         return f"no other value than {values[0]:g}, which tells presence"
-    if summary := summary_of(matrix, names):
+    if summary := summary_of(matrix, cells, names):
         return summary
     whole = whole_numbers(values)
     if not whole.all() and (scale := scale_of(matrix)):
@@ -128,12 +128,18 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
     return None
 
 
-def summary_of(matrix: Any, names: Sequence[Any]) -> str | None:
-    """Return the reason why a feature is a summary or a number of the cells and no gene, None if all are genes."""
+def summary_of(matrix: Any, barcodes: Sequence[Any], names: Sequence[Any]) -> str | None:
+    """Return the reason why a gene or a cell is a summary or a running number, None if all are genes and cells."""
     import numpy
 
     cells, (by_gene, by_cell) = matrix.shape[0], (matrix.sum(axis=axis, dtype=float) for axis in (0, 1))
     genes = matrix.count_nonzero(axis=1)
+    most = int(by_cell.argmax())
+    row = matrix[[most]].toarray().ravel().astype(float)
+    if cells > 2 and (2 * row == by_gene).all():
+        return f"the sum of all other cells as {barcodes[most]}"
+    if len(row) >= 20 and len(set(numpy.diff(row))) == 1 and row[0] != row[1]:
+        return f"a running number of the genes as {barcodes[most]}"
     largest = numpy.argsort(-by_gene, kind="stable")[:20]
     for i, values in zip(largest, matrix[:, largest].toarray().T.astype(float), strict=True):
         if (2 * values == by_cell).all():

@@ -48,8 +48,10 @@ OTHER_TYPE = re.compile(r"proteins?|prot|adt|hto|antibod(y|ies)|atac|(sg|g)rnas?
 
 TYPE_COLUMN = re.compile(r"feature_types?|feature_biotype|modality", re.IGNORECASE)
 
+SPIKE_IN = "spike-in"
+
 OTHER_NAMES = (
-    (re.compile(r"ERCC[-_.]?\d{3,}$"), "spike-in"),
+    (re.compile(r"ERCC[-_.]?\d{3,}$"), SPIKE_IN),
     (re.compile(r"__\w+$|N_(unmapped|multimapping|noFeature|ambiguous)$"), "summary"),
     (
         re.compile(
@@ -145,14 +147,17 @@ def like_barcodes(names: Iterable[str]) -> bool:
 def types_of(features: Any) -> list[str]:
     """Return each feature's type: of the column that has types, or by the feature's name."""
     columns = text_columns(features)
+    names = list(zip(*columns.values(), strict=True)) if columns else [("",)] * len(features)
     for name, values in columns.items():
         known = {value.lower() for value in values} - {"nan", "none", ""}
         by_value = any(map(CELL_RANGER_TYPE.fullmatch, known)) or (
             any(map(GENE_TYPE.fullmatch, known)) and any(map(OTHER_TYPE.fullmatch, known))
         )
         if (len(known) <= 30 and by_value) or (TYPE_COLUMN.fullmatch(name) and known and "protein_coding" not in known):
-            return values
-    names = list(zip(*columns.values(), strict=True)) if columns else [("",)] * len(features)
+            return [
+                SPIKE_IN if GENE_TYPE.fullmatch(value) and any(map(OTHER_NAMES[0][0].match, each)) else value
+                for value, each in zip(values, names, strict=True)
+            ]
     kinds = [next((kind for pattern, kind in OTHER_NAMES if any(map(pattern.match, each))), "gene") for each in names]
     for i in measures_of([each[0] for each in names]):
         kinds[i] = "measure" if kinds[i] == "gene" else kinds[i]
