@@ -10,7 +10,14 @@ DELETED_FIRST = {"AWS::SQS::Queue": "queues", "AWS::KMS::Key": "the key"}
 """Types whose identifier AWS chooses, so that no template can name it, and their words in the runbook."""
 
 
-@pytest.mark.parametrize("stem", [file.stem for file in EXAMPLES if not file.stem.startswith("research")])
+STEMS = [file.stem for file in EXAMPLES if not file.stem.startswith("research")]
+FIRST = ("example", "applications", "everywhere")
+"""The examples of `make test`. `make check` has all."""
+
+
+@pytest.mark.parametrize(
+    "stem", [stem if stem in FIRST else pytest.param(stem, marks=pytest.mark.exhaustive) for stem in STEMS]
+)
 def test_retained_resource_can_be_imported_or_is_in_the_runbook(stem: str) -> None:
     retained = [
         resource

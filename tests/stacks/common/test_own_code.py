@@ -53,6 +53,7 @@ def test_code_over_lambdas_limit_is_reported(folder: Path, monkeypatch: pytest.M
         own_code_files(folder)
 
 
+@pytest.mark.exhaustive
 def test_pure_requirement_is_installed_reproducibly(folder: Path) -> None:
     wheel(folder.parent, "greeting", "py3-none-any", "greeting.py")
     require(folder, "greeting==1.0")
@@ -72,6 +73,7 @@ def test_native_requirement_is_named(folder: Path) -> None:
         own_code_files(folder)
 
 
+@pytest.mark.exhaustive
 def test_native_library_in_a_pure_wheel_is_named(folder: Path) -> None:
     wheel(folder.parent, "hidden", "py3-none-any", "hidden.so")
     require(folder, "hidden==1.0")
