@@ -511,6 +511,21 @@ class TestProgress:
         assert counts == sorted(counts)
         assert (counts[-1], len({*counts} - {0})) == (len(LARGE), 4)  # 0 only if the upload's begin takes long
 
+    def test_progress_is_called_while_bytes_are_digested(
+        self, s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counts: list[int] = []
+
+        def after_the_parts(blob: Any, size: int) -> Iterator[bytes | memoryview]:
+            counts.clear()
+            while len(fake_s3.requests_of("PUT")) < 4:
+                time.sleep(0.01)
+            yield from pieces_of(blob, size)
+            assert counts
+
+        monkeypatch.setattr(offloading_module, "pieces_of", after_the_parts)
+        offload(LARGE, store=store, message_id="m-1", s3=s3, progress=counts.append)
+
     def test_progress_of_one_request_is_its_size(self, s3: S3Client, store: Store) -> None:
         counts: list[int] = []
         offload(SMALL, store=store, message_id="m-1", s3=s3, progress=counts.append)

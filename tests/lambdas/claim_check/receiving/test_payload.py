@@ -170,15 +170,6 @@ def test_expired_payload_is_missing(stored: Message, fake_s3: FakeS3, s3: S3Clie
         stored.payload.copy_to(S3Object("landed-one", "x", OWNER, "eu-west-1"), s3=s3)
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout")])
-def test_failure_of_s3_is_transient(status: int, code: str, stored: Message, fake_s3: FakeS3) -> None:
-    fake_s3.fail("GET", status, code, times=2)
-    with pytest.raises(PayloadUnavailable, match=code) as caught:
-        stored.payload.verify_by_reading()
-    assert not caught.value.permanent
-    assert caught.value.__cause__ is not None
-
-
 def test_unreachable_s3_is_transient(store: Store, stored: Message) -> None:
     with FakeS3() as server:
         client = server.client(connect_timeout=1)
