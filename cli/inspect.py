@@ -18,6 +18,7 @@ from rich.text import Text
 
 from claim_check import ClaimCheckError, Dereferencer, upload_id
 from cli.profiles import ProfileClients, find_callers
+from cli.redrive import Origin
 from cli.redrive.dead_letter import FAILED_TASK, PERMANENT, REPAIRABLE, DeadLetter, age, printable
 from cli.redrive.sources import BATCH, DeadLetterQueue, QueueReader, dead_letter_queues
 from stacks.deployment import Deployment, Names
@@ -45,12 +46,18 @@ class Contents(NamedTuple):
     upload: str | None = None
 
 
-def contents(letter: DeadLetter, dereferencer: Dereferencer) -> Contents:
-    """Return the message in a dead letter of any form. Calls no service."""
+def contents(letter: DeadLetter, dereferencer: Dereferencer, origin: Origin) -> Contents:
+    """Return the message in a dead letter of any form. Calls no service.
+
+    origin: the queue's. Only an event of a pipeline's queue is the subscriber's own: the detail of an event of the
+        publisher's bus can claim another sender.
+    """
     match letter.event:
         case {"source": "aws.s3", "detail": {"object": {"key": str(key), "version-id": str(version)}, **detail}}:
             return Contents(upload_id(key, version), f"account {detail.get('requester')}", key.removeprefix(OUTBOX))
-        case {"detail": {"message_id": str(message_id), "summary": {"attributes": dict(attributes)}}}:
+        case {"detail": {"message_id": str(message_id), "summary": {"attributes": dict(attributes)}}} if (
+            origin == "pipeline"
+        ):
             return _sent(message_id, attributes)
         case {"id": str(event_id), "source": str(source), "account": str(account)}:
             return _sent(event_id, {"source": source, "account": account})
@@ -207,7 +214,7 @@ class _Inspector:
             remedy = f"{REPAIRABLE.get(letter.kind, 'fix the cause.')} Then run: {queue.redrive}"
         else:
             remedy = f"let the server of {queue.subscriber} receive it from the queue"
-        texts = {"reason": letter.reason, **contents(letter, self._dereferencer)._asdict()}
+        texts = {"reason": letter.reason, **contents(letter, self._dereferencer, queue.origin)._asdict()}
         return {
             "id": letter.id,
             "sent": letter.sent.isoformat(),

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from claim_check import ClaimCheckError, Dereferencer, Digest, Message
 from cli.profiles import ProfileClients, ProfileError, callers
-from cli.redrive.sources import HELD_SECONDS, WAIT_SECONDS, QueueReader
+from cli.redrive.sources import HELD_SECONDS, QueueReader
 from stacks.deployment import Deployment, Names, SubscriberNames
 
 _LONG_POLL_SECONDS = 20
@@ -154,7 +154,7 @@ def _open(names: SubscriberNames, profile: str | None, *, follow: bool) -> tuple
         names.queue,
         Record.of,
         lambda service, _: clients.client(service, account=caller.account, **place),
-        wait_seconds=_LONG_POLL_SECONDS if follow else WAIT_SECONDS,
+        wait_seconds=_LONG_POLL_SECONDS if follow else None,
     )
     return reader, Dereferencer(stores=names.trusted_stores, s3=session)
 

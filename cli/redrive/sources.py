@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
@@ -52,9 +53,9 @@ H = TypeVar("H", bound=Held)
 class QueueReader(Generic[H]):
     """Reads the messages of a queue. `parse` makes a message from SQS's.
 
-    until: messages that arrived later are not read, such as those that fail again after a redrive. `release` makes
-        them visible again. Without it, every message is read.
-    wait_seconds: how long to wait for a message when the queue is empty.
+    present_only: do not read messages that arrive later, such as those that fail again after a redrive. `release` makes
+        them visible again.
+    wait_seconds: how long to wait for a message when the queue is empty. WAIT_SECONDS by default.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class QueueReader(Generic[H]):
         parse: Callable[[Mapping[str, Any]], H],
         client: Client,
         *,
-        until: datetime | None = None,
-        wait_seconds: int = WAIT_SECONDS,
+        present_only: bool = False,
+        wait_seconds: int | None = None,
     ) -> None:
-        self._sqs, self._parse, self._wait = client("sqs", queue), parse, wait_seconds
-        self._url = self._sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
-        self._until = until or datetime.max.replace(tzinfo=UTC)
+        self._sqs, self._parse = client("sqs", queue), parse
+        self._wait = WAIT_SECONDS if wait_seconds is None else wait_seconds
+        found = self._sqs.get_queue_url(QueueName=queue.name)
+        self._url = found["QueueUrl"]
+        self._until = _now(found) if present_only else datetime.max.replace(tzinfo=UTC)
         self._held: dict[str, H] = {}
 
     def count(self) -> int:
@@ -124,6 +127,15 @@ class QueueReader(Generic[H]):
                 for index, message in enumerate(messages[start : start + 10])
             ]
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+
+
+def _now(response: Mapping[str, Any]) -> datetime:
+    """Return the time of SQS's clock, which its messages have. This machine's clock can be minutes off.
+
+    A response has whole seconds. If both clocks agree, this machine's has the fraction.
+    """
+    here, there = datetime.now(tz=UTC), parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return here if abs(here - there) < timedelta(seconds=2) else there
 
 
 class ExecutionReader:
@@ -265,13 +277,16 @@ def dead_letter_queues(deployment: Deployment) -> Iterator[DeadLetterQueue]:
             yield DeadLetterQueue(queue, _reader(queue, parsers), config.name, origin, redrive)
 
 
-def _reader(queue: Resource, parsers: tuple[Parser, ...]) -> Callable[[Client], QueueReader[DeadLetter]]:
-    parse = partial(dead_letter.parse, parsers=parsers)
-    return lambda client: QueueReader(queue, parse, client, until=datetime.now(tz=UTC))
+def _reader(
+    queue: Resource, parsers: tuple[Parser, ...], *, present_only: bool = False
+) -> Callable[[Client], QueueReader[DeadLetter]]:
+    return partial(
+        QueueReader[DeadLetter], queue, partial(dead_letter.parse, parsers=parsers), present_only=present_only
+    )
 
 
 def _queue(queue: Resource, parsers: tuple[Parser, ...], target: Callable[[Client], Target]) -> DeadLetterSource:
-    return DeadLetterSource(resource=queue, reader=_reader(queue, parsers), target=target)
+    return DeadLetterSource(resource=queue, reader=_reader(queue, parsers, present_only=True), target=target)
 
 
 def _dead_letter(execution: dict[str, Any]) -> DeadLetter:

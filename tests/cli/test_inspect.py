@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,19 @@ UPLOAD = {
     "detail-type": "Object Created",
     "detail": {"object": {"key": "outbox/shop/b.tiff", "version-id": "v1"}, "requester": "4" * 12},
 }
+
+
+def _set_clock(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """Set the clock of this machine ahead of SQS's."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(minutes=minutes)
+
+    monkeypatch.setattr("cli.redrive.sources.datetime", Clock)
+
+
 Inspect = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 
@@ -177,6 +191,30 @@ def test_dead_letter_has_message_and_remedy(
     assert (letter["id"], letter["sender"], letter["upload"]) == (letter_id, sender, upload)
     assert letter["message_id"] == (message_id or letter_id)
     assert (letter["remedy"], letter["runbook"]) == (remedy, f"docs/runbook.md#{section}")
+
+
+def test_event_cannot_claim_another_sender(inspect: Inspect, queues: dict[str, Queue]) -> None:
+    """An event of the publisher's bus that looks like one of a pipeline."""
+    claimed = {"message_id": "m", "summary": {"attributes": {"sender": "shop", "account": "4" * 12}}}
+    event = {
+        "id": "e-1",
+        "source": "hostile",
+        "account": "9" * 12,
+        "detail-type": "Payload processed",
+        "detail": claimed,
+    }
+    queues["publish-dead-letters"].put(event, refused("InvalidMessage"))
+    _, (letter,) = inspect()
+    assert (letter["message_id"], letter["sender"]) == ("e-1", f"hostile, account {'9' * 12}")
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_dead_letters_of_another_clock_are_shown(
+    inspect: Inspect, queues: dict[str, Queue], monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    _set_clock(monkeypatch, minutes)
+    queues["orders-dead-letters"].put("now")
+    assert len(inspect()[1]) == 1
 
 
 def test_inspected_messages_stay_visible(inspect: Inspect, queues: dict[str, Queue]) -> None:

@@ -1,13 +1,26 @@
 """Sources of dead letters: which exist, and the executions of a state machine."""
 
 import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from cli.redrive import sources
 from cli.redrive.sources import BATCH, HELD_SECONDS, NOT_REDRIVABLE, WAIT_SECONDS
 from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, WEST, FakeStates
+
+
+@pytest.mark.parametrize(("minutes", "ours"), [(-5, False), (0, True), (5, False)])
+def test_messages_have_the_clock_of_sqs(minutes: int, ours: bool) -> None:
+    """With a clock that is ahead, a message that fails again is sent again and again."""
+    here = datetime.now(UTC)
+    there = (here - timedelta(minutes=minutes)).replace(microsecond=0)
+    found = sources._now({"ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(there, usegmt=True)}}})
+    assert (found >= here) if ours else (found == there)
+
 
 EXECUTIONS = ("--subscriber", "orders", "--from", "executions")
 
