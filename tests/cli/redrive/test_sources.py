@@ -13,13 +13,13 @@ from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, WEST, FakeStates
 
 
-@pytest.mark.parametrize(("minutes", "ours"), [(-5, False), (0, True), (5, False)])
-def test_messages_have_the_clock_of_sqs(minutes: int, ours: bool) -> None:
+@pytest.mark.parametrize(("minutes", "local"), [(-5, False), (0, True), (5, False)])
+def test_messages_have_the_clock_of_sqs(minutes: int, local: bool) -> None:
     """With a clock that is ahead, a message that fails again is sent again and again."""
     here = datetime.now(UTC)
     there = (here - timedelta(minutes=minutes)).replace(microsecond=0)
     found = sources._now({"ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(there, usegmt=True)}}})
-    assert (found >= here) if ours else (found == there)
+    assert (found >= here) if local else (found == there)
 
 
 EXECUTIONS = ("--subscriber", "orders", "--from", "executions")
