@@ -9,15 +9,17 @@ a new resource type in `access/table.py`.
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import cfnlint
 
 from access.table import TABLE
 from stacks.deployment.regions import TABLE_FILE, known_regions
 
-_SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
+_CFNLINT = find_spec("cfnlint")  # its import takes a second
+assert _CFNLINT
+assert _CFNLINT.origin
+_SCHEMAS = Path(_CFNLINT.origin).parent / "data" / "schemas"
 
 
 def table() -> dict[str, Any]:

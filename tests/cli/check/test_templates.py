@@ -16,8 +16,11 @@ from tests.stacks.deployment.samples import BILLING, VALID, changed
 from tests.templates import ROOT, synthesize
 
 EXAMPLE = load(ROOT / "deployments" / "example.toml")
-STACKS = synthesize(EXAMPLE)
 NETWORK = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
+
+
+def sound() -> tuple[StackTemplate, ...]:
+    return synthesize(EXAMPLE)
 
 
 def collisions(*files: tuple[StackTemplate, ...]) -> list[Finding]:
@@ -26,21 +29,21 @@ def collisions(*files: tuple[StackTemplate, ...]) -> list[Finding]:
 
 
 def test_names_of_one_deployment_differ() -> None:
-    assert not collisions(STACKS)
+    assert not collisions(sound())
 
 
 def test_deployments_with_two_names_share_accounts() -> None:
     """Of the publisher and a subscriber, of which the second name begins with the first one."""
     other = EXAMPLE.model_copy(update={"name": "coatcheck-test"})
-    assert not collisions(STACKS, synthesize(other))
+    assert not collisions(sound(), synthesize(other))
 
 
 def test_same_name_in_two_regions_is_reported() -> None:
     """IAM and dashboards have one name space for all Regions."""
     elsewhere = tuple(
-        replace(stack, region={"us-east-1": "eu-west-1"}.get(stack.region, "eu-west-2")) for stack in STACKS
+        replace(stack, region={"us-east-1": "eu-west-1"}.get(stack.region, "eu-west-2")) for stack in sound()
     )
-    (found,) = collisions(STACKS, elsewhere)
+    (found,) = collisions(sound(), elsewhere)
     assert found.level is Level.PROBLEM
     assert found.text.startswith("1.toml: has the same names: ")
     assert "AWS::IAM::Role coatcheck-" in found.text
@@ -56,7 +59,7 @@ def test_name_composed_of_two_names_is_reported() -> None:
 
 
 def test_two_resources_with_one_name_are_reported() -> None:
-    publisher = STACKS[0]
+    publisher = sound()[0]
     template = json.loads(json.dumps(publisher.template))
     template["Resources"]["Second"] = {
         "Type": "AWS::SQS::Queue",
@@ -72,7 +75,7 @@ def test_two_resources_with_one_name_are_reported() -> None:
 )
 def test_stack_over_a_limit_is_reported(limit: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(templates, limit, 10)
-    assert any(text in found.text for found in collisions(STACKS[2:3]))
+    assert any(text in found.text for found in collisions(sound()[2:3]))
 
 
 def regions(region: str, **keys: Any) -> list[str]:
@@ -84,7 +87,7 @@ def regions(region: str, **keys: Any) -> list[str]:
 
 def test_region_with_everything_has_no_finding() -> None:
     assert not regions("us-east-1")
-    assert not list(region_findings(EXAMPLE, STACKS))
+    assert not list(region_findings(EXAMPLE, sound()))
 
 
 def test_unknown_features_of_a_region_are_noted() -> None:
@@ -104,7 +107,7 @@ def test_keys_of_regions_are_those_of_the_stacks() -> None:
 
 def test_missing_type_names_the_key() -> None:
     """A type that the deployment file's checks do not know."""
-    stack = replace(STACKS[0], region="ca-west-1")
+    stack = replace(sound()[0], region="ca-west-1")
     template = {"Resources": {"Project": {"Type": "AWS::CodeBuild::Project"}}}
     found = [each.text for each in region_findings(EXAMPLE, [replace(stack, template=template)])]
     assert found[0].startswith('publisher.region = "ca-west-1": CloudFormation has no AWS::CodeBuild::Project there')
