@@ -17,6 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _KEPT = {"HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "CI"}
 _KEPT_PREFIXES = ("LC_", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_XDIST_")
+_VENV = ROOT / ".venv"
+_JSII_CACHE = (
+    {"JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(_VENV / "jsii")}
+    if os.access(_VENV, os.W_OK)
+    else {"JSII_RUNTIME_PACKAGE_CACHE": "disabled"}  # the checkout is read-only
+)
 _users: dict[str, str] = {}
 
 
@@ -35,7 +41,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
-        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".venv" / "jsii"),
+        **_JSII_CACHE,
     }
 
 
