@@ -15,9 +15,13 @@ _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 def check(deployment: Deployment | ResearchDeployment) -> Iterator[Problem]:
     """Yield the problems of `[platform]`."""
-    buckets, functions = _buckets(deployment), {*_buckets(deployment), *_consumers(deployment)}
-    yield from _check_access_logs(deployment.platform, buckets)
-    yield from _check_networks(deployment.platform, functions)
+    yield from _check_access_logs(deployment.platform, _buckets(deployment))
+    yield from _check_networks(deployment.platform, function_places(deployment))
+
+
+def function_places(deployment: Deployment | ResearchDeployment) -> set[Place]:
+    """Return the accounts and Regions of functions."""
+    return {*_buckets(deployment), *_consumers(deployment)}
 
 
 def _buckets(deployment: Deployment | ResearchDeployment) -> list[Place]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from stacks.deployment import load, parse
+from stacks.deployment.platform_checks import function_places
 from tests.templates import EXAMPLES, ROOT, synthesize
 
 CHECKOV = ROOT / "build" / "checkov" / "bin" / "checkov"
@@ -22,17 +23,18 @@ pytestmark = pytest.mark.exhaustive
 
 
 def with_all_settings(file: Path) -> dict[str, Any]:
-    """Return the table of an example with all settings, with a network in each account and Region."""
-    table = load(file).model_dump(mode="json", exclude_none=True)
-    owners = [table.get("publisher", {}), table.get("research", {}), *table.get("subscribers", ())]
-    accounts, regions = ({owner[key] for owner in owners if owner} for key in ("account", "region"))
+    """Return the table of an example with all settings, with a network wherever functions are."""
+    deployment = load(file)
+    table = deployment.model_dump(mode="json", exclude_none=True)
     network = {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
     table["platform"] = {
         "permissions_boundary": "boundary",
         "customer_keys": True,
         "access_log_bucket": "access-logs-{account}-{region}",
         "reserved_concurrency": 5,
-        "networks": [{"account": each, "region": region} | network for each in accounts for region in regions],
+        "networks": [
+            {"account": place.account, "region": place.region} | network for place in function_places(deployment)
+        ],
     }
     return table
 
