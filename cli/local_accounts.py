@@ -128,8 +128,8 @@ def _cli_warning() -> str | None:
         version = re.match(r"aws-cli/(\d+)\.(\d+)", shown.stdout or shown.stderr)
         if version and (int(version[1]), int(version[2])) < _OLDEST_CLI:
             return (
-                f"{program} is version {version[1]}.{version[2]}. Install version 2: the README needs it, and versions "
-                "before 1.29 and 2.13 ignore AWS_ENDPOINT_URL and send requests to AWS."
+                f"{program} is version {version[1]}.{version[2]}. Install version 2: the README needs it. Version 1 "
+                "sends the requests of `aws sqs` to AWS; before 1.29 and 2.13, all requests go there."
             )
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,16 +82,18 @@ def _sections(
         ],
     )
     yield _quotas(file, requests)
-    deployed, section = _deployed(wanted, requests)
+    deploy = f"npx cdk deploy -c deployment={shlex.quote(os.path.relpath(file))}"
+    deployed, section = _deployed(wanted, requests, deploy)
     yield section
     usable = [stack for stack in deployed if stack.has_resources]
     if usable:
-        yield from _resources(found, usable, requests)
+        yield from _resources(found, usable, requests, deploy)
     yield _refused(requests)
 
 
 def _repair(
     deployed: Sequence[DeployedStack],
+    deploy: str,
     *,
     readable: Sequence[str],
     unreadable: Sequence[str],
@@ -98,19 +101,20 @@ def _repair(
 ) -> Section:
     """Return how to write the templates' values again. `cdk deploy` alone finds no change.
 
+    deploy: the command that deploys stacks of this file.
     readable, unreadable: places of differences that CloudFormation can see, and of the others.
     unsubscribed: places of subscriptions that do not exist.
     """
     findings = []
     for places, text in (
-        (readable, "`npx cdk deploy {stacks} --revert-drift` compares with the actual resources."),
+        (readable, "`{deploy} {stacks} --revert-drift` compares with the actual resources."),
         (
             unreadable,
             "CloudFormation reads no policy of a topic, a queue or in a role. In {stacks}, write them by hand.",
         ),
         (
             unsubscribed,
-            "The subscription of {stacks} needs two deployments of this stack: `npx cdk deploy {stacks}` with "
+            "The subscription of {stacks} needs two deployments of this stack: `{deploy} {stacks}` with "
             "`subscribed = false` in the subscriber's table, and again without this line.",
         ),
     ):
@@ -118,7 +122,7 @@ def _repair(
             one.intended.id for one in deployed if any(re.match(rf"{one.intended.name}[/:]", each) for each in places)
         ]
         if names:
-            findings.append(note(text.format(stacks=" ".join(names))))
+            findings.append(note(text.format(deploy=deploy, stacks=" ".join(names))))
     return Section("Repair", "nothing differs" if not findings else "of differences", findings)
 
 
@@ -150,7 +154,9 @@ def _quotas(file: Path, requests: Mapping[str, Requests]) -> Section:
     return Section("Quotas", "that are needed", [*findings, *_if_refused(requests, "servicequotas:")])
 
 
-def _deployed(wanted: Sequence[StackTemplate], requests: Mapping[str, Requests]) -> tuple[list[DeployedStack], Section]:
+def _deployed(
+    wanted: Sequence[StackTemplate], requests: Mapping[str, Requests], deploy: str
+) -> tuple[list[DeployedStack], Section]:
     deployed, findings, missing = [], list[Finding](), []
     for stack in wanted:
         if stack.account in requests:
@@ -161,14 +167,17 @@ def _deployed(wanted: Sequence[StackTemplate], requests: Mapping[str, Requests])
             except AbsentError:
                 missing.append(stack)
     for stack in missing:
-        text = f"stack {stack.name}: is not deployed in {stack.account} {stack.region}. Run: npx cdk deploy {stack.id}"
+        text = f"stack {stack.name}: is not deployed in {stack.account} {stack.region}. Run: {deploy} {stack.id}"
         findings.append(problem(text) if deployed else note(text))
     facts = [(one.status, f"{one.intended.name} (coatcheck {one.version or '?'})") for one in deployed]
     return deployed, Section("Stacks", f"deployed: {len(deployed)} of {len(wanted)}", findings, facts)
 
 
 def _resources(
-    all_stacks: Sequence[StackTemplate], deployed: Sequence[DeployedStack], requests: Mapping[str, Requests]
+    all_stacks: Sequence[StackTemplate],
+    deployed: Sequence[DeployedStack],
+    requests: Mapping[str, Requests],
+    deploy: str,
 ) -> Iterator[Section]:
     own = [one.deployed for one in deployed]
     changed = list(resources.differences(requests, own))
@@ -195,6 +204,7 @@ def _resources(
     unequal = [each for each in compared if each.differences]
     yield _repair(
         deployed,
+        deploy,
         readable=[
             *(each.where for each in changed if not each.unsubscribed),
             *(each.where for each in unequal if each.kind not in policies.UNREADABLE),

@@ -69,11 +69,16 @@ def test_workflow_verifies_with_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(scope="module")
-def roles() -> dict[str, Any]:
+def template() -> dict[str, Any]:
     from cfnlint import decode  # its import takes a second
 
-    template, problems = decode.decode(str(ROOT / "deployments" / "github-role.yml"))
+    decoded, problems = decode.decode(str(ROOT / "deployments" / "github-role.yml"))
     assert problems == []
+    return dict(decoded)
+
+
+@pytest.fixture(scope="module")
+def roles(template: dict[str, Any]) -> dict[str, Any]:
     resources = template["Resources"].items()
     return {name: resource["Properties"] for name, resource in resources if resource["Type"] == "AWS::IAM::Role"}
 
@@ -85,6 +90,22 @@ def test_role_trusts_one_environment(role: str, environment: str, roles: dict[st
     subject = {"Fn::Sub": f"repo:${{Repository}}:environment:${{{environment}}}"}
     assert trust["Condition"] == {"StringEquals": {f"{provider}:aud": "sts.amazonaws.com", f"{provider}:sub": subject}}
     assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+
+
+@pytest.mark.parametrize(
+    ("repository", "is_valid"),
+    [
+        ("octo-org/octo.repo", True),
+        ("octo-org@12/octo.repo@345", True),
+        ("octo-org@12/octo.repo", False),
+        ("octo-org/*", False),
+        ("octo-org@*/octo.repo@345", False),
+        ("octo-org/octo.repo:environment:other", False),
+    ],
+)
+def test_repository_is_named_with_or_without_ids(repository: str, is_valid: bool, template: dict[str, Any]) -> None:
+    pattern = template["Parameters"]["Repository"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, repository)) is is_valid
 
 
 def test_role_only_assumes_bootstrap_roles(roles: dict[str, Any]) -> None:

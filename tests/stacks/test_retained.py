@@ -10,7 +10,9 @@ DELETED_FIRST = {"AWS::SQS::Queue": "queues", "AWS::KMS::Key": "the key"}
 """Types whose identifier AWS chooses, so that no template can name it, and their words in the runbook."""
 
 
-STEMS = [file.stem for file in EXAMPLES if not file.stem.startswith("research")]
+STEMS = [
+    file.stem for file in EXAMPLES if not file.stem.startswith("research") and not load(file).ephemeral
+]  # a user's file is among them
 FIRST = ("example", "applications", "everywhere")
 """The examples of `make test`. `make check` has all."""
 
