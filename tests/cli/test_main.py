@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import termios
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -159,12 +160,20 @@ def test_question_ends_at_interrupt_and_end_of_input(typed: bytes, code: int, er
             printed = b""
             while b"publisher" not in printed:
                 printed += os.read(terminal, 1024)
-            os.write(terminal, typed)
-            assert process.wait(timeout=30) == code
+            assert _type_until_the_end(process, terminal, typed) == code
         finally:
             process.kill()
     assert error in os.read(terminal, 1024).decode()
     os.close(terminal)
+
+
+def _type_until_the_end(process: subprocess.Popen[bytes], terminal: int, typed: bytes) -> int:
+    """Type again each second: a signal just before the interpreter reads has an effect only when the read ends."""
+    for _ in range(30):
+        os.write(terminal, typed)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=1)
+    raise TimeoutError
 
 
 def _take_terminal() -> None:
