@@ -36,6 +36,21 @@ def start_by_name_is_idempotent() -> None:
 
 
 @patch
+def executions_of_unknown_machine_are_an_error() -> None:
+    """Reject ListExecutions of a state machine that does not exist, such as one in another Region.
+
+    AWS: raises StateMachineDoesNotExist. The emulator: returns an empty list.
+    """
+
+    @replaces(stepfunctions, "_list_executions")
+    def list_executions(original: Any, data: dict[str, Any]) -> Any:
+        arn = data.get("stateMachineArn")
+        if arn and stepfunctions._resolve_state_machine_arn(arn) is None:
+            return error_response_json("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", 400)
+        return original(data)
+
+
+@patch
 def map_writes_results() -> None:
     """Support the ResultWriter of a distributed map.
 

@@ -46,6 +46,15 @@ def test_name_of_finished_execution_is_rejected(publisher: Account) -> None:
         client.start_execution(stateMachineArn=machine, name="message", input="{}")
 
 
+@pytest.mark.patched
+@pytest.mark.aws
+def test_executions_of_unknown_machine_are_an_error(publisher: Account) -> None:
+    machine = _machine(publisher, seconds=0)
+
+    with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+        publisher.client("stepfunctions").list_executions(stateMachineArn=f"{machine}-other")
+
+
 def _failed_execution(account: Account) -> tuple[str, str]:
     """Run a state machine whose second state fails. Return the state machine and the execution."""
     client = account.client("stepfunctions")
