@@ -117,7 +117,7 @@ def test_job_runs_as_in_sagemaker(image: str, tmp_path: Path, capsys: pytest.Cap
         script.write_text(R_SCRIPT)
     rows = [",".join(["gene", *(f"cell-{number}" for number in range(20))])]
     for row, gene in enumerate([*(f"GENE{number}" for number in range(900)), "MT-CO1"]):
-        rows.append(",".join([gene, *(str((row + cell) % (4 + cell)) for cell in range(20))]))
+        rows.append(",".join([gene, *(str((row * 31 + cell * cell * 17) % (4 + cell)) for cell in range(20))]))
     (tmp_path / "cells.csv").write_text("\n".join(rows))
     results = tmp_path / "results"
     assert run_script(tmp_path / "cells.csv", arguments, script=script, results=results, image=image) == 0
