@@ -129,12 +129,17 @@ class QueueReader(Generic[H]):
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
 
+def response_time(response: Mapping[str, Any]) -> datetime:
+    """Return when AWS responded, by its own clock, in whole seconds."""
+    return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
 def _now(response: Mapping[str, Any]) -> datetime:
     """Return the time of SQS's clock, which its messages have. This machine's clock can be minutes off.
 
     A response has whole seconds. If both clocks agree, this machine's has the fraction.
     """
-    here, there = datetime.now(tz=UTC), parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    here, there = datetime.now(tz=UTC), response_time(response)
     return here if abs(here - there) < timedelta(seconds=2) else there
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from claim_check import ClaimCheckError
+from cli.redrive.sources import response_time
 from cli.scenario import memory, refusals
 from cli.scenario.arrivals import ScenarioArrivals
 from cli.scenario.deliveries import ReceivedPayload, follow
@@ -89,7 +89,7 @@ def aws_time(world: ScenarioWorld, names: Names) -> datetime:
     if not world.reaches(account):
         return datetime.now(UTC)
     sts = world.client("sts", account=account, region=names.publisher.place.region)
-    return parsedate_to_datetime(sts.get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return response_time(sts.get_caller_identity())
 
 
 def _not_sent(payload: SentPayload, maximum: int) -> Iterator[Unseen]:
