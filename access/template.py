@@ -236,9 +236,9 @@ class Resources:
         )
         return f"arn:{self.partition}:{resource}"
 
-    def arn_here(self, service: str, resource: str, account: str | None = None) -> str:
-        """Return the ARN of a resource in the stack's partition and Region, and by default in its account."""
-        return f"arn:{self.partition}:{service}:{self.stack.region}:{account or self.stack.account}:{resource}"
+    def arn_here(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource in the stack's partition, Region and account."""
+        return f"arn:{self.partition}:{service}:{self.stack.region}:{self.stack.account}:{resource}"
 
     def of_type(self, kind: str) -> list[str]:
         """Return the logical ids of the resources of a type."""

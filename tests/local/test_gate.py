@@ -18,7 +18,6 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from local.accounts import Accounts
 from local.emulator import SERVICES, Emulator
 from tests.local.support import NEAR, PUBLISHER, SUBSCRIBER, Account, processes
 
@@ -171,7 +170,7 @@ def test_signature_covers_the_body(emulator: Emulator, send: Send) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Amz-Credential", "AWSAccessKeyId"])
-def test_second_access_key_is_rejected(emulator: Emulator, accounts: Accounts, send: Send, name: str) -> None:
+def test_second_access_key_is_rejected(emulator: Emulator, send: Send, name: str) -> None:
     """The caller must be the signature's access key."""
     request = _request(emulator, f"/?{name}={SUBSCRIBER}/20260101/{NEAR}/sts/aws4_request")
 

@@ -45,7 +45,7 @@ def requests(statement: Statement, owner: str, account: str) -> Iterator[Request
             for key in context:
                 others = tuple(pair for pair in present if pair[0] != key)
                 yield replace(request, context=others)
-                yield replace(request, context=(*others, (key, _other(key, dict(present).get(key) or "one"))))
+                yield replace(request, context=(*others, (key, _other(dict(present).get(key) or "one"))))
 
 
 def _value(operator: str, values: list[str]) -> str | None:
@@ -53,10 +53,10 @@ def _value(operator: str, values: list[str]) -> str | None:
     if operator == "Null":
         return None if values == ["true"] else "one"
     value = re.sub(r"\*|\?", "one", values[0])
-    return _other("", value) if "Not" in operator else value
+    return _other(value) if "Not" in operator else value
 
 
-def _other(key: str, value: str) -> str:
+def _other(value: str) -> str:
     if value in ("true", "false"):
         return "false" if value == "true" else "true"
     return f"{value}2"

@@ -17,13 +17,13 @@ from botocore.validate import ParamValidator
 class SageMakerStub:
     """The recorded state: `requests` are operation and input of each valid request, `url` is the stub's address."""
 
-    def __init__(self, account: str, region: str) -> None:
+    def __init__(self, account: str) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.executions: dict[str, str] = {}
         """ARNs by client token."""
         self.jobs: dict[str, dict[str, Any]] = {}
         self.url = ""
-        self._arn = f"arn:aws:sagemaker:{region}:{account}"
+        self._arn = f"arn:aws:sagemaker:us-east-1:{account}"
         self._model: Any = get_session().get_service_model("sagemaker")
         self._arrived = threading.Condition()
 
@@ -65,9 +65,9 @@ class SageMakerStub:
 
 
 @contextmanager
-def sagemaker_stub(account: str, region: str = "us-east-1") -> Iterator[SageMakerStub]:
+def sagemaker_stub(account: str) -> Iterator[SageMakerStub]:
     """Serve a stub on loopback."""
-    stub = SageMakerStub(account, region)
+    stub = SageMakerStub(account)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -182,9 +182,7 @@ def test_folder_is_uploaded_and_its_results_downloaded(
 
 
 @pytest.mark.usefixtures("studio")
-def test_each_sample_has_a_job_of_its_own(
-    aws: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_sample_has_a_job_of_its_own(aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The quota allows one job at a time: the second starts when the first has ended."""
     for key in ("shared/run/", "shared/run/d1/matrix.mtx", "shared/run/d10/matrix.mtx", "shared/run/d2.h5"):
         aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")

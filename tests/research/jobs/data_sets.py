@@ -15,6 +15,7 @@ from scipy import io as matrix_market
 from scipy import sparse
 
 MITOCHONDRIAL = ("ND1", "ND2", "CO1", "CO2", "ATP8", "ATP6", "CO3", "ND3", "ND4L", "ND4", "ND5", "ND6", "CYB")
+GENES = 640
 Others = Sequence[tuple[int, str]]
 """Features that are no genes: their number and type."""
 
@@ -44,14 +45,14 @@ class Cells:
         return replace(self, barcodes=[barcode[:-2] + end for barcode in self.barcodes])
 
 
-def cells(seed: int, *, good: int = 12, poor: int = 8, dying: int = 10, prefix: str = "MT-", genes: int = 640) -> Cells:
+def cells(seed: int, *, good: int = 12, poor: int = 8, dying: int = 10, prefix: str = "MT-") -> Cells:
     """Return cells that are kept, cells with too few genes, and cells with too many mitochondrial counts."""
     random = np.random.default_rng(seed)
-    nuclear = genes - len(MITOCHONDRIAL)
+    nuclear = GENES - len(MITOCHONDRIAL)
     rows = []
     for number, expressed, rate in ((good, 540, 5), (poor, 300, 3), (dying, 520, 45)):
         for _ in range(number):
-            row: Any = np.zeros(genes, dtype=np.int64)
+            row: Any = np.zeros(GENES, dtype=np.int64)
             chosen = random.choice(nuclear, expressed + random.integers(-9, 9), replace=False)
             row[chosen] = 1 + random.poisson(1.5, len(chosen))
             row[nuclear:] = 1 + random.poisson(rate, len(MITOCHONDRIAL))
@@ -61,7 +62,7 @@ def cells(seed: int, *, good: int = 12, poor: int = 8, dying: int = 10, prefix: 
     return Cells(
         counts=np.array(rows)[random.permutation(len(rows))],
         symbols=[f"Abc{i}" for i in range(nuclear)] + [prefix + name for name in names],
-        ids=[f"ENSG{i:011d}" for i in range(genes)],
+        ids=[f"ENSG{i:011d}" for i in range(GENES)],
         barcodes=barcodes,
     )
 
@@ -72,11 +73,11 @@ def joined(*parts: Cells) -> Cells:
     return replace(parts[0], counts=counts, barcodes=barcodes)
 
 
-def droplets(number: int, genes: int, *, of: int = 640) -> Cells:
+def droplets(number: int, genes: int) -> Cells:
     """Return barcodes with few genes."""
-    counts: Any = np.zeros((number, of), dtype=np.int64)
+    counts: Any = np.zeros((number, GENES), dtype=np.int64)
     counts[:, :genes] = 1
-    names = [f"ABC{i}" for i in range(of)]
+    names = [f"ABC{i}" for i in range(GENES)]
     return Cells(
         counts,
         names,

@@ -21,12 +21,10 @@ def research_template(deployment: Deployment | ResearchDeployment) -> Template:
     return stack.template
 
 
-def with_changes(
-    deployment: ResearchDeployment, research: dict[str, Any] | None = None, **changes: Any
-) -> ResearchDeployment:
+def with_changes(deployment: ResearchDeployment, research: dict[str, Any], **changes: Any) -> ResearchDeployment:
     """Return the deployment with changes of `[research]` and of top-level keys."""
     table = json.loads(deployment.model_dump_json(exclude_none=True))
-    table["research"] |= research or {}
+    table["research"] |= research
     changed = parse(table | changes)
     assert isinstance(changed, ResearchDeployment)
     return changed

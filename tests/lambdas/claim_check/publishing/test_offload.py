@@ -214,11 +214,11 @@ def test_lost_response_is_no_failure(payload: bytes, method: str, s3: S3Client, 
 
         def losing_the_last_answer() -> Iterator[bytes]:
             yield LARGE
-            fake_s3.lose_response("POST")
+            fake_s3.lose_response(method)
 
         source: Any = losing_the_last_answer()
     else:
-        fake_s3.lose_response("PUT")
+        fake_s3.lose_response(method)
         source = payload
     assert offload(source, store=store, message_id="m-1", s3=s3).size == len(payload)
     assert fake_s3.objects[KEY].data == payload

@@ -55,11 +55,9 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored_module, "_PAUSE_SECONDS", 0)
 
 
-def received(data: bytes, s3: S3Client, store: Store, *, threshold: int = 262_144) -> Message:
+def received(data: bytes, s3: S3Client, store: Store) -> Message:
     sns = NotedSns()
-    Publisher(topic_arn=TOPIC, store=store, threshold=threshold, sns=sns.client(), s3=s3).publish(
-        data, message_id="m-1"
-    )
+    Publisher(topic_arn=TOPIC, store=store, sns=sns.client(), s3=s3).publish(data, message_id="m-1")
     return Dereferencer(stores=[store], s3=s3).message(DELIVERIES["SQS event, raw"](sns.published[0]))
 
 
