@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +28,14 @@ TOPIC = f"arn:aws:sns:eu-west-1:{OWNER}:events"
 def error_form() -> Iterator[None]:
     """Check the form of every error that a test provokes."""
     with checked_errors():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_pauses() -> Iterator[None]:
+    """Make botocore's pauses between two attempts short: they are up to seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50)))
         yield
 
 

@@ -39,7 +39,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    (tmp_path / "scan.tiff").write_bytes(bytes(range(256)) * 40_000)
+    (tmp_path / "scan.tiff").write_bytes(bytes(range(256)) * 4_000)
     with mock_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="payloads-one")
         sns = boto3.client("sns", region_name="us-east-1")
@@ -76,8 +76,8 @@ def large() -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestSnippets:
     def test_publish(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
-        assert executed("Publish")["published"].size == 10_240_000
-        assert capsys.readouterr().out.startswith("scan-0815 10240000 ")
+        assert executed("Publish")["published"].size == 1_024_000
+        assert capsys.readouterr().out.startswith("scan-0815 1024000 ")
         assert len(received()) == 2
 
     def test_publish_batch(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +92,7 @@ class TestSnippets:
         boto3.client("s3", region_name="us-east-1").delete_object(Bucket="payloads-one", Key="payloads/scan-0815")
         capsys.readouterr()
         exec(next(snippet for snippet in ALL_SNIPPETS if "ObjectOptions" in snippet), names)
-        assert capsys.readouterr().out.splitlines()[-1] == "10240000"
+        assert capsys.readouterr().out.splitlines()[-1] == "1024000"
 
     def test_publish_to_a_queue(self, aws: None) -> None:
         sqs = boto3.client("sqs", region_name="us-east-1")
@@ -142,7 +142,7 @@ class TestSnippets:
         names = executed("Receive: a function behind a queue", process=process)
         good, bad = large(), {"messageId": "bad", "body": None}
         assert names["handler"]({"Records": [good, bad]}, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
-        assert read == {"scan-0815": 10_240_000}
+        assert read == {"scan-0815": 1_024_000}
         boto3.client("s3", region_name="us-east-1").delete_object(Bucket="payloads-one", Key="payloads/scan-0815")
         capsys.readouterr()
         assert names["handler"]({"Records": [good]}, None) == {"batchItemFailures": []}
@@ -154,7 +154,7 @@ class TestSnippets:
         target = Path("/tmp/scan-0815")
         try:
             names["handler"]({"Records": [{"EventSource": "aws:sns", "Sns": notification}]}, None)
-            assert target.stat().st_size == 10_240_000
+            assert target.stat().st_size == 1_024_000
         finally:
             target.unlink(missing_ok=True)
 

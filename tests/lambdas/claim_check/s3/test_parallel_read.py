@@ -163,8 +163,13 @@ def test_dropped_range_resumes_at_its_offset(
 
 
 def test_drops_without_a_byte_end_the_read(
-    read: Callable[[Payload], bytes], payload: Payload, fake_s3: FakeS3, tmp_path: Path
+    read: Callable[[Payload], bytes],
+    payload: Payload,
+    fake_s3: FakeS3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(object_reader, "_PAUSE_SECONDS", 0.01)
     fake_s3.drop(*[0] * 999)
     with pytest.raises(PayloadUnavailable, match=r"dropped 6 times in a row, and was silent 0 times; 0 of"):
         read(payload)
