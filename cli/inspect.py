@@ -19,8 +19,9 @@ from rich.text import Text
 from claim_check import ClaimCheckError, Dereferencer, upload_id
 from cli.profiles import ProfileClients, find_callers
 from cli.redrive import Origin
-from cli.redrive.dead_letter import FAILED_TASK, PERMANENT, REPAIRABLE, DeadLetter, age, printable
+from cli.redrive.dead_letter import FAILED_TASK, PERMANENT, REPAIRABLE, DeadLetter, age
 from cli.redrive.sources import BATCH, DeadLetterQueue, QueueReader, dead_letter_queues
+from shared.message_text import printable
 from stacks.deployment import Deployment, Names
 from stacks.deployment.names import OUTBOX
 

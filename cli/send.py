@@ -22,10 +22,10 @@ import claim_check
 from claim_check import ClaimCheckError, PayloadTooLarge, Publisher, UploadedObject
 from cli.cost import Route
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
-from cli.redrive.dead_letter import printable
 from cli.upload import upload
 from publish.metadata import attributes_of
 from publish.upload import require_safe_name
+from shared.message_text import printable
 from stacks.deployment import Deployment, Names, PublisherNames, SenderNames
 from stacks.deployment.names import OUTBOX
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from claim_check import ClaimCheckError, error_classes
+from consume_queue.dead_letter import REASON
 from shared.handoff import EncodingNotSupported, InputTooLarge, InvalidResult
+from shared.message_text import printable
 
-REASON = "DeadLetterReason"
-"""The attribute in which a consume function stores the reason of a dead letter."""
 _ERRORS: list[type[ClaimCheckError]] = [*error_classes(), InputTooLarge, EncodingNotSupported, InvalidResult]
 PERMANENT = {error.__name__: error.advice for error in _ERRORS if error.permanent and not error.repairable} | {
     "ABORTED": "The execution was stopped by a user."
@@ -75,11 +75,6 @@ def parse(message: Mapping[str, Any], parsers: tuple[Parser, ...]) -> DeadLetter
         group=system.get("MessageGroupId"),
         **parsed._asdict(),
     )
-
-
-def printable(text: str, characters: int) -> str:
-    """Return the beginning of a text that a sender can have written, without characters that control a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text[:characters])
 
 
 def age(sent: datetime) -> str:

@@ -6,7 +6,8 @@ An error of `send` leaves the dead letter in its queue.
 from collections.abc import Callable
 from typing import Any
 
-from cli.redrive.dead_letter import REASON, DeadLetter
+from cli.redrive.dead_letter import DeadLetter
+from consume_queue.dead_letter import REASON
 from shared.message_text import message_text
 from stacks.deployment import Resource
 

@@ -1,4 +1,4 @@
-"""The application of a consume function: what gets each proved payload."""
+"""The application of a consume function, which gets each proved payload."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
@@ -18,7 +18,7 @@ class Application(Protocol):
     """An application. Each call is idempotent on the message's id."""
 
     def find_earlier(self, message: Message) -> str | None:
-        """Return the ARN of an earlier hand-off of this message, if the application knows of one.
+        """Return the ARN of an earlier hand-off of this message, or None.
 
         Raises:
             ClaimCheckError: The application accepts no such message.

@@ -3,6 +3,8 @@
 import base64
 from typing import TYPE_CHECKING, Any
 
+from shared.message_text import printable
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
@@ -19,7 +21,8 @@ def send_to_dead_letters(record: dict[str, Any], error: Exception, *, queue_url:
             The error must reach Lambda: SQS then moves the message itself after its last receive.
     """
     attributes = {name: _attribute(value) for name, value in record.get("messageAttributes", {}).items()}
-    attributes[REASON] = {"DataType": "String", "StringValue": _reason(error)}
+    reason = printable(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
+    attributes[REASON] = {"DataType": "String", "StringValue": reason}
     order = {}
     if record["eventSourceARN"].endswith(".fifo"):
         # SQS's id, not the sender's: a redriven message that fails again within minutes is no duplicate.
@@ -28,11 +31,6 @@ def send_to_dead_letters(record: dict[str, Any], error: Exception, *, queue_url:
             "MessageDeduplicationId": record["messageId"],
         }
     sqs.send_message(QueueUrl=queue_url, MessageBody=record["body"], MessageAttributes=attributes, **order)
-
-
-def _reason(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}"
-    return "".join(character if character.isprintable() else " " for character in text)[:_REASON_CHARACTERS]
 
 
 def _attribute(value: dict[str, Any]) -> "MessageAttributeValueTypeDef":

@@ -75,9 +75,9 @@ def process(record: SQSRecord, remaining_ms: Callable[[], int]) -> None:
 
 
 def is_last_attempt(record: SQSRecord) -> bool:
-    """Return whether a message that failed now has failed as often as it may.
+    """Return whether the failure of a message was its last attempt.
 
-    In a FIFO queue, messages behind a failed one of their group are received and not processed. Their receives are no
+    In a FIFO queue, messages after a failed one of their group are received and not processed. Their receives are no
     attempts, so failures are counted here. Another process counts anew: then a message has more attempts, until SQS
     moves it after its last receive.
     """

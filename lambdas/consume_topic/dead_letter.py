@@ -23,7 +23,7 @@ def send_to_dead_letters(
         botocore.exceptions.ClientError: SQS rejected the message. The error must reach Lambda, which retries the event
             and writes it to the queue itself.
     """
-    letter = {
+    content = {
         "version": "1.0",
         "timestamp": datetime.now(tz=UTC).isoformat(),
         "requestContext": {
@@ -34,4 +34,4 @@ def send_to_dead_letters(
         "requestPayload": {"Records": [record]},
         "responsePayload": {"errorType": type(error).__name__, "errorMessage": str(error)},
     }
-    sqs.send_message(QueueUrl=queue_url, MessageBody=message_text(letter))
+    sqs.send_message(QueueUrl=queue_url, MessageBody=message_text(content))

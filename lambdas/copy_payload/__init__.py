@@ -2,5 +2,4 @@
 
 handler.py    an execution's input -> the landed payload
 settings.py   the function's settings
-copy.py       a hand-off -> a copy
 """

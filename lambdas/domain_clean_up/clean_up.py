@@ -26,7 +26,7 @@ class CleanUp:
         self.sagemaker = sagemaker
 
     def step(self, settings: CleanUpSettings) -> list[str]:
-        """Do what is possible now. Return what remains: nothing if the domain can be deleted.
+        """Do the deletions that are possible now. Return the remaining resources: none if the domain can be deleted.
 
         Raises:
             DomainHoldsData: The domain has spaces and the deployment is not ephemeral. Nothing was deleted.

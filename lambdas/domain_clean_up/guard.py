@@ -1,7 +1,7 @@
-"""Rejection of an update that changes what cannot be changed, before CloudFormation updates any other resource.
+"""Rejection of an update that changes a fixed value, before CloudFormation updates any other resource.
 
-CloudFormation would replace the resource. For a domain or a space that deletes data, and for a resource with a fixed
-name it fails in the middle of the update, because the name is taken.
+CloudFormation would replace the resource. The replacement of a domain or a space deletes data. That of a resource with
+a fixed name fails in the middle of the update, because the name is taken.
 
 The resource's physical id is a digest of the accepted values. Therefore the comparison needs no request, and a rollback
 to these values is accepted.
@@ -9,6 +9,7 @@ to these values is accepted.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from domain_clean_up.settings import GuardSettings
@@ -44,5 +45,5 @@ def guard(event: dict[str, Any]) -> str:
     return accepted
 
 
-def _digest(fixed: dict[str, str]) -> str:
+def _digest(fixed: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:32]

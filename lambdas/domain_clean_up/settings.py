@@ -1,38 +1,24 @@
 """Settings of the two custom resources. They are properties, because they refer to the domain of the stack."""
 
-from __future__ import annotations
-
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from shared.settings import Properties
+from shared.settings import PropertySettings
 
 GUARD = "Custom::DomainGuard"
 CLEAN_UP = "Custom::DomainCleanUp"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuardSettings:
+class GuardSettings(PropertySettings):
     """Properties of `Custom::DomainGuard`."""
 
-    fixed: dict[str, str]
+    fixed: Mapping[str, str]
     """Values that cannot be changed after the first deployment, by the key of the deployment file."""
-
-    @classmethod
-    def from_properties(cls, properties: Mapping[str, Any]) -> GuardSettings:
-        """Read the settings. Raises InvalidSettings with the name of a missing property."""
-        properties = Properties(properties)
-        return cls(fixed=json.loads(properties["Fixed"]))
-
-    def to_properties(self, to_json: Callable[[Any], str] = json.dumps) -> dict[str, str]:
-        """Return the properties of the custom resource. `to_json` is the stack's, for values that it does not know."""
-        return {"Fixed": to_json(self.fixed)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CleanUpSettings:
+class CleanUpSettings(PropertySettings):
     """Properties of `Custom::DomainCleanUp`."""
 
     domain_id: str
@@ -51,33 +37,3 @@ class CleanUpSettings:
     """Whether spaces and their volumes may be deleted."""
     retained: tuple[str, ...]
     """Resources that remain after the stack's deletion, for the log."""
-
-    @classmethod
-    def from_properties(cls, properties: Mapping[str, Any]) -> CleanUpSettings:
-        """Read the settings. Raises InvalidSettings with the name of a missing property."""
-        properties = Properties(properties)
-        return cls(
-            domain_id=properties["DomainId"],
-            profiles=tuple(properties["Profiles"]),
-            spaces=tuple(properties["Spaces"]),
-            pipelines=tuple(properties["Pipelines"]),
-            job_prefix=properties["JobPrefix"],
-            log_groups=tuple(properties["LogGroups"]),
-            log_retention_days=int(properties["LogRetentionDays"]),
-            ephemeral=properties["Ephemeral"] == "true",
-            retained=tuple(properties["Retained"]),
-        )
-
-    def to_properties(self) -> dict[str, Any]:
-        """Return the properties of the custom resource."""
-        return {
-            "DomainId": self.domain_id,
-            "Profiles": list(self.profiles),
-            "Spaces": list(self.spaces),
-            "Pipelines": list(self.pipelines),
-            "JobPrefix": self.job_prefix,
-            "LogGroups": list(self.log_groups),
-            "LogRetentionDays": str(self.log_retention_days),
-            "Ephemeral": "true" if self.ephemeral else "false",
-            "Retained": list(self.retained),
-        }

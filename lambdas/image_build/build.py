@@ -8,7 +8,7 @@ from image_build.settings import Settings
 LOG_LINES = 15
 LOG_CHARACTERS = 1200
 """CloudFormation accepts 4 KB in a custom resource's response, and displays less than that."""
-MOST_BUILDS = 4
+MAXIMUM_BUILDS = 4
 """Builds of one request. The role may read its own source only, and IAM takes seconds to apply a changed policy."""
 START_SECONDS = 40 * 60
 """Time in which the build has to start. The provider's limit is 50 minutes."""
@@ -48,7 +48,7 @@ class Builder:
         if digest := self._find(settings):
             return digest
         builds = self._own_builds(settings, request)
-        if not builds or (_is_source_missing(builds[0]) and len(builds) < MOST_BUILDS):
+        if not builds or (_is_source_missing(builds[0]) and len(builds) < MAXIMUM_BUILDS):
             self._start(settings, request, requested, number=len(builds))
             return None
         build = builds[0]
@@ -78,7 +78,7 @@ class Builder:
                 idempotencyToken=f"{request}-{number}",
             )
         except self.codebuild.exceptions.AccountLimitExceededException as error:
-            # The account has as many builds as it may have. The next call starts the build.
+            # The account's quota of builds is reached. The next call starts the build.
             if time.time() > requested + START_SECONDS:
                 raise ImageNotBuilt(
                     f"CodeBuild started no build for {START_SECONDS // 60} minutes: {error}. Deploy again after the "

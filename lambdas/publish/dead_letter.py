@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from shared.message_text import message_text
+from shared.message_text import message_text, printable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -17,12 +17,11 @@ def send_to_dead_letters(event: dict[str, Any], error: Exception, *, queue_url: 
         botocore.exceptions.ClientError: SQS rejected the message. The error must reach Lambda, which then retries the
             event and writes it to the same queue.
     """
-    text = "".join(character if character.isprintable() else " " for character in str(error))[:_MESSAGE_CHARACTERS]
     sqs.send_message(
         QueueUrl=queue_url,
         MessageBody=message_text(event),
         MessageAttributes={
             "ERROR_CODE": {"DataType": "String", "StringValue": type(error).__name__},
-            "ERROR_MESSAGE": {"DataType": "String", "StringValue": text},
+            "ERROR_MESSAGE": {"DataType": "String", "StringValue": printable(str(error), _MESSAGE_CHARACTERS)},
         },
     )

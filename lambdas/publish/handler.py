@@ -61,23 +61,21 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         report_to_senders(event, report.REFUSED, report.refused(event, error, **about))
         send_to_dead_letters(event, error, queue_url=settings.dead_letter_queue_url, sqs=sqs)
         return {"message_id": None}
-    if published is None:
+    if published:
+        metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
+        record_processing_time(started)
+        logger.info(
+            "published",
+            sns_message_id=published.service_message_id,
+            bytes=published.size,
+            sha256=published.sha256,
+            offloaded=published.pointer is not None,
+        )
+    else:  # the earlier attempt can have ended before its report
         logger.info("already published")
-        size = event["detail"]["object"]["size"]
-        # The earlier attempt can have ended before its report.
-        report_to_senders(event, report.PUBLISHED, report.published(event, size=size, **about))
-        return {"message_id": None}
-    metrics.add_metric(name="PublishedBytes", unit=MetricUnit.Bytes, value=published.size)
-    record_processing_time(started)
-    logger.info(
-        "published",
-        sns_message_id=published.service_message_id,
-        bytes=published.size,
-        sha256=published.sha256,
-        offloaded=published.pointer is not None,
-    )
-    report_to_senders(event, report.PUBLISHED, report.published(event, size=published.size, **about))
-    return {"message_id": published.message_id}
+    size = published.size if published else event["detail"]["object"]["size"]
+    report_to_senders(event, report.PUBLISHED, report.published(event, size=size, **about))
+    return {"message_id": published and published.message_id}
 
 
 def message_id_of(event: dict[str, Any]) -> str:
@@ -127,6 +125,6 @@ def report_to_senders(event: dict[str, Any], detail_type: str, detail: dict[str,
 
 @cache
 def events_client(region: str) -> "EventBridgeClient":
-    """Return the client of a Region. Its time-outs are short: the message is published, and the function is waiting."""
+    """Return the client of a Region. Its timeouts are short, because the message is published already."""
     config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
     return boto3.client("events", region_name=region, config=config)

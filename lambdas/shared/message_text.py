@@ -1,4 +1,4 @@
-"""JSON as the body of a message, or as the event of a function."""
+"""Text in messages: JSON as a body or an event, and text without control characters."""
 
 import json
 import math
@@ -9,12 +9,16 @@ import uuid
 _rejected = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
-def message_text(content: object) -> str:
-    """Return JSON that was parsed as compact JSON that SQS and Lambda accept.
+def printable(text: str, characters: int) -> str:
+    """Return the beginning of a text that a sender can have written, without characters that control a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text[:characters])
 
-    Only the characters that SQS rejects are escaped: with an escape for every character outside ASCII, a text can have
-    three times its bytes, and exceed a limit of size. A number that is infinite in Python, such as 1e400, is a number
-    again.
+
+def message_text(content: object) -> str:
+    """Return parsed JSON as compact text that SQS and Lambda accept.
+
+    Only the characters that SQS rejects are escaped. Escapes of all characters outside ASCII could treble the text's
+    bytes, and exceed a limit. A number that is infinite in Python, such as 1e400, is written as 1e999.
     """
     try:
         text = _dumps(content)

@@ -14,7 +14,8 @@ import pytest
 from claim_check import Dereferencer, Store
 from cli.main import main
 from cli.redrive import sources
-from cli.redrive.dead_letter import PERMANENT, REASON
+from cli.redrive.dead_letter import PERMANENT
+from consume_queue.dead_letter import REASON
 from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, FakeLambda, Queue, client
 

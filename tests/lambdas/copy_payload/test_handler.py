@@ -1,14 +1,17 @@
 """The copy function."""
 
+import hashlib
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import boto3
 import pytest
 
-from claim_check import MalformedMessage, UntrustedStore
+from claim_check import MalformedMessage, PayloadCorrupt, PayloadMissing, Store, UntrustedStore
 from copy_payload.settings import Settings
+from shared.handoff import HandOff
 from tests.lambdas.conftest import (
+    ACCOUNT,
     REPLICATED,
     STAGING,
     STORE,
@@ -17,9 +20,17 @@ from tests.lambdas.conftest import (
     assert_stale_replica_is_counted,
     store_outdated_replica,
 )
-from tests.lambdas.copy_payload.test_copy import BODY, LANDING, handoff_from
 
+LANDING = Store("landing-bucket", "landed/", ACCOUNT, "us-east-1")
+BODY = b"scan" * 100_000
 SETTINGS = Settings(trusted_stores=(STORE, STAGING), landing_store=LANDING)
+
+
+def handoff_from(store: Store, message_id: str = "scan-1") -> HandOff:
+    """Store a payload, and return its hand-off."""
+    stored = store.object_of(message_id)
+    boto3.client("s3").put_object(Bucket=stored.bucket, Key=stored.key, Body=BODY)
+    return HandOff(message_id=message_id, stored=stored, bytes=len(BODY), sha256=hashlib.sha256(BODY).hexdigest())
 
 
 @pytest.fixture
@@ -28,18 +39,32 @@ def copy(load: Load) -> ModuleType:
     return load(SETTINGS)
 
 
-def test_handler_returns_the_landed_payload(copy: ModuleType, context: SimpleNamespace) -> None:
-    handoff = handoff_from(STORE)
-    assert copy.handler(handoff.to_input(), context) == {
-        "bucket": "landing-bucket",
-        "key": "landed/scan-1",
-        "owner": LANDING.owner,
-        "region": "us-east-1",
-        "bytes": len(BODY),
-        "sha256": handoff.sha256,
-        "crc64nvme": None,
-        "crc32": None,
-    }
+@pytest.mark.parametrize("store", [STORE, STAGING], ids=["offloaded", "staged"])
+def test_copy_is_idempotent(copy: ModuleType, context: SimpleNamespace, store: Store) -> None:
+    handoff = handoff_from(store)
+    for _ in range(2):
+        assert copy.handler(handoff.to_input(), context) == {
+            "bucket": "landing-bucket",
+            "key": "landed/scan-1",
+            "owner": LANDING.owner,
+            "region": "us-east-1",
+            "bytes": len(BODY),
+            "sha256": handoff.sha256,
+            "crc64nvme": None,
+            "crc32": None,
+        }
+        assert boto3.client("s3").get_object(Bucket="landing-bucket", Key="landed/scan-1")["Body"].read() == BODY
+
+
+def test_changed_or_missing_payload_is_not_copied(copy: ModuleType, context: SimpleNamespace) -> None:
+    s3, event = boto3.client("s3"), handoff_from(STORE).to_input()
+    s3.put_object(Bucket=STORE.bucket, Key="payloads/scan-1", Body=BODY + b"!")
+    with pytest.raises(PayloadCorrupt, match="400001 bytes, the message declares 400000"):
+        copy.handler(event, context)
+    s3.delete_object(Bucket=STORE.bucket, Key="payloads/scan-1")
+    with pytest.raises(PayloadMissing, match="the object does not exist"):
+        copy.handler(event, context)
+    assert "Contents" not in s3.list_objects_v2(Bucket=LANDING.bucket)
 
 
 def test_payload_is_not_read_by_the_function(copy: ModuleType, context: SimpleNamespace) -> None:
