@@ -38,6 +38,11 @@ def share_here() -> float:
     return processor_share(os.environ)
 
 
+def is_own_region(region: str) -> bool:
+    """Return whether this process runs in a Region, as Lambda and ECS tell their processes."""
+    return region in (os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION"))
+
+
 def publishing_connections(share: float) -> int:
     """Return the number of connections for a share of a processor: up to 16."""
     return max(int(MAXIMUM_CONNECTIONS * share), _FEWEST)

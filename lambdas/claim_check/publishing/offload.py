@@ -1,7 +1,8 @@
 """Offloading: a payload of any length is written into a store once, in constant memory.
 
 Up to 8 MiB are one PutObject. More are sent in parts, several at a time. The parts of a blob are read where they are. A
-stream's parts are copied into buffers, as many as the memory limit allows.
+stream's parts are copied into buffers, as many as the memory limit allows. A process with little of a processor sends a
+blob in one PutObject.
 """
 
 from __future__ import annotations
@@ -18,15 +19,24 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import PayloadConflict, PayloadTooLarge, PayloadUnavailable
 from claim_check.memory import DEFAULT_MEMORY_BYTES, MAXIMUM_CONNECTIONS, PIECE_BYTES, Memory, Share, new_buffer
-from claim_check.processors import publishing_connections, share_here
+from claim_check.processors import is_own_region, publishing_connections, share_here
 from claim_check.publishing.source import BytesBlob, FileBlob, PayloadSource, SourceReader, changed
-from claim_check.s3.client import MIB, MISSING, S3Clients, S3Source, code, s3_errors
+from claim_check.s3.client import GIB, MIB, MISSING, S3Clients, S3Source, code, s3_errors
 from claim_check.s3.crc32 import base64_crc32
-from claim_check.s3.multipart import MAXIMUM_PART_BYTES, MAXIMUM_PARTS, MultipartUpload, Part, Progress, pieces_of
+from claim_check.s3.multipart import (
+    MAXIMUM_PART_BYTES,
+    MAXIMUM_PARTS,
+    MultipartUpload,
+    Part,
+    PartBody,
+    Progress,
+    pieces_of,
+)
 from claim_check.s3.object_options import ObjectOptions
 from claim_check.s3.object_reader import ObjectReader
 from claim_check.s3.reported import Reported
 from claim_check.s3.response import required
+from claim_check.s3.single_put import put_blob
 from claim_check.s3.workers import Call, Workers, run_in_worker
 from claim_check.wire.claim import Claim, checked_id
 
@@ -38,6 +48,8 @@ if TYPE_CHECKING:
 
 PUT_BYTES = 8 * MIB  # up to this size, one request is faster than several and the two around them
 PART_BYTES = 5 * MIB  # S3's minimum
+_SMALL_SHARE = 0.5  # of a processor: the checksums of parts would take longer than the network
+_SMALL_SHARE_PUT_BYTES = GIB  # a lost connection sends all of it again
 _LARGEST_EQUAL_PART_BYTES = 16 * MIB
 _REQUEST_BYTES = 2 * PIECE_BYTES  # what a request holds beside its body: a piece of it, TLS records, and a stack
 _FLAT_PARTS = 1_000
@@ -82,11 +94,12 @@ def offload(
 ) -> Offloaded:
     """Write a payload to `store.object_of(message_id)`, unless it is stored already.
 
-    A payload of up to 8 MiB is one request. A larger one is sent in parts, up to 16 at a time. `memory` limits the
-    bytes that are buffered: a file or bytes in memory need about 10 MiB for any size, a stream needs all of it. S3
-    verifies a checksum of every request. Nothing is overwritten: the same content under the same id is a retry and
-    succeeds, and other content raises PayloadConflict. A large payload that is stored already is not sent again. After
-    a failure no incomplete upload remains.
+    A payload of up to 8 MiB is one request. A larger one is sent in parts, up to 16 at a time. With less than half a
+    processor, as in a function with less than 885 MB, a file or bytes of up to 1 GiB are sent to the own Region in one
+    request. `memory` limits the bytes that are buffered: a file or bytes in memory need about 10 MiB for any size, a
+    stream needs all of it. S3 verifies a checksum of every request. Nothing is overwritten: the same content under the
+    same id is a retry and succeeds, and other content raises PayloadConflict. A large payload that is stored already is
+    not sent again. After a failure no incomplete upload remains.
 
     `options` are properties of the object. `progress` is called in the caller's thread with the bytes that S3 has
     stored, at least once a second while the call waits for S3; its errors end the call.
@@ -173,7 +186,9 @@ class ObjectWriter:
         raise self._contended()
 
     def upload(self, source: SourceReader, *, may_exist: bool) -> Offloaded:
-        """Write a payload in parts."""
+        """Write a large payload."""
+        if source.blob and self._is_one_request(source.blob):
+            return self._put_blob(source, source.blob, may_exist=may_exist)
         with self._memory.share() as share, share, self._multipart(source, share) as upload, upload:
             existing = upload.create(self._look if may_exist else lambda: None)
             if existing is None:
@@ -187,6 +202,36 @@ class ObjectWriter:
         if existing is None:
             raise self._contended()
         return run_in_worker(self._same, existing, digest)
+
+    def _is_one_request(self, blob: BytesBlob | FileBlob) -> bool:
+        has_little_processor = share_here() < _SMALL_SHARE and is_own_region(self._s3.meta.region_name)
+        return has_little_processor and blob.size <= _SMALL_SHARE_PUT_BYTES
+
+    def _put_blob(self, source: SourceReader, blob: BytesBlob | FileBlob, *, may_exist: bool) -> Offloaded:
+        """Write a blob in one request. It is read once."""
+        with Workers(1) as workers, workers:
+            existing = workers.result(workers.submit(self._look)) if may_exist else None
+            if existing is None:
+                call = workers.submit(self._put_body, blob, PartBody(blob, 0, blob.size, workers))
+                if sent := workers.result(call, lambda: self._progress(0)):
+                    self._progress(sent.size)
+                    return sent
+        existing = existing or run_in_worker(self._existing)
+        if existing is None:
+            raise self._contended()
+        return run_in_worker(self._same, existing, self._digest(source, existing))
+
+    def _put_body(self, blob: BytesBlob | FileBlob, body: PartBody) -> Offloaded | None:
+        """Return the payload that S3 has stored, or None if the key exists."""
+        parameters = {**self._place, **self._properties, "IfNoneMatch": "*"}
+        with self._part_errors():
+            try:
+                sha256 = put_blob(self._s3, body, at_end=blob.require_end, **parameters)
+            except ClientError as error:
+                if code(error) in _EXISTS:
+                    return None
+                raise
+        return Offloaded(self._target, blob.size, sha256)
 
     def _multipart(self, source: SourceReader, share: Share) -> MultipartUpload:
         return MultipartUpload(

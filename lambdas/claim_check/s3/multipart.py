@@ -17,7 +17,7 @@ from claim_check.memory import MAXIMUM_CONNECTIONS, PIECE_BYTES
 from claim_check.s3.client import code, retry_at_once
 from claim_check.s3.crc32 import base64_crc32, combined_crc32
 from claim_check.s3.response import required
-from claim_check.s3.workers import WAIT_SECONDS, Call, Stopped, Workers, start_thread
+from claim_check.s3.workers import WAIT_SECONDS, Call, Stopped, Workers, start_thread, stopping
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -67,7 +67,8 @@ class PartBody:
         if size < 0:
             return b"".join(iter(partial(self.read, PIECE_BYTES), b""))
         limit = PIECE_BYTES if self._in_pieces else min(size, PIECE_BYTES)
-        piece = self._blob.read(self._first + self._position, min(limit, self._size - self._position))
+        with stopping():
+            piece = self._blob.read(self._first + self._position, min(limit, self._size - self._position))
         self._position += len(piece)
         return piece
 

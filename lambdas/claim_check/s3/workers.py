@@ -8,7 +8,8 @@ Therefore requests run in workers. The caller's thread uses SimpleQueue, whose m
 from __future__ import annotations
 
 from _thread import start_new_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -31,6 +32,15 @@ class Stopped(BaseException):
     def __init__(self, reason: ClaimCheckError | None = None) -> None:
         super().__init__()
         self.reason = reason
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Raise Stopped for an error of this library, which boto would wrap in an error of its own."""
+    try:
+        yield
+    except ClaimCheckError as error:
+        raise Stopped(error) from error
 
 
 class Call(Generic[T]):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import ssl
 import sys
 import threading
 import zlib
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
@@ -30,6 +32,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    import trustme
     from mypy_boto3_s3.client import S3Client
 
 OWNER = "111111111111"
@@ -102,10 +105,10 @@ class Rejected(Exception):
 class FakeS3:
     """A context manager. `client()` returns its client. `requests` lists "METHOD /bucket/key?query".
 
-    `hook` is called with each request before its body is read. It may wait.
+    `hook` is called with each request before its body is read. It may wait. With `authority` it serves TLS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, authority: trustme.CA | None = None) -> None:
         self.objects: dict[tuple[str, str], Stored] = {}
         self.uploads: dict[str, Upload] = {}
         self.requests: list[str] = []
@@ -124,8 +127,12 @@ class FakeS3:
             s3 = fake
 
         self._server = _Server(("127.0.0.1", 0), Handler)
+        if authority:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http{'s' if authority else ''}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> FakeS3:
         self._thread.start()
@@ -138,12 +145,13 @@ class FakeS3:
         if self._server.errors:
             raise ExceptionGroup("the fake S3 failed", self._server.errors)
 
-    def client(self, **config: Any) -> S3Client:
+    def client(self, *, verify: str | None = None, **config: Any) -> S3Client:
         settings = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2, "mode": "standard"})
         return boto3.client(
             "s3",
             region_name="eu-west-1",
             endpoint_url=self.url,
+            verify=verify,
             aws_access_key_id="test",
             aws_secret_access_key="test",
             config=settings.merge(Config(**config)),
@@ -203,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
     s3: FakeS3
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # tests close connections at any point
+        with suppress(ConnectionError, ssl.SSLError):  # tests close connections at any point
             super().handle()
 
     def do_GET(self) -> None:
@@ -230,8 +238,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.target = (bucket, key)
         self.query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         self.s3.hook(f"{self.command} {self.path}")
-        self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        trailer = b""
+        if "aws-chunked" in self.headers.get("content-encoding", ""):
+            self.body, trailer = _decoded(b"".join(_http_chunks(self.rfile)))
+        else:
+            self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.s3.requests.append(f"{self.command} {self.path}")
+        for line in trailer.decode().splitlines():
+            self.headers.add_header(*line.split(":", 1))
         self.s3.headers.append({name.lower(): value for name, value in self.headers.items()})
         try:
             self._check_request()
@@ -420,6 +434,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _http_chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    while line := stream.readline():
+        yield stream.read(int(line, 16))
+        stream.readline()
+        if not int(line, 16):
+            return
+    raise ConnectionError("the client closed the connection")
+
+
+def _decoded(encoded: bytes) -> tuple[bytes, bytes]:
+    """Return the body and the trailer of a body in the encoding aws-chunked."""
+    body: list[bytes] = []
+    position = 0
+    while True:
+        line = encoded.index(b"\r\n", position)
+        size = int(encoded[position:line], 16)
+        if not size:
+            return b"".join(body), encoded[line + 2 :].strip()
+        body.append(encoded[line + 2 : line + 2 + size])
+        position = line + size + 4
 
 
 def _sha256(data: bytes) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claim_check.processors import processor_share, publishing_connections, reading_connections
+from claim_check.processors import is_own_region, processor_share, publishing_connections, reading_connections
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_process_without_a_limit_has_a_whole_processor(tmp_path: Path) -> None:
 )
 def test_small_functions_have_fewer_connections(mb: int, publishing: int, reading: int) -> None:
     assert (publishing_connections(mb / 1769), reading_connections(mb / 1769)) == (publishing, reading)
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_own_region_is_the_one_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(other, raising=False)
+    assert not is_own_region("eu-west-1")
+    monkeypatch.setenv(name, "eu-west-1")
+    assert is_own_region("eu-west-1")
+    assert not is_own_region("eu-west-2")
