@@ -14,7 +14,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.run import Run, StorageFault, all_faults
 from tests.faults.verdict import Verdict
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

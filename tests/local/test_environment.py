@@ -151,14 +151,15 @@ def test_environment_has_no_hostile_variable(hostile: dict[str, str]) -> None:
     assert made["PATH"].split(os.pathsep)[0] == str(ROOT / ".venv" / "bin")
 
 
-@pytest.mark.parametrize("made_by", ["command", pytest.param("Makefile", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("made_by", ["command", "Makefile"])
 @pytest.mark.parametrize(
     "command",
     [
         pytest.param(["-c", "from cli.main import main; main(['check', 'deployments/example.toml'])"], id="check"),
-        pytest.param(["-c", "from cli.main import main; main(['access'])"], id="access", marks=pytest.mark.exhaustive),
+        pytest.param(["-c", "from cli.main import main; main(['access'])"], id="access"),
         pytest.param(["-m", "pytest", "-q", "-pno:cacheprovider", "tests/cli/redrive"], id="test"),
-        pytest.param(["-c", "from cli.main import main; main(['demo'])"], id="demo", marks=pytest.mark.exhaustive),
+        pytest.param(["-c", "from cli.main import main; main(['demo'])"], id="demo"),
     ],
 )
 def test_hostile_environment_has_no_effect(

@@ -21,6 +21,7 @@ def _accounts(emulator: Emulator) -> tuple[Account, Account]:
     return Account(accounts, PUBLISHER), Account(accounts, SUBSCRIBER, FAR)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.system
 def test_next_run_has_the_content_and_the_port(tmp_path: Path) -> None:
     with Emulator(state=KeptState(tmp_path / "state")) as emulator:

@@ -65,6 +65,7 @@ with interrupt_on_signals():
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:

@@ -78,6 +78,7 @@ def _create_only(kind: str) -> set[str]:
     return {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["sqs", "lambda"])
 def test_application_is_changed_in_place(kind: str) -> None:
     deployed = [stacks({}, {**BASE, "kind": kind, **keys}) for keys in APPLICATIONS[kind]]
@@ -85,6 +86,7 @@ def test_application_is_changed_in_place(kind: str) -> None:
         assert not list(refusals(before, after))
 
 
+@pytest.mark.exhaustive
 def test_settings_of_the_publisher_are_changed_in_place() -> None:
     near, far = {**BASE, "kind": "sqs"}, {**BASE, "kind": "sqs", "name": "far", "region": "us-west-2"}
     deployed = [stacks(publisher, near, far) for publisher in PUBLISHERS]
@@ -93,6 +95,7 @@ def test_settings_of_the_publisher_are_changed_in_place() -> None:
         assert not list(refusals(before, after))
 
 
+@pytest.mark.exhaustive
 def test_customer_keys_replace_the_image_repository_alone() -> None:
     """The guide says to delete the repository first."""
     task, queue = {**BASE, "kind": "lambda"}, {**BASE, "kind": "sqs", "name": "queue", "landing": {}}

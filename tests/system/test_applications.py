@@ -182,6 +182,7 @@ def test_refused_payload_is_dead_lettered_at_once(deployed: Deployed, name: str)
     _assert_dead_lettered(deployed, name, "never", "PayloadRejected: not a text for us (message 'never-", attempts=1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", WITH_CODE)
 def test_failed_payload_is_retried_then_dead_lettered(deployed: Deployed, name: str) -> None:
     if name == "texts":
@@ -209,6 +210,7 @@ def _assert_dead_lettered(deployed: Deployed, name: str, text: str, reason: str,
     assert logged() == attempts
 
 
+@pytest.mark.exhaustive
 def test_files_are_exchanged_with_profiles(deployed: Deployed, tmp_path: Path) -> None:
     """`coatcheck send`, `receive` and `inspect`, as users of three accounts run them."""
     file, config, scan, received = (tmp_path / name for name in ("prod.toml", "config", "scan.tiff", "received"))

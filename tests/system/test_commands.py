@@ -21,7 +21,7 @@ ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 PAYLOAD_BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,6 @@ subscribers = [{{ name = "archive", kind = "sqs", account = "{OTHER}", region = 
 """
 
 
-@pytest.mark.exhaustive
 def test_tooling_account_deploys_one_assembly(cdk: Run, local: LocalAccounts, tmp_path: Path) -> None:
     """A pipeline synthesizes, lists and deploys one assembly, in the two steps of docs/upgrading.md."""
     (tmp_path / "pipeline.toml").write_text(PIPELINE)
@@ -121,7 +120,6 @@ def test_tooling_account_deploys_one_assembly(cdk: Run, local: LocalAccounts, tm
     assert eventually(names, 60) == [sent]
 
 
-@pytest.mark.exhaustive
 def test_accounts_are_deployed_one_after_the_other(cdk: Run, deploy: Run, synthesize: Callable[[str], Path]) -> None:
     """Subscribers are also deployed before the publisher's stack exists, and before it has the subscriber."""
     example = synthesize(EXAMPLE_WITH_LANDING)
@@ -158,7 +156,6 @@ def test_accounts_are_deployed_one_after_the_other(cdk: Run, deploy: Run, synthe
     assert "coatcheck-orders-undelivered" in unknown.stdout
 
 
-@pytest.mark.exhaustive
 def test_ephemeral_deployment_is_removed_with_its_data(
     cdk: Run, deploy: Run, local: LocalAccounts, synthesize: Callable[[str], Path]
 ) -> None:

@@ -17,7 +17,7 @@ from tests.local.support import Account, document, eventually
 from tests.system.support import EXAMPLE_WITH_LANDING, Demo
 from tests.templates import synthesize
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 PUBLISHER, ORDERS, BILLING, SHOP = (digit * 12 for digit in "1234")
 BUCKET = f"coatcheck-payloads-{PUBLISHER}-us-east-1"

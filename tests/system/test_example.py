@@ -137,6 +137,7 @@ def verification(demo: Demo, profiles: str, tmp_path_factory: pytest.TempPathFac
     return Verification(demo, profiles, tmp_path_factory.mktemp("verification"), *PROFILES, *STRANGER)
 
 
+@pytest.mark.exhaustive
 def test_verify_shows_every_promise_with_all_profiles(verification: Verification) -> None:
     assert verification.exit_code == 0, verification.output
     assert "It costs about 1 cent at list prices" in verification.output
@@ -150,6 +151,7 @@ def test_verify_shows_every_promise_with_all_profiles(verification: Verification
     assert not re.search(r"\d{12}", page)
 
 
+@pytest.mark.exhaustive
 def test_verify_deletes_its_payloads(demo: Demo, verification: Verification) -> None:
     sent = {payload["message_id"] for payload in verification.report["payloads"]}
     orders, billing = demo.names.subscribers["orders"], demo.names.subscribers["billing"]
@@ -166,6 +168,7 @@ def test_verify_deletes_its_payloads(demo: Demo, verification: Verification) -> 
         assert not {key for key in keys if key.rpartition("/")[2] in sent}, bucket
 
 
+@pytest.mark.exhaustive
 def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, profiles: str, tmp_path: Path) -> None:
     publisher = Verification(demo, profiles, tmp_path, "publisher")
     assert publisher.exit_code == 0, publisher.output
@@ -184,6 +187,7 @@ def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, profiles: st
     assert {each["attempt"] for each in orders.report["attempts"]} >= {"subscribe an unknown endpoint"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("names", "answer", "code", "message"),
     [

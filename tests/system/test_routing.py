@@ -21,7 +21,7 @@ PUBLISHER = NAMES.publisher
 BUCKET = PUBLISHER.payload_bucket.bucket.name
 HOME = PUBLISHER.place
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.local.support import Account, eventually, unique
 from tests.stacks.subscriber.support import EXAMPLE, assembly, changed
 from tests.templates import ROOT
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 SAMPLES = ROOT / "applications" / "state_machine"
 ACCOUNT, REGION = "222222222222", "us-west-2"

@@ -149,6 +149,7 @@ def prepare(home: Path, prefix: Path) -> None:
     subprocess.run(script, env={**environment, "RESEARCH_PREFIX": str(prefix)}, check=True)
 
 
+@pytest.mark.exhaustive
 def test_home_folder_is_filled_once(home: Path, prefix: Path) -> None:
     prepare(home, prefix)
     copied = home / "research" / "qc_and_clusters.ipynb"
@@ -158,6 +159,7 @@ def test_home_folder_is_filled_once(home: Path, prefix: Path) -> None:
     assert copied.read_text() == "changed"
 
 
+@pytest.mark.exhaustive
 def test_own_packages_extend_the_images(home: Path, prefix: Path, tmp_path: Path) -> None:
     """pip writes into the home folder, and the image's packages are imported from the image."""
     prepare(home, prefix)
@@ -184,6 +186,7 @@ def test_own_packages_extend_the_images(home: Path, prefix: Path, tmp_path: Path
     assert len(list(home.glob(".own-packages-*"))) == 1
 
 
+@pytest.mark.exhaustive
 def test_terminals_run_the_images_python(home: Path, prefix: Path) -> None:
     prepare(home, prefix)
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}

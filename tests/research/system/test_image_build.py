@@ -19,7 +19,7 @@ from stacks.common.container_image import ContainerImage, ImageBuilder
 from tests.local.support import Account, eventually
 from tests.templates import CONTEXT
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 ACCOUNT, REGION = "666666666666", "us-east-1"
 REPOSITORY = "research/pegasus"
 
@@ -84,7 +84,6 @@ def test_deployment_waits_for_the_image_build(emulator: Emulator, accounts: Acco
     assert registry.list_images(repositoryName=REPOSITORY)["imageIds"]
 
 
-@pytest.mark.exhaustive
 def test_build_starts_after_the_accounts_other_build(emulator: Emulator, accounts: Accounts, tmp_path: Path) -> None:
     """Another team's build takes the only place of a new account. The provider asks again after 20 seconds."""
     account = Account(accounts, "676767676767")
