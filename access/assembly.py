@@ -45,7 +45,7 @@ class StackTemplate:
     assets: Mapping[str, "Asset"] = field(default_factory=dict)
     """Files and folders that are uploaded for the stack, by key in CDK's bucket."""
     protected: bool = False
-    """Whether CloudFormation refuses to delete the stack."""
+    """Whether the stack has termination protection."""
     warnings: tuple[str, ...] = ()
     """CDK's warnings, each with its id in brackets."""
     bootstrap: tuple[str, int] | None = None

@@ -42,7 +42,7 @@ def run(
         file: The deployment file.
         assembly: The cloud assembly to judge. By default the deployment file is synthesized.
         boundary: The policy of `platform.permissions_boundary`.
-        since: An earlier deployment file or assembly. The text lists what is permitted more.
+        since: An earlier deployment file or assembly. The text lists additional permissions.
         resource: A part of an ARN. The text lists who can reach these resources.
 
     Raises:

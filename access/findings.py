@@ -48,7 +48,7 @@ def read_case(
 
 
 def findings(case: Case, arns: Iterable[str] | None = None) -> Iterator[str]:
-    """Yield the differences between a deployment's templates and its intent, and what is not proved.
+    """Yield the differences between a deployment's templates and its intent, and the policies that are not proved.
 
     `arns`: the resources and roles whose policies are proved, by default all.
     """
@@ -131,7 +131,7 @@ def unnamed_sessions(case: Case) -> Iterator[str]:
 
 
 def counterexamples(case: Case, arn: str) -> Iterator["Counterexample"]:
-    """Yield the prover's counterexamples for a resource or a role, which has a trust policy and policies of its own.
+    """Yield the prover's counterexamples for a resource or a role, which has a trust policy and its own policies.
 
     Raises:
         Undecided: the solver neither found a counterexample nor excluded one.

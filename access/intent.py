@@ -565,8 +565,8 @@ class _Messaging:
 
     def _add_queue(self, stack: StackIntent, subscriber: SqsSubscriberConfig) -> None:
         names, receives = self._of(subscriber), subscriber.maximum_receives
-        behind = subscriber.batch_size if self._deployment.publisher.fifo and subscriber.application != "queue" else 1
-        received = min(1000, receives * behind)
+        blocked = subscriber.batch_size if self._deployment.publisher.fifo and subscriber.application != "queue" else 1
+        received = min(1000, receives * blocked)
         stack.queue(
             "Queue",
             names.queue,
@@ -758,7 +758,7 @@ class _Messaging:
             *self._read(subscriber),
             self._read_staged(subscriber),
             may(S3_UPLOAD, f"{data}/{store.prefix}*"),
-            # The key is in the research stack. This stack does not know its ARN.
+            # The key is in the research stack, so its ARN is unknown here.
             may(KEY_UPLOAD, stack.arn("kms", "key/*"), when=for_data),
             may("sagemaker:StartPipelineExecution", target.arn),
             may("events:PutEvents", bus.arn),
@@ -911,7 +911,7 @@ class _Messaging:
         near = [names for region, names in self._publisher.replicas.items() if region == subscriber.region]
         for bucket in (self._bucket, *near):
             yield may("s3:GetObject", f"{bucket.bucket.arn}/{PAYLOADS}*")
-            # Another account does not know the key's ARN. The key's own policy decides.
+            # The key's ARN is unknown in another account. The key's own policy decides.
             yield may("kms:Decrypt", bucket.key_arn_pattern, when=via_s3_for(bucket, subscriber))
 
     def _read_staged(self, subscriber: FunctionSubscriberConfig) -> Permission:

@@ -74,7 +74,7 @@ def _read(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy]) -> Inv
 
 
 _Attached = tuple[str, str, str, str, Policy]
-"""A policy of its own: logical id, type, name, the ARN of its role or resource, document."""
+"""A separate policy: logical id, type, name, the ARN of its role or resource, document."""
 
 
 class _Reader(Resources):
@@ -281,7 +281,7 @@ def _lambda_principal(principal: str, partition_name: str) -> object:
 
 
 def foreign_resource(kind: str, arn: str, statement: Statement) -> str | None:
-    """Return a problem unless a statement of a resource's policy is about the resource itself, or what is below it.
+    """Return a problem unless a statement of a resource's policy is about the resource itself, or objects below it.
 
     A key's policy names all resources, which means the key. An endpoint's policy is about all services.
     """

@@ -587,7 +587,7 @@ def _value_matches(request: _Request, operator: str, key: _Key, value: str) -> z
 def _arn_like(request: _Request, key: _Key, pattern: str) -> z3.BoolRef:
     patterns = pattern.split(":", 5)
     if not key.is_arn or len(patterns) != 6:
-        # Documentation does not say what `*` alone matches. No policy needs it.
+        # It is not documented which ARNs `*` alone matches. No policy needs it.
         raise Unmodelled(f"{key.name} compared as an ARN with {pattern!r}")
     return z3.And([request.like(part, pattern) for part, pattern in zip(key.texts, patterns, strict=True)])
 

@@ -33,7 +33,7 @@ account than the bucket: its policy must allow them too. Administrators of the o
 _CROSS_ACCOUNT = """\
 ## Cross-account access
 
-Actions that principals of another account than the resource's are allowed. They also need a permission of their own
+Actions that principals of another account than the resource's are allowed. They also need a permission in their own
 account.
 """
 _RESOURCE_POLICIES = """\

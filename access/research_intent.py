@@ -64,7 +64,7 @@ _NOWHERE = [
     | {"FromPort": 252, "ToPort": 86}
 ]
 _GUARD = "CleanUpGuard"
-"""The custom resource that refuses changes of fixed keys, before the domain and its users are changed."""
+"""The custom resource that rejects changes of fixed keys, before the domain and its users are changed."""
 _READ_AND_WRITE = (
     "s3:GetObject s3:GetObjectVersion s3:PutObject s3:DeleteObject s3:AbortMultipartUpload s3:ListMultipartUploadParts"
 )
@@ -170,7 +170,7 @@ class _Environment:
     def add_network(self) -> None:
         """Add the security groups, and unless it exists the network with its endpoints.
 
-        Apps have no sign-on of their own. No group allows ingress from an app of another researcher, or from a job.
+        Apps have no own sign-on. No group allows ingress from an app of another researcher, or from a job.
         """
         stack = self._stack
         workstation = ["Workstation"] if self._research.workstation else []
@@ -216,7 +216,7 @@ class _Environment:
         self._add_endpoint("Studio", any_principal(), f"aws.sagemaker.{self._region}.studio")
 
     def _add_ingress(self, group: str, client: str, first: int, last: int) -> None:
-        """Add a rule that lets one security group connect to another."""
+        """Add a rule that allows connections from one security group to another."""
         ports = f"{first}{last}" if first != last else str(first)
         stack = self._stack
         stack.add(

@@ -65,7 +65,7 @@ _CDK_CODE = {
     r"\w*Providerframeworkon\w+Code": "80df07627b39f44e0d1b684aeda60df3ae1b9bb098eca7092bfa669d3f8726ee",
 }
 """Digests of the code that aws-cdk-lib brings, by the construct paths of its assets. They change with its versions."""
-# Alarms of a function: a name's ending, the metric, and what differs from the sum of one period with the threshold 1.
+# Alarms of a function: a name's ending, the metric, and its differences from a sum of one period and the threshold 1.
 _FAILS: dict[str, tuple[str, dict[str, Any]]] = {
     "Fails": ("Errors", {"periods": 3}),
     "Throttled": ("Throttles", {"periods": 3}),
@@ -205,7 +205,7 @@ class StackIntent:
         managed: Iterable[str] = (),
         policy: bool = True,
     ) -> str:
-        """Add a role that a principal may assume, and return its ARN. Without `policy`, it has no policy of its own."""
+        """Add a role that a principal may assume, and return its ARN. Without `policy`, it has no separate policy."""
         policies = list(managed) or None
         given: dict[str, Any] = {"RoleName": name, "PermissionsBoundary": self._boundary, "ManagedPolicyArns": policies}
         inline = [Free("the prover compares it with the intent", dict)] if trusted == LAMBDA and self._network else None

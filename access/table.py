@@ -1,4 +1,4 @@
-"""What each property of a resource must be: the statement of intent gives its value, or the table, type by type.
+"""The value of each property of a resource: from the statement of intent, or from the table, type by type.
 
 The table has the values that are the same for all resources of a type, and those that are free with a reason. A
 property with neither is an error, and so is one that is absent from the template.

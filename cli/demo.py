@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from access.assembly import SynthError, write
+from cli.page import output_console
 from cli.scenario import payloads
 from cli.scenario import run as scenario
 from cli.scenario.payloads import SentPayload, size_text
@@ -35,8 +35,6 @@ _ROOT = Path(__file__).parents[1]
 _BUILD = _ROOT / "build" / "demo"
 EXAMPLE = _ROOT / "deployments" / "example.toml"
 REPORT = _BUILD / "report.json"
-_WIDTH = 150
-"""Columns of output that does not go to a terminal."""
 _STACKS_BYTES = 300 * 2**20
 """Assembly, functions and images of a deployment with several subscribers."""
 
@@ -62,7 +60,7 @@ def run(
     The demo sends `file`, a generated file of `size` bytes, or by default an installed file. With `build_images`, ECS
     tasks run in containers of their images.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = output_console()
     settings = load_messaging(deployment)
     try:
         make_folder(report.parent, remedy="Write the report to another folder: --report FILE.")
@@ -135,7 +133,7 @@ def _check_disk(needed: Mapping[Path, int]) -> None:
 class _EmulatedWorld:
     """The emulated accounts. The caller has the credentials of every account there is."""
 
-    stranger = "999999999999"
+    other_account = "999999999999"
     is_disposable = True
 
     def __init__(self, world: World, endpoints: Endpoints) -> None:

@@ -1,4 +1,4 @@
-"""`coatcheck inspect`: the dead letters of a deployment, each with its reason in words and what to do."""
+"""`coatcheck inspect`: the dead letters of a deployment, each with its reason in words and its remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
     "undelivered": ("SNS could not deliver them to {}.", "undeliverednotempty"),
     "pipeline": ("They started no pipeline of {}.", "pipelinetriggerdeadlettersnotempty"),
 }
-"""What happened to the messages of a queue, and the section of the runbook."""
+"""The fate of the messages of a queue, and the section of the runbook."""
 REASONS, FAILED_TASKS = "reasons-and-remedies", "failed-tasks"
 _NOUNS = {"reason": "reason", "message": "message_id", "sender": "sender", "upload": "upload", "to do": "remedy"}
 _CHARACTERS = 600
@@ -214,7 +214,7 @@ class _Inspector:
         elif queue.redrive:
             remedy = f"{REPAIRABLE.get(letter.kind, 'fix the cause.')} Then run: {queue.redrive}"
         else:
-            remedy = f"let the server of {queue.subscriber} receive it from the queue"
+            remedy = f"receive it from the queue with the server of {queue.subscriber}"
         texts = {"reason": letter.reason, **contents(letter, self._dereferencer, queue.origin)._asdict()}
         return {
             "id": letter.id,

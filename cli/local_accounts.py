@@ -43,7 +43,7 @@ def run(deployment: Path | None = None, *, port: int = 0, state: Path | None = N
 
     deployment: a deployment file whose stacks are deployed first. port: 0 for any.
     state: a folder that keeps the content of the accounts between runs.
-    logs: print what the functions log, after the deployment.
+    logs: print the lines that functions log after the deployment.
     """
     settings = load_messaging(deployment) if deployment else None
     kept = KeptState(state) if state else None
@@ -90,7 +90,7 @@ def _deploy(
 
 
 def _introduction(emulator: Emulator, deployment: Deployment | None, state: KeptState | None) -> Iterator[str]:
-    """Yield the lines that tell how to use the accounts."""
+    """Yield the lines with which a user reaches the accounts."""
     if warning := _cli_warning():
         yield f"Warning: {warning}\n"
     end = f"keeps their content in {state.folder}" if state else "deletes their content"
@@ -119,7 +119,7 @@ def _accounts(deployment: Deployment) -> Mapping[str, str]:
 
 
 def _cli_warning() -> str | None:
-    """Return what is wrong with the AWS CLI of this machine, or None."""
+    """Return the problem of this machine's AWS CLI, or None."""
     program = shutil.which("aws")
     if not program:
         return None

@@ -72,7 +72,7 @@ def _failed(code: int, error: object) -> int:
 
 
 def _exit_code(error: Exception) -> int | None:
-    """Return the exit code of an error whose message says what to do, or None."""
+    """Return the exit code of an error whose message has the remedy, or None."""
     from access.assembly import AssemblyError, SynthError
     from stacks.deployment import DeploymentError
 
@@ -234,6 +234,13 @@ def _messaging(file: Path | None) -> Deployment:
     return load_messaging(deployment_file(file))
 
 
+def _write(text: str, output: Path | None) -> None:
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -266,7 +273,7 @@ def _access(
     boundary: _Boundary = None,
     since: Annotated[
         Path | None,
-        _option("PATH", "only what is permitted more than in this deployment file or assembly", parser=_existing),
+        _option("PATH", "only permissions that this deployment file or assembly does not have", parser=_existing),
     ] = None,
     resource: Annotated[str | None, _option("NAME", "only who can reach resources whose ARN contains NAME")] = None,
     output: Annotated[Path | None, _option("FILE", "write to FILE (default: standard output)")] = None,
@@ -278,10 +285,7 @@ def _access(
     if since and resource:
         raise typer.BadParameter("give either --since or --resource")
     result = run(deployment_file(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
-    if output:
-        output.write_text(result.text, encoding="utf-8")
-    else:
-        print(result.text, end="")
+    _write(result.text, output)
     for finding in result.findings:
         print(finding, file=sys.stderr)
     return result.exit_code
@@ -363,7 +367,7 @@ def _cost(
         Path | None, _option("FILE", "your prices, a changed copy of cli/cost/prices.toml", parser=_existing_file)
     ] = None,
     details: Annotated[bool, _option(None, "show every billed quantity", "--details")] = False,
-    as_json: Annotated[bool, _option(None, "write JSON", "--json")] = False,
+    as_json: _AsJson = False,
 ) -> int:
     _isolate()
     from cli.cost.command import render, report
@@ -395,19 +399,15 @@ def _topology(
     from stacks.deployment.cdk_json import deployment_file
 
     drawn = topology(load(deployment_file(deployment)))
-    text = svg(drawn) if form == "svg" else mermaid(drawn)
-    if output:
-        output.write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
+    _write(svg(drawn) if form == "svg" else mermaid(drawn), output)
     return 0
 
 
 @app.command(
     "doctor",
-    help="look for what is wrong in the accounts of a deployment\n\nReads Regions, bootstrap stacks, quotas, stacks, "
+    help="look for problems in the accounts of a deployment\n\nReads Regions, bootstrap stacks, quotas, stacks, "
     "subscriptions, functions, and whether deployed policies are those of the templates. Changes nothing.",
-    epilog="Exit codes: 0 no problem in what could be asked; 1 problems, or the stacks cannot be synthesized; 2 "
+    epilog="Exit codes: 0 no problem in the possible requests; 1 problems, or the stacks cannot be synthesized; 2 "
     "invalid arguments or deployment file; 130 interrupted.",
 )
 def _doctor(
@@ -541,7 +541,7 @@ def _receive(
 
 @app.command(
     "inspect",
-    help="show the dead letters of a deployment\n\nFor each: reason, message id, sender, upload, age, and what to do. "
+    help="show the dead letters of a deployment\n\nFor each: reason, message id, sender, upload, age, and remedy. "
     "The messages stay in their queues.",
     epilog="Exit codes: 0 done, accounts without credentials left out; 1 a queue was not read, no account has "
     "credentials, or nothing was deleted; 2 invalid arguments or deployment file; 130 interrupted.",
@@ -610,9 +610,9 @@ def _redrive(
 @app.command(
     "verify",
     help="run the demo's scenario in your accounts\n\nSends three payloads through the deployment, tries requests that "
-    "must be denied, and deletes what it sent. Says before what it does and costs, and asks. With credentials of some "
+    "must be denied, and deletes its payloads. First it shows its steps and costs, and asks. With credentials of some "
     "accounts, verifies their part. Writes a report in JSON, and pages in HTML and Markdown.",
-    epilog="Exit codes: 0 everything that was tried was as promised; 1 something was not, or you answered no; 2 "
+    epilog="Exit codes: 0 every promise that was tried is kept; 1 one is not, or you answered no; 2 "
     "invalid arguments, deployment file or credentials, or AWS reported an error; 130 interrupted.",
 )
 def _verify(
@@ -627,7 +627,7 @@ def _verify(
     ] = None,
     size: Annotated[int, _option("SIZE", "size of the file that is sent (default: 1MiB)", parser=_size)] = 2**20,
     report: Annotated[
-        Path | None, _option("FILE", "JSON report, and the pages beside it (default: build/verify/report.json)")
+        Path | None, _option("FILE", "JSON report, and the pages next to it (default: build/verify/report.json)")
     ] = None,
     yes: _Yes = False,
 ) -> int:
@@ -656,7 +656,7 @@ def _demo(
     ] = None,
     size: Annotated[int | None, _option("SIZE", "send a generated file of SIZE, such as 2GiB", parser=_size)] = None,
     report: Annotated[
-        Path | None, _option("FILE", "JSON report, and index.html beside it (default: build/demo/report.json)")
+        Path | None, _option("FILE", "JSON report, and index.html next to it (default: build/demo/report.json)")
     ] = None,
     images: Annotated[
         bool, _option(None, "build the images of ECS tasks and run them (needs root, buildah, debootstrap)", "--images")
@@ -683,7 +683,7 @@ def _local(
     state: Annotated[
         Path | None, _option("DIR", "private folder that keeps the content of the accounts between runs")
     ] = None,
-    logs: Annotated[bool, _option(None, "print what the functions log, after the deployment", "--logs")] = False,
+    logs: Annotated[bool, _option(None, "print the lines that functions log after the deployment", "--logs")] = False,
 ) -> int:
     _isolate()
     from cli import local_accounts

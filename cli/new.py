@@ -35,7 +35,7 @@ class Party(NamedTuple):
 
 @dataclass
 class Answers:
-    """What a new deployment file says."""
+    """The parties of a new deployment file."""
 
     name: str
     publisher: Party | None = None
@@ -68,7 +68,7 @@ def ask(answers: Answers, question: Ask) -> None:
     for text in _until_empty(question, "A subscriber (NAME=ACCOUNT:REGION, empty: no more)"):
         kind = question('Its kind: "sqs", a queue, or "lambda", a function without a queue').strip('"')
         if kind not in ("sqs", "lambda"):
-            raise InvalidAnswer(f"{kind!r} is no kind: answer sqs or lambda")
+            raise InvalidAnswer(f"{kind!r} is no kind. Give sqs or lambda.")
         answers.subscribers.append(party(text, extra=kind))
 
 

@@ -20,6 +20,12 @@ _WIDTH = 150
 """Columns of output that does not go to a terminal, without COLUMNS in the environment."""
 
 
+def output_console() -> Console:
+    """Return the console of a command's output. Names and ids stay in one line in a file or a pipe."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, emoji=False, width=None if known else _WIDTH)
+
+
 class Level(StrEnum):
     """The weight of a finding. Only problems change the exit code."""
 
@@ -141,8 +147,7 @@ def output(pages: Sequence[Page], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([page.as_dict() for page in pages], indent=2, ensure_ascii=False))
     else:
-        known = sys.stdout.isatty() or "COLUMNS" in os.environ
-        console = Console(highlight=False, emoji=False, width=None if known else _WIDTH)
+        console = output_console()
         for page in pages:
             page.show(console)
             console.print()

@@ -27,7 +27,7 @@ _LONGEST_SECONDS = 43_200
 
 
 class CannotReceive(ValueError):
-    """The deployment or the credentials do not allow to receive. The message names what to change."""
+    """The deployment or the credentials do not allow to receive. The message has the remedy."""
 
 
 class Conflict(Exception):

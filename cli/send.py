@@ -45,7 +45,7 @@ Progressed = Callable[[int], object]
 
 
 class CannotSend(ValueError):
-    """The options and the credentials do not allow to send. The message names what to change."""
+    """The options and the credentials do not allow to send. The message has the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +223,7 @@ def _outbox(entry: EntryPoint) -> Send:
     s3: Any = entry.clients.client("s3", **entry.role)
 
     def send_one(file: str, message_id: str, progressed: Progressed) -> Sent:
-        # What the publish function would refuse is not sent.
+        # An upload that the publish function would refuse is not sent.
         size = 0 if file == STDIN else Path(file).stat().st_size
         if size > maximum:
             raise PayloadTooLarge(f"it has {size} bytes, and publisher.outbox.maximum_bytes is {maximum}")

@@ -31,7 +31,7 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """Messages or payloads from one box to another. What S3 replicates, and what readers get from S3, is dashed.
+    """Messages or payloads from one box to another. Payloads that S3 replicates, or that are read, are dashed.
 
     `start_part` and `end_part` are the indexes of parts of the boxes, or None for the boxes as a whole.
     """
@@ -103,7 +103,7 @@ def _arrows(deployment: Deployment) -> Iterator[Arrow]:
 
 
 def _payload_arrows(deployment: Deployment) -> Iterator[Arrow]:
-    """Yield the way of offloaded payloads. A replica in the subscriber's Region is read first."""
+    """Yield the flow of offloaded payloads. A replica in the subscriber's Region is read first."""
     replicas = deployment.publisher.replicas
     yield Arrow("publisher", "payloads", "", start_part=PUBLISH_FUNCTION)
     for region in replicas:
@@ -115,7 +115,7 @@ def _payload_arrows(deployment: Deployment) -> Iterator[Arrow]:
 
 
 def _reader(subscriber: SubscriberConfig) -> int:
-    """Return the index of the part that reads payloads: the consume function, or what has the reader role."""
+    """Return the index of the part that reads payloads: the consume function, or the service with the reader role."""
     parts = list(_parts(subscriber))
     return parts.index(CONSUME_FUNCTION) if CONSUME_FUNCTION in parts else len(parts) - 1
 
@@ -215,7 +215,7 @@ def _draw_box(x: int, y: int, box: Box) -> str:
 
 
 def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
-    """Draw an arrow to the next column, or down in one column: beside the box if it begins at a part."""
+    """Draw an arrow to the next column, or down in one column: next to the box if it begins at a part."""
     (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
     kind = "arrow dashed" if arrow.dashed else "arrow"
     start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
@@ -230,7 +230,7 @@ def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
 
 
 def _label(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
-    """Write the label where the arrow is alone: at its beginning if it ends at the publisher, else at its end."""
+    """Write the label at the arrow's free end: its beginning if it ends at the publisher, otherwise its end."""
     (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
     start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
     if arrow.end != "publisher":

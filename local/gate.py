@@ -41,7 +41,7 @@ def make_function_credentials_secret() -> None:
 
 
 class RejectedError(Exception):
-    """A request that the emulator must not see. `str()` is the reason for the caller."""
+    """A request that the emulator must not get. `str()` is the reason for the caller."""
 
     def __init__(self, reason: str, *, status: int = 403, code: str = "AccessDenied") -> None:
         super().__init__(reason)

@@ -1,7 +1,7 @@
-"""Container images, built from their Dockerfiles and run with buildah. No daemon runs, and no registry is asked.
+"""Container images, built from their Dockerfiles and run with buildah. No daemon runs, and no registry is used.
 
-A Debian with Python, of debootstrap, stands in for every base image, under the base's own name. So a build proves the
-Dockerfile's commands, and not what the base contains. Building needs root and the packages buildah and debootstrap.
+A Debian with Python, from debootstrap, replaces every base image, under the base's own name. So a build proves the
+Dockerfile's commands, and not the content of the base. Building needs root and the packages buildah and debootstrap.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"
 """The user's path, and the folders of commands for root."""
 STORE = Path(__file__).resolve().parents[1] / "build" / "images"
 """The images of earlier builds: gigabytes, so that later builds take seconds."""
+_BUILDAH = ("buildah", "--root", f"{STORE}/store", "--runroot", f"{STORE}/run", "--storage-driver", "overlay")
 _STAND_IN = "localhost/stand-in:1"
 _PACKAGES = "python3,python3-dev,python3-venv,python3-pip,ca-certificates"
 _CONFIGURATION = ("etc/apt/apt.conf.d", "etc/pip.conf", "etc/resolv.conf", "root/.config/pip", "root/.pip")
@@ -36,7 +37,7 @@ class ImageError(RuntimeError):
 
 
 def missing() -> str | None:
-    """Return what is missing on this machine to build images, or None."""
+    """Return the missing requirements of image builds on this machine, or None."""
     programs = [program for program in ("buildah", "debootstrap") if not shutil.which(program, path=PATH)]
     if os.geteuid() != 0:
         programs.append("root")
@@ -45,7 +46,7 @@ def missing() -> str | None:
 
 @cache
 def refused() -> str | None:
-    """Return why this machine refuses what building needs, such as mounts in a container, or None."""
+    """Return why this machine cannot build images: it refuses mounts in a container, for example. None: it can."""
     if problem := missing():
         return problem
     try:
@@ -61,8 +62,7 @@ def refused() -> str | None:
 
 def buildah(*arguments: str | Path, check: bool = True) -> str:
     """Run buildah with the store of this project, and return its output. Raises ImageError."""
-    store = ["--root", STORE / "store", "--runroot", STORE / "run", "--storage-driver", "overlay"]
-    return _run(["buildah", *map(str, store), *map(str, arguments)], check=check)
+    return _run([*_BUILDAH, *map(str, arguments)], check=check)
 
 
 def build(context: Path, *, dockerfile: Path, name: str, options: Sequence[str] = ()) -> str:
@@ -99,9 +99,8 @@ def command(
     name: str, *words: str, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return the command that runs words in a container, as the image's user unless an option says otherwise."""
-    store = ["--root", str(STORE / "store"), "--runroot", str(STORE / "run"), "--storage-driver", "overlay"]
     variables = [f"--env={variable}={value}" for variable, value in (environment or {}).items()]
-    return ["buildah", *store, "run", *_ISOLATION, *options, *variables, name, "--", *words]
+    return [*_BUILDAH, "run", *_ISOLATION, *options, *variables, name, "--", *words]
 
 
 def stand_in() -> str:
@@ -140,7 +139,7 @@ def _make_stand_in() -> None:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    """Let one process build at a time."""
+    """Hold the lock with which one process builds at a time."""
     STORE.mkdir(parents=True, exist_ok=True)
     with (STORE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -107,7 +107,7 @@ def load(folder: Path) -> None:
 
 
 def _identity() -> bytes:
-    """Return the content's first line: what else is in the file can be read by this version alone."""
+    """Return the content's first line: only this version can read the rest of the file."""
     from importlib.metadata import version
 
     return f"coatcheck {version('coatcheck')}, ministack {version('ministack')}, format {_FORMAT}\n".encode()

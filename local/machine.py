@@ -1,4 +1,4 @@
-"""What is wrong with this machine: a read-only folder, a full disk, or too many processes."""
+"""Problems of this machine: a read-only folder, a full disk, or too many processes."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def make_folder(folder: Path, *, remedy: str) -> None:
 def problems_of(*folders: Path) -> Iterator[str]:
     """Yield a sentence for each problem of this machine, with its remedy: few bytes in a folder, or a high load.
 
-    A folder that does not exist has no problem of its own.
+    A folder that does not exist is no problem.
     """
     for folder in (Path(tempfile.gettempdir()), *folders):
         free = shutil.disk_usage(folder).free if folder.exists() else _LITTLE_BYTES

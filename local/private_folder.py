@@ -17,8 +17,8 @@ _LOCK = "lock"
 class PrivateFolder:
     """A folder with mode 0700. A context manager: on exit it is removed.
 
-    A killed process cannot remove its folder. The next run does: a folder is locked as long as a process uses it, and
-    a new folder's first step is the removal of those without a lock.
+    A killed process cannot remove its folder. The next run does. A folder is locked while a process uses it, and a new
+    run first removes the folders without a lock.
     """
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def locate(s3: Any, uri: str) -> tuple[str, bool]:
 
 
 def entries(s3: Any, folder: str) -> list[str]:
-    """Return the addresses, or local paths, of what is directly in a folder.
+    """Return the addresses, or local paths, of the entries of a folder.
 
     Raises:
         NoSuchData: There is nothing in it.

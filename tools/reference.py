@@ -1,6 +1,6 @@
 """Write the generated part of the reference pages: commands, alarms, and the names of the library.
 
-Each page ends with what is generated, after a comment. `tools/deployment_reference.py` writes the keys of the
+Each page ends with its generated part, after a comment. `tools/deployment_reference.py` writes the keys of the
 deployment file.
 """
 

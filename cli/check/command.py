@@ -54,7 +54,7 @@ _Checked = tuple[Deployment | ResearchDeployment, tuple[StackTemplate, ...]]
 
 
 def _synthesize(file: Path) -> _Checked | Section:
-    """Return a file's deployment and stacks, or the section that says why there are none."""
+    """Return a file's deployment and stacks, or the section with the reason why there are none."""
     try:
         deployment = load(file)
         return deployment, synthesize(file)

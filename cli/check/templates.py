@@ -1,4 +1,4 @@
-"""Checks of templates: physical names, what each Region has, and cfn-lint with the stack's own Region."""
+"""Checks of templates: physical names, resource types of each Region, and cfn-lint with the stack's own Region."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def region_keys(deployment: Deployment | ResearchDeployment) -> dict[str, str]:
 
 
 def region_findings(deployment: Deployment | ResearchDeployment, stacks: Iterable[StackTemplate]) -> Iterator[Finding]:
-    """Yield what a stack needs and its Region lacks, or is not known to have."""
+    """Yield the needs of a stack that its Region lacks, or of which it is unknown."""
     keys = region_keys(deployment)
     for stack in stacks:
         place = f'{keys.get(stack.name, "region")} = "{stack.region}"'

@@ -1,4 +1,4 @@
-"""The cost model: what a deployment costs without messages, and what a million messages cost.
+"""The cost model: the costs of a deployment without messages, and of a million messages.
 
 prices.py     the price table, prices.toml or a file of the same form
 fixed.py      the resources of a template that cost money without messages

@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the command tells. Amounts in USD."""
+    """The content of the command's output. Amounts in USD."""
 
     prices: str
     month: list[Line]
@@ -46,7 +46,7 @@ class Report:
     storage: Storage | None
     limits: list[Limit]
     unpriced_regions: list[str]
-    """Regions without prices of their own."""
+    """Regions without own prices."""
 
     def to_json(self) -> str:
         """Return the report as JSON."""
@@ -56,7 +56,7 @@ class Report:
 
 
 def monthly_lines(stacks: Iterable[StackTemplate], prices: Prices) -> list[Line]:
-    """Return what the stacks cost in a month without messages, jobs and apps."""
+    """Return the costs of the stacks in a month without messages, jobs and apps."""
     return [
         Line(item.stack, item.region, prices.prices[item.price].of, item.quantity, _usd(prices, item))
         for item in fixed_items(stacks)
@@ -69,7 +69,7 @@ def report(file: Path, *, size: int, route: Route | None, reads: float, price_ta
     Args:
         file: The deployment file.
         size: Size of each payload in bytes.
-        route: How messages are sent. By default the bus, and the outbox for what is too large for an event.
+        route: How messages are sent. By default the bus, and the outbox for payloads that are too large for an event.
         reads: Times that each application reads the whole payload.
         price_table: A file like `prices.toml`.
 

@@ -58,7 +58,7 @@ _BILLED: Mapping[str, tuple[str, Callable[[Properties], float]]] = {
 
 
 def fixed_items(stacks: Iterable[StackTemplate]) -> Iterator[Item]:
-    """Yield what each stack costs in a month without messages, jobs and apps."""
+    """Yield the costs of each stack in a month without messages, jobs and apps."""
     for stack in stacks:
         quantities: defaultdict[str, float] = defaultdict(float)
         for resource in stack.template["Resources"].values():

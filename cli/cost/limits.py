@@ -1,4 +1,4 @@
-"""The first quota of AWS that limits messages per second, and what to do about it."""
+"""The first quota of AWS that limits messages per second, and its remedy."""
 
 from __future__ import annotations
 

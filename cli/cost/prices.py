@@ -49,7 +49,7 @@ class Prices(_Table):
     date: datetime.date
     source: str
     prices: dict[str, Price]
-    """Prices of `BASE_REGION`, by the name of what is billed."""
+    """Prices of `BASE_REGION`, by the name of the billed quantity."""
     regions: dict[str, dict[str, Amount]]
     """USD of prices that differ, by Region."""
     assumed: Assumed
@@ -60,13 +60,13 @@ class Prices(_Table):
         return self.regions.get(region, {}).get(name, price.usd) * quantity / price.per
 
     def unpriced(self, regions: Iterable[str]) -> list[str]:
-        """Return the Regions without prices of their own."""
+        """Return the Regions that are not in the table."""
         return sorted({*regions} - {BASE_REGION, *self.regions})
 
 
 def unpriced_text(regions: Iterable[str]) -> str:
-    """Return a sentence about Regions without prices of their own."""
-    return f"Without prices of their own, so those of {BASE_REGION}: {', '.join(regions)}."
+    """Return a sentence about Regions that are not in the table."""
+    return f"Without own prices, so with those of {BASE_REGION}: {', '.join(regions)}."
 
 
 def load(file: Path = PRICES) -> Prices:

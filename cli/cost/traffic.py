@@ -1,4 +1,4 @@
-"""What one message costs: the billed requests and bytes of each hop, from the sender to each application."""
+"""The costs of one message: the billed requests and bytes of each hop, from the sender to each application."""
 
 from __future__ import annotations
 

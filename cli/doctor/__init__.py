@@ -1,1 +1,1 @@
-"""The command `coatcheck doctor`: what is wrong in the accounts of a deployment. It only reads."""
+"""The command `coatcheck doctor`: problems in the accounts of a deployment. It only reads."""

@@ -1,4 +1,4 @@
-"""What the accounts of a deployment need before any stack: Regions, CDK's bootstrap stack, a role of ECS, quotas."""
+"""Requirements of stacks in the accounts of a deployment: Regions, CDK's bootstrap stack, a role of ECS, quotas."""
 
 from __future__ import annotations
 

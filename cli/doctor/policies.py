@@ -1,17 +1,20 @@
-"""Whether deployed policies say what the deployed templates say, and what IAM Access Analyzer finds in them."""
+"""Comparison of deployed policies with the deployed templates, and IAM Access Analyzer's findings in them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
+
+import jmespath  # type: ignore[import-untyped]
 
 from access.inventory import Inventory, Policy, ResourcePolicy
 from access.policies import DEFAULT_ENDPOINT_STATEMENT
 from access.template import Resources
 from cli.check.policy_sizes import inline_policies
 from cli.doctor.policy_form import differences
+from cli.doctor.properties import Read
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding, Level, problem
 
@@ -43,34 +46,24 @@ class Compared(NamedTuple):
         return list(differences(self.expected, self.deployed))
 
 
-class _Resource(NamedTuple):
-    requests: Requests
-    region: str
-    name: str
-    physical: str
-
-
-_READERS: Mapping[str, Callable[[_Resource], Any]] = {
-    "bucket": lambda each: each.requests.ask(
-        "s3", "get_bucket_policy", each.region, Bucket=each.name, ExpectedBucketOwner=each.requests.account
+_READS: Mapping[str, Read] = {
+    "bucket": Read("s3.get_bucket_policy", {"Bucket": "{name}", "ExpectedBucketOwner": "{account}"}, "Policy"),
+    "key": Read("kms.get_key_policy", {"KeyId": "{physical}", "PolicyName": "default"}, "Policy"),
+    "topic": Read("sns.get_topic_attributes", {"TopicArn": "{physical}"}, "Attributes.Policy"),
+    "queue": Read(
+        "sqs.get_queue_attributes", {"QueueUrl": "{physical}", "AttributeNames": ["Policy"]}, "Attributes.Policy"
     ),
-    "key": lambda each: each.requests.ask(
-        "kms", "get_key_policy", each.region, KeyId=each.physical, PolicyName="default"
+    "bus": Read("events.describe_event_bus", {"Name": "{name}"}, "Policy"),
+    "function": Read("lambda.get_policy", {"FunctionName": "{name}"}, "Policy"),
+    "role": Read("iam.get_role", {"RoleName": "{name}"}, "Role.AssumeRolePolicyDocument"),
+    "repository": Read(
+        "ecr.get_repository_policy", {"repositoryName": "{name}", "registryId": "{account}"}, "policyText"
     ),
-    "topic": lambda each: each.requests.ask("sns", "get_topic_attributes", each.region, TopicArn=each.physical),
-    "queue": lambda each: each.requests.ask(
-        "sqs", "get_queue_attributes", each.region, QueueUrl=each.physical, AttributeNames=["Policy"]
-    ),
-    "bus": lambda each: each.requests.ask("events", "describe_event_bus", each.region, Name=each.name),
-    "function": lambda each: each.requests.ask("lambda", "get_policy", each.region, FunctionName=each.name),
-    "role": lambda each: each.requests.ask("iam", "get_role", each.region, RoleName=each.name),
-    "repository": lambda each: each.requests.ask(
-        "ecr", "get_repository_policy", each.region, repositoryName=each.name, registryId=each.requests.account
-    ),
-    "endpoint": lambda each: each.requests.ask(
-        "ec2", "describe_vpc_endpoints", each.region, VpcEndpointIds=[each.physical]
+    "endpoint": Read(
+        "ec2.describe_vpc_endpoints", {"VpcEndpointIds": ["{physical}"]}, "VpcEndpoints[0].PolicyDocument"
     ),
 }
+"""The request for the policy of each kind of resource."""
 _NO_POLICY = ("NoSuchBucketPolicy", "RepositoryPolicyNotFoundException")
 
 
@@ -100,15 +93,18 @@ def _of_resource(requests: Mapping[str, Requests], inventory: Inventory, resourc
     physical = inventory.stacks[stack].stack.physical_ids.get(logical, "")
     name = resource.arn.rpartition(":")[2].partition("/")[2] or resource.arn.rpartition(":")[2]
     region = inventory.stacks[stack].stack.region
+    names = {"account": resource.account, "name": name, "physical": physical}
+    read, found = _READS[resource.kind], None
     try:
-        answer = _READERS[resource.kind](_Resource(requests[resource.account], region, name, physical))
+        answer = requests[resource.account].read(read, region, names)
         if not answer:
             return None
-        policy = _policy(answer)
+        found = jmespath.search(read.root, answer)
     except AbsentError as error:
         if resource.kind != "function" and not _has_no_policy(error):
             return None  # `resources` reports it
-        policy = {"Statement": []}
+    without = [DEFAULT_ENDPOINT_STATEMENT] if resource.kind == "endpoint" else []
+    policy: Policy = json.loads(found) if isinstance(found, str) else found or {"Statement": without}
     noun = "trust policy" if resource.kind == "role" else f"{resource.kind} policy"
     return Compared(resource.where, resource.account, region, noun, resource.policy, policy, resource.kind)
 
@@ -116,21 +112,6 @@ def _of_resource(requests: Mapping[str, Requests], inventory: Inventory, resourc
 def _has_no_policy(error: AbsentError) -> bool:
     cause: Any = error.__cause__
     return cause.response["Error"]["Code"] in _NO_POLICY
-
-
-def _policy(answer: Mapping[str, Any]) -> Policy:
-    """Return the policy in a response, wherever its service has it."""
-    match answer:
-        case {"Role": {"AssumeRolePolicyDocument": document}}:
-            found = document
-        case {"Attributes": attributes}:
-            found = attributes.get("Policy")
-        case {"VpcEndpoints": [endpoint]}:
-            found = endpoint.get("PolicyDocument", {"Statement": [DEFAULT_ENDPOINT_STATEMENT]})
-        case _:
-            found = answer.get("Policy") or answer.get("policyText")
-    policy: Policy = json.loads(found) if isinstance(found, str) else found or {"Statement": []}
-    return policy
 
 
 def _of_role(
@@ -168,7 +149,7 @@ def difference_findings(compared: Iterable[Compared]) -> Iterator[Finding]:
 
 
 def analyzer_findings(requests: Mapping[str, Requests], compared: Sequence[Compared]) -> Iterator[Finding]:
-    """Yield what IAM Access Analyzer finds in deployed policies.
+    """Yield IAM Access Analyzer's findings in deployed policies.
 
     It validates each policy, and compares those that differ from their template for new access.
     """

@@ -1,7 +1,7 @@
-"""Where AWS's read requests have the properties of CloudFormation's resource types, type by type.
+"""The places of CloudFormation's properties in the responses to AWS's read requests, type by type.
 
-Paths are JMESPath. A property that is not here is not compared: it cannot be changed after the creation, is shown to
-people only, or is a policy, which `cli.doctor.policies` compares.
+Paths are JMESPath. Other properties are not compared: they cannot be changed after the creation, or are shown to people
+only. `cli.doctor.policies` compares policies.
 """
 
 from __future__ import annotations
@@ -106,8 +106,7 @@ _ENVIRONMENT = (
 _ROUTE = "RouteTables[0].Routes[?DestinationCidrBlock=='{DestinationCidrBlock}'] | [0]"
 _ASSOCIATION = "RouteTables[0].Associations[?SubnetId=='{SubnetId}'] | [0]"
 
-# The first request of a type finds out whether the resource exists. To the others, AWS can answer that a setting does
-# not exist.
+# The first request of a type shows whether the resource exists. In the others, a setting can be absent.
 TABLE: Mapping[str, Sequence[Read]] = {
     "AWS::CloudWatch::Alarm": [
         Read(
@@ -300,7 +299,7 @@ TABLE: Mapping[str, Sequence[Read]] = {
             {
                 "KeyState": At(
                     default="Enabled",
-                    effect="What it encrypts cannot be read. Run, after cancel-key-deletion if it is pending: aws kms "
+                    effect="Its data cannot be read. Run, after cancel-key-deletion if it is pending: aws kms "
                     "enable-key --region {region} --key-id {physical}",
                 )
             },

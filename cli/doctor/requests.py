@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cli.doctor.properties import Read
 from cli.profiles import ProfileClients
 
 _PREFIXES = {
@@ -20,7 +21,7 @@ _ABSENT = re.compile(r"NoSuch|NotFound|NonExistent|DoesNotExist")
 
 
 class AbsentError(Exception):
-    """What was asked for does not exist."""
+    """The resource or setting of a request does not exist."""
 
 
 class Requests:
@@ -48,6 +49,11 @@ class Requests:
             AbsentError: the resource does not exist.
         """
         return next(self.pages(service, operation, region, **parameters), None)
+
+    def read(self, read: Read, region: str, names: Mapping[str, str]) -> Any:
+        """Return the response to a request that names values, such as `{physical}`. See `ask`."""
+        service, _, operation = read.request.partition(".")
+        return self.ask(service, operation, region, **named(read.arguments, names))
 
     def pages(self, service: str, operation: str, region: str, **parameters: Any) -> Iterator[Any]:
         """Yield the response's pages: all, or none if one of them is denied. See `ask`."""
@@ -77,3 +83,14 @@ class Requests:
         with self._lock:
             self._skipped.add((permission, region))
             self._refused[named[1] if named else permission, region] = reason
+
+
+def named(value: Any, names: Mapping[str, str]) -> Any:
+    """Return arguments, or a text, with the values in place of their names."""
+    match value:
+        case dict():
+            return {key: named(item, names) for key, item in value.items()}
+        case list():
+            return [named(item, names) for item in value]
+        case _:
+            return value.format_map(names)

@@ -1,4 +1,4 @@
-"""Whether deployed resources have the properties of the deployed templates."""
+"""Comparison of deployed resources with the deployed templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jmespath  # type: ignore[import-untyped]
 from access.assembly import StackTemplate
 from access.template import Resources
 from cli.doctor.properties import ANY, TABLE, Read
-from cli.doctor.requests import AbsentError, Requests
+from cli.doctor.requests import AbsentError, Requests, named
 from cli.page import Finding, note, problem
 
 _AGAIN = "See `docs/runbook.md`, Make a subscription again."
@@ -49,7 +49,7 @@ class _Resource(NamedTuple):
 
 
 def differences(requests: Mapping[str, Requests], stacks: Iterable[StackTemplate]) -> Iterator[Difference]:
-    """Yield what differs from the templates in deployed stacks.
+    """Yield the differences of deployed resources from their templates.
 
     requests: those of each account with credentials.
     """
@@ -100,7 +100,7 @@ def _compare(requests: Mapping[str, Requests], resources: Resources, logical: st
 def _subscription(requests: Mapping[str, Requests], each: _Resource) -> _Resource:
     """Return a subscription with the requests of the topic's account and Region, and with its present ARN.
 
-    The topic's account can list all subscriptions. Otherwise the ARN is the one that CloudFormation knows.
+    The topic's account can list all subscriptions. Otherwise the ARN is CloudFormation's.
 
     Raises:
         AbsentError: the topic has no subscription of the endpoint.
@@ -119,16 +119,15 @@ def _subscription(requests: Mapping[str, Requests], each: _Resource) -> _Resourc
 
 
 def _differences(each: _Resource, read: Read, *, required: bool) -> Iterator[Difference]:
-    service, _, operation = read.request.partition(".")
     try:
-        answer = each.requests.ask(service, operation, each.region, **_named(read.arguments, each.names))
+        answer = each.requests.read(read, each.region, each.names)
     except AbsentError:
         if required:
             raise
         answer = {}
     if answer is None:
         return
-    found = jmespath.search(_named(read.root, each.names), answer)
+    found = jmespath.search(named(read.root, each.names), answer)
     if found is None and required:
         raise AbsentError(each.where)
     for name, at in read.places().items():
@@ -138,20 +137,10 @@ def _differences(each: _Resource, read: Read, *, required: bool) -> Iterator[Dif
             continue
         wanted = at.default if expected is None else expected
         for path, here, other in _unequal(wanted, there, name):
-            effect = f" {_named(at.effect, each.names)}" if at.effect else ""
+            effect = f" {named(at.effect, each.names)}" if at.effect else ""
             yield Difference(
                 each.where, f"{path} is {_shown(other, 'not set')}, expected {_shown(here, 'none')}.{effect}"
             )
-
-
-def _named(value: Any, names: Mapping[str, str]) -> Any:
-    match value:
-        case dict():
-            return {key: _named(item, names) for key, item in value.items()}
-        case list():
-            return [_named(item, names) for item in value]
-        case _:
-            return value.format_map(names)
 
 
 def _by_name(found: Mapping[str, Any], name: str) -> Any:

@@ -31,7 +31,7 @@ class DeployedStack:
     """A stack that CloudFormation has."""
 
     intended: StackTemplate
-    """As the deployment file says."""
+    """The stack that the deployment file describes."""
     deployed: StackTemplate
     """As it was deployed, with physical ids. The intended template, if the deployed one could not be read."""
     status: str

@@ -11,10 +11,10 @@ from functools import partial
 import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.page import output_console
 from cli.profiles import ProfileError, callers
 from cli.redrive import Origin
 from cli.redrive.dead_letter import PERMANENT, DeadLetter, age
@@ -23,9 +23,7 @@ from cli.redrive.targets import Client
 from stacks.deployment import Deployment, Resource
 
 NOT_SELECTED = "not sent: not selected by --reason"
-BEHIND = "not sent: behind a message of its group that is not sent"
-_WIDTH = 150
-"""Columns of output that does not go to a terminal."""
+BLOCKED = "not sent: an earlier message of its group is not sent"
 
 
 class WrongAccount(Exception):
@@ -82,7 +80,7 @@ class _Redrive:
         self._resource, self._noun = source.resource, source.noun
         self._reader, self._target = source.reader(client), source.target(client)
         self._reason, self._limit = reason, limit
-        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+        self._console = output_console()
         self._say = partial(self._console.print, markup=False, soft_wrap=True)
         self._kept: list[DeadLetter] = []
         self._received = self._sent = 0
@@ -141,7 +139,7 @@ class _Redrive:
         if self._reason and message.kind != self._reason:
             return NOT_SELECTED
         # A message must not overtake an earlier one of its message group.
-        return BEHIND if message.group and message.group in {kept.group for kept in self._kept} else None
+        return BLOCKED if message.group and message.group in {kept.group for kept in self._kept} else None
 
     def _batch(self) -> int:
         return BATCH if self._limit is None else min(BATCH, self._limit - self._received)

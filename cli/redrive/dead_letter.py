@@ -142,7 +142,7 @@ def _attribute(message: Mapping[str, Any], name: str) -> str | None:
 
 
 def _json(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body if it is a JSON object, otherwise an empty dictionary. Its sender can nest it as it wants."""
+    """Return the body if it is a JSON object, otherwise an empty dictionary. A sender can nest it too deeply."""
     try:
         content = json.loads(message["Body"])
     except (ValueError, RecursionError):

@@ -14,14 +14,14 @@ from cli.redrive import Origin, dead_letter
 from cli.redrive.dead_letter import DeadLetter, Parser
 from cli.redrive.targets import Client, FunctionTarget, QueueTarget, StateMachineTarget, Target
 from stacks.deployment import Deployment, Names, Resource, SubscriberConfig, SubscriberNames
+from stacks.deployment.state_machine import UNSUCCESSFUL
 
 HELD_SECONDS = 900
 """How long received messages are hidden from other receivers, such as a second redrive."""
 BATCH = 1000
 """Maximum number of messages received at a time. They can be sent and deleted long before HELD_SECONDS."""
 WAIT_SECONDS = 1
-"""With any wait SQS asks all its servers, so that an empty response means an empty queue."""
-UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
+"""With any wait SQS reads all its servers, so that an empty response means an empty queue."""
 REDRIVABLE = timedelta(days=14)
 """How long after its end Step Functions can redrive an execution."""
 NOT_REDRIVABLE = "not sent: Step Functions cannot redrive it, see its redriveStatusReason"

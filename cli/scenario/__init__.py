@@ -9,6 +9,7 @@ routes.py        the entry points: an event, the library, the outbox
 deliveries.py    the wait for every payload at every subscriber
 arrivals.py      the payloads that subscribers' applications received
 refusals.py      attempts that must be denied
+function_log.py  log lines of functions
 memory.py        the memory that functions used
 report.py        tables, and a JSON file
 """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cli.scenario.function_log import as_json, log_lines
 from cli.scenario.world import ScenarioWorld
 from consume.state_machine import execution_name
 from shared.handoff import HandOff
@@ -64,10 +65,7 @@ class ScenarioArrivals:
 
     def _log(self, function: Resource, message: str) -> list[dict[str, Any]]:
         logs = self._world.client("logs", account=function.account, region=function.region)
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{function.name}", startTime=milliseconds(self._since)
-        )
-        entries = (_json(event["message"]) for page in pages for event in page["events"])
+        entries = (as_json(text) for text in log_lines(logs, function.name, self._since))
         return [entry for entry in entries if isinstance(entry, dict) and entry.get("message") == message]
 
     def _execution(self, names: SubscriberNames, message_id: str) -> ScenarioArrival | None:
@@ -134,7 +132,7 @@ class ScenarioArrivals:
         except logs.exceptions.ResourceNotFoundException:
             return {}
         for event in reversed(events):
-            match _json(event["message"]):
+            match as_json(event["message"]):
                 case {"bytes": int(size), "sha256": str(digest)}:
                     return {"bytes": size, "sha256": digest}
         return {}
@@ -171,24 +169,12 @@ class ScenarioArrivals:
         return self._world.client(service, account=names.place.account, region=names.place.region)
 
 
-def milliseconds(time: datetime) -> int:
-    """Return a time as CloudWatch Logs wants it, a second earlier: clocks of AWS's services differ by less."""
-    return int(1000 * (time.timestamp() - 1))
-
-
 def _landed(output: str | None) -> dict[str, Any] | None:
     """Return the landed copy in the built-in state machine's output, or None."""
-    match _json(output or ""):
+    match as_json(output or ""):
         case {"landed": {"bytes": int(size), "sha256": str(digest)}}:
             return {"bytes": size, "sha256": digest}
     return None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def _status(task: dict[str, Any]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from cli.scenario.arrivals import milliseconds
+from cli.scenario.function_log import as_json, log_lines
 from cli.scenario.world import ScenarioWorld
 from stacks.deployment import Names, SubscriberConfig
 
@@ -47,53 +45,36 @@ def measure(
     functions += [(each.consume_function, each.place) for each in consumers if each.has_consume_function]
     for function, place in functions:
         logs = world.client("logs", account=place.account, region=place.region)
-        log = (logs, function.name, since)
+        texts = list(log_lines(logs, function.name, since))
         yield FunctionMemory(
             *(function.name, place.account, place.region),
-            peak_memory_mb=peak_memory(*log),
-            read_bytes=read_bytes(*log),
-            by_size=memory_by_size(*log),
+            peak_memory_mb=peak_memory(texts),
+            read_bytes=read_bytes(texts),
+            by_size=memory_by_size(texts),
         )
 
 
-def peak_memory(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
-    """Return the maximum of `Max Memory Used` in a function's REPORT lines, in MiB, or None if there is none.
-
-    `logs` is a boto3 client of CloudWatch Logs.
-    """
-    return max(_peaks(logs, function_name, since).values(), default=None)
+def peak_memory(texts: Iterable[str]) -> int | None:
+    """Return the maximum of `Max Memory Used` in a function's REPORT lines, in MiB, or None if there is none."""
+    return max(_peaks(texts).values(), default=None)
 
 
-def read_bytes(logs: Any, function_name: str, since: datetime | None = None) -> int | None:
+def read_bytes(texts: Iterable[str]) -> int | None:
     """Return the sum of `read_bytes` in a function's log, or None if no line has it."""
-    counts = [int(count) for text in _messages(logs, function_name, since) for count in _READ.findall(text)]
+    counts = [int(count) for text in texts for count in _READ.findall(text)]
     return sum(counts) if counts else None
 
 
-def memory_by_size(logs: Any, function_name: str, since: datetime | None = None) -> list[tuple[int, int]]:
+def memory_by_size(texts: Sequence[str]) -> list[tuple[int, int]]:
     """Return the sizes of payloads in a function's log, and the maximum memory of the invocations that log each."""
-    peaks, memory = _peaks(logs, function_name, since), dict[int, int]()
-    for text in _messages(logs, function_name, since):
-        match _json(text):
+    peaks, memory = _peaks(texts), dict[int, int]()
+    for text in texts:
+        match as_json(text):
             case {"function_request_id": str(request), "bytes": int(size)} if request in peaks:
                 memory[size] = max(peaks[request], memory.get(size, 0))
     return sorted(memory.items())
 
 
-def _peaks(logs: Any, function_name: str, since: datetime | None) -> dict[str, int]:
+def _peaks(texts: Iterable[str]) -> dict[str, int]:
     """Return the maximum memory of each invocation, by its request id."""
-    texts = _messages(logs, function_name, since)
     return {request: int(peak) for text in texts for request, peak in _REPORT.findall(text)}
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _messages(logs: Any, function_name: str, since: datetime | None) -> Iterator[str]:
-    start = {"startTime": milliseconds(since)} if since else {}
-    for page in logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}", **start):
-        yield from (event["message"] for event in page["events"])

@@ -59,8 +59,8 @@ def attempts(
     place = publisher.place
     payload = {"Bucket": publisher.payload_bucket.bucket.name, "Key": f"{PAYLOADS}{message_id}"} if message_id else None
     subscribers = [subscriber for subscriber in names.subscribers.values() if subscriber.place.account != place.account]
-    if world.stranger:
-        yield from _attempts_of_stranger(world, names, world.stranger, payload)
+    if world.other_account:
+        yield from _attempts_of_other_account(world, names, world.other_account, payload)
     if payload and world.reaches(place.account):
         yield _try(
             "read a payload without its key",
@@ -86,7 +86,7 @@ def attempts(
             yield from _attempts_at_queue(world, publisher, subscriber)
 
 
-def _attempts_of_stranger(
+def _attempts_of_other_account(
     world: ScenarioWorld, names: Names, account: str, payload: Mapping[str, str] | None
 ) -> Iterator[RefusedAttempt]:
     publisher = names.publisher
@@ -236,7 +236,7 @@ def _attempts_at_queue(
 ) -> Iterator[RefusedAttempt]:
     administrator = _client(world, subscriber.place, "sqs")
     url = _queue_url(subscriber.queue)
-    # A group of its own: a dead letter of an earlier run blocks no later one.
+    # A new group: a dead letter of an earlier run blocks no later one.
     order = ("MessageGroupId", "MessageDeduplicationId") if publisher.fifo_suffix else ()
     secret = f"secret-{uuid.uuid4()}"  # SQS drops a message that was sent to a FIFO queue minutes ago
     untrusted = {

@@ -30,8 +30,8 @@ PAGE = "index.html"
 class Report:
     """The result of the scenario.
 
-    subscribers: those whose arrivals could be seen. unseen: what could not be tried or seen, with the reason.
-    not_sent: what the deployment does not accept, with the reason.
+    subscribers: those whose arrivals could be seen. unseen: parts that could not be tried or observed, with the reason.
+    not_sent: payloads that the deployment does not accept, with the reason.
     """
 
     deployment: str
@@ -83,7 +83,7 @@ class Report:
         return html, path
 
     def show(self, console: Console) -> None:
-        """Print a summary: a line for each arrival, and what failed."""
+        """Print a summary: a line for each arrival, and the failures."""
         for payload in self.payloads:
             sent, published = payload.submission, seconds_between(payload.submission.at, payload.published_at)
             after = f", published after {published:.1f} s" if published is not None else ""

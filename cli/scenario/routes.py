@@ -18,7 +18,7 @@ from stacks.deployment.names import OUTBOX
 from stacks.deployment.sender import PUBLISHERS_OWN
 
 SOURCE = "coatcheck.verify"
-"""The source of the scenario's messages, by which an application can tell them."""
+"""The source of the scenario's messages, by which an application can recognise them."""
 _DETAIL_TYPE = "Order placed"
 
 

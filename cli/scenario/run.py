@@ -1,4 +1,4 @@
-"""The run of the scenario in a world: send, wait, try what must be denied, measure."""
+"""The run of the scenario in a world: send, wait, try forbidden requests, measure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(
             seconds=seconds + 4 * payload.bytes / _SLOWEST_BYTES_PER_SECOND,
             progress=show_arrival,
         )
-    with stage("try what must be denied"):
+    with stage("try forbidden requests"):
         stored = (each.message_id for each in received if each.submission.offloaded)
         attempts = list(refusals.attempts(world, names, message_id=next(stored, None), maximum_upload_bytes=maximum))
     return Report(
@@ -103,7 +103,7 @@ def observed(world: ScenarioWorld, deployment: Deployment) -> list[SubscriberCon
 
 
 def missing(world: ScenarioWorld, deployment: Deployment) -> Iterator[Unseen]:
-    """Return what cannot be tried or seen in this world."""
+    """Return the parts of the scenario that cannot be tried or observed in this world."""
     publisher, names = deployment.publisher, Names(deployment)
     if not world.reaches(publisher.account):
         yield Unseen("publisher", f"no credentials of its account, {publisher.account}: no payload by the library")
@@ -117,8 +117,10 @@ def missing(world: ScenarioWorld, deployment: Deployment) -> Iterator[Unseen]:
             yield Unseen(subscriber.name, reason)
         elif subscriber.kind != "https" and subscriber.application == "ecs_task" and not world.runs_task(subscriber):
             yield Unseen(subscriber.name, "its ECS task is recorded and does not run")
-    if not world.stranger:
-        yield Unseen("strangers", "no credentials of an account outside the deployment: its requests are not tried")
+    if not world.other_account:
+        yield Unseen(
+            "other accounts", "no credentials of an account outside the deployment: its requests are not tried"
+        )
     if publisher.offload == "never":
         yield Unseen("files", 'publisher.offload = "never": only an event is sent')
 

@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 Show = Callable[[str], None]
-"""Shows what a stage does now, in place of what it did before."""
+"""Shows the present step of a stage, in place of the previous one."""
 Stage = Callable[[str], AbstractContextManager[Show]]
 """Runs a stage by its name."""
 
@@ -26,7 +26,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Show]:
-        """Run a stage. While it runs, a terminal shows its time and what it does, on one line."""
+        """Run a stage. While it runs, a terminal shows its time and its step, on one line."""
         start = time.monotonic()
         column = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         with Progress(

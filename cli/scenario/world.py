@@ -12,17 +12,17 @@ from stacks.deployment import FunctionSubscriberConfig, HttpsSubscriberConfig
 
 @dataclass(frozen=True)
 class Unseen:
-    """What could not be tried or seen, and why."""
+    """A part of the scenario that could not be tried or observed, and the reason."""
 
     subject: str
     reason: str
 
 
 class ScenarioWorld(Protocol):
-    """The accounts whose credentials the caller has, and what else can be observed."""
+    """The accounts whose credentials the caller has, and the web servers that can be observed."""
 
     @property
-    def stranger(self) -> str | None:
+    def other_account(self) -> str | None:
         """An account outside the deployment, for requests that must be denied. None without its credentials."""
 
     @property

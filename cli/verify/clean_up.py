@@ -1,4 +1,4 @@
-"""The deletion of what a run sent."""
+"""The deletion of a run's payloads."""
 
 from __future__ import annotations
 

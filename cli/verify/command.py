@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
+from cli.page import output_console
 from cli.profiles import Caller, ProfileClients, ProfileError, callers
 from cli.scenario import payloads, run
 from cli.scenario.promises import outcomes
@@ -26,8 +27,6 @@ from local.machine import NotWritable, make_folder
 from stacks.deployment import Deployment, FunctionSubscriberConfig, HttpsSubscriberConfig
 
 REPORT = Path(__file__).parents[2] / "build" / "verify" / "report.json"
-_WIDTH = 150
-"""Columns of output that does not go to a terminal."""
 _SECONDS = 600
 """Time for the arrival of small payloads. An ECS task starts within a minute or two."""
 
@@ -39,7 +38,7 @@ def verify(
 
     size: bytes of the file that is sent.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = output_console()
     try:
         make_folder(report.parent, remedy="Write the report to another folder: --report FILE.")
         world = _Accounts(callers(profiles, region=deployment.publisher.region), deployment)
@@ -55,7 +54,7 @@ def verify(
     except (*run.FAILURES, KeyboardInterrupt) as error:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         print("\nInterrupted." if is_interrupt else error, file=sys.stderr)
-        print("The run ended early. What it sent stays until its lifetime ends.", file=sys.stderr)
+        print("The run ended early. Its payloads stay until their lifetime ends.", file=sys.stderr)
         return 130 if is_interrupt else 2
 
 
@@ -66,9 +65,9 @@ class _Accounts(ProfileClients):
         super().__init__(callers)
         self.is_disposable = False
         self.names = [caller.name for caller in callers.values()]
-        strangers = [account for account in callers if account not in _accounts(deployment)]
-        self.stranger = next(iter(strangers), None)
-        if len(strangers) == len(callers):
+        others = [account for account in callers if account not in _accounts(deployment)]
+        self.other_account = next(iter(others), None)
+        if len(others) == len(callers):
             accounts = ", ".join(_accounts(deployment))
             raise ProfileError(f"{', '.join(self.names)}: not of an account of the deployment ({accounts}).")
 
@@ -86,7 +85,7 @@ def _accounts(deployment: Deployment) -> list[str]:
 
 
 def _announce(console: Console, world: _Accounts, deployment: Deployment, size: int) -> None:
-    """Say what the run will do, what it leaves, and what it costs."""
+    """Print the run's steps, its remains and its costs."""
     queues = [
         each.name
         for each in deployment.subscribers
@@ -108,7 +107,7 @@ def _announce(console: Console, world: _Accounts, deployment: Deployment, size: 
     lines += [
         "At the end the payloads and their copies are deleted, once every subscriber was seen to have them. Records of "
         "executions, tasks and logs stay.",
-        f"It costs about {cost} {'cent' if cost == 1 else 'cents'} at list prices, and what your applications cost.",
+        f"It costs about {cost} {'cent' if cost == 1 else 'cents'} at list prices, and the costs of your applications.",
     ]
     for line in lines:
         console.print(f"  {line}", markup=False)
@@ -124,7 +123,7 @@ class _Verification:
         stage = Stages(self._console)
         with tempfile.TemporaryDirectory() as folder, payloads.generated_file(size, Path(folder)) as payload:
             report = run.run(self._world, self._deployment, payload, stage=stage, seconds=seconds)
-        with stage("delete what was sent"):
+        with stage("delete the payloads"):
             left = clean_up(self._world, self._deployment, report.payloads)
         report = replace(report, seconds=stage.seconds)
         self._console.print()

@@ -1,4 +1,4 @@
-"""What a run costs."""
+"""The costs of a run."""
 
 import math
 
@@ -13,7 +13,7 @@ _SENT: tuple[tuple[Route, bool], ...] = (("bus", False), ("library", True), ("ou
 
 
 def cents(deployment: Deployment, *, size: int) -> int:
-    """Return what the messages of a run with a file of `size` bytes cost at list prices, in cents, rounded up."""
+    """Return the costs of a run with a file of `size` bytes: its messages at list prices, in cents, rounded up."""
     prices = load()
     usd = 0.0
     for route, has_file in _SENT:

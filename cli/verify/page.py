@@ -16,7 +16,7 @@ _WORDS: Mapping[bool | None, str] = {True: "kept", False: "**broken**", None: "n
 def page(report: Report, deployment: Deployment, *, version: str, left: Sequence[Unseen]) -> str:
     """Return the page. Its rows are those of docs/verified.md that the run can show."""
     text = "\n".join(_lines(report, deployment, version, left)) + "\n"
-    return re.sub(r"\b\d{12}\b", lambda number: _parts(deployment).get(number[0], "a stranger's account"), text)
+    return re.sub(r"\b\d{12}\b", lambda number: _parts(deployment).get(number[0], "another account"), text)
 
 
 def _parts(deployment: Deployment) -> Mapping[str, str]:

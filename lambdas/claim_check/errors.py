@@ -101,7 +101,7 @@ class PayloadConflict(ClaimCheckError):
 
 
 class PayloadRejected(ClaimCheckError):
-    """The application refuses the payload for good. Application code raises it; the library does not."""
+    """The application refuses the payload permanently. Application code raises it; the library does not."""
 
     advice = (
         "Ask the sender for another payload; or, if the code was wrong, deploy the correction and process the message "

@@ -10,7 +10,7 @@ _methods: list[WeakMethod[Callable[[], None]]] = []
 
 
 def call_after_fork(method: Callable[[], None]) -> None:
-    """Call a bound method, which makes new locks, in each forked process, as long as its object exists."""
+    """Call a bound method, which makes new locks, in each forked process, while its object exists."""
     _methods.append(WeakMethod(method, _methods.remove))
 
 

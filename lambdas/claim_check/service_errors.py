@@ -114,7 +114,7 @@ CODES: Mapping[str, str | None] = {
     **{code: remedy for remedy, codes in _BY_REMEDY.items() for code in codes},
     **dict.fromkeys(_RETRIED),
 }
-"""Error codes of S3, SNS and SQS, and what is wrong. None means that a retry can succeed."""
+"""Error codes of S3, SNS and SQS, with the problem. None means that a retry can succeed."""
 
 _RETRIED_STATUSES = frozenset({408, 409, 412, 425, 429})
 _CONFIGURATION_ERRORS = (
@@ -132,7 +132,7 @@ def code(error: ClientError) -> str:
 
 
 def refusal(error: Exception) -> str | None:
-    """Return what is wrong if the same request fails again until its cause is repaired.
+    """Return the problem if the same request fails again until its cause is repaired.
 
     Returns None for a transient error: throttling, a failure of the service, or a failed connection.
     """
@@ -147,7 +147,7 @@ def refusal(error: Exception) -> str | None:
 
 
 def problem(error: Exception, service: str) -> str:
-    """Return what an error of boto says, without texts of the service: they can have data of the caller."""
+    """Return the text of an error of boto, without texts of the service: they can have data of the caller."""
     if isinstance(error, ClientError):
         return f"{service} returned {code(error)}"
     if is_foreign(error):

@@ -23,8 +23,8 @@ def attributes_of(found: UploadedObject, *, chosen: Sequence[str] = ()) -> dict[
 
     Each entry is an attribute if there are at most four. Otherwise, and if `chosen` has names, only the chosen entries
     are. All others are in the attribute `metadata`, a JSON object. There, too, are entries that cannot be an attribute:
-    those with a reserved name, or that SNS rejects. Tools write metadata of their own, so none keeps an upload from
-    being published.
+    those with a reserved name, or that SNS rejects. Tools add their own metadata, so no entry prevents the
+    publication of an upload.
 
     S3 encodes text outside ASCII as in RFC 2047; it is decoded here.
 

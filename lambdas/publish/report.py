@@ -1,7 +1,7 @@
 """Reports to senders: an event about each of their messages, published or refused, on the bus in their own account.
 
-A message's sender is not what the message claims. It is the account that EventBridge or S3 reports, and for an upload
-also the folder, which the bucket's policy allows to that sender's role only.
+A message's sender is the account that EventBridge or S3 reports, not a value in the message. For an upload, it is also
+the folder: the bucket's policy allows it to that sender's role only.
 """
 
 import time

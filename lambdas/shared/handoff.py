@@ -50,7 +50,7 @@ class InvalidResult(ClaimCheckError):
 
 
 class EncodingNotSupported(ClaimCheckError):
-    """The payload is compressed. Applications behind a hand-off read stored bytes as they are."""
+    """The payload is compressed. Applications after a hand-off read stored bytes as they are."""
 
     advice = "Publish the message again without compression, under another message id."
 

@@ -103,7 +103,7 @@ _COMMAND = {"command"}
 
 @dataclass(frozen=True)
 class _Image:
-    """A build context, and what its Dockerfile says about the container's start."""
+    """A build context, and its Dockerfile's settings of the container's start."""
 
     folder: Path
     python: Path | None
@@ -160,7 +160,7 @@ def _make_python(folder: Path) -> Path:
 
 
 def _read_dockerfile(dockerfile: Path) -> dict[str, Any]:
-    """Return what the Dockerfile's last stage says about a container's start."""
+    """Return the settings of a container's start in the Dockerfile's last stage."""
     text = re.sub(r"\\\n", " ", dockerfile.read_text())
     instructions = re.findall(r"^\s*(FROM|ENV|ENTRYPOINT|CMD)\s+(.+?)\s*$", text, flags=re.MULTILINE | re.IGNORECASE)
     image: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Patches of IAM: how policies see a caller."""
+"""Patches of IAM: the caller in conditions of policies."""
 
 from __future__ import annotations
 

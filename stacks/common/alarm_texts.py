@@ -1,4 +1,4 @@
-"""Texts of alarms: what happened, what it means for messages, and the first step."""
+"""Texts of alarms: the event, its consequence for messages, and the first step."""
 
 TEXTS = {
     "DeadLettersNotEmpty": "Messages are in {queue}: they could not be processed. They are deleted after {days} days. "

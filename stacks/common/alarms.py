@@ -1,7 +1,7 @@
 """The alarms of a stack and the SNS topic that they notify.
 
 An alarm is named `<stack>-<Name>`, or `<stack>-<qualifier>-<Name>`, and `docs/runbook.md` has a section `<Name>`. Its
-description says what happened, what that means for messages, and the first step.
+description has the event, its consequence for messages, and the first step.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,9 +102,9 @@ class Alarms(Construct):
         self._add_alarm("Lost", lost, prefix=name, queue=dead_letters.literal_name)
 
     def add_stopped_alarm(self, function: Function, *, queue: sqs.IQueue | None = None) -> None:
-        """Add `ConsumeStopped`: for ten minutes the function took nothing, although its input waits.
+        """Add `ConsumeStopped`: for ten minutes the function was not invoked, although its input waits.
 
-        Without a queue, input waits if Lambda throttles events and none is processed. `Invocations` would tell that too
+        Without a queue, input waits if Lambda throttles events and none is processed. `Invocations` would show that too
         late: Lambda counts an invocation when it ends.
         """
         if queue:
@@ -125,7 +125,7 @@ class Alarms(Construct):
         self._add_waiting_alarm("ServiceStopped", queue, received, queue=queue_name, role=role)
 
     def _add_waiting_alarm(self, name: str, source: sqs.IQueue, taken: cloudwatch.IMetric, **values: Any) -> None:
-        """Add an alarm on visible messages of which none is taken: twice five minutes, so within 15 of the last one.
+        """Add an alarm on visible messages of which none is received in two periods of five minutes.
 
         With messages in flight the receiver may be busy, or they block their FIFO group. Without messages there is no
         alarm.

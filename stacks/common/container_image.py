@@ -24,6 +24,7 @@ from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
 from stacks.common.function import Function
 from stacks.common.grants import allow, grant_pull_push
+from stacks.common.service_role import ServiceRole
 from stacks.deployment.dockerfile import stage_inputs
 from stacks.deployment.names import via_s3
 
@@ -152,13 +153,7 @@ class ContainerImage(Construct):
         self.tag = f"{target or 'image'}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
 
         log_group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.DESTROY)
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal(
-                "codebuild.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
-            ),
-        )
+        role = ServiceRole(self, "Role", service="codebuild", account=Stack.of(self).account)
         project = codebuild.Project(
             self,
             "Project",

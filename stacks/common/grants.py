@@ -71,6 +71,13 @@ def grant_pull_push(repository: ecr.IRepository, role: iam.IRole) -> None:
     acknowledge_wildcards(role, {WHOLE_REGISTRY: ["*"]})
 
 
+def grant_pull_from(repository_arn: str, role: iam.IRole) -> None:
+    """Allow the role to pull images of a repository. The policy of another account's must also allow the role."""
+    pull = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+    allow(role, actions=pull, resources=[repository_arn])
+    allow(role, actions=["ecr:GetAuthorizationToken"], resources=["*"], wildcards=WHOLE_REGISTRY)
+
+
 def allow(
     role: iam.IRole,
     *,

@@ -1,5 +1,6 @@
 """An organisation's settings, applied to all stacks in one place."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TypeGuard
 
@@ -17,7 +18,7 @@ from stacks.deployment.names import Place
 from stacks.deployment.platform import FunctionNetworkConfig
 
 VERSION_OUTPUT = "CoatcheckVersion"
-"""The output of each stack with the version of coatcheck that made it. A tag would change every resource."""
+"""The output of each stack with its version of coatcheck. A tag would change every resource."""
 _NETWORK_ACTIONS = (
     *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"),
     *("ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
@@ -49,83 +50,67 @@ def apply_platform(app: App, defaults: Defaults) -> None:
 
 
 def _apply(stack: Stack, defaults: Defaults) -> None:
-    platform, place = defaults.platform, Place(stack.account, stack.region)
+    platform, place, aspects = defaults.platform, Place(stack.account, stack.region), Aspects.of(stack)
     if platform.permissions_boundary:
         boundary = place.policy(platform.permissions_boundary)
         policy = iam.ManagedPolicy.from_managed_policy_arn(stack, "PermissionsBoundary", boundary.arn)
         iam.PermissionsBoundary.of(stack).apply(policy)
     if platform.access_log_bucket:
         name = platform.access_log_bucket.format(account=place.account, region=place.region)
-        Aspects.of(stack).add(_AccessLogs(name))
+        aspects.add(_Each(_log_access, name))
     kinds = {node.cfn_resource_type for node in stack.node.find_all() if isinstance(node, CfnResource)}
     if kinds & {"AWS::Lambda::Function", "AWS::Logs::LogGroup"}:
-        Aspects.of(stack).add(_Encryption(stack_key(stack, defaults)))
-        Aspects.of(stack).add(_Concurrency(platform.reserved_concurrency))
+        if key := stack_key(stack, defaults):
+            aspects.add(_Each(_encrypt, key))
+        if platform.reserved_concurrency:
+            aspects.add(_Each(_reserve_concurrency, platform.reserved_concurrency))
     for network in platform.networks:
         if (network.account, network.region) == (place.account, place.region):
-            Aspects.of(stack).add(_Network(network))
+            aspects.add(_Each(_connect, network))
 
 
 @jsii.implements(IAspect)
-class _AccessLogs:
-    """An aspect for access logs of buckets, below the bucket's name."""
+class _Each:
+    """An aspect that calls a function with each construct of the tree."""
 
-    def __init__(self, bucket_name: str) -> None:
-        self._bucket_name = bucket_name
-
-    def visit(self, node: IConstruct) -> None:
-        """Visit one construct of the tree."""
-        if isinstance(node, s3.CfnBucket):
-            node.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
-                destination_bucket_name=self._bucket_name, log_file_prefix=f"{node.bucket_name}/"
-            )
-
-
-@jsii.implements(IAspect)
-class _Encryption:
-    """An aspect that encrypts log groups and variables of functions with the stack's key."""
-
-    def __init__(self, key: StackKey | None) -> None:
-        self._key = key
+    def __init__(self, apply: Callable[..., None], *values: object) -> None:
+        self._apply, self._values = apply, values
 
     def visit(self, node: IConstruct) -> None:
         """Visit one construct of the tree."""
-        if self._key and isinstance(node, logs.CfnLogGroup):
-            node.kms_key_id = self._key.key_arn
-        elif self._key and _is_function(node):
-            node.add_property_override("KmsKeyArn", self._key.key_arn)
+        self._apply(node, *self._values)
 
 
-@jsii.implements(IAspect)
-class _Concurrency:
-    """An aspect that reserves concurrency for functions without an own limit."""
-
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-
-    def visit(self, node: IConstruct) -> None:
-        """Visit one construct of the tree."""
-        own = isinstance(node, lambda_.CfnFunction) and node.reserved_concurrent_executions
-        if self._limit and _is_function(node) and not own:
-            node.add_property_override("ReservedConcurrentExecutions", self._limit)
+def _log_access(node: IConstruct, bucket_name: str) -> None:
+    """Write a bucket's access logs below its name."""
+    if isinstance(node, s3.CfnBucket):
+        node.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=bucket_name, log_file_prefix=f"{node.bucket_name}/"
+        )
 
 
-@jsii.implements(IAspect)
-class _Network:
-    """An aspect that runs functions in a VPC, CDK's own functions included."""
+def _encrypt(node: IConstruct, key: StackKey) -> None:
+    """Encrypt a log group, or the variables of a function, with the stack's key."""
+    if isinstance(node, logs.CfnLogGroup):
+        node.kms_key_id = key.key_arn
+    elif _is_function(node):
+        node.add_property_override("KmsKeyArn", key.key_arn)
 
-    def __init__(self, network: FunctionNetworkConfig) -> None:
-        self._configuration = {
-            "SubnetIds": list(network.subnet_ids),
-            "SecurityGroupIds": list(network.security_group_ids),
-        }
 
-    def visit(self, node: IConstruct) -> None:
-        """Visit one construct of the tree."""
-        if _is_function(node):
-            node.add_property_override("VpcConfig", self._configuration)
-        elif _is_function_role(node):
-            node.add_property_override("Policies", [_NETWORK_POLICY])
+def _reserve_concurrency(node: IConstruct, limit: int) -> None:
+    """Reserve concurrency for a function without a limit of the deployment file."""
+    own = isinstance(node, lambda_.CfnFunction) and node.reserved_concurrent_executions
+    if _is_function(node) and not own:
+        node.add_property_override("ReservedConcurrentExecutions", limit)
+
+
+def _connect(node: IConstruct, network: FunctionNetworkConfig) -> None:
+    """Run a function in a VPC, CDK's own functions included."""
+    if _is_function(node):
+        subnets, groups = list(network.subnet_ids), list(network.security_group_ids)
+        node.add_property_override("VpcConfig", {"SubnetIds": subnets, "SecurityGroupIds": groups})
+    elif _is_function_role(node):
+        node.add_property_override("Policies", [_NETWORK_POLICY])
 
 
 def _is_function(node: IConstruct) -> TypeGuard[CfnResource]:

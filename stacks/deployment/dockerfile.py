@@ -1,4 +1,4 @@
-"""What a stage of a Dockerfile is built from: its instructions, its build arguments, and its files of the context."""
+"""The inputs of a stage of a Dockerfile: its instructions, its build arguments, and its files of the context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHOLE_CONTEXT = re.compile(r"<<|--mount=type=bind", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What decides the content of a stage, apart from the base images and packages that the build downloads."""
+    """The inputs of a stage, without the base images and packages that the build downloads."""
 
     instructions: tuple[str, ...]
     """The instructions of the stage and of the stages that it uses, without comments."""

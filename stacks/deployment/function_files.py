@@ -1,4 +1,4 @@
-"""The files of a function's code: its packages of `lambdas/`, and Powertools with what it requires."""
+"""The files of a function's code: its packages of `lambdas/`, and Powertools with its requirements."""
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import distribution

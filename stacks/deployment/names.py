@@ -6,11 +6,12 @@ they exist. `Names` is made once from the deployment file. Stacks, commands and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from claim_check import Replica, Store
 from stacks.deployment.model import Deployment
-from stacks.deployment.regions import dns_suffix, is_opt_in_for_sns, partition
+from stacks.deployment.regions import dns_suffix, is_opt_in_for_sns, known_regions, partition
 from stacks.deployment.research import App, ImageConfig, ResearchConfig, UserConfig
 from stacks.deployment.subscriber import SubscriberConfig
 
@@ -29,6 +30,7 @@ USERS = "users/"
 END = "--"
 """End of a name that is the beginning of other names. No name of the deployment file contains it, so that `lab--*`
 matches no job of the deployment `lab-two`."""
+_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.([a-z0-9.-]+)/([^:@]+).*")
 _APP_SUFFIX: dict[App, str] = {"JupyterLab": "", "CodeEditor": "-code-editor", "KernelGateway": "-kernel"}
 
 
@@ -84,10 +86,19 @@ class Place:
         return Resource(name, f"arn:{self.partition}:s3:::{name}")
 
 
+def repository_of(image: str) -> Resource | None:
+    """Return the ECR repository of an image, in any account, or None if the image is in another registry."""
+    match = _ECR_IMAGE.fullmatch(image)
+    if not match or match[2] not in known_regions() or match[3] != dns_suffix(match[2]):
+        return None
+    account, region, _, name = match.groups()
+    return Place(account, region).named("ecr", name, "repository/")
+
+
 def via_s3(*regions: str) -> str | list[str]:
     """Return the values of `kms:ViaService` when S3 in one of the Regions uses a key for its caller.
 
-    AWS does not say whether the value ends in the domain of the partition. No other service has the other value.
+    It is not documented whether the value ends in the domain of the partition. No other service has the other value.
     """
     values = [f"s3.{region}.{suffix}" for region in regions for suffix in (dns_suffix(region), "amazonaws.com")]
     first, *others = dict.fromkeys(values)
@@ -102,7 +113,7 @@ class PayloadBucketNames:
         self.bucket = place.bucket(f"{prefix}-payloads-{place.account}-{place.region}")
         self.payloads_arn = f"{self.bucket.arn}/{PAYLOADS}*"
         self.key_arn_pattern = place.named("kms", "*", "key/").arn
-        """Pattern for the bucket's key. Other stacks do not know the key's ARN, so a role's policy allows all keys of
+        """Pattern for the bucket's key. The key's ARN is unknown in other stacks, so a role's policy allows all keys of
         the account and Region, under conditions. The key's policy decides."""
         self.via_service = via_s3(place.region)
 

@@ -1,4 +1,4 @@
-"""The ceiling of a `permissions` file: what it cannot allow a subscriber's state machine or own code.
+"""The ceiling of a `permissions` file: permissions that a subscriber's state machine or own code cannot have.
 
 A file's statements are a part of the intended permissions, so that no proof can find them too wide.
 """
@@ -27,7 +27,7 @@ _OF_DATA = {
 
 
 def excessive_permissions(file: str, names: Names) -> Iterator[str]:
-    """Yield what a file allows beyond the ceiling, with the reason and what to do."""
+    """Yield the permissions of a file beyond the ceiling, each with the reason and the remedy."""
     research = [names.research] if names.research else []
     owners = (names.publisher, *names.subscribers.values(), *names.senders.values(), *research)
     own, partition = [arn for owner in owners for arn in _arns(owner)], names.publisher.place.partition

@@ -32,8 +32,8 @@ class OutboxConfig(Table):
     """`[publisher.outbox]`: uploads to the payload bucket that are published as messages."""
 
     maximum_bytes: int = Field(default=2 * 1024**3, ge=1024, le=500 * 1024**3)
-    """Largest upload in bytes. A larger upload is refused: an event tells its sender why. S3 copies about 700 GB in the
-    15 minutes of the publish function.
+    """Largest upload in bytes. A larger upload is refused, and its sender gets an event with the reason. S3 copies
+    about 700 GB in the 15 minutes of the publish function.
     """
     attributes: Annotated[Array[MetadataName], Unique, Field(max_length=3)] = ()
     """Names of an upload's metadata that become message attributes, in lower case. The other metadata arrive together

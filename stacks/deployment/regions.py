@@ -1,4 +1,4 @@
-"""Partitions and Regions of AWS, and what each Region has."""
+"""Partitions and Regions of AWS, with their resource types."""
 
 import json
 from functools import lru_cache

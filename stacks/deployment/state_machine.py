@@ -17,6 +17,8 @@ PLACEHOLDERS = ("StateMachineArn", "ExecutionArnPrefix", "EventBusName", "EventB
 LANDING_PLACEHOLDERS = ("CopyFunctionArn", "LandingBucket", "LandingBucketArn", "LandingKeyArn")
 """Placeholders that require `[subscribers.landing]`."""
 
+UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
+"""Statuses of executions that ended without success."""
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 LARGEST_DEFINITION = 900_000
 """Bytes of a definition. (CloudFormation user guide, "Understand CloudFormation quotas".)"""

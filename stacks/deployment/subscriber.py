@@ -87,7 +87,7 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     kind: Literal["sqs"]
     """A queue. A function polls it, unless `application = "queue"`."""
     application: Application = "state_machine"
-    """What gets each payload: a Step Functions execution, an ECS task, own code alone, or the subscriber's own service,
+    """Receiver of each payload: a Step Functions execution, an ECS task, own code alone, or the subscriber's service,
     which polls the queue. See [applications](#applications).
     """
     batch_size: int = Field(default=5, ge=1, le=10)
@@ -135,7 +135,7 @@ class LambdaSubscriberConfig(BaseFunctionSubscriberConfig):
     kind: Literal["lambda"]
     """A function subscribed to the topic."""
     application: Application = "ecs_task"
-    """What gets each payload. See [applications](#applications). Not `"queue"`."""
+    """Receiver of each payload. See [applications](#applications). Not `"queue"`."""
     maximum_concurrency: int | None = Field(default=None, ge=1, le=10_000)
     """Reserved concurrency of the consume function. Lambda queues further messages for up to six hours, then they are
     dead letters. Without it, the account's concurrency is the limit. See [reserved concurrency](#reserved-concurrency).

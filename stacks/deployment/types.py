@@ -51,7 +51,7 @@ def resolve_path(path: str, info: ValidationInfo) -> Path:
 
 
 class pattern:  # noqa: N801 - used like a function
-    """A validator that requires the whole text to match. Editors know the pattern from the JSON schema."""
+    """A validator that requires the whole text to match. The JSON schema has the pattern for editors."""
 
     def __init__(self, regex: str, message: str) -> None:
         self._regex, self._message = regex, message

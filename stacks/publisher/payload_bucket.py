@@ -70,7 +70,7 @@ class PayloadBucket(PrivateBucket):
 
 
 def _archive(days: int) -> s3.LifecycleRule:
-    """Return the rule that moves large payloads to Glacier Instant Retrieval, which answers GetObject at once."""
+    """Return the rule that moves large payloads to Glacier Instant Retrieval, which GetObject reads at once."""
     return s3.LifecycleRule(
         id="ArchivePayloads",
         prefix=PAYLOADS,

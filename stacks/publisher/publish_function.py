@@ -14,6 +14,7 @@ from stacks.common.grants import grant_delete, grant_encrypt_decrypt, grant_put,
 from stacks.cross_account import grant_report
 from stacks.deployment import PublisherConfig
 from stacks.deployment.names import OUTBOX, PAYLOADS, Names
+from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS
 from stacks.publisher.payload_bucket import PayloadBucket
 
 
@@ -35,7 +36,7 @@ class PublishFunction(Function):
             scope,
             f"{id}DeadLetters",
             queue_name=names.publisher.dead_letter_queue.name,
-            retention_days=14,
+            retention_days=PUBLISH_DEAD_LETTER_DAYS,
             defaults=defaults,
         )
         if self.dead_letters.key:

@@ -86,7 +86,7 @@ def _rule(replica: ReplicaNames, priority: int) -> s3.CfnBucket.ReplicationRuleP
         destination=s3.CfnBucket.ReplicationDestinationProperty(
             bucket=replica.bucket.arn,
             encryption_configuration=s3.CfnBucket.EncryptionConfigurationProperty(
-                replica_kms_key_id=replica.key_alias.arn  # the publisher's stack cannot know the key's own ARN
+                replica_kms_key_id=replica.key_alias.arn  # the key's own ARN is unknown in the publisher's stack
             ),
             metrics=s3.CfnBucket.MetricsProperty(status="Enabled"),  # lag and failed operations
         ),

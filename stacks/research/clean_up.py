@@ -1,4 +1,4 @@
-"""Custom resources that reject changes of what is fixed, and that empty the domain before its deletion."""
+"""Custom resources that reject changes of fixed values, and that empty the domain before its deletion."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class DomainCleanUp(Construct):
         self._provider = AsyncProvider(self, "Provider", function=self.function, query_interval=Duration.seconds(30))
 
     def guard(self, key: kms.IKey, *guarded: IConstruct) -> None:
-        """Reject an update of what cannot be changed, before CloudFormation updates a guarded resource."""
+        """Reject an update of a fixed value, before CloudFormation updates a guarded resource."""
         guard = self._provider.add_resource(
             self,
             "Guard",

@@ -1,6 +1,7 @@
 """The Studio domain: sign-on, network, and the default settings of all researchers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
@@ -77,7 +78,7 @@ class StudioDomain(sagemaker.CfnDomain):
                 execution_role=roles.shared.role_arn,
                 security_groups=[network.shared_spaces.security_group_id],
                 space_storage_settings=storage,
-                # Studio Classic is left out: its apps need a group that lets other shared spaces' apps in.
+                # Without Studio Classic: its apps need a group that allows connections from other shared spaces' apps.
                 jupyter_lab_app_settings=apps.jupyter_lab(),
             ),
         )
@@ -102,20 +103,10 @@ class _Apps:
         )
 
     def jupyter_lab(self) -> sagemaker.CfnDomain.JupyterLabAppSettingsProperty:
-        attached = self._attached("JupyterLab")
-        return _Domain.JupyterLabAppSettingsProperty(
-            app_lifecycle_management=self._idle,
-            custom_images=[image.custom_image for image in attached],
-            default_resource_spec=self._default(attached),
-        )
+        return _Domain.JupyterLabAppSettingsProperty(**self._settings("JupyterLab"))
 
     def code_editor(self) -> sagemaker.CfnDomain.CodeEditorAppSettingsProperty:
-        attached = self._attached("CodeEditor")
-        return _Domain.CodeEditorAppSettingsProperty(
-            app_lifecycle_management=self._idle,
-            custom_images=[image.custom_image for image in attached],
-            default_resource_spec=self._default(attached),
-        )
+        return _Domain.CodeEditorAppSettingsProperty(**self._settings("CodeEditor"))
 
     def kernel_gateway(self) -> sagemaker.CfnDomain.KernelGatewayAppSettingsProperty | None:
         attached = self._attached("KernelGateway")
@@ -123,11 +114,14 @@ class _Apps:
             return None
         return _Domain.KernelGatewayAppSettingsProperty(custom_images=[image.custom_image for image in attached])
 
+    def _settings(self, app: App) -> dict[str, Any]:
+        """Return an app's settings. Its default is its first image in the file, or SageMaker's image without one."""
+        attached, default = self._attached(app), _Domain.ResourceSpecProperty(instance_type=self._instance_type)
+        return {
+            "app_lifecycle_management": self._idle,
+            "custom_images": [image.custom_image for image in attached],
+            "default_resource_spec": attached[0].resource_spec(self._instance_type) if attached else default,
+        }
+
     def _attached(self, app: App) -> list[AttachedImage]:
         return [image.apps[app] for image in self._images if app in image.apps]
-
-    def _default(self, attached: list[AttachedImage]) -> sagemaker.CfnDomain.ResourceSpecProperty:
-        """Return the app's first image in the deployment file, or SageMaker's image if the file has none."""
-        if attached:
-            return attached[0].resource_spec(self._instance_type)
-        return _Domain.ResourceSpecProperty(instance_type=self._instance_type)

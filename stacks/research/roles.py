@@ -11,10 +11,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.common.findings import WHOLE_REGISTRY
-from stacks.common.grants import allow, grant_pull
-from stacks.deployment import Place, ResearchNames
-from stacks.deployment.names import SHARED, USERS
+from stacks.common.grants import allow, grant_pull, grant_pull_from
+from stacks.deployment import ResearchNames
+from stacks.deployment.names import SHARED, USERS, repository_of
 from stacks.deployment.research import ResearchConfig
 from stacks.research.network import ResearchNetwork
 from stacks.research.sagemaker_role import SageMakerRole
@@ -54,8 +53,8 @@ class Roles(Construct):
             repository.grant(self.image, "ecr:DescribeImages")
             grant_pull(repository, self.processing)
 
-        if settings.job_image:
-            self._allow_pull(self.processing, settings.job_image)
+        if settings.job_image and (job_repository := repository_of(settings.job_image)):
+            grant_pull_from(job_repository.arn, self.processing)
 
         studio = StudioPolicy(
             self,
@@ -86,21 +85,6 @@ class Roles(Construct):
 
     def _add(self, id: str, name: str | None = None, policies: Sequence[iam.IManagedPolicy] = ()) -> SageMakerRole:
         return SageMakerRole(self, id, account=self._names.place.account, role_name=name, managed_policies=policies)
-
-    def _allow_pull(self, role: iam.Role, image: str) -> None:
-        """Allow the role to pull an existing image, from the registry in the image's name."""
-        registry, _, rest = image.partition("/")
-        account, name = registry.partition(".")[0], rest.partition("@")[0].partition(":")[0]
-        repository = Place(account, self._names.place.region).named("ecr", name, "repository/").arn
-        pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        allow(role, sid="PullJobImage", actions=pull, resources=[repository])
-        allow(
-            role,
-            sid="SignOnToRegistry",
-            actions=["ecr:GetAuthorizationToken"],
-            resources=["*"],
-            wildcards=WHOLE_REGISTRY,
-        )
 
     def _allow_data(self, role: iam.Role, prefixes: Sequence[str]) -> None:
         """Allow the role to use these prefixes of the data bucket, and to read the readable buckets."""

@@ -11,8 +11,8 @@ from stacks.common.service_role import ServiceRole
 class SageMakerRole(ServiceRole):
     """A role that SageMaker can assume on behalf of this account, in a session that names the researcher.
 
-    The domain sets the profile's name as source identity. SageMaker hands it on to each role that it assumes for the
-    session, such as the role of a pipeline or a job, and every one of them must accept it.
+    The domain sets the profile's name as source identity. SageMaker passes it to each role that it assumes for the
+    session, such as the role of a pipeline or a job. Each of these roles must accept it.
     """
 
     def __init__(

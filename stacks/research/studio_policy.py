@@ -209,7 +209,7 @@ def _limits(settings: ResearchConfig, network: ResearchNetwork) -> list[iam.Poli
     limits = [
         _deny("OnlyTheseAppTypes", ["sagemaker:CreateApp"], _other_types(*settings.instance_types, "system")),
         _deny("OnlyTheseJobTypes", create, _other_types(*settings.job_instance_types)),
-        # A researcher's group could let a job reach that researcher's apps.
+        # In a researcher's group, a job could reach that researcher's apps.
         _deny("NoJobInAnotherGroup", create, other_groups),
     ]
     if settings.network == "vpc-only":

@@ -1,7 +1,6 @@
 """The application of a subscriber: the resources to which the consume function hands off.
 
-A stack of either kind takes one: `environment` tells its consume function what to do with each payload, and `connect`
-allows it.
+A stack of either kind adds one. `environment` has the variables of its consume function, and `connect` the permissions.
 """
 
 from collections.abc import Mapping

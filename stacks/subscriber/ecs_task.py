@@ -1,7 +1,6 @@
 """The ECS task that the consume function runs for each message, on Fargate. It reads the message's payload."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,18 +23,16 @@ from stacks.common.container_image import ContainerImage, ImageBuilder, ImageRep
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.findings import acknowledge
-from stacks.common.grants import allow
+from stacks.common.grants import grant_pull_from
 from stacks.common.service_role import ServiceRole
 from stacks.common.stack_key import stack_key
 from stacks.deployment.ecs_task import LIBRARY, EcsTaskConfig, NetworkConfig
 from stacks.deployment.function_files import code_files
-from stacks.deployment.names import SubscriberNames
-from stacks.deployment.regions import FARGATE_ZONES, dns_suffix, known_regions, partition
+from stacks.deployment.names import SubscriberNames, repository_of
+from stacks.deployment.regions import FARGATE_ZONES
 from stacks.subscriber.consumer import Consumer
 
 BUILDS_KEPT = 10
-_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-_ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.([a-z0-9.-]+)/(.+)@.*")
 _FAILURE = {
     "$or": [
         {"stopCode": [{"anything-but": ["EssentialContainerExited"]}]},
@@ -77,7 +74,8 @@ class EcsTask(Construct):
         # ECS accepts only a role of the task's account, from a caller with iam:PassRole.
         execution_role = iam.Role(self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         image = TaskImage(self, "Image", names=names, task=task, defaults=defaults)
-        image.grant_pull(execution_role)
+        if image.repository_arn:
+            grant_pull_from(image.repository_arn, execution_role)
         task_role = ServiceRole(
             self, "Role", service="ecs-tasks", account=names.place.account, role_name=names.task_role.name
         )
@@ -201,16 +199,20 @@ def _outbound_group(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
 
 
 class TaskImage(Construct):
-    """An existing image, or one that is built in the subscriber's account. `uri` names it by digest."""
+    """An existing image, or one that is built in the subscriber's account.
+
+    `uri` names it by digest. `repository_arn` is None for an image that is not in ECR.
+    """
 
     def __init__(
         self, scope: Construct, id: str, *, names: SubscriberNames, task: EcsTaskConfig, defaults: Defaults
     ) -> None:
         super().__init__(scope, id)
         if task.image:
-            self.uri, self._repository_arn = task.image, _repository_arn(task.image)
+            existing = repository_of(task.image)
+            self.uri, self.repository_arn = task.image, existing and existing.arn
         else:
-            self.uri, self._repository_arn = self._build(names, task, defaults)
+            self.uri, self.repository_arn = self._build(names, task, defaults)
 
     def _build(self, names: SubscriberNames, task: EcsTaskConfig, defaults: Defaults) -> tuple[str, str]:
         """Return the URI of the new image, and the ARN of its repository."""
@@ -236,30 +238,6 @@ class TaskImage(Construct):
             )
         acknowledge(image, {"AwsSolutions-CB4": "A build writes an image to ECR, and nothing that CodeBuild encrypts."})
         return image.uri, repository.repository_arn
-
-    def grant_pull(self, role: iam.IRole) -> None:
-        """Allow the role to pull from this repository alone, if it is in ECR.
-
-        The policy of another account's repository must also allow the role.
-        """
-        if not self._repository_arn:
-            return
-        allow(role, actions=_PULL, resources=[self._repository_arn])
-        allow(
-            role,
-            actions=["ecr:GetAuthorizationToken"],
-            resources=["*"],
-            wildcards="ecr:GetAuthorizationToken has no narrower resource.",
-        )
-
-
-def _repository_arn(image: str) -> str | None:
-    """Return the ARN of an image's repository, or None if the image is not in ECR."""
-    match = _ECR_IMAGE.fullmatch(image)
-    if not match or match[2] not in known_regions() or match[3] != dns_suffix(match[2]):
-        return None
-    account, region, _, name = match.groups()
-    return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{name.partition(':')[0]}"
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from constructs import Construct
 from stacks.common.defaults import Defaults
 from stacks.common.service_role import ServiceRole
 from stacks.deployment.names import SubscriberNames
+from stacks.deployment.state_machine import UNSUCCESSFUL
 
 PROCESSED = "Payload processed"
 """Detail type of the event that the state machine publishes. Its detail is the execution's output."""
-UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 class SubscriberBus(events.EventBus):

@@ -48,7 +48,7 @@ def test_unknown_kind_is_an_invalid_answer(tmp_path: Path, capfd: pytest.Capture
     answers = ("111111111111:us-east-1", "", "orders=222222222222:us-west-2", "queue")
     result = RUNNER.invoke(app, ["new", str(tmp_path / "prod.toml")], input="\n".join(answers) + "\n")
     assert result.exit_code == 2
-    assert "'queue' is no kind: answer sqs or lambda" in result.output + capfd.readouterr().err
+    assert "'queue' is no kind. Give sqs or lambda." in result.output + capfd.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["", "own files", "a/b"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from claim_check import Dereferencer, Publisher
+from cli.scenario.function_log import log_lines
 from cli.scenario.memory import read_bytes
 from local import accounts
 from local.world import World
@@ -156,7 +157,8 @@ def test_own_code_alone_processes_each_message(deployed: Deployed, name: str) ->
 def test_only_own_code_reads_payloads(deployed: Deployed, name: str) -> None:
     eventually(lambda: deployed.processed(name) >= {"small", "large"}, SECONDS)
     function = deployed.names.subscribers[name].consume_function.name
-    assert read_bytes(deployed.account(name).client("logs"), function) == (LARGE if name in WITH_CODE else 0)
+    texts = log_lines(deployed.account(name).client("logs"), function)
+    assert read_bytes(texts) == (LARGE if name in WITH_CODE else 0)
 
 
 def test_service_polls_its_queue_and_reads_payloads(deployed: Deployed) -> None:

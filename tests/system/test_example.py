@@ -84,7 +84,7 @@ PROFILES = {
     "billing": "333333333333",
     "shop": "444444444444",
 }
-STRANGER = {"stranger": "888888888888"}
+OTHER = {"other": "888888888888"}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def profiles(demo: Demo) -> str:
     emulator, template = demo.world.emulator, ROOT / "deployments" / "github-role.yml"
     given = {"Repository": "owner/name", "Environment": "any", "VerifyEnvironment": "verify", "MakeProvider": "no"}
     roots = {f"{name}-root": account for name, account in PROFILES.items()}
-    lines = [accounts.profiles(emulator, roots | STRANGER)]
+    lines = [accounts.profiles(emulator, roots | OTHER)]
     for name, account in PROFILES.items():
         here = demo.account(Place(account, "us-east-1"))
         cloudformation, iam = here.client("cloudformation"), here.client("iam")
@@ -134,7 +134,7 @@ class Verification:
 
 @pytest.fixture(scope="module")
 def verification(demo: Demo, profiles: str, tmp_path_factory: pytest.TempPathFactory) -> Verification:
-    return Verification(demo, profiles, tmp_path_factory.mktemp("verification"), *PROFILES, *STRANGER)
+    return Verification(demo, profiles, tmp_path_factory.mktemp("verification"), *PROFILES, *OTHER)
 
 
 @pytest.mark.exhaustive
@@ -172,7 +172,7 @@ def test_verify_deletes_its_payloads(demo: Demo, verification: Verification) -> 
 def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, profiles: str, tmp_path: Path) -> None:
     publisher = Verification(demo, profiles, tmp_path, "publisher")
     assert publisher.exit_code == 0, publisher.output
-    assert {each["subject"] for each in publisher.report["unseen"]} == {"shop", "orders", "billing", "strangers"}
+    assert {each["subject"] for each in publisher.report["unseen"]} == {"shop", "orders", "billing", "other accounts"}
     assert [payload["route"] for payload in publisher.report["payloads"]] == [
         "PutEvents from 111111111111",
         "the library",
@@ -192,11 +192,11 @@ def test_verify_with_one_account_names_the_unseen_parts(demo: Demo, profiles: st
     ("names", "answer", "code", "message"),
     [
         (["orders"], "n\n", 1, "Nothing was sent."),
-        (["stranger"], "y\n", 2, "not of an account of the deployment"),
+        (["other"], "y\n", 2, "not of an account of the deployment"),
         (["unknown"], "y\n", 2, "--profile unknown: The config profile (unknown) could not be found"),
         (["publisher", "publisher-root"], "y\n", 2, "are both of account 111111111111"),
     ],
-    ids=["answer no", "strangers only", "unknown profile", "one account twice"],
+    ids=["answer no", "other account only", "unknown profile", "one account twice"],
 )
 def test_verify_sends_nothing(
     demo: Demo, profiles: str, tmp_path: Path, names: list[str], answer: str, code: int, message: str

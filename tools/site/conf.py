@@ -62,7 +62,7 @@ def is_field(*event: Any) -> bool | None:
 
 
 def setup(app: Any) -> None:
-    """Add what the pages of the site have in addition to those of the repository."""
+    """Add the parts of the site's pages that the repository's pages do not have."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "lambdas"))
     app.connect("source-read", draw_diagrams)
     app.connect("source-read", add_contents)

@@ -111,7 +111,7 @@ class MessageFields(NamedTuple):
 
     @property
     def overhead(self) -> int:
-        """The size in bytes of an inline message and what is reserved, not counting its payload."""
+        """The size in bytes of an inline message and of the reserved space, not counting its payload."""
         return total_size(self.attributes) + _CLAIM_BYTES + len(self.id) + self.reserved_bytes
 
     def require_space_for(
@@ -195,7 +195,7 @@ class OutgoingMessage(NamedTuple):
 
     @property
     def total_bytes(self) -> int:
-        """The size of the whole message, as SNS counts it, and what is reserved."""
+        """The size of the whole message, as SNS counts it, and of the reserved space."""
         body = len(self.body.encode()) if self.pointer else self.size
         return body + total_size(self.attributes) + self.fields.reserved_bytes
 

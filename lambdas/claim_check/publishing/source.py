@@ -107,7 +107,7 @@ def changed() -> InvalidMessage:
 class SourceReader:
     """A caller's payload, read once. A context manager: leaving it closes a file that was opened here.
 
-    `payload` is the caller's. `blob` is its blob, or None for a stream. `error` is what reading the payload has raised.
+    `payload` is the caller's. `blob` is its blob, or None for a stream. `error` is the error of reading the payload.
     """
 
     def __init__(self, payload: PayloadSource) -> None:

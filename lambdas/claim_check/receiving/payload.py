@@ -199,7 +199,7 @@ class Payload:
             return digests[-1]
 
     def verify(self) -> Proof:
-        """Compare size and checksum with the message by one HeadObject, and return what is proved. No byte is read.
+        """Compare size and checksum with the message by one HeadObject, and return the proof. No byte is read.
 
         An inline payload is compared in memory. A replica is a proof only by its checksum. Otherwise the store's object
         is looked at, too: S3 keeps no checksum of the whole object for some uploads, and another library's message

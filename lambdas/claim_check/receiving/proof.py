@@ -14,11 +14,11 @@ _LABELS: dict[Checksum, str] = {"sha256": "SHA-256", "crc64nvme": "CRC64NVME", "
 
 
 class Proof(NamedTuple):
-    """What is known of a payload without reading it. Its size is the declared one.
+    """The proof of a payload without reading it. Its size is the declared one.
 
     `checksum` names the strongest checksum that the message declares and S3 reports: both are equal, so the stored
     bytes are the published ones. It is None if they have none in common. Then only the size is proved, and `reported`
-    is what S3 says about the object.
+    is S3's report about the object.
     """
 
     checksum: Checksum | None

@@ -41,7 +41,7 @@ class MemoryTarget:
 
 
 class FileTarget:
-    """A regular file, open for reading and writing. `close` closes a descriptor of its own."""
+    """A regular file, open for reading and writing. `close` closes its own descriptor."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._descriptor = os.dup(file.fileno())

@@ -22,7 +22,7 @@ def base64_crc32(crc32: int) -> str:
 
 @lru_cache(maxsize=16)
 def _zeros(size: int) -> int:
-    """Return x**(8 * size) modulo the polynomial: the factor for `size` zero bytes behind a byte string."""
+    """Return x**(8 * size) modulo the polynomial: the factor for `size` zero bytes after a byte string."""
     factor, power = _ONE, _X8
     while size:
         if size & 1:

@@ -72,7 +72,7 @@ class Call(Generic[T]):
 class Workers:
     """Up to `limit` threads. A context manager: leaving it drops the calls that have not begun and ends the threads.
 
-    A thread whose request S3 does not answer does not keep the process alive.
+    A thread whose request has no response does not keep the process alive.
 
     Enter it twice: `with workers, workers:`. If a signal handler raises in the first exit, the second ends the threads.
     `stopped` is true from then on: a running call can read it to end early. `running` counts the calls that `wait` has

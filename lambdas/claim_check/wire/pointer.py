@@ -18,7 +18,7 @@ from claim_check.wire.text import is_utf8, parse_json
 MARKER = "ExtendedPayloadSize"
 LEGACY_MARKER = "SQSLargePayloadSize"
 COMPRESSED_MARKER = "CompressedPayloadSize"
-"""The marker of a compressed payload. AWS's libraries do not know it: their users get the pointer as text, and not
+"""The marker of a compressed payload. AWS's libraries do not support it: their users get the pointer as text, and not
 compressed bytes in place of the payload."""
 MARKERS = (MARKER, LEGACY_MARKER, COMPRESSED_MARKER)
 

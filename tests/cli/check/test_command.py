@@ -58,7 +58,7 @@ def test_missing_file_exits_with_2(capfd: pytest.CaptureFixture[str]) -> None:
 def test_region_without_prices_is_a_note() -> None:
     assert not _costs([StackTemplate("a", "a", "1", "us-east-1", {"Resources": {}})]).findings
     (found,) = _costs([StackTemplate("a", "a", "1", "sa-east-1", {"Resources": {}})]).findings
-    assert found.text == "Without prices of their own, so those of us-east-1: sa-east-1."
+    assert found.text == "Without own prices, so with those of us-east-1: sa-east-1."
 
 
 def test_image_without_digest_is_a_problem() -> None:

@@ -301,7 +301,7 @@ def test_message_does_not_overtake_a_permanent_error(
     assert redrive_fifo("--subscriber", "orders") == 0
     assert fifo_queue.bodies == ["0"]
     assert dead_fifo.bodies == ["1", "2"]
-    assert re.search(r"TooBusy +just now +not sent: behind a message of its group", capsys.readouterr().out)
+    assert re.search(r"TooBusy +just now +not sent: an earlier message of its group", capsys.readouterr().out)
 
 
 # Undelivered messages ------------------------------------------------------------------------------------------------

@@ -28,4 +28,4 @@ def test_early_end_of_a_run_is_reported(
     with pytest.raises(SystemExit) as exit_:
         main(["verify", "--deployment", str(deployed.file), "--yes", "--report", str(tmp_path / "report.json")])
     assert exit_.value.code == code
-    assert f"{error or 'Interrupted.'}\nThe run ended early. What it sent stays" in capsys.readouterr().err
+    assert f"{error or 'Interrupted.'}\nThe run ended early. Its payloads stay" in capsys.readouterr().err

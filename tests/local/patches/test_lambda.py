@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cli.scenario.function_log import log_lines
 from cli.scenario.memory import peak_memory
 from local.emulator import Emulator
 from tests.local.support import Account, eventually, unique
@@ -65,7 +66,7 @@ def test_peak_memory_is_the_functions(publisher: Account) -> None:
         publisher.invoke(function, mebibytes)
 
     names = [function.rsplit(":", 1)[1] for function in (large, small)]
-    first, second = (peak_memory(publisher.client("logs"), name) or 0 for name in names)
+    first, second = (peak_memory(log_lines(publisher.client("logs"), name)) or 0 for name in names)
     assert 200 <= first < 300
     assert 5 < second < 100
 
@@ -74,7 +75,7 @@ def test_peak_memory_is_unknown_before_the_first_run(publisher: Account) -> None
     name = publisher.function().rsplit(":", 1)[1]
     publisher.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
 
-    assert peak_memory(publisher.client("logs"), name) is None
+    assert peak_memory(log_lines(publisher.client("logs"), name)) is None
 
 
 @pytest.mark.patched

@@ -70,7 +70,7 @@ def run(base: Path, thresholds: Thresholds, choices: Choices) -> list[dict[str, 
 
 
 def addresses(base: Path) -> list[str]:
-    """Return the addresses in S3 of the data, of which SageMaker tells the job. Elsewhere there are none."""
+    """Return the addresses in S3 of the data, which SageMaker passes to the job. Elsewhere there are none."""
     config = base.parent / "config" / "processingjobconfig.json"
     inputs = json.loads(config.read_text())["ProcessingInputs"] if config.exists() else []
     return [each["S3Input"]["S3Uri"] for each in inputs if each["InputName"] != "code"]
@@ -129,7 +129,7 @@ def _parser(description: str = "") -> argparse.ArgumentParser:
         ("sample_by", _text, "column with each cell's sample; `barcode` or `one`"),
         ("matrix", _text, "matrix with the counts, such as layers/counts"),
         ("genome", _text, "genome to measure, if there are several"),
-        ("transpose", _transpose, "a table's rows are cells; auto lets the names decide"),
+        ("transpose", _transpose, "a table's rows are cells; auto: the names decide"),
         ("fractions", _yes_or_no, "accept counts that are not whole numbers"),
         ("min_genes_before", _count, "drop barcodes with fewer than N genes, as empty droplets"),
         ("min_genes", _count, "keep cells with at least N genes"),

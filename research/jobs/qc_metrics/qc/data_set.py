@@ -125,7 +125,7 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
 
 
 def _drop_droplets(cells: Any, label: str, choices: Choices, notes: list[str]) -> None:
-    """Mark barcodes with few genes as dropped, if asked to. Refuse data that are mostly such barcodes."""
+    """Mark barcodes with few genes as dropped, on request. Refuse data that are mostly such barcodes."""
     least = DROPLET_GENES if choices.min_genes_before is None else choices.min_genes_before
     few = (cells["n_genes"] < least) & ~cells["dropped"]
     number, total = few.sum(), (~cells["dropped"]).sum()
@@ -152,7 +152,7 @@ def read(
         folder: A folder, or one file.
         choices: Choices between the ways in which the data can be read.
         thresholds: The beginning of the names of mitochondrial genes is one of them.
-        notes: Gets what was found and not read.
+        notes: Gets the content that was not read.
 
     Raises:
         InputError: There is no data set, or one that cannot be measured.

@@ -1,4 +1,4 @@
-"""Files: what they are, by content, and which of them are data sets."""
+"""Files: their forms, by content, and the data sets among them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHER = (
     (rb"PAR1|ARROW1|\xd0\xcf\x11\xe0", "a table of Parquet, Feather or old Excel: save it as .csv"),
     (rb"(?s).*\0", "a binary file of an unknown form"),
 )
-"""Forms that are not read: the content's beginning and what it is."""
+"""Forms that are not read: the content's beginning, and the name."""
 
 DATA_NAME = re.compile(
     r"\.(h5|hdf5|h5ad|h5mu|h5seurat|loom|mtx|csv|tsv|zarr|7z|rar|zst)(\.\w+)?$|matrix", re.IGNORECASE
@@ -172,7 +172,7 @@ def _why(file: File, parts: Sequence[File]) -> str:
 
 
 def _source(file: File, texts: Sequence[File], matrices: Sequence[File]) -> Source:
-    """Return a data set with the lists beside a Matrix Market file, whose prefix or folder is its label."""
+    """Return a data set with the lists next to a Matrix Market file, whose prefix or folder is its label."""
     if file.form != "mtx":
         return Source(file=file, label=file.label)
     lists, rivals = (

@@ -105,7 +105,7 @@ def _arrays_of(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_anndata(data: Any, whole: Any = None) -> Stored:
-    """Return what a table stores. `whole` has further columns of the cells, for all modalities."""
+    """Return the content of a table. `whole` has further columns of the cells, for all modalities."""
     layers = sorted(data.layers, key=lambda name: "count" not in name.lower())
     matrices = {"X": (data.X, data.var)} if data.X is not None else {}
     matrices |= {f"layers/{name}": (data.layers[name], data.var) for name in layers}

@@ -28,7 +28,7 @@ COLUMNS = (
     "dropped",
 )
 """Columns of qc_metrics.csv, most named as by Pegasus: Channel is the sample; kept + filt = total. `dropped` are
-barcodes that are no cells of the sample, and are in no other number. What was not measured is empty."""
+barcodes that are no cells of the sample, and are in no other number. A value that was not measured is empty."""
 
 PACKAGES = ("anndata", "h5py", "scipy", "numpy", "pandas", "matplotlib", "zarr", "pegasusio")
 

@@ -80,7 +80,7 @@ def _members(archive: Path, form: str) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 class _Tail(contextlib.ExitStack):
-    """An unpacked file that remembers its last block: tarfile takes the end of an incomplete archive for its end."""
+    """An unpacked file with its last block: tarfile does not distinguish the end of an incomplete archive."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ def _texts_of(column: Any) -> list[str]:
 
 
 def _ends(barcodes: Sequence[str]) -> list[str]:
-    """Return what is left of each barcode without its bases, if that tells a few samples apart. Otherwise nothing."""
+    """Return the rest of each barcode without its bases, if that distinguishes a few samples. Otherwise nothing."""
     matches = [BARCODE.fullmatch(barcode) for barcode in barcodes]
     if not barcodes or not all(matches):
         return []
@@ -84,11 +84,11 @@ GENERIC = re.compile(
     r"solo\.out|data|(hg|mm|rn|grc[hm])\d+\w*)",
     re.IGNORECASE,
 )
-"""Names of files and folders that tell nothing about a sample."""
+"""Names of files and folders that do not identify a sample."""
 
 
 def names_of(sources: Sequence[Source]) -> list[str]:
-    """Return a name for each data set: what differs in their paths, or what is not the same for every sample."""
+    """Return a name for each data set: the parts that differ in their paths."""
     paths = [source.label.split("/") for source in sources]
     if len(paths) == 1:
         if paths[0] == [sources[0].file.name] and sources[0].lists:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class InputError(Exception):
-    """The input cannot be measured. The message names what was found, the reason, and what to pass or do."""
+    """The input cannot be measured. The message has the content that was found, the reason, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Choices between the ways in which data can be read. None lets the content decide, or refuses the data."""
+    """Choices between readings of data. With None, the content decides, or the data are refused."""
 
     data_set: str | None = None
     """Path of the one data set to read, below the input folder, as the log has it."""

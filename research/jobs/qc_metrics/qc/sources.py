@@ -14,7 +14,7 @@ class File:
     label: str
     """The path below the input folder; a file of an archive is below the archive's path."""
     form: str
-    """One of `READABLE`, or what else it is."""
+    """One of `READABLE`, or the name of another form."""
 
     @property
     def folder(self) -> str:

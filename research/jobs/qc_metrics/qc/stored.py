@@ -1,4 +1,4 @@
-"""What a data set stores: matrices, features and cells."""
+"""The content of a data set: matrices, features and cells."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Stored:
 def oriented(
     matrix: Any, rows: Any, columns: Any, *, label: str, choices: Choices, hint: int = 0, sure: bool = True
 ) -> Stored:
-    """Return a matrix as cells by features: names tell which side has the genes.
+    """Return a matrix as cells by features. Names show the side of the genes.
 
     Args:
         matrix: The matrix.
         rows: The names of the rows.
         columns: The names of the columns.
         label: The file, for errors.
-        choices: `transpose` decides what the names do not.
+        choices: `transpose` decides if the names do not.
         hint: More than 0 if other signs say that the rows are genes, less than 0 if they are cells.
         sure: Whether rows are genes where there is no sign.
     """
