@@ -45,7 +45,7 @@ from access.terms import (
     Service,
     arn,
     deny,
-    let,
+    grant,
     log_group,
     may,
     via_s3,
@@ -172,12 +172,12 @@ class _Messaging:
             stack.invoking_rule("EventBusRule", {**_OF_APPLICATIONS, **types}, function, queue, names.event_bus.name),
             stack.invoking_rule("OutboxRule", uploads, function, queue),
         )
-        stack.queue(queue, dead_letters, let(rules, "sqs:SendMessage"), days=PUBLISH_DEAD_LETTER_DAYS)
+        stack.queue(queue, dead_letters, grant(rules, "sqs:SendMessage"), days=PUBLISH_DEAD_LETTER_DAYS)
         publish_role = stack.function(
             function,
             names.publish_function,
             "publish",
-            let(rules, "lambda:InvokeFunction"),
+            grant(rules, "lambda:InvokeFunction"),
             environment={
                 "TOPIC_ARN": self._topic.arn,
                 "PAYLOAD_STORE": Json(names.store.to_dict()),
@@ -236,8 +236,8 @@ class _Messaging:
         subscriptions = []
         for subscriber in subscribers:
             own = {"sns:Protocol": (subscriber.kind,), "sns:Endpoint": (endpoints[subscriber.name],)}
-            grant = let(Account(subscriber.account), "sns:Subscribe", when={**own, **self._in_organization})
-            subscriptions.append(grant)
+            conditions = {**own, **self._in_organization}
+            subscriptions.append(grant(Account(subscriber.account), "sns:Subscribe", when=conditions))
         others = deny("sns:Subscribe", "*", StringNotEquals={"sns:Endpoint": list(endpoints.values())})
         stack.protect(self._topic.arn, *subscriptions, tls=TOPIC_ACTIONS, denials=[others])
 
@@ -265,7 +265,7 @@ class _Messaging:
     def _add_event_bus(self, stack: StackIntent) -> None:
         bus, types = self._publisher.event_bus, list(self._deployment.publisher.detail_types)
         senders = sorted({sender.account for sender in self._deployment.senders})
-        stack.event_bus(bus, *(let(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
+        stack.event_bus(bus, *(grant(Account(id), "events:PutEvents", when=self._in_organization) for id in senders))
         previous = ""
         for account in senders:
             policy, name = f"EventBusPutEventsFrom{account}", f"{self._deployment.name}-{account}"
@@ -330,14 +330,14 @@ class _Messaging:
         objects, key_grants, members = [], [], self._in_organization
         for subscriber in subscribers:
             roles = Roles(subscriber.account, tuple(role.arn for role in self._of(subscriber).reader_roles))
-            objects.append(let(roles, "s3:GetObject", f"{bucket.bucket.arn}/{PAYLOADS}*", when=members))
-            key_grants.append(let(roles, "kms:Decrypt", when={**via_s3_for(bucket, subscriber), **members}))
+            objects.append(grant(roles, "s3:GetObject", f"{bucket.bucket.arn}/{PAYLOADS}*", when=members))
+            key_grants.append(grant(roles, "kms:Decrypt", when={**via_s3_for(bucket, subscriber), **members}))
         for sender in senders:
             names = self._names.senders[sender.name]
             roles = Roles(sender.account, (names.role.arn,))
             folder = f"{bucket.bucket.arn}/{names.outbox}*"
-            objects.append(let(roles, S3_SEND, folder, when=members, if_present=_OWNERS_ACL))
-            key_grants.append(let(roles, KEY_UPLOAD, when={**via_s3_for(bucket), **members}))
+            objects.append(grant(roles, S3_SEND, folder, when=members, if_present=_OWNERS_ACL))
+            key_grants.append(grant(roles, KEY_UPLOAD, when={**via_s3_for(bucket), **members}))
         key = stack.att("Key")
         denials = tuple(self._unaccepted_uploads(key)) if construct == "PayloadBucket" else ()
         rules = [
@@ -420,7 +420,7 @@ class _Messaging:
         )
         # Only the publish function puts events about the sender's messages.
         reporter = Roles(self._publisher.place.account, (self._publisher.publish_role.arn,))
-        stack.event_bus(names.event_bus, let(reporter, "events:PutEvents", when=self._in_organization))
+        stack.event_bus(names.event_bus, grant(reporter, "events:PutEvents", when=self._in_organization))
         stack.add("EventBusPolicy", "AWS::Events::EventBusPolicy", StatementId=names.event_bus.name)
         stack.output(SenderRoleArn=role, EventBusArn=self._publisher.event_bus.arn, ReportBusArn=names.event_bus.arn)
         stack.output(OutboxUri=f"s3://{self._bucket.bucket.name}/{names.outbox}")
@@ -729,12 +729,12 @@ class _Messaging:
         rule = _rules(stack.invoking_rule("PipelineTriggerProcessedRule", processed, function, queue, bus.name))
         days = subscriber.dead_letter_retention_days
         dead_letters = names.pipeline_trigger_dead_letter_queue
-        stack.queue(queue, dead_letters, let(rule, "sqs:SendMessage"), days=days)
+        stack.queue(queue, dead_letters, grant(rule, "sqs:SendMessage"), days=days)
         role = stack.function(
             function,
             names.pipeline_trigger_function,
             "start_pipeline",
-            let(rule, "lambda:InvokeFunction"),
+            grant(rule, "lambda:InvokeFunction"),
             role_name=names.pipeline_trigger_role.name,
             environment={
                 "TRUSTED_STORES": _stores(names.handoff_stores),
@@ -861,7 +861,7 @@ class _Messaging:
         detail = {"clusterArn": [names.cluster.arn], "lastStatus": ["STOPPED"], "$or": _FAILURE}
         failed = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"], "detail": detail}
         rule = _rules(stack.rule("TaskFailedRule", failed, {"Arn": queue.arn, "InputPath": "$.detail"}))
-        self._add_dead_letter_queue(stack, subscriber, let(rule, "sqs:SendMessage"))
+        self._add_dead_letter_queue(stack, subscriber, grant(rule, "sqs:SendMessage"))
         stack.rule_alarm("TaskFailuresLost", "TaskFailedRule")
 
     def _add_task_network(self, stack: StackIntent, subscriber: FunctionSubscriberConfig) -> dict[str, Any]:
@@ -921,4 +921,4 @@ class _Messaging:
     def _sns(self, endpoint_region: str, actions: str = "sqs:SendMessage") -> list[Permission]:
         """Return the grants to SNS to deliver to a queue or a function in a Region."""
         principals = self._publisher.sns_principals(endpoint_region)
-        return [let(Service(name, sources=(self._topic.arn,)), actions) for name in principals]
+        return [grant(Service(name, sources=(self._topic.arn,)), actions) for name in principals]

@@ -33,7 +33,7 @@ from access.terms import (
     Service,
     arn,
     deny,
-    let,
+    grant,
     log_group,
     may,
     via_s3,
@@ -215,7 +215,7 @@ class StackIntent:
         if policy:
             self.add(f"{construct}DefaultPolicy", "AWS::IAM::Policy")
         role = self.att(construct)
-        self.protect(role, let(trusted, actions))
+        self.protect(role, grant(trusted, actions))
         self.intent.role_permissions[role] = permissions
         return role
 
@@ -271,13 +271,13 @@ class StackIntent:
         given: dict[str, Any] = {"ServiceToken": token, "BucketName": name}
         self.add(resource, "Custom::S3AutoDeleteObjects", removal=DELETED, after=f"{construct}Policy", **given)
         actions = "s3:PutBucketPolicy s3:GetBucket* s3:List* s3:DeleteObject*"
-        return (let(NamedRole(self.att(role)), actions, bucket, f"{bucket}/*"),)
+        return (grant(NamedRole(self.att(role)), actions, bucket, f"{bucket}/*"),)
 
     def key(self, construct: str, *grants: Permission) -> str:
         """Add a KMS key and return its ARN. Its policy leaves the decision about the account to the account's own."""
         self.add(construct, "AWS::KMS::Key", removal=self.stateful)
         key = self.att(construct)
-        self.protect(key, let(Account(self.account), "kms:*"), *grants)
+        self.protect(key, grant(Account(self.account), "kms:*"), *grants)
         return key
 
     def use_own_key(self) -> str | None:
@@ -287,14 +287,15 @@ class StackIntent:
         if "StackKey" not in self._expected:
             context = {"kms:EncryptionContext:aws:logs:arn": (Like(self.arn("logs", "log-group:*")),)}
             logs = Service(f"logs.{self.region}.{dns_suffix(self.region)}")
-            self.key("StackKey", let(logs, f"{KEY_WRITE} kms:DescribeKey", when=context))
+            self.key("StackKey", grant(logs, f"{KEY_WRITE} kms:DescribeKey", when=context))
         return "StackKey"
 
-    def _allow_writer(self, grant: Permission) -> None:
+    def _allow_writer(self, writing: Permission) -> None:
         """Add the use of the stack's own key by a service that writes to a queue: EventBridge for the account."""
-        assert isinstance(grant.principal, Service)
-        rules = Service(grant.principal.name, account=self.account) if "events." in grant.principal.name else None
-        self.intent.extend(self.att("StackKey"), let(rules or grant.principal, "kms:Decrypt kms:GenerateDataKey*"))
+        service = writing.principal
+        assert isinstance(service, Service)
+        writer = Service(service.name, account=self.account) if "events." in service.name else service
+        self.intent.extend(self.att("StackKey"), grant(writer, "kms:Decrypt kms:GenerateDataKey*"))
 
     def own_key(self, actions: str) -> tuple[Permission, ...]:
         """Return the permission to use the stack's own key, if there is one."""
@@ -305,8 +306,8 @@ class StackIntent:
         """Add a queue and return its ARN."""
         key = self.use_own_key()
         given |= {"KmsMasterKeyId": self.att(key)} if key else {"SqsManagedSseEnabled": True}
-        for grant in grants if key else ():
-            self._allow_writer(grant)
+        for writing in grants if key else ():
+            self._allow_writer(writing)
         given["FifoQueue"] = queue.name.endswith(".fifo") or None
         given["MessageRetentionPeriod"] = days * 86_400
         self.add(construct, "AWS::SQS::Queue", removal=self.stateful, QueueName=queue.name, **given)
@@ -636,10 +637,10 @@ class StackIntent:
         alarms = Service("cloudwatch.amazonaws.com", sources=sources, account=self.account)
         key = self.use_own_key()
         if key:
-            self.intent.extend(self.att(key), let(alarms, "kms:Decrypt kms:GenerateDataKey*"))
+            self.intent.extend(self.att(key), grant(alarms, "kms:Decrypt kms:GenerateDataKey*"))
         self.add("AlarmsTopic", "AWS::SNS::Topic", KmsMasterKeyId=self.att(key) if key else None, TopicName=name)
         self.add("AlarmsTopicPolicy", "AWS::SNS::TopicPolicy")
-        self.protect(topic, let(alarms, "sns:Publish"), tls=TOPIC_ACTIONS)
+        self.protect(topic, grant(alarms, "sns:Publish"), tls=TOPIC_ACTIONS)
         for email in self._deployment.operations.emails:
             given: dict[str, Any] = {"Protocol": "email", "Endpoint": email, "TopicArn": topic}
             self.add(f"AlarmsTopic{words(email)}", "AWS::SNS::Subscription", **given)
@@ -732,4 +733,4 @@ def _metric(metric: str, dimensions: Mapping[str, str]) -> dict[str, Any]:
 def any_principal(actions: str = "*", *resources: str, **conditions: str) -> Permission:
     """Return a grant to all principals, for VPC endpoints. Conditions are keys of `aws:`, each with its value."""
     when = {f"aws:{key}": (value,) for key, value in conditions.items()}
-    return let(AnyPrincipal(), actions, *(resources or ("*",)), when=when)
+    return grant(AnyPrincipal(), actions, *(resources or ("*",)), when=when)

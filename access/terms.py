@@ -172,7 +172,7 @@ def may(
     return Permission(tuple(actions.split()), resources, when or {}, if_present or {})
 
 
-def let(principal: Principal, actions: str, *resources: str, **conditions: Conditions) -> Permission:
+def grant(principal: Principal, actions: str, *resources: str, **conditions: Conditions) -> Permission:
     """Return a principal's permission, by default for the resource that has the policy. Conditions: see `may`."""
     return replace(may(actions, *resources, **conditions), principal=principal)
 

@@ -163,7 +163,7 @@ def failed(event: object) -> dict[str, Any]:
             NOTIFICATION,
             {},
             *("scan-7", "shop, account 444444444444", "shop/a.tiff"),
-            *("Let the server of partner receive it from the queue", "undeliverednotempty"),
+            *("Receive it from the queue with the server of partner", "undeliverednotempty"),
         ),
         (
             "billing-undelivered",
