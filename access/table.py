@@ -170,7 +170,7 @@ class Expected:
     given: Mapping[str, Any] = field(default_factory=dict)
     removal: Mapping[str, str] = field(default_factory=dict)
     after: str = ""
-    """Pattern for the constructs that CloudFormation creates before."""
+    """Pattern for the constructs that CloudFormation creates before this one."""
 
     @property
     def properties(self) -> dict[str, Any]:

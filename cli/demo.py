@@ -17,9 +17,10 @@ from access.assembly import SynthError, write
 from cli.page import output_console
 from cli.scenario import payloads
 from cli.scenario import run as scenario
-from cli.scenario.payloads import SentPayload, size_text
+from cli.scenario.payloads import SentPayload
 from cli.scenario.report import PAGE, Report
 from cli.scenario.stages import Stages
+from cli.sizes import size_text
 from local import images
 from local.cdk import CdkError
 from local.emulator import EmulatorError

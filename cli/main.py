@@ -123,7 +123,7 @@ def _file(text: str) -> Path:
 
 
 def _size(text: str | int) -> int:  # the default, too, is passed
-    from cli.scenario.payloads import parse_size
+    from cli.sizes import parse_size
 
     try:
         return parse_size(str(text))

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cli.scenario.payloads import size_text
+from cli.sizes import size_text
 from cli.topology import Topology, svg, topology
 from stacks.deployment import Deployment
 

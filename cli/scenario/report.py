@@ -16,9 +16,9 @@ from rich.text import Text
 from cli.scenario.deliveries import ReceivedPayload
 from cli.scenario.memory import FunctionMemory
 from cli.scenario.page import page
-from cli.scenario.payloads import size_text
 from cli.scenario.refusals import RefusedAttempt
 from cli.scenario.world import Unseen
+from cli.sizes import size_text
 from local.limitations import Limitation
 from stacks.deployment import Deployment, PublisherConfig, SubscriberConfig
 

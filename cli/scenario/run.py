@@ -15,11 +15,12 @@ from cli.scenario import memory, refusals
 from cli.scenario.arrivals import ScenarioArrivals
 from cli.scenario.deliveries import ReceivedPayload, follow
 from cli.scenario.memory import FunctionMemory
-from cli.scenario.payloads import SentPayload, size_text
+from cli.scenario.payloads import SentPayload
 from cli.scenario.report import Report
 from cli.scenario.routes import routes, sending_role
 from cli.scenario.stages import Stage
 from cli.scenario.world import ScenarioWorld, Unseen
+from cli.sizes import size_text
 from local.limitations import Limitation
 from stacks.deployment import Deployment, Names, SubscriberConfig
 

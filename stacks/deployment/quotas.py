@@ -16,8 +16,8 @@ EVENT_PATTERN_CHARACTERS = 2_048
 """Maximum length of an event pattern. (EventBridge user guide, "Quotas".)"""
 SUBSCRIBERS_AND_SENDERS = 29
 """A bucket policy has at most 20 KB. Each subscriber and sender adds a statement of up to 630 bytes. A sender in the
-publisher's account adds two. 500 bytes stay free, also in an `ephemeral` deployment, where CDK adds a statement of its
-own."""
+publisher's account adds two. 500 bytes stay free, also in an `ephemeral` deployment, where CDK adds a
+statement."""
 ENDPOINT_CHARACTERS = 6_000
 """A topic policy has at most 30 KB and names each HTTPS endpoint twice. 18 KB are reserved for the rest."""
 SENDER_ACCOUNTS = 25

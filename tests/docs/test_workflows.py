@@ -10,7 +10,9 @@ import yaml  # type: ignore[import-untyped]
 from cli.main import main
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "deployments" / f"{name}.yml" for name in ("pull-request", "deploy", "deploy-account", "verify")]
+FILES = [
+    ROOT / "deployments" / "github" / f"{name}.yml" for name in ("pull-request", "deploy", "deploy-account", "verify")
+]
 WORKFLOWS: dict[str, Any] = {file.stem: yaml.safe_load(file.read_text()) for file in FILES}
 JOBS = {(name, job): settings for name, workflow in WORKFLOWS.items() for job, settings in workflow["jobs"].items()}
 
@@ -72,7 +74,7 @@ def test_workflow_verifies_with_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
 def template() -> dict[str, Any]:
     from cfnlint import decode  # its import takes a second
 
-    decoded, problems = decode.decode(str(ROOT / "deployments" / "github-role.yml"))
+    decoded, problems = decode.decode(str(ROOT / "deployments" / "github" / "role.yml"))
     assert problems == []
     return dict(decoded)
 

@@ -90,7 +90,7 @@ OTHER = {"other": "888888888888"}
 @pytest.fixture(scope="module")
 def profiles(demo: Demo) -> str:
     """An AWS configuration file. In the deployment's accounts, profiles assume the role of the example's workflow."""
-    emulator, template = demo.world.emulator, ROOT / "deployments" / "github-role.yml"
+    emulator, template = demo.world.emulator, ROOT / "deployments" / "github" / "role.yml"
     given = {"Repository": "owner/name", "Environment": "any", "VerifyEnvironment": "verify", "MakeProvider": "no"}
     roots = {f"{name}-root": account for name, account in PROFILES.items()}
     lines = [accounts.profiles(emulator, roots | OTHER)]

@@ -108,7 +108,7 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _open_new(path: Path, mode: int) -> int:
-    """Open a new file without a name, or at `path` where there are no such files."""
+    """Open a new file without a name. If the file system has no such files, open one at `path`."""
     with suppress(AttributeError, OSError):
         unnamed = os.O_TMPFILE | os.O_RDWR
         with os.fdopen(os.open(path.parent, unnamed, mode)) as trial:  # of the file system: it may give no names later

@@ -82,7 +82,7 @@ def load(source: Source, *, name: str, choices: Choices, thresholds: Thresholds)
         matrix, values, features = counts_of(stored, label=source.label, choices=choices)
     notes = stored.notes
     if like_genes(stored.cells.index):
-        raise InputError(f"{source.label}: cells have names of genes. Write the table the other way round.")
+        raise InputError(f"{source.label}: cells have names of genes. Transpose the table.")
     names, own, mitochondrial = genes_of(
         features, label=source.label, choices=choices, thresholds=thresholds, notes=notes
     )
