@@ -121,8 +121,8 @@ def read(assembly: Path) -> tuple[StackTemplate, ...]:
     """Return the stacks of a cloud assembly, such as `cdk.out`.
 
     Raises:
-        AssemblyError: a stack has no account or no Region, an artifact has a type that is not read, such as a stage, or
-            the CDK CLI would deploy something else than the templates: another file, with another role, or elsewhere.
+        AssemblyError: A stack has no account or no Region, or an artifact has an unsupported type, such as a stage. Or
+            the CDK CLI would deploy another file, use another role, or deploy elsewhere.
     """
     manifest = _json(assembly, "manifest.json")
     artifacts: dict[str, Mapping[str, Any]] = manifest["artifacts"]

@@ -1,7 +1,7 @@
-"""The gate before the emulator: it passes on requests signed with a secret of this run, and rejects all others.
+"""The gate before the emulator: it forwards requests signed with a secret of this run, and rejects all others.
 
-The emulator alone is not safe on a machine with several users: it does not check the signatures of an account's root,
-it has administrative paths without credentials, and many of its services start programs as the user that runs it.
+The emulator alone is not safe on a machine with several users. It does not check the signatures of an account's root,
+and has administrative paths without credentials. Many of its services start programs as the user that runs it.
 """
 
 from __future__ import annotations

@@ -91,9 +91,9 @@ class Dereferencer:
     def outcomes(self, records: Iterable[Mapping[str, Any]], *, prefetch: bool = False) -> Iterator[Outcome]:
         """Yield one outcome for each record, in order. An invalid record does not affect the others.
 
-        With `prefetch`, up to 16 records are looked at in advance. While one is processed, payloads of the next ones
-        are read, several at a time: those in S3 of less than 8 MiB that fit into the memory limit. Use it if every
-        payload is read, and read each before the next outcome is requested.
+        With `prefetch`, up to 16 records are examined in advance. While one is processed, the next payloads are read,
+        several at a time: those in S3 of less than 8 MiB that fit into the memory limit. Use it if every payload is
+        read, and read each before the next outcome is requested.
         """
         outcomes = map(self._outcome, records)
         return with_payloads(outcomes, self._memory) if prefetch else outcomes

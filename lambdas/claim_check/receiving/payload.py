@@ -116,7 +116,7 @@ class Payload:
 
     All methods stream within the memory limit of their dereferencer, except `read`, `text` and `json`, which reject a
     payload above their own limit. A payload of less than 8 MiB is compared with the message before its first byte is
-    returned. A larger one is compared before its last bytes are returned: use it only after the method has returned,
+    returned. A larger one is compared before its last bytes are returned. Use it only after the method has returned,
     the iterator is exhausted, or the stream has returned its last byte.
 
     `replicas` are read first, in their order, and `origin` if no replica has the payload: replication lags. `on_stale`

@@ -238,8 +238,8 @@ class MultipartUpload:
 
     def _send(self, number: int, blob: Blob, first: int, size: int) -> Part:
         body: Any = PartBody(blob, first, size, self._workers)
-        # The checksum is computed here and sent as a header. boto3 would send it after the body, and would copy the
-        # body several times, in pieces of 16 KiB.
+        # The checksum is computed here and sent as a header. boto3 would send it after the body. It would also copy
+        # the body several times, in pieces of 16 KiB.
         with self._digesting:
             crc32 = body.crc32()
         checksum: Any = {"ChecksumCRC32": base64_crc32(crc32)}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-# S3 user guide, "Understanding and managing Amazon S3 storage classes", without the classes that are restored before
-# they are read (GLACIER, DEEP_ARCHIVE) and without those of directory buckets and Outposts.
+# S3 user guide, "Understanding and managing Amazon S3 storage classes". Not the classes that are restored before they
+# are read (GLACIER, DEEP_ARCHIVE), and not those of directory buckets and Outposts.
 STORAGE_CLASSES = frozenset(
     {"STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "REDUCED_REDUNDANCY"}
 )

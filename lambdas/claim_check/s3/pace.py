@@ -21,9 +21,9 @@ _STALLED_PIECES = 20  # that others have received meanwhile
 class Connections:
     """The number of connections of a transfer.
 
-    All of them begin at once: whether the network has room for them shows too late in most transfers, and those that
-    have none cost little. If they keep the processor busy, a quarter of them ends, again and again, down to six: the
-    threads of more connections than it can serve only wait for each other.
+    All of them begin at once. The network's limit shows too late in most transfers, and superfluous connections cost
+    little. If they keep the processor busy, a quarter of them ends, again and again, down to six. The threads of more
+    connections would only wait for each other.
     """
 
     def __init__(self, number: int) -> None:
@@ -92,9 +92,8 @@ class Rates:
 class Pace:
     """The rate of one connection while it receives a part.
 
-    A new connection begins slowly, so what counts is its rate in the last two windows, once it grows no more. A window
-    of 25 ms, and 50 ms of work that is left, are the least: on a busy processor every connection stops for some
-    milliseconds.
+    A new connection begins slowly. So its rate is that of the last two windows, when it no longer grows. A window has
+    at least 25 ms, and the remaining work 50 ms: on a busy processor every connection pauses for some milliseconds.
     """
 
     def __init__(self, rates: Rates) -> None:

@@ -1192,7 +1192,7 @@ form(
     lambda to: changed_h5(to / "a.h5", lambda matrix: matrix["indptr"].write_direct(np.full(31, 99))),
     "damaged",
 )
-form("h5ad_other_way_round", lambda to: other_way_round(to / "a.h5ad"), "the other way round", arguments=NO_MITO)
+form("h5ad_other_way_round", lambda to: other_way_round(to / "a.h5ad"), "Transpose the table", arguments=NO_MITO)
 form(
     "h5ad_presence_on_a_panel",
     lambda to: h5ad(to / "a.h5ad", C, (C.counts * (np.arange(640) > 560) > 0).astype("f4")),

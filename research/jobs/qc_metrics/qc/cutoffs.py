@@ -12,8 +12,8 @@ MEASURES = {"n_genes": "genes", "n_umis": "UMIs", "percent_mito": "mitochondrial
 def mark(cells: Any, thresholds: Thresholds) -> dict[str, dict[str, list[float | None]]]:
     """Add the column `passed_qc`. Return the limits by deviations, for each sample and measure: lowest and highest.
 
-    A value is away from its sample's median by a number of median absolute deviations (times 1.4826, the factor to a
-    standard deviation): numbers of genes and UMIs to both sides, as logarithms; mitochondrial percentages upwards.
+    A limit is a number of median absolute deviations from the sample's median (times 1.4826, the factor to a standard
+    deviation). Numbers of genes and UMIs are limited on both sides, as logarithms, and mitochondrial percentages above.
     """
     import numpy
 
