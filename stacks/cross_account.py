@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from stacks.common.findings import ANY_KEY, BELOW_A_PREFIX
-from stacks.common.grants import allow
+from stacks.common.grants import allow, deny
 from stacks.common.stack_key import USE
 from stacks.deployment.names import (
     OUTBOX,
@@ -107,14 +107,9 @@ def deny_other_writers(bucket: PayloadBucketNames, senders: Iterable[SenderNames
 
     It is for senders in the publisher's account, whose roles need no permission of the bucket's policy.
     """
-    senders = list(senders)
-    return iam.PolicyStatement(
-        sid="DenyOtherWriters",
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=["s3:PutObject"],
-        resources=[_outbox_arn(bucket, sender) for sender in senders],
-        conditions={"ArnNotEquals": {"aws:PrincipalArn": [sender.role.arn for sender in senders]}},
+    folders = {_outbox_arn(bucket, sender): sender.role.arn for sender in senders}
+    return deny(
+        "DenyOtherWriters", ["s3:PutObject"], [*folders], ArnNotEquals={"aws:PrincipalArn": [*folders.values()]}
     )
 
 
@@ -123,22 +118,14 @@ def deny_unreadable_uploads(bucket: PayloadBucketNames, key_arn: str) -> list[ia
 
     Without them, S3 would accept the upload, and its sender would not hear of the problem from the tool.
     """
-
-    def deny(sid: str, **conditions: Mapping[str, object]) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            sid=sid,
-            effect=iam.Effect.DENY,
-            principals=[iam.AnyPrincipal()],
-            actions=["s3:PutObject"],
-            resources=[f"{bucket.bucket.arn}/{OUTBOX}*"],
-            conditions=dict(conditions),
-        )
-
-    encryption = "s3:x-amz-server-side-encryption"
+    put, uploads, encryption = ["s3:PutObject"], [f"{bucket.bucket.arn}/{OUTBOX}*"], "s3:x-amz-server-side-encryption"
+    archived = {"s3:x-amz-storage-class": ["GLACIER", "DEEP_ARCHIVE"]}
     return [
-        deny("DenyArchivedUploads", StringEquals={"s3:x-amz-storage-class": ["GLACIER", "DEEP_ARCHIVE"]}),
+        deny("DenyArchivedUploads", put, uploads, StringEquals=archived),
         deny(
             "DenyUploadsWithOtherKey",
+            put,
+            uploads,
             StringEquals={encryption: ["aws:kms", "aws:kms:dsse"]},
             # Also true without a key's id: S3 then takes the key `aws/s3` of the caller's account.
             StringNotEquals={f"{encryption}-aws-kms-key-id": key_arn},
@@ -248,14 +235,8 @@ def subscribe(topic: Resource, subscriber: SubscriberNames, *, organization: str
 
 def deny_unknown_endpoints(topic: Resource, subscribers: Iterable[SubscriberNames]) -> iam.PolicyStatement:
     """Return the topic statement that denies other endpoints to all principals, administrators included."""
-    return iam.PolicyStatement(
-        sid="DenyUnknownEndpoints",
-        effect=iam.Effect.DENY,
-        principals=[iam.AnyPrincipal()],
-        actions=["sns:Subscribe"],
-        resources=[topic.arn],
-        conditions={"StringNotEquals": {"sns:Endpoint": [subscriber.endpoint for subscriber in subscribers]}},
-    )
+    endpoints = {"sns:Endpoint": [subscriber.endpoint for subscriber in subscribers]}
+    return deny("DenyUnknownEndpoints", ["sns:Subscribe"], [topic.arn], StringNotEquals=endpoints)
 
 
 def allow_delivery(publisher: PublisherNames, queue: sqs.IQueue) -> None:

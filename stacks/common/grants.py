@@ -78,6 +78,18 @@ def grant_pull_from(repository_arn: str, role: iam.IRole) -> None:
     allow(role, actions=["ecr:GetAuthorizationToken"], resources=["*"], wildcards=WHOLE_REGISTRY)
 
 
+def deny(sid: str, actions: Sequence[str], resources: Sequence[str], **conditions: object) -> iam.PolicyStatement:
+    """Return a resource policy's statement that denies requests to all principals, administrators included."""
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=[*actions],
+        resources=[*resources],
+        conditions=conditions,
+    )
+
+
 def allow(
     role: iam.IRole,
     *,

@@ -1,9 +1,10 @@
 """A topic that denies requests without TLS."""
 
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
+
+from stacks.common.grants import deny
 
 ACTIONS = (
     "sns:AddPermission",
@@ -32,13 +33,5 @@ class PrivateTopic(sns.Topic):
             master_key=key,
             signature_version="2",
         )
-        self.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="DenyInsecureTransport",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=list(ACTIONS),
-                resources=[self.topic_arn],
-                conditions={"Bool": {"aws:SecureTransport": "false"}},
-            )
-        )
+        insecure = {"aws:SecureTransport": "false"}
+        self.add_to_resource_policy(deny("DenyInsecureTransport", ACTIONS, [self.topic_arn], Bool=insecure))

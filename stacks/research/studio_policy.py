@@ -139,11 +139,7 @@ def _jobs(arns: _Arns, processing_role: iam.IRole) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
             sid="OwnJobs",
-            actions=[
-                "sagemaker:CreateProcessingJob",
-                "sagemaker:DescribeProcessingJob",
-                "sagemaker:StopProcessingJob",
-            ],
+            actions=["sagemaker:CreateProcessingJob", "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob"],
             resources=[arns.jobs],
         ),
         iam.PolicyStatement(sid="ListJobs", actions=["sagemaker:ListProcessingJobs"], resources=["*"]),

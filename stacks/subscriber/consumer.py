@@ -14,7 +14,7 @@ from stacks.common.bucket import PrivateBucket
 from stacks.common.dead_letter_queue import DeadLetterQueue
 from stacks.common.defaults import Defaults
 from stacks.common.function import DEFAULT_MEMORY_MIB, Function
-from stacks.common.grants import grant_put, grant_read
+from stacks.common.grants import deny, grant_put, grant_read
 from stacks.common.stack_key import stack_key
 from stacks.deployment import FunctionSubscriberConfig
 from stacks.deployment.names import INLINE, SubscriberNames
@@ -64,17 +64,10 @@ class Consumer(Construct):
             ],
             defaults=defaults,
         )
-        bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="DenyOverwriting",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=["s3:PutObject"],
-                resources=[bucket.arn_for_objects(f"{INLINE}*")],
-                # Requests of an upload in parts have no such header. An inline payload is written in one request.
-                conditions={"Null": {"s3:if-none-match": "true"}},
-            )
-        )
+        # Requests of an upload in parts have no such header. An inline payload is written in one request.
+        overwriting = {"s3:if-none-match": "true"}
+        objects = [bucket.arn_for_objects(f"{INLINE}*")]
+        bucket.add_to_resource_policy(deny("DenyOverwriting", ["s3:PutObject"], objects, Null=overwriting))
         return bucket
 
     def add_function(
