@@ -23,7 +23,7 @@ TEXTS = {
     "ServiceStopped": "Messages have waited in {queue} for ten minutes, and the service received none. Nothing is "
     "lost until they expire. Check that the service runs and may assume {role}.",
     "SubscriptionMissing": "SNS sends messages to fewer subscribers than the deployment file has. A subscriber gets "
-    "nothing. List the topic's subscriptions and make the missing one again, as the runbook says.",
+    "nothing. List the topic's subscriptions and make the missing one again, as in the runbook.",
     "Late": "An event has been waiting for {function} for an hour. After six hours it goes to {queue}. Check the "
     "function's alarms on errors and throttles.",
     "Lost": "Lambda could not write a failed event to {queue}. The event is lost unless it is sent again. Deploy the "
@@ -49,7 +49,7 @@ TEXTS = {
     "UploadsLost": "EventBridge could not invoke {function} for 24 hours, nor write the event of an upload to "
     "{queue}. The upload is still in outbox/. Deploy the stack again, then copy the upload onto itself.",
     "TaskFailuresLost": "EventBridge could not write a failed task to {queue}. Its message was not processed. Deploy "
-    "the stack again, then look for stopped tasks as the runbook says.",
+    "the stack again, then look for stopped tasks as in the runbook.",
     "ExecutionEventsLost": "EventBridge could not forward the event of a failed execution to the subscriber's bus. "
     "The execution is unaffected. Deploy the stack again, then list failed executions.",
     "PipelineEventsLost": "EventBridge could not forward the event of a pipeline execution to the subscriber's bus. "

@@ -62,11 +62,11 @@ class Publisher:
     `compression="gzip"`, offloaded payloads are stored compressed: readers need this library, not AWS's.
 
     Pass either `topic_arn` or `queue_url`. `sns` and `sqs` are clients of its Region. `s3` is a client, a session of
-    boto3, or a function that returns the client of a Region. What is None is made on first use.
+    boto3, or a function that returns the client of a Region. A client that is None is made on first use.
 
     `memory` limits the bytes that all calls of this publisher buffer at a time. `object_options` are the properties of
     objects for calls that pass none. `reserved_bytes` and `reserved_attributes` of each message are kept free, also in
-    batches, for what tracing libraries add to it when boto sends it.
+    batches, for the additions of tracing libraries when boto sends it.
 
     `topic_arn`, `queue_url`, `store`, `threshold` and `fifo` (whether topic or queue is FIFO) are attributes. Raises
     ValueError for an invalid argument.
@@ -265,7 +265,7 @@ class Publisher:
                     begun.append((index, self._begin(entry, source, ids, writers)))
             except Exception as error:
                 if not (isinstance(error, _ENTRY_ERRORS) or error is source.error):
-                    raise  # of a signal handler: it is for the caller, not for this entry
+                    raise  # from a signal handler: it is for the caller, not for this entry
                 outcomes[index] = EntryOutcome(entry, entry.message_id, None, error)
             while begun and (len(begun) > _AHEAD or _is_ready(begun[0][1])):
                 yield from self._finished(begun, entries, outcomes, writers)

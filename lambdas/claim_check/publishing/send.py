@@ -42,7 +42,7 @@ def send(
 
     `bus` is the ARN of the publisher's bus, and `outbox` the URI of the sender's folder, such as
     `s3://coatcheck-payloads-111111111111-us-east-1/outbox/shop/`: outputs of the sender's stack. The payload is the
-    same JSON on both ways. An upload has the attributes `event-source` and `event-detail-type`, because the attribute
+    same JSON in both cases. An upload has the attributes `event-source` and `event-detail-type`, because the attribute
     `source` of an upload is "outbox". An upload has no `resources`.
 
     `events` and `s3` are clients of the bus's Region, made if None. Each call sends a new message with a new id. After

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from claim_check.errors import ClaimCheckError, MalformedMessage, PayloadCorrupt, UntrustedStore
 from claim_check.memory import DEFAULT_MEMORY_BYTES, Memory
@@ -18,10 +18,6 @@ from claim_check.store import S3Object, Store
 from claim_check.wire.claim import Claim
 from claim_check.wire.envelope import Envelope
 from claim_check.wire.pointer import Pointer
-
-if TYPE_CHECKING:
-    pass
-
 
 EXPANDED_LIMIT_BYTES = GIB
 
