@@ -19,7 +19,7 @@ from publish import report
 from publish.dead_letter import send_to_dead_letters
 from publish.event import publish_event
 from publish.settings import Settings
-from publish.upload import publish_upload
+from publish.upload import is_upload, publish_upload
 from shared.telemetry import counting_errors, logger, metrics, record_processing_time
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     about: dict[str, Any] = {"message_id": message_id, "outbox_prefix": settings.outbox_prefix}
     try:
         with counting_errors():
-            published = publish(event)
+            published = publish(event, message_id)
     except ClaimCheckError as error:
         if not error.permanent or error.repairable:
             raise
@@ -80,7 +80,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
 
 def message_id_of(event: dict[str, Any]) -> str:
     """Return the message's id: a digest of an upload's key and version, or the event's id."""
-    if event["source"] != "aws.s3":
+    if not is_upload(event):
         return str(event["id"])
     uploaded = event["detail"]["object"]
     logger.append_keys(upload=uploaded["key"])
@@ -89,16 +89,16 @@ def message_id_of(event: dict[str, Any]) -> str:
 
 def is_folder(event: dict[str, Any]) -> bool:
     """Return whether the event is about a folder marker of the S3 console: an empty object whose key ends in "/"."""
-    uploaded = event["detail"].get("object", {}) if event["source"] == "aws.s3" else {}
+    uploaded = event["detail"].get("object", {}) if is_upload(event) else {}
     return uploaded.get("size") == 0 and str(uploaded.get("key")).endswith("/")
 
 
-def publish(event: dict[str, Any]) -> Published | None:
+def publish(event: dict[str, Any], message_id: str) -> Published | None:
     """Publish an upload, or an event of the bus. Returns None for an upload that was published before."""
-    # EventBridge rejects senders' events with a source that begins with "aws.", so an event with this source is S3's.
-    if event["source"] == "aws.s3":
+    if is_upload(event):
         return publish_upload(
             event,
+            message_id=message_id,
             publisher=publisher,
             outbox_prefix=settings.outbox_prefix,
             maximum_bytes=settings.maximum_upload_bytes,

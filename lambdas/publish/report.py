@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from claim_check import ClaimCheckError, MessagingUnavailable, put_event
-from publish.upload import folder_of
+from publish.upload import folder_of, is_upload
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -25,7 +25,7 @@ def senders_of(event: Mapping[str, Any], *, senders: Mapping[str, str], outbox_p
 
     `senders` has the accounts by sender. EventBridge reports the account of an event, and not its role.
     """
-    if event["source"] != "aws.s3":
+    if not is_upload(event):
         return [name for name, account in senders.items() if account == event["account"]]
     folder = folder_of(event["detail"]["object"]["key"].removeprefix(outbox_prefix))
     return [folder] if senders.get(folder) == event["detail"]["requester"] else []
@@ -69,7 +69,7 @@ def report(
 
 
 def _upload(event: Mapping[str, Any], outbox_prefix: str) -> dict[str, str]:
-    if event["source"] != "aws.s3":
+    if not is_upload(event):
         return {}
     uploaded = event["detail"]["object"]
     return {"outbox_key": uploaded["key"].removeprefix(outbox_prefix), "version_id": uploaded["version-id"]}

@@ -18,7 +18,6 @@ from claim_check import (
     UploadedObject,
     find_copy,
     group_id_of,
-    upload_id,
     uploaded_object,
 )
 from publish.metadata import attributes_of
@@ -35,9 +34,15 @@ _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp")
 
 
+def is_upload(event: Mapping[str, Any]) -> bool:
+    """Return whether the event is S3's. EventBridge rejects senders' events with a source that begins with "aws."."""
+    return bool(event["source"] == "aws.s3")
+
+
 def publish_upload(
     event: dict[str, Any],
     *,
+    message_id: str,
     publisher: Publisher,
     outbox_prefix: str,
     maximum_bytes: int,
@@ -65,7 +70,6 @@ def publish_upload(
     bucket, uploaded = event["detail"]["bucket"]["name"], event["detail"]["object"]
     key, size = uploaded["key"], uploaded["size"]
     source = S3Object(bucket, key, publisher.store.owner, publisher.store.region, uploaded["version-id"])
-    message_id = upload_id(key, uploaded["version-id"])
     if size > maximum_bytes:
         raise PayloadTooLarge(
             f"the upload stays in the outbox: it has {size} bytes, and publisher.outbox.maximum_bytes is "

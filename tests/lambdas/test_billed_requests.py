@@ -85,6 +85,7 @@ def test_requests_of_an_upload(billed: Counter[str], example: Deployment) -> Non
     billed.clear()
     publish_upload(
         uploaded,
+        message_id="m-1",
         publisher=publishing.publisher,
         outbox_prefix="outbox/",
         maximum_bytes=2**30,

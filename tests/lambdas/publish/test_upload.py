@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from claim_check import InvalidMessage, Message, PayloadMissing, PayloadTooLarge, Published
+from claim_check import InvalidMessage, Message, PayloadMissing, PayloadTooLarge, Published, upload_id
 from publish.upload import PUBLISHER_SENDER, publish_upload
 from stacks.deployment.sender import PUBLISHERS_OWN
 from tests.lambdas.conftest import STORE
@@ -22,6 +22,7 @@ def publishing(aws: None) -> Publishing:
 def publish(event: dict[str, Any], publishing: Publishing, *, maximum_bytes: int = 10_000_000) -> Published | None:
     return publish_upload(
         event,
+        message_id=upload_id(event["detail"]["object"]["key"], event["detail"]["object"]["version-id"]),
         publisher=publishing.publisher,
         outbox_prefix="outbox/",
         maximum_bytes=maximum_bytes,
@@ -219,7 +220,13 @@ def test_metadata_beyond_http_headers_are_rejected(publishing: Publishing, monke
     )
     with pytest.raises(InvalidMessage, match="2 entries of the object's metadata do not fit"):
         publish_upload(
-            event, publisher=publishing.publisher, outbox_prefix="outbox/", maximum_bytes=10, senders={}, s3=s3
+            event,
+            message_id="m-1",
+            publisher=publishing.publisher,
+            outbox_prefix="outbox/",
+            maximum_bytes=10,
+            senders={},
+            s3=s3,
         )
     assert keys("outbox/") == [KEY]
 
