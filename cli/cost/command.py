@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from access.assembly import StackTemplate, synthesize
 from cli.cost import Route
@@ -58,8 +57,8 @@ class Report:
 def monthly_lines(stacks: Iterable[StackTemplate], prices: Prices) -> list[Line]:
     """Return the costs of the stacks in a month without messages, jobs and apps."""
     return [
-        Line(item.stack, item.region, prices.prices[item.price].of, item.quantity, _usd(prices, item))
-        for item in fixed_items(stacks)
+        Line(stack, region, prices.prices[price].of, quantity, prices.usd(price, quantity, region))
+        for stack, region, price, quantity in fixed_items(stacks)
     ]
 
 
@@ -107,10 +106,6 @@ def _million(traffic: Traffic, prices: Prices) -> list[Line]:
         Line(hop, region, prices.prices[price].of, quantity, prices.usd(price, quantity, region), assumed)
         for (hop, region, price, assumed), quantity in sums.items()
     ]
-
-
-def _usd(prices: Prices, item: Any) -> float:
-    return prices.usd(item.price, item.quantity, item.region)
 
 
 def render(result: Report, *, details: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jmespath  # type: ignore[import-untyped]
 
-from access.inventory import Inventory, Policy, ResourcePolicy
+from access.inventory import Inventory, Policy, ResourcePolicy, as_list
 from access.policies import DEFAULT_ENDPOINT_STATEMENT
 from access.template import Resources
 from cli.check.policy_sizes import inline_policies
@@ -128,17 +128,12 @@ def _of_role(
             answer = own.ask("iam", "get_role_policy", region, RoleName=name, PolicyName=policy)
             if not answer:
                 return None
-            statements += _statements(answer["PolicyDocument"])
+            document = answer["PolicyDocument"]
+            statements += as_list((json.loads(document) if isinstance(document, str) else document)["Statement"])
     except AbsentError:
         return None  # `resources` reports it
     wanted = {"Statement": [statement for document in expected for statement in document["Statement"]]}
     return Compared(where, account, region, "inline policies", wanted, {"Statement": statements}, "identity")
-
-
-def _statements(document: Any) -> list[Any]:
-    found = json.loads(document) if isinstance(document, str) else document
-    statements = found["Statement"]
-    return statements if isinstance(statements, list) else [statements]
 
 
 def difference_findings(compared: Iterable[Compared]) -> Iterator[Finding]:

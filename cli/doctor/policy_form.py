@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from access.inventory import Policy, Statement
+from access.inventory import Policy, Statement, as_list
 
 
 def differences(expected: Policy, deployed: Policy) -> Iterator[str]:
@@ -37,15 +37,15 @@ def normal(statement: Statement) -> str:
 def _part(name: str, value: Any) -> Any:
     match name:
         case "Action" | "NotAction":
-            return sorted({str(action).lower() for action in _list(value)})
+            return sorted({str(action).lower() for action in as_list(value)})
         case "Resource" | "NotResource":
-            return sorted(set(map(str, _list(value))))
+            return sorted(set(map(str, as_list(value))))
         case "Principal" | "NotPrincipal":
             principals = value if isinstance(value, dict) else {"AWS": value}
-            return {kind: sorted({_principal(each) for each in _list(found)}) for kind, found in principals.items()}
+            return {kind: sorted({_principal(each) for each in as_list(found)}) for kind, found in principals.items()}
         case "Condition":
             return {
-                operator: {key.lower(): sorted(map(_value, _list(values))) for key, values in conditions.items()}
+                operator: {key.lower(): sorted(map(_value, as_list(values))) for key, values in conditions.items()}
                 for operator, conditions in value.items()
             }
         case _:
@@ -61,12 +61,8 @@ def _value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _statements(policy: Policy) -> list[Statement]:
-    return [statement for statement in _list(policy.get("Statement", [])) if statement]
+    return [statement for statement in as_list(policy.get("Statement", [])) if statement]
 
 
 def _changed(one: Statement, other: Statement) -> list[str]:

@@ -10,9 +10,8 @@ from typing import Any
 from access.assembly import StackTemplate
 from cli.doctor.requests import AbsentError, Requests
 from cli.page import Finding, note, problem
+from stacks.deployment.names import VERSION_OUTPUT
 
-VERSION_OUTPUT = "CoatcheckVersion"
-"""Output with the version of coatcheck, of each stack."""
 _SHOWN = 5
 _REMEDIES = {
     "ROLLBACK_COMPLETE": "Its first deployment failed. Fix the cause, which is in its events, and deploy again.",

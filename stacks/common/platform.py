@@ -14,11 +14,9 @@ from constructs import IConstruct
 
 from stacks.common.defaults import Defaults
 from stacks.common.stack_key import StackKey, stack_key
-from stacks.deployment.names import Place
+from stacks.deployment.names import VERSION_OUTPUT, Place
 from stacks.deployment.platform import FunctionNetworkConfig
 
-VERSION_OUTPUT = "CoatcheckVersion"
-"""The output of each stack with its version of coatcheck. A tag would change every resource."""
 _NETWORK_ACTIONS = (
     *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces"),
     *("ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),

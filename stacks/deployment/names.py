@@ -27,6 +27,8 @@ SHARED = "shared/"
 """Prefix, in the data bucket, of objects that all researchers and jobs read and write."""
 USERS = "users/"
 """Prefix, in the data bucket, of the researchers' private prefixes."""
+VERSION_OUTPUT = "CoatcheckVersion"
+"""The output of each stack with its version of coatcheck. A tag would change every resource."""
 END = "--"
 """End of a name that is the beginning of other names. No name of the deployment file contains it, so that `lab--*`
 matches no job of the deployment `lab-two`."""
