@@ -3,6 +3,8 @@
 `cdk.json` names the file; `-c deployment=…` names another.
 """
 
+from typing import Any
+
 from aws_cdk import Annotations, App, Aspects, Stack
 
 from stacks.common.defaults import Defaults
@@ -22,6 +24,7 @@ from stacks.sender import SenderStack
 from stacks.subscriber.https_stack import HttpsSubscriberStack
 from stacks.subscriber.lambda_stack import LambdaSubscriberStack
 from stacks.subscriber.sqs_stack import SqsSubscriberStack
+from stacks.subscriber.stack import Subscriber
 
 
 def main() -> None:
@@ -71,18 +74,19 @@ def add_subscriber(
     app: App, deployment: Deployment, names: Names, subscriber: SubscriberConfig, defaults: Defaults
 ) -> Stack:
     """Return the new stack of one subscriber."""
-    own, days = names.subscribers[subscriber.name], deployment.publisher.payload_lifetime_days
+    own: Any = {
+        "names": names.subscribers[subscriber.name],
+        "lifetime_days": deployment.publisher.payload_lifetime_days,
+        "research": names.research,
+        "defaults": defaults,
+    }
     match subscriber.kind:
         case "sqs":
-            return SqsSubscriberStack(
-                app, own, settings=subscriber, research=names.research, lifetime_days=days, defaults=defaults
-            )
+            return SqsSubscriberStack(app, Subscriber(settings=subscriber, **own))
         case "lambda":
-            return LambdaSubscriberStack(
-                app, own, settings=subscriber, research=names.research, lifetime_days=days, defaults=defaults
-            )
+            return LambdaSubscriberStack(app, Subscriber(settings=subscriber, **own))
         case "https":
-            return HttpsSubscriberStack(app, own, settings=subscriber, defaults=defaults)
+            return HttpsSubscriberStack(app, own["names"], settings=subscriber, defaults=defaults)
 
 
 if __name__ == "__main__":

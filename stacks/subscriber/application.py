@@ -6,22 +6,22 @@ A stack of either kind adds one. `environment` has the variables of its consume 
 from collections.abc import Mapping
 from typing import Protocol
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 
 from consume.settings import EcsTaskSettings, FunctionSettings, StateMachineSettings
 from stacks.common.alarms import Alarms
-from stacks.common.defaults import Defaults
 from stacks.common.function import Function
 from stacks.common.grants import allow
 from stacks.deployment import FunctionSubscriberConfig
-from stacks.deployment.names import LANDED, ResearchNames, SubscriberNames
+from stacks.deployment.names import LANDED
 from stacks.deployment.payload_lifetime import days_until_forgotten
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.ecs_task import EcsTask
 from stacks.subscriber.event_bus import SubscriberBus
 from stacks.subscriber.landing_bucket import LandingBucket
 from stacks.subscriber.pipeline_trigger import PipelineTrigger
+from stacks.subscriber.stack import Subscriber
 from stacks.subscriber.state_machine import StateMachine
 
 
@@ -40,26 +40,13 @@ class Application(Protocol):
         ...
 
 
-def add_application(
-    stack: Stack,
-    *,
-    names: SubscriberNames,
-    settings: FunctionSubscriberConfig,
-    lifetime_days: int,
-    research: ResearchNames | None,
-    consumer: Consumer,
-    defaults: Defaults,
-) -> Application:
+def add_application(stack: Stack, subscriber: Subscriber[FunctionSubscriberConfig], consumer: Consumer) -> Application:
     """Add the application that the deployment file chooses to a stack."""
-    match settings.application:
+    match subscriber.settings.application:
         case "state_machine":
-            return StateMachineApplication(
-                stack, names=names, settings=settings, research=research, consumer=consumer, defaults=defaults
-            )
+            return StateMachineApplication(stack, subscriber, consumer)
         case "ecs_task":
-            return EcsTaskApplication(
-                stack, names=names, settings=settings, lifetime_days=lifetime_days, consumer=consumer, defaults=defaults
-            )
+            return EcsTaskApplication(stack, subscriber, consumer)
         case "function":
             return OwnCodeAlone()
         case "queue":
@@ -71,16 +58,8 @@ class StateMachineApplication:
 
     purpose = "starts a Step Functions execution"
 
-    def __init__(
-        self,
-        stack: Stack,
-        *,
-        names: SubscriberNames,
-        settings: FunctionSubscriberConfig,
-        research: ResearchNames | None,
-        consumer: Consumer,
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, stack: Stack, subscriber: Subscriber[FunctionSubscriberConfig], consumer: Consumer) -> None:
+        names, settings, defaults = subscriber.names, subscriber.settings, subscriber.defaults
         self._stack = stack
         self._bus = SubscriberBus(stack, "EventBus", names=names, defaults=defaults)
         self._landing = (
@@ -101,14 +80,14 @@ class StateMachineApplication:
         )
         self._trigger = None
         if settings.pipeline:
-            assert research, "checked with the deployment file"
+            assert subscriber.research, "checked with the deployment file"
             self._trigger = PipelineTrigger(
                 stack,
                 "PipelineTrigger",
                 names=names,
                 settings=settings,
                 pipeline=settings.pipeline,
-                research=research,
+                research=subscriber.research,
                 consumer=consumer,
                 bus=self._bus,
                 defaults=defaults,
@@ -143,16 +122,8 @@ class EcsTaskApplication:
 
     purpose = "runs an ECS task"
 
-    def __init__(
-        self,
-        stack: Stack,
-        *,
-        names: SubscriberNames,
-        settings: FunctionSubscriberConfig,
-        lifetime_days: int,
-        consumer: Consumer,
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, stack: Stack, subscriber: Subscriber[FunctionSubscriberConfig], consumer: Consumer) -> None:
+        names, settings, defaults = subscriber.names, subscriber.settings, subscriber.defaults
         self._names, self._dead_letters = names, consumer.dead_letters
         self._task = task = EcsTask(
             stack,
@@ -176,7 +147,7 @@ class EcsTaskApplication:
             ),
             removal_policy=defaults.removal_policy,
         )
-        idempotency = Duration.days(days_until_forgotten(settings, payload_lifetime_days=lifetime_days))
+        days = days_until_forgotten(settings, payload_lifetime_days=subscriber.lifetime_days)
         self.environment = EcsTaskSettings(
             staging_store=names.staging_store,
             cluster_arn=task.cluster.cluster_arn,
@@ -184,7 +155,7 @@ class EcsTaskApplication:
             container=task.container.container_name,
             network=task.network.configuration,
             idempotency_table=self._table.table_name,
-            idempotency_seconds=int(idempotency.to_seconds()),
+            idempotency_seconds=days * 86_400,
         ).to_environment()
 
     def connect(self, consume: Function, alarms: Alarms) -> None:

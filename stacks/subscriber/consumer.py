@@ -17,8 +17,9 @@ from stacks.common.function import DEFAULT_MEMORY_MIB, Function
 from stacks.common.grants import deny, grant_put, grant_read
 from stacks.common.stack_key import stack_key
 from stacks.deployment import FunctionSubscriberConfig
-from stacks.deployment.names import INLINE, SubscriberNames
+from stacks.deployment.names import INLINE
 from stacks.deployment.state_machine import read_statements
+from stacks.subscriber.stack import Subscriber
 
 
 class Consumer(Construct):
@@ -28,19 +29,13 @@ class Consumer(Construct):
     ARN.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        names: SubscriberNames,
-        settings: FunctionSubscriberConfig,
-        lifetime_days: int,
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, subscriber: Subscriber[FunctionSubscriberConfig]) -> None:
+        names, settings, defaults = subscriber.names, subscriber.settings, subscriber.defaults
         super().__init__(scope, id)
         self._names, self._settings = names, settings
-        self._staging_bucket = self._add_staging_bucket(lifetime_days, defaults) if settings.hands_off else None
+        self._staging_bucket = (
+            self._add_staging_bucket(subscriber.lifetime_days, defaults) if settings.hands_off else None
+        )
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetterQueue",

@@ -7,45 +7,25 @@ from constructs import Construct
 from consume_topic.settings import Settings
 from stacks.common.alarms import Alarms
 from stacks.common.dashboard import traffic_graph
-from stacks.common.defaults import Defaults
 from stacks.deployment import LambdaSubscriberConfig
-from stacks.deployment.names import ResearchNames, SubscriberNames
 from stacks.subscriber.application import add_application
 from stacks.subscriber.consumer import Consumer
-from stacks.subscriber.stack import SubscriberStack
+from stacks.subscriber.stack import Subscriber, SubscriberStack
 from stacks.subscriber.subscription import Subscription
 
 
 class LambdaSubscriberStack(SubscriberStack):
     """The stack of a subscriber of kind `lambda`."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        names: SubscriberNames,
-        *,
-        settings: LambdaSubscriberConfig,
-        lifetime_days: int,
-        research: ResearchNames | None,
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, scope: Construct, subscriber: Subscriber[LambdaSubscriberConfig]) -> None:
+        names, settings, defaults = subscriber.names, subscriber.settings, subscriber.defaults
         super().__init__(scope, names, description="receives messages of any size in a function.")
         alarms = Alarms(self, "Alarms", defaults=defaults)
         subscription = Subscription(
             self, "Subscription", names=names, settings=settings, raw=False, alarms=alarms, defaults=defaults
         )
-        consumer = Consumer(
-            self, "Consumer", names=names, settings=settings, lifetime_days=lifetime_days, defaults=defaults
-        )
-        application = add_application(
-            self,
-            names=names,
-            settings=settings,
-            lifetime_days=lifetime_days,
-            research=research,
-            consumer=consumer,
-            defaults=defaults,
-        )
+        consumer = Consumer(self, "Consumer", subscriber)
+        application = add_application(self, subscriber, consumer)
         own = Settings(
             trusted_stores=names.trusted_stores, dead_letter_queue_url=consumer.dead_letters.queue_url
         ).to_environment()

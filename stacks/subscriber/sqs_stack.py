@@ -9,30 +9,20 @@ from constructs import Construct
 from consume_queue.settings import Settings
 from stacks.common.alarms import Alarms
 from stacks.common.dashboard import traffic_graph
-from stacks.common.defaults import Defaults
 from stacks.deployment import SqsSubscriberConfig
-from stacks.deployment.names import ResearchNames, SubscriberNames
 from stacks.subscriber.application import Application, add_application
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.queue import Queue
 from stacks.subscriber.reader import Reader
-from stacks.subscriber.stack import SubscriberStack
+from stacks.subscriber.stack import Subscriber, SubscriberStack
 from stacks.subscriber.subscription import Subscription
 
 
 class SqsSubscriberStack(SubscriberStack):
     """The stack of a subscriber of kind `sqs`."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        names: SubscriberNames,
-        *,
-        settings: SqsSubscriberConfig,
-        lifetime_days: int,
-        research: ResearchNames | None,
-        defaults: Defaults,
-    ) -> None:
+    def __init__(self, scope: Construct, subscriber: Subscriber[SqsSubscriberConfig]) -> None:
+        names, settings, defaults = subscriber.names, subscriber.settings, subscriber.defaults
         super().__init__(scope, names, description="receives messages of any size through a queue.")
         self._names, self._settings = names, settings
         # With less than the queue's concurrency, throttled messages would become dead letters.
@@ -43,9 +33,7 @@ class SqsSubscriberStack(SubscriberStack):
         subscription = Subscription(
             self, "Subscription", names=names, settings=settings, raw=True, alarms=self._alarms, defaults=defaults
         )
-        consumer = Consumer(
-            self, "Consumer", names=names, settings=settings, lifetime_days=lifetime_days, defaults=defaults
-        )
+        consumer = Consumer(self, "Consumer", subscriber)
         queue = Queue(
             self, "Queue", names=names, settings=settings, dead_letters=consumer.dead_letters, defaults=defaults
         )
@@ -56,15 +44,7 @@ class SqsSubscriberStack(SubscriberStack):
         if settings.is_polled:
             self._add_reader(consumer, queue)
             return
-        application = add_application(
-            self,
-            names=names,
-            settings=settings,
-            lifetime_days=lifetime_days,
-            research=research,
-            consumer=consumer,
-            defaults=defaults,
-        )
+        application = add_application(self, subscriber, consumer)
         self._add_function(consumer, queue, application)
 
     def _add_function(self, consumer: Consumer, queue: Queue, application: Application) -> None:

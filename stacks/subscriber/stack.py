@@ -1,9 +1,28 @@
 """The base of the stacks of subscribers whose application is in their account."""
 
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
 from aws_cdk import Environment, Fn, Stack
 from constructs import Construct
 
-from stacks.deployment.names import SubscriberNames
+from stacks.common.defaults import Defaults
+from stacks.deployment import FunctionSubscriberConfig
+from stacks.deployment.names import ResearchNames, SubscriberNames
+
+C = TypeVar("C", bound=FunctionSubscriberConfig, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscriber(Generic[C]):
+    """The names and settings of a subscriber, for its stack and the stack's parts."""
+
+    names: SubscriberNames
+    settings: C
+    lifetime_days: int
+    """Lifetime of payloads."""
+    research: ResearchNames | None
+    defaults: Defaults
 
 
 class SubscriberStack(Stack):
