@@ -84,13 +84,11 @@ class StateMachineApplication:
             self._trigger = PipelineTrigger(
                 stack,
                 "PipelineTrigger",
-                names=names,
-                settings=settings,
+                subscriber,
                 pipeline=settings.pipeline,
                 research=subscriber.research,
                 consumer=consumer,
                 bus=self._bus,
-                defaults=defaults,
             )
         self.environment = StateMachineSettings(
             staging_store=names.staging_store, state_machine_arn=self._machine.state_machine_arn

@@ -11,15 +11,15 @@ from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
 from stacks.common.dead_letter_queue import DeadLetterQueue
-from stacks.common.defaults import Defaults
 from stacks.common.findings import BELOW_A_PREFIX
 from stacks.common.function import Function
 from stacks.common.grants import allow
 from stacks.deployment import FunctionSubscriberConfig
-from stacks.deployment.names import ResearchNames, SubscriberNames
+from stacks.deployment.names import ResearchNames
 from stacks.subscriber.consumer import Consumer
 from stacks.subscriber.event_bus import PROCESSED, SubscriberBus
 from stacks.subscriber.landing_bucket import COPY_TIMEOUT
+from stacks.subscriber.stack import Subscriber
 from start_pipeline.settings import Settings
 
 
@@ -33,21 +33,20 @@ class PipelineTrigger(Construct):
         self,
         scope: Construct,
         id: str,
+        subscriber: Subscriber[FunctionSubscriberConfig],
         *,
-        names: SubscriberNames,
-        settings: FunctionSubscriberConfig,
         pipeline: str,
         research: ResearchNames,
         consumer: Consumer,
         bus: SubscriberBus,
-        defaults: Defaults,
     ) -> None:
         super().__init__(scope, id)
+        names, defaults = subscriber.names, subscriber.defaults
         self.dead_letters = DeadLetterQueue(
             self,
             "DeadLetterQueue",
             queue_name=names.pipeline_trigger_dead_letter_queue.name,
-            retention_days=settings.dead_letter_retention_days,
+            retention_days=subscriber.settings.dead_letter_retention_days,
             defaults=defaults,
         )
         if self.dead_letters.key:
