@@ -3,7 +3,7 @@
     python -m research.launch DATA [options] [-- arguments of the script]
 
 DATA is a file or a folder, which is uploaded, or the s3:// address of an object or a folder. Of a folder with several
-data sets, the job makes one table; with `--each`, each has a job of its own. In Studio, the job environment
+data sets, the job makes one table; with `--each`, each has its own job. In Studio, the job environment
 (RESEARCH_BUCKET and so on) is in the app's environment. Elsewhere, `--deployment NAME` reads it from the stack's SSM
 parameter.
 

@@ -14,7 +14,7 @@ def template_creates_alarm_on_expression() -> None:
     """Create a template's alarm on a metric math expression.
 
     AWS: the alarm evaluates the expression. The emulator: the deployment fails. With the patch, the alarm is recorded
-    with its metrics, without a metric of its own, so that it stays in its first state.
+    with its metrics and without `MetricName`, so that it stays in its first state.
     """
 
     @replaces(provisioners, "_cw_metric_alarm_record")

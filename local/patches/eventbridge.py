@@ -229,7 +229,7 @@ def template_creates_archive() -> None:
 def bus_with_rules_is_not_deleted() -> None:
     """Refuse to delete a bus that has rules or archives.
 
-    AWS: "EventBus can't be deleted since it has rules." An archive has a rule of its own on the bus. Therefore the
+    AWS: "EventBus can't be deleted since it has rules." An archive has a rule on the bus. Therefore the
     deletion of a stack with a bus fails if an archive is retained, or an application added a rule.
 
     The emulator: deletes the bus and its rules.

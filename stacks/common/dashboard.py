@@ -14,7 +14,7 @@ _ADVICE = """\
 
 1. Each red alarm below has a section of its name in {runbook}: cause, fix and check.
 2. Messages in a dead-letter queue or an undelivered queue are not lost before the queue's retention period ends. Fix \
-the cause, then run `coatcheck redrive` as the runbook says: it lists the messages first.
+the cause, then run `coatcheck redrive` as in the runbook: it lists the messages first.
 3. To follow a message through all accounts, search the log groups for its `message_id`.
 """
 _ERRORS = [

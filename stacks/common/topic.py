@@ -22,7 +22,7 @@ CDK's `enforce_ssl` denies `sns:Publish` alone."""
 
 
 class PrivateTopic(sns.Topic):
-    """A topic whose policy denies all requests without TLS. Without `key`, SNS encrypts nothing of its own."""
+    """A topic whose policy denies all requests without TLS. Without `key`, SNS encrypts nothing."""
 
     def __init__(self, scope: Construct, id: str, *, topic_name: str, key: kms.IKey | None) -> None:
         super().__init__(

@@ -162,9 +162,9 @@ class PublisherNames:
     def sns_principals(self, endpoint_region: str) -> tuple[str, ...]:
         """Return the service principals of SNS's deliveries to an endpoint in a Region.
 
-        Across Regions the principal can be Regional if either Region is opt-in for SNS. AWS does not say in which cases
-        it is, and with another principal in its policy a queue would silently receive nothing. So the policy has both,
-        and the topic's ARN as condition. (SNS developer guide, "different Region".)
+        Across Regions the principal can be Regional if either Region is opt-in for SNS. The cases are
+        not documented, and with another principal in its policy a queue would silently receive nothing. So the policy
+        has both, and the topic's ARN as condition. (SNS developer guide, "different Region".)
         """
         across = {endpoint_region, self.place.region} if endpoint_region != self.place.region else set()
         regional = [f"sns.{region}.amazonaws.com" for region in sorted(across) if is_opt_in_for_sns(region)]
@@ -248,7 +248,7 @@ class SubscriberNames:
     def via_service(self, bucket: PayloadBucketNames) -> str | list[str]:
         """Return the values of `kms:ViaService` when S3 reads from the bucket for a reader role.
 
-        S3 of the target's Region makes a copy between Regions. AWS does not say which of the two uses the source's key.
+        S3 of the target's Region makes a copy between Regions. It is not documented which of them uses the key.
         """
         return via_s3(bucket.place.region, *((self.place.region,) if self._copies else ()))
 

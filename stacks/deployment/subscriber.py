@@ -54,7 +54,7 @@ Application = Literal["state_machine", "ecs_task", "function", "queue"]
 class BaseFunctionSubscriberConfig(BaseSubscriberConfig):
     """Keys of subscribers of kind `sqs` and `lambda`, whose application is chosen apart from the kind."""
 
-    if TYPE_CHECKING:  # each kind has a default of its own
+    if TYPE_CHECKING:  # each kind has another default
         application: Application
     function_timeout_seconds: int = Field(default=300, ge=30, le=900)
     """Timeout of the consume function. Without `code` it reads no payload, so that its time does not depend on sizes.

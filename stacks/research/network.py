@@ -33,7 +33,7 @@ internet")."""
 class ResearchNetwork(Construct):
     """`vpc_id`, `subnet_ids` and security groups, in a new VPC or in the VPC that the deployment file names.
 
-    Apps have no sign-on of their own: access to the port is access to the app. Therefore no group allows ingress from
+    Apps have no sign-on: access to the port is access to the app. Therefore no group allows ingress from
     an app of another researcher, or from a job.
 
     `apps` is the group of all researchers' apps, `shared_spaces` of shared spaces' apps, `jobs` of jobs and

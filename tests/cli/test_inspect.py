@@ -1,4 +1,4 @@
-"""The dead letters of a deployment: each with its reason, its message, and what to do."""
+"""The dead letters of a deployment: each with its reason, its message, and the remedy."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""AWS's two clients and claim_check talk to each other through moto; what each one heard is printed as JSON.
+"""Messages of AWS's two clients and of claim_check to each other through moto; each received one is printed as JSON.
 
-Run as a program, in a process of its own: importing either of AWS's clients replaces boto3's Session for good.
+Run as a program, in a separate process: importing either of AWS's clients replaces boto3's Session for good.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""checkov, a judge of templates that knows nothing of this project: with all settings of a platform on.
+"""checkov, a judge of templates without a rule of this project: with all settings of a platform on.
 
-`make check` installs it into an environment of its own, because its pins contradict the project's.
+`make check` installs it into a separate environment, because its pins contradict the project's.
 """
 
 import json

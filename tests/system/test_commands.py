@@ -1,4 +1,4 @@
-"""The README's commands on emulated accounts: each stack with the credentials of its own account."""
+"""The README's commands on emulated accounts: each stack with the credentials of its account."""
 
 import os
 import re

@@ -52,7 +52,7 @@ class Site:
             self._cdk.deploy(found.account, found.region, [stack], folder)
 
     def delete(self, account: Account, stack: str) -> None:
-        """Delete a stack, its protection and what it retains, as the runbook says."""
+        """Delete a stack, its protection and what it retains, as in the runbook."""
         cloudformation = account.client("cloudformation")
         cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
         cloudformation.delete_stack(StackName=stack)

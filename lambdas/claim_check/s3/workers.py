@@ -36,7 +36,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Raise Stopped for an error of this library, which boto would wrap in an error of its own."""
+    """Raise Stopped for an error of this library, which boto would wrap in its own error."""
     try:
         yield
     except ClaimCheckError as error:

@@ -129,7 +129,7 @@ def test_denied_request_compares_nothing(clients: FakeClients, requests: Request
 
 
 def test_subscription_is_asked_at_its_topic(clients: FakeClients, requests: Requests) -> None:
-    """CloudFormation knows the ARN of a subscription that was deleted and made again no longer."""
+    """CloudFormation has the old ARN of a subscription that was deleted and made again."""
     arn, properties = f"{TOPIC}:1", {"TopicArn": TOPIC, "Endpoint": QUEUE, "Protocol": "sqs"}
     listed = {"SubscriptionArn": arn, "Endpoint": QUEUE, "Protocol": "sqs", "TopicArn": TOPIC, "Owner": ACCOUNT}
     clients.stub("sns").add_response("list_subscriptions_by_topic", {"Subscriptions": [listed]})

@@ -133,7 +133,7 @@ def test_failed_task_start_leaves_no_record(consume: ModuleType, ecs: Stubber, c
 def test_retry_after_a_crash_gets_the_same_task(
     consume: ModuleType, ecs: Stubber, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function dies after ECS accepted the task, before the record is written. ECS knows the client token."""
+    """The function ends after ECS accepted the task, before the record is written. ECS has the client token."""
     event = sns_event(b"scan", "scan-3")
     for _ in range(2):
         ecs.add_response("run_task", STARTED, request(STORE.object_of("scan-3"), "scan-3", b"scan"))

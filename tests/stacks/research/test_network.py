@@ -36,7 +36,7 @@ def users_of_groups(template: Template) -> dict[str, list[str]]:
     ids=["single sign-on", "internet", "Studio Classic", "Studio Classic, two users"],
 )
 def test_no_app_or_job_reaches_another_researchers_app(synth: Synth, file: str, changes: dict[str, Any]) -> None:
-    """Apps have no sign-on of their own: a network path to an app's port is access to it."""
+    """Apps have no sign-on: a network path to an app's port is access to it."""
     template = synth(with_changes(load_example(file), changes))
     for group in resources(template, "AWS::EC2::SecurityGroup").values():
         assert "SecurityGroupIngress" not in group["Properties"]

@@ -104,7 +104,7 @@ def flaw_of(matrix: Any, cells: Any, features: Any, *, fractions: bool) -> str |
             cell = int(numpy.searchsorted(matrix.indptr, at, side="right")) - 1
             return f"{what} values: {values[at]:g} for gene {names[matrix.indices[at]]} in cell {cells[cell]}"
     if values.dtype.kind == "b" or (values.min() == values.max() and len(values) >= 1000):
-        return f"no other value than {values[0]:g}, which tells presence"
+        return f"no other value than {values[0]:g}, which is presence"
     if summary := summary_of(matrix, cells, names):
         return summary
     whole = whole_numbers(values)
