@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ def callers(profiles: Sequence[str], *, region: str) -> Mapping[str, Caller]:
         ProfileError: names the profile and the reason.
     """
     by_account: dict[str, Caller] = {}
-    for caller in _identify(profiles or [None], region):
+    for caller in (caller_of(each, region=region) for each in profiles or [None]):
         if other := by_account.get(caller.account):
             raise ProfileError(
                 f"--profile {caller.name} and --profile {other.name} are both of account {caller.account}. "
@@ -60,21 +60,25 @@ def callers(profiles: Sequence[str], *, region: str) -> Mapping[str, Caller]:
     return by_account
 
 
-def _identify(profiles: Sequence[str | None], region: str) -> Iterator[Caller]:
-    for given in profiles:
-        expected, profile = _parse(given)
-        try:
-            session = boto3.Session(profile_name=profile)
-            identity = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
-        except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
-            # OSError and ValueError: files and addresses in the user's settings
-            kind = NoCredentials if isinstance(error, NoCredentialsError) else ProfileError
-            name = f"--profile {given}" if given else "the default credentials (give --profile NAME)"
-            remedy = "Sign in again, or correct the profile, the network or AWS_ENDPOINT_URL."
-            raise kind(f"{name}: {str(error).rstrip('.')}. {remedy}") from None
-        if expected not in ("", identity["Account"]):
-            raise ProfileError(f"--profile {given}: is of account {identity['Account']}.")
-        yield Caller(profile, identity["Account"], identity["Arn"], session)
+def caller_of(profile: str | None, *, region: str) -> Caller:
+    """Return the identity of a profile (a name, or `ACCOUNT=NAME`), or of the SDK's default credentials.
+
+    Raises:
+        ProfileError: names the profile and the reason.
+    """
+    expected, name = _parse(profile)
+    try:
+        session = boto3.Session(profile_name=name)
+        identity = session.client("sts", region_name=region, config=_CONFIG).get_caller_identity()
+    except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
+        # OSError and ValueError: files and addresses in the user's settings
+        kind = NoCredentials if isinstance(error, NoCredentialsError) else ProfileError
+        given = f"--profile {profile}" if profile else "the default credentials (give --profile NAME)"
+        remedy = "Sign in again, or correct the profile, the network or AWS_ENDPOINT_URL."
+        raise kind(f"{given}: {str(error).rstrip('.')}. {remedy}") from None
+    if expected not in ("", identity["Account"]):
+        raise ProfileError(f"--profile {profile}: is of account {identity['Account']}.")
+    return Caller(name, identity["Account"], identity["Arn"], session)
 
 
 def find_callers(profiles: Sequence[str], regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
@@ -129,15 +133,13 @@ def _default(regions: Mapping[str, str]) -> tuple[dict[str, Caller], list[str]]:
 
 
 def _caller(profile: str | None, regions: Mapping[str, str]) -> Caller:
-    region = regions.get(_parse(profile)[0]) or next(iter(regions.values()))
-    (caller,) = callers([profile] if profile else [], region=region).values()
-    return caller
+    return caller_of(profile, region=regions.get(_parse(profile)[0]) or next(iter(regions.values())))
 
 
 def _parse(given: str | None) -> tuple[str, str | None]:
     """Return the expected account, or nothing, and the profile's name."""
     account, separator, name = (given or "").partition("=")
-    return (account, name) if separator else ("", given)
+    return (account, name) if separator else ("", given or None)
 
 
 def _named(accounts: Collection[str]) -> Mapping[str, Sequence[str]]:

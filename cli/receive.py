@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from claim_check import ClaimCheckError, Dereferencer, Digest, Message
-from cli.profiles import ProfileClients, ProfileError, callers
+from cli.profiles import ProfileClients, ProfileError, caller_of
 from cli.redrive.sources import HELD_SECONDS, QueueReader
 from stacks.deployment import Deployment, Names, SubscriberNames
 
@@ -136,7 +136,7 @@ def polled(deployment: Deployment, subscriber: str | None) -> SubscriberNames:
 
 def _open(names: SubscriberNames, profile: str | None, *, follow: bool) -> tuple[QueueReader[Record], Dereferencer]:
     place = {"region": names.place.region, "role": names.reader_role.name}
-    (caller,) = callers([profile] if profile else [], region=names.place.region).values()
+    caller = caller_of(profile, region=names.place.region)
     if caller.account != names.place.account:
         raise CannotReceive(
             f"{names.queue.name} is in account {names.place.account}, but {caller.name}: account {caller.account}. "

@@ -21,7 +21,7 @@ from rich.table import Column
 import claim_check
 from claim_check import ClaimCheckError, PayloadTooLarge, Publisher, UploadedObject
 from cli.cost import Route
-from cli.profiles import Caller, ProfileClients, ProfileError, callers
+from cli.profiles import Caller, ProfileClients, ProfileError, caller_of
 from cli.upload import upload
 from publish.metadata import attributes_of
 from publish.upload import require_safe_name
@@ -122,7 +122,7 @@ def _entry(deployment: Deployment, options: Options, profile: str | None) -> tup
         ProfileError: the profile has no valid credentials.
     """
     names = Names(deployment)
-    (caller,) = callers([profile] if profile else [], region=deployment.publisher.region).values()
+    caller = caller_of(profile, region=deployment.publisher.region)
     sender = _sender(names, caller, options.sender)
     route: Route = options.route or ("outbox" if sender else "library")
     if sender and route == "library":

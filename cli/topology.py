@@ -60,10 +60,8 @@ def topology(deployment: BaseDeployment) -> Topology:
         return Topology((lab,), ())
     publisher = deployment.publisher
     senders = [
-        Box(
-            f"sender_{sender.name}", sender.name, _place(sender.account, sender.region or publisher.region), ("sender",)
-        )
-        for sender in deployment.senders
+        Box(f"sender_{each.name}", each.name, _place(each.account, each.region or publisher.region), ("sender",))
+        for each in deployment.senders
     ]
     senders.append(Box("library", "any process", "with the publisher role", ("claim_check.Publisher",)))
     parts = (
@@ -80,9 +78,8 @@ def topology(deployment: BaseDeployment) -> Topology:
         for region in publisher.replicas
     ]
     subscribers = [
-        Box(f"subscriber_{subscriber.name}", subscriber.name, _place(subscriber.account, subscriber.region), parts)
-        for subscriber in deployment.subscribers
-        for parts in [tuple(_parts(subscriber))]
+        Box(f"subscriber_{each.name}", each.name, _place(each.account, each.region), tuple(_parts(each)))
+        for each in deployment.subscribers
     ]
     columns = (tuple(senders), tuple(middle), tuple(subscribers), *((lab,) if lab else ()))
     return Topology(columns, tuple(_arrows(deployment)))
@@ -215,7 +212,10 @@ def _draw_box(x: int, y: int, box: Box) -> str:
 
 
 def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
-    """Draw an arrow to the next column, or down in one column: next to the box if it begins at a part."""
+    """Draw an arrow to the next column, or down in one column: next to the box if it begins at a part.
+
+    Its label is at the free end: the beginning if it ends at the publisher, otherwise the end.
+    """
     (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
     kind = "arrow dashed" if arrow.dashed else "arrow"
     start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
@@ -226,16 +226,10 @@ def _draw_arrow(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
     else:
         left, right, bend = x + WIDTH, end_x - 2, GAP // 2
         path = f"M{left} {start}C{left + bend} {start} {right - bend} {target} {right} {target}"
-    return f'<path d="{path}" class="{kind}" marker-end="url(#tip)"/>{_label(arrow, places)}'
-
-
-def _label(arrow: Arrow, places: dict[str, tuple[int, int, Box]]) -> str:
-    """Write the label at the arrow's free end: its beginning if it ends at the publisher, otherwise its end."""
-    (x, y, box), (end_x, end_y, end) = places[arrow.start], places[arrow.end]
-    start, target = y + _middle(box, arrow.start_part), end_y + _middle(end, arrow.end_part)
-    if arrow.end != "publisher":
-        return _text(end_x - GAP + 8, target - 6, arrow.label, "faint")
-    return _text(x + WIDTH + 8, start + (16 if target < start else -6), arrow.label, "faint")
+    label = (end_x - GAP + 8, target - 6)
+    if arrow.end == "publisher":
+        label = (x + WIDTH + 8, start + (16 if target < start else -6))
+    return f'<path d="{path}" class="{kind}" marker-end="url(#tip)"/>{_text(*label, arrow.label, "faint")}'
 
 
 def _text(x: int, y: int, text: str, kind: str) -> str:

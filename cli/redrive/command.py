@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.page import output_console
-from cli.profiles import ProfileError, callers
+from cli.profiles import ProfileError, caller_of
 from cli.redrive import Origin
 from cli.redrive.dead_letter import PERMANENT, DeadLetter, age
 from cli.redrive.sources import BATCH, HELD_SECONDS, DeadLetterSource, NoSuchSource, find_source
@@ -64,7 +64,7 @@ def _client_factory(profile: str | None, source: Resource) -> Client:
         ProfileError: the profile has no valid credentials.
         WrongAccount: the credentials belong to another account than the source.
     """
-    (caller,) = callers([profile] if profile else [], region=source.region).values()
+    caller = caller_of(profile, region=source.region)
     if caller.account != source.account:
         raise WrongAccount(
             f"{source.name} is in account {source.account}, but the credentials are of account {caller.account}. "

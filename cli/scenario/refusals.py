@@ -130,7 +130,7 @@ def _attempts_of_other_account(
                 _client(world, Place(account, subscriber.place.region), "sqs").send_message,
                 QueueUrl=_queue_url(subscriber.queue),
                 MessageBody="attempt",
-                **_group(publisher),
+                **({"MessageGroupId": "verify"} if publisher.fifo_suffix else {}),
             )
 
 
@@ -297,10 +297,6 @@ def _client(
 def _queue_url(queue: Resource) -> str:
     """Return a queue's URL, which needs no permission to look it up."""
     return f"https://sqs.{queue.region}.{dns_suffix(queue.region)}/{queue.account}/{queue.name}"
-
-
-def _group(publisher: PublisherNames) -> dict[str, str]:
-    return {"MessageGroupId": "verify"} if publisher.fifo_suffix else {}
 
 
 def _try(

@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 
 from cli import profiles
-from cli.profiles import Caller, NoCredentials, ProfileClients, ProfileError, callers, find_callers
+from cli.profiles import Caller, NoCredentials, ProfileClients, ProfileError, caller_of, find_callers
 
 REGIONS = {"1" * 12: "us-east-1", "2" * 12: "us-east-1"}
 OF = {None: "1" * 12, "prod": "1" * 12, "orders": "2" * 12, "other": "9" * 12}
@@ -24,16 +24,16 @@ aws_access_key_id = 111111111111
 
 @pytest.fixture(autouse=True)
 def identities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fake(profiles: list[str], *, region: str) -> dict[str, Caller]:
-        profile = profiles[0].rpartition("=")[2] if profiles else None
+    def fake(given: str | None, *, region: str) -> Caller:
+        profile = given.rpartition("=")[2] if given else None
         if profile not in OF and profile != "sso":
             raise ProfileError(f"--profile {profile}: expired")
         account = OF.get(profile, "2" * 12)
-        if profiles and not f"{account}={profile}".endswith(profiles[0]):
-            raise ProfileError(f"--profile {profiles[0]}: is of account {account}.")
-        return {account: Caller(profile, account, f"arn:aws:iam::{account}:root", None)}
+        if given and not f"{account}={profile}".endswith(given):
+            raise ProfileError(f"--profile {given}: is of account {account}.")
+        return Caller(profile, account, f"arn:aws:iam::{account}:root", None)
 
-    monkeypatch.setattr(profiles, "callers", fake)
+    monkeypatch.setattr(profiles, "caller_of", fake)
     (tmp_path / "config").write_text(CONFIG)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
 
@@ -79,7 +79,7 @@ def test_useless_profiles_are_reported_and_skipped() -> None:
 def test_useless_default_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     for error, problems in ((ProfileError("expired"), ["expired"]), (NoCredentials("none"), [])):
-        monkeypatch.setattr(profiles, "callers", Mock(side_effect=error))
+        monkeypatch.setattr(profiles, "caller_of", Mock(side_effect=error))
         assert find_callers([], REGIONS) == ({}, problems)
 
 
@@ -136,7 +136,7 @@ def test_useless_settings_are_one_sentence(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ProfileError) as raised:
-        callers([], region="us-east-1")
+        caller_of(None, region="us-east-1")
     assert str(raised.value).startswith("the default credentials (give --profile NAME): ")
     assert problem in str(raised.value)
     assert str(raised.value).endswith("Sign in again, or correct the profile, the network or AWS_ENDPOINT_URL.")
