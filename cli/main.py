@@ -226,12 +226,17 @@ def _isolate() -> None:
     isolate()
 
 
+def _chosen(file: Path | None) -> Path:
+    from stacks.deployment.cdk_json import deployment_file
+
+    return deployment_file(file)
+
+
 def _messaging(file: Path | None) -> Deployment:
     """Read the deployment file, which must have messages."""
     from stacks.deployment import load_messaging
-    from stacks.deployment.cdk_json import deployment_file
 
-    return load_messaging(deployment_file(file))
+    return load_messaging(_chosen(file))
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -280,11 +285,10 @@ def _access(
 ) -> int:
     _isolate()
     from access.command import run
-    from stacks.deployment.cdk_json import deployment_file
 
     if since and resource:
         raise typer.BadParameter("give either --since or --resource")
-    result = run(deployment_file(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
+    result = run(_chosen(deployment), assembly=assembly, boundary=boundary, since=since, resource=resource)
     _write(result.text, output)
     for finding in result.findings:
         print(finding, file=sys.stderr)
@@ -308,9 +312,8 @@ def _check(
 ) -> int:
     _isolate()
     from cli.check.command import run
-    from stacks.deployment.cdk_json import deployment_file
 
-    return run(files or [deployment_file(None)], as_json=as_json, boundary=boundary)
+    return run(files or [_chosen(None)], as_json=as_json, boundary=boundary)
 
 
 @app.command(
@@ -372,10 +375,9 @@ def _cost(
     _isolate()
     from cli.cost.command import render, report
     from stacks.deployment import DeploymentError
-    from stacks.deployment.cdk_json import deployment_file
 
     try:
-        result = report(deployment_file(deployment), size=size, route=route, reads=reads, price_table=prices)
+        result = report(_chosen(deployment), size=size, route=route, reads=reads, price_table=prices)
     except DeploymentError:
         raise
     except ValueError as error:
@@ -396,9 +398,8 @@ def _topology(
 ) -> int:
     from cli.topology import mermaid, svg, topology
     from stacks.deployment import load
-    from stacks.deployment.cdk_json import deployment_file
 
-    drawn = topology(load(deployment_file(deployment)))
+    drawn = topology(load(_chosen(deployment)))
     _write(svg(drawn) if form == "svg" else mermaid(drawn), output)
     return 0
 
@@ -417,9 +418,8 @@ def _doctor(
     as_json: _AsJson = False,
 ) -> int:
     from cli.doctor.command import run
-    from stacks.deployment.cdk_json import deployment_file
 
-    return run(deployment_file(deployment), profiles=profile or (), only=account or (), as_json=as_json)
+    return run(_chosen(deployment), profiles=profile or (), only=account or (), as_json=as_json)
 
 
 @app.command(

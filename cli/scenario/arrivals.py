@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.scenario.function_log import as_json, log_lines
+from cli.scenario.function_log import as_json, log_lines, logged_at
 from cli.scenario.world import ScenarioWorld
 from consume.state_machine import execution_name
 from shared.handoff import HandOff
@@ -148,7 +148,7 @@ class ScenarioArrivals:
                 arn=names.consume_function.arn,
                 status="PROCESSED",
                 succeeded=True,
-                at=datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z"),
+                at=logged_at(entry),
             )
 
     def _files(self, subscriber: HttpsSubscriberConfig) -> Iterator[ScenarioArrival]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cli.scenario.arrivals import ScenarioArrival, ScenarioArrivals
+from cli.scenario.function_log import logged_at
 from cli.scenario.routes import Submission
 from stacks.deployment import SubscriberConfig
 from stacks.deployment.filter_reach import matches
@@ -87,4 +88,4 @@ def _add_times(arrivals: ScenarioArrivals, payloads: Sequence[ReceivedPayload]) 
     unpublished = {payload.message_id: payload for payload in payloads if not payload.published_at}
     for entry in arrivals.published() if unpublished else ():
         if payload := unpublished.get(entry["message_id"]):
-            payload.published_at = datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+            payload.published_at = logged_at(entry)

@@ -1,7 +1,7 @@
 """Log lines of functions in CloudWatch Logs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,11 @@ def log_lines(logs: Any, function_name: str, since: datetime | None = None) -> I
     start = {"startTime": int(1000 * (since.timestamp() - 1))} if since else {}
     for page in logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function_name}", **start):
         yield from (event["message"] for event in page["events"])
+
+
+def logged_at(entry: Mapping[str, Any]) -> datetime:
+    """Return the time of an entry, as Powertools writes it."""
+    return datetime.strptime(entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
 
 
 def as_json(text: str) -> Any:
