@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from access.assembly import SynthError, write
+from cli.local_accounts import DEPLOYMENT_FAILURES, deploy
 from cli.page import output_console
 from cli.scenario import payloads
 from cli.scenario import run as scenario
@@ -22,15 +22,12 @@ from cli.scenario.report import PAGE, Report
 from cli.scenario.stages import Stages
 from cli.sizes import size_text
 from local import images
-from local.cdk import CdkError
-from local.emulator import EmulatorError
-from local.https_endpoints import EndpointError, Endpoints
+from local.https_endpoints import Endpoints
 from local.interruption import interrupt_on_signals
 from local.limitations import NOT_ENFORCED
 from local.machine import NotWritable, make_folder, problems_of
-from local.private_folder import PrivateFolder
 from local.world import World
-from stacks.deployment import Deployment, FunctionSubscriberConfig, Names, load_messaging
+from stacks.deployment import Deployment, FunctionSubscriberConfig, load_messaging
 
 _ROOT = Path(__file__).parents[1]
 _BUILD = _ROOT / "build" / "demo"
@@ -44,7 +41,7 @@ class DemoError(Exception):
     """The demo cannot run with this deployment or on this machine."""
 
 
-_FAILURES = (SynthError, CdkError, EmulatorError, EndpointError, *scenario.FAILURES)
+_FAILURES = (*DEPLOYMENT_FAILURES, *scenario.FAILURES)
 
 
 @interrupt_on_signals()
@@ -73,7 +70,7 @@ def run(
             if size is not None:
                 console.print(f"Writing a file of {size_text(size)}")
             payload = resources.enter_context(_payload(file, size, report.parent))
-            result = _Demo(deployment, settings, console, resources, images=build_images).run(payload)
+            result = _run(deployment, settings, payload, console, resources, images=build_images)
             written = result.write(report, settings)
             return _conclude(console, result, written)
     except (DemoError, NotWritable) as error:
@@ -147,55 +144,30 @@ class _EmulatedWorld:
         return True
 
 
-class _Demo:
-    def __init__(
-        self, file: Path, deployment: Deployment, console: Console, resources: ExitStack, *, images: bool
-    ) -> None:
-        self._images = images
-        self._file, self._deployment, self._names = file, deployment, Names(deployment)
-        self._console, self._resources, self._stage = console, resources, Stages(console)
-
-    def run(self, payload: SentPayload) -> Report:
-        self._console.print(f"Sending {escape(payload.path.name)}, {size_text(payload.bytes)}", soft_wrap=True)
-        endpoints = self._resources.enter_context(Endpoints(self._deployment.subscribers, self._names))
-        world = self._deploy(endpoints)
-        report = scenario.run(
-            _EmulatedWorld(world, endpoints),
-            self._deployment,
-            payload,
-            stage=self._stage,
-            seconds=120,
-            not_enforced=NOT_ENFORCED,
-        )
-        report = replace(report, seconds=self._stage.seconds)
-        self._console.print()
-        report.show(self._console)
-        if any(each.kind != "https" and each.application == "ecs_task" for each in report.subscribers):
-            container = (
-                "in containers, with Debian as base" if self._images else "as processes (--images: in containers)"
-            )
-            self._console.print(f"ECS tasks ran {container}.")
-        self._console.print(f"The page lists {len(NOT_ENFORCED)} differences between AWS and these accounts.")
-        if not report.ok:
-            log = _BUILD / "emulator.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_bytes(world.emulator.log_path.read_bytes())
-            self._console.print(f"Log of the emulator: {os.path.relpath(log)}", soft_wrap=True)
-        return report
-
-    def _deploy(self, endpoints: Endpoints) -> World:
-        with self._stage("synthesize the stacks"):
-            folder = self._resources.enter_context(PrivateFolder())
-            assembly = write(self._file, folder.path / "assembly")
-        with self._stage("deploy into emulated accounts") as show:
-            world = self._resources.enter_context(
-                World.start(
-                    assembly,
-                    publisher=self._deployment.publisher.account,
-                    progress=lambda account, line: show(f"{account} {line}"),
-                    prepare=endpoints.start,
-                    images=self._images,
-                )
-            )
-            endpoints.wait_until_confirmed(world.accounts)
-        return world
+def _run(
+    file: Path, deployment: Deployment, payload: SentPayload, console: Console, resources: ExitStack, *, images: bool
+) -> Report:
+    console.print(f"Sending {escape(payload.path.name)}, {size_text(payload.bytes)}", soft_wrap=True)
+    stage = Stages(console)
+    world, endpoints = deploy(file, deployment, stage, resources, images=images)
+    report = scenario.run(
+        _EmulatedWorld(world, endpoints),
+        deployment,
+        payload,
+        stage=stage,
+        seconds=120,
+        not_enforced=NOT_ENFORCED,
+    )
+    report = replace(report, seconds=stage.seconds)
+    console.print()
+    report.show(console)
+    if any(each.kind != "https" and each.application == "ecs_task" for each in report.subscribers):
+        container = "in containers, with Debian as base" if images else "as processes (--images: in containers)"
+        console.print(f"ECS tasks ran {container}.")
+    console.print(f"The page lists {len(NOT_ENFORCED)} differences between AWS and these accounts.")
+    if not report.ok:
+        log = _BUILD / "emulator.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(world.emulator.log_path.read_bytes())
+        console.print(f"Log of the emulator: {os.path.relpath(log)}", soft_wrap=True)
+    return report

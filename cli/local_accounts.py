@@ -18,7 +18,7 @@ from typing import TextIO
 from rich.console import Console
 
 from access.assembly import SynthError, write
-from cli.scenario.stages import Stages
+from cli.scenario.stages import Stage, Stages
 from local.accounts import credentials, profiles
 from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
@@ -35,6 +35,8 @@ UNSET = r"unset $(env | sed -n 's/^\(AWS_[A-Z0-9_]*\)=.*/\1/p')"
 _OLDEST_CLI = (2, 13)
 """The first version 2 of the AWS CLI that reads AWS_ENDPOINT_URL."""
 _POLL_SECONDS = 0.2
+DEPLOYMENT_FAILURES = (SynthError, CdkError, EmulatorError, EndpointError)
+"""Errors of `deploy`."""
 
 
 @interrupt_on_signals()
@@ -50,7 +52,8 @@ def run(deployment: Path | None = None, *, port: int = 0, state: Path | None = N
     try:
         with ExitStack() as resources, suppress(KeyboardInterrupt):
             if deployment and settings:
-                emulator = _deploy(deployment, settings, resources, port=port, state=kept)
+                stages = Stages(Console(highlight=False))
+                emulator = deploy(deployment, settings, stages, resources, port=port, state=kept)[0].emulator
             else:
                 emulator = resources.enter_context(Emulator(port=port, state=kept))
             for line in _introduction(emulator, settings, kept):
@@ -60,16 +63,26 @@ def run(deployment: Path | None = None, *, port: int = 0, state: Path | None = N
                 _follow(emulator.function_log_path)
             emulator.wait()
         print("Stopped.")
-    except (EmulatorError, StateError, SynthError, CdkError, EndpointError, OSError) as error:
+    except (*DEPLOYMENT_FAILURES, StateError, OSError) as error:
         print(error, *problems_of(), sep="\n", file=sys.stderr)
         return 1
     return 0
 
 
-def _deploy(
-    file: Path, deployment: Deployment, resources: ExitStack, *, port: int, state: KeptState | None
-) -> Emulator:
-    stage = Stages(Console(highlight=False))
+def deploy(
+    file: Path,
+    deployment: Deployment,
+    stage: Stage,
+    resources: ExitStack,
+    *,
+    images: bool = False,
+    port: int = 0,
+    state: KeptState | None = None,
+) -> tuple[World, Endpoints]:
+    """Return emulated accounts with the deployment of a file, and its HTTPS endpoints. Both end with `resources`.
+
+    images, port, state: see `World.start`.
+    """
     endpoints = resources.enter_context(Endpoints(deployment.subscribers, Names(deployment)))
     with stage("synthesize the stacks"):
         folder = resources.enter_context(PrivateFolder())
@@ -81,12 +94,13 @@ def _deploy(
                 publisher=deployment.publisher.account,
                 progress=lambda account, line: show(f"{account} {line}"),
                 prepare=endpoints.start,
+                images=images,
                 port=port,
                 state=state,
             )
         )
         endpoints.wait_until_confirmed(world.accounts)
-    return world.emulator
+    return world, endpoints
 
 
 def _introduction(emulator: Emulator, deployment: Deployment | None, state: KeptState | None) -> Iterator[str]:

@@ -50,7 +50,7 @@ def verify(
         print(error, file=sys.stderr)
         return 2
     try:
-        return _Verification(console, world, deployment, report).run(size, seconds)
+        return _run(console, world, deployment, report, size, seconds)
     except (*run.FAILURES, KeyboardInterrupt) as error:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         print("\nInterrupted." if is_interrupt else error, file=sys.stderr)
@@ -115,29 +115,22 @@ def _announce(console: Console, world: _Accounts, deployment: Deployment, size: 
         console.print(f"  [yellow]not seen:[/] {escape(each.subject)}: {escape(each.reason)}")
 
 
-class _Verification:
-    def __init__(self, console: Console, world: _Accounts, deployment: Deployment, file: Path) -> None:
-        self._console, self._world, self._deployment, self._file = console, world, deployment, file
-
-    def run(self, size: int, seconds: int) -> int:
-        stage = Stages(self._console)
-        with tempfile.TemporaryDirectory() as folder, payloads.generated_file(size, Path(folder)) as payload:
-            report = run.run(self._world, self._deployment, payload, stage=stage, seconds=seconds)
-        with stage("delete the payloads"):
-            left = clean_up(self._world, self._deployment, report.payloads)
-        report = replace(report, seconds=stage.seconds)
-        self._console.print()
-        report.show(self._console)
-        for each in left:
-            self._console.print(
-                f"[yellow]not deleted:[/] {escape(each.subject)}: {escape(each.reason)}", soft_wrap=True
-            )
-        not_deleted = [asdict(each) for each in left]
-        written = report.write(self._file, self._deployment, promises=dict(outcomes(report)), not_deleted=not_deleted)
-        text = page(report, self._deployment, version=version("coatcheck"), left=left)
-        self._file.with_suffix(".md").write_text(text, encoding="utf-8")
-        names = [os.path.relpath(path) for path in (*written, self._file.with_suffix(".md"))]
-        self._console.print(f"Written: {', '.join(names)}")
-        verdict = "[green]✓ Everything that was tried was as promised.[/]"
-        self._console.print(verdict if report.ok else "[red]✗ Something was not as promised.[/]")
-        return 0 if report.ok else 1
+def _run(console: Console, world: _Accounts, deployment: Deployment, file: Path, size: int, seconds: int) -> int:
+    stage = Stages(console)
+    with tempfile.TemporaryDirectory() as folder, payloads.generated_file(size, Path(folder)) as payload:
+        report = run.run(world, deployment, payload, stage=stage, seconds=seconds)
+    with stage("delete the payloads"):
+        left = clean_up(world, deployment, report.payloads)
+    report = replace(report, seconds=stage.seconds)
+    console.print()
+    report.show(console)
+    for each in left:
+        console.print(f"[yellow]not deleted:[/] {escape(each.subject)}: {escape(each.reason)}", soft_wrap=True)
+    not_deleted = [asdict(each) for each in left]
+    written = report.write(file, deployment, promises=dict(outcomes(report)), not_deleted=not_deleted)
+    markdown = file.with_suffix(".md")
+    markdown.write_text(page(report, deployment, version=version("coatcheck"), left=left), encoding="utf-8")
+    console.print(f"Written: {', '.join(os.path.relpath(path) for path in (*written, markdown))}")
+    verdict = "[green]✓ Everything that was tried was as promised.[/]"
+    console.print(verdict if report.ok else "[red]✗ Something was not as promised.[/]")
+    return 0 if report.ok else 1

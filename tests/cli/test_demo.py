@@ -13,7 +13,7 @@ from cli import demo
 
 @pytest.fixture(autouse=True)
 def no_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.demo._Demo", lambda *_, **__: pytest.fail("the demo ran"))
+    monkeypatch.setattr("cli.demo._run", lambda *_, **__: pytest.fail("the demo ran"))
 
 
 def test_unwritable_folder_ends_in_a_sentence(
