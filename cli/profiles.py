@@ -50,7 +50,8 @@ def callers(profiles: Sequence[str], *, region: str) -> Mapping[str, Caller]:
         ProfileError: names the profile and the reason.
     """
     by_account: dict[str, Caller] = {}
-    for caller in (caller_of(each, region=region) for each in profiles or [None]):
+    given: Sequence[str | None] = profiles or [None]
+    for caller in (caller_of(each, region=region) for each in given):
         if other := by_account.get(caller.account):
             raise ProfileError(
                 f"--profile {caller.name} and --profile {other.name} are both of account {caller.account}. "
