@@ -19,6 +19,7 @@ from local import environment
 
 environment.isolate()
 os.environ["CDK_VALIDATION"] = "false"
+os.environ.pop("COLUMNS", None)  # xdist's workers have the width of the terminal, which would wrap a command's output
 
 from local.accounts import Accounts  # noqa: E402
 from local.emulator import Emulator  # noqa: E402
