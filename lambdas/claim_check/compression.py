@@ -33,12 +33,12 @@ class Compressor:
 
 
 def expand(pieces: Iterable[bytes | memoryview], *, expanded: int, message_id: str) -> Generator[bytes]:
-    """Yield the bytes that were compressed, up to 1 MiB at a time.
+    """Yield the bytes that were compressed, up to 1 MiB at a time. The last ones follow the end of `pieces`.
 
     Raises PayloadCorrupt if the pieces are not one complete stream of gzip with `expanded` bytes. No more bytes than
     these are yielded.
     """
-    stream, left = zlib.decompressobj(wbits=_GZIP), expanded
+    stream, left, last = zlib.decompressobj(wbits=_GZIP), expanded, b""
     for piece in pieces:
         rest: bytes | memoryview = piece
         while rest:  # the stream's end follows all output, so zlib holds none without further input
@@ -49,8 +49,11 @@ def expand(pieces: Iterable[bytes | memoryview], *, expanded: int, message_id: s
             left -= len(data)
             if left < 0 or stream.unused_data:
                 raise PayloadCorrupt(f"the payload has more than {expanded} expanded bytes", message_id=message_id)
-            if data:
-                yield data
+            if data and last:
+                yield last
+            last = data or last
             rest = stream.unconsumed_tail
     if left or not stream.eof:
         raise PayloadCorrupt(f"the payload has less than {expanded} expanded bytes", message_id=message_id)
+    if last:
+        yield last

@@ -64,9 +64,12 @@ class Batch:
 
     def results(self, response: Mapping[str, Any]) -> dict[int, str | ClientError]:
         """Return the service's id or error for each message."""
-        accepted = {int(entry["Id"]): entry.get("MessageId") for entry in response.get("Successful", [])}
-        rejected = {int(entry["Id"]): _error(entry, response) for entry in response.get("Failed", [])}
-        return {index: accepted.get(index) or rejected.get(index) or _error({}, response) for index in self.messages}
+        accepted = {entry.get("Id"): entry.get("MessageId") for entry in response.get("Successful", [])}
+        rejected = {entry.get("Id"): _error(entry, response) for entry in response.get("Failed", [])}
+        return {
+            index: accepted.get(str(index)) or rejected.get(str(index)) or _error({}, response)
+            for index in self.messages
+        }
 
 
 def _error(entry: Mapping[str, Any], response: Mapping[str, Any]) -> ClientError:

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from claim_check.errors import InvalidMessage, PayloadConflict, PayloadMissing
 from claim_check.s3.client import MISSING, S3Clients, S3Source, code, s3_errors
-from claim_check.s3.copy import Copied, copy_object, hex_sha256
+from claim_check.s3.copy import Copied, copy_object
+from claim_check.s3.reported import hex_sha256
 from claim_check.s3.response import complete
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def find_copy(s3: S3Source, *, source: S3Object, size: int, store: Store, messag
                     Bucket=target.bucket, Key=target.key, ExpectedBucketOwner=target.owner, ChecksumMode="ENABLED"
                 )
             )
+            sha256 = hex_sha256(existing)
     except PayloadMissing:
         raise PayloadMissing(
             "neither the uploaded object nor a copy in the store exists: it was deleted, or has expired, before it was "
@@ -92,7 +94,7 @@ def find_copy(s3: S3Source, *, source: S3Object, size: int, store: Store, messag
             message_id=message_id,
             pointer=target.pointer,
         )
-    return Copied(size, hex_sha256(existing), existing.get("ChecksumCRC64NVME"))
+    return Copied(size, sha256, existing.get("ChecksumCRC64NVME"))
 
 
 class UploadedObject(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claim_check.s3.client import GIB, MIB
 from claim_check.s3.multipart import MAXIMUM_PARTS, MultipartUpload, Progress
+from claim_check.s3.reported import hex_sha256
 from claim_check.s3.response import required
 from claim_check.s3.workers import Workers
 
@@ -85,15 +85,6 @@ def copy_object(
 def has_sha256(size: int) -> bool:
     """Return whether S3 reports the SHA-256 of a copy of `size` bytes. S3 does so only for a copy in one request."""
     return size <= LARGEST_SINGLE_COPY_BYTES
-
-
-def hex_sha256(response: Mapping[str, Any]) -> str | None:
-    """Return the SHA-256 of a whole object in S3's response, as hex.
-
-    Returns None if the response has no SHA-256, or only a checksum of the parts' checksums ("…-7").
-    """
-    value = response.get("ChecksumSHA256", "-")
-    return None if "-" in value else base64.b64decode(value).hex()
 
 
 def _copy_parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+import zlib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from claim_check.errors import ClaimCheckError, PayloadCorrupt, PayloadUnavailab
 from claim_check.s3.client import MIB, code, s3_errors
 from claim_check.s3.connection import is_drop, is_stall, read_fully, read_some, require_end
 from claim_check.s3.copy import Copied, copy_object
+from claim_check.s3.crc32 import base64_crc32
 from claim_check.s3.parallel_read import ParallelRead, Target
 from claim_check.s3.reported import Reported
 from claim_check.s3.response import complete
@@ -125,8 +127,9 @@ class ObjectReader:
         request = self._object | ({"IfMatch": etag} if etag else {})
         if first or end is not None:
             request["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
-        if self._claim.sha256 is None:
-            request["ChecksumMode"] = "ENABLED"  # the message has no digest, so S3's checksum is compared instead
+        elif self._claim.sha256 is None:
+            # The message has no digest, so S3's checksum is compared instead: of the whole object, hence of no range.
+            request["ChecksumMode"] = "ENABLED"
         with s3_errors(f"read {self.label}", **self._known):
             try:
                 response = self._s3.get_object(**request)
@@ -141,6 +144,8 @@ class ObjectReader:
         try:
             with s3_errors(f"read {self.label}", **self._known):
                 complete(response)
+            if etag not in (None, response["ETag"]):  # another server can ignore If-Match
+                raise self.replaced()
             self._compare(response, first, end)
         except ClaimCheckError:
             response["Body"].close()
@@ -177,20 +182,25 @@ class ObjectReader:
             share.take(self._size, needed_next=True)
             data = b"".join(self.chunks(max(self._size, 1)))
             check(len(data), hashlib.sha256(data).hexdigest())
+            if self._claim.sha256 is None:
+                self._compare_crc32(zlib.crc32(data))
             if data:
                 yield data
 
     def _on_one_connection(self, check: Callable[[int, str], object]) -> Generator[bytes]:
         """Yield the bytes of a payload without a digest. botocore compares S3's checksum of one whole response."""
-        digest, size, last = hashlib.sha256(), 0, b""
+        digest, crc32, size, last = hashlib.sha256(), 0, 0, b""
         with closing(self.chunks(MIB)) as chunks:
             for chunk in chunks:
                 if last:
                     yield last
                 digest.update(chunk)
+                crc32 = zlib.crc32(chunk, crc32) if self._claim.crc32 else 0
                 size += len(chunk)
                 last = chunk
         check(size, digest.hexdigest())
+        if self._claim.crc32:
+            self._compare_crc32(crc32)
         yield last
 
     def _proved_etag(self) -> str | None:
@@ -223,7 +233,8 @@ class ObjectReader:
 
     def _compare(self, response: Mapping[str, Any], first: int = 0, end: int | None = None) -> None:
         length, size = response["ContentLength"], first + response["ContentLength"]
-        if first or end is not None or "ContentRange" in response:  # a proxy can send a part of an object
+        is_range = first > 0 or end is not None or "ContentRange" in response  # a proxy can send a part of an object
+        if is_range:
             found = _content_range.fullmatch(response.get("ContentRange", ""))
             if not found or int(found["first"]) != first or int(found["last"]) + 1 != first + length:
                 raise PayloadUnavailable(
@@ -240,8 +251,12 @@ class ObjectReader:
             raise PayloadUnavailable(
                 f"cannot read {self.label}: the response has {length} of {end - first} bytes", **self._known
             )
-        if _differ(self._claim.crc64nvme, response.get("ChecksumCRC64NVME")):
+        if not is_range and _differ(self._claim.crc64nvme, response.get("ChecksumCRC64NVME")):
             raise PayloadCorrupt(f"S3's CRC64NVME of {self.label} differs from the message", **self._known)
+
+    def _compare_crc32(self, crc32: int) -> None:
+        if _differ(self._claim.crc32, base64_crc32(crc32)):
+            raise PayloadCorrupt(f"the CRC32 of {self.label} differs from the message", **self._known)
 
     @property
     def _s3(self) -> S3Client:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from claim_check.s3.response import complete
+from claim_check.s3.response import NotFromService, complete
+
+_SHA256_BYTES = 32
 
 
 class Reported(NamedTuple):
@@ -26,14 +29,27 @@ class Reported(NamedTuple):
     @classmethod
     def of(cls, head: Mapping[str, Any]) -> Reported:
         """Return the figures in the response to a HeadObject with `ChecksumMode="ENABLED"`. Raises NotFromService."""
-        sha256 = _whole(head, "ChecksumSHA256")
         return cls(
             size=complete(head)["ContentLength"],
-            sha256=base64.b64decode(sha256).hex() if sha256 else None,
+            sha256=hex_sha256(head),
             crc64nvme=_whole(head, "ChecksumCRC64NVME"),
             crc32=_whole(head, "ChecksumCRC32"),
             etag=head["ETag"],
         )
+
+
+def hex_sha256(response: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of a whole object in S3's response, as hex, or None if it has none.
+
+    Raises NotFromService if the value is not the base64 of 32 bytes.
+    """
+    value = _whole(response, "ChecksumSHA256")
+    if value is None:
+        return None
+    with suppress(ValueError):
+        if len(digest := base64.b64decode(value, validate=True)) == _SHA256_BYTES:
+            return digest.hex()
+    raise NotFromService(member="valid ChecksumSHA256")
 
 
 def _whole(head: Mapping[str, Any], name: str) -> str | None:

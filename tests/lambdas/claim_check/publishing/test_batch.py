@@ -293,7 +293,7 @@ def test_rejected_entries_have_their_errors(
     stubbed: tuple[SNSClient, Stubber], stubbed_publisher: Publisher, fake_s3: FakeS3
 ) -> None:
     response = {
-        "Successful": [{"Id": "0", "MessageId": "s-0"}, {"Id": "5"}],
+        "Successful": [{"Id": "0", "MessageId": "s-0"}, {"Id": "5"}, {"Id": "of another batch", "MessageId": "s-9"}],
         "Failed": [
             failed(1, "InvalidParameter", sender=True),
             failed(2, "InternalError", sender=False),

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from claim_check import (
 from claim_check.receiving.payload import InlineReader
 from claim_check.s3 import object_reader as stored_module
 from claim_check.s3.client import MIB
+from claim_check.s3.crc32 import base64_crc32
 from claim_check.wire.claim import Claim
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, NotedSns
@@ -282,15 +284,57 @@ def test_five_drops_in_a_row_are_resumed_and_six_are_not(
     assert (caught.value.message_id, caught.value.pointer) == (stored.id, stored.pointer)
 
 
-def test_object_replaced_during_read_is_unavailable(stored: Message, fake_s3: FakeS3) -> None:
+@pytest.mark.parametrize("condition", ["If-Match", "ignored"])
+def test_object_replaced_during_read_is_unavailable(
+    condition: str, stored: Message, store: Store, fake_s3: FakeS3
+) -> None:
     def replace(number: int) -> None:
         if number == 2:
             fake_s3.put(*KEY, DATA)
 
+    def ignore(request: Any, **_: Any) -> None:
+        request.headers.pop("If-Match", None)
+
+    s3 = fake_s3.client()
+    if condition == "ignored":
+        s3.meta.events.register("before-send.s3.GetObject", ignore)
     fake_s3.before_get = replace
     fake_s3.drop(1_500_000)
     with pytest.raises(PayloadUnavailable, match="read it again"):
-        stored.payload.read()
+        received_from(store, stored, s3).payload.read()
+
+
+def test_checksum_of_the_object_is_compared_with_no_range(stored: Message, store: Store, fake_s3: FakeS3) -> None:
+    """Some servers return it with a range, too."""
+    s3 = fake_s3.client(response_checksum_validation="when_required")
+
+    def add(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["ChecksumCRC64NVME"] = "AAAAAAAAAAE=" if "ContentRange" in parsed else "AAAAAAAAAAA="
+
+    s3.meta.events.register("after-call.s3.GetObject", add)
+    payload = Dereferencer(stores=[store], s3=s3).payload(
+        Pointer(*KEY), size=len(DATA), message_id="m-1", crc64nvme="AAAAAAAAAAA="
+    )
+    fake_s3.drop(1000)
+    assert payload.read() == DATA
+    assert [headers.get("x-amz-checksum-mode") for headers in fake_s3.headers] == ["ENABLED", None]
+
+
+@pytest.mark.parametrize("memory", [MIB, 40 * MIB])
+@pytest.mark.parametrize("data", [b"", b"abc", DATA], ids=len)
+def test_declared_crc32_is_compared_if_s3_reports_none(
+    data: bytes, memory: int, store: Store, fake_s3: FakeS3, s3: S3Client
+) -> None:
+    dereferencer = Dereferencer(stores=[store], s3=s3, memory=memory)
+
+    def payload(crc32: int) -> Payload:
+        return dereferencer.payload(Pointer(*KEY), size=len(data), message_id="m-1", crc32=base64_crc32(crc32))
+
+    fake_s3.put(*KEY, data)
+    assert payload(zlib.crc32(data)).read() == data
+    with pytest.raises(PayloadCorrupt, match=r"^the CRC32 of the payload differs from the message") as caught:
+        payload(zlib.crc32(data) ^ 1).read()
+    assert caught.value.pointer == KEY
 
 
 @pytest.mark.parametrize("memory", [MIB, 40 * MIB])

@@ -58,3 +58,18 @@ def test_response_without_a_member_is_unavailable(member: str, call: str, fake_s
         s3.meta.events.register(f"after-call.s3.{operation}", remove)
     with pytest.raises(PayloadUnavailable, match="the response is not S3's: check the endpoint and the proxies"):
         CALLS[call](s3, MIB)
+
+
+@pytest.mark.parametrize("value", ["abc", "0" * 64, "AAAA", "\N{SNOWMAN}"])
+@pytest.mark.parametrize("call", ["verify", "find_copy", "copy_to"])
+def test_sha256_of_another_form_is_unavailable(value: str, call: str, fake_s3: FakeS3) -> None:
+    fake_s3.put(OBJECT.bucket, OBJECT.key, bytes(MIB))
+    s3 = fake_s3.client()
+
+    def change(parsed: dict[str, Any], **_: Any) -> None:
+        (parsed.get("CopyObjectResult") or parsed)["ChecksumSHA256"] = value
+
+    for operation in ("HeadObject", "CopyObject"):
+        s3.meta.events.register(f"after-call.s3.{operation}", change)
+    with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
+        CALLS[call](s3, MIB)
