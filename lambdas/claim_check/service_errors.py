@@ -177,8 +177,7 @@ def messaging_error(
 def is_service_error(error: Exception) -> bool:
     """Return whether boto raised the error for a service or its connection."""
     # Imported late: a process that receives no pointer starts without urllib3. botocore does not translate its errors
-    # while it reads an error response of GetObject. ResponseParserError is for a response that another server sent.
-    from botocore.parsers import ResponseParserError
+    # while it reads an error response of GetObject.
     from urllib3.exceptions import HTTPError
 
-    return isinstance(error, ClientError | BotoCoreError | HTTPError | ResponseParserError)
+    return isinstance(error, ClientError | BotoCoreError | HTTPError) or is_foreign(error)

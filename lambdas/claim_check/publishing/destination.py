@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from botocore.exceptions import ClientError
 
 from claim_check.errors import ClaimCheckError, InvalidMessage
-from claim_check.s3.client import boto_client, made_once
+from claim_check.s3.client import boto_client, made_once, of_this_process
 from claim_check.s3.response import required
 from claim_check.service_errors import code, messaging_error
 
@@ -52,7 +52,7 @@ class Destination(ABC):
     def __init__(self, *, region: str, fifo: bool, client: Any) -> None:
         self.fifo = fifo
         self._region = region
-        self._given = client
+        self._given = of_this_process(client)
         self._made: dict[int, Any] = {}
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Destination(ABC):
     def client(self) -> Any:
         """The client of this process."""
         if self._given is not None:
-            return self._given
+            return of_this_process(self._given)
         return made_once(self._made, os.getpid(), lambda: boto_client(self.service.lower(), self._region))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from claim_check.errors import InvalidMessage, PayloadTooLarge
-from claim_check.s3.client import boto_client
+from claim_check.s3.client import boto_client, of_this_process
 from claim_check.service_errors import is_service_error, messaging_error
 from claim_check.wire.text import is_utf8
 
@@ -70,7 +70,7 @@ def put_event(
     if resources:
         entry["Resources"] = list(resources)
     try:
-        return _put(events or _client(place["region"]), entry)
+        return _put(of_this_process(events) or _client(place["region"]), entry)
     except Exception as error:
         if not is_service_error(error):
             raise

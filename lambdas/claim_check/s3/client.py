@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
+from weakref import WeakKeyDictionary
 
 from botocore.exceptions import ClientError, ConnectionClosedError, SSLError
 
@@ -40,6 +41,7 @@ _POOL = 2 * MAXIMUM_CONNECTIONS  # a connection that has no place in the pool is
 _RETRIES_AT_ONCE = 2
 
 _making_client = RLock()
+_process_of: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # that uses a caller's client
 
 
 def _renew_lock() -> None:
@@ -122,25 +124,41 @@ def made_once(made: dict[K, T], key: K, make: Callable[[], T]) -> T:
     return made[key]
 
 
+def of_this_process(client: T) -> T:
+    """Return a caller's client.
+
+    In a forked process its connections are the parent's: two processes would receive each other's responses. So this
+    process closes its copies of them, once, and the client opens others.
+    """
+    process = os.getpid()
+    with suppress(TypeError, AttributeError):  # a client of a test can have no weak reference, or no method `close`
+        if _process_of.get(client) != process:
+            with _making_client:
+                if _process_of.setdefault(client, process) != process:
+                    client.close()  # type: ignore[attr-defined]
+                    _process_of[client] = process
+    return client
+
+
 class S3Clients:
     """One S3 client for each Region, made on first use. Threads share it.
 
     A client belongs to its process: in a forked process two of them would read on one connection. So another process
     gets other clients, also after this object was pickled. `given` is the client of all Regions, or a session of boto3
     that makes them, or a function that returns the client of a Region. If it is None, boto3's default session makes
-    them.
+    them. A given client opens other connections in a forked process.
     """
 
     def __init__(self, given: S3Source | None = None) -> None:
         is_client = hasattr(given, "get_object") or not (given is None or hasattr(given, "client") or callable(given))
         self._given: Any = given
-        self._client = _following_once(cast("S3Client", given)) if is_client else None
+        self._client = _following_once(of_this_process(cast("S3Client", given))) if is_client else None
         self._made: dict[tuple[int, str, bool], S3Client] = {}
 
     def client(self, region: str, *, patient: bool = True) -> S3Client:
         """Return the client of a Region."""
         if self._client is not None:
-            return self._client
+            return of_this_process(self._client)
         key = (os.getpid(), region, patient)
         return made_once(self._made, key, lambda: self._make(region, patient=patient))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError
@@ -34,4 +35,11 @@ def is_foreign(error: Exception) -> bool:
     """Return whether the error is about a response that another server than S3 sent, with a status of success."""
     from botocore.parsers import ResponseParserError  # imported late, as in s3_client
 
-    return isinstance(error, NotFromService | ResponseParserError)
+    return isinstance(error, NotFromService | ResponseParserError) or _is_of_a_header(error)
+
+
+def _is_of_a_header(error: Exception) -> bool:
+    # botocore has no error of its own for a length or a date that it cannot parse.
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    is_of_the_parser = any(frame.f_globals.get("__name__") == "botocore.parsers" for frame in frames)
+    return is_of_the_parser and isinstance(error, ValueError | ArithmeticError | TypeError)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from claim_check import Dereferencer, Publisher, Store
+from claim_check.s3.workers import Workers
 from tests.lambdas.claim_check.deliveries import NotedSns
 from tests.lambdas.claim_check.error_form import checked_errors
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
@@ -37,6 +38,12 @@ def short_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50)))
         yield
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the caller's thread look at its workers more often than twice a second."""
+    monkeypatch.setattr(Workers.wait, "__defaults__", (0.02,))
 
 
 @pytest.fixture(scope="session")

@@ -194,6 +194,7 @@ class FakeS3:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # more connections at a time than that of socketserver, 5: the next one waits for a second
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

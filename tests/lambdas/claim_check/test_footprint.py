@@ -60,8 +60,8 @@ def run(code: str, *arguments: str) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is a Unix module")
 def test_large_payload_needs_constant_memory(fake_s3: FakeS3) -> None:
-    size, to_publish, to_verify = map(int, run(PUBLISH_AND_VERIFY, fake_s3.url, "256000000").split())
-    assert size == 256_000_000
+    size, to_publish, to_verify = map(int, run(PUBLISH_AND_VERIFY, fake_s3.url, "128000000").split())
+    assert size == 128_000_000
     assert to_publish < 100, "MiB of peak memory over the imports; a dozen parts"
     assert to_verify < 56, "MiB of peak memory over the imports: the limit, threads and their buffers"
 

@@ -40,14 +40,28 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 SMALL = b"abc"
-LARGE = bytes(range(256)) * 70_000  # 17.92 MB: four parts
 MIB = 2**20
+# An eighth of the real sizes, so that many payloads are sent in little time.
+PUT, PART, LARGEST_PART = MIB, 5 * MIB // 8, 2 * MIB
+LARGE = bytes(range(256)) * 8_750  # 2.24 MB: four parts
 KEY = ("payloads-one", "payloads/m-1")
 
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offloading_module, "_PAUSE_SECONDS", 0)
+
+
+@pytest.fixture
+def real_sizes() -> None:
+    """The sizes of the library."""
+
+
+@pytest.fixture(autouse=True)
+def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real_sizes" not in request.fixturenames:
+        for name, value in {"PUT_BYTES": PUT, "PART_BYTES": PART, "_LARGEST_EQUAL_PART_BYTES": LARGEST_PART}.items():
+            monkeypatch.setattr(offloading_module, name, value)
 
 
 def test_small_payload_is_one_verified_request(s3: S3Client, store: Store, fake_s3: FakeS3) -> None:
@@ -76,7 +90,7 @@ def large(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
             "buffer": bytearray(data),
             "path": path,
             "file": files[-1],
-            "stream": (data[start : start + 999_999] for start in range(0, len(data), 999_999)),
+            "stream": (data[start : start + 99_999] for start in range(0, len(data), 99_999)),
         }[request.param]
 
     yield payload
@@ -101,15 +115,15 @@ def test_large_payload_is_sent_in_parts(
     assert (completion["if-none-match"], completion["x-amz-mp-object-size"]) == ("*", str(len(LARGE)))
 
 
-@pytest.mark.parametrize("size", [0, 5 * MIB, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1])
-def test_payload_up_to_8_mib_is_one_request(
+@pytest.mark.parametrize("size", [0, PART, PUT - 1, PUT, PUT + 1])
+def test_payload_up_to_a_size_is_one_request(
     size: int, large: Callable[[bytes], Any], s3: S3Client, store: Store, fake_s3: FakeS3
 ) -> None:
     data = LARGE[:size]
     offloaded = offload(large(data), store=store, message_id="m-1", s3=s3)
-    assert len(fake_s3.requests) == (1 if size <= 8 * MIB else 5)
+    assert len(fake_s3.requests) == (1 if size <= PUT else 5)
     assert fake_s3.objects[KEY].data == data
-    assert (offloaded.sha256, offloaded.crc32 is None) == (hashlib.sha256(data).hexdigest(), size <= 8 * MIB)
+    assert (offloaded.sha256, offloaded.crc32 is None) == (hashlib.sha256(data).hexdigest(), size <= PUT)
 
 
 def test_position_of_a_file_does_not_move(s3: S3Client, store: Store, tmp_path: Path, fake_s3: FakeS3) -> None:
@@ -302,6 +316,7 @@ def test_invalid_id_is_rejected(s3: S3Client, store: Store) -> None:
         offload(SMALL, store=store, message_id="../x", s3=s3)
 
 
+@pytest.mark.usefixtures("real_sizes")
 @pytest.mark.parametrize(
     ("size", "parts", "largest"),
     [
@@ -321,10 +336,12 @@ def test_parts_are_equal_and_a_multiple_of_16(size: int, parts: int, largest: fl
     assert 5 * MIB <= step <= largest
 
 
+@pytest.mark.usefixtures("real_sizes")
 def test_parts_of_one_connection_have_up_to_16_mib() -> None:
     assert equal_part_bytes(64 * MIB, 1) == 16 * MIB
 
 
+@pytest.mark.usefixtures("real_sizes")
 @pytest.mark.parametrize(("memory", "tebibytes", "largest"), [(40, 0.17, 20), (1024, 3.3, 512), (1, 0.04, 5)])
 def test_stream_parts_grow_up_to_half_of_the_memory(memory: int, tebibytes: float, largest: int) -> None:
     sizes = [stream_part_bytes(number, memory * MIB) for number in range(1, 10_001)]
@@ -334,6 +351,7 @@ def test_stream_parts_grow_up_to_half_of_the_memory(memory: int, tebibytes: floa
     assert sum(sizes) > tebibytes * 2**40
 
 
+@pytest.mark.usefixtures("real_sizes")
 def test_stream_parts_have_up_to_5_gib() -> None:
     assert stream_part_bytes(10_000, 2**40) == 1_255 * MIB
     assert stream_part_bytes(100_000, 2**40) == 5 * 2**30
@@ -356,9 +374,10 @@ def test_growing_parts_hold_all_bytes(
     assert fake_s3.objects[KEY].data == data
 
 
-@pytest.mark.parametrize("memory", [1, 12, 40])
+@pytest.mark.usefixtures("real_sizes")
+@pytest.mark.parametrize(("memory", "mebibytes"), [(1, 20), (12, 30), (40, 60)])
 def test_stream_buffers_are_within_the_memory_limit(
-    memory: int, s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+    memory: int, mebibytes: int, s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
 
@@ -369,8 +388,8 @@ def test_stream_buffers_are_within_the_memory_limit(
 
     limit = Limited(memory * MIB)
     monkeypatch.setattr(offloading_module, "Memory", lambda _: limit)
-    chunks = (made.append(limit.held) or bytes(MIB) for _ in range(60))  # type: ignore[func-returns-value]
-    assert offload(chunks, store=store, message_id="m-1", s3=s3, memory=memory * MIB).size == 60 * MIB
+    chunks = (made.append(limit.held) or bytes(MIB) for _ in range(mebibytes))  # type: ignore[func-returns-value]
+    assert offload(chunks, store=store, message_id="m-1", s3=s3, memory=memory * MIB).size == mebibytes * MIB
     assert 0 < max(made) <= max(memory, 5.5) * MIB
     assert limit.held == 0
 
@@ -379,9 +398,7 @@ def test_more_parts_than_s3_allows_are_too_large(
     s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offloading_module, "MAXIMUM_PARTS", 2)
-    with pytest.raises(
-        PayloadTooLarge, match=r"more than 10485760 bytes, .* 2 parts here: pass a file, or a"
-    ) as caught:
+    with pytest.raises(PayloadTooLarge, match=r"more than 1310720 bytes, .* 2 parts here: pass a file, or a") as caught:
         offload([LARGE], store=store, message_id="m-1", s3=s3)
     assert caught.value.message_id == "m-1"
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
@@ -391,7 +408,7 @@ def test_stream_of_the_most_parts_is_stored(
     s3: S3Client, store: Store, fake_s3: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offloading_module, "MAXIMUM_PARTS", 2)
-    assert offload([bytes(10 * MIB)], store=store, message_id="m-1", s3=s3).size == 10 * MIB
+    assert offload([bytes(2 * PART)], store=store, message_id="m-1", s3=s3).size == 2 * PART
 
 
 def test_blob_of_more_than_48_tib_is_too_large(
@@ -535,7 +552,7 @@ class TestProgress:
         ("data", "on"), [(SMALL, "m-1"), (LARGE, "?uploads"), (LARGE, "partNumber=1&"), (LARGE, "m-1?uploadId")]
     )
     def test_progress_is_called_while_s3_is_slow(
-        self, data: bytes, on: str, s3: S3Client, store: Store, fake_s3: FakeS3
+        self, data: bytes, on: str, s3: S3Client, store: Store, fake_s3: FakeS3, short_waits: None
     ) -> None:
         def progress(count: int) -> None:
             counts.append(count)
@@ -600,7 +617,7 @@ def test_requests_at_a_time_are_limited_by_memory_and_client(
         running.remove(request)
 
     fake_s3.hook = hook
-    with SourceReader(bytes(64 * MIB)) as source:
+    with SourceReader(bytes(8 * MIB)) as source:
         client = fake_s3.client(max_pool_connections=connections)
         writer = ObjectWriter(client, target=store.object_of("m-1"), message_id="m-1", memory=Memory(memory))
         writer.write(source, may_exist=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +16,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, ProfileNotFound, SSLError
 
-from claim_check import PayloadDenied, s3_client
+from claim_check import PayloadDenied, Publisher, Store, put_event, s3_client
 from claim_check.s3 import client as client_module
 from claim_check.s3.client import S3Clients, boto_client
+from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.fake_s3 import FakeS3
+
+BUS = "arn:aws:events:eu-west-1:111111111111:event-bus/coatcheck"
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +110,24 @@ def test_another_process_has_clients_of_its_own(made: list[tuple[str, bool]], mo
     assert clients.client("eu-west-1") is not before
     assert pickle.loads(pickle.dumps(clients)).client("eu-west-1") is not before
     assert len(made) == 3
+
+
+def test_forked_process_closes_connections_of_a_given_client(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    given = MagicMock()
+    given.put_events.return_value = {"Entries": [{"EventId": "e-1"}]}
+    clients: list[Callable[[], Any]] = [
+        lambda: S3Clients(given).client("eu-west-1"),
+        partial(S3Clients(given).client, "eu-west-1"),
+        lambda: Publisher(topic_arn=TOPIC, store=store, sns=given)._destination.client,
+        lambda: put_event(bus=BUS, source="a", detail_type="b", detail={}, events=given) == "e-1" and given,
+    ]
+    assert [client() for client in clients] == [given] * 4
+    given.close.assert_not_called()
+    for process in (-1, -2):
+        monkeypatch.setattr(os, "getpid", lambda number=process: number)
+        assert [client() for client in clients] == [given] * 4
+        given.close.assert_called_once_with()
+        given.close.reset_mock()
 
 
 def test_given_client_is_used_for_all_regions_and_not_pickled() -> None:

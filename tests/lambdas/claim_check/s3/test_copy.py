@@ -129,7 +129,7 @@ def test_error_in_a_response_of_success_is_raised(size: int, s3: S3Client, fake_
     assert fake_s3.uploads == {}
 
 
-def test_progress_is_called_while_a_copy_lasts(s3: S3Client, fake_s3: FakeS3) -> None:
+def test_progress_is_called_while_a_copy_lasts(s3: S3Client, fake_s3: FakeS3, short_waits: None) -> None:
     counts: list[int] = []
     released = threading.Event()
     fake_s3.put("uploads-one", "a", b"abc")

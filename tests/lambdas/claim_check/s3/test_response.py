@@ -73,3 +73,19 @@ def test_sha256_of_another_form_is_unavailable(value: str, call: str, fake_s3: F
         s3.meta.events.register(f"after-call.s3.{operation}", change)
     with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
         CALLS[call](s3, MIB)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("Content-Length", "abc"), ("Last-Modified", "never"), ("x-amz-mp-parts-count", "1e9")]
+)
+@pytest.mark.parametrize("call", ["read", "read of ranges", "verify", "copy_to", "find_copy", "uploaded_object"])
+def test_header_that_cannot_be_parsed_is_unavailable(header: str, value: str, call: str, fake_s3: FakeS3) -> None:
+    fake_s3.put(OBJECT.bucket, OBJECT.key, bytes(MIB))
+    s3 = fake_s3.client()
+
+    def change(response_dict: Any, **_: Any) -> None:
+        response_dict["headers"][header] = value
+
+    s3.meta.events.register("before-parse.s3", change)
+    with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
+        CALLS[call](s3, MIB)
