@@ -70,7 +70,7 @@ class Certificates:
             known = self._known.get(url)
             if known and known.not_valid_after_utc >= now:
                 return known
-            if url in self._failed and now - self._failed[url] < _FAILURE:
+            if url in self._failed and abs(now - self._failed[url]) < _FAILURE:  # a clock can be set back
                 raise MessagingUnavailable(f"no certificate at {url}: it could not be fetched a moment ago")
             is_first = url not in self._pending
             if is_first and len(self._pending) >= _MAXIMUM_FETCHES:

@@ -328,13 +328,14 @@ def test_missing_certificate_url_is_malformed(url: object, endpoint: Endpoint, s
     assert web.asked == []
 
 
+@pytest.mark.parametrize("seconds", [10, -10])
 @pytest.mark.parametrize(
     "page", [None, b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
 def test_unavailable_certificate_is_transient(
-    page: bytes | None, dereferencer: Dereferencer, signer: Signer, web: Web
+    page: bytes | None, seconds: int, dereferencer: Dereferencer, signer: Signer, web: Web
 ) -> None:
-    """For ten seconds it is not fetched again."""
+    """For ten seconds it is not fetched again, unless the clock was set back."""
     now = [NOW]
     endpoint = Endpoint(topics=[TOPIC], dereferencer=dereferencer, fetch=web.fetch, now=lambda: now[0])
     good = web.pages.pop(CERTIFICATE_URL)
@@ -345,7 +346,7 @@ def test_unavailable_certificate_is_transient(
         assert not caught.value.permanent
         web.pages[CERTIFICATE_URL] = good
     assert web.asked == [CERTIFICATE_URL]
-    now[0] += timedelta(seconds=10)
+    now[0] += timedelta(seconds=seconds)
     assert endpoint.receive(posted(signer.signed(notification()))).message
 
 
