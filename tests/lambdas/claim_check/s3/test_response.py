@@ -79,7 +79,7 @@ def test_sha256_of_another_form_is_unavailable(value: str, call: str, fake_s3: F
     ("header", "value"), [("Content-Length", "abc"), ("Last-Modified", "never"), ("x-amz-mp-parts-count", "1e9")]
 )
 @pytest.mark.parametrize("call", ["read", "read of ranges", "verify", "copy_to", "find_copy", "uploaded_object"])
-def test_header_that_cannot_be_parsed_is_unavailable(header: str, value: str, call: str, fake_s3: FakeS3) -> None:
+def test_unparsable_header_is_unavailable(header: str, value: str, call: str, fake_s3: FakeS3) -> None:
     fake_s3.put(OBJECT.bucket, OBJECT.key, bytes(MIB))
     s3 = fake_s3.client()
 
