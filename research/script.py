@@ -1,7 +1,7 @@
 """A script as one file, as processing jobs and pipelines run it.
 
 A script is a `.py` file, or a folder with `__main__.py`: `python3` runs both, and an archive of the folder too. A file
-with such a folder of its name beside it stands for the folder. `Rscript` runs a file with the ending `.R`.
+next to such a folder of its name stands for the folder. `Rscript` runs a file with the ending `.R`.
 """
 
 import io

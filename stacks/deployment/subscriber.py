@@ -96,7 +96,7 @@ class SqsSubscriberConfig(BaseFunctionSubscriberConfig):
     """Maximum number of concurrent invocations of the consume function."""
     maximum_receives: int = Field(default=5, ge=1, le=1000)
     """Number of a message's attempts, after which it is a dead letter. All receives must take less than
-    `queue_retention_days`. In a FIFO queue a message is also received behind a failing one of its group. That is no
+    `queue_retention_days`. In a FIFO queue a message is also received with a failing one of its group. That is no
     attempt, and SQS allows `batch_size` times as many receives.
     """
     queue_retention_days: RetentionDays = 4

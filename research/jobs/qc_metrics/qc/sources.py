@@ -29,10 +29,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set: its file, and the lists of names beside a Matrix Market file."""
+    """A data set: its file, and the lists of names in the folder of a Matrix Market file."""
 
     file: File
     label: str
     lists: tuple[File, ...] = ()
     rivals: tuple[File, ...] = ()
-    """Other Matrix Market files beside them."""
+    """Other Matrix Market files in that folder."""

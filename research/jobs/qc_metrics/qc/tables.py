@@ -190,7 +190,7 @@ def read_text(source: Source, choices: Choices) -> Stored:
         starts.append(starts[-1] + len(values[-1]))
     if shapes == {THOUSANDS, PLAIN}:
         raise InputError(
-            f"{label} has numbers such as 1.234 or 1,234 beside whole ones: one or a thousand? Write the numbers "
+            f"{label} has numbers such as 1.234 or 1,234 and whole ones: one or a thousand? Write the numbers "
             "without separators of thousands."
         )
     for i in range(texts):
@@ -249,4 +249,4 @@ def _described(names: Sequence[str], label: str) -> set[int]:
 THOUSANDS, PLAIN, POINT = (
     re.compile(rf"(^|,){number}(,|$)") for number in (r"[1-9]\d{0,2}\.\d{3}", r"\d+", r"(0\.\d+|\d+\.(\d{1,2}|\d{4,}))")
 )
-"""Numbers in a table, with commas as points: 1.234 beside 7 can be a thousand if no number such as 0.5 is there."""
+"""Numbers in a table, with commas as points: 1.234 with 7 can be a thousand if no number such as 0.5 is there."""
