@@ -53,7 +53,7 @@ class Demo:
         self.payload.write_bytes(random.Random(0).randbytes(PAYLOAD_BYTES))
         self.names = Names(load_messaging(self.file))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("cli.demo.World", LastingWorld)
+            patch.setattr("cli.local_accounts.World", LastingWorld)
             self.exit_code = cli.demo.run(self.file, file=self.payload, report=report)
         (self.world,) = worlds
         self.report: dict[str, Any] = json.loads(report.read_text())
