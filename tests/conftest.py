@@ -16,8 +16,10 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 from local import environment
+from tests import descriptions
 
 environment.isolate()
+descriptions.share()
 os.environ["CDK_VALIDATION"] = "false"
 os.environ.pop("COLUMNS", None)  # xdist's workers have the width of the terminal, which would wrap a command's output
 

@@ -1,17 +1,20 @@
 """A deployment file, and its account."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import typer.main
 from moto import mock_aws
 
 from claim_check import Dereferencer, Message, Store
 from cli.main import main
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, FakeAws, FakeLambda, FakeStates
 
+typer.main.get_command = cache(typer.main.get_command)  # each run of the command would build it again
 DEPLOYMENT = f"""
 name = "coatcheck"
 [publisher]

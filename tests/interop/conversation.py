@@ -19,6 +19,7 @@ from moto import mock_aws
 
 from claim_check import Dereferencer, Publisher, Store
 from claim_check.wire.pointer import FORMS
+from tests import descriptions
 
 Plain = boto3.session.Session  # before AWS's clients replace it
 
@@ -153,6 +154,7 @@ def _digest(text: str) -> str:
 
 
 def main() -> None:
+    descriptions.share()
     with mock_aws():
         Plain(region_name=REGION).client("s3").create_bucket(Bucket=STORE.bucket)
         heard = {

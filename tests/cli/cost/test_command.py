@@ -1,16 +1,16 @@
 """`coatcheck cost`: what stacks cost without messages, and the two forms of its report."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from access.assembly import StackTemplate
+from cli.cost import command
 from cli.cost.command import monthly_lines, render, report
 from cli.cost.prices import load
-
-ROOT = Path(__file__).parents[3]
+from stacks import deployment
+from tests.templates import ROOT, synthesize
 
 
 def stack(*resources: tuple[str, dict[str, Any]]) -> StackTemplate:
@@ -37,7 +37,8 @@ def test_resource_costs_each_month(kind: str, properties: dict[str, Any], usd: f
     assert sum(line.usd for line in monthly_lines([stack((kind, properties))], load())) == pytest.approx(usd)
 
 
-def test_report_as_text_and_as_json() -> None:
+def test_report_as_text_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "synthesize", lambda file: synthesize(deployment.load(file)))
     result = report(ROOT / "deployments" / "example.toml", size=300 * 1024, route=None, reads=1, price_table=None)
 
     text = render(result, details=True)

@@ -131,10 +131,10 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment in place of the image's, with a package and without ipykernel."""
-    folder = tmp_path / "image"
+    folder = tmp_path_factory.mktemp("prefix") / "image"
     venv.create(folder, with_pip=True)
     (package,) = (folder / "lib").glob("python*/site-packages")
     (package / "of_the_image.py").write_text("")
