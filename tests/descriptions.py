@@ -9,9 +9,9 @@ _read: dict[str | None, Any] = {}
 """What loaders have read, by their additional folders."""
 
 
-def _loader(folders: str | None = None) -> Loader:
-    loader = create_loader(folders)
-    loader._cache = _read.setdefault(folders, {})
+def _loader(search_path_string: str | None = None) -> Loader:
+    loader = create_loader(search_path_string)
+    loader._cache = _read.setdefault(search_path_string, {})  # type: ignore[attr-defined]
     return loader
 
 
