@@ -4,13 +4,11 @@ CDK's own validation of templates takes most of a process's first synth, and one
 `tests/policies/test_hygiene.py`, runs it. CDK reads the variable when it is imported; a fixture comes too late.
 """
 
-import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
@@ -25,10 +23,6 @@ os.environ.pop("COLUMNS", None)  # xdist's workers have the width of the termina
 
 from local.accounts import Accounts  # noqa: E402
 from local.emulator import Emulator  # noqa: E402
-
-# botocore parses a service's description again in each session: 0.1 s, and moto begins a session in each test.
-_description = functools.cache(JSONFileLoader().load_file)
-JSONFileLoader.load_file = lambda _, path: _description(path)  # type: ignore[method-assign,assignment]
 
 _ORDER = (
     *("system/test_example", "system", "research/system", "policies", "access", "stacks", "cli/check", "applications"),
