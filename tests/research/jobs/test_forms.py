@@ -55,8 +55,7 @@ MOUSE = replace(
     ids=[name.replace("ENSG", "ENSMUSG") for name in MOUSE.ids],
 )
 ZERO = replace(droplets(1, 0), barcodes=["G" * 16 + "-1"])
-CITE, GUIDES, PEAKS = [(25, "Antibody Capture")], [(60, "CRISPR Guide Capture"), (4, "Custom")], [(90, "Peaks")]
-UNKNOWN = [(30, "Spatial Capture")]
+CITE, UNKNOWN = [(25, "Antibody Capture")], [(30, "Spatial Capture")]
 COUNTS = sparse.csr_matrix(C.counts)
 NO_MITO = "--mito-prefix none"
 Right = list[dict[str, Any]] | str
@@ -81,6 +80,23 @@ def two(first: str, second: str) -> list[dict[str, Any]]:
 def many(*steps: Callable[[Path], object]) -> Callable[[Path], object]:
     """Return a function that calls all."""
     return lambda to: [step(to) for step in steps]
+
+
+def at(name: str, make: Callable[..., object], *given: Any, **more: Any) -> Callable[[Path], object]:
+    """Return a function that makes a file or a folder with this name."""
+    return lambda to: make(to / name, *given, **more)
+
+
+mtx_of, h5ad_of = partial(at, "", tenx), partial(at, "a.h5ad", h5ad)
+h5_of, loom_of = partial(at, "a.h5", tenx_h5), partial(at, "a.loom", loom)
+
+
+def text_of(make: Callable[..., str], *given: Any, **more: Any) -> Callable[[Path], object]:
+    """Return a function that writes a text to a.csv."""
+    return lambda to: write(to / "a.csv", make(*given, **more))
+
+
+csv_of = partial(text_of, table)
 
 
 def named(data: Cells, prefix: str) -> Cells:
@@ -606,186 +622,119 @@ def per_million() -> Any:
 
 # Matrix Market and its lists -----------------------------------------------------------------------------------------
 
-form("mtx", lambda to: tenx(to / "m", C), C, says="13 mitochondrial genes: MT-ATP6")
-form("mtx_unpacked", lambda to: tenx(to, C, end=""), C)
-form("mtx_packed_otherwise", lambda to: tenx_bz2(to / "m"), C)
-form("mtx_antibodies", lambda to: tenx(to, C, CITE), C, says="25 features of type Antibody Capture")
-form("mtx_guides_and_custom", lambda to: tenx(to, C, GUIDES), C, says="60 features of type CRISPR Guide Capture")
-form("mtx_unknown_type", lambda to: tenx(to, C, UNKNOWN), C, says="Spatial Capture")
-form("mtx_antibodies_alone", lambda to: tenx(to, no_genes(), CITE), "Antibody Capture")
-form(
-    "mtx_two_genomes",
-    lambda to: tenx(to, mixture("GRCh38_", "mm10___")),
-    "GRCh38, mm10. Pass one of them with --genome",
-)
+form("mtx", at("m", tenx, C), C, says="13 mitochondrial genes: MT-ATP6")
+form("mtx_packed_otherwise", at("m", tenx_bz2), C)
+form("mtx_antibodies", mtx_of(C, CITE), C, says="25 features of type Antibody Capture")
+form("mtx_unknown_type", mtx_of(C, UNKNOWN), C, says="Spatial Capture")
+form("mtx_antibodies_alone", mtx_of(no_genes(), CITE), "Antibody Capture")
+form("mtx_two_genomes", mtx_of(mixture("GRCh38_", "mm10___")), "GRCh38, mm10. Pass one of them with --genome")
 for _first, _second in (("hg19_", "mm10_"), ("hs_", "mm_"), ("hg38.", "mm10."), ("h-", "m-")):
-    _two = partial(mixture, _first, _second)
-    form(f"mtx_{_first}{_second}", partial(lambda make, to: tenx(to, make()), _two), "--genome", arguments=NO_MITO)
-form("csv_species_before_genes", lambda to: write(to / "a.csv", table(named(C, "hs."))), C)
-form("mtx_two_species_by_ids", lambda to: tenx(to, mixture("", "")), "ENSG, ENSMUSG. Pass one of them with --genome")
+    form(f"mtx_{_first}{_second}", mtx_of(mixture(_first, _second)), "--genome", arguments=NO_MITO)
+form("csv_species_before_genes", csv_of(named(C, "hs.")), C)
+form("mtx_two_species_by_ids", mtx_of(mixture("", "")), "ENSG, ENSMUSG. Pass one of them with --genome")
 form(
-    "mtx_one_genome_chosen",
-    lambda to: tenx(to, mixture("hg19_", "mm10_")),
-    [{**A.row(), "dropped": 30}],
-    arguments="--genome hg19",
+    "mtx_one_genome_chosen", mtx_of(mixture("hg19_", "mm10_")), [{**A.row(), "dropped": 30}], arguments="--genome hg19"
 )
-form(
-    "mtx_other_genome_chosen",
-    lambda to: tenx(to, mixture("hg19_", "mm10_")),
-    [{**MOUSE.row(), "dropped": 20}],
-    arguments="--genome mm10",
-)
-form("mtx_genome_unknown", lambda to: tenx(to, mixture("hg19_", "mm10_")), "hg19, mm10", arguments="--genome mm39")
-form("mtx_one_genome_as_prefix", lambda to: tenx(to, named(C, "GRCh38_")), C)
-form("mtx_names_with_prefix", lambda to: tenx(to, C, prefix="GSM7_donor_"), [{"Channel": "GSM7_donor", **C.row()}])
-form(
-    "mtx_two_prefixes",
-    many(lambda to: tenx(to, A, prefix="G1_a_"), lambda to: tenx(to, B, prefix="G2_b_")),
-    two("G1_a", "G2_b"),
-)
-form(
-    "mtx_two_suffixes",
-    many(lambda to: tenx(to, A, suffix="_a"), lambda to: tenx(to, B, suffix="_b")),
-    two("matrix_a", "matrix_b"),
-)
-form("mtx_folders", many(lambda to: tenx(to / "d1" / "m", A), lambda to: tenx(to / "d2" / "m", B)), two("d1", "d2"))
-form("mtx_same_number_of_both", lambda to: tenx(to / "m", square()), square())
+form("mtx_genome_unknown", mtx_of(mixture("hg19_", "mm10_")), "hg19, mm10", arguments="--genome mm39")
+form("mtx_one_genome_as_prefix", mtx_of(named(C, "GRCh38_")), C)
+form("mtx_names_with_prefix", mtx_of(C, prefix="GSM7_donor_"), [{"Channel": "GSM7_donor", **C.row()}])
+form("mtx_two_prefixes", many(mtx_of(A, prefix="G1_a_"), mtx_of(B, prefix="G2_b_")), two("G1_a", "G2_b"))
+form("mtx_two_suffixes", many(mtx_of(A, suffix="_a"), mtx_of(B, suffix="_b")), two("matrix_a", "matrix_b"))
+form("mtx_folders", many(at("d1/m", tenx, A), at("d2/m", tenx, B)), two("d1", "d2"))
+form("mtx_same_number_of_both", at("m", tenx, square()), square())
 form("mtx_square_without_signs", square_with_other_lists, "640 rows and columns. Pass --transpose no if")
 form("mtx_square_told", square_with_other_lists, square(), arguments="--transpose yes")
-form("mtx_described_cells", lambda to: described_cells(to, ordered=True), two("d1", "d2"))
-form("mtx_described_in_other_order", lambda to: described_cells(to, ordered=False), "same names in another order")
+form("mtx_described_cells", at("", described_cells, ordered=True), two("d1", "d2"))
+form("mtx_described_in_other_order", at("", described_cells, ordered=False), "same names in another order")
 form("mtx_genes_in_other_order", described_genes, "genes.tsv have the same names in another order")
-form("mtx_other_names", many(lambda to: tenx(to, C), renamed), C)
+form("mtx_other_names", many(mtx_of(C), renamed), C)
 form("mtx_kb", kb, C, says="genes.names")
 form("mtx_alevin", alevin, C)
 form("mtx_alevin_in_parts", alevin_in_parts, "parts of the counts")
 form("mtx_parse", parse, two("s1", "s2"), says="Samples: sample")
-form("mtx_alone", lambda to: write(to / "a.mtx", matrix_market_of(C.counts.T)), "a list of barcodes")
+form("mtx_alone", at("a.mtx", write, matrix_market_of(C.counts.T)), "a list of barcodes")
 form(
     "mtx_beside_other_lists",
-    many(lambda to: tenx(to, C), lambda to: write(to / "notes.tsv", "a\nb\n")),
+    many(mtx_of(C), at("notes.tsv", write, "a\nb\n")),
     C,
     says="Lists of names: features.tsv.gz, barcodes.tsv.gz.",
 )
-form(
-    "mtx_list_too_short",
-    many(lambda to: tenx(to, C), lambda to: write(to / "barcodes.tsv.gz", lines(C.barcodes[:-4]))),
-    "26",
-)
-form(
-    "mtx_genome_list_too_long", lambda to: list_of(to, [*named(C, "hg19_").symbols, "x"], type="Gene Expression"), "641"
-)
-form("mtx_list_too_long", lambda to: list_of(to, [*C.symbols, "Xyz"]), "features.tsv.gz 641")
+form("mtx_list_too_short", many(mtx_of(C), at("barcodes.tsv.gz", write, lines(C.barcodes[:-4]))), "26")
+form("mtx_genome_list_too_long", at("", list_of, [*named(C, "hg19_").symbols, "x"], type="Gene Expression"), "641")
+form("mtx_list_too_long", at("", list_of, [*C.symbols, "Xyz"]), "features.tsv.gz 641")
 for _heading in ("gene", "x"):
-    form(f"mtx_list_headed_{_heading}", partial(lambda name, to: list_of(to, [name, *C.symbols]), _heading), C)
+    form(f"mtx_list_headed_{_heading}", at("", list_of, [_heading, *C.symbols]), C)
 form("mtx_lists_of_R", lists_of_r, C)
-form("mtx_truncated", lambda to: truncated(to, "m/matrix.mtx"), "incomplete")
-form("mtx_truncated_packed", lambda to: truncated(to, "m/matrix.mtx.gz"), "incomplete")
-form("mtx_ids_alone", lambda to: tenx(to, replace(C, symbols=C.ids)), "no mitochondrial genes")
-form(
-    "mtx_ids_none",
-    lambda to: tenx(to, replace(C, symbols=C.ids)),
-    [C.row(mito=False)],
-    arguments=NO_MITO,
-    says="not measured",
-)
-form("mtx_mouse", lambda to: tenx(to, MOUSE), MOUSE, says="mt-Nd1")
-form("mtx_rat", lambda to: tenx(to, cells(5, prefix="Mt-")), cells(5, prefix="Mt-"), says="Mt-Nd1")
-form("mtx_R_names", lambda to: tenx(to, cells(5, prefix="MT.")), cells(5))
-form("mtx_prefix_without_hyphen", lambda to: tenx(to, with_mtor()), C, arguments="--mito-prefix mt")
-form("mtx_no_such_prefix", lambda to: tenx(to, C), "begins with 'mito:'", arguments="--mito-prefix mito:")
-form("mtx_fractions", lambda to: tenx(to, replace(C, counts=C.counts * 0.9)), "--fractions")
-form("mtx_estimates", lambda to: tenx(to, estimates()), estimates(), arguments="--fractions", says="not whole numbers")
-form("mtx_logs_as_fractions", lambda to: tenx(to, logs()), "logarithms", arguments="--fractions yes")
-form("mtx_no_cells", lambda to: tenx(to, nothing()), "0 cells")
-form("mtx_zeros", lambda to: tenx(to, replace(C, counts=C.counts * 0)), "only zeros")
-form("mtx_empty_barcodes", lambda to: tenx(to, joined(C, ZERO, droplets(9, 40))), joined(C, ZERO, droplets(9, 40)))
-form("mtx_droplets", lambda to: tenx(to, joined(C, droplets(90, 2))), "90 of 120 barcodes")
-form("mtx_raw", lambda to: tenx(to / "raw_feature_bc_matrix", joined(C, ZERO)), "--min-genes-before")
+form("mtx_truncated", at("", truncated, "m/matrix.mtx"), "incomplete")
+form("mtx_truncated_packed", at("", truncated, "m/matrix.mtx.gz"), "incomplete")
+form("mtx_ids_alone", mtx_of(replace(C, symbols=C.ids)), "no mitochondrial genes")
+form("mtx_ids_none", mtx_of(replace(C, symbols=C.ids)), [C.row(mito=False)], arguments=NO_MITO, says="not measured")
+form("mtx_mouse", mtx_of(MOUSE), MOUSE, says="mt-Nd1")
+form("mtx_rat", mtx_of(cells(5, prefix="Mt-")), cells(5, prefix="Mt-"), says="Mt-Nd1")
+form("mtx_R_names", mtx_of(cells(5, prefix="MT.")), cells(5))
+form("mtx_prefix_without_hyphen", mtx_of(with_mtor()), C, arguments="--mito-prefix mt")
+form("mtx_no_such_prefix", mtx_of(C), "begins with 'mito:'", arguments="--mito-prefix mito:")
+form("mtx_fractions", mtx_of(replace(C, counts=C.counts * 0.9)), "--fractions")
+form("mtx_estimates", mtx_of(estimates()), estimates(), arguments="--fractions", says="not whole numbers")
+form("mtx_logs_as_fractions", mtx_of(logs()), "logarithms", arguments="--fractions yes")
+form("mtx_no_cells", mtx_of(nothing()), "0 cells")
+form("mtx_zeros", mtx_of(replace(C, counts=C.counts * 0)), "only zeros")
+form("mtx_empty_barcodes", mtx_of(joined(C, ZERO, droplets(9, 40))), joined(C, ZERO, droplets(9, 40)))
+form("mtx_droplets", mtx_of(joined(C, droplets(90, 2))), "90 of 120 barcodes")
+form("mtx_raw", at("raw_feature_bc_matrix", tenx, joined(C, ZERO)), "--min-genes-before")
 form(
     "mtx_droplets_dropped",
-    lambda to: tenx(to, joined(C, droplets(90, 2))),
+    mtx_of(joined(C, droplets(90, 2))),
     [{**C.row(), "dropped": 90}],
     arguments="--min-genes-before 100",
 )
 form(
     "mtx_droplets_counted",
-    lambda to: tenx(to, joined(C, droplets(90, 2))),
+    mtx_of(joined(C, droplets(90, 2))),
     joined(C, droplets(90, 2)),
     arguments="--min-genes-before 0",
 )
-form("mtx_none_kept", lambda to: tenx(to, C), [C.row(min_genes=5000)], arguments="--min-genes 5000")
-form("mtx_aggregated", lambda to: tenx(to, joined(A, B.ending("-2"))), two("1", "2"))
-form("mtx_one_sample_asked", lambda to: tenx(to, joined(A, B.ending("-2"))), joined(A, B), arguments="--sample-by one")
-form("mtx_whole_by_heading_alone", lambda to: declared_whole(to, 0.5), "no matrix of counts")
-form("mtx_with_exponents", lambda to: declared_whole(to, 0), C)
+form("mtx_none_kept", mtx_of(C), [C.row(min_genes=5000)], arguments="--min-genes 5000")
+form("mtx_aggregated", mtx_of(joined(A, B.ending("-2"))), two("1", "2"))
+form("mtx_one_sample_asked", mtx_of(joined(A, B.ending("-2"))), joined(A, B), arguments="--sample-by one")
+form("mtx_whole_by_heading_alone", at("", declared_whole, 0.5), "no matrix of counts")
+form("mtx_with_exponents", at("", declared_whole, 0), C)
 form("mtx_kb_parts_and_total", kb_in_parts, C, arguments="--data-set cells_x_genes.total")
 form("mtx_velocity_parts", velocity, C, says="a part of the counts")
 form("mtx_velocity_alone", many(velocity, lambda to: shutil.rmtree(to / "Gene")), "a part of the counts")
 form("mtx_raw_beside_filtered", outs, C, says="all barcodes")
-form("mtx_two_versions", many(lambda to: tenx(to / "a", C), lambda to: tenx(to / "b", corrected())), "--data-set")
-form(
-    "mtx_version_chosen",
-    many(lambda to: tenx(to / "a", C), lambda to: tenx(to / "b", corrected())),
-    C,
-    arguments="--data-set a",
-)
-form("mtx_no_such_data_set", lambda to: tenx(to / "a", C), "Data sets: a.", arguments="--data-set b")
-form(
-    "mtx_packed_and_unpacked",
-    many(lambda to: tenx(to, C), lambda to: tenx(to, C, end="")),
-    C,
-    says="has the same counts",
-)
+form("mtx_two_versions", many(at("a", tenx, C), at("b", tenx, corrected())), "--data-set")
+form("mtx_version_chosen", many(at("a", tenx, C), at("b", tenx, corrected())), C, arguments="--data-set a")
+form("mtx_no_such_data_set", at("a", tenx, C), "Data sets: a.", arguments="--data-set b")
+form("mtx_packed_and_unpacked", many(mtx_of(C), mtx_of(C, end="")), C, says="has the same counts")
 
 # HDF5 of Cell Ranger -------------------------------------------------------------------------------------------------
 
-form("h5", lambda to: tenx_h5(to / "a.h5", C), C)
-form("h5_other_name", lambda to: tenx_h5(to / "0f9c", C), C)
+form("h5", h5_of(C), C)
+form("h5_other_name", at("0f9c", tenx_h5, C), C)
 form("h5_packed", lambda to: packed(tenx_h5(to / "a.h5", C)), C)
-form("h5_antibodies", lambda to: tenx_h5(to / "a.h5", C, CITE), C, says="Antibody Capture")
-form("h5_peaks", lambda to: tenx_h5(to / "a.h5", C, PEAKS), C, says="90 features of type Peaks")
-form("h5_antibodies_alone", lambda to: tenx_h5(to / "a.h5", no_genes(), CITE), "Antibody Capture")
-form("h5_two_genomes", lambda to: tenx_h5(to / "a.h5", C, genomes=["hg"] * 320 + ["mm"] * 320), "hg, mm")
-form("h5_old", lambda to: old_h5(to / "a.h5", {"hg19": C}), C)
-form(
-    "h5_old_two_genomes",
-    lambda to: old_h5(to / "a.h5", {"hg19": C, "mm10": MOUSE}),
-    "hg19, mm10. Pass one of them with --genome",
-)
-form(
-    "h5_old_genome_chosen", lambda to: old_h5(to / "a.h5", {"hg19": C, "mm10": MOUSE}), MOUSE, arguments="--genome mm10"
-)
-form("h5_molecules", lambda to: hdf5(to / "molecule_info.h5", "umi"), "molecules")
-form("h5_unknown", lambda to: hdf5(to / "a.h5", "something"), "unknown form, with something")
+form("h5_antibodies", h5_of(C, CITE), C, says="Antibody Capture")
+form("h5_antibodies_alone", h5_of(no_genes(), CITE), "Antibody Capture")
+form("h5_two_genomes", h5_of(C, genomes=["hg"] * 320 + ["mm"] * 320), "hg, mm")
+form("h5_old", at("a.h5", old_h5, {"hg19": C}), C)
+form("h5_old_two_genomes", at("a.h5", old_h5, {"hg19": C, "mm10": MOUSE}), "hg19, mm10. Pass one of them with --genome")
+form("h5_old_genome_chosen", at("a.h5", old_h5, {"hg19": C, "mm10": MOUSE}), MOUSE, arguments="--genome mm10")
+form("h5_molecules", at("molecule_info.h5", hdf5, "umi"), "molecules")
+form("h5_unknown", at("a.h5", hdf5, "something"), "unknown form, with something")
 form("h5_truncated", lambda to: cut(tenx_h5(to / "a.h5", C)), "incomplete")
-form("h5_two", many(lambda to: tenx_h5(to / "a.h5", A), lambda to: tenx_h5(to / "b.h5", B)), two("a", "b"))
-form(
-    "h5_broken_beside",
-    many(lambda to: tenx_h5(to / "a.h5", A), lambda to: write(to / "b.h5", "")),
-    "b.h5: an empty file",
-)
+form("h5_two", many(h5_of(A), at("b.h5", tenx_h5, B)), two("a", "b"))
+form("h5_broken_beside", many(h5_of(A), at("b.h5", write, "")), "b.h5: an empty file")
 
 # AnnData -------------------------------------------------------------------------------------------------------------
 
-form("h5ad", lambda to: h5ad(to / "a.h5ad", C), C)
-form("h5ad_dense", lambda to: h5ad(to / "a.h5ad", C, C.counts.astype("f8")), C)
+form("h5ad", h5ad_of(C), C)
+form("h5ad_dense", h5ad_of(C, C.counts.astype("f8")), C)
 form(
-    "h5ad_at_the_limit",
-    lambda to: h5ad(to / "a.h5ad", at_the_limit()),
-    [{"kept": 0, "filt": 30, "total": 30}],
-    arguments="--percent-mito 6.7",
+    "h5ad_at_the_limit", h5ad_of(at_the_limit()), [{"kept": 0, "filt": 30, "total": 30}], arguments="--percent-mito 6.7"
 )
-form("h5ad_by_column", lambda to: h5ad(to / "a.h5ad", C, sparse.csc_matrix(C.counts)), C)
-form(
-    "h5ad_layer",
-    lambda to: h5ad(to / "a.h5ad", C, log_normalised(C), layers={"counts": COUNTS}),
-    C,
-    says="X has logarithms",
-)
-form(
-    "h5ad_layer_of_any_name", lambda to: h5ad(to / "a.h5ad", C, scaled(C), layers={"umi": COUNTS}), C, says="layers/umi"
-)
+form("h5ad_by_column", h5ad_of(C, sparse.csc_matrix(C.counts)), C)
+form("h5ad_layer", h5ad_of(C, log_normalised(C), layers={"counts": COUNTS}), C, says="X has logarithms")
+form("h5ad_layer_of_any_name", h5ad_of(C, scaled(C), layers={"umi": COUNTS}), C, says="layers/umi")
 form("h5ad_raw", lambda to: h5ad(to / "a.h5ad", C, scaled(C), raw=adata(C)), C, says="Counts: raw.X")
 form(
     "h5ad_raw_of_all_genes",
@@ -793,26 +742,13 @@ form(
     C,
     says="X has 300 of 640 genes",
 )
-form("h5ad_variable_genes", lambda to: h5ad(to / "a.h5ad", some_genes(300)), "only 300 genes")
-form(
-    "h5ad_layer_chosen",
-    lambda to: h5ad(to / "a.h5ad", corrected(), layers={"raw": COUNTS}),
-    C,
-    arguments="--matrix raw",
-)
-form(
-    "h5ad_two_counts",
-    lambda to: h5ad(to / "a.h5ad", corrected(), layers={"raw": COUNTS}),
-    "layers/raw both have counts",
-)
-form("h5ad_no_such_layer", lambda to: h5ad(to / "a.h5ad", C), "a.h5ad has X", arguments="--matrix counts")
-form("h5ad_velocity", lambda to: h5ad(to / "a.h5ad", C, layers={"spliced": COUNTS, "unspliced": COUNTS * 2}), C)
-form(
-    "h5ad_spliced_alone",
-    lambda to: h5ad(to / "a.h5ad", C, scaled(C), layers={"spliced": COUNTS}),
-    "a part of the counts",
-)
-form("h5ad_no_X", lambda to: no_x(to / "a.h5ad"), C)
+form("h5ad_variable_genes", h5ad_of(some_genes(300)), "only 300 genes")
+form("h5ad_layer_chosen", h5ad_of(corrected(), layers={"raw": COUNTS}), C, arguments="--matrix raw")
+form("h5ad_two_counts", h5ad_of(corrected(), layers={"raw": COUNTS}), "layers/raw both have counts")
+form("h5ad_no_such_layer", h5ad_of(C), "a.h5ad has X", arguments="--matrix counts")
+form("h5ad_velocity", h5ad_of(C, layers={"spliced": COUNTS, "unspliced": COUNTS * 2}), C)
+form("h5ad_spliced_alone", h5ad_of(C, scaled(C), layers={"spliced": COUNTS}), "a part of the counts")
+form("h5ad_no_X", at("a.h5ad", no_x), C)
 for _name, _values, _reason in (
     ("logs", log_normalised(C), "logarithms"),
     ("logs_of_base_2", np.log2(1 + normalised(C)), "logarithms"),
@@ -826,182 +762,118 @@ for _name, _values, _reason in (
     ("one_negative", np.where(np.arange(30)[:, None] == 3, -C.counts, C.counts), f"in cell {C.barcodes[3]}"),
     ("equal_sums", np.full((30, 640), 5) + np.eye(30, 640), "a sum of"),
 ):
-    form(f"h5ad_{_name}", partial(lambda values, to: h5ad(to / "a.h5ad", C, values), _values), _reason)
-form(
-    "h5ad_symbols_beside",
-    lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"gene_symbols": C.symbols}),
-    C,
-    says="gene_symbols",
-)
-form("h5ad_symbols_anywhere", lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"label": C.symbols}), C, says="label")
-form(
-    "h5ad_numbers_as_names",
-    lambda to: h5ad(to / "a.h5ad", C, names=[str(i) for i in range(640)], var={"g": C.symbols}),
-    C,
-)
-form(
-    "h5ad_id_beside_symbol",
-    lambda to: h5ad(to / "a.h5ad", C, names=["_".join(pair) for pair in zip(C.ids, C.symbols, strict=True)]),
-    C,
-)
-form("h5ad_cellxgene", lambda to: cellxgene(to / "a.h5ad"), C, says="feature_name")
-form("h5ad_ids_alone", lambda to: h5ad(to / "a.h5ad", C, names=C.ids), "no mitochondrial genes")
+    form(f"h5ad_{_name}", h5ad_of(C, _values), _reason)
+form("h5ad_symbols_beside", h5ad_of(C, names=C.ids, var={"gene_symbols": C.symbols}), C, says="gene_symbols")
+form("h5ad_symbols_anywhere", h5ad_of(C, names=C.ids, var={"label": C.symbols}), C, says="label")
+form("h5ad_numbers_as_names", h5ad_of(C, names=[str(i) for i in range(640)], var={"g": C.symbols}), C)
+form("h5ad_id_beside_symbol", h5ad_of(C, names=["_".join(pair) for pair in zip(C.ids, C.symbols, strict=True)]), C)
+form("h5ad_cellxgene", at("a.h5ad", cellxgene), C, says="feature_name")
 form(
     "h5ad_stale_columns",
-    lambda to: h5ad(to / "a.h5ad", C, obs={"n_genes": [9000] * 30, "percent_mito": [0.9] * 30}),
+    h5ad_of(C, obs={"n_genes": [9000] * 30, "percent_mito": [0.9] * 30}),
     C,
     says="Measured anew: n_genes",
 )
-form("h5ad_stored_zeros", lambda to: h5ad(to / "a.h5ad", C, stored_zeros()), C)
-form("h5ad_antibodies", lambda to: typed(to / "a.h5ad", "feature_types"), C, says="Antibody Capture")
-form("h5ad_proteins", lambda to: typed(to / "a.h5ad", "type", "RNA", "protein"), C, says="25 features of type protein")
+form("h5ad_stored_zeros", h5ad_of(C, stored_zeros()), C)
+form("h5ad_antibodies", at("a.h5ad", typed, "feature_types"), C, says="Antibody Capture")
+form("h5ad_proteins", at("a.h5ad", typed, "type", "RNA", "protein"), C, says="25 features of type protein")
 form(
     "h5ad_spike_ins_as_genes",
-    lambda to: h5ad(to / "a.h5ad", added("ERCC-{:05d}"), var={"feature_types": ["Gene Expression"] * 660}),
+    h5ad_of(added("ERCC-{:05d}"), var={"feature_types": ["Gene Expression"] * 660}),
     C,
     says="20 features of type spike-in",
 )
-form("h5ad_spike_ins_of_R", lambda to: h5ad(to / "a.h5ad", added("ERCC.{:05d}")), C, says="spike-in")
-form("h5ad_spike_ins", lambda to: h5ad(to / "a.h5ad", spike_ins()), C, says="spike-in")
+form("h5ad_spike_ins_of_R", h5ad_of(added("ERCC.{:05d}")), C, says="spike-in")
+form("h5ad_spike_ins", h5ad_of(spike_ins()), C, says="spike-in")
 for _column in ("sample", "batch", "orig.ident", "library_id", "Channel"):
     form(
         f"h5ad_{_column}",
-        partial(lambda column, to: h5ad(to / "a.h5ad", joined(A, B), obs={column: ["d1"] * 20 + ["d2"] * 20}), _column),
+        h5ad_of(joined(A, B), obs={_column: ["d1"] * 20 + ["d2"] * 20}),
         two("d1", "d2"),
         says=_column,
     )
-form("h5ad_endings", lambda to: h5ad(to / "a.h5ad", joined(A, B.ending("-2"))), two("1", "2"))
-form("h5ad_more_endings", lambda to: h5ad(to / "a.h5ad", joined(A.ending("-1-0"), B.ending("-1-1"))), two("0", "1"))
-form("h5ad_beginnings", lambda to: h5ad(to / "a.h5ad", joined(begun(A, "d1_"), begun(B, "d2_"))), two("d1", "d2"))
-form(
-    "h5ad_two_columns",
-    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs=SAMPLES),
-    "donor, batch could each be the sample",
-)
-form(
-    "h5ad_column_asked",
-    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs=SAMPLES),
-    two("x", "y"),
-    arguments="--sample-by donor",
-)
-form("h5ad_no_such_column", lambda to: h5ad(to / "a.h5ad", C), "--sample-by lane", arguments="--sample-by lane")
+form("h5ad_more_endings", h5ad_of(joined(A.ending("-1-0"), B.ending("-1-1"))), two("0", "1"))
+form("h5ad_beginnings", h5ad_of(joined(begun(A, "d1_"), begun(B, "d2_"))), two("d1", "d2"))
+form("h5ad_two_columns", h5ad_of(joined(A, B), obs=SAMPLES), "donor, batch could each be the sample")
+form("h5ad_column_asked", h5ad_of(joined(A, B), obs=SAMPLES), two("x", "y"), arguments="--sample-by donor")
+form("h5ad_no_such_column", h5ad_of(C), "--sample-by lane", arguments="--sample-by lane")
 form(
     "h5ad_cells_without_sample",
-    lambda to: h5ad(to / "a.h5ad", joined(A, B), obs={"sample": [None] * 20 + ["b"] * 20}),
+    h5ad_of(joined(A, B), obs={"sample": [None] * 20 + ["b"] * 20}),
     two("(no sample)", "b"),
     arguments="--sample-by sample",
 )
 form(
     "h5ad_unused_category",
-    lambda to: h5ad(to / "a.h5ad", A, obs={"Channel": pd.Categorical(["a"] * 20, ["a", "b"])}),
+    h5ad_of(A, obs={"Channel": pd.Categorical(["a"] * 20, ["a", "b"])}),
     [{"Channel": "a", **A.row()}],
 )
 form(
     "h5ad_sample_of_none_kept",
-    lambda to: h5ad(to / "a.h5ad", joined(A, cells(9, good=0, dying=0)), obs={"batch": ["a"] * 20 + ["b"] * 8}),
+    h5ad_of(joined(A, cells(9, good=0, dying=0)), obs={"batch": ["a"] * 20 + ["b"] * 8}),
     [A.row(), cells(9, good=0, dying=0).row()],
 )
 form(
     "h5ad_named_sample",
-    lambda to: h5ad(to / "a.h5ad", A, obs={"Channel": ["old"] * 20}),
+    h5ad_of(A, obs={"Channel": ["old"] * 20}),
     [{"Channel": "x", **A.row()}],
     arguments="--sample x",
 )
-form(
-    "h5ad_named_samples",
-    lambda to: h5ad(to / "a.h5ad", joined(A, B.ending("-2"))),
-    "2 samples by barcode",
-    arguments="--sample x",
-)
-form("h5ad_as_h5", lambda to: h5ad(to / "a.h5", C), C)
-form("h5ad_packed", lambda to: packed(h5ad(to / "a.h5ad", C)), C)
+form("h5ad_named_samples", h5ad_of(joined(A, B.ending("-2"))), "2 samples by barcode", arguments="--sample x")
+form("h5ad_as_h5", at("a.h5", h5ad, C), C)
 form("h5ad_truncated", lambda to: cut(h5ad(to / "a.h5ad", C)), "incomplete")
-form("h5ad_no_cells", lambda to: h5ad(to / "a.h5ad", replace(C, counts=C.counts[:0], barcodes=[])), "0 cells")
-form("h5ad_name_of_other_letters", lambda to: h5ad(to / "матрица.h5ad", C), [{"Channel": "матрица", **C.row()}])
-form("h5mu", lambda to: mudata(to / "a.h5mu"), C)
+form("h5ad_name_of_other_letters", at("матрица.h5ad", h5ad, C), [{"Channel": "матрица", **C.row()}])
+form("h5mu", at("a.h5mu", mudata), C)
 form("zarr", lambda to: adata(C, scaled(C), layers={"counts": COUNTS}).write_zarr(to / "a.zarr"), C)
 form("zarr_in_zip", lambda to: zipped(to, "a.zarr.zip", lambda folder: adata(C).write_zarr(folder)), C)
-form("loom", lambda to: loom(to / "a.loom", C), C)
-form("loom_of_logs", lambda to: loom(to / "a.loom", C, values=normalised(C), layers={"counts": C.counts}), C)
-form("loom_other_names", lambda to: loom(to / "a.loom", C, gene="symbol", cell="well"), C)
-form("loom_without_counts", lambda to: loom(to / "a.loom", C, values=normalised(C)), "no matrix of counts")
+form("loom", loom_of(C), C)
+form("loom_of_logs", loom_of(C, values=normalised(C), layers={"counts": C.counts}), C)
+form("loom_other_names", loom_of(C, gene="symbol", cell="well"), C)
+form("loom_without_counts", loom_of(C, values=normalised(C)), "no matrix of counts")
 
 # Tables --------------------------------------------------------------------------------------------------------------
 
-form("csv", lambda to: write(to / "a.csv", table(C)), C)
-form("csv_of_cells", lambda to: write(to / "a.csv", table(C, by_cell=True)), C, says="Rows are cells")
-form("csv_of_cells_told", lambda to: write(to / "a.csv", table(C, by_cell=True)), C, arguments="--transpose")
-form("csv_told_wrong", lambda to: write(to / "a.csv", table(C)), "--transpose yes", arguments="--transpose")
-form(
-    "csv_of_cells_told_wrong",
-    lambda to: write(to / "a.csv", table(C, by_cell=True)),
-    "--transpose no",
-    arguments="--transpose no",
-)
-form("csv_without_signs", lambda to: write(to / "a.csv", table(plain())), "--transpose")
-form(
-    "csv_without_signs_told",
-    lambda to: write(to / "a.csv", table(plain(), by_cell=True)),
-    [C.row(mito=False)],
-    arguments=f"--transpose {NO_MITO}",
-)
-form("csv_short_heading", lambda to: write(to / "a.csv", table(C, corner=None)), C)
+form("csv", csv_of(C), C)
+form("csv_of_cells", csv_of(C, by_cell=True), C, says="Rows are cells")
+form("csv_told_wrong", csv_of(C), "--transpose yes", arguments="--transpose")
+form("csv_of_cells_told_wrong", csv_of(C, by_cell=True), "--transpose no", arguments="--transpose no")
+form("csv_without_signs", csv_of(plain()), "--transpose")
+form("csv_without_signs_told", csv_of(plain(), by_cell=True), [C.row(mito=False)], arguments=f"--transpose {NO_MITO}")
+form("csv_short_heading", csv_of(C, corner=None), C)
 form("tsv", lambda to: write(to / "a.tsv", table(C, sep="\t", corner="GENE")), C)
 form("txt_packed", lambda to: write(to / "a.dge.txt.gz", table(C, sep="\t")), C)
 form("txt_with_blanks", lambda to: write(to / "a.txt", table(C, sep=" ", corner=None)), C)
 form("csv_of_a_message", lambda to: write(to / "data" / "0f9c", table(C)), C)
-form("csv_with_semicolons", lambda to: write(to / "a.csv", table(C, sep=";", number=lambda n: f"{n},0")), C)
-form("csv_with_quotes", lambda to: write(to / "a.csv", quoted(C)), C)
+form("csv_with_semicolons", csv_of(C, sep=";", number=lambda n: f"{n},0"), C)
+form("csv_with_quotes", text_of(quoted, C), C)
 form("csv_windows", lambda to: write(to / "a.csv", b"\xef\xbb\xbf" + table(C).replace("\n", "\r\n").encode()), C)
-form("csv_exponents", lambda to: write(to / "a.csv", table(C, number=lambda n: f"{n:.2e}")), C)
+form("csv_exponents", csv_of(C, number=lambda n: f"{n:.2e}"), C)
 form("csv_comment", lambda to: write(to / "a.csv", "# made by x\n" + table(C)), C)
 form("csv_packed_in_secret", lambda to: write(to / "a.csv", table(C), packed=True), C)
 form("csv_gz_in_name_only", lambda to: write(to / "a.csv.gz", table(C), packed=False), C)
-form("csv_two_columns_of_names", lambda to: write(to / "a.csv", two_names()), C)
-form("csv_with_metadata", lambda to: write(to / "a.csv", with_metadata()), two("d1", "d2"), says="n_genes")
-form("csv_gene_lengths", lambda to: write(to / "a.csv", with_lengths()), C, says="Length")
-form("csv_summary_rows", lambda to: write(to / "a.csv", table(summed())), C, says="do not count: Total, __no_feature")
+form("csv_two_columns_of_names", text_of(two_names), C)
+form("csv_with_metadata", text_of(with_metadata), two("d1", "d2"), says="n_genes")
+form("csv_gene_lengths", text_of(with_lengths), C, says="Length")
+form("csv_summary_rows", csv_of(summed()), C, says="do not count: Total, __no_feature")
 for _text in ("NA", "-", '"1,234"', "#REF!"):
-    _make = partial(lambda text, to: write(to / "a.csv", first_field(text)), _text)
-    form(f"csv_first_field_{_text}", _make, "is empty or not a number")
+    form(f"csv_first_field_{_text}", text_of(first_field, _text), "is empty or not a number")
 for _by_cell in (True, False):
-    _make = partial(lambda by_cell, to: write(to / "a.csv", without_names(by_cell=by_cell)), _by_cell)
+    _make = text_of(without_names, by_cell=_by_cell)
     form(f"csv_no_names_{_by_cell}", _make, "some of them twice, and no names", arguments=NO_MITO)
-form("csv_short_row", lambda to: write(to / "a.csv", short_row()), "line 6")
-form(
-    "csv_empty_field",
-    lambda to: write(to / "a.csv", table(C, number=lambda n: str(n) if n else "")),
-    "is empty or not a number",
-)
-form(
-    "csv_not_available",
-    lambda to: write(to / "a.csv", table(C, number=lambda n: str(n) if n != 9 else "NA")),
-    "'NA' is empty or not a number",
-)
-form("csv_logs", lambda to: write(to / "a.csv", table(logs())), "logarithms")
+form("csv_short_row", text_of(short_row), "line 6")
+form("csv_empty_field", csv_of(C, number=lambda n: str(n) if n else ""), "is empty or not a number")
+form("csv_not_available", csv_of(C, number=lambda n: str(n) if n != 9 else "NA"), "'NA' is empty or not a number")
+form("csv_logs", csv_of(logs()), "logarithms")
 form("csv_truncated", lambda to: cut(write(to / "a.csv", table(C))), "incomplete")
 form("csv_truncated_packed", lambda to: cut(write(to / "a.csv.gz", table(C))), "incomplete")
 form("csv_without_heading", lambda to: write(to / "a.csv", table(C).partition("\n")[2]), "Add a heading")
-form(
-    "csv_beside_metadata",
-    many(lambda to: write(to / "a.csv", table(C)), lambda to: write(to / "m.csv", "cell,x,y\na,1,2\n")),
-    C,
-    says="Not read: m.csv",
-)
-form("csv_beside_h5", many(lambda to: tenx_h5(to / "a.h5", A), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
-form(
-    "csv_of_fractions_beside",
-    many(lambda to: tenx_h5(to / "a.h5", C), lambda to: write(to / "p.csv", table(estimates()))),
-    C,
-)
+form("csv_beside_metadata", many(csv_of(C), at("m.csv", write, "cell,x,y\na,1,2\n")), C, says="Not read: m.csv")
+form("csv_beside_h5", many(h5_of(A), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
+form("csv_of_fractions_beside", many(h5_of(C), lambda to: write(to / "p.csv", table(estimates()))), C)
 form("h5ad_raw_without_symbols", raw_without_symbols, C)
-form("h5ad_names_like_genomes", lambda to: h5ad(to / "a.h5ad", replace(C, symbols=["H2-K1", *C.symbols[1:]])), C)
-form("csv_two", many(lambda to: write(to / "a.csv", table(A)), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
-form(
-    "csv_beside_matrix",
-    many(lambda to: tenx(to / "m", C), lambda to: write(to / "metrics_summary.csv", 'Cells,Reads\n60,"21,000"\n')),
-    C,
-)
+form("h5ad_names_like_genomes", h5ad_of(replace(C, symbols=["H2-K1", *C.symbols[1:]])), C)
+form("csv_two", many(csv_of(A), lambda to: write(to / "b.csv", table(B))), two("a", "b"))
+form("csv_beside_matrix", many(at("m", tenx, C), at("metrics_summary.csv", write, 'Cells,Reads\n60,"21,000"\n')), C)
 
 # Archives, and what is no data set -----------------------------------------------------------------------------------
 
@@ -1010,17 +882,13 @@ form(
     lambda to: tarred(to, "pbmc.tar.gz", lambda folder: tenx(folder / "filtered_feature_bc_matrix", C)),
     [{"Channel": "pbmc", **C.row()}],
 )
-form(
-    "tar_of_two",
-    lambda to: tarred(to, "a.tar", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B))),
-    two("a", "b"),
-)
+form("tar_of_two", lambda to: tarred(to, "a.tar", many(at("a", tenx, A), at("b", tenx, B))), two("a", "b"))
 form(
     "tar_of_archives",
     lambda to: tarred(to, "a.tar", lambda folder: tarred(folder, "b.tgz", lambda f: tenx(f / "m", C))),
     C,
 )
-form("tar_that_leads_out", lambda to: leads_out(to / "a.tar"), "leads out of the archive")
+form("tar_that_leads_out", at("a.tar", leads_out), "leads out of the archive")
 form("tar_truncated", lambda to: cut(tarred(to, "a.tar.gz", lambda folder: tenx(folder / "m", C))), "incomplete")
 form("zip", lambda to: zipped(to, "a.zip", lambda folder: write(folder / "a.csv", table(C))), C)
 form("zip_truncated", lambda to: cut(zipped(to, "a.zip", lambda folder: tenx(folder, C))), "incomplete")
@@ -1030,7 +898,7 @@ form(
 form(
     "left_by_a_mac",
     many(
-        lambda to: tenx(to / "m", C),
+        at("m", tenx, C),
         lambda to: write(to / "m" / "._matrix.mtx.gz", "x", packed=False),
         lambda to: write(to / "__MACOSX" / "x.csv", table(A)),
     ),
@@ -1039,10 +907,10 @@ form(
 form("mtx_folder_of_other_encoding", lambda to: tenx(Path(f"{to}/caf\udce9"), C), [{"Channel": "caf�", **C.row()}])
 form(
     "beside_link_without_file",
-    many(lambda to: tenx(to / "m", C), lambda to: (to / "b.h5").symlink_to("nowhere")),
+    many(at("m", tenx, C), lambda to: (to / "b.h5").symlink_to("nowhere")),
     "b.h5: a link without its file",
 )
-form("beside_pipe", many(lambda to: tenx(to / "m", C), lambda to: os.mkfifo(to / "pipe")), C, says="no file")
+form("beside_pipe", many(at("m", tenx, C), lambda to: os.mkfifo(to / "pipe")), C, says="no file")
 form(
     "linked",
     many(lambda to: tenx(to.parent / "elsewhere", C), lambda to: (to / "a").symlink_to(to.parent / "elsewhere")),
@@ -1059,17 +927,9 @@ for _file, _content, _reason in (
     ("a.bin", b"\1\2\0\4", "unknown form"),
     ("README", b"from the core facility", "README: text that is no table"),
 ):
-    form(
-        f"other_{_file}_{_reason[:6]}",
-        partial(lambda file, content, to: write(to / file, content), _file, _content),
-        _reason,
-    )
-form(
-    "other_long_field",
-    lambda to: write(to / "a.svg", "<svg>" + "a" * 200_000 + "\n" + "b" * 200_000),
-    "no table of counts",
-)
-form("other_beside", many(lambda to: tenx(to / "m", C), lambda to: write(to / "a.svg", "<svg>" + "a" * 200_000)), C)
+    form(f"other_{_file}_{_reason[:6]}", at(_file, write, _content), _reason)
+form("other_long_field", at("a.svg", write, "<svg>" + "a" * 200_000 + "\n" + "b" * 200_000), "no table of counts")
+form("other_beside", many(at("m", tenx, C), at("a.svg", write, "<svg>" + "a" * 200_000)), C)
 form("csv_truncated_at_once", lambda to: cut(write(to / "a.csv.gz", "a,b,c")), "incomplete")
 form("mtx_tags_by_name", tags_by_name, C, says="antibody or tag")
 form("nothing", lambda to: None, "Files: none")
@@ -1077,55 +937,46 @@ form("nothing", lambda to: None, "Files: none")
 # Names and values that are no counts of genes ------------------------------------------------------------------------
 
 for _name in ("prot_CD{}", "CD{}-ADT", "CD{}|PTPRC|AHS01|pAbO", "CD{}-ACGTACGTACGTACG", "anti-CD{}", "CD{}_TotalSeqB"):
-    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="antibody or tag")
+    form(f"h5ad_{_name}", h5ad_of(added(_name)), C, says="antibody or tag")
 for _name in ("chr1:{0}00-{0}50", "chrX-{}-9000", "KI270728.1:{}-9000", "sgRNA_{}"):
-    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="peak or guide")
-form("h5ad_peaks_alone", lambda to: h5ad(to / "a.h5ad", peaks()), "no genes, but 640", arguments=NO_MITO)
-form("h5ad_halves", lambda to: h5ad(to / "a.h5ad", C, C.counts.astype("f2")), C)
+    form(f"h5ad_{_name}", h5ad_of(added(_name)), C, says="peak or guide")
+form("h5ad_peaks_alone", h5ad_of(peaks()), "no genes, but 640", arguments=NO_MITO)
+form("h5ad_halves", h5ad_of(C, C.counts.astype("f2")), C)
 form("h5ad_halves_over_2048", lambda to: h5ad(to / "a.h5ad", C, (C.counts * 1024).astype("f2")), "missing or infinite")
 form("h5ad_position_out_of_range", lambda to: out_of_range(h5ad(to / "a.h5ad", C), "X"), "damaged")
 form("h5_position_out_of_range", lambda to: out_of_range(tenx_h5(to / "a.h5", C), "matrix"), "damaged")
-form("loom_without_layers", lambda to: loom_of_scenic(to / "a.loom"), C)
-form("zarr_incomplete", lambda to: incomplete_zarr(to / "a.zarr", C.counts), "X has 2 of 3 chunks")
-form("zarr_of_modalities", lambda to: zarr_with(to / "a.zarr", "mod", ("rna", "prot")), C)
-form("zarr_of_tables", lambda to: zarr_with(to / "a.zarr", "tables", ("table",)), C)
-form("zarr_of_two_tables", lambda to: zarr_with(to / "a.zarr", "tables", ("a", "b")), "tables/a, tables/b")
-form("zarr_of_images", lambda to: zarr_with(to / "a.zarr", "images", ()), "tables of cells and genes: none")
+form("loom_without_layers", at("a.loom", loom_of_scenic), C)
+form("zarr_incomplete", at("a.zarr", incomplete_zarr, C.counts), "X has 2 of 3 chunks")
+form("zarr_of_modalities", at("a.zarr", zarr_with, "mod", ("rna", "prot")), C)
+form("zarr_of_tables", at("a.zarr", zarr_with, "tables", ("table",)), C)
+form("zarr_of_two_tables", at("a.zarr", zarr_with, "tables", ("a", "b")), "tables/a, tables/b")
+form("zarr_of_images", at("a.zarr", zarr_with, "images", ()), "tables of cells and genes: none")
 form("zarr_of_format_3", lambda to: write(to / "a.zarr" / "zarr.json", '{"zarr_format": 3}'), "a.zarr")
 form("csv_of_targeted_panel", lambda to: write(to / "a.csv", "## x\n" + table(added("A{}|pAbO"), by_cell=True)), C)
-form("csv_batch_of_cells", lambda to: write(to / "a.csv", measured(by_cell=True)), two("1", "2"), says="nCount_RNA")
-form("csv_batch_above_genes", lambda to: write(to / "a.csv", measured(by_cell=False)), two("1", "2"), says="nCount_RNA")
-form("csv_of_featurecounts", lambda to: write(to / "a.txt", featurecounts()), C)
+form("csv_batch_of_cells", text_of(measured, by_cell=True), two("1", "2"), says="nCount_RNA")
+form("csv_batch_above_genes", text_of(measured, by_cell=False), two("1", "2"), says="nCount_RNA")
+form("csv_of_featurecounts", at("a.txt", write, featurecounts()), C)
 form(
     "csv_no_barcode_among_them",
     lambda to: write(to / "a.csv", table(A).replace(A.barcodes[3], "Q")),
     "Q among barcodes",
 )
-form("csv_names_like_measures", lambda to: write(to / "a.csv", table(like_measures(), by_cell=True)), C)
+form("csv_names_like_measures", csv_of(like_measures(), by_cell=True), C)
 form("csv_with_separator_line", lambda to: write(to / "a.csv", "sep=;\n" + table(C, sep=";")), C)
-form("csv_fixed_format", lambda to: write(to / "a.csv", table(C, number=lambda n: f"{n:.3f}")), C)
+form("csv_fixed_format", csv_of(C, number=lambda n: f"{n:.3f}"), C)
 for _sep, _text in (("\t", "{:,}"), (";", "{:_}")):
     _number = partial(lambda text, n: text.format(1000 * n).replace("_", ".") if n else "0", _text)
-    _table = partial(table, C, sep=_sep, number=_number)
-    form(
-        f"csv_of_thousands_{_text}", partial(lambda make, to: write(to / "a.csv", make()), _table), "one or a thousand"
-    )
+    form(f"csv_of_thousands_{_text}", csv_of(C, sep=_sep, number=_number), "one or a thousand")
 form(
     "csv_of_estimates",
-    lambda to: write(to / "a.csv", table(estimates(), sep=";", number=lambda n: str(n).replace(".", ","))),
+    csv_of(estimates(), sep=";", number=lambda n: str(n).replace(".", ",")),
     estimates(),
     arguments="--fractions",
 )
 form("csv_of_thousands_as_estimates", thousands, "one or a thousand", arguments="--fractions")
-form(
-    "csv_logs_of_counts", lambda to: write(to / "a.csv", table(logs_of_counts())), "logarithms", arguments="--fractions"
-)
-form("csv_rounded_logs", lambda to: write(to / "a.csv", table(logs(1))), "rounded logarithms", arguments="--fractions")
-form(
-    "csv_of_measures_alone",
-    lambda to: write(to / "a.csv", "cell,n_genes,lane\nA,5,1\nB,6,1\n"),
-    "has no counts: n_genes",
-)
+form("csv_logs_of_counts", csv_of(logs_of_counts()), "logarithms", arguments="--fractions")
+form("csv_rounded_logs", csv_of(logs(1)), "rounded logarithms", arguments="--fractions")
+form("csv_of_measures_alone", at("a.csv", write, "cell,n_genes,lane\nA,5,1\nB,6,1\n"), "has no counts: n_genes")
 form("csv_utf_16_of_other_order", lambda to: write(to / "a.csv", table(C, sep="\t").encode("utf-16-be")), "UTF-16")
 form("csv_utf_16_unmarked", lambda to: write(to / "a.csv", table(C).encode("utf-16-le")), "UTF-16")
 form("csv_packed_twice", lambda to: write(to / "a.csv.gz", gzip.compress(table(C).encode())), "packed twice")
@@ -1151,34 +1002,24 @@ for _name in (
     "unmapped",
     "*",
 ):
-    _make = partial(lambda name, to: write(to / "a.csv", table(with_sums(name), by_cell=True)), _name)
-    form(f"csv_beside_genes_{_name}", _make, C, says=f"do not count: {', '.join(sorted(_name.split(',')))}")
+    _says = f"do not count: {', '.join(sorted(_name.split(',')))}"
+    form(f"csv_beside_genes_{_name}", csv_of(with_sums(_name), by_cell=True), C, says=_says)
 for _name in ("gene_id", "GeneID", "exon_length", "n_cells_by_counts", "hvg"):
-    _make = partial(lambda name, to: write(to / "a.csv", table(lengths_among_cells(name))), _name)
+    _make = csv_of(lengths_among_cells(_name))
     form(f"csv_beside_cells_{_name}", _make, C, arguments="--transpose no", says=f"do not count: {_name}")
 for _name in ("NegPrb{}", "Blank-{}", "SystemControl{}", "UnassignedCodeword_{:04d}", "NegControlProbe_{}"):
-    form(f"h5ad_{_name}", partial(lambda name, to: h5ad(to / "a.h5ad", added(name)), _name), C, says="type control")
-form(
-    "h5ad_measures",
-    lambda to: h5ad(to / "a.h5ad", with_sums("nCount_RNA,batch_id")),
-    C,
-    says="2 features of type measure",
-)
+    form(f"h5ad_{_name}", h5ad_of(added(_name)), C, says="type control")
+form("h5ad_measures", h5ad_of(with_sums("nCount_RNA,batch_id")), C, says="2 features of type measure")
 form(
     "h5ad_descriptions_as_names",
-    lambda to: h5ad(to / "a.h5ad", replace(C, symbols=[f"cell wall {'x' * i}" for i in range(627)] + C.symbols[627:])),
+    h5ad_of(replace(C, symbols=[f"cell wall {'x' * i}" for i in range(627)] + C.symbols[627:])),
     C,
 )
-form("h5ad_names_of_worm", lambda to: h5ad(to / "a.h5ad", replace(C, symbols=["tag-53", "sex-1", *C.symbols[2:]])), C)
-form(
-    "h5ad_transcripts",
-    lambda to: h5ad(to / "a.h5ad", C, names=[f"ENST{i:011d}.1" for i in range(640)]),
-    "transcripts",
-    arguments=NO_MITO,
-)
+form("h5ad_names_of_worm", h5ad_of(replace(C, symbols=["tag-53", "sex-1", *C.symbols[2:]])), C)
+form("h5ad_transcripts", h5ad_of(C, names=[f"ENST{i:011d}.1" for i in range(640)]), "transcripts", arguments=NO_MITO)
 form(
     "h5ad_names_of_several",
-    lambda to: h5ad(to / "a.h5ad", C, names=C.ids, var={"gene_name": [f"g{i // 3}" for i in range(640)]}),
+    h5ad_of(C, names=C.ids, var={"gene_name": [f"g{i // 3}" for i in range(640)]}),
     "probes of genes",
     arguments=NO_MITO,
 )
@@ -1192,76 +1033,54 @@ form(
     lambda to: changed_h5(to / "a.h5", lambda matrix: matrix["indptr"].write_direct(np.full(31, 99))),
     "damaged",
 )
-form("h5ad_other_way_round", lambda to: other_way_round(to / "a.h5ad"), "Transpose the table", arguments=NO_MITO)
-form(
-    "h5ad_presence_on_a_panel",
-    lambda to: h5ad(to / "a.h5ad", C, (C.counts * (np.arange(640) > 560) > 0).astype("f4")),
-    "presence",
-)
-form("h5ad_presence_as_bool", lambda to: h5ad(to / "a.h5ad", C, sparse.csr_matrix(C.counts > 0)), "presence")
-form(
-    "h5ad_logs_per_million",
-    lambda to: h5ad(to / "a.h5ad", C, per_million()),
-    "logarithms, with the same sum",
-    arguments="--fractions",
-)
+form("h5ad_other_way_round", at("a.h5ad", other_way_round), "Transpose the table", arguments=NO_MITO)
+form("h5ad_presence_on_a_panel", h5ad_of(C, (C.counts * (np.arange(640) > 560) > 0).astype("f4")), "presence")
+form("h5ad_presence_as_bool", h5ad_of(C, sparse.csr_matrix(C.counts > 0)), "presence")
+form("h5ad_logs_per_million", h5ad_of(C, per_million()), "logarithms, with the same sum", arguments="--fractions")
 form(
     "h5ad_counts_of_some_genes",
     lambda to: h5ad(to / "a.h5ad", some_genes(600), raw=adata(C, log_normalised(C))),
     "600 of 640 genes",
 )
-form("h5mu_sample_of_all", lambda to: sample_of_all_modalities(to, "h5mu"), two("d1", "d2"))
-form("zarr_sample_of_all", lambda to: sample_of_all_modalities(to, "zarr"), two("d1", "d2"))
+form("h5mu_sample_of_all", at("", sample_of_all_modalities, "h5mu"), two("d1", "d2"))
+form("zarr_sample_of_all", at("", sample_of_all_modalities, "zarr"), two("d1", "d2"))
 form("mtx_descriptions", with_descriptions, C)
 for _names in ("matrix1 barcodes1 genes1 matrix2 barcodes2 genes2", "cmatrix ccells cgenes smatrix scells sgenes"):
-    form(f"mtx_{_names[:7]}", partial(lambda names, to: side_by_side(to, names), _names), [A.row(), C.row()])
-form("mtx_two_without_signs", lambda to: side_by_side(to, "a x u b y v"), "no name tells")
-form(
-    "zip_of_windows",
-    lambda to: zip_of_windows(to / "a.zip"),
-    [{"Channel": "d1", **A.row()}, {"Channel": "d2", **C.row()}],
-)
+    form(f"mtx_{_names[:7]}", at("", side_by_side, _names), [A.row(), C.row()])
+form("mtx_two_without_signs", at("", side_by_side, "a x u b y v"), "no name tells")
+form("zip_of_windows", at("a.zip", zip_of_windows), [{"Channel": "d1", **A.row()}, {"Channel": "d2", **C.row()}])
 form("csv_carriage_returns", lambda to: write(to / "a.csv", table(C).replace("\n", "\r")), C)
-form(
-    "csv_sum_of_others", lambda to: write(to / "a.csv", table(with_sums("Gesamt"))), "sum of all other genes as Gesamt"
-)
+form("csv_sum_of_others", csv_of(with_sums("Gesamt")), "sum of all other genes as Gesamt")
 for _name, _more, _reason in (
-    ("of_genes", lambda: with_sums("a,Gene").counts[:, [1]], "Nummer, which has numbers of genes of the cells"),
-    ("of_reads", lambda: with_sums("a").counts[:, [0]] * 9 + 4, "Nummer, which has sums of the cells"),
-    ("running", lambda: np.arange(1, 31)[:, None], "running number of the cells as Nummer"),
+    ("of_genes", with_sums("a,Gene").counts[:, [1]], "Nummer, which has numbers of genes of the cells"),
+    ("of_reads", with_sums("a").counts[:, [0]] * 9 + 4, "Nummer, which has sums of the cells"),
+    ("running", np.arange(1, 31)[:, None], "running number of the cells as Nummer"),
 ):
-    _make = partial(lambda more, to: h5ad(to / "a.h5ad", with_first("Nummer", more())), _more)
-    form(f"h5ad_number_{_name}", _make, _reason)
+    form(f"h5ad_number_{_name}", h5ad_of(with_first("Nummer", _more)), _reason)
 for _name, _values in (("sum", C.counts.sum(axis=0)), ("running number", np.arange(1, 641))):
-    _make = partial(lambda values, to: write(to / "a.csv", table(with_cell("Nummer", values))), _values)
-    form(f"csv_cell_{_name}", _make, f"{_name} of")
+    form(f"csv_cell_{_name}", csv_of(with_cell("Nummer", _values)), f"{_name} of")
 form("csv_twice", lambda to: write(to / "a.csv", table(C) + table(C).split("\n", 240)[-1]), "put together twice")
-form("csv_cells_twice", lambda to: write(to / "a.csv", table(joined(C, C), by_cell=True)), "there twice")
+form("csv_cells_twice", csv_of(joined(C, C), by_cell=True), "there twice")
 
 form(
     "h5_droplets_of_one_size",
-    lambda to: tenx_h5(to / "raw.h5", joined(C, droplets(200, 3))),
+    at("raw.h5", tenx_h5, joined(C, droplets(200, 3))),
     [{**C.row(), "dropped": 200}],
     arguments="--min-genes-before 100",
 )
 
 # The same cells twice, and files beside ------------------------------------------------------------------------------
 
-form("same_cells_other_ends", many(lambda to: tenx(to / "m", C), lambda to: loom(to / "a.loom", bare(C, "x:"))), C)
-form(
-    "same_cells_other_names",
-    many(lambda to: h5ad(to / "a.h5ad", C), lambda to: numbered(to, C)),
-    C,
-    says="same counts of 30 cells",
-)
-form("same_cells_together", many(lambda to: tenx(to / "a", A), lambda to: tenx(to / "b", B), together), two("a", "b"))
-form("same_names_two_samples", lambda to: numbered(to, A, B), two("0", "1"))
-form("same_names_same_cells", lambda to: numbered(to, C, corrected()), "in common with different counts")
+form("same_cells_other_ends", many(at("m", tenx, C), loom_of(bare(C, "x:"))), C)
+form("same_cells_other_names", many(h5ad_of(C), at("", numbered, C)), C, says="same counts of 30 cells")
+form("same_cells_together", many(at("a", tenx, A), at("b", tenx, B), together), two("a", "b"))
+form("same_names_two_samples", at("", numbered, A, B), two("0", "1"))
+form("same_names_same_cells", at("", numbered, C, corrected()), "in common with different counts")
 form("pool_of_samples", pool, two("a", "b"))
-form("beside_comparison", many(lambda to: tenx(to / "m", C), lambda to: write(to / "d.csv", comparison())), C)
+form("beside_comparison", many(at("m", tenx, C), at("d.csv", write, comparison())), C)
 form(
     "beside_tags_of_no_type",
-    many(lambda to: tenx(to / "m", C), lambda to: tags(to / "tags")),
+    many(at("m", tenx, C), at("tags", tags)),
     "no genes, but 12 features of type antibody or tag. To read another data set alone, pass --data-set: m.",
 )
 for _file, _content in (
@@ -1269,9 +1088,9 @@ for _file, _content in (
     ("b.csv.zst", b"\x28\xb5\x2f\xfd\4\0"),
     ("b.7z", b"7z\xbc\xaf\0"),
 ):
-    _other = partial(lambda file, content, to: write(to / file, content), _file, _content)
-    form(f"beside_{_file}", many(lambda to: tenx(to / "m", C), _other), "unpack it")
-form("tar_without_end", lambda to: without_end(to / "a.tar"), "incomplete")
+    _other = at(_file, write, _content)
+    form(f"beside_{_file}", many(at("m", tenx, C), _other), "unpack it")
+form("tar_without_end", at("a.tar", without_end), "incomplete")
 
 
 # The tests -----------------------------------------------------------------------------------------------------------
