@@ -59,3 +59,8 @@ def test_white_space_does_not_count() -> None:
     found = {size.where: size.bytes for size in sizes(inventory) if size.limit is INLINE}
     (document,) = role.policies
     assert found[f"{role.name}, in {role.where.partition('/')[0]}"] == len(json.dumps(document, separators=(",", ":")))
+
+
+def test_policies_of_researchers_fit_with_a_pipeline() -> None:
+    inventory = read_inventory(synthesize(load(ROOT / "deployments" / "research-messages.toml")))
+    assert max(size.share for size in sizes(inventory)) < 1

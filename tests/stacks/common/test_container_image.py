@@ -129,17 +129,6 @@ def test_stage_is_rebuilt_when_its_arguments_change(
     assert {stage for stage in before if after[stage] != before[stage]} == rebuilt
 
 
-def test_refused_stage_fails_with_the_reason(context: Path) -> None:
-    def spec(target: str) -> str:
-        refusals = {"BASE_DISTRIBUTION": "it isn't pinned"}
-        image = build(context, target=target, dockerfile="image/pegasus/Dockerfile", refusals=refusals)
-        return commands(dict(Assertions.from_stack(Stack.of(image)).to_json()))
-
-    assert "docker build" not in spec("code-editor")
-    assert shlex.quote("it isn't pinned") in spec("code-editor").encode().decode("unicode_escape")
-    assert "pinned" not in spec("processing")
-
-
 @pytest.mark.parametrize(
     "name", [".env", "notes/.env.production", "notes/key.pem", "id.key", "id_rsa", ".git/config", ".netrc"]
 )

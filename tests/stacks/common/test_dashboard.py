@@ -29,16 +29,6 @@ def graph(stack: StackTemplate, title: str) -> list[Any]:
     return metrics
 
 
-def test_dashboard_is_named_after_its_stack(everything: dict[str, StackTemplate]) -> None:
-    """Stacks with an undelivered queue or a replica alone have none, nor has the research environment."""
-    names = {
-        name: [dashboard["Properties"]["DashboardName"] for dashboard in dashboards.values()]
-        for name, stack in everything.items()
-        if (dashboards := resources(stack.template, "AWS::CloudWatch::Dashboard"))
-    }
-    assert names == {name: [name] for name in STACKS}
-
-
 @pytest.mark.parametrize("name", STACKS)
 def test_dashboard_shows_advice_then_alarms_then_dead_letters(everything: dict[str, StackTemplate], name: str) -> None:
     shown = widgets(everything[name])

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
-from tests.stacks.policies import Statement, Template, resources
+from tests.stacks.policies import Template
 from tests.templates import ROOT, synthesize
 
 
@@ -28,25 +28,3 @@ def with_changes(deployment: ResearchDeployment, research: dict[str, Any], **cha
     changed = parse(table | changes)
     assert isinstance(changed, ResearchDeployment)
     return changed
-
-
-def logical_id(template: Template, kind: str, **properties: object) -> str:
-    """Return the logical id of the one resource of that type with these properties."""
-    (name,) = (
-        name
-        for name, resource in resources(template, kind).items()
-        if properties.items() <= resource["Properties"].items()
-    )
-    return name
-
-
-def own_statements(template: Template, role: str) -> list[Statement]:
-    """Return the statements of the role's policies, inline and managed, by the role's logical id."""
-    managed = template["Resources"][role]["Properties"].get("ManagedPolicyArns", [])
-    return [
-        statement
-        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
-        for name, policy in resources(template, kind).items()
-        if {"Ref": role} in policy["Properties"].get("Roles", []) or {"Ref": name} in managed
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]

@@ -1,4 +1,4 @@
-"""Pipelines: the definition, the roles, the schedule, and the job environment in SSM."""
+"""Pipelines: parameters and images. tests/policies proves the definition and all else."""
 
 import json
 from collections.abc import Callable
@@ -6,62 +6,31 @@ from typing import Any
 
 import pytest
 
-from access.template import UnresolvedError
+from access.assembly import StackTemplate
+from access.template import Resources
 from research import launch
 from research.jobs.qc_metrics.qc import command
 from research.processing_job import Environment
 from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
-from tests.research.job_environment import validate
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
-from tests.stacks.policies import Template, only
-from tests.stacks.research.environments import (
-    load_example,
-    logical_id,
-    research_template,
-    with_changes,
-)
+from tests.stacks.policies import Template
+from tests.stacks.research.environments import load_example, research_template, with_changes
 from tests.templates import ROOT
 
 Synth = Callable[[ResearchDeployment], Template]
-ACCOUNT = "555555555555"
-ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/coatcheck--qc"
-DIGEST = f"sha256:{'0' * 64}"
 
 
-def text(value: Any) -> str:
-    """Return a joined text, with plausible values for those that are known only at deployment."""
-    match value:
-        case str():
-            return value
-        case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(text(part) for part in parts)
-        case {"Ref": name} if str(name).startswith("Data"):
-            return f"coatcheck-research-{ACCOUNT}-us-east-1"
-        case {"Ref": "AWS::URLSuffix"}:
-            return "amazonaws.com"
-        case {"Ref": "AWS::Partition"}:
-            return "aws"
-        case {"Ref": name}:
-            return str(name)
-        case {"Fn::GetAtt": [_, "Digest"]}:
-            return DIGEST
-        case {"Fn::GetAtt": [name, "Arn"]} if "Repository" in name:
-            return f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/coatcheck-research/pegasus"
-        case {"Fn::GetAtt": [name, "Arn"]} if str(name).startswith("RolesProcessing"):
-            return f"arn:aws:iam::{ACCOUNT}:role/coatcheck-processing"
-        case {"Fn::GetAtt": [name, "Arn"]}:
-            return f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}"
-        case {"Fn::GetAtt": [name, "GroupId"]}:
-            return f"sg-{name}"
-        case {"Fn::Select": [index, {"Fn::Split": [separator, whole]}]}:
-            return text(whole).split(separator)[int(index)]
-    raise UnresolvedError(str(value))
+def properties(template: Template, kind: str) -> Any:
+    """Return the resolved properties of the one resource of a type."""
+    values = Resources(StackTemplate("research", "research", "555555555555", "us-east-1", template))
+    (logical,) = values.of_type(kind)
+    return values.resolve(values.properties(logical), logical)
 
 
 def definition(template: Template) -> dict[str, Any]:
-    body = only(template, "AWS::SageMaker::Pipeline")["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]
-    parsed: dict[str, Any] = json.loads(text(body))
+    body = properties(template, "AWS::SageMaker::Pipeline")["PipelineDefinition"]["PipelineDefinitionBody"]
+    parsed: dict[str, Any] = json.loads(body)
     return parsed
 
 
@@ -70,42 +39,11 @@ def qc(template: Template, **parameters: Any) -> dict[str, Any]:
     return job
 
 
-def test_parameter_contains_the_job_environment(pipeline_template: Template) -> None:
-    parameter = only(pipeline_template, "AWS::SSM::Parameter")["Properties"]
-    assert parameter["Name"] == "/coatcheck/research"
-    environment = Environment.from_parameter(text(parameter["Value"]), parameter["Name"])
-    assert environment.bucket == f"coatcheck-research-{ACCOUNT}-us-east-1"
-    assert environment.processing_image == (
-        f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{logical_id(pipeline_template, 'AWS::ECR::Repository')}@{DIGEST}"
-    )
-
-
-def test_step_is_the_launchers_job(pipeline_template: Template) -> None:
-    """The same request, except for the addresses of script and output."""
-    step = qc(pipeline_template, Input="s3://b/cells.h5", InstanceType="ml.t3.xlarge")
-    assert validate(step) == ""
-    parameter = only(pipeline_template, "AWS::SSM::Parameter")["Properties"]
-    code = step["ProcessingInputs"][1]["S3Input"]["S3Uri"]
-    launched = launch.request(
-        Environment.from_parameter(text(parameter["Value"]), parameter["Name"]),
-        name="coatcheck--qc--job",
-        script=launch.SCRIPT,
-        data="s3://b/cells.h5",
-        arguments=step["AppSpecification"]["ContainerArguments"],
-        instance_type="ml.t3.xlarge",
-    )
-    launched["ProcessingInputs"][1]["S3Input"]["S3Uri"] = code
-    launched["AppSpecification"]["ContainerEntrypoint"][1] = f"/opt/ml/processing/input/code/{code.rpartition('/')[2]}"
-    output = f"s3://coatcheck-research-{ACCOUNT}-us-east-1/shared/qc/output/abcdefghijkl"
-    launched["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] = output
-    assert step == launched
-
-
 def test_step_runs_the_image_of_its_pipeline() -> None:
     images = load_example("research-images.toml")
     template = research_template(with_changes(images, {"pipelines": [{"name": "qc", "image": "r"}]}))
-    parameter = only(template, "AWS::SSM::Parameter")["Properties"]
-    environment = Environment.from_parameter(text(parameter["Value"]), parameter["Name"])
+    parameter = properties(template, "AWS::SSM::Parameter")
+    environment = Environment.from_parameter(parameter["Value"], parameter["Name"])
     assert environment.processing_image == environment.other_images["pegasus"] != environment.other_images["r"]
     assert qc(template)["AppSpecification"]["ImageUri"] == environment.other_images["r"]
 
