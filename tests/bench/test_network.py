@@ -66,13 +66,6 @@ def test_window_doubles_with_each_round_trip() -> None:
     assert gaps == pytest.approx([0.07] * 4, rel=0.01)
 
 
-def test_slow_start_ends_at_the_rate() -> None:
-    clock = FakeClock()
-    connection = network(clock, rate=25 * MB, round_trip=0.07).connect()
-    transfer(connection, 4 * MB)
-    assert connection.rate == 25 * MB
-
-
 def test_slow_start_is_paid_once_for_each_connection() -> None:
     clock = FakeClock()
     connection = network(clock, rate=25 * MB, round_trip=0.07).connect()

@@ -45,13 +45,6 @@ def test_file_in_parts_arrives(start: Start, algorithm: str) -> None:
     assert s3.get_object(Bucket=BUCKET, Key="new")["Body"].read() == data
 
 
-def test_signed_body_arrives(start: Start) -> None:
-    s3, services = start()
-    s3.put_object(Bucket=BUCKET, Key="new", Body=b"payload", ContentLength=7)
-    assert services.written == [7]
-    assert s3.head_object(Bucket=BUCKET, Key="new")["ContentLength"] == 7
-
-
 def test_ranges_are_read_by_ten_connections(start: Start, tmp_path: Path) -> None:
     s3, services = start()
     config = TransferConfig(multipart_threshold=MIB, multipart_chunksize=MIB, preferred_transfer_client="classic")

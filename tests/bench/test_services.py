@@ -1,7 +1,6 @@
 """S3's checks, without a network."""
 
 import hashlib
-import json
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
@@ -70,10 +69,6 @@ def test_object_is_read_as_it_was_written(data: bytes) -> None:
     assert services.written == [len(data)]
 
 
-def test_pattern_object_has_the_bytes_of_the_pattern() -> None:
-    assert data_of(get(Services(), f"/bench-payloads/{key_of(PART)}")) == payload(PART)
-
-
 @pytest.mark.parametrize(
     ("asked", "first", "stop"),
     [
@@ -93,10 +88,6 @@ def test_range_is_cut(asked: str, first: int, stop: int) -> None:
 def test_range_after_the_end_is_refused() -> None:
     response = get(Services(), "/b/pattern-100", range="bytes=100-")
     assert (response.status, code(response)) == (416, "InvalidRange")
-
-
-def test_missing_object_is_not_found() -> None:
-    assert code(get(Services())) == "NoSuchKey"
 
 
 def test_copy_has_the_bytes_of_its_source() -> None:
@@ -153,18 +144,6 @@ def test_large_body_of_other_bytes_is_refused() -> None:
         body(bytes(PART))
 
 
-def test_parts_become_an_object_in_their_order() -> None:
-    services = Services()
-    upload = Upload(services)
-    data = payload(2 * PART + 5)
-    for number in (3, 1, 2):
-        upload.part(number, data[(number - 1) * PART : number * PART])
-    completed = upload.complete()
-    assert completed.status == 200
-    assert b"-3&quot;" in completed.body
-    assert data_of(get(services)) == data
-
-
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [(payload(PART - 1), payload(1), "EntityTooSmall"), (payload(PART), payload(PART), "NotImplemented")],
@@ -184,17 +163,3 @@ def test_ended_upload_accepts_no_part(end: str) -> None:
     upload.part(1, b"one")
     services.respond(Request("DELETE", KEY, {"uploadId": upload.id})) if end == "abort" else upload.complete()
     assert code(upload.part(2, b"two")) == "NoSuchUpload"
-
-
-def test_publish_batch_accepts_every_entry() -> None:
-    form = "Action=PublishBatch&PublishBatchRequestEntries.member.1.Id=7&PublishBatchRequestEntries.member.1.Message=x"
-    response = Services().respond(Request("POST", "/", {}, {}, body(form.encode())))
-    assert b"<Id>7</Id>" in response.body
-
-
-def test_queue_returns_pointers_to_a_pattern_object() -> None:
-    asked = json.dumps({"QueueUrl": "https://sqs/111111111111/100-3", "MaxNumberOfMessages": 10}).encode()
-    request = Request("POST", "/", {}, {"x-amz-target": "AmazonSQS.ReceiveMessage"}, body(asked))
-    messages = json.loads(Services().respond(request).body)["Messages"]
-    assert len(messages) == 3
-    assert json.loads(messages[0]["Body"])[1]["s3Key"] == key_of(100)

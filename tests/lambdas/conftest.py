@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import boto3
 import pytest
-from botocore.loaders import create_loader
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -28,8 +27,6 @@ STAGING = Store("staging-bucket", "inline/", ACCOUNT, "us-east-1")
 SECONDS_IN_QUEUE = 2
 NAMESPACE = "coatcheck"
 
-_LOADER = create_loader()
-
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -39,10 +36,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)  # a sandbox's certificates
     with mock_aws():
-        # moto starts with a new session, which would read the services' descriptions again.
         boto3.setup_default_session()
         session: Any = boto3.DEFAULT_SESSION
-        session._session.register_component("data_loader", _LOADER)
         session.events.register("before-call.s3.PutObject", _name_checksum)
         s3 = boto3.client("s3")
         for store in (STORE, STAGING):
@@ -194,7 +189,6 @@ def stubbed() -> Callable[[str], tuple[Any, Stubber]]:
 
     def stubbed(service: str) -> tuple[Any, Stubber]:
         session = boto3.Session(region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
-        session._session.register_component("data_loader", _LOADER)
         client: Any = session.client(service)  # type: ignore[call-overload]
         stub = Stubber(client)
         stub.activate()

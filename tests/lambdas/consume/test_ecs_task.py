@@ -68,11 +68,6 @@ def run(runner: Runner, remaining_ms: Callable[[], int] = lambda: 300_000) -> st
     return run_task(HANDOFF, runner=runner, remaining_ms=remaining_ms)
 
 
-def test_task_gets_the_handoff_in_its_environment(runner: tuple[Runner, Stubber]) -> None:
-    runner[1].add_response("run_task", STARTED, REQUEST)
-    assert run(runner[0]) == TASK
-
-
 def test_transient_error_is_retried_with_pauses(runner: tuple[Runner, Stubber], pauses: list[float]) -> None:
     ecs = runner[1]
     ecs.add_response("run_task", {"tasks": [], "failures": [{"arn": CLUSTER, "reason": "RESOURCE:CPU"}]}, REQUEST)

@@ -1,27 +1,18 @@
 """The handler of the domain's custom resources."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
-from domain_clean_up.settings import CLEAN_UP, GUARD, CleanUpSettings, GuardSettings
+from domain_clean_up.settings import CLEAN_UP, GUARD, GuardSettings
 from tests.lambdas.conftest import imported
-from tests.lambdas.domain_clean_up.test_clean_up import DOMAIN, add_lists, add_profiles
+from tests.lambdas.domain_clean_up.test_clean_up import DOMAIN, SETTINGS, add_lists, add_profiles
 
-CLEAN_UP_PROPERTIES = CleanUpSettings(
-    domain_id=DOMAIN,
-    profiles=("ada",),
-    spaces=(),
-    pipelines=(),
-    job_prefix="coatcheck--",
-    log_groups=("/aws/sagemaker/studio",),
-    log_retention_days=90,
-    ephemeral=True,
-    retained=("s3://data",),
-).to_properties()
+CLEAN_UP_PROPERTIES = replace(SETTINGS, spaces=(), log_groups=("/aws/sagemaker/studio",)).to_properties()
 
 
 @pytest.fixture(scope="module")

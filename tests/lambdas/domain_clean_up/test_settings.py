@@ -1,25 +1,16 @@
 """Settings of the domain's custom resources: written by the stack, read by the function."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain_clean_up.settings import CleanUpSettings, GuardSettings
 from image_build.settings import Settings
 from shared.settings import InvalidSettings
+from tests.lambdas.domain_clean_up.test_clean_up import SETTINGS
 
-CLEAN_UP = CleanUpSettings(
-    domain_id="d-1",
-    profiles=("ada", "grace"),
-    spaces=("single-cell",),
-    pipelines=("coatcheck-qc",),
-    job_prefix="coatcheck-",
-    log_groups=("/aws/sagemaker/studio",),
-    log_retention_days=90,
-    ephemeral=False,
-    retained=("s3://data", "key"),
-)
+CLEAN_UP = replace(SETTINGS, pipelines=("coatcheck-qc",), log_groups=("/aws/sagemaker/studio",))
 GUARD = GuardSettings(fixed={"research.auth": "sso"})
-
-
 BUILD = Settings(project="p", repository="r", tag="t", source="b/k")
 
 
