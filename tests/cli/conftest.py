@@ -1,5 +1,6 @@
 """A deployment file, and its account."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -153,10 +154,20 @@ def redrive_fifo(aws: FakeAws, tmp_path: Path) -> Redrive:
 
 def _command(path: Path) -> Redrive:
     def command(*arguments: str, yes: bool = True) -> int:
-        with pytest.raises(SystemExit) as exit_:
-            main(["redrive", "--deployment", str(path), *(["--yes"] if yes else []), *arguments])
-        code = exit_.value.code
-        assert isinstance(code, int)
-        return code
+        return run("redrive", "--deployment", path, *(["--yes"] if yes else []), *arguments)
 
     return command
+
+
+def run(*arguments: object) -> int:
+    """Run the command, and return its exit code."""
+    with pytest.raises(SystemExit) as exit_:
+        main([*map(str, arguments)])
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+def run_json(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[Any], str]:
+    """Run the command with --json. Return its exit code, the value of each line, and the standard error."""
+    code, printed = run(*arguments, "--json"), capfd.readouterr()
+    return code, [json.loads(line) for line in printed.out.splitlines()], printed.err

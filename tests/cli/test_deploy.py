@@ -9,8 +9,8 @@ import pytest
 
 from access.assembly import StackTemplate
 from cli import deploy as module
-from cli.main import main
 from cli.profiles import Caller
+from tests.cli.conftest import run
 
 ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING, SHOP = (digit * 12 for digit in "1234")
@@ -32,7 +32,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     stacks = tuple(StackTemplate(name, name, *place, {}) for name, place in STACKS.items())
     monkeypatch.setattr(module, "synthesize", lambda _: stacks)
 
-    def run(*arguments: str, profiles: dict[str, str | None], fails: str = "") -> tuple[int, str, list[list[str]]]:
+    def deploy(*arguments: str, profiles: dict[str, str | None], fails: str = "") -> tuple[int, str, list[list[str]]]:
         callers = {account: Caller(profile, account, "", None) for account, profile in profiles.items()}
         monkeypatch.setattr(module, "find_callers", lambda *_: (callers, []))
         commands: list[list[str]] = []
@@ -42,12 +42,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
             return SimpleNamespace(returncode=int(fails in command))
 
         monkeypatch.setattr("cli.deploy.subprocess.run", started)
-        with pytest.raises(SystemExit) as exit_:
-            main(["deploy", *arguments])
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code, "".join(capfd.readouterr()), commands
+        return run("deploy", *arguments), "".join(capfd.readouterr()), commands
 
-    return run
+    return deploy
 
 
 def test_accounts_are_deployed_in_order_one_by_one(deploy: Deploy) -> None:

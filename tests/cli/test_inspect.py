@@ -1,6 +1,5 @@
 """The dead letters of a deployment: each with its reason, its message, and the remedy."""
 
-import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
@@ -11,7 +10,7 @@ import pytest
 
 from claim_check import upload_id
 from cli.inspect import FAILED_TASKS, REASONS, RUNBOOK, SECTIONS
-from cli.main import main
+from tests.cli.conftest import run
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, Queue
 
 ROOT = Path(__file__).parents[2]
@@ -69,19 +68,16 @@ def queues(aws: FakeAws) -> dict[str, Queue]:
 def inspect(queues: dict[str, Queue], file: Path, capfd: pytest.CaptureFixture[str]) -> Inspect:
     """The command with --json. Returns the exit code and the dead letters."""
 
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    def inspect(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
         code = inspect_file(file, "--json", *arguments)
         found = json.loads(capfd.readouterr().out)
         return code, [letter for queue in found for letter in queue["dead_letters"]]
 
-    return run
+    return inspect
 
 
 def inspect_file(file: Path, *arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main(["inspect", "--deployment", str(file), *arguments])
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code
+    return run("inspect", "--deployment", file, *arguments)
 
 
 def reason(text: str) -> Attributes:

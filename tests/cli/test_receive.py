@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ import pytest
 
 import claim_check
 from claim_check import Publisher
-from cli.main import main
-from tests.cli.conftest import DEPLOYMENT, POLLED, Deployed
+from tests.cli.conftest import DEPLOYMENT, POLLED, Deployed, run_json
 from tests.cli.redrive.fake_aws import ACCOUNT
 
 Receive = Callable[..., tuple[int, list[dict[str, Any]], str]]
@@ -22,15 +22,7 @@ PAYLOADS = {"small": b"hello", "large": b"\x00large" * 60_000, ".dotted": b"hidd
 @pytest.fixture
 def receive(deployed: Deployed, folder: Path, capfd: pytest.CaptureFixture[str]) -> Receive:
     """The command with --json. Returns the exit code, what was received, and the standard error."""
-
-    def run(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        with pytest.raises(SystemExit) as exit_:
-            main(["receive", "--deployment", str(deployed.file), "--output", str(folder), "--json", *arguments])
-        printed = capfd.readouterr()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code, [json.loads(line) for line in printed.out.splitlines()], printed.err
-
-    return run
+    return partial(run_json, capfd, "receive", "--deployment", deployed.file, "--output", folder)
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +13,7 @@ import pytest
 
 from claim_check import upload_id
 from cli import send as module
-from cli.main import main
-from tests.cli.conftest import POLLED, Deployed
+from tests.cli.conftest import POLLED, Deployed, run, run_json
 from tests.cli.redrive.fake_aws import ACCOUNT
 
 Send = Callable[..., tuple[int, list[dict[str, Any]], str]]
@@ -24,15 +23,7 @@ LARGE = b"\x00large" * 60_000
 @pytest.fixture
 def send(deployed: Deployed, capfd: pytest.CaptureFixture[str]) -> Send:
     """The command with --json. Returns the exit code, what was sent, and the standard error."""
-
-    def run(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
-        with pytest.raises(SystemExit) as exit_:
-            main(["send", "--deployment", str(deployed.file), "--json", *map(str, arguments)])
-        printed = capfd.readouterr()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code, [json.loads(line) for line in printed.out.splitlines()], printed.err
-
-    return run
+    return partial(run_json, capfd, "send", "--deployment", deployed.file)
 
 
 @pytest.fixture
@@ -212,8 +203,7 @@ def test_unsuitable_options_send_nothing(
 
 
 def test_plain_lines_fit_80_columns(deployed: Deployed, files: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["send", "--deployment", str(deployed.file), str(files[1])])
+    run("send", "--deployment", deployed.file, files[1])
     printed = capfd.readouterr()
     assert printed.err == ""
     _, message_id, sha256 = printed.out.splitlines()

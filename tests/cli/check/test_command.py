@@ -1,6 +1,5 @@
 """`coatcheck check`: the sections of a page, exit codes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,26 @@ from access.assembly import StackTemplate
 from cli.check import command
 from cli.check.command import _costs, _warnings
 from cli.check.templates import lint
-from cli.main import main
 from stacks.deployment import load
+from tests.cli.conftest import run
 from tests.templates import ROOT, synthesize
 
 EXAMPLE = ROOT / "deployments" / "example.toml"
 
 
-def check(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
-    with pytest.raises(SystemExit) as exit_:
-        main(("check", *arguments, "--json"))
-    printed = capfd.readouterr()
+def check(capfd: pytest.CaptureFixture[str], file: Path) -> tuple[int, Any]:
+    """Return the exit code and the page."""
+    code, printed = run("check", file, "--json"), capfd.readouterr()
     assert not printed.err
-    return int(str(exit_.value.code)), json.loads(printed.out)
+    (page,) = json.loads(printed.out)
+    return code, page
 
 
 def test_example_has_no_problem(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "synthesize", lambda file: synthesize(load(file)))
     # tests/policies/test_hygiene.py has cfn-lint's findings in all stacks.
     monkeypatch.setattr(command, "lint", lambda stacks: lint(stacks[-1:]))
-    code, (page,) = check(capfd, str(EXAMPLE))
+    code, page = check(capfd, EXAMPLE)
     sections = {section["title"]: section for section in page["sections"]}
     assert code == 0, page
     assert list(sections) == [
@@ -46,7 +45,7 @@ def test_problems_of_the_file_are_those_of_load(tmp_path: Path, capfd: pytest.Ca
     file.write_text(
         EXAMPLE.read_text().replace('region = "us-west-2"', 'region = "us-west-9"').replace("../", f"{ROOT}/")
     )
-    code, (page,) = check(capfd, str(file))
+    code, page = check(capfd, file)
     assert code == 1
     ((section,), (finding,)) = page["sections"], page["sections"][0]["findings"]
     assert section["title"] == "File"
@@ -54,9 +53,7 @@ def test_problems_of_the_file_are_those_of_load(tmp_path: Path, capfd: pytest.Ca
 
 
 def test_missing_file_exits_with_2(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(("check", "/nowhere.toml"))
-    assert exit_.value.code == 2
+    assert run("check", "/nowhere.toml") == 2
     assert "'/nowhere.toml' does not exist" in capfd.readouterr().err
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from claim_check import MessagingDenied
-from cli.main import main
-from tests.cli.conftest import Deployed
+from tests.cli.conftest import Deployed, run
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,5 @@ def test_early_end_of_a_run_is_reported(
         raise error
 
     monkeypatch.setattr("cli.verify.command.run.run", fail)
-    with pytest.raises(SystemExit) as exit_:
-        main(["verify", "--deployment", str(deployed.file), "--yes", "--report", str(tmp_path / "report.json")])
-    assert exit_.value.code == code
+    assert run("verify", "--deployment", deployed.file, "--yes", "--report", tmp_path / "report.json") == code
     assert f"{error or 'Interrupted.'}\nThe run ended early. Its payloads stay" in capsys.readouterr().err
