@@ -1,5 +1,6 @@
 """The dead letters of a deployment: each with its reason, its message, and the remedy."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo

@@ -1,5 +1,6 @@
 """`coatcheck check`: the sections of a page, exit codes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
