@@ -1,7 +1,9 @@
 """The sample definitions of state machines and their permissions."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aws_cdk import App, Environment, Stack
@@ -10,11 +12,13 @@ from aws_cdk import aws_stepfunctions as sfn
 
 import claim_check
 from access.assembly import read
+from access.template import Resources
 from stacks.deployment.state_machine import (
     LANDING_PLACEHOLDERS,
     PLACEHOLDERS,
     StateMachineConfig,
     as_list,
+    read_statements,
     unknown_placeholders,
 )
 from tests.templates import ROOT
@@ -38,10 +42,15 @@ def test_sample_retries_no_permanent_error(name: str) -> None:
     assert all(getattr(claim_check, error).permanent for error in permanent["ErrorEquals"])
 
 
+def permissions(statements: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the resource of each action."""
+    return {action: each["Resource"] for each in statements for action in as_list(each["Action"])}
+
+
 def test_distributed_map_equals_cdks() -> None:
     """CDK renders the same state, and grants the same actions."""
     app = App(context={"@aws-cdk/aws-stepfunctions:useDistributedMapResultWriterV2": True})
-    stack = Stack(app, "orders", env=Environment(account="222222222222", region="us-west-2"))
+    stack = Stack(app, "coatcheck-orders", env=Environment(account="222222222222", region="us-west-2"))
     bucket = s3.Bucket.from_bucket_name(stack, "Landing", "landing-bucket")
     rows = sfn.DistributedMap(
         stack,
@@ -59,7 +68,8 @@ def test_distributed_map_equals_cdks() -> None:
         mode=sfn.ProcessorMode.DISTRIBUTED,
         execution_type=sfn.ProcessorType.STANDARD,
     )
-    sfn.StateMachine(stack, "Rows", definition_body=sfn.DefinitionBody.from_chainable(rows))
+    body = sfn.DefinitionBody.from_chainable(rows)
+    sfn.StateMachine(stack, "Rows", definition_body=body, state_machine_name="coatcheck-orders")
 
     text = (FOLDER / "rows.asl.json").read_text().replace("${LandingBucket}", "landing-bucket")
     sample, rendered = json.loads(text)["States"]["ProcessRows"], stack.resolve(rows.to_state_json())
@@ -70,13 +80,16 @@ def test_distributed_map_equals_cdks() -> None:
     assert sample == rendered
 
     (template,) = read(Path(app.synth().directory))
-    granted = {
-        action
-        for resource in template.template["Resources"].values()
-        if resource["Type"] == "AWS::IAM::Policy"
-        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
-        for action in as_list(statement["Action"])
-    }
-    statements = json.loads((FOLDER / "rows.permissions.json").read_text())
-    actions = {action for statement in statements for action in as_list(statement["Action"])}
-    assert granted == {action for action in actions if not action.startswith("kms:")}  # this bucket has no key
+    values = Resources(template)
+    granted = permissions(
+        statement
+        for logical in values.of_type("AWS::IAM::Policy")
+        for statement in values.resolve(values.properties(logical)["PolicyDocument"]["Statement"], logical)
+    )
+    arn = values.arn(*values.of_type("AWS::StepFunctions::StateMachine"))
+    filled = {"StateMachineArn": arn, "ExecutionArnPrefix": arn.replace(":stateMachine:", ":execution:")}
+    filled |= {"LandingBucketArn": "arn:aws:s3:::landing-bucket", "LandingKeyArn": "key"}
+    own = permissions(read_statements(str(FOLDER / "rows.permissions.json"), filled))
+    assert granted.keys() == {action for action in own if not action.startswith("kms:")}  # this bucket has no key
+    for action in (action for action in granted if action.startswith("states:")):
+        assert own[action] == granted[action]

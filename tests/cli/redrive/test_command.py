@@ -38,29 +38,19 @@ FAILED_TASK = {
 }
 
 
-@pytest.fixture
-def queue(aws: FakeAws) -> Queue:
-    return Queue("coatcheck-orders", WEST)
+def queue_of(name: str, region: str) -> Any:
+    """Return a fixture that makes a queue."""
+
+    @pytest.fixture
+    def made(aws: FakeAws) -> Queue:
+        return Queue(f"coatcheck-{name}", region)
+
+    return made
 
 
-@pytest.fixture
-def dead(aws: FakeAws) -> Queue:
-    return Queue("coatcheck-orders-dead-letters", WEST)
-
-
-@pytest.fixture
-def fifo_queue(aws: FakeAws) -> Queue:
-    return Queue("coatcheck-orders.fifo", WEST)
-
-
-@pytest.fixture
-def dead_fifo(aws: FakeAws) -> Queue:
-    return Queue("coatcheck-orders-dead-letters.fifo", WEST)
-
-
-@pytest.fixture
-def dead_billing(aws: FakeAws) -> Queue:
-    return Queue("coatcheck-billing-dead-letters", NORTH)
+queue, dead = queue_of("orders", WEST), queue_of("orders-dead-letters", WEST)
+fifo_queue, dead_fifo = queue_of("orders.fifo", WEST), queue_of("orders-dead-letters.fifo", WEST)
+dead_billing = queue_of("billing-dead-letters", NORTH)
 
 
 def because(reason: str) -> Attributes:

@@ -8,7 +8,8 @@ import pytest
 from domain_clean_up.settings import GUARD
 from stacks.deployment import ResearchDeployment, parse
 from stacks.deployment.research_checks import fixed_values
-from tests.stacks.policies import Template, resources
+from tests.stacks.policies import Template
+from tests.stacks.research.environments import resolved
 from tests.stacks.schemas import schema
 
 FIXED = {
@@ -49,19 +50,9 @@ NAMED = {kind for kind, _ in (*FIXED, *CONSTANT, *BY_CONSTRUCT)}
 """Types whose resources have a name or hold data, so that CloudFormation cannot replace them."""
 
 
-def guard_of(template: Template) -> str:
-    (guard,) = resources(template, GUARD)
-    return guard
-
-
 def fixed(template: Template) -> dict[str, str]:
-    """Return the guarded values. The template refers to those that are known only at deployment."""
-    match template["Resources"][guard_of(template)]["Properties"]["Fixed"]:
-        case {"Fn::Join": ["", parts]}:
-            text = "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
-        case text:
-            pass
-    values: dict[str, str] = json.loads(text)
+    """Return the guarded values."""
+    values: dict[str, str] = json.loads(resolved(template, GUARD)["Fixed"])
     return values
 
 

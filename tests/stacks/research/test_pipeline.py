@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from access.assembly import StackTemplate
-from access.template import Resources
 from research import launch
 from research.jobs.qc_metrics.qc import command
 from research.processing_job import Environment
@@ -15,21 +13,14 @@ from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.stacks.policies import Template
-from tests.stacks.research.environments import load_example, research_template, with_changes
+from tests.stacks.research.environments import load_example, research_template, resolved, with_changes
 from tests.templates import ROOT
 
 Synth = Callable[[ResearchDeployment], Template]
 
 
-def properties(template: Template, kind: str) -> Any:
-    """Return the resolved properties of the one resource of a type."""
-    values = Resources(StackTemplate("research", "research", "555555555555", "us-east-1", template))
-    (logical,) = values.of_type(kind)
-    return values.resolve(values.properties(logical), logical)
-
-
 def definition(template: Template) -> dict[str, Any]:
-    body = properties(template, "AWS::SageMaker::Pipeline")["PipelineDefinition"]["PipelineDefinitionBody"]
+    body = resolved(template, "AWS::SageMaker::Pipeline")["PipelineDefinition"]["PipelineDefinitionBody"]
     parsed: dict[str, Any] = json.loads(body)
     return parsed
 
@@ -42,7 +33,7 @@ def qc(template: Template, **parameters: Any) -> dict[str, Any]:
 def test_step_runs_the_image_of_its_pipeline() -> None:
     images = load_example("research-images.toml")
     template = research_template(with_changes(images, {"pipelines": [{"name": "qc", "image": "r"}]}))
-    parameter = properties(template, "AWS::SSM::Parameter")
+    parameter = resolved(template, "AWS::SSM::Parameter")
     environment = Environment.from_parameter(parameter["Value"], parameter["Name"])
     assert environment.processing_image == environment.other_images["pegasus"] != environment.other_images["r"]
     assert qc(template)["AppSpecification"]["ImageUri"] == environment.other_images["r"]

@@ -1,20 +1,13 @@
 """The state machine behind a queue: its built-in definition, and definitions that the deployment file names."""
 
 import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Environment, Stack
-from aws_cdk import aws_stepfunctions as sfn
 
-from access.assembly import StackTemplate, read
-from access.template import Resources
 from stacks.deployment import load_messaging
-from stacks.deployment.state_machine import as_list
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
-from tests.stacks.policies import Template, only, resources
+from tests.stacks.policies import Template, only
 from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
 from tests.templates import ROOT
 
@@ -76,37 +69,3 @@ def test_rejected_events_are_retried_for_hours(built_in: dict[str, Any]) -> None
     (retrier,) = built_in["States"]["PublishResult"]["Retry"]
     assert retrier["ErrorEquals"] == ["States.ALL"]
     assert 2 <= average_hours(retrier) < 3
-
-
-def test_sample_permissions_suffice_for_a_distributed_map() -> None:
-    """The sample's permissions for Step Functions are those that CDK grants for a distributed map."""
-    folder = ROOT / "applications" / "state_machine"
-    files = {"definition": str(folder / "rows.asl.json"), "permissions": str(folder / "rows.permissions.json")}
-    own = template(changed(EXAMPLE, "orders", landing={}, state_machine=files), "orders")
-    reference = stack_with_distributed_map()
-    assert state_permissions(replace(reference, template=own)) == state_permissions(reference)
-
-
-def stack_with_distributed_map() -> StackTemplate:
-    app = App()
-    stack = Stack(app, "coatcheck-orders", env=Environment(account="222222222222", region="us-west-2"))
-    items = sfn.DistributedMap(stack, "Items").item_processor(
-        sfn.Pass(stack, "Item"), mode=sfn.ProcessorMode.DISTRIBUTED, execution_type=sfn.ProcessorType.STANDARD
-    )
-    body = sfn.DefinitionBody.from_chainable(items)
-    sfn.StateMachine(stack, "StateMachine", state_machine_name="coatcheck-orders", definition_body=body)
-    (found,) = read(Path(app.synth().directory))
-    return found
-
-
-def state_permissions(stack: StackTemplate) -> list[tuple[str, str]]:
-    """Return Step Functions' actions, with their resources, that the state machine's role is allowed."""
-    values = Resources(stack)
-    return sorted(
-        (action, values.resolve(statement["Resource"], "policy"))
-        for name, policy in resources(stack.template, "AWS::IAM::Policy").items()
-        if name.startswith("StateMachine")
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        for action in as_list(statement["Action"])
-        if action.startswith("states:")
-    )
