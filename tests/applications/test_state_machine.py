@@ -64,9 +64,7 @@ def test_distributed_map_equals_cdks() -> None:
         max_concurrency=10,
         result_path="$.rows",
     ).item_processor(
-        sfn.Pass(stack, "ProcessRow"),
-        mode=sfn.ProcessorMode.DISTRIBUTED,
-        execution_type=sfn.ProcessorType.STANDARD,
+        sfn.Pass(stack, "ProcessRow"), mode=sfn.ProcessorMode.DISTRIBUTED, execution_type=sfn.ProcessorType.STANDARD
     )
     body = sfn.DefinitionBody.from_chainable(rows)
     sfn.StateMachine(stack, "Rows", definition_body=body, state_machine_name="coatcheck-orders")

@@ -104,10 +104,7 @@ def test_deleted_object_is_missing() -> None:
     assert get(services).status == 404
 
 
-CHECKSUMS = {
-    "crc32": zlib.crc32(b"payload").to_bytes(4, "big"),
-    "sha256": hashlib.sha256(b"payload").digest(),
-}
+CHECKSUMS = {"crc32": zlib.crc32(b"payload").to_bytes(4, "big"), "sha256": hashlib.sha256(b"payload").digest()}
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)

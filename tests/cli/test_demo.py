@@ -36,10 +36,7 @@ def test_impossible_folder_ends_in_a_sentence(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("size", [None, 2**40])
 def test_too_little_disk_ends_in_a_sentence(
-    size: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
     assert demo.run(demo.EXAMPLE, size=size, report=tmp_path / "report.json") == 2

@@ -259,12 +259,7 @@ def test_hostile_reason_is_printable_at_80_columns(
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, ["keep"]), ("n\n", 1, ["drop", "keep"])])
 def test_one_dead_letter_is_deleted_when_confirmed(
-    queues: dict[str, Queue],
-    file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: str,
-    code: int,
-    left: list[str],
+    queues: dict[str, Queue], file: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: list[str]
 ) -> None:
     dead = queues["billing-dead-letters"]
     drop, _ = dead.put("drop"), dead.put("keep")

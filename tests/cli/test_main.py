@@ -128,11 +128,7 @@ def test_empty_data_of_job_is_rejected(capfd: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     ("output", "code", "error"),
-    [
-        ("| head -c 1", 0, ""),
-        (">/dev/full", 1, "[Errno 28] No space left on device\n"),
-        (">&-", 0, ""),
-    ],
+    [("| head -c 1", 0, ""), (">/dev/full", 1, "[Errno 28] No space left on device\n"), (">&-", 0, "")],
 )
 def test_early_end_of_the_output_is_no_traceback(output: str, code: int, error: str) -> None:
     for arguments in ("--help", "topology --deployment deployments/example.toml"):

@@ -99,9 +99,7 @@ class _Stacks:
         (self._billing,) = (names for names in self._names.subscribers.values() if names.kind == "lambda")
         orders, billing = self._orders, self._billing
         executions = ExecutionArrivals(
-            "orders",
-            states=self._client("stepfunctions", orders.place),
-            state_machine=orders.state_machine.arn,
+            "orders", states=self._client("stepfunctions", orders.place), state_machine=orders.state_machine.arn
         )
         tasks = TaskArrivals("billing", ecs=self._client("ecs", billing.place), cluster=billing.cluster.name)
         self.arrivals = Arrivals([executions, tasks], read=self._stored)

@@ -182,9 +182,7 @@ class Environment:
 
     def _queue_settings(self, name: str, store: Store) -> dict[str, str]:
         settings = consume_queue.settings.Settings(
-            trusted_stores=(store,),
-            dead_letter_queue_url=self.dead_letters[name],
-            maximum_receives=MAXIMUM_RECEIVES,
+            trusted_stores=(store,), dead_letter_queue_url=self.dead_letters[name], maximum_receives=MAXIMUM_RECEIVES
         )
         application = consume.settings.StateMachineSettings(
             staging_store=self._staging[name], state_machine_arn=self.executions[name].state_machine

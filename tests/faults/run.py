@@ -12,12 +12,7 @@ from tests.faults.functions import Kill
 from tests.faults.message import PART, THRESHOLD, CampaignMessage, Route, messages
 
 StorageFault = Literal[
-    "payload expired",
-    "payload replaced",
-    "payload truncated",
-    "replica lags",
-    "replica is shorter",
-    "replica differs",
+    "payload expired", "payload replaced", "payload truncated", "replica lags", "replica is shorter", "replica differs"
 ]
 STORAGE_FAULTS: tuple[StorageFault, ...] = get_args(StorageFault)
 _OFFLOADED, _IN_PARTS = 3 * THRESHOLD, PART + 1

@@ -34,6 +34,4 @@ def test_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_high_load_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (9.0, 2.0, 2.0))
-    assert list(problems_of()) == [
-        "This machine is busy: load 9 on 2 processors. Run it again when it is idle.",
-    ]
+    assert list(problems_of()) == ["This machine is busy: load 9 on 2 processors. Run it again when it is idle."]

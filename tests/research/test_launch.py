@@ -309,10 +309,7 @@ def test_object_with_neighbours_is_copied_for_its_pipeline(aws: Any, monkeypatch
 
 @pytest.mark.usefixtures("studio")
 def test_execution_without_a_job_exits_with_2(
-    clients: launch.Clients,
-    sagemaker: Stubber,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    clients: launch.Clients, sagemaker: Stubber, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The stub also validates the length of the token."""
     monkeypatch.setattr(launch.Clients, "of", lambda session: clients)

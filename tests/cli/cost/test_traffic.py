@@ -36,9 +36,7 @@ def million(kind: Traffic) -> dict[str, float]:
         pytest.param(traffic(KIB, "bus"), {"publisher": 5.12, "orders": 36.34, "billing": 422.34}, id="1 KiB event"),
         pytest.param(traffic(300 * KIB, "bus"), {"publisher": 37.78, "orders": 37.78, "billing": 418.07}, id="300 KiB"),
         pytest.param(
-            traffic(GIB, "outbox"),
-            {"publisher": 82_678.31, "orders": 21_506.47, "billing": 418.07},
-            id="1 GiB upload",
+            traffic(GIB, "outbox"), {"publisher": 82_678.31, "orders": 21_506.47, "billing": 418.07}, id="1 GiB upload"
         ),
     ],
 )

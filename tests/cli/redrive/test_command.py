@@ -227,11 +227,7 @@ def test_no_message_is_lost_when_the_command_is_killed(
 
 
 def test_error_of_sqs_stops_the_redrive(
-    redrive: Redrive,
-    queue: Queue,
-    dead: Queue,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    redrive: Redrive, queue: Queue, dead: Queue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
         dead.put(str(number))
@@ -281,10 +277,7 @@ def test_message_does_not_overtake_an_unselected_one(
 
 
 def test_message_does_not_overtake_a_permanent_error(
-    redrive_fifo: Redrive,
-    fifo_queue: Queue,
-    dead_fifo: Queue,
-    capsys: pytest.CaptureFixture[str],
+    redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, reason in enumerate(["TooBusy", "PayloadMissing", "TooBusy"]):
         dead_fifo.put(str(number), because(f"{reason}: x"), group="a")
@@ -321,10 +314,7 @@ def test_undelivered_notification_invokes_the_function(redrive: Redrive, lambda_
 
 
 def test_failed_event_invokes_its_function(
-    redrive: Redrive,
-    dead_billing: Queue,
-    lambda_: FakeLambda,
-    capsys: pytest.CaptureFixture[str],
+    redrive: Redrive, dead_billing: Queue, lambda_: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = {"Records": [{"EventSource": "aws:sns", "Sns": NOTIFICATION}]}
     dead_billing.put(failed(event))
@@ -344,11 +334,7 @@ def test_failed_event_invokes_its_function(
     ids=lambda body: body[:20],
 )
 def test_message_of_unknown_form_is_listed_and_not_sent(
-    redrive: Redrive,
-    dead_billing: Queue,
-    lambda_: FakeLambda,
-    capsys: pytest.CaptureFixture[str],
-    body: str,
+    redrive: Redrive, dead_billing: Queue, lambda_: FakeLambda, capsys: pytest.CaptureFixture[str], body: str
 ) -> None:
     unknown = dead_billing.put(body)
     dead_billing.put(failed({"Records": []}))
@@ -381,10 +367,7 @@ def test_failed_tasks_are_listed_with_the_runbook(
 
 
 def test_redrive_ends_when_messages_become_visible_again(
-    redrive: Redrive,
-    dead_billing: Queue,
-    lambda_: FakeLambda,
-    monkeypatch: pytest.MonkeyPatch,
+    redrive: Redrive, dead_billing: Queue, lambda_: FakeLambda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a queue so full that messages were held for too long when its end is reached."""
     monkeypatch.setattr(sources, "HELD_SECONDS", 0)

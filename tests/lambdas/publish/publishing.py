@@ -51,12 +51,7 @@ SENDER = "444444444444"
 
 
 def upload(
-    body: bytes,
-    key: str = KEY,
-    *,
-    metadata: dict[str, str] | None = None,
-    requester: str = SENDER,
-    **properties: Any,
+    body: bytes, key: str = KEY, *, metadata: dict[str, str] | None = None, requester: str = SENDER, **properties: Any
 ) -> dict[str, Any]:
     """Put an object with properties into the outbox, and return the event of S3."""
     s3 = boto3.client("s3")

@@ -264,11 +264,7 @@ def test_no_other_party_hears_of_a_message(
 
 @pytest.mark.parametrize("failures", [["ThrottlingException"] * 2, ["InternalFailure"]], ids=["throttled", "failed"])
 def test_report_is_tried_again(
-    publish: ModuleType,
-    buses: Buses,
-    context: SimpleNamespace,
-    monkeypatch: pytest.MonkeyPatch,
-    failures: list[str],
+    publish: ModuleType, buses: Buses, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     monkeypatch.setattr("publish.report.time.sleep", lambda _: None)
     buses.failures = list(failures)

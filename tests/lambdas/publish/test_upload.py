@@ -40,12 +40,7 @@ def test_upload_is_copied_published_and_deleted(publishing: Publishing) -> None:
     publish(upload(body), publishing)
     (message,) = publishing.messages()
     assert message.payload.read() == body
-    assert values(message) == {
-        "source": "outbox",
-        "outbox-key": "shop/scan.bin",
-        "account": SENDER,
-        "sender": "shop",
-    }
+    assert values(message) == {"source": "outbox", "outbox-key": "shop/scan.bin", "account": SENDER, "sender": "shop"}
     assert keys("outbox/") == []
 
 

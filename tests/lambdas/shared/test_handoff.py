@@ -22,12 +22,7 @@ HANDOFF = HandOff(
 )
 INPUT: dict[str, Any] = {
     "message_id": "order-1",
-    "pointer": {
-        "bucket": "payloads-bucket",
-        "key": "payloads/order-1",
-        "owner": "111111111111",
-        "region": "us-east-1",
-    },
+    "pointer": {"bucket": "payloads-bucket", "key": "payloads/order-1", "owner": "111111111111", "region": "us-east-1"},
     "summary": {
         "bytes": 42,
         "sha256": "ab" * 32,

@@ -39,8 +39,7 @@ SETTINGS = [
         maximum_receives=5,
     ),
     consume.settings.StateMachineSettings(
-        staging_store=OTHER,
-        state_machine_arn="arn:aws:states:us-west-2:222222222222:stateMachine:coatcheck-orders",
+        staging_store=OTHER, state_machine_arn="arn:aws:states:us-west-2:222222222222:stateMachine:coatcheck-orders"
     ),
     consume.settings.EcsTaskSettings(
         staging_store=OTHER,

@@ -145,8 +145,4 @@ def test_event_describes_the_execution() -> None:
         "execution": ARN,
         "pipeline": "coatcheck-qc",
     }
-    assert event == {
-        "EventBusName": "coatcheck-datasets",
-        "Source": "coatcheck",
-        "DetailType": "Pipeline started",
-    }
+    assert event == {"EventBusName": "coatcheck-datasets", "Source": "coatcheck", "DetailType": "Pipeline started"}

@@ -3,7 +3,7 @@
 from tests.policies.cases import organization
 
 STATEFUL = {
-    *("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SQS::Queue", "AWS::DynamoDB::GlobalTable", "AWS::ECR::Repository"),
+    *("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SQS::Queue", "AWS::DynamoDB::GlobalTable", "AWS::ECR::Repository")
 }
 
 

@@ -52,13 +52,7 @@ def test_default_of_a_given_argument_is_not_used() -> None:
 
 @pytest.mark.parametrize(
     "instruction",
-    [
-        "COPY . .",
-        "COPY ${FILES} /tmp/",
-        "COPY <<EOF /tmp/file",
-        "RUN --mount=type=bind,target=. make",
-        "RUN <<EOF",
-    ],
+    ["COPY . .", "COPY ${FILES} /tmp/", "COPY <<EOF /tmp/file", "RUN --mount=type=bind,target=. make", "RUN <<EOF"],
 )
 def test_stage_may_depend_on_the_whole_context(instruction: str) -> None:
     assert stage_inputs(f"FROM scratch AS one\n{instruction}\nFROM one\n").sources is None

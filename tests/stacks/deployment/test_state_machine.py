@@ -34,11 +34,7 @@ def lost(state: dict[str, Any]) -> dict[str, Any]:
         ('{\n"StartAt": }', [ALLOW], "is not JSON: Expecting value in line 2, column 12."),
         ([], [ALLOW], "is not a state machine definition: StartAt must name one of States."),
         ({"StartAt": "Go", "States": {}}, [ALLOW], "is not a state machine definition"),
-        (
-            {**DEFINITION, "Comment": "${Bus}"},
-            [ALLOW],
-            "the placeholder ${Bus} has no value. Use one of ${",
-        ),
+        ({**DEFINITION, "Comment": "${Bus}"}, [ALLOW], "the placeholder ${Bus} has no value. Use one of ${"),
         ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
         (
             lost({"Type": "Pass", "Next": "Gone"}),
@@ -60,11 +56,7 @@ def lost(state: dict[str, Any]) -> dict[str, Any]:
         (DEFINITION, [NO_EFFECT], 'statement 0: Effect is "Permit". It must be Allow or Deny.'),
         (DEFINITION, [NOT_AN_ARN], 'statement 0: Resource "my-table" is not an ARN, a placeholder or *.'),
         (DEFINITION, [NO_ACTION], "statement 0: Action is empty. Add a value, or remove the statement."),
-        (
-            DEFINITION,
-            [OPERATOR],
-            'statement 0: Condition {"StringEqual": {"aws:SourceVpc": "vpc-1"}} is not a table',
-        ),
+        (DEFINITION, [OPERATOR], 'statement 0: Condition {"StringEqual": {"aws:SourceVpc": "vpc-1"}} is not a table'),
         (DEFINITION, [NO_OPERATOR], 'statement 0: Condition {"aws:SourceVpc": "vpc-1"} is not a table of IAM'),
         (DEFINITION, [LONG] * 40, "characters without white space. Use at most 6500: IAM limits a role's policies."),
         (
@@ -102,11 +94,7 @@ IDENTITIES = "an application may not change or assume identities. Only iam:PassR
             "role/coatcheck-orders-reader of the",
         ),
         ("sns:Publish", "*", "matches arn:aws:sns:us-east-1:111111111111:coatcheck-messages of the deployment."),
-        (
-            "s3:PutBucketPolicy",
-            "*",
-            "matches arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1 of the",
-        ),
+        ("s3:PutBucketPolicy", "*", "matches arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1 of the"),
         ("s3:GetObject", "arn:aws:s3:::coatcheck-payloads-111111111111-us-east-1/outbox/*", "coatcheck-payloads"),
         ("s3:GetObject", "arn:aws:s3:::coat*", "matches arn:aws:s3:::coatcheck-"),
         ("kms:PutKeyPolicy", "*", "matches arn:aws:kms:us-east-1:111111111111:key/0000"),
@@ -140,11 +128,7 @@ def with_permissions(permissions: Any, folder: Path) -> dict[str, Any]:
         {"Effect": "Allow", "Action": "iam:PassRole", "Resource": ROLE},
         {"Effect": "Allow", "Action": "textract:DetectDocumentText", "Resource": "*"},
         {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["${LandingBucketArn}/results/*"]},
-        {
-            "Effect": "Allow",
-            "Action": "dynamodb:PutItem",
-            "Resource": "arn:aws:dynamodb:*:222222222222:table/o",
-        },
+        {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "arn:aws:dynamodb:*:222222222222:table/o"},
         {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*"},
         {**ALLOW, "Condition": {"ForAnyValue:StringNotEqualsIgnoreCaseIfExists": {"aws:TagKeys": ["a"]}}},
         {**ALLOW, "Condition": {"NumericLessThanEquals": {"s3:max-keys": 5}, "Null": {"aws:TagKeys": False}}},
