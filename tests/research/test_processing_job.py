@@ -56,19 +56,10 @@ def test_request_uses_key_and_network_of_the_environment() -> None:
     }
 
 
-def test_request_without_arguments_omits_the_list() -> None:
-    """The API rejects an empty list."""
-    assert "ContainerArguments" not in example()["AppSpecification"]
-
-
 def test_types_with_local_storage_have_no_volume_key() -> None:
     """SageMaker rejects a key for them. The hardware encrypts their disks."""
     cluster = example(instance_type="ml.g5.xlarge")["ProcessingResources"]["ClusterConfig"]
     assert "VolumeKmsKeyId" not in cluster
-
-
-def test_environment_is_read_as_written() -> None:
-    assert ENVIRONMENT.variables() == VARIABLES
 
 
 def test_environment_has_images_by_name() -> None:

@@ -1,7 +1,6 @@
 """Templates of deployments, each synthesized once a session."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 from aws_cdk import App
@@ -15,24 +14,15 @@ from tests.stacks.policies import Template
 from tests.templates import CONTEXT, ROOT, synthesize
 
 
-def _templates(deployment: Deployment) -> dict[str, Template]:
-    return {stack.name: stack.template for stack in synthesize(deployment)}
-
-
-@pytest.fixture(scope="session")
-def synth() -> Callable[[Deployment], dict[str, Template]]:
-    """Templates of a deployment by stack name."""
-    return _templates
-
-
 @pytest.fixture(scope="session")
 def example() -> Deployment:
     return load_messaging(ROOT / "deployments" / "example.toml")
 
 
 @pytest.fixture(scope="session")
-def templates(synth: Callable[[Deployment], dict[str, Template]], example: Deployment) -> dict[str, Template]:
-    return synth(example)
+def templates(example: Deployment) -> dict[str, Template]:
+    """The templates of the example, by stack name."""
+    return {stack.name: stack.template for stack in synthesize(example)}
 
 
 def publisher_template(deployment: Deployment) -> Template:

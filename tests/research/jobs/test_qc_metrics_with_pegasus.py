@@ -112,15 +112,6 @@ def test_10x_directory_without_mitochondrial_genes_is_read(environment: Path, re
     assert (data["cells"], data["genes"], data["mitochondrial_genes"]) == (1107, 507, None)
 
 
-def test_unreadable_file_exits_with_3(environment: Path, tmp_path: Path) -> None:
-    base = tmp_path / "ml" / "processing"
-    (base / "input").mkdir(parents=True)
-    (base / "input" / "broken.h5ad").write_text("not HDF5")
-    ended = run(environment, base)
-    assert ended.returncode == 3
-    assert "broken.h5ad: text that is no table of counts" in (base.parent / "output" / "message").read_text()
-
-
 def test_all_formats_give_the_same_counts(environment: Path, real_data: Path, tmp_path: Path) -> None:
     """Both layouts of 10x, files written by Pegasus, and the same files without an ending."""
     counts = in_pegasus(

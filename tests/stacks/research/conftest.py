@@ -1,18 +1,10 @@
 """Templates of the research environments in deployments/."""
 
-from collections.abc import Callable
-
 import pytest
 
-from stacks.deployment import Deployment, ResearchDeployment
+from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template
 from tests.stacks.research.environments import load_example, research_template, with_changes
-
-
-@pytest.fixture(scope="session")
-def synth() -> Callable[[Deployment | ResearchDeployment], Template]:
-    """A function that returns the research stack's template."""
-    return research_template
 
 
 @pytest.fixture(scope="session")

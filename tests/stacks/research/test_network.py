@@ -1,15 +1,11 @@
 """The network: who may connect. tests/policies proves the other properties, and which group each resource has."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stacks.deployment import ResearchDeployment
-from tests.stacks.policies import Template, resources
-from tests.stacks.research.environments import load_example, with_changes
-
-Synth = Callable[[ResearchDeployment], Template]
+from tests.stacks.policies import resources
+from tests.stacks.research.environments import load_example, research_template, with_changes
 
 
 @pytest.mark.parametrize(
@@ -22,9 +18,9 @@ Synth = Callable[[ResearchDeployment], Template]
     ],
     ids=["single sign-on", "internet", "Studio Classic", "Studio Classic, two users"],
 )
-def test_no_app_or_job_reaches_another_researchers_app(synth: Synth, file: str, changes: dict[str, Any]) -> None:
+def test_no_app_or_job_reaches_another_researchers_app(file: str, changes: dict[str, Any]) -> None:
     """Apps have no sign-on: a network path to an app's port is access to it."""
-    template = synth(with_changes(load_example(file), changes))
+    template = research_template(with_changes(load_example(file), changes))
     for group in resources(template, "AWS::EC2::SecurityGroup").values():
         assert "SecurityGroupIngress" not in group["Properties"]
     for rule in resources(template, "AWS::EC2::SecurityGroupIngress").values():

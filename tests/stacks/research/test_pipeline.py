@@ -1,7 +1,6 @@
 """Pipelines: parameters and images. tests/policies proves the definition and all else."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.stacks.policies import Template
 from tests.stacks.research.environments import load_example, research_template, resolved, with_changes
 from tests.templates import ROOT
-
-Synth = Callable[[ResearchDeployment], Template]
 
 
 def definition(template: Template) -> dict[str, Any]:
@@ -60,9 +57,9 @@ def test_default_parameters_are_the_scripts_defaults(pipeline_template: Template
     assert ROOT / "research" / "jobs" / "qc_metrics" == launch.SCRIPT
 
 
-def test_parameters_follow_the_script(synth: Synth, example: ResearchDeployment) -> None:
+def test_parameters_follow_the_script(example: ResearchDeployment) -> None:
     pipelines = [{"name": "sum", "script": "research/launch.py", "parameters": {"per_cent": 2.5, "how": "fast"}}]
-    template = synth(with_changes(example, {"pipelines": pipelines}))
+    template = research_template(with_changes(example, {"pipelines": pipelines}))
     assert qc(template)["AppSpecification"]["ContainerArguments"] == ["--per-cent", "2.5", "--how", "fast"]
     kinds = {parameter["Name"]: parameter["Type"] for parameter in definition(template)["Parameters"]}
     assert kinds == dict.fromkeys(("Input", "Output", "InstanceType", "How"), "String") | {"PerCent": "Float"}

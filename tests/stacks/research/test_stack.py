@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from fnmatch import fnmatch
 
 from stacks.deployment import ResearchDeployment
 from tests.stacks.policies import Template, resources
-from tests.stacks.research.environments import with_changes
+from tests.stacks.research.environments import research_template, with_changes
 
-Synth = Callable[[ResearchDeployment], Template]
 STATEFUL = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::ECR::Repository", "AWS::SageMaker::Space"}
 
 
@@ -36,11 +34,12 @@ def test_resources_have_the_deployments_tag(template: Template) -> None:
             assert tag in resource["Properties"]["Tags"], kind
 
 
-def test_patterns_match_no_name_of_another_deployment(synth: Synth, example: ResearchDeployment) -> None:
+def test_patterns_match_no_name_of_another_deployment(example: ResearchDeployment) -> None:
     """Two deployments in one account, where one's name is the beginning of the other's."""
     pipelines = [{"name": "qc"}, {"name": "qc-two"}]
     short, long = (
-        synth(with_changes(example, {"pipelines": pipelines}, name=name)) for name in ("coatcheck", "coatcheck-lab")
+        research_template(with_changes(example, {"pipelines": pipelines}, name=name))
+        for name in ("coatcheck", "coatcheck-lab")
     )
     jobs = re.compile(r"(?:processing-job/|log-stream:)([^\"]+)")
     patterns, others = (set(jobs.findall(json.dumps(template))) for template in (short, long))
