@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from local.environment import ROOT
 from stacks.deployment import load_messaging
 from stacks.deployment.own_code import CodeConfig
 from stacks.deployment.types import FOLDER
-from tests.templates import ROOT
 
 
 def test_copied_folder_is_tested_and_accepted(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from claim_check import S3Object
+from local.environment import ROOT
 from shared.handoff import HandOff
 from stacks.common.container_image import _ignored
 from stacks.deployment.ecs_task import DEFAULT_CONTEXT
 from stacks.subscriber.ecs_task import with_library
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
-from tests.templates import ROOT
 
 BUCKET, KEY = "payloads-111111111111", "payloads/message-1"
 BODY = bytes(range(256)) * 12_000  # more than one MiB

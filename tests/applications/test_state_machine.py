@@ -13,6 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 import claim_check
 from access.assembly import read
 from access.template import Resources
+from local.environment import ROOT
 from stacks.deployment.state_machine import (
     LANDING_PLACEHOLDERS,
     PLACEHOLDERS,
@@ -21,7 +22,6 @@ from stacks.deployment.state_machine import (
     read_statements,
     unknown_placeholders,
 )
-from tests.templates import ROOT
 
 FOLDER = ROOT / "applications" / "state_machine"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cli import local_accounts
+from local.environment import ROOT
 from stacks.deployment import load_messaging
-from tests.templates import ROOT
 
 
 @pytest.mark.parametrize(

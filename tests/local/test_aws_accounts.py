@@ -10,8 +10,8 @@ import pytest
 
 from local.accounts import Accounts, profiles
 from local.emulator import Emulator
+from local.environment import ROOT
 from tests.local.support import FAR, NEAR
-from tests.templates import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import research_environment
-from tests.templates import ROOT
+from local.environment import ROOT
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from local.accounts import Accounts
 from local.emulator import Emulator
+from local.environment import ROOT
 from tests.research.sagemaker_stub import sagemaker_stub
-from tests.templates import ROOT
 
 NOTEBOOKS = sorted((ROOT / "research" / "notebooks").glob("*.ipynb"))
 ACCOUNT, REGION = "555555555555", "us-east-1"

@@ -9,10 +9,10 @@ import pytest
 import local.images
 from local.accounts import Accounts
 from local.emulator import Emulator
+from local.environment import ROOT
 from stacks.subscriber.ecs_task import with_library
 from tests.local.patches.image_support import build_image, images
 from tests.local.support import PUBLISHER, Account, eventually, unique
-from tests.templates import ROOT
 
 pytestmark = pytest.mark.system
 

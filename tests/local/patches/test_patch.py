@@ -6,8 +6,8 @@ import types
 
 import pytest
 
+from local.environment import ROOT
 from local.patches.patch import apply_patches, patch, replace_once, replaces
-from tests.templates import ROOT
 
 
 @pytest.mark.system

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates import ROOT
+from local.environment import ROOT
 
 pytestmark = pytest.mark.image
 PEGASUS = ROOT / "research" / "image" / "pegasus"

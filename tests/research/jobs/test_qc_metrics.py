@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from research.jobs.qc_metrics import qc
 from research.jobs.qc_metrics.qc import command, outputs, packed
 from research.launch import SCRIPT
-from tests.templates import ROOT
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 The emulator runs no build, which needs Docker: it looks for the Dockerfile in the context, and records an image.
 """
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from local.accounts import Accounts
 from local.cdk import Cdk, CdkError
 from local.emulator import Emulator
 from stacks.common.container_image import ContainerImage, ImageBuilder
-from tests.local.support import Account, eventually
 from tests.templates import CONTEXT
 
 pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
@@ -24,10 +21,10 @@ ACCOUNT, REGION = "666666666666", "us-east-1"
 REPOSITORY = "research/pegasus"
 
 
-def synthesize(folder: Path, context: Path, account: str = ACCOUNT) -> str:
+def synthesize(folder: Path, context: Path) -> str:
     """Synthesize a stack with one image in an existing repository. Return the image's tag."""
     app = App(context=CONTEXT, outdir=str(folder))
-    stack = Stack(app, "image", env=Environment(account=account, region=REGION))
+    stack = Stack(app, "image", env=Environment(account=ACCOUNT, region=REGION))
     image = ContainerImage(
         stack,
         "Image",
@@ -82,32 +79,3 @@ def test_deployment_waits_for_the_image_build(emulator: Emulator, accounts: Acco
         StackName="image", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
     assert registry.list_images(repositoryName=REPOSITORY)["imageIds"]
-
-
-def test_build_starts_after_the_accounts_other_build(emulator: Emulator, accounts: Accounts, tmp_path: Path) -> None:
-    """Another team's build takes the only place of a new account. The provider asks again after 20 seconds."""
-    account = Account(accounts, "676767676767")
-    codebuild, registry = account.client("codebuild"), account.client("ecr")
-    registry.create_repository(repositoryName=REPOSITORY)
-    codebuild.create_project(
-        name="other",
-        source={"type": "NO_SOURCE", "buildspec": json.dumps({"phases": {"build": {"commands": ["sleep 600"]}}})},
-        artifacts={"type": "NO_ARTIFACTS"},
-        environment={"type": "ARM_CONTAINER", "image": "unused", "computeType": "BUILD_GENERAL1_SMALL"},
-        serviceRole=account.role_arn("build"),
-    )
-    other = codebuild.start_build(projectName="other")["build"]["id"]
-    (tmp_path / "context").mkdir()
-    (tmp_path / "context" / "Dockerfile").write_text("FROM scratch AS studio")
-    tag = synthesize(tmp_path / "assembly", tmp_path / "context", account.number)
-    cdk = Cdk(emulator, lambda *_: None)
-    cdk.bootstrap(account.number, [REGION])
-    with ThreadPoolExecutor() as pool:
-        deployment = pool.submit(cdk.deploy, account.number, REGION, ["image"], tmp_path / "assembly")
-        waiting = "image does not exist yet"
-        eventually(lambda: any(waiting in line for line in account.log("function:image-build")), 60)
-        assert codebuild.list_builds()["ids"] == [other]
-        codebuild.stop_build(id=other)
-        deployment.result()
-    images = registry.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])["imageDetails"]
-    assert len(images) == 1

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from stacks.deployment import DeploymentError, parse
-from tests.templates import ROOT
 
 VALID: dict[str, Any] = {
     "name": "coatcheck",

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from stacks.deployment import DeploymentError, ResearchDeployment, load, load_messaging, parse
 from stacks.deployment.model import SCHEMA_VERSION
 from tests.stacks.deployment.samples import VALID, problems, publisher
-from tests.templates import ROOT
 
 DEPLOYMENTS = ROOT / "deployments"
 

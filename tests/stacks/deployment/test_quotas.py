@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from tests.stacks.deployment.samples import ORDERS, PARTNER, billing, changed, https, orders, problems, publisher
-from tests.templates import ROOT
 
 CODE = str(ROOT / "applications" / "count_lines")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from tests.stacks.deployment.samples import RESEARCH, RESEARCH_IMAGES, changed, problem, problems, research
 from tests.stacks.deployment.test_research import LIN
-from tests.templates import ROOT
 
 MESSAGES: dict[str, Any] = tomllib.loads((ROOT / "deployments" / "research-messages.toml").read_text())
 PIPELINE = {"name": "qc"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from research import launch
 from research.jobs.qc_metrics.qc import command
 from research.processing_job import Environment
@@ -13,7 +14,6 @@ from stacks.deployment.research import QC_PARAMETERS
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
 from tests.stacks.policies import Template
 from tests.stacks.research.environments import load_example, research_template, resolved, with_changes
-from tests.templates import ROOT
 
 
 def definition(template: Template) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from local.environment import ROOT
 from stacks.deployment import load_messaging
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
 from tests.stacks.policies import Template, only
 from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
-from tests.templates import ROOT
 
 SAMPLES = ROOT / "applications" / "state_machine"
 
