@@ -42,10 +42,7 @@ CHINA = 'is in the partition aws-cn, and publisher.region = "us-east-1" in aws. 
             orders(filter_policy_scope="body"),
             'subscribers[0].filter_policy_scope = "body": applies only with filter_policy. Add filter_policy or remove',
         ),
-        (
-            orders(**BODY),
-            'subscribers[0].filter_policy_scope = "body": with publisher.offload = "over-threshold", a body may be',
-        ),
+        (orders(**BODY), 'subscribers[0].filter_policy_scope = "body": with publisher.offload = "over-threshold", a'),
         (
             orders(visibility_timeout_seconds=1799),
             "subscribers[0].visibility_timeout_seconds = 1799: is less than 6 x function_timeout_seconds = 1800",

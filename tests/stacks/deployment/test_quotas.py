@@ -55,10 +55,7 @@ CODE = str(ROOT / "applications" / "count_lines")
             ),
             "subscribers: their endpoints have 6008 characters together. Use at most 6000",
         ),
-        (
-            publisher(detail_types=[f"{n:0100}" for n in range(25)]),
-            "publisher.detail_types: 25 detail-types make an event pattern of",
-        ),
+        (publisher(detail_types=[f"{n:0100}" for n in range(25)]), "publisher.detail_types: 25 detail-types make an"),
     ],
 )
 def test_exceeded_quota_is_reported(table: dict[str, Any], expected: str) -> None:

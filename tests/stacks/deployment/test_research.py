@@ -38,19 +38,10 @@ LIN = {"name": "lin", "given_name": "Lin", "family_name": "Li", "email": "lin@ex
         (research("images", 0, "name", to="Pegasus"), 'research.images[0].name = "Pegasus": must be lower-case words'),
         (research("images", 0, "apps", to=[]), "research.images[0].apps = []: must have 1 or more members."),
         (research("images", 0, "apps", to=["JupyterLab"] * 2), 'contains "JupyterLab" twice. Remove the duplicate.'),
-        (
-            research("availability_zones", to=["us-east-1a"] * 2),
-            'availability_zones = ["us-east-1a", "us-east-1a"]: cont',
-        ),
+        (research("availability_zones", to=["us-east-1a"] * 2), 'zones = ["us-east-1a", "us-east-1a"]: contains "us-'),
         (research("availability_zones", to=["use1-az1"]), 'zones[0] = "use1-az1": must be the name of an availability'),
-        (
-            research("images", 0, "base", to="python:3.11"),
-            '"python:3.11": must be the name of an image with its digest',
-        ),
-        (
-            research("job_image", to="python:3.11"),
-            'job_image = "python:3.11": must be an image of an ECR registry with tag',
-        ),
+        (research("images", 0, "base", to="python:3.11"), '"python:3.11": must be the name of an image with its'),
+        (research("job_image", to="python:3.11"), 'job_image = "python:3.11": must be an image of an ECR registry'),
         (research("package_index", to="mirror"), 'research.package_index = "mirror": must be a URL without fragment'),
         (research("images", 0, "apps", to=["RStudio"]), 'apps[0] = "RStudio": must be "JupyterLab", "CodeEditor" or'),
         (research("budget", "monthly_usd", to=0), "research.budget.monthly_usd = 0: must be at least 1"),

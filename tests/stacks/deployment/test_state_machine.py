@@ -36,11 +36,7 @@ def lost(state: dict[str, Any]) -> dict[str, Any]:
         ({"StartAt": "Go", "States": {}}, [ALLOW], "is not a state machine definition"),
         ({**DEFINITION, "Comment": "${Bus}"}, [ALLOW], "the placeholder ${Bus} has no value. Use one of ${"),
         ({**DEFINITION, "Comment": "${LandingBucket}"}, [ALLOW], "has no value. Add [subscribers.landing]."),
-        (
-            lost({"Type": "Pass", "Next": "Gone"}),
-            [ALLOW],
-            'names the state "Gone", which its States do not have. Add it.',
-        ),
+        (lost({"Type": "Pass", "Next": "Gone"}), [ALLOW], 'names the state "Gone", which its States do not have. Add'),
         (lost({"Type": "Choice", "Choices": [{"Next": "Gone"}], "Default": "Go"}), [ALLOW], 'names the state "Gone"'),
         (lost({"Type": "Task", "Next": "Go", "Catch": [{"Next": "Gone"}]}), [ALLOW], 'names the state "Gone"'),
         (
@@ -59,11 +55,7 @@ def lost(state: dict[str, Any]) -> dict[str, Any]:
         (DEFINITION, [OPERATOR], 'statement 0: Condition {"StringEqual": {"aws:SourceVpc": "vpc-1"}} is not a table'),
         (DEFINITION, [NO_OPERATOR], 'statement 0: Condition {"aws:SourceVpc": "vpc-1"} is not a table of IAM'),
         (DEFINITION, [LONG] * 40, "characters without white space. Use at most 6500: IAM limits a role's policies."),
-        (
-            DEFINITION,
-            [CHINA],
-            "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x: is not in the partition aws. Use arn:aws:",
-        ),
+        (DEFINITION, [CHINA], "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/x: is not in the partition aws. Use"),
     ],
 )
 def test_invalid_file_is_reported(tmp_path: Path, definition: Any, permissions: Any, expected: str) -> None:
