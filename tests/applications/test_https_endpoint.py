@@ -24,12 +24,12 @@ from moto import mock_aws
 from applications.https_endpoint import Received, receive_undelivered
 from claim_check import Dereferencer, Publisher, Store
 from claim_check.https import Endpoint
+from local.environment import ROOT
 from tests.lambdas.claim_check.conftest import TOPIC
 from tests.lambdas.claim_check.deliveries import DELIVERIES, SNS_ID, NotedSns
 from tests.lambdas.claim_check.fake_s3 import OWNER, FakeS3
 from tests.lambdas.claim_check.notifications import CERTIFICATE_URL, NOW, Signer, Web, certificate
 
-ROOT = Path(__file__).parents[2]
 STORE = {"bucket": "payloads-one", "prefix": "payloads/", "owner": OWNER, "region": "eu-west-1"}
 LARGE = 96 * 2**20
 

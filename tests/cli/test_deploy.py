@@ -1,7 +1,6 @@
 """The commands of a deployment: their order, their profiles, and what follows a failure."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +9,9 @@ import pytest
 from access.assembly import StackTemplate
 from cli import deploy as module
 from cli.profiles import Caller
+from local.environment import ROOT
 from tests.cli.conftest import run
 
-ROOT = Path(__file__).parents[2]
 PUBLISHER, ORDERS, BILLING, SHOP = (digit * 12 for digit in "1234")
 STACKS = {
     "coatcheck-publisher": (PUBLISHER, "us-east-1"),

@@ -11,10 +11,10 @@ import pytest
 
 from claim_check import upload_id
 from cli.inspect import FAILED_TASKS, REASONS, RUNBOOK, SECTIONS
+from local.environment import ROOT
 from tests.cli.conftest import run
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, Queue
 
-ROOT = Path(__file__).parents[2]
 QUEUES = {
     "coatcheck-publish-dead-letters": NORTH,
     "coatcheck-orders-dead-letters": WEST,

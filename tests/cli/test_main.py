@@ -19,10 +19,10 @@ from typer.core import TyperOption
 from typer.main import get_command
 
 from cli.main import PANELS, app
+from local.environment import ROOT
 from tests.cli import conftest
 from tests.local.support import interruptible
 
-ROOT = Path(__file__).parents[2]
 COATCHECK = [sys.executable, "-c", "from cli.main import main; main()"]
 HERE = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'lambdas'}"}
 COMMANDS = tuple(each.name for each in app.registered_commands)

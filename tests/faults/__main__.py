@@ -15,6 +15,7 @@ from rich.console import Console
 from access.assembly import SynthError
 from local.cdk import CdkError
 from local.emulator import Emulator, EmulatorError
+from local.environment import ROOT
 from local.interruption import interrupt_on_signals
 from local.private_folder import PrivateFolder
 from stacks.deployment import DeploymentError
@@ -25,8 +26,6 @@ from tests.faults.functions import Functions
 from tests.faults.proxy import Proxy
 from tests.faults.run import plan_runs
 from tests.faults.verdict import Verdict
-
-ROOT = Path(__file__).parents[2]
 
 
 @interrupt_on_signals()

@@ -16,8 +16,8 @@ import pytest
 import claim_check
 from claim_check import Dereferencer, Pointer, Store
 from claim_check.wire.pointer import FORMS
+from local.environment import ROOT
 
-ROOT = Path(__file__).parents[2]
 VECTORS = {
     path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "vectors").glob("*.json"))
 }

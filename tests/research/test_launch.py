@@ -58,9 +58,6 @@ def sagemaker(clients: launch.Clients) -> Iterator[Stubber]:
         stub.assert_no_pending_responses()
 
 
-# The request ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("data", "uri"), [("cells.h5", f"s3://{BUCKET}/shared/jobs/coatcheck-qc-1/data"), ("s3://b/cells.h5",) * 2]
 )
@@ -116,9 +113,6 @@ def test_image_is_in_the_environments_registry(registry: str, image: str | None,
         launch.image_uri(environment, "julia")
 
 
-# The job environment -------------------------------------------------------------------------------------------------
-
-
 def test_environment_is_read_from_the_deployments_parameter(aws: Any) -> None:
     value = json.dumps(ENVIRONMENT.variables())
     aws.client("ssm").put_parameter(Name="/coatcheck/research", Value=value, Type="String")
@@ -130,9 +124,6 @@ def test_environment_is_read_from_the_deployments_parameter(aws: Any) -> None:
 def test_missing_environment_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert launch.main([str(tmp_path)]) == 2
     assert "Outside Studio, use --deployment NAME" in capsys.readouterr().err
-
-
-# Jobs ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("studio")
@@ -259,9 +250,6 @@ def test_job_is_stopped(
     sagemaker.add_response("stop_processing_job", {}, {"ProcessingJobName": "coatcheck-qc-1"})
     assert launch.main(["--stop", "coatcheck-qc-1"]) == 0
     assert capsys.readouterr().out == "Stopping coatcheck-qc-1\n"
-
-
-# Pipelines -----------------------------------------------------------------------------------------------------------
 
 
 def test_execution_is_started_and_its_job_found(clients: launch.Clients, sagemaker: Stubber) -> None:

@@ -16,10 +16,10 @@ from cli.main import main
 from cli.redrive import sources
 from cli.redrive.dead_letter import PERMANENT
 from consume_queue.dead_letter import REASON
+from local.environment import ROOT
 from tests.cli.conftest import Redrive
 from tests.cli.redrive.fake_aws import ACCOUNT, NORTH, WEST, Attributes, FakeAws, FakeLambda, Queue, client
 
-ROOT = Path(__file__).parents[3]
 NOTIFICATION = {
     "Type": "Notification",
     "MessageId": "b5f8",
@@ -92,9 +92,6 @@ def kill(number: int) -> Callable[[int], None]:
 
 class Killed(BaseException):
     """Like SIGKILL: the product catches no such exception."""
-
-
-# A queue's messages --------------------------------------------------------------------------------------------------
 
 
 def test_messages_are_sent_without_their_reason(
@@ -240,9 +237,6 @@ def test_error_of_sqs_stops_the_redrive(
     assert dead.bodies == ["1", "2"]
 
 
-# Order ---------------------------------------------------------------------------------------------------------------
-
-
 def test_fifo_order_of_each_group_is_kept(redrive_fifo: Redrive, fifo_queue: Queue, dead_fifo: Queue) -> None:
     for number in range(12):
         dead_fifo.put(str(number), because("TooBusy: not started"), group=f"group-{number % 2}")
@@ -287,9 +281,6 @@ def test_message_does_not_overtake_a_permanent_error(
     assert re.search(r"TooBusy +just now +not sent: an earlier message of its group", capsys.readouterr().out)
 
 
-# Undelivered messages ------------------------------------------------------------------------------------------------
-
-
 def test_undelivered_message_is_sent_to_the_subscribers_queue(redrive: Redrive, queue: Queue) -> None:
     undelivered = Queue("coatcheck-orders-undelivered", NORTH)
     attributes = {"ClaimCheck": {"DataType": "String", "StringValue": '{"id":"one"}'}}
@@ -308,9 +299,6 @@ def test_undelivered_notification_invokes_the_function(redrive: Redrive, lambda_
     assert event["Records"][0]["Sns"] == NOTIFICATION
     store = Store(bucket="payloads", prefix="payloads/", owner=ACCOUNT, region=NORTH)
     assert Dereferencer(stores=[store]).message(event["Records"][0]).id == "one"
-
-
-# A function's events -------------------------------------------------------------------------------------------------
 
 
 def test_failed_event_invokes_its_function(
@@ -391,9 +379,6 @@ def test_failed_and_rejected_events_invoke_the_publish_function(redrive: Redrive
     assert redrive("--publisher") == 0
     assert lambda_.invoked == [("coatcheck-publish", event)] * 2
     assert len(dead.bodies) == 1
-
-
-# Before the first message --------------------------------------------------------------------------------------------
 
 
 def test_credentials_of_another_account_are_rejected(redrive: Redrive, capsys: pytest.CaptureFixture[str]) -> None:

@@ -195,9 +195,6 @@ def test_log_and_metrics_of_each_event(
     assert all(value > 0 for value in metrics["ProcessingTime"])
 
 
-# Reports -------------------------------------------------------------------------------------------------------------
-
-
 def test_sender_hears_of_published_messages(publish: ModuleType, buses: Buses, context: SimpleNamespace) -> None:
     event = upload(b"a file")
     ids = [publish.handler(each, context)["message_id"] for each in (bus_event({"n": 1}), event)]

@@ -55,9 +55,6 @@ def _queue_of_rules(account: Account) -> str:
     return account.queue_for("events.amazonaws.com", f"arn:aws:events:{account.region}:{account.number}:rule/*")
 
 
-# --- queues ---
-
-
 @pytest.mark.patched
 def test_rule_sends_only_to_queues_of_its_policy(publisher: Account) -> None:
     denying, allowing = publisher.queue(), _queue_of_rules(publisher)
@@ -66,9 +63,6 @@ def test_rule_sends_only_to_queues_of_its_policy(publisher: Account) -> None:
     _put(publisher, _default_bus(publisher), {"n": 1})
     eventually(lambda: publisher.messages(allowing))
     assert publisher.messages(denying) == []
-
-
-# --- buses ---
 
 
 @pytest.mark.patched
@@ -148,9 +142,6 @@ def test_statement_is_replaced_and_removed_by_id(publisher: Account, subscriber:
     assert deploy(second) == [f"From{second}"]
 
 
-# --- archives ---
-
-
 def _archive(account: Account, bus: str, name: str, stack: str, *, kind: str) -> None:
     """Deploy an archive of events with this kind."""
     properties = {
@@ -196,9 +187,6 @@ def test_archive_replays_matching_events_unchanged(publisher: Account, subscribe
     assert events.describe_archive(ArchiveName=name)["EventCount"] == 2
 
 
-# --- deletion ---
-
-
 @pytest.mark.patched
 @pytest.mark.aws
 @pytest.mark.parametrize("kept", ["rule", "archive"])
@@ -223,8 +211,6 @@ def test_bus_with_rules_is_not_deleted(publisher: Account, kept: str) -> None:
 def _ended(stacks: list[Any]) -> list[Any]:
     return [stack for stack in stacks if not stack["StackStatus"].endswith("_IN_PROGRESS")]
 
-
-# --- functions as targets ---
 
 _FAIL = "def handler(event, context):\n    print('attempt')\n    raise RuntimeError('no')\n"
 

@@ -13,9 +13,6 @@ from tests.local.support import NEAR, OTHER, PUBLISHER, SUBSCRIBER, Account, doc
 pytestmark = pytest.mark.system
 
 
-# --- owners ---
-
-
 @pytest.mark.patched
 @pytest.mark.aws
 def test_expected_owner_is_checked(publisher: Account) -> None:
@@ -38,9 +35,6 @@ def test_expected_owner_is_checked(publisher: Account) -> None:
         assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     for call in calls:
         call(publisher.number)
-
-
-# --- missing objects ---
 
 
 def _error_for_missing_object(account: Account, *actions: str) -> str:
@@ -71,9 +65,6 @@ def test_missing_object_is_denied_across_accounts(publisher: Account, subscriber
     with pytest.raises(ClientError) as error:
         subscriber.client("s3", role).get_object(Bucket=bucket, Key="expired", ExpectedBucketOwner=publisher.number)
     assert error.value.response["Error"]["Code"] == "AccessDenied"
-
-
-# --- callers of other accounts ---
 
 
 def _read_across_accounts(publisher: Account, subscriber: Account, *, allowed: bool) -> bytes:
@@ -152,9 +143,6 @@ def test_secure_transport_is_true(publisher: Account, secure: str) -> None:
             publisher.client("s3").put_object(Bucket=bucket, Key="key", Body=b"payload")
 
 
-# --- conditional writes ---
-
-
 @pytest.mark.aws
 def test_conditional_write_does_not_replace_an_object(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
@@ -189,9 +177,6 @@ def test_policy_denies_unconditional_writes(condition: dict[str, str], publisher
         s3.copy_object(Bucket=bucket, Key="key", CopySource={"Bucket": bucket, "Key": "key"})
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.create_multipart_upload(Bucket=bucket, Key="key")
-
-
-# --- events ---
 
 
 @pytest.mark.patched
@@ -230,9 +215,6 @@ def test_event_has_version_and_requester(publisher: Account, accounts: Accounts)
         assert (created["version-id"], created["size"]) == (response["VersionId"], size)
         assert created["etag"] == response["ETag"].strip('"')
         assert int(created["sequencer"], 16) > 0
-
-
-# --- templates ---
 
 
 def _bucket_of_template(account: Account, **lifecycle: Any) -> tuple[str, str]:

@@ -106,9 +106,6 @@ def test_memory_is_constant(emulator: Emulator, publisher: Account) -> None:
     assert _peak_mebibytes(emulator) - before < 64
 
 
-# --- aws-chunked ---
-
-
 def _encode(chunks: list[bytes], trailer: bytes) -> bytes:
     framed = b"".join(b"%x;chunk-signature=0\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks if chunk)
     return framed + b"0\r\n" + trailer + b"\r\n"

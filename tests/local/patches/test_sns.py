@@ -11,9 +11,6 @@ from tests.local.support import FAR, PUBLISHER, Account, document, eventually, r
 pytestmark = pytest.mark.system
 
 
-# --- condition keys ---
-
-
 def _subscribe(account: Account, topic: str, endpoint: str) -> None:
     role = account.role({"Action": "sns:Subscribe", "Resource": topic})
     sns = account.accounts.client("sns", account=account.number, region=topic.split(":")[3], role=role)
@@ -47,9 +44,6 @@ def test_deny_of_other_endpoints_applies_to_the_owner(publisher: Account, subscr
     assert publisher.deploy(subscription(topic, "sqs", other))[0] == "ROLLBACK_COMPLETE"
 
     assert [each["Endpoint"] for each in subscriptions(publisher, topic)] == [allowed]
-
-
-# --- AWS::SNS::Subscription ---
 
 
 @pytest.mark.patched
@@ -141,9 +135,6 @@ def test_removed_scope_fails(publisher: Account, subscriber: Account) -> None:
     subscriber.create(subscription(topic, "sqs", queue, FilterPolicyScope="MessageAttributes"), stack)
     (found,) = subscriptions(publisher, topic)
     assert json.loads(_attributes(subscriber, found["SubscriptionArn"]).get("FilterPolicy") or "{}") == {}
-
-
-# --- topics ---
 
 
 @pytest.mark.patched
