@@ -132,10 +132,6 @@ def no_genes() -> Cells:
     return replace(C, counts=C.counts[:, :0], symbols=[], ids=[])
 
 
-def nothing() -> Cells:
-    return replace(C, counts=C.counts[:0], barcodes=[])
-
-
 def square() -> Cells:
     """Return as many cells as genes."""
     return cells(11, good=400, poor=140, dying=100)
@@ -158,16 +154,10 @@ def kb(to: Path) -> None:
     write(folder / "cells_x_genes.genes.names.txt", lines(C.symbols))
 
 
-def alevin(to: Path) -> None:
-    write(to / "quants_mat.mtx.gz", matrix_market_of(C.counts))
-    write(to / "quants_mat_rows.txt", lines(C.barcodes))
-    write(to / "quants_mat_cols.txt", lines(C.symbols))
-
-
-def alevin_in_parts(to: Path) -> None:
-    write(to / "quants_mat.mtx.gz", matrix_market_of(np.hstack([C.counts] * 3)))
-    write(to / "quants_mat_rows.txt", lines(C.barcodes))
-    write(to / "quants_mat_cols.txt", lines(name + part for part in ("", "-U", "-A") for name in C.symbols))
+def alevin(to: Path, data: Cells, *parts: str) -> None:
+    write(to / "quants_mat.mtx.gz", matrix_market_of(np.hstack([data.counts] * len(parts))))
+    write(to / "quants_mat_rows.txt", lines(data.barcodes))
+    write(to / "quants_mat_cols.txt", lines(name + part for part in parts for name in data.symbols))
 
 
 def kb_in_parts(to: Path) -> None:
@@ -212,12 +202,6 @@ def described_genes(to: Path) -> None:
     write(to / "genes.tsv", "name\tid\n" + "".join(f"{name}\t{i}\n" for name, i in pairs))
 
 
-def square_with_other_lists(to: Path) -> None:
-    write(to / "quants_mat.mtx", matrix_market_of(square().counts))
-    write(to / "quants_mat_rows.txt", lines(square().barcodes))
-    write(to / "quants_mat_cols.txt", lines(square().symbols))
-
-
 def lists_of_r(to: Path) -> None:
     tenx(to, C)
     write(to / "barcodes.tsv.gz", '"x"\n' + "".join(f'"{i + 1}" "{name}"\n' for i, name in enumerate(C.barcodes)))
@@ -235,10 +219,6 @@ def cut(path: Path) -> None:
 def packed(path: Path) -> None:
     write(path.with_name(f"{path.name}.gz"), path.read_bytes())
     path.unlink()
-
-
-def with_mtor() -> Cells:
-    return replace(C, symbols=["MTOR", "MT1X", *C.symbols[2:]])
 
 
 def at_the_limit() -> Cells:
@@ -261,10 +241,6 @@ def estimates() -> Cells:
 
 def logs(decimals: int = 4) -> Cells:
     return replace(C, counts=np.round(log_normalised(C).toarray(), decimals))
-
-
-def logs_of_counts() -> Cells:
-    return replace(C, counts=np.round(np.log2(1 + C.counts), 2))
 
 
 def thousands(to: Path) -> None:
@@ -437,10 +413,6 @@ def leads_out(path: Path) -> None:
 def added(name: str) -> Cells:
     """Return the cells with 20 features that are no genes by their names alone."""
     return replace(C, counts=with_others(C, [(20, "")]), symbols=C.symbols + [name.format(i) for i in range(20)])
-
-
-def peaks() -> Cells:
-    return replace(C, symbols=[f"chr1:{i}-{i + 9}" for i in range(640)])
 
 
 def tags(to: Path) -> None:
@@ -642,15 +614,15 @@ form("mtx_two_prefixes", many(mtx_of(A, prefix="G1_a_"), mtx_of(B, prefix="G2_b_
 form("mtx_two_suffixes", many(mtx_of(A, suffix="_a"), mtx_of(B, suffix="_b")), two("matrix_a", "matrix_b"))
 form("mtx_folders", many(at("d1/m", tenx, A), at("d2/m", tenx, B)), two("d1", "d2"))
 form("mtx_same_number_of_both", at("m", tenx, square()), square())
-form("mtx_square_without_signs", square_with_other_lists, "640 rows and columns. Pass --transpose no if")
-form("mtx_square_told", square_with_other_lists, square(), arguments="--transpose yes")
+form("mtx_square_without_signs", at("", alevin, square(), ""), "640 rows and columns. Pass --transpose no if")
+form("mtx_square_told", at("", alevin, square(), ""), square(), arguments="--transpose yes")
 form("mtx_described_cells", at("", described_cells, ordered=True), two("d1", "d2"))
 form("mtx_described_in_other_order", at("", described_cells, ordered=False), "same names in another order")
 form("mtx_genes_in_other_order", described_genes, "genes.tsv have the same names in another order")
 form("mtx_other_names", many(mtx_of(C), renamed), C)
 form("mtx_kb", kb, C, says="genes.names")
-form("mtx_alevin", alevin, C)
-form("mtx_alevin_in_parts", alevin_in_parts, "parts of the counts")
+form("mtx_alevin", at("", alevin, C, ""), C)
+form("mtx_alevin_in_parts", at("", alevin, C, "", "-U", "-A"), "parts of the counts")
 form("mtx_parse", parse, two("s1", "s2"), says="Samples: sample")
 form("mtx_alone", at("a.mtx", write, matrix_market_of(C.counts.T)), "a list of barcodes")
 form(
@@ -672,12 +644,17 @@ form("mtx_ids_none", mtx_of(replace(C, symbols=C.ids)), [C.row(mito=False)], arg
 form("mtx_mouse", mtx_of(MOUSE), MOUSE, says="mt-Nd1")
 form("mtx_rat", mtx_of(cells(5, prefix="Mt-")), cells(5, prefix="Mt-"), says="Mt-Nd1")
 form("mtx_R_names", mtx_of(cells(5, prefix="MT.")), cells(5))
-form("mtx_prefix_without_hyphen", mtx_of(with_mtor()), C, arguments="--mito-prefix mt")
+form(
+    "mtx_prefix_without_hyphen",
+    mtx_of(replace(C, symbols=["MTOR", "MT1X", *C.symbols[2:]])),
+    C,
+    arguments="--mito-prefix mt",
+)
 form("mtx_no_such_prefix", mtx_of(C), "begins with 'mito:'", arguments="--mito-prefix mito:")
 form("mtx_fractions", mtx_of(replace(C, counts=C.counts * 0.9)), "--fractions")
 form("mtx_estimates", mtx_of(estimates()), estimates(), arguments="--fractions", says="not whole numbers")
 form("mtx_logs_as_fractions", mtx_of(logs()), "logarithms", arguments="--fractions yes")
-form("mtx_no_cells", mtx_of(nothing()), "0 cells")
+form("mtx_no_cells", mtx_of(replace(C, counts=C.counts[:0], barcodes=[])), "0 cells")
 form("mtx_zeros", mtx_of(replace(C, counts=C.counts * 0)), "only zeros")
 form("mtx_empty_barcodes", mtx_of(joined(C, ZERO, droplets(9, 40))), joined(C, ZERO, droplets(9, 40)))
 form("mtx_droplets", mtx_of(joined(C, droplets(90, 2))), "90 of 120 barcodes")
@@ -940,7 +917,12 @@ for _name in ("prot_CD{}", "CD{}-ADT", "CD{}|PTPRC|AHS01|pAbO", "CD{}-ACGTACGTAC
     form(f"h5ad_{_name}", h5ad_of(added(_name)), C, says="antibody or tag")
 for _name in ("chr1:{0}00-{0}50", "chrX-{}-9000", "KI270728.1:{}-9000", "sgRNA_{}"):
     form(f"h5ad_{_name}", h5ad_of(added(_name)), C, says="peak or guide")
-form("h5ad_peaks_alone", h5ad_of(peaks()), "no genes, but 640", arguments=NO_MITO)
+form(
+    "h5ad_peaks_alone",
+    h5ad_of(replace(C, symbols=[f"chr1:{i}-{i + 9}" for i in range(640)])),
+    "no genes, but 640",
+    arguments=NO_MITO,
+)
 form("h5ad_halves", h5ad_of(C, C.counts.astype("f2")), C)
 form("h5ad_halves_over_2048", lambda to: h5ad(to / "a.h5ad", C, (C.counts * 1024).astype("f2")), "missing or infinite")
 form("h5ad_position_out_of_range", lambda to: out_of_range(h5ad(to / "a.h5ad", C), "X"), "damaged")
@@ -974,7 +956,12 @@ form(
     arguments="--fractions",
 )
 form("csv_of_thousands_as_estimates", thousands, "one or a thousand", arguments="--fractions")
-form("csv_logs_of_counts", csv_of(logs_of_counts()), "logarithms", arguments="--fractions")
+form(
+    "csv_logs_of_counts",
+    csv_of(replace(C, counts=np.round(np.log2(1 + C.counts), 2))),
+    "logarithms",
+    arguments="--fractions",
+)
 form("csv_rounded_logs", csv_of(logs(1)), "rounded logarithms", arguments="--fractions")
 form("csv_of_measures_alone", at("a.csv", write, "cell,n_genes,lane\nA,5,1\nB,6,1\n"), "has no counts: n_genes")
 form("csv_utf_16_of_other_order", lambda to: write(to / "a.csv", table(C, sep="\t").encode("utf-16-be")), "UTF-16")
