@@ -1,6 +1,7 @@
 """S3's checks, without a network."""
 
 import hashlib
+import json
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
@@ -160,3 +161,11 @@ def test_ended_upload_accepts_no_part(end: str) -> None:
     upload.part(1, b"one")
     services.respond(Request("DELETE", KEY, {"uploadId": upload.id})) if end == "abort" else upload.complete()
     assert code(upload.part(2, b"two")) == "NoSuchUpload"
+
+
+def test_queue_returns_pointers_to_a_pattern_object() -> None:
+    asked = json.dumps({"QueueUrl": "https://sqs/111111111111/100-3", "MaxNumberOfMessages": 10}).encode()
+    request = Request("POST", "/", {}, {"x-amz-target": "AmazonSQS.ReceiveMessage"}, body(asked))
+    messages = json.loads(Services().respond(request).body)["Messages"]
+    assert len(messages) == 3
+    assert json.loads(messages[0]["Body"])[1]["s3Key"] == key_of(100)
