@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from access.assembly import StackTemplate
@@ -146,17 +147,24 @@ def lint(stacks: Iterable[StackTemplate]) -> Iterator[Finding]:
     """Yield cfn-lint's findings of each template, with the stack's own Region."""
     try:
         from cfnlint.api import lint as run
-        from cfnlint.config import ConfigMixIn, ManualArgs
-        from cfnlint.runner import Runner
+        from cfnlint.config import ManualArgs
     except ImportError as error:
         yield problem(f"The templates are not linted: {error}. Install the project with its tools (`make synth`).")
         return
-    rules = Runner(ConfigMixIn()).rules
     for stack in stacks:
         known = partition(stack.region) in _PARTITIONS_OF_CFN_LINT
         ignored = _IGNORED if known else [*_IGNORED, *_OF_PRINCIPALS]
         config = ManualArgs(regions=[stack.region], ignore_checks=ignored)
-        for match in run(json.dumps(stack.template), rules, config=config):
+        for match in run(json.dumps(stack.template), _rules(), config=config):
             path = "/".join(str(step) for step in getattr(match, "path", None) or ())
             text = f"{stack.name}/{path}: {match.rule.id} {match.message}"
             yield problem(re.sub(r"\s+", " ", text))
+
+
+@cache
+def _rules() -> Any:
+    """Return cfn-lint's rules. It would read them again for each template, which takes most of a second."""
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.runner import Runner
+
+    return Runner(ConfigMixIn()).rules
