@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from access.assembly import StackTemplate
+from access.template import Resources
+
 Template = dict[str, Any]
 Statement = dict[str, Any]
 
@@ -22,6 +25,13 @@ def only(template: Template, kind: str) -> dict[str, Any]:
     """Return the one resource of a type."""
     (resource,) = resources(template, kind).values()
     return resource
+
+
+def resolved(template: Template, kind: str) -> Any:
+    """Return the properties of the one resource of a type, with the values that are known only at deployment."""
+    values = Resources(StackTemplate("stack", "stack", "555555555555", "us-east-1", template))
+    (logical,) = values.of_type(kind)
+    return values.resolve(values.properties(logical), logical)
 
 
 def every_statement(node: object) -> Iterator[Statement]:

@@ -1,6 +1,5 @@
 """Settings of the functions as environment variables."""
 
-import json
 import subprocess
 import sys
 
@@ -70,25 +69,6 @@ def test_missing_variable_is_named(settings: EnvironmentSettings) -> None:
         others = {other: value for other, value in environment.items() if other != name}
         with pytest.raises(InvalidSettings, match=rf"^{name}: is not set\. Deploy the function's stack"):
             type(settings).from_environment(others)
-
-
-def test_environment_is_readable_by_any_language() -> None:
-    store = {"bucket": "payloads-bucket", "prefix": "payloads/", "owner": "111111111111", "region": "us-east-1"}
-    assert PUBLISH.to_environment() == {
-        "TOPIC_ARN": "arn:aws:sns:us-east-1:111111111111:coatcheck-messages",
-        "PAYLOAD_STORE": json.dumps(store),
-        "OUTBOX_PREFIX": "outbox/",
-        "SENDERS": '{"shop": "us-east-1:444444444444"}',
-        "SENDER_BUS": "arn:aws:events:{place}:event-bus/coatcheck-{name}-sender",
-        "DEPLOYMENT": "coatcheck",
-        "DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111111111111/coatcheck-publish-dead-letters",
-        "THRESHOLD_BYTES": "262144",
-        "OFFLOAD": "over-threshold",
-        "MAXIMUM_UPLOAD_BYTES": "2147483648",
-        "OUTBOX_ATTRIBUTES": '["kind"]',
-    }
-    near = SETTINGS[1].to_environment()["TRUSTED_STORES"]
-    assert near == json.dumps([{**store, "replicas": [{"bucket": "replica-bucket", "region": "us-west-2"}]}])
 
 
 @pytest.mark.parametrize(

@@ -215,17 +215,6 @@ def _ended(stacks: list[Any]) -> list[Any]:
 _FAIL = "def handler(event, context):\n    print('attempt')\n    raise RuntimeError('no')\n"
 
 
-def test_allowed_rule_invokes_function(publisher: Account) -> None:
-    function = publisher.function()
-    rule = _rule(publisher, "default", {"Arn": function})
-    publisher.allow_invoke(function, "events.amazonaws.com", rule)
-
-    _put(publisher, _default_bus(publisher), {"n": 1})
-
-    events = eventually(lambda: publisher.events(function))
-    assert {"n": 1} in [event["detail"] for event in events]
-
-
 @pytest.mark.patched
 def test_event_of_denied_rule_is_dead_lettered(publisher: Account) -> None:
     function, bus = publisher.function(), _bus_for_subscriber(publisher)

@@ -1,12 +1,10 @@
 """Patches of SNS: delivery to other accounts, and queues for undelivered messages."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.local.patches.sns_support import subscription, subscriptions, topic_for_subscriber
 from tests.local.support import PUBLISHER, SUBSCRIBER, Account, document, eventually, root, unique
@@ -116,30 +114,3 @@ def test_fifo_topic_delivers_each_message_once_in_order(publisher: Account, subs
     eventually(both)
     assert [message["Body"] for message in received] == ["first", "second"]
     assert {message["Attributes"]["MessageGroupId"] for message in received} == {"orders"}
-
-
-@pytest.mark.parametrize("secure", ["false", "true"])
-def test_secure_transport_is_true(publisher: Account, secure: str) -> None:
-    """A deny without TLS has no effect; a deny with TLS shows that the condition key exists."""
-    deny = {"Effect": "Deny", "Principal": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": secure}}}
-    send = {"Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
-    role = publisher.role({"Action": ["sns:Publish", "sqs:SendMessage"], "Resource": "*"})
-    denying_topic, topic = publisher.topic(document({**deny, "Action": "sns:Publish"})), publisher.topic()
-    queue = publisher.queue(document(send, {**deny, "Action": "sqs:SendMessage"}))
-    publisher.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
-    sqs = publisher.client("sqs", role)
-    url = publisher.client("sqs").get_queue_url(QueueName=queue.rsplit(":", 1)[1])["QueueUrl"]
-    calls: list[Callable[[], Any]] = [
-        lambda: publisher.client("sns", role).publish(TopicArn=denying_topic, Message="payload"),
-        lambda: sqs.send_message(QueueUrl=url, MessageBody="payload"),
-    ]
-
-    for call in calls:
-        if secure == "false":
-            call()
-        else:
-            with pytest.raises(ClientError, match=r"AuthorizationError|AccessDenied"):
-                call()
-    publisher.client("sns").publish(TopicArn=topic, Message="payload")
-
-    assert len(publisher.messages(queue)) == (2 if secure == "false" else 0)

@@ -8,17 +8,16 @@ import pytest
 
 from access.assembly import StackTemplate
 from tests.stacks.conftest import RUNBOOK_URL
-from tests.stacks.policies import only, resources
+from tests.stacks.policies import resolved, resources
 
 WITH_FUNCTIONS = ("coatcheck-publisher", "coatcheck-datasets", "coatcheck-orders", "coatcheck-billing")
 STACKS = (*WITH_FUNCTIONS, "coatcheck-partner", "coatcheck-service")
 
 
 def widgets(stack: StackTemplate) -> list[dict[str, Any]]:
-    """The dashboard's widgets, with a placeholder for each value known only at deployment."""
-    body = only(stack.template, "AWS::CloudWatch::Dashboard")["Properties"]["DashboardBody"]
-    text = "".join(part if isinstance(part, str) else "PLACEHOLDER" for part in body["Fn::Join"][1])
-    found: list[dict[str, Any]] = json.loads(text)["widgets"]
+    """Return the dashboard's widgets."""
+    body = resolved(stack.template, "AWS::CloudWatch::Dashboard")["DashboardBody"]
+    found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
 
 

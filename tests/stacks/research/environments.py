@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from access.assembly import StackTemplate
-from access.template import Resources
 from stacks.deployment import Deployment, ResearchDeployment, load, parse
 from tests.stacks.policies import Template
 from tests.templates import ROOT, synthesize
@@ -30,10 +28,3 @@ def with_changes(deployment: ResearchDeployment, research: dict[str, Any], **cha
     changed = parse(table | changes)
     assert isinstance(changed, ResearchDeployment)
     return changed
-
-
-def resolved(template: Template, kind: str) -> Any:
-    """Return the properties of the one resource of a type, with the values that are known only at deployment."""
-    values = Resources(StackTemplate("research", "research", "555555555555", "us-east-1", template))
-    (logical,) = values.of_type(kind)
-    return values.resolve(values.properties(logical), logical)

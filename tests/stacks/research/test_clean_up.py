@@ -8,8 +8,7 @@ import pytest
 from domain_clean_up.settings import GUARD
 from stacks.deployment import ResearchDeployment, parse
 from stacks.deployment.research_checks import fixed_values
-from tests.stacks.policies import Template
-from tests.stacks.research.environments import resolved
+from tests.stacks.policies import Template, resolved
 from tests.stacks.schemas import schema
 
 FIXED = {

@@ -12,8 +12,8 @@ from research.processing_job import Environment
 from stacks.deployment import ResearchDeployment
 from stacks.deployment.research import QC_PARAMETERS
 from tests.research.pipeline_execution import UnknownParameter, processing_jobs
-from tests.stacks.policies import Template
-from tests.stacks.research.environments import load_example, research_template, resolved, with_changes
+from tests.stacks.policies import Template, resolved
+from tests.stacks.research.environments import load_example, research_template, with_changes
 
 
 def definition(template: Template) -> dict[str, Any]:

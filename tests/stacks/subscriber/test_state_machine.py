@@ -8,18 +8,14 @@ import pytest
 from local.environment import ROOT
 from stacks.deployment import load_messaging
 from stacks.subscriber.state_machine import PERMANENT_ERRORS
-from tests.stacks.policies import Template, only
+from tests.stacks.policies import Template, resolved
 from tests.stacks.subscriber.support import DEPLOYMENTS, EXAMPLE, changed, template
 
 SAMPLES = ROOT / "applications" / "state_machine"
 
 
 def definition(template: Template) -> dict[str, Any]:
-    """Return the definition, with logical ids for the values that CloudFormation fills in."""
-    machine = only(template, "AWS::StepFunctions::StateMachine")["Properties"]
-    parts = machine["DefinitionString"]["Fn::Join"][1]
-    text = "".join(part if isinstance(part, str) else part.get("Ref") or part["Fn::GetAtt"][0] for part in parts)
-    document: dict[str, Any] = json.loads(text)
+    document: dict[str, Any] = json.loads(resolved(template, "AWS::StepFunctions::StateMachine")["DefinitionString"])
     return document
 
 
