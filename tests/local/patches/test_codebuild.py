@@ -21,15 +21,6 @@ def test_build_records_image_with_tag(publisher: Account) -> None:
     assert image["imageDigest"].startswith("sha256:")
 
 
-def test_build_fails_without_dockerfile(publisher: Account) -> None:
-    build, repository = build_image(publisher, {"main.py": ""})
-
-    assert build["buildStatus"] == "FAILED"
-    (reason,) = [phase["contexts"][0]["message"] for phase in build["phases"] if phase.get("contexts")]
-    assert reason.endswith("has no Dockerfile")
-    assert images(publisher, repository) == []
-
-
 @pytest.mark.patched
 def test_second_build_is_rejected_until_the_first_ends(other_account: Account) -> None:
     codebuild = other_account.client("codebuild")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.support import Account, eventually, unique
+from tests.local.support import Account, unique
 
 pytestmark = pytest.mark.system
 
@@ -63,16 +63,3 @@ def test_cluster_with_tasks_is_kept(publisher: Account) -> None:
         ecs.delete_cluster(cluster=cluster)
     ecs.stop_task(cluster=cluster, task=task)
     ecs.delete_cluster(cluster=cluster)
-
-
-def test_stack_of_a_cluster_with_tasks_is_not_deleted(publisher: Account) -> None:
-    name, stack = unique("cluster"), unique("stack")
-    publisher.create({"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": name}}}, stack)
-    ecs, cloudformation = publisher.client("ecs"), publisher.client("cloudformation")
-    ecs.run_task(cluster=name, taskDefinition=_definition(publisher))
-    cloudformation.delete_stack(StackName=stack)
-
-    def status() -> bool:
-        return bool(cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] == "DELETE_FAILED")
-
-    assert eventually(status)

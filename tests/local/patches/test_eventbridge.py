@@ -37,10 +37,6 @@ def _put(account: Account, bus: str, detail: dict[str, Any] | None = None, role:
     return response
 
 
-def _default_bus(account: Account) -> str:
-    return f"arn:aws:events:{account.region}:{account.number}:event-bus/default"
-
-
 def _rule(account: Account, bus: str, target: dict[str, Any]) -> str:
     """Create a rule that sends all events of the source `orders` to a target, and return its ARN."""
     events, name = account.client("events"), unique("rule")
@@ -60,7 +56,7 @@ def test_rule_sends_only_to_queues_of_its_policy(publisher: Account) -> None:
     denying, allowing = publisher.queue(), _queue_of_rules(publisher)
     for queue in (denying, allowing):
         _rule(publisher, "default", {"Arn": queue})
-    _put(publisher, _default_bus(publisher), {"n": 1})
+    _put(publisher, f"arn:aws:events:{publisher.region}:{publisher.number}:event-bus/default", {"n": 1})
     eventually(lambda: publisher.messages(allowing))
     assert publisher.messages(denying) == []
 

@@ -42,39 +42,6 @@ def test_large_object_is_intact(publisher: Account, upload: str) -> None:
 
 
 @pytest.mark.system
-def test_versions_have_their_own_content(publisher: Account) -> None:
-    s3, bucket = publisher.client("s3"), publisher.bucket()
-    first = s3.put_object(Bucket=bucket, Key="key", Body=CONTENT)["VersionId"]
-    s3.put_object(Bucket=bucket, Key="key", Body=b"small")
-
-    body = s3.get_object(Bucket=bucket, Key="key", VersionId=first)["Body"]
-
-    assert body.read() == CONTENT
-    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"small"
-
-
-@pytest.mark.system
-def test_part_is_copied_from_a_large_object(publisher: Account) -> None:
-    s3, bucket = publisher.client("s3"), publisher.bucket()
-    s3.put_object(Bucket=bucket, Key="key", Body=CONTENT)
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="copy")["UploadId"]
-    parts = []
-    for number, (start, end) in enumerate(((0, 12 * MIB - 1), (12 * MIB, len(CONTENT) - 1)), 1):
-        copied = s3.upload_part_copy(
-            Bucket=bucket,
-            Key="copy",
-            UploadId=upload,
-            PartNumber=number,
-            CopySource={"Bucket": bucket, "Key": "key"},
-            CopySourceRange=f"bytes={start}-{end}",
-        )
-        parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
-    s3.complete_multipart_upload(Bucket=bucket, Key="copy", UploadId=upload, MultipartUpload={"Parts": parts})
-
-    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == CONTENT
-
-
-@pytest.mark.system
 def test_wrong_checksum_is_rejected(publisher: Account) -> None:
     s3, bucket = publisher.client("s3"), publisher.bucket()
 
