@@ -19,7 +19,7 @@ from access.inventory import Inventory, ResourcePolicy, Role, Statement, as_list
 from access.terms import ARN_KEYS, MULTIVALUED_KEYS
 
 _TIMEOUT_MS = 20_000  # of one question to the solver
-_PLAUSIBLE_MS = 1000  # of the search for a request that AWS can receive
+_EXAMPLE_MS = 1000  # of the same with single values of variables
 
 
 class Undecided(AssertionError):
@@ -157,38 +157,45 @@ def _difference(
     differ = z3.simplify(z3.Xor(actual, intended))
     if not z3.is_false(differ):
         formula = z3.And(request.facts(), differ)
-        answer, model, possible = _solve(formula, request.plausible())
-        if answer == z3.unknown:
-            # Single resources and values of variables are easier. They cannot prove that there is no difference.
-            for values in request.examples():
-                answer, model, possible = _solve(z3.simplify(z3.substitute(formula, *values)))
-                if answer == z3.sat:
-                    request.assume(values)
-                    break
-            else:
-                raise Undecided(f"{request.subject.arn}, {request.action}: the solver's time is over")
-        if answer == z3.sat:
-            allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
-            yield Counterexample(request.subject.arn, allowed, request.describe(model), possible)
-            return
+        possible, (values, *others) = z3.And(formula, request.plausible()), request.examples()
+        # With single values of variables, and single resources, the question is easier. It cannot be proved with them.
+        example, model = _example(request, possible, [values]), None
+        if not example:
+            answer, model = _solve(formula, _TIMEOUT_MS)
+            if answer == z3.unsat:
+                _PROVED.add(question)
+                return
+            example = _example(request, possible, others)
+        model = example or model or _example(request, formula, [values, *others])
+        if not model:
+            raise Undecided(f"{request.subject.arn}, {request.action}: the solver's time is over")
+        allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
+        yield Counterexample(request.subject.arn, allowed, request.describe(model), bool(example))
+        return
     _PROVED.add(question)
 
 
-def _solve(question: z3.BoolRef, plausible: z3.BoolRef | None = None) -> tuple[Any, Any, bool]:
-    """Return the solver's answer, and its model for `sat`: a plausible one if there is one, which is the last value."""
+_Values = list[tuple[Any, Any]]
+"""Unknowns with their values."""
+
+
+def _example(request: "_Request", question: z3.BoolRef, examples: Iterable[_Values]) -> z3.ModelRef | None:
+    """Return a model with the first of these values that have one."""
+    for values in examples:
+        _, model = _solve(z3.simplify(z3.substitute(question, *values)), _EXAMPLE_MS)
+        if model:
+            request.assumed = values
+            return model
+    return None
+
+
+def _solve(question: z3.BoolRef, timeout_ms: int) -> tuple[Any, z3.ModelRef | None]:
+    """Return the solver's answer, and for `sat` its model."""
     solver = z3.Solver()
-    solver.set("timeout", _TIMEOUT_MS)
+    solver.set("timeout", timeout_ms)
     solver.add(question)
     answer = solver.check()
-    if answer != z3.sat:
-        return answer, None, False
-    model = solver.model()
-    if plausible is not None:
-        solver.add(plausible)
-        solver.set("timeout", _PLAUSIBLE_MS)
-        if solver.check() == z3.sat:
-            return answer, solver.model(), True
-    return answer, model, False
+    return answer, solver.model() if answer == z3.sat else None
 
 
 # A request -----------------------------------------------------------------------------------------------------------
@@ -248,7 +255,11 @@ class _Text:
         own = [self._which == index for index, candidate in enumerate(self._candidates) if accepts(candidate)]
         return z3.Or(own) if self._candidates else z3.BoolVal(True)
 
-    def given(self, text: str) -> list[tuple[Any, Any]]:
+    def is_readable(self) -> z3.BoolRef:
+        """Return whether the text is not empty and, as a string, has letters, digits and some marks only."""
+        return z3.InRe(self._unknown, _READABLE_TEXT) if self.is_string else self.is_one_of(bool)
+
+    def given(self, text: str) -> _Values:
         """Return the unknowns with their values for one text."""
         tests = [(test, z3.BoolVal(bool(regex(pattern).fullmatch(text)))) for pattern, test in self.tests.items()]
         return [(self._unknown, z3.StringVal(text)), *tests]
@@ -260,6 +271,7 @@ class _Text:
         return self._candidates[int(text_of(self._which))].translate(_READABLE)
 
 
+_READABLE_TEXT = z3.Plus(z3.Union(z3.Range("-", ":"), z3.Range("A", "Z"), z3.Range("a", "z")))
 _LITERAL = {ord("*"): "\ue100", ord("?"): "\ue101"}
 _READABLE = {0xE100: "*", 0xE101: "?"}
 
@@ -326,9 +338,9 @@ class _Request:
         self.kind = z3.Int("who")
         self.account = _Text("account", known=["*:*", "999999999999"], possible=_has_no_colon)
         self.name = _Text("name of service or identity provider", known=["other.amazonaws.com"])
-        own = [self._root, f"{self._root}/*"] if self._root else []
+        own = [self._root, f"{self._root}/*"] if self._root else ["arn:*:*:*:*:*"]
         self.resource = _Text("resource", known=own, possible=self._is_possible)
-        self.assumed: list[tuple[Any, Any]] = []
+        self.assumed: _Values = []
         self.keys: dict[str, _Key] = {}
         self._variables: set[str] = set()
         self._patterns: set[str] = set()
@@ -385,33 +397,32 @@ class _Request:
             self.account.is_one_of(re.compile(r"[0-9]{12}").fullmatch),
             self.name.is_one_of(lambda text: text.endswith(".amazonaws.com")),
             self.resource.is_one_of(lambda text: text.count(":") > 4),
+            self.resource.is_readable(),
         ]
         for name, key in self.keys.items():
             if not key.is_arn:
-                facts += [text.string != "" if text.is_string else text.is_one_of(bool) for text in key.texts]
+                facts += [text.is_readable() for text in key.texts]
             if key.is_arn:
-                facts += [key.texts[0].is_one_of("arn".__eq__), key.texts[1].is_one_of("aws".__eq__)]
+                facts += [
+                    key.texts[0].is_one_of("arn".__eq__),
+                    key.texts[1].is_one_of(lambda text: text.startswith("aws")),
+                ]
             if name == "aws:principalarn":
                 facts += [key.present == (self.kind == PRINCIPAL), key.texts[2].is_one_of("iam".__eq__)]
                 facts += [key.texts[3].is_one_of("".__eq__), key.texts[5].is_one_of(re.compile("role/.+").fullmatch)]
         return z3.And(facts)
 
-    def examples(self) -> Iterator[list[tuple[Any, Any]]]:
-        """Yield single resources, with one value for all variables: that of the resource, or another one."""
-        variables = [
-            pair
-            for key in map(self.key, sorted(self._variables))
-            if not key.is_arn
-            for pair in ((key.present, z3.BoolVal(True)), *key.texts[0].given("one"))
-        ]
-        for value in ("one", "two"):
-            for pattern in sorted(self._patterns):
-                example = _VARIABLE.sub(value, pattern).replace("*", "any-other").replace("?", "x")
-                yield [*self.resource.given(example), *variables]
-
-    def assume(self, values: list[tuple[Any, Any]]) -> None:
-        """Set unknowns to the values with which the solver found a difference."""
-        self.assumed = values
+    def examples(self) -> Iterator[_Values]:
+        """Yield values of the variables, alone and with single resources: of these values, and of another one."""
+        variables = [name for name in sorted(self._variables) if not self.key(name).is_arn]
+        values = {name: f"own-{number}" for number, name in enumerate(variables, start=1)}
+        pairs = [pair for name in variables for pair in self.key(name).texts[0].given(values[name])]
+        pairs += [(self.key(name).present, z3.BoolVal(True)) for name in variables]
+        yield pairs
+        for pattern in sorted(self._patterns):
+            own = _VARIABLE.sub(lambda variable: values.get(variable[1].lower(), "other"), pattern)
+            for resource in (own, _VARIABLE.sub("other", pattern)):
+                yield [*self.resource.given(resource.replace("*", "any-other").replace("?", "x")), *pairs]
 
     def resource_matches(self, patterns: Iterable[str]) -> z3.BoolRef:
         patterns = list(patterns)

@@ -68,7 +68,7 @@ class Request:
         values = dict(found.request)
         action, resource, caller = (values.pop(name) for name in ("action", "resource", "caller"))
         account, service = values.pop("account", ""), values.pop("name", "")
-        context = {key: value.strip() for key, value in values.items() if value != "(absent)"}
+        context = {key: value for key, value in values.items() if value != "(absent)"}
         role = context.pop("aws:PrincipalArn", f"arn:aws:iam::{account}:role/one")
         principal = caller if caller.startswith("arn:") else role if account else service
         return cls(action, resource, principal, tuple(context.items()))

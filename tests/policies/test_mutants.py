@@ -73,9 +73,7 @@ def _statement_finding(case: Case, mutant: Mutant) -> Counterexample | str | Non
 
 def _agreement(found: Counterexample, mutant: Mutant, simulator: Simulator) -> bool | None:
     """Return whether iam-simulate agrees. None: AWS has no such request, or another policy decides it too."""
-    # No request has an empty value, which the simulator takes for an absent one.
-    has_empty = not all(found.request.values())
-    if not found.possible or has_empty or getattr(mutant.sound, "kind", "") == "endpoint":
+    if not found.possible or getattr(mutant.sound, "kind", "") == "endpoint":
         return None
     request = Request.of(found)
     answers = [simulator.ask(question(policy, request)) for policy in (mutant.broken, mutant.sound)]

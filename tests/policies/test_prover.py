@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
+import z3  # type: ignore[import-untyped]
 
 from access.actions import actions_of, matches
 from access.inventory import ResourcePolicy, Role, Statement, as_list
+from access.prover import prove
 from tests.policies.cases import OTHER_ACCOUNT, VARIANTS
 from tests.policies.simulator import Request, Simulator, prover_allows, question
 
@@ -105,3 +107,38 @@ def test_engines_agree_on_policies(name: str, simulator: Simulator) -> None:
     decided, different = compare([*resources, *inventory.roles.values()], simulator)
     assert not different, "\n".join(different[:20])
     assert decided > 500
+
+
+def role_with(resource: str) -> Role:
+    arn = "arn:aws:iam::555555555555:role/one"
+    statement = {"Effect": "Allow", "Action": "sagemaker:CreatePresignedDomainUrl", "Resource": resource}
+    return Role(arn, "555555555555", arn, ({"Version": "2012-10-17", "Statement": [statement]},))
+
+
+PROFILE = "arn:aws:sagemaker:us-east-1:555555555555:user-profile/${sagemaker:DomainId}/${sagemaker:UserProfileName}"
+
+
+@pytest.mark.parametrize("value", ["one", " ", "\x85", "*", "?", "a.c", "${*}", "é", "/"])
+def test_engines_agree_on_values_of_variables(value: str, simulator: Simulator) -> None:
+    keys = ("sagemaker:DomainId", "sagemaker:UserProfileName")
+    role, context = role_with(PROFILE), tuple((key, value) for key in keys)
+    for profile in (f"{value}/{value}", "one/abc"):
+        resource = f"{PROFILE.partition('$')[0]}{profile}"
+        request = Request("sagemaker:CreatePresignedDomainUrl", resource, role.arn, context)
+        allowed = simulator.ask(question(role, request))
+        assert allowed is (profile == f"{value}/{value}")
+        assert prover_allows(role, request) is allowed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counterexample_has_values_that_aws_sets(seed: int, simulator: Simulator) -> None:
+    """Whatever the solver's order: no empty value, and no control character."""
+    broken, sound = role_with(f"{PROFILE}*"), role_with(PROFILE)
+    z3.set_param("smt.random_seed", seed)
+    try:
+        (found,) = prove(broken, sound.statements)
+    finally:
+        z3.set_param("smt.random_seed", 0)
+    assert found.possible
+    assert all(re.fullmatch(r"[A-Za-z0-9:./-]+", value) for value in found.request.values()), found
+    assert [simulator.ask(question(role, Request.of(found))) for role in (broken, sound)] == [True, False]
