@@ -62,6 +62,13 @@ class Asset:
     """The construct's path without separators."""
     files: Mapping[str, str]
     """SHA-256 of each file, by its path in the folder or the zip file. The path of a single file is empty."""
+    modes: Mapping[str, int] = field(default_factory=dict)
+    """The mode of each file of a folder."""
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """Mode and digest of each file, as a text."""
+        return {name: f"{self.modes.get(name, 0):o} {digest}" for name, digest in self.files.items()}
 
     @property
     def digest(self) -> str:
@@ -169,9 +176,12 @@ def _assets(assembly: Path, manifest: Mapping[str, Any], deployer: "_Deployer") 
         if asset["source"] != {"path": path, "packaging": packaging} or not source.is_relative_to(assembly.resolve()):
             raise AssemblyError(f"{name}: an asset has the source {asset['source']}, not a file of the assembly.")
         construct, files = re.sub(r"[^A-Za-z0-9]", "", asset.get("displayName", "")), _files(source)
+        modes = {name: (source / name).stat().st_mode for name in files} if source.is_dir() else {}
         for place in asset["destinations"].values():
             deployer.check(f"{name}: {path}", place, objectKey=place.get("objectKey"))
-            assets[place["objectKey"]] = Asset(construct, files)
+            if place["objectKey"] in assets:  # the CDK CLI uploads the first that it comes to
+                raise AssemblyError(f"{name}: {place['objectKey']} is the key of two assets.")
+            assets[place["objectKey"]] = Asset(construct, files, modes)
     return assets
 
 
@@ -253,8 +263,12 @@ def _stack(
         assets and (not uploaded or uploaded.files != {"": digest})
     ):
         raise AssemblyError(f"Stack {identifier}: the CDK CLI would not deploy {file}, but another template.")
+    # Other stacks of the account read the same bucket by keys, and the CDK CLI uploads no file twice.
+    text = json.dumps(template)
+    if unused := [key for key in assets if key not in text and key != f"{digest}.json"]:
+        raise AssemblyError(f"Stack {identifier}: no resource uses the asset {unused[0]}.")
     free = [
-        *("templateFile", "stackName", "terminationProtection", "validateOnSynth", "tags"),
+        *("templateFile", "stackName", "terminationProtection", "validateOnSynth"),
         *("requiresBootstrapStackVersion", "bootstrapStackVersionSsmParameter", "additionalDependencies"),
     ]
     deployer.check(f"Stack {identifier}", properties, stackTemplateAssetObjectUrl=url, **dict.fromkeys(free))

@@ -157,20 +157,19 @@ def _difference(
     differ = z3.simplify(z3.Xor(actual, intended))
     if not z3.is_false(differ):
         formula = z3.And(request.facts(), differ)
-        possible, (values, *others) = z3.And(formula, request.plausible()), request.examples()
         # With single values of variables, and single resources, the question is easier. It cannot be proved with them.
-        example, model = _example(request, possible, [values]), None
-        if not example:
+        model = example = _example(request, z3.And(formula, request.plausible()))
+        if model is None:
             answer, model = _solve(formula, _TIMEOUT_MS)
             if answer == z3.unsat:
                 _PROVED.add(question)
                 return
-            example = _example(request, possible, others)
-        model = example or model or _example(request, formula, [values, *others])
-        if not model:
+        if model is None:
+            model = _example(request, formula)
+        if model is None:
             raise Undecided(f"{request.subject.arn}, {request.action}: the solver's time is over")
         allowed = z3.is_true(model.eval(z3.substitute(actual, *request.assumed), model_completion=True))
-        yield Counterexample(request.subject.arn, allowed, request.describe(model), bool(example))
+        yield Counterexample(request.subject.arn, allowed, request.describe(model), example is not None)
         return
     _PROVED.add(question)
 
@@ -179,11 +178,11 @@ _Values = list[tuple[Any, Any]]
 """Unknowns with their values."""
 
 
-def _example(request: "_Request", question: z3.BoolRef, examples: Iterable[_Values]) -> z3.ModelRef | None:
-    """Return a model with the first of these values that have one."""
-    for values in examples:
+def _example(request: "_Request", question: z3.BoolRef) -> z3.ModelRef | None:
+    """Return a model with the first of the request's examples that has one."""
+    for values in request.examples():
         _, model = _solve(z3.simplify(z3.substitute(question, *values)), _EXAMPLE_MS)
-        if model:
+        if model is not None:
             request.assumed = values
             return model
     return None
@@ -419,7 +418,7 @@ class _Request:
         pairs = [pair for name in variables for pair in self.key(name).texts[0].given(values[name])]
         pairs += [(self.key(name).present, z3.BoolVal(True)) for name in variables]
         yield pairs
-        for pattern in sorted(self._patterns):
+        for pattern in sorted(self._patterns) if self.resource.is_string else ():
             own = _VARIABLE.sub(lambda variable: values.get(variable[1].lower(), "other"), pattern)
             for resource in (own, _VARIABLE.sub("other", pattern)):
                 yield [*self.resource.given(resource.replace("*", "any-other").replace("?", "x")), *pairs]

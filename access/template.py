@@ -3,6 +3,7 @@
 An unknown intrinsic function, section of a template or attribute of a resource is an error.
 """
 
+import json
 import re
 from functools import cached_property
 from typing import Any
@@ -67,6 +68,7 @@ _OLDER: Properties = {"Fn::Contains": [["1", "2", "3", "4", "5"], {"Ref": "Boots
 _ADVICE = "CDK bootstrap stack version 6 required. Please run 'cdk bootstrap' with a recent version of the CDK CLI."
 _RULES = {"CheckBootstrapVersion": {"Assertions": [{"Assert": {"Fn::Not": [_OLDER]}, "AssertDescription": _ADVICE}]}}
 """The rule that CDK adds."""
+_SSM_VALUE = "AWS::SSM::Parameter::Value<String>"
 _BOOTSTRAP = r"/cdk-bootstrap/[a-z0-9]+/version"
 """The SSM parameter with the version of CDK's bootstrap stack."""
 
@@ -97,12 +99,16 @@ class Resources:
             raise UnresolvedError(
                 f"{self.stack.name}: section {', '.join(sorted(sections))} of the template is unknown"
             )
-        if template.get("Rules", _RULES) != _RULES:
-            raise UnresolvedError(f"{self.stack.name}: the template has a rule that is unknown")
+        if template.get("Rules", {}) != (_RULES if "Parameters" in template else {}):
+            raise UnresolvedError(f"{self.stack.name}: the template has a rule that is unknown, or not that of CDK")
         bootstrap, _ = self.stack.bootstrap or (_BOOTSTRAP, 0)
         for name, parameter in template.get("Parameters", {}).items():
-            known = {"Type", "Default", "Description"} >= set(parameter) and name == "BootstrapVersion"
-            if not known or not re.fullmatch(bootstrap, str(parameter.get("Default"))):
+            known = {
+                "Type": _SSM_VALUE,
+                "Default": parameter.get("Default"),
+                "Description": parameter.get("Description"),
+            }
+            if (name, parameter) != ("BootstrapVersion", known) or not re.fullmatch(bootstrap, str(known["Default"])):
                 raise UnresolvedError(f"{self.stack.name}: parameter {name} has a value that is not in the template")
         for logical, resource in self.all.items():
             unknown = sorted(set(resource) - _RESOURCE_KEYS) if isinstance(resource, dict) else [logical]
@@ -122,6 +128,13 @@ class Resources:
         """The values of the stack's outputs."""
         outputs = self.stack.template.get("Outputs", {})
         return {name: self.resolve(output["Value"], name) for name, output in outputs.items()}
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """The descriptions of the stack and of its outputs."""
+        template = self.stack.template
+        outputs = template.get("Outputs", {}).items()
+        return {"": template.get("Description", "")} | {name: output.get("Description", "") for name, output in outputs}
 
     @cached_property
     def by_construct(self) -> dict[str, str]:
@@ -180,6 +193,24 @@ class Resources:
                 return {key: self.resolve(item, logical) for key, item in value.items()}
             case _:
                 return value
+
+    @property
+    def placeholders(self) -> list[str]:
+        """The texts that stand for names and attributes that CloudFormation generates."""
+        unnamed = [id for id in self.all if self.name(id) == f"{self.stack.name}-{id}"]
+        return [*(f"{self.stack.name}-{id}" for id in unnamed), *(f"{self.stack.name}/{id}." for id in self.all)]
+
+    def refuse_placeholders(self, placeholders: re.Pattern[str]) -> None:
+        """Check that no text of the template itself is a placeholder: it would be the name of something else.
+
+        Raises:
+            UnresolvedError: a text is one, also if it is joined.
+        """
+        written = _Written(self.stack)
+        for logical, resource in self.all.items():
+            text = json.dumps(written.resolve(resource.get("Properties", {}), logical))
+            if found := placeholders.search(text):
+                raise self.unresolved(logical, f"{found[0]} is not a reference, but a text")
 
     def _select(self, index: int, parts: Any, logical: str) -> Any:
         if not isinstance(parts, list) or not 0 <= index < len(parts):
@@ -252,3 +283,21 @@ class Resources:
     def unresolved(self, logical: str, problem: str) -> UnresolvedError:
         """Return the error for a resource of the stack."""
         return UnresolvedError(f"{self.stack.name}/{logical}: {problem}")
+
+
+class _Written(Resources):
+    """The texts that stand in a template. A reference to a resource has none."""
+
+    def _select(self, index: int, parts: Any, logical: str) -> Any:
+        # A reference can have any number of parts.
+        unknown = isinstance(parts, list) and any(_NOTHING in part for part in parts)
+        return " ".join(parts) if unknown else super()._select(index, parts, logical)
+
+    def _ref(self, target: str, logical: str) -> str:  # noqa: ARG002 - Resources has these arguments
+        return self._pseudo.get(target, _NOTHING)
+
+    def _attribute(self, target: str, attribute: str, logical: str) -> str:  # noqa: ARG002 - the same
+        return _NOTHING
+
+
+_NOTHING = "\ue000"

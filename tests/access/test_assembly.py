@@ -78,6 +78,14 @@ def _template(assembly: Path) -> str:
     return next(key for key, asset in files.items() if asset["source"]["path"].endswith(".template.json"))
 
 
+def _asset_of(file: str, assembly: Path) -> dict[str, Any]:
+    """Return an asset that is another file under the key of the first one."""
+    asset: dict[str, Any] = next(
+        iter(json.loads((assembly / "coatcheck-orders.assets.json").read_text())["files"].values())
+    )
+    return asset | {"source": {"path": file, "packaging": "file"}}
+
+
 STACK = ("manifest.json", "artifacts", "coatcheck-orders", "properties")
 ASSET = ("coatcheck-orders.assets.json", "files", "")
 ELSEWHERE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -101,6 +109,16 @@ ELSEWHERE: dict[str, tuple[Callable[[Path], object], str]] = {
             path="coatcheck-billing.template.json",
         )(assembly),
         "another template",
+    ),
+    "second asset of one key": (
+        lambda assembly: _set(
+            "coatcheck-orders.assets.json", "files", other=_asset_of("coatcheck-billing.template.json", assembly)
+        )(assembly),
+        "is the key of two assets",
+    ),
+    "asset of another stack": (
+        lambda assembly: _set(*ASSET, "destinations", "", objectKey="0.zip")(assembly),
+        "no resource uses the asset 0.zip|another template",
     ),
     "repeated key": (
         lambda assembly: (assembly / "manifest.json").write_text('{"artifacts": {}, "artifacts": {}}'),
