@@ -6,6 +6,7 @@ The prover needs z3 and the list of AWS's actions (npm). Without them, the polic
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from access.actions import actions_of
@@ -13,6 +14,7 @@ from access.assembly import StackTemplate
 from access.intent import build_intent
 from access.inventory import Inventory, Policy, Statement, as_list, principals
 from access.policies import read_inventory
+from access.stack_intent import text_of
 from access.table import differences, property_findings
 from access.terms import Intent
 from stacks.deployment import Deployment, ResearchDeployment
@@ -74,10 +76,12 @@ def unmatched(case: Case) -> Iterator[str]:
 
 
 def unintended_outputs(case: Case) -> Iterator[str]:
-    """Yield the outputs of stacks that differ from the intent."""
+    """Yield the outputs of stacks that differ from the intent, and descriptions that lead elsewhere."""
+    text = text_of(case.deployment, case.inventory)
     for name, stack in case.inventory.stacks.items():
-        for problem in differences(case.intent.outputs.get(name, {}), stack.outputs, "output"):
-            yield f"{name}: {problem}"
+        values = differences(case.intent.outputs.get(name, {}), stack.outputs, "output")
+        texts = differences(dict.fromkeys(stack.descriptions, text), stack.descriptions, "description")
+        yield from (f"{name}: {problem}" for problem in chain(values, texts))
 
 
 def unintended_principals(case: Case) -> Iterator[str]:

@@ -20,7 +20,7 @@ from access.stack_intent import (
     any_principal,
     lifecycle_rule,
 )
-from access.table import TAGS, Free, Json
+from access.table import Json, Retries
 from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
@@ -71,6 +71,7 @@ from stacks.deployment.payload_lifetime import PUBLISH_DEAD_LETTER_DAYS, days_un
 from stacks.deployment.publisher import ARCHIVED_OVER_BYTES, SNS_DEFAULT_MAXIMUM_BYTES
 from stacks.deployment.regions import FARGATE_ZONES, dns_suffix, known_regions
 from stacks.deployment.state_machine import fill_placeholders, read_statements
+from stacks.deployment.subscriber import DELIVERY_POLICY
 
 _OF_APPLICATIONS = {"source": [{"anything-but": {"prefix": "aws."}}, {"prefix": "aws.partner/"}]}
 """Events that applications and partners put on the bus. No event of a sender may pass for an event of S3."""
@@ -83,8 +84,6 @@ _FAILURE = [
 ]
 """Every end of a task except its own, with exit code 0 of its container."""
 _OWNERS_ACL = {"s3:x-amz-acl": ("bucket-owner-full-control",)}
-_RETRIES = Free("retries delay a state, and give no access", list)
-_DELIVERY_POLICY = Free("retries delay a delivery, and give no access", dict)
 _ERRORS = ("UntrustedStore", "MalformedMessage", "PayloadCorrupt")
 
 
@@ -284,7 +283,13 @@ class _Messaging:
 
     def _add_publisher_alarms(self, stack: StackIntent) -> None:
         topic = {"TopicName": self._topic.name}
-        stack.alarms()
+        shown = [
+            (name, place)
+            for region, replica in self._publisher.replicas.items()
+            for name in self._replication_dimensions(replica).values()
+            for place in (region, self._region)
+        ]
+        stack.alarms(shown=shown)
         stack.queue_alarm("PublishDeadLetters", "PublishDeadLetters")
         stack.function_alarms("Publish", "Publish", ["PayloadCorrupt", "ReportLost"], asynchronous=True)
         for name, metric in (("NotDelivered", "Redriven"), ("DeliveryLost", "FailedToRedrive")):
@@ -446,7 +451,7 @@ class _Messaging:
                 Endpoint=names.endpoint,
                 # SNS signs only its envelope, so that posts to an endpoint are not raw.
                 RawMessageDelivery=True if subscriber.kind == "sqs" else None,
-                DeliveryPolicy=_DELIVERY_POLICY if subscriber.kind == "https" else None,
+                DeliveryPolicy=DELIVERY_POLICY if subscriber.kind == "https" else None,
                 FilterPolicy=json.loads(subscriber.filter_policy) if subscriber.filter_policy else None,
                 FilterPolicyScope={"attributes": "MessageAttributes", "body": "MessageBody"}[
                     subscriber.filter_policy_scope
@@ -676,7 +681,7 @@ class _Messaging:
         states: dict[str, Any] = {
             "PublishResult": {
                 "End": True,
-                "Retry": _RETRIES,
+                "Retry": Retries(),
                 "Type": "Task",
                 "ResultPath": None,
                 "Resource": f"arn:{stack.partition}:states:::events:putEvents",
@@ -694,7 +699,7 @@ class _Messaging:
             }
             states["CopyPayload"] = {
                 "Next": "PublishResult",
-                "Retry": _RETRIES,
+                "Retry": Retries(),
                 "Type": "Task",
                 "ResultPath": "$.landed",
                 "Resource": copy_function,
@@ -798,7 +803,7 @@ class _Messaging:
         cluster, table = names.cluster, names.idempotency_table
         forgotten = days_until_forgotten(subscriber, payload_lifetime_days=self._days)
         recovery = {"PointInTimeRecoveryEnabled": True}
-        replicas = [{"PointInTimeRecoverySpecification": recovery, "Region": region, "Tags": TAGS}]
+        replicas = [{"PointInTimeRecoverySpecification": recovery, "Region": region, "Tags": stack.tags}]
         given: dict[str, Any] = {"removal": stack.stateful, "Replicas": replicas, "TableName": table.name}
         stack.add("IdempotencyTable", "AWS::DynamoDB::GlobalTable", **given)
         self._add_failed_tasks_rule(stack, subscriber)
@@ -834,8 +839,7 @@ class _Messaging:
         cluster, group = names.cluster.name, f"/aws/ecs/{names.cluster.name}"
         stack.add("TaskCluster", "AWS::ECS::Cluster", ClusterName=cluster)
         stack.log_group("TaskLogs", group)
-        prefix = Free("a part of the log stream's name")
-        logs = {"awslogs-group": group, "awslogs-region": stack.region, "awslogs-stream-prefix": prefix}
+        logs = {"awslogs-group": group, "awslogs-region": stack.region, "awslogs-stream-prefix": "task"}
         container = {
             "Environment": [{"Name": "TRUSTED_STORES", "Value": _stores(names.handoff_stores)}],
             "Essential": True,
@@ -893,7 +897,7 @@ class _Messaging:
 
     def _add_task_image(self, stack: StackIntent, names: SubscriberNames, folder: Path) -> None:
         repository, build, builder = "TaskImageRepository", "TaskImageBuild", "TaskImageBuilder"
-        stack.repository(repository, names.task_repository, key=stack.use_own_key())
+        stack.repository(repository, names.task_repository, 10, key=stack.use_own_key())
         stack.image_builder(builder, names.task_build_function, [(build, repository)])
         stack.image_build(
             build,
@@ -901,9 +905,8 @@ class _Messaging:
             builder,
             contexts="TaskImageBuildContext",
             folders=[folder, LAMBDAS],
-            options=["--file", "Dockerfile"],
             machine="ARM_CONTAINER",
-            build_image=r"aws/codebuild/amazonlinux-aarch64-standard:[0-9.]+",
+            build_image="aws/codebuild/amazonlinux-aarch64-standard:3.0",
         )
 
     def _read(self, subscriber: SubscriberConfig) -> Iterator[Permission]:

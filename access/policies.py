@@ -51,11 +51,12 @@ def read_inventory(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy
 
 def _read(stacks: Iterable[StackTemplate], managed: Mapping[str, Policy]) -> Inventory:
     readers = [_Reader(stack) for stack in stacks]
+    for reader in readers:
+        reader.check()
     placeholders = re.compile("|".join(re.escape(text) for reader in readers for text in reader.placeholders) or "$^")
     known = dict(managed)
     attached: dict[str, dict[tuple[str, str], Policy]] = {}
     for reader in readers:
-        reader.check()
         reader.refuse_placeholders(placeholders)
         known |= reader.managed_policies()
         service_roles = f"arn:{reader.partition}:iam::aws:policy/service-role"

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from access.actions import regex
 from access.inventory import ALL_EXCEPT, Inventory, ResourcePolicy, Role, Statement, as_list, principals
+
+if TYPE_CHECKING:
+    from access.prover import Counterexample
 
 _INTRODUCTION = """\
 # Access matrix of {source}
@@ -54,18 +57,6 @@ The policies of each role, and the principals that assume it. **Bold** resources
 _OTHERS = "| all other principals, and anonymous requests |"
 
 
-class Request(Protocol):
-    """A request that the prover found."""
-
-    @property
-    def arn(self) -> str:
-        """The resource or role whose policy decides."""
-
-    @property
-    def request(self) -> Mapping[str, str]:
-        """Action, resource, caller and context."""
-
-
 def render(inventory: Inventory, source: str, *, origin: str = "the templates", findings: Sequence[str] = ()) -> str:
     """Return the report.
 
@@ -95,7 +86,7 @@ def render(inventory: Inventory, source: str, *, origin: str = "the templates", 
     return "\n".join(parts)
 
 
-def render_broader(requests: Sequence[Request], since: str) -> str:
+def render_broader(requests: Sequence["Counterexample"], since: str) -> str:
     """Return the requests that are permitted, and were not before."""
     rows = []
     for request in requests:

@@ -60,8 +60,7 @@ NAMED_SESSION = "sts:AssumeRole sts:SetSourceIdentity"
 """SageMaker sets the researcher as source identity, which the session cannot change."""
 # CDK's rule for no outbound connection: an address that nothing has.
 _NOWHERE = [
-    {"Description": Free("shown to people only"), "CidrIp": "255.255.255.255/32", "IpProtocol": "icmp"}
-    | {"FromPort": 252, "ToPort": 86}
+    {"Description": TEXT, "CidrIp": "255.255.255.255/32", "IpProtocol": "icmp"} | {"FromPort": 252, "ToPort": 86}
 ]
 _GUARD = "CleanUpGuard"
 """The custom resource that rejects changes of fixed keys, before the domain and its users are changed."""
@@ -122,7 +121,10 @@ class _Environment:
     ) -> None:
         self._intent, self._deployment, self._research, self._inventory = intent, deployment, research, inventory
         self._names = names = ResearchNames(deployment.name, research)
-        self._stack = stack = StackIntent(intent, inventory, deployment, names.stack, names.place, protected=True)
+        tags = {"coatcheck:deployment": deployment.name}
+        self._stack = stack = StackIntent(
+            intent, inventory, deployment, names.stack, names.place, protected=True, tags=tags
+        )
         self._home, self._region = research.account, research.region
         self._bucket, self._key, self._processing = names.data_bucket.arn, stack.att("Key"), names.processing_role.arn
         self._pipelines = tuple(names.pipeline(pipeline.name).arn for pipeline in research.pipelines)
@@ -250,8 +252,11 @@ class _Environment:
         for image in images:
             construct = _id("Image", image.name)
             repository = f"{construct}Repository"
-            stack.repository(repository, self._names.image_repository(image), key="Key")
-            for target in sorted(set(image.targets)):
+            targets = sorted(set(image.targets))
+            prefixes = (f"{target}-" for target in targets)
+            kept = self._research.image_builds_kept
+            stack.repository(repository, self._names.image_repository(image), kept, *prefixes, key="Key")
+            for target in targets:
                 build = f"{construct}{_id('Build', target)}"
                 builds.append((build, repository))
                 stack.image_build(
@@ -261,7 +266,7 @@ class _Environment:
                     contexts=rf"{construct}Build\w+Context",
                     folders=[image.folder],
                     previous=f"{builds[-2][0]}Image" if len(builds) > 1 else "",
-                    options=["--target", target, "--file", image.dockerfile],
+                    dockerfile=image.dockerfile,
                     arguments=self._build_arguments(image, target),
                     refusal=self._refusal(image, target),
                     target=target,
@@ -290,7 +295,7 @@ class _Environment:
         """Add SageMaker's image, its version and its configuration, of one app."""
         stack, name = self._stack, self._names.sagemaker_image(image, app).name
         given: dict[str, Any] = {"after": after_role("RolesImage"), "ImageName": name, "ImageRoleArn": role}
-        stack.add(f"{construct}Image", "AWS::SageMaker::Image", **given)
+        stack.add(f"{construct}Image", "AWS::SageMaker::Image", ImageDisplayName=image.display_name, **given)
         uri = self._image_uri(image, TARGETS[app])
         removal = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Retain"}
         given = {"removal": removal, "after": f"{construct}Image", "BaseImage": uri, "ImageName": name}
@@ -358,7 +363,7 @@ class _Environment:
         )
         stack.output(**{words(name.title()): value for name, value in self._variables.items()})
         stack.output(StudioUrl=stack.att("Domain", "Url"), DomainId=stack.att("Domain", "DomainId"))
-        stack.output(EnvironmentParameter=stack.ref("Environment"), RetainedResources=TEXT)
+        stack.output(EnvironmentParameter=stack.ref("Environment"))
         stack.output(KeptSpaces=stack.att("CleanUpEmpty", "KeptSpaces"))
 
     def _images_of(self, app: App) -> list[ImageConfig]:
@@ -663,14 +668,13 @@ class _Environment:
     ) -> None:
         """Add a schedule, which is encrypted with the environment's key, and its role."""
         role = self._stack.service_role(f"{construct}Role", "scheduler", permission, may("kms:Decrypt", self._key))
-        retries = Free("retries delay a start, and give no access", dict)
         self._stack.add(
             construct,
             "AWS::Scheduler::Schedule",
             after=f"{after}|{after_role(f'{construct}Role')}",
             KmsKeyArn=self._key,
             ScheduleExpression=expression,
-            Target={**target, "RetryPolicy": retries, "RoleArn": role},
+            Target={**target, "RetryPolicy": {"MaximumRetryAttempts": 3}, "RoleArn": role},
         )
 
     def _read_scripts(self) -> Iterator[Permission]:
@@ -707,7 +711,8 @@ class _Environment:
         given: dict[str, Any] = {"removal": DELETED, "ServiceToken": token, "Fixed": fixed}
         stack.add(_GUARD, "Custom::DomainGuard", after=after_provider("CleanUp"), **given)
         repositories = [stack.image_uri(f"{_id('Image', image.name)}Repository") for image in research.images]
-        retained = [f"s3://{names.data_bucket.name}", self._key, *repositories]
+        retained = [] if self._deployment.ephemeral else [f"s3://{names.data_bucket.name}", self._key, *repositories]
+        stack.output(RetainedResources=" ".join(retained) or "nothing: ephemeral = true")
         stack.add(
             "CleanUpEmpty",
             "Custom::DomainCleanUp",
@@ -722,7 +727,7 @@ class _Environment:
             LogRetentionDays=str(self._deployment.operations.log_retention_days),
             Pipelines=[names.pipeline(pipeline.name).name for pipeline in research.pipelines],
             Profiles=sorted(user.profile for user in research.users),
-            Retained=[] if self._deployment.ephemeral else retained,
+            Retained=retained,
             Spaces=sorted(space.name for space in research.spaces),
         )
 
@@ -736,6 +741,7 @@ class _Environment:
         stack.add(
             "Budget",
             "AWS::Budgets::Budget",
+            ResourceTags=stack.tags,
             Budget={
                 "BudgetLimit": {"Amount": budget.monthly_usd, "Unit": "USD"},
                 "BudgetType": "COST",

@@ -2,16 +2,18 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from access.assembly import Asset
 from access.inventory import Inventory, Statement
-from access.table import Expected, Free, Json
-from access.template import Resources, UnresolvedError
+from access.table import TABLE, TEXT, Dashboard, Expected, Free, Json, Retries, Tags, Text, places
+from access.template import NAMED, Resources, UnresolvedError
 from access.terms import (
     ECR_LOGIN,
     ECR_PULL,
@@ -39,6 +41,7 @@ from access.terms import (
     via_s3,
 )
 from stacks.deployment import BaseDeployment
+from stacks.deployment.dockerfile import image_tag, stage_inputs
 from stacks.deployment.function_files import function_files
 from stacks.deployment.names import Place, Resource
 from stacks.deployment.own_code import OWN_CODE, REQUIREMENTS
@@ -51,7 +54,7 @@ TOPIC_ACTIONS = (
 RETAINED = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 DELETED = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 UNFINISHED: dict[str, Any] = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}}
-ANYWHERE = [{"CidrIp": "0.0.0.0/0", "Description": Free("shown to people only"), "IpProtocol": "-1"}]
+ANYWHERE = [{"CidrIp": "0.0.0.0/0", "Description": TEXT, "IpProtocol": "-1"}]
 """Rules of a security group that allow all outbound connections."""
 _IN_NETWORK = may(
     "ec2:CreateNetworkInterface ec2:DeleteNetworkInterface ec2:DescribeNetworkInterfaces ec2:DescribeSubnets"
@@ -116,6 +119,7 @@ class StackIntent:
         place: Place,
         *,
         protected: bool = False,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         if name not in inventory.stacks:
             raise UnresolvedError(f"{name}: the stack is missing")
@@ -140,7 +144,16 @@ class StackIntent:
             raise UnresolvedError(f"{name}: its bootstrap stack is that of {bootstrap}, not of {qualifier}")
         self.assets = f"cdk-{qualifier}-assets-{self.account}-{self.region}"
         self._expected = intent.resources.setdefault(name, {})
-        self._outputs = intent.outputs.setdefault(name, {"CoatcheckVersion": Free("the version of this project")})
+        version = Free("the version of this project", pattern=r"[0-9][0-9A-Za-z.+]*")
+        self._outputs = intent.outputs.setdefault(name, {"CoatcheckVersion": version})
+        self.tags = Tags({**platform.tags, **tags})
+        self._text = text_of(deployment, inventory)
+        self._shown = frozenset(
+            (name, other.stack.region)
+            for other in inventory.stacks.values()
+            for logical in other.all
+            for name in (other.name(logical), *([other.arn(logical)] if other.all[logical]["Type"] in NAMED else []))
+        )
 
     def add(
         self,
@@ -153,7 +166,9 @@ class StackIntent:
     ) -> None:
         """Add a resource, created after the constructs that a pattern matches. Properties that are None are absent."""
         assert construct not in self._expected, f"{self.name}: {construct} is added twice"
-        present = {name: value for name, value in given.items() if value is not None}
+        texts = {name: rule for name, rule in TABLE[kind].items() if isinstance(rule, Text)}
+        own = {name: replace(rule, known=self._text.known) for name, rule in texts.items()}
+        present = {"Tags": self.tags, **own} | {name: value for name, value in given.items() if value is not None}
         self._expected[construct] = Expected(kind, present, removal or {}, after)
 
     def output(self, **values: Any) -> None:
@@ -430,7 +445,7 @@ class StackIntent:
         states = {
             first: {
                 "End": True,
-                "Retry": Free("pauses between two attempts", list),
+                "Retry": Retries(),
                 "Catch": [{"ErrorEquals": ["States.ALL"], "Next": last}],
                 "Type": "Task",
                 "Resource": invoked[0],
@@ -473,11 +488,24 @@ class StackIntent:
 
     # Images ----------------------------------------------------------------------------------------------------------
 
-    def repository(self, construct: str, repository: Resource, key: str | None = None) -> None:
-        """Add an image repository."""
+    def repository(
+        self, construct: str, repository: Resource, kept: int, *prefixes: str, key: str | None = None
+    ) -> None:
+        """Add an image repository that keeps a number of images, of each of these prefixes of tags."""
+        selected: list[dict[str, Any]] = [{"tagStatus": "tagged", "tagPrefixList": [prefix]} for prefix in prefixes]
+        rules = [
+            {
+                "rulePriority": priority,
+                "description": TEXT,
+                "selection": {**selection, "countType": "imageCountMoreThan", "countNumber": kept},
+                "action": {"type": "expire"},
+            }
+            for priority, selection in enumerate(selected or [{"tagStatus": "any"}], start=1)
+        ]
+        lifecycle = {"LifecyclePolicyText": Json({"rules": rules})}
         encryption = {"EncryptionType": "KMS", "KmsKey": self.att(key)} if key else None
         given: dict[str, Any] = {"RepositoryName": repository.name, "EncryptionConfiguration": encryption}
-        self.add(construct, "AWS::ECR::Repository", removal=self.stateful, **given)
+        self.add(construct, "AWS::ECR::Repository", removal=self.stateful, LifecyclePolicy=lifecycle, **given)
         self.protect(repository.arn)
 
     def image_builder(self, construct: str, function: Resource, builds: Iterable[tuple[str, str]]) -> None:
@@ -500,15 +528,15 @@ class StackIntent:
         builder: str,
         *,
         contexts: str,
-        folders: Iterable[Path],
+        folders: Sequence[Path],
         previous: str = "",
-        options: Iterable[str],
-        arguments: Mapping[str, str] | None = None,
+        dockerfile: str = "Dockerfile",
+        arguments: Mapping[str, str] = MappingProxyType({}),
         refusal: str = "",
-        target: str = "image",
+        target: str | None = None,
         key: str | None = None,
         machine: str = "LINUX_CONTAINER",
-        build_image: str = r"aws/codebuild/amazonlinux-x86_64-standard:[0-9.]+",
+        build_image: str = "aws/codebuild/amazonlinux-x86_64-standard:5.0",
     ) -> None:
         """Add a CodeBuild project that builds an image from CDK's bucket into one repository, and its role.
 
@@ -517,15 +545,15 @@ class StackIntent:
             repository: The construct of the repository.
             builder: The construct of the function that starts builds.
             contexts: Pattern for the construct path of the asset with the Dockerfile.
-            folders: The folders of the asset's files.
+            folders: The folders of the asset's files. The Dockerfile is in the first one.
             previous: The construct of the image that is built before.
-            options: Options of `docker build`.
+            dockerfile: Path of the Dockerfile.
             arguments: Values of the Dockerfile's build arguments.
             refusal: The text with which the build fails. Empty: it does not.
-            target: The stage, with which tags begin.
+            target: The stage, with which tags begin. By default, the last one.
             key: The construct of the key of the build's output.
             machine: CodeBuild's kind of machine.
-            build_image: Pattern for the image in which CodeBuild runs the commands.
+            build_image: The image in which CodeBuild runs the commands.
         """
         assets, logs = f"arn:{self.partition}:s3:::{self.assets}", f"{construct}Logs"
         context_key = self.asset(contexts, lambda asset: asset.is_of(folders))
@@ -543,8 +571,9 @@ class StackIntent:
         )
         if key:
             self.allow(role, may("kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", self.att(key)))
-        build_args = [text for pair in sorted((arguments or {}).items()) for text in ("--build-arg", "=".join(pair))]
-        build = shlex.join(["docker", "build", "--provenance=false", "--sbom=false", *options, *build_args])
+        options = [*(["--target", target] if target else []), "--file", dockerfile]
+        options += [text for pair in sorted(arguments.items()) for text in ("--build-arg", "=".join(pair))]
+        build = shlex.join(["docker", "build", "--provenance=false", "--sbom=false", *options])
         steps = [
             'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY%%/*}"',
             f'build() {{ {build} --tag "$REPOSITORY:$TAG" .; }}',
@@ -562,13 +591,21 @@ class StackIntent:
             "REPOSITORY_NAME": name,
         }
         environment = {
-            "ComputeType": Free("the size of the machine"),
+            "ComputeType": "BUILD_GENERAL1_MEDIUM",
             "EnvironmentVariables": [{"Name": key, "Type": "PLAINTEXT", "Value": variables[key]} for key in variables],
-            "Image": Free("a version of AWS's build image", pattern=build_image),
+            "Image": build_image,
             "ImagePullCredentialsType": "CODEBUILD",
             "PrivilegedMode": True,
             "Type": machine,
         }
+        tag = image_tag(
+            stage_inputs((folders[0] / dockerfile).read_text(), target, given=arguments),
+            target=target,
+            files=self.resources.stack.assets[context_key].states,
+            whole=context_key.partition(".")[0],
+            commands=commands,
+            build_image=build_image,
+        )
         source = {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": commands}}}
         self.add(
             f"{construct}Project",
@@ -587,7 +624,7 @@ class StackIntent:
             ServiceToken=self.att(f"{builder}ProviderframeworkonEvent"),
             Project=self.ref(f"{construct}Project"),
             Repository=name,
-            Tag=Free("a hash of the build's source", pattern=rf"{target}-[0-9a-f]{{32}}"),
+            Tag=tag,
             Source=f"{self.assets}/{context_key}",
         )
 
@@ -629,8 +666,13 @@ class StackIntent:
 
     # Alarms ----------------------------------------------------------------------------------------------------------
 
-    def alarms(self, *, dashboard: bool = True) -> None:
-        """Add the alarm topic, to which only the stack's alarms publish, and the stack's dashboard."""
+    def alarms(self, *, dashboard: bool = True, shown: Iterable[tuple[str, str]] = ()) -> None:
+        """Add the alarm topic, to which only the stack's alarms publish, and the stack's dashboard.
+
+        Args:
+            dashboard: Whether the stack has one.
+            shown: Names in the dashboard's metrics, each with its Region, beside those of resources in that Region.
+        """
         name = f"{self.name}-operations"
         topic = self.arn("sns", name)
         sources = (self.arn("cloudwatch", f"alarm:{self.name}-*"),)
@@ -645,7 +687,13 @@ class StackIntent:
             given: dict[str, Any] = {"Protocol": "email", "Endpoint": email, "TopicArn": topic}
             self.add(f"AlarmsTopic{words(email)}", "AWS::SNS::Subscription", **given)
         if dashboard:
-            self.add("Dashboard", "AWS::CloudWatch::Dashboard", DashboardName=self.name)
+            states = frozenset(
+                self.att(path)
+                for path, logical in self.resources.by_construct.items()
+                if self.resources.all[logical]["Type"] == "AWS::CloudWatch::Alarm"
+            )
+            body = Dashboard(self.region, states, self._shown | {*shown}, self._text)
+            self.add("Dashboard", "AWS::CloudWatch::Dashboard", DashboardName=self.name, DashboardBody=body)
 
     def alarm(
         self,
@@ -712,6 +760,13 @@ class StackIntent:
         """Add the alarm on events that a rule could not deliver."""
         by = {**({"EventBusName": bus} if bus else {}), "RuleName": self.att(rule).rpartition("/")[2]}
         self.alarm(name, f"AWS/Events {metric}", by)
+
+
+def text_of(deployment: BaseDeployment, inventory: Inventory) -> Text:
+    """Return the rule for texts: what the deployment file has, and the places of the stacks."""
+    stacks = [resources.stack for resources in inventory.stacks.values()]
+    own = (place for stack in stacks for place in (stack.account, stack.region))
+    return Text(frozenset([*places(deployment.model_dump_json()), *own]))
 
 
 def after_role(construct: str) -> str:

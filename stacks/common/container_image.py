@@ -4,7 +4,6 @@ context folder -> S3 asset -> CodeBuild -> ECR. A custom resource starts the bui
 """
 
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from stacks.common.findings import acknowledge
 from stacks.common.function import Function
 from stacks.common.grants import allow, grant_pull_push
 from stacks.common.service_role import ServiceRole
-from stacks.deployment.dockerfile import stage_inputs
+from stacks.deployment.dockerfile import image_tag, stage_inputs
 from stacks.deployment.names import via_s3
 
 BUILD_LIMIT = Duration.minutes(40)
@@ -148,9 +147,14 @@ class ContainerImage(Construct):
             Annotations.of(self).add_warning_v2("coatcheck:refused-build", refusal)
         commands = _commands(target=target, dockerfile=dockerfile, build_args=arguments, refusal=refusal)
         staged = Path(Stage.of(self).asset_outdir, source.asset_path)  # type: ignore[union-attr]
-        content = source.asset_hash if inputs.sources is None else _digest(staged, inputs.sources)
-        recipe = json.dumps([content, inputs.instructions, commands, build_image.image_id])
-        self.tag = f"{target or 'image'}-{hashlib.sha256(recipe.encode()).hexdigest()[:32]}"
+        self.tag = image_tag(
+            inputs,
+            target=target,
+            files={path.relative_to(staged).as_posix(): _state(path) for path in staged.rglob("*") if path.is_file()},
+            whole=source.asset_hash,
+            commands=commands,
+            build_image=build_image.image_id,
+        )
 
         log_group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.DESTROY)
         role = ServiceRole(self, "Role", service="codebuild", account=Stack.of(self).account)
@@ -239,16 +243,9 @@ def _grant_build(
     grant_pull_push(repository, role)
 
 
-def _digest(folder: Path, sources: Sequence[str]) -> str:
-    """Return a digest of the files that patterns of a COPY select."""
-    digest = hashlib.sha256()
-    for source in sources:
-        for found in sorted(folder.glob(source.lstrip("/"))):
-            for file in sorted(found.rglob("*")) if found.is_dir() else [found]:
-                if file.is_file():
-                    content = hashlib.sha256(file.read_bytes()).hexdigest()
-                    digest.update(f"{file.relative_to(folder)} {file.stat().st_mode:o} {content}\n".encode())
-    return digest.hexdigest()
+def _state(file: Path) -> str:
+    """Return mode and digest of a file."""
+    return f"{file.stat().st_mode:o} {hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
 def _commands(*, target: str | None, dockerfile: str, build_args: Mapping[str, str], refusal: str) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import PurePosixPath
 
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?$", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?(\w+)")
@@ -69,6 +73,41 @@ def stage_inputs(dockerfile: str, target: str | None = None, *, given: Iterable[
     return StageInputs(
         (*declared, *own), frozenset(arguments), None if sources is None else tuple(sorted(set(sources)))
     )
+
+
+def image_tag(
+    inputs: StageInputs,
+    *,
+    target: str | None,
+    files: Mapping[str, str],
+    whole: str,
+    commands: Sequence[str],
+    build_image: str,
+) -> str:
+    """Return the tag of a stage's image, which depends on all that decides its content.
+
+    Args:
+        inputs: The inputs of the stage.
+        target: The stage. None is the last one.
+        files: Mode and digest of each file of the context, as a text.
+        whole: A digest of the context, for a stage that possibly copies all files.
+        commands: The commands of the build.
+        build_image: The image in which they run.
+    """
+    content = whole if inputs.sources is None else _digest(files, inputs.sources)
+    recipe = json.dumps([content, inputs.instructions, commands, build_image])
+    return f"{target or 'image'}-{sha256(recipe.encode()).hexdigest()[:32]}"
+
+
+def _digest(files: Mapping[str, str], sources: Iterable[str]) -> str:
+    """Return a digest of the files that patterns of a COPY select."""
+    digest, paths = sha256(), sorted(map(PurePosixPath, files))
+    for source in sources:
+        pattern = PurePosixPath(source.lstrip("/")).parts
+        for path in paths:
+            if len(path.parts) >= len(pattern) and all(map(fnmatchcase, path.parts, pattern)):
+                digest.update(f"{path} {files[str(path)]}\n".encode())
+    return digest.hexdigest()
 
 
 def _parse(dockerfile: str) -> tuple[list[str], list[_Stage]]:

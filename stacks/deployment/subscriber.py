@@ -13,6 +13,23 @@ from stacks.deployment.state_machine import StateMachineConfig
 from stacks.deployment.types import Account, Array, EndpointUrl, Name, Region, RoleArn, Table, Unique
 
 RetentionDays = Annotated[int, Field(ge=1, le=14)]
+DELIVERY_POLICY = {
+    "healthyRetryPolicy": {
+        "numRetries": 28,
+        "numNoDelayRetries": 0,
+        "numMinDelayRetries": 3,
+        "minDelayTarget": 5,
+        "numMaxDelayRetries": 20,
+        "maxDelayTarget": 120,
+        "backoffFunction": "exponential",
+    }
+}
+"""Retries of a delivery to an endpoint: delays in seconds, at most 3 x 5 + 25 x 120 = 3,015 in all.
+
+By default SNS retries three times within a minute, but a server's restart can take longer. SNS allows an hour
+of delays. With 15 seconds for each attempt without a response, retries end within an hour, while the endpoint still
+accepts the notification as recent (`claim_check.https.WINDOW`).
+"""
 
 
 class LandingConfig(Table):

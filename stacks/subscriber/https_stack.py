@@ -12,26 +12,9 @@ from stacks.common.alarms import Alarms
 from stacks.common.defaults import Defaults
 from stacks.deployment import HttpsSubscriberConfig
 from stacks.deployment.names import SubscriberNames
+from stacks.deployment.subscriber import DELIVERY_POLICY
 from stacks.subscriber.reader import Reader
 from stacks.subscriber.subscription import Subscription
-
-DELIVERY_POLICY = {
-    "healthyRetryPolicy": {
-        "numRetries": 28,
-        "numNoDelayRetries": 0,
-        "numMinDelayRetries": 3,
-        "minDelayTarget": 5,
-        "numMaxDelayRetries": 20,
-        "maxDelayTarget": 120,
-        "backoffFunction": "exponential",
-    }
-}
-"""Delays in seconds, at most 3 x 5 + 25 x 120 = 3,015 in all.
-
-By default SNS retries three times within a minute, but a server's restart can take longer. SNS allows an hour
-of delays. With 15 seconds for each attempt without a response, retries end within an hour, while the endpoint still
-accepts the notification as recent (`claim_check.https.WINDOW`).
-"""
 
 
 class HttpsSubscriberStack(Stack):

@@ -1,5 +1,6 @@
 """The reader: every document, section and artifact is read, or named in an error."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,10 @@ def change(kind: str, prefix: str, **properties: Any) -> Callable[[Node], object
         resource["Properties"] |= properties
 
     return of
+
+
+def rewrite(text: str, other: str) -> Callable[[Node], object]:
+    return lambda template: template.update(json.loads(json.dumps(template).replace(text, other)))
 
 
 READER = "coatcheck-orders-reader"
@@ -155,6 +160,40 @@ MUTANTS: dict[str, tuple[str, Callable[[Node], object], str]] = {
         ORDERS,
         lambda t: t["Parameters"]["BootstrapVersion"].update(Default="/cdk-bootstrap/other/version"),
         "parameter BootstrapVersion has a value",
+    ),
+    "no rule for the bootstrap stack": (ORDERS, lambda t: t.pop("Rules"), "not that of CDK"),
+    "version of the bootstrap stack as text": (
+        ORDERS,
+        lambda t: t["Parameters"]["BootstrapVersion"].update(Type="String"),
+        "parameter BootstrapVersion has a value",
+    ),
+    "generated name as text": (
+        ORDERS,
+        change(
+            "AWS::StepFunctions::StateMachine",
+            "StateMachine",
+            RoleArn={
+                "Fn::Join": ["", ["arn:aws:iam::222222222222:role/coatcheck-", "orders-StateMachineRole78EC082E"]]
+            },
+        ),
+        "coatcheck-orders-StateMachineRole78EC082E is not a reference, but a text",
+    ),
+    "description of an output": (
+        "coatcheck-shop-sender",
+        lambda t: t["Outputs"]["EventBusArn"].update(Description="See https://other.example.com"),
+        "description.EventBusArn has https://other.example.com",
+    ),
+    "description of a stack": (ORDERS, lambda t: t.update(Description=f"of {OTHER_ACCOUNT}"), "description. has 9"),
+    "tag": (ORDERS, change("AWS::KMS::Key", "LandingKey", Tags=[{"Key": "team", "Value": "x"}]), "Tags.team is not"),
+    "retries without an end": (
+        ORDERS,
+        rewrite(r"\"MaxAttempts\":150", r"\"MaxAttempts\":15000"),
+        "States.CopyPayload.Retry is .*does not end",
+    ),
+    "images kept": (
+        "coatcheck-billing",
+        change("AWS::ECR::Repository", "TaskImage", LifecyclePolicy={"LifecyclePolicyText": '{"rules": []}'}),
+        "LifecyclePolicyText.rules is",
     ),
     "exception for a tool": (
         ORDERS,

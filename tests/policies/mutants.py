@@ -169,15 +169,13 @@ def _widened(pattern: str) -> str:
 
 def property_mutants(properties: Node) -> Iterator[tuple[tuple[Any, ...], Node]]:
     """Yield copies of properties with one value dropped, or replaced by another account's, and the value's path."""
-    for path, value in _values(properties, ()):
+    for path, value in values(properties):
         changed = copy.deepcopy(properties)
         parent = _at(changed, path[:-1])
         if isinstance(parent, dict):
             del parent[path[-1]]
             yield path, changed
-        replaced = copy.deepcopy(properties)
-        _at(replaced, path[:-1])[path[-1]] = _others(value)
-        yield path, replaced
+        yield path, replaced(properties, path, _others(value))
 
 
 def _others(value: Any) -> Any:
@@ -196,12 +194,20 @@ def _others(value: Any) -> Any:
     return {**value, "Other": f"arn:aws:sns:us-east-1:{OTHER_ACCOUNT}:other"}
 
 
-def _values(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of a value with another value at a path."""
+    changed = copy.deepcopy(node)
+    _at(changed, path[:-1])[path[-1]] = value
+    return changed
+
+
+def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the values in a value, with their paths."""
     if path:
         yield path, node
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
-        yield from _values(value, (*path, key))
+        yield from values(value, (*path, key))
 
 
 def _at(node: Any, path: tuple[Any, ...]) -> Any:

@@ -1,23 +1,31 @@
 """Mutants of templates: each is found. The tests fail with the names of mutants without a finding."""
 
 import copy
+import json
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any
 
 import pytest
 
-from access.findings import Case, counterexamples, unintended_grants, unintended_principals, unnamed_sessions
+from access.findings import (
+    Case,
+    counterexamples,
+    unintended_grants,
+    unintended_principals,
+    unnamed_sessions,
+)
 from access.intent import build_intent
 from access.inventory import Role, as_list
 from access.policies import foreign_resource
 from access.prover import Counterexample, Unmodelled
-from access.table import PROVED, TABLE, Expected, Free, differences, resource_problems
+from access.table import PROVED, TABLE, Dashboard, Expected, Free, Json, Rule, Text, differences, resource_problems
 from access.template import UnresolvedError
-from tests.policies.cases import VARIANTS
-from tests.policies.mutants import Mutant, property_mutants, statement_mutants
+from tests.policies.cases import OTHER_ACCOUNT, VARIANTS, Node
+from tests.policies.mutants import Mutant, property_mutants, replaced, statement_mutants, values
 from tests.policies.simulator import Request, Simulator, question
 from tests.stacks.schemas import schema
 
@@ -98,13 +106,51 @@ def test_property_mutants_are_found(variant: Case) -> None:
 
 
 def _is_free(expected: Expected, path: tuple[Any, ...]) -> bool:
-    """Return whether the table leaves a value free, or to the prover."""
+    """Return whether the table leaves a value free, or to the prover, or to the mutants of texts."""
     node: Any = expected.properties
     for step in path:
-        if isinstance(node, Free):
-            return True
-        node = node[step] if isinstance(node, dict | list) else None
-    return isinstance(node, Free)
+        if isinstance(node, dict | list):
+            node = node[step]
+    return isinstance(node, Rule) and not isinstance(node, Json)
+
+
+LEADING_ELSEWHERE = (
+    *("https://other.example.com", f"arn:aws:sns:us-east-1:{OTHER_ACCOUNT}:other", OTHER_ACCOUNT),
+    *("af-south-1", "help@other.example.com"),
+)
+
+
+def test_mutants_of_texts_are_found(variant: Case) -> None:
+    """Each text that people read, and each one in a dashboard, leads to another address, account or Region."""
+    mutants = 0
+    for name, resources in variant.intent.resources.items():
+        stack = variant.inventory.stacks[name]
+        for construct, expected in resources.items():
+            properties = stack.resolve(stack.all[stack.logical(construct)].get("Properties", {}), construct)
+            for path, rule in expected.properties.items():
+                if isinstance(rule, Text) and path in properties:
+                    mutants += 1
+                    for other in LEADING_ELSEWHERE:
+                        assert list(differences(rule, f"{properties[path]} {other}", path)), construct
+                if isinstance(rule, Dashboard):
+                    for changed in _dashboards(json.loads(properties[path])):
+                        mutants += 1
+                        assert list(differences(rule, json.dumps(changed), path)), changed
+    assert mutants > 20
+
+
+def _dashboards(body: Node) -> Iterator[Node]:
+    """Yield copies of a dashboard with a changed text, without an alarm, and with what another account has."""
+    for (path, value), other in zip(values(body["widgets"]), cycle(LEADING_ELSEWHERE), strict=False):
+        if isinstance(value, str):
+            yield {"widgets": replaced(body["widgets"], path, f"{value} {other}")}
+        if path[-1] == "region":
+            yield {"widgets": replaced(body["widgets"], path, "af-south-1")}
+        if path[-1] == "alarms":
+            yield {"widgets": replaced(body["widgets"], path, value[1:])}
+        if path[-1] == "stat":
+            yield {"widgets": replaced(body["widgets"], (*path[:-1], "accountId"), OTHER_ACCOUNT)}
+    yield {"widgets": [*body["widgets"], {"type": "custom", "properties": {"endpoint": "x"}}]}
 
 
 def test_removal_and_order_mutants_are_found(variant: Case) -> None:
@@ -137,6 +183,8 @@ def test_mutants_of_code_and_protection_are_found(variant: Case) -> None:
                 replace(asset, files={**asset.files, next(iter(asset.files)): "0" * 64}),
                 replace(asset, files={**asset.files, "sitecustomize.py": "0" * 64}),
             ]
+            if "Context" not in asset.construct:  # of a context, a stage may use a part
+                changed.append(replace(asset, files=dict([*asset.files.items()][1:])))
             mutants += [replace(stack, assets={**stack.assets, key: mutant}) for mutant in changed]
         for mutated in mutants:
             copied = copy.copy(resources)

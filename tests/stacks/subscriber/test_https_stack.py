@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from claim_check.https import WINDOW
-from stacks.subscriber.https_stack import DELIVERY_POLICY
+from stacks.deployment.subscriber import DELIVERY_POLICY
 
 
 def test_retries_end_while_a_notification_is_recent() -> None:
