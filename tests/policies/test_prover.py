@@ -131,7 +131,7 @@ def test_engines_agree_on_values_of_variables(value: str, simulator: Simulator) 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_counterexample_has_values_that_aws_sets(seed: int, simulator: Simulator) -> None:
+def test_counterexample_has_readable_values(seed: int, simulator: Simulator) -> None:
     """With each seed of the solver: no empty value, and no control character."""
     broken, sound = role_with(f"{PROFILE}*"), role_with(PROFILE)
     z3.set_param("smt.random_seed", seed)
