@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 """The fate of the messages of a queue, and the section of the runbook."""
 REASONS, FAILED_TASKS = "reasons-and-remedies", "failed-tasks"
 _NOUNS = {"reason": "reason", "message": "message_id", "sender": "sender", "upload": "upload", "to do": "remedy"}
+_PARALLEL = 8
 _CHARACTERS = 600
 """Of a text that a sender can have written."""
 
@@ -129,7 +131,8 @@ def inspect(
         except (BotoCoreError, ClientError) as error:
             print(f"Nothing was deleted: {error}", file=sys.stderr)
             return 1
-    found = [inspector.read(queue, limit) for queue in queues]
+    with ThreadPoolExecutor(_PARALLEL) as pool:  # each waits a second for further messages
+        found = list(pool.map(lambda queue: inspector.read(queue, limit), queues))
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
