@@ -142,7 +142,10 @@ class Account:
             **settings,
         )
         arn: str = created["FunctionArn"]
-        functions.get_waiter("function_active_v2").wait(FunctionName=arn)
+        # By default, the waiter asks every second.
+        functions.get_waiter("function_active_v2").wait(
+            FunctionName=arn, WaiterConfig={"Delay": 0.2, "MaxAttempts": 600}
+        )
         return arn
 
     def on_failure_queue(self, function_arn: str, **settings: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -107,13 +108,14 @@ def _isolated() -> list[str]:
     return command.split()
 
 
-def _assert_no_effect(command: str | list[str], listener: Listener, hostile: dict[str, str]) -> None:
-    """Run a command that succeeds without a request to the listener and without the user's files."""
+def _assert_no_effect(command: str | list[str], listener: Listener, hostile: dict[str, str]) -> str:
+    """Run a command that succeeds without a request to the listener and without the user's files. Return its output."""
     shell = isinstance(command, str)
     ended = subprocess.run(command, shell=shell, cwd=ROOT, env=hostile, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     assert listener.heard == []
     assert not (Path(hostile["HOME"]) / "hostile").exists()
+    return ended.stdout
 
 
 @pytest.mark.parametrize("target", ["demo", "local", "synth", "test", "check", "faults", "docs", "format"])
@@ -151,8 +153,14 @@ def test_environment_has_no_hostile_variable(hostile: dict[str, str]) -> None:
     assert made["PATH"].split(os.pathsep)[0] == str(ROOT / ".venv" / "bin")
 
 
+def test_makefile_starts_commands_in_the_environment(listener: Listener, hostile: dict[str, str]) -> None:
+    """It is the one that commands make for themselves, and hostile variables of Python have no effect before it."""
+    command = [*_isolated(), "python", "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
+
+    assert json.loads(_assert_no_effect(command, listener, hostile)) == environment(hostile)
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("made_by", ["command", "Makefile"])
 @pytest.mark.parametrize(
     "command",
     [
@@ -162,24 +170,22 @@ def test_environment_has_no_hostile_variable(hostile: dict[str, str]) -> None:
         pytest.param(["-c", "from cli.main import main; main(['demo'])"], id="demo"),
     ],
 )
-def test_hostile_environment_has_no_effect(
-    listener: Listener, hostile: dict[str, str], command: list[str], made_by: str
-) -> None:
-    """The Makefile sets the environment before Python starts. A command that is called directly sets it itself."""
-    if made_by == "Makefile":
-        arguments = [*_isolated(), "python", *command]
-    else:
-        arguments = [sys.executable, *command]
-        hostile = {name: value for name, value in hostile.items() if not name.startswith(("PYTHON", "PYTEST_"))}
+def test_hostile_environment_has_no_effect(listener: Listener, hostile: dict[str, str], command: list[str]) -> None:
+    """A command that is called directly sets the environment itself, with the variables that Python has not read."""
+    unread = {name: value for name, value in hostile.items() if not name.startswith(("PYTHON", "PYTEST_"))}
 
-    _assert_no_effect(arguments, listener, hostile)
+    _assert_no_effect([sys.executable, *command], listener, unread)
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("target", ["lint", "spelling", "types", "imports"])
-def test_checks_ignore_a_hostile_environment(target: str, listener: Listener, hostile: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("target", "files"), [("lint", ""), ("spelling", ""), ("types", "local/environment.py"), ("imports", "")]
+)
+def test_checks_ignore_a_hostile_environment(
+    target: str, files: str, listener: Listener, hostile: dict[str, str]
+) -> None:
     for command in _dry_run(target, hostile):
-        _assert_no_effect(command, listener, hostile)
+        _assert_no_effect(f"{command} {files}", listener, hostile)
 
 
 @pytest.mark.exhaustive

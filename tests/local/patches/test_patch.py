@@ -1,23 +1,10 @@
 """Replacement of the emulator's code, and errors if the code does not exist."""
 
-import subprocess
-import sys
 import types
 
 import pytest
 
-from local.environment import ROOT
 from local.patches.patch import apply_patches, patch, replace_once, replaces
-
-
-@pytest.mark.system
-@pytest.mark.exhaustive
-def test_every_patch_is_needed() -> None:
-    """The tests marked `patched` fail on the emulator without patches."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--world", "unpatched", "tests/local/patches"]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert run.returncode == 0, run.stdout
-    assert " xfailed" in run.stdout
 
 
 def test_replacement_may_call_the_original() -> None:

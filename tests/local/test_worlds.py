@@ -1,8 +1,9 @@
-"""`pytest --world aws`, as a user gives it, with profiles of emulated accounts in place of AWS's."""
+"""`pytest --world unpatched` and `--world aws`, as a user gives them. Emulated accounts take the place of AWS's."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ pytestmark = [pytest.mark.system, pytest.mark.exhaustive]
 
 # Other accounts than those of the emulator's own tests, so that no test can name these.
 PROFILES = {"first": "777777777777", "second": "888888888888"}
+_PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--world")
+
+
+@pytest.fixture(scope="module")
+def unpatched() -> Iterator[subprocess.Popen[str]]:
+    """The tests marked `patched`, on the emulator without patches. They mostly wait, beside the other tests."""
+    command = [*_PYTEST, "unpatched", "tests/local/patches"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        yield run
 
 
 def _run(emulator: Emulator, folder: Path, tests: str, *names: str) -> subprocess.CompletedProcess[str]:
@@ -24,9 +34,9 @@ def _run(emulator: Emulator, folder: Path, tests: str, *names: str) -> subproces
     connection = f"endpoint_url = {emulator.endpoint}\nca_bundle = {emulator.ca_bundle}\nregion = {NEAR}\n"
     text = profiles(emulator, PROFILES).replace("\n[", f"\n{connection}[") + connection
     (folder / "config").write_text(text)
-    options = ["--world", "aws", "--propagation", "0", *(option for name in names for option in ("--profile", name))]
+    options = ["--propagation", "0", *(option for name in names for option in ("--profile", name))]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, tests],
+        [*_PYTEST, "aws", *options, tests],
         cwd=ROOT,
         env=os.environ | {"AWS_CONFIG_FILE": str(folder / "config")},
         stdout=subprocess.PIPE,
@@ -64,6 +74,7 @@ def _resources(emulator: Emulator) -> list[str]:
     return [str(each) for each in found]
 
 
+@pytest.mark.usefixtures("unpatched")
 def test_marked_tests_pass_and_leave_no_resource(tmp_path: Path) -> None:
     with Emulator() as emulator:
         run = _run(emulator, tmp_path, "tests/local/patches", *PROFILES)
@@ -78,3 +89,9 @@ def test_tests_between_accounts_need_two_profiles(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout
     assert "needs the --profile of a second account" in run.stdout
     assert "passed" in run.stdout
+
+
+def test_every_patch_is_needed(unpatched: subprocess.Popen[str]) -> None:
+    output, _ = unpatched.communicate()
+    assert unpatched.returncode == 0, output
+    assert " xfailed" in output
