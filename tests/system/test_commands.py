@@ -30,11 +30,12 @@ def local() -> Iterator[LocalAccounts]:
         yield local
 
 
-def _npx_cdk(*arguments: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project's folder, with the installed Node and CDK CLI."""
     node = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
     quiet = {"CDK_DISABLE_CLI_TELEMETRY": "true", "CDK_DISABLE_VERSION_CHECK": "true"}
     return subprocess.run(
-        ["npx", "cdk", *arguments],
+        command,
         cwd=ROOT,
         env=os.environ | quiet | variables | {"PATH": os.pathsep.join(node)},
         stdout=subprocess.PIPE,
@@ -46,8 +47,10 @@ def _npx_cdk(*arguments: str, variables: dict[str, str]) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def cdk(local: LocalAccounts) -> Run:
-    """A function that runs `npx cdk` in the project's folder as an account."""
-    return lambda account, *arguments: _npx_cdk(*arguments, variables=local.variables | {"AWS_ACCESS_KEY_ID": account})
+    """A function that runs the CDK CLI as an account."""
+    return lambda account, *arguments: _run(
+        "cdk", *arguments, variables=local.variables | {"AWS_ACCESS_KEY_ID": account}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def test_local_prints_credentials_of_an_account(local: LocalAccounts) -> None:
 def test_synth_reports_invalid_deployment_file(tmp_path: Path) -> None:
     invalid = tmp_path / "invalid.toml"
     invalid.write_text(EXAMPLE_WITH_LANDING.replace(PUBLISHER, "1111"))
-    result = _npx_cdk("synth", "--quiet", "-c", f"deployment={invalid}", variables={})
+    result = _run("npx", "cdk", "synth", "--quiet", "-c", f"deployment={invalid}", variables={})
     assert result.returncode != 0
     assert 'publisher.account = "1111": must be the 12 digits' in result.stdout
     assert "Traceback" not in result.stdout
@@ -96,10 +99,11 @@ def test_tooling_account_deploys_one_assembly(cdk: Run, local: LocalAccounts, tm
         assert result.returncode == 0, result.stdout
         return result.stdout
 
-    for account in (HOME, OTHER):
-        run(account, "bootstrap", f"aws://{account}/us-east-1", *trust)
     synthesis = ("--output", app, "-c", f"deployment={tmp_path / 'pipeline.toml'}")
     run(TOOLING, "synth", "--quiet", *synthesis)
+    for account in (HOME, OTHER):
+        # Without --app, the CLI synthesizes the project's deployment first, which takes seconds.
+        run(account, "bootstrap", f"aws://{account}/us-east-1", *trust, "--app", app)
     for source in (synthesis, ("--app", app)):  # the first one writes the assembly again
         listed = run(TOOLING, "ls", *source).splitlines()
         assert {"pipeline-archive", "pipeline-publisher"} <= set(listed)
@@ -123,12 +127,13 @@ def test_tooling_account_deploys_one_assembly(cdk: Run, local: LocalAccounts, tm
 def test_accounts_are_deployed_one_after_the_other(cdk: Run, deploy: Run, synthesize: Callable[[str], Path]) -> None:
     """Subscribers are also deployed before the publisher's stack exists, and before it has the subscriber."""
     example = synthesize(EXAMPLE_WITH_LANDING)
-    for account, *regions in (
-        (PUBLISHER, "us-east-1"),
-        (ORDERS, "us-west-2", "us-east-1"),
-        (BILLING, "us-east-1"),
+    # The first as a user types it, who has no assembly: the CLI synthesizes.
+    for account, *arguments in (
+        (ORDERS, f"aws://{ORDERS}/us-west-2", f"aws://{ORDERS}/us-east-1"),
+        (PUBLISHER, f"aws://{PUBLISHER}/us-east-1", "--app", str(example)),
+        (BILLING, f"aws://{BILLING}/us-east-1", "--app", str(example)),
     ):
-        bootstrapped = cdk(account, "bootstrap", *(f"aws://{account}/{region}" for region in regions))
+        bootstrapped = cdk(account, "bootstrap", *arguments)
         assert bootstrapped.returncode == 0, bootstrapped.stdout
 
     too_early = deploy(BILLING, "coatcheck-billing", example)
