@@ -135,7 +135,7 @@ def deployed(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -
 def _make_visible_soon(deployed: Deployed, name: str) -> None:
     sqs = deployed.account(name).client("sqs")
     url = sqs.get_queue_url(QueueName=deployed.names.subscribers[name].queue.name)["QueueUrl"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "4"})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
 
 
 @pytest.mark.parametrize("name", ["orders", "billing", "scans", "reports"])
