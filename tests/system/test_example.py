@@ -353,6 +353,7 @@ def test_corrupt_payload_is_dead_lettered_and_redriven_once(
     eventually(lambda: orders.messages() == 0)
     assert orders.executions() == set(PAYLOADS)
     eventually(lambda: len(tasks()) == tasks_before + 3)
+    eventually(lambda: not list_tasks(desiredStatus="RUNNING")["taskArns"])  # the next test denies tasks to read
 
     # Inline and offloaded payloads are landed, with one event each.
     eventually(lambda: len(orders.events()) == 3)
