@@ -133,13 +133,13 @@ class TestSnippets:
         events.create_event_bus(Name="coatcheck")
         assert len(executed("Send an event")["event_id"]) == 36
 
-    def test_function_behind_queue(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_function_after_queue(self, aws: None, capsys: pytest.CaptureFixture[str]) -> None:
         read: dict[str, int] = {}
 
         def process(name: str, payload: Payload) -> None:
             read[name] = payload.verify_by_reading().size
 
-        names = executed("Receive: a function behind a queue", process=process)
+        names = executed("Receive: a function after a queue", process=process)
         good, bad = large(), {"messageId": "bad", "body": None}
         assert names["handler"]({"Records": [good, bad]}, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
         assert read == {"scan-0815": 1_024_000}
@@ -148,8 +148,8 @@ class TestSnippets:
         assert names["handler"]({"Records": [good]}, None) == {"batchItemFailures": []}
         assert "PayloadMissing" in capsys.readouterr().out
 
-    def test_function_behind_topic(self, aws: None) -> None:
-        names = executed("Receive: a function behind the topic")
+    def test_function_after_topic(self, aws: None) -> None:
+        names = executed("Receive: a function after the topic")
         notification = json.loads(large()["body"])
         target = Path("/tmp/scan-0815")
         try:
