@@ -3,7 +3,7 @@
     python -m tests.lambdas.claim_check.fuzz [COUNT]             hypothesis (default: 100,000 inputs)
     python -m tests.lambdas.claim_check.fuzz --atheris [COUNT]   guided by coverage; install atheris first
 
-pytest runs a thousand of the first kind (test_fuzz.py).
+pytest runs some hundred of the first kind (test_fuzz.py).
 """
 
 from __future__ import annotations

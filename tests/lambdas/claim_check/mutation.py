@@ -38,7 +38,7 @@ CHEAPER = {
     r'"house", max_examples=60': '"house", phases=settings.default.phases[:3], max_examples=15',
     r"max_examples=300\b": "max_examples=40",
     r"phases=\[Phase.generate, Phase.shrink\]": "phases=[Phase.generate]",
-    r"run\(1_000": "run(300",
+    r"run\(500": "run(300",
 }
 SETTINGS = """\
 [mutmut]
