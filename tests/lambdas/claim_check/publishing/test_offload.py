@@ -290,6 +290,7 @@ def test_failure_at_any_step_leaves_no_upload(on: str, s3: S3Client, store: Stor
     with pytest.raises(PayloadUnavailable, match="AccessDenied") as caught:
         offload(LARGE, store=store, message_id="m-1", s3=s3)
     assert isinstance(caught.value.__cause__, ClientError)
+    assert not hasattr(caught.value, "__notes__")
     assert (fake_s3.uploads, fake_s3.objects) == ({}, {})
 
 
