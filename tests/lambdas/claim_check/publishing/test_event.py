@@ -43,19 +43,20 @@ def test_event_size_counts_all_texts_in_utf8(stub: Any, character: str) -> None:
     stub.assert_no_pending_responses()  # the stub would have rejected a second request
 
 
-@pytest.mark.parametrize("detail", [{"text": "grün"}, '{"text":"grün"}'], ids=["object", "text"])
+@pytest.mark.parametrize("detail", [{"text": "grün", "n": 1}, '{"text":"grün","n":1}'], ids=["object", "text"])
 def test_event_is_put_and_its_id_returned(stub: Any, detail: Any) -> None:
-    entry = {"EventBusName": BUS, "Source": "shop", "DetailType": "order.placed", "Detail": '{"text":"grün"}'}
+    entry = {"EventBusName": BUS, "Source": "shop", "DetailType": "order.placed", "Detail": '{"text":"grün","n":1}'}
     response = {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}
     stub.add_response("put_events", response, {"Entries": [{**entry, "Resources": ["arn:1"]}]})
     assert put_event(**EVENT, detail=detail, resources=["arn:1"], events=stub.client) == "e-1"
     stub.assert_no_pending_responses()
 
 
-def test_rejected_event_is_an_error(stub: Any) -> None:
-    refusal = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
+@pytest.mark.parametrize("code", ["NotAuthorizedForSourceException", "NotAuthorizedForDetailTypeException"])
+def test_rejected_event_is_an_error(code: str, stub: Any) -> None:
+    refusal = {"ErrorCode": code, "ErrorMessage": "Not authorized for the source."}
     stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [refusal]}, {"Entries": ANY})
-    with pytest.raises(MessagingDenied, match="EventBridge returned NotAuthorizedForSourceException; the ") as caught:
+    with pytest.raises(MessagingDenied, match=f"EventBridge returned {code}; the ") as caught:
         put_event(**EVENT, detail={}, events=stub.client)
     assert isinstance(caught.value.__cause__, ClientError)
     assert "Not authorized for the source" in str(caught.value.__cause__)

@@ -254,6 +254,7 @@ def test_pieces_are_held_until_the_caller_uses_them(payload: Payload, s3: S3Clie
     dereferencer = Dereferencer(stores=[STORE], s3=s3)
     with closing(handed_off(dereferencer).iter_chunks()) as chunks:
         next(chunks)
+        assert all(thread.daemon for thread in threads()), "no thread keeps a process alive"
         for thread in threads():
             thread.join(10 if thread.name == "claim-check-read" else 0.2)
         assert len(DATA) - 2 * MIB <= dereferencer._memory.held <= len(DATA) + PIECE_BYTES
