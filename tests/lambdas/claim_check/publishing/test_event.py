@@ -117,6 +117,13 @@ def test_detail_must_be_a_json_object(detail: Any, problem: str) -> None:
 HALF = "has half of a surrogate pair"
 
 
+def listed(levels: int) -> list[Any]:
+    detail: list[Any] = []
+    for _ in range(levels - 1):
+        detail = [detail]
+    return detail
+
+
 def nested(levels: int) -> dict[str, Any]:
     detail: dict[str, Any] = {}
     for _ in range(levels - 1):
@@ -155,7 +162,9 @@ def test_name_with_half_a_surrogate_pair_is_invalid(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "detail", [{"a": [2**63 - 1, -(2**63), True, 1.5, None, "🧥"]}, nested(900)], ids=["64", "900"]
+    "detail",
+    [{"a": [2**63 - 1, -(2**63), True, 1.5, None, "🧥"]}, nested(900), {"a": listed(900)}],
+    ids=["64", "900", "lists"],
 )
 def test_detail_within_the_limits_is_put(stub: Any, detail: Any) -> None:
     stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "e-1"}]}, {"Entries": ANY})
