@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,9 +84,13 @@ def test_unparsable_header_is_unavailable(header: str, value: str, call: str, fa
     fake_s3.put(OBJECT.bucket, OBJECT.key, bytes(MIB))
     s3 = fake_s3.client()
 
-    def change(response_dict: Any, **_: Any) -> None:
-        response_dict["headers"][header] = value
+    with ExitStack() as bodies:  # botocore leaves the body of a response open that it cannot parse
 
-    s3.meta.events.register("before-parse.s3", change)
-    with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
-        CALLS[call](s3, MIB)
+        def change(response_dict: Any, **_: Any) -> None:
+            response_dict["headers"][header] = value
+            if hasattr(response_dict["body"], "close"):
+                bodies.callback(response_dict["body"].close)
+
+        s3.meta.events.register("before-parse.s3", change)
+        with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
+            CALLS[call](s3, MIB)
