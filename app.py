@@ -3,7 +3,7 @@
 `cdk.json` names the file; `-c deployment=…` names another.
 """
 
-from typing import Any
+from functools import partial
 
 from aws_cdk import Annotations, App, Aspects, Stack
 
@@ -74,19 +74,20 @@ def add_subscriber(
     app: App, deployment: Deployment, names: Names, subscriber: SubscriberConfig, defaults: Defaults
 ) -> Stack:
     """Return the new stack of one subscriber."""
-    own: Any = {
-        "names": names.subscribers[subscriber.name],
-        "lifetime_days": deployment.publisher.payload_lifetime_days,
-        "research": names.research,
-        "defaults": defaults,
-    }
+    subscriber_of = partial(
+        Subscriber,
+        names=names.subscribers[subscriber.name],
+        lifetime_days=deployment.publisher.payload_lifetime_days,
+        research=names.research,
+        defaults=defaults,
+    )
     match subscriber.kind:
         case "sqs":
-            return SqsSubscriberStack(app, Subscriber(settings=subscriber, **own))
+            return SqsSubscriberStack(app, subscriber_of(settings=subscriber))
         case "lambda":
-            return LambdaSubscriberStack(app, Subscriber(settings=subscriber, **own))
+            return LambdaSubscriberStack(app, subscriber_of(settings=subscriber))
         case "https":
-            return HttpsSubscriberStack(app, own["names"], settings=subscriber, defaults=defaults)
+            return HttpsSubscriberStack(app, names.subscribers[subscriber.name], settings=subscriber, defaults=defaults)
 
 
 if __name__ == "__main__":

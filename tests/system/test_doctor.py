@@ -121,7 +121,7 @@ def test_everything_broken_by_hand_is_reported(
         "ReservedConcurrentExecutions is 0, expected none. With 0 the function never runs",
         'State is "DISABLED", expected "ENABLED". Its events go nowhere. Run: aws events enable-rule',
         "Targets is not set, expected [",
-        'KeyState is "Disabled", expected "Enabled". What it encrypts cannot be read',
+        'KeyState is "Disabled", expected "Enabled". Its data cannot be read',
         "ActionsEnabled is false, expected true. Without actions it sends no notification",
         "LifecycleConfiguration is not set, expected {",
         "PublicAccessBlockConfiguration.BlockPublicPolicy is not set, expected true",
