@@ -39,7 +39,7 @@ def share_here() -> float:
 
 
 def is_own_region(region: str) -> bool:
-    """Return whether this process runs in a Region, as Lambda and ECS tell their processes."""
+    """Return whether this process runs in a Region, by the variables of its environment, which Lambda and ECS set."""
     return region in (os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION"))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from claim_check.memory import PIECE_BYTES
 from claim_check.s3.multipart import PartBody
-from claim_check.s3.response import required
+from claim_check.s3.response import NotFromService, required
 from claim_check.s3.workers import stopping
 
 if TYPE_CHECKING:
@@ -22,65 +22,73 @@ if TYPE_CHECKING:
 _CHECKSUM = "x-amz-checksum-sha256"
 
 
-class _Put(local):
-    """What the present thread sends: its body and the check at its end, and the SHA-256 (hex) of what was sent."""
-
-    body: PartBody | None = None
-    at_end: Callable[[], object]
-    sha256: str
-
-
-_put = _Put()
-
-
 class _ChunkedBody:
-    """The present thread's body in S3's encoding aws-chunked, with its SHA-256 in the trailer."""
+    """A body in S3's encoding aws-chunked, with its SHA-256 in the trailer.
 
-    def __init__(self, body: PartBody) -> None:
+    `sha256` (hex) is that of the sent bytes, and empty before the last one is sent.
+    """
+
+    def __init__(self, body: PartBody, at_end: Callable[[], object]) -> None:
         self._body = body
-        self._has_ended = False
+        self._at_end = at_end
         self.seek(0)
 
     def read(self, _size: int = -1) -> bytes:
         """Return the next chunk, of up to 256 KiB, or no bytes at the end."""
-        if self._has_ended:
+        if self.sha256:
             return b""
         if piece := self._body.read(PIECE_BYTES):
-            self._sha256.update(piece)
+            self._digest.update(piece)
             return b"".join((b"%x\r\n" % len(piece), piece, b"\r\n"))
+        self.end(self._digest.digest())
+        return b"0\r\n%b:%b\r\n\r\n" % (_CHECKSUM.encode(), base64.b64encode(self._digest.digest()))
+
+    def end(self, sha256: bytes) -> None:
+        """Note the SHA-256 of all bytes, after a check of the blob's end."""
         with stopping():
-            _put.at_end()
-        self._has_ended, _put.sha256 = True, self._sha256.hexdigest()
-        return b"0\r\n%b:%b\r\n\r\n" % (_CHECKSUM.encode(), base64.b64encode(self._sha256.digest()))
+            self._at_end()
+        self.sha256 = sha256.hex()
 
     def seek(self, offset: int) -> None:
         """Move to the first byte, to send the body again."""
         self._body.seek(offset)
-        self._sha256, self._has_ended = hashlib.sha256(), False
+        self._digest, self.sha256 = hashlib.sha256(), ""
+
+
+class _Sending(local):
+    """The body that the present thread sends."""
+
+    body: _ChunkedBody | None = None
+
+
+_sending = _Sending()
 
 
 def put_blob(s3: S3Client, body: PartBody, *, at_end: Callable[[], object], **parameters: Any) -> str:
-    """Write a blob in one request, and return the SHA-256 (hex) of the bytes that were sent. S3 verifies it.
+    """Write a blob in one request, and return the SHA-256 (hex) of the sent bytes. S3 verifies it.
 
-    If `at_end`, called after the last byte, raises an error, S3 stores nothing.
+    If `at_end`, called after the last byte, raises an error, S3 stores nothing. Raises NotFromService for a response of
+    success before all bytes were sent.
     """
     s3.meta.events.register("before-send.s3.PutObject", _before_send, unique_id="claim-check-put")
     content: Any = body
-    _put.body, _put.at_end = body, at_end
+    _sending.body = sent = _ChunkedBody(body, at_end)
     try:
         required(s3.put_object(Body=content, ChecksumAlgorithm="SHA256", **parameters), "ETag")
     finally:
-        _put.body = None
-    return _put.sha256
+        _sending.body = None
+    if not sent.sha256:
+        raise NotFromService(member="complete request before it")
+    return sent.sha256
 
 
 def _before_send(request: Any, **_: object) -> None:
-    if _put.body is None:
+    body = _sending.body
+    if body is None:
         return
     if digest := request.headers.get(_CHECKSUM):  # without TLS, boto has computed it before
-        with stopping():
-            _put.at_end()
-        _put.sha256 = base64.b64decode(digest).hex()
+        body.end(base64.b64decode(digest))
     else:
         request.headers.pop("Expect", None)  # boto would wait for a response before it sends the body
-        request.body = _ChunkedBody(_put.body)
+        body.seek(0)
+        request.body = body

@@ -7,11 +7,15 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from urllib3 import HTTPResponse
 
 from claim_check import InvalidMessage, ObjectOptions, Offloaded, PayloadConflict, PayloadUnavailable, Store, offload
 from claim_check.memory import Memory
@@ -157,6 +161,18 @@ def test_busy_service_gets_all_bytes_again(path: Path, s3: S3Client, store: Stor
     fake_s3.fail("PUT", 503, "SlowDown")
     found = stored(path, s3, store)
     assert (found.created, found.sha256, fake_s3.objects[KEY].data) == (True, SHA256, LARGE)
+
+
+def test_response_before_the_last_byte_is_unavailable(s3: S3Client, store: Store) -> None:
+    def respond(**_: Any) -> Any:
+        return AWSResponse("", 200, HTTPHeaders.from_dict({"ETag": '"x"'}), HTTPResponse(BytesIO()))
+
+    s3.meta.events.register_last("before-send.s3.PutObject", respond, unique_id="early")
+    try:
+        with pytest.raises(PayloadUnavailable, match="the response is not S3's"):
+            stored(LARGE, s3, store)
+    finally:
+        s3.meta.events.unregister("before-send.s3.PutObject", unique_id="early")
 
 
 @pytest.mark.parametrize("change", ["shorter", "longer"])
